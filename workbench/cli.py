@@ -1,0 +1,88 @@
+"""The one program, `workbench`: a literal table of commands, each imported only when it is called.
+
+The table is the one place in the engine that names `analysis`. A command is a `click` command in the
+module that does the work; nothing heavy is imported to print help or to refuse a typo.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from typing import Any
+
+import click
+
+from workbench.errors import WorkbenchError, suggestion
+
+# name: (module:function, one line of help)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("workbench.commands.run:run", "Train the experiments of spec files and record every epoch."),
+    "check": ("workbench.commands.check:check", "Build every stage of a spec, run one step of each, print sizes."),
+    "list": ("workbench.commands.look:list_runs", "List runs with their differing settings and best values."),
+    "show": ("workbench.commands.look:show", "Show one run: settings, stages, epochs, artifacts."),
+    "ui": ("workbench.commands.ui:ui", "Start the MLflow UI and TensorBoard on this machine."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            raise click.UsageError(f"no command {name!r}; {suggestion(name, COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="workbench", message="workbench %(version)s")
+def program() -> None:
+    """Experiment workbench for people who train face-recognition and other image models."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit status: 0, 1, 2, 75 or 130 (README, "Exit status")."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        result: Any = program.main(args=arguments, prog_name="workbench", standalone_mode=False)
+        return int(result) if isinstance(result, int) else 0
+    except WorkbenchError as error:
+        if debug:
+            raise
+        click.echo(f"error: {error}", err=True)
+        return error.exit_status
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        click.echo("error: " + " ".join(error.format_message().split()), err=True)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + int(signal.SIGPIPE)
+
+
+def entry() -> None:
+    """The console script: `main` with its result as the exit status of the process."""
+    sys.exit(main())
