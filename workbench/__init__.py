@@ -1,0 +1,36 @@
+"""The names that a spec file imports. Importing this costs no TensorFlow: each part's file is loaded
+when its name is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from workbench.errors import nearest
+
+# The one table of parts: the name that a spec imports, and the module that holds it.
+PARTS: dict[str, str] = {
+    "Experiment": "workbench.experiment",
+    "Stage": "workbench.experiment",
+    "Stages": "workbench.experiment",
+    "Safety": "workbench.experiment",
+    "INHERIT": "workbench.parts",
+    "OneDevice": "workbench.families",
+}
+
+__all__ = ["PARTS", *PARTS]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in PARTS:
+        value = getattr(importlib.import_module(PARTS[name]), name)
+        globals()[name] = value
+        return value
+    close = nearest(name, PARTS)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise AttributeError(f"workbench has no part {name!r}{hint}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PARTS})

@@ -1,0 +1,340 @@
+"""The families of parts and what each must be able to do: the contract between a spec and the engine.
+
+A family is an abstract part; its members live in one file each (or one file a kind) and reach
+TensorFlow only inside their methods. Shapes: B images a batch, C identities, d embedding size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from workbench.errors import SpecError
+from workbench.parts import Part, part, setting
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+
+# ---------------------------------------------------------------- data
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where relative paths of data are looked for (`roots`, in order) and where caches may lie."""
+
+    roots: tuple[Path, ...]
+    cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class Images:
+    """An opened source: labels in memory, pixels by record number.
+
+    `labels` is int32 [N] from 0 to C - 1; `identities` names the C labels; `names` gives each
+    record's image id for messages. `reader(size)` returns a function for the graph: a scalar int64
+    record number -> uint8 image [size, size, 3]; it must be pure. `fingerprint` covers the content.
+    `teacher(number)`, where there is one, gives float embeddings [t] the same way.
+    """
+
+    labels: np.ndarray
+    identities: tuple[str, ...]
+    names: Sequence[str]
+    reader: Callable[[int], Callable[[tf.Tensor], tf.Tensor]]
+    fingerprint: str
+    teacher: Callable[[tf.Tensor], tf.Tensor] | None = None
+    notes: tuple[str, ...] = ()  # said once when a run starts: skipped images, changed data ...
+
+
+@part
+class Source(Part):
+    """A data source: images with identities."""
+
+    hold_out: float = setting(0.0, at_least=0, below=1, doc="share of each identity's images kept for val_*")
+
+    def open(self, places: Places) -> Images:
+        """Return all images; raises `DataError` for missing, empty or broken data."""
+        raise SpecError("is no data source by itself", where=type(self).__name__)
+
+    def stand_in(self) -> Source:
+        """Return a small synthetic source of the same kind, for `--quick` where data is missing."""
+        raise SpecError("has no stand-in", where=type(self).__name__)
+
+
+@dataclass(frozen=True)
+class PairImages:
+    """The images and pairs of an evaluation set.
+
+    `encoded` holds N encoded images (bytes) or uint8 arrays [h, w, 3]; pair k compares image
+    `first[k]` with `second[k]`; `same[k]` tells whether they show one identity. `groups` names a
+    subgroup of each pair, where the list has such a column; `held_out` the identities that training
+    must not see.
+    """
+
+    encoded: Sequence[Any]
+    first: np.ndarray
+    second: np.ndarray
+    same: np.ndarray
+    names: Sequence[str] = ()
+    groups: Sequence[str] | None = None
+    held_out: frozenset[str] = frozenset()
+    fingerprint: str = ""
+
+
+@part
+class PairSet(Part):
+    """An evaluation set of image pairs."""
+
+    def label(self) -> str:
+        """Return the name under which the set's accuracy is recorded (`lfw`)."""
+        raise SpecError("is no evaluation set by itself", where=type(self).__name__)
+
+    def open(self, places: Places, data: Source) -> PairImages:
+        """Return the pairs; `data` is the training source, for sets that are held out of it."""
+        raise SpecError("is no evaluation set by itself", where=type(self).__name__)
+
+    def stand_in(self) -> PairSet:
+        """Return a small synthetic set of the same name, for `--quick` where data is missing."""
+        raise SpecError("has no stand-in", where=type(self).__name__)
+
+
+@part
+class Augmentation(Part):
+    """A random change of an image, a pure function of the image and its seed."""
+
+    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Return `image` (uint8 [h, w, 3]) changed, same shape and type; `seed` is int32 [2]."""
+        return image
+
+    def batch(self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        """Return float images [B, h, w, 3] and labels after changes that mix images (`Mixup`)."""
+        return images, labels
+
+
+# ---------------------------------------------------------------- model
+
+
+@part
+class Backbone(Part):
+    """A network from images to feature maps."""
+
+    image_size: int = setting(112, at_least=8, at_most=1024, doc="side of the square input, pixels")
+
+    def build(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return feature maps [B, h, w, c] (or [B, c]) of `inputs`, float [B, size, size, 3] in -1..1."""
+        raise SpecError("is no backbone by itself", where=type(self).__name__)
+
+
+@part
+class Embedding(Part):
+    """The layers between feature maps and the embedding."""
+
+    size: int = setting(512, at_least=1, doc="numbers in an embedding")
+    dropout: float = setting(0.0, at_least=0, below=1, doc="share of features dropped before the embedding")
+
+    def build(self, features: tf.Tensor) -> tf.Tensor:
+        """Return embeddings [B, size] (not normalised) of the backbone's feature maps."""
+        raise SpecError("is no embedding head by itself", where=type(self).__name__)
+
+
+@part
+class Head(Part):
+    """A classification head: embeddings to the logits that a loss reads."""
+
+    normalised: ClassVar[bool] = False  # logits are cosines in -1..1
+
+    def layer(self, classes: int, size: int) -> tf.keras.layers.Layer:
+        """Return a layer `(embeddings [B, d], labels [B]) -> logits [B, C]` (margin-free).
+
+        Its weights are carried over to a later stage whose head has equal `signature`.
+        """
+        raise SpecError("is no classification head by itself", where=type(self).__name__)
+
+    def signature(self, classes: int, size: int) -> tuple[Any, ...]:
+        """Return what must be equal for weights to be carried over from one stage to the next."""
+        return (self.normalised, classes, size)
+
+
+class Batch(NamedTuple):
+    """What a loss sees of a batch, all float32 but the labels, whatever the precision of the model."""
+
+    embeddings: Any  # [B, d], not normalised
+    labels: Any  # [B] int32
+    logits: Any  # [B, C] of the head, margin-free, or None without a head
+    label_smoothing: float = 0.0
+    teacher: Any = None  # [B, t] embeddings of a teacher, or None
+    training: bool = True
+
+
+# ---------------------------------------------------------------- losses
+
+
+@part
+class Loss(Part):
+    """One term of a stage's loss. Losses add and scale: `ArcFace() + 64 * Triplet(alpha=0.3)`."""
+
+    term: ClassVar[str] = "loss"  # the name under which the term is recorded: `arcface_loss`
+
+    def classifier(self) -> Head | None:
+        """Return the classification head that this loss needs, or None."""
+        return None
+
+    def layer(self, classes: int, size: int, batch_size: int) -> tf.keras.layers.Layer:
+        """Return a layer `(Batch) -> scalar float32`, holding the loss's state in its weights."""
+        raise SpecError("is no loss by itself", where=type(self).__name__)
+
+    def check_data(self, labels: np.ndarray, batch_size: int, sampled: bool) -> None:
+        """Refuse data this loss cannot work on (raises `SpecError`); labels are those of all images."""
+
+    def __add__(self, other: Loss) -> Loss:
+        return Sum(terms=(*_terms(self), *_terms(other)))
+
+    def __mul__(self, weight: float) -> Loss:
+        return Sum(terms=tuple(Weighted(loss=t.loss, weight=t.weight * weight) for t in _terms(self)))
+
+    __rmul__ = __mul__
+
+
+@part
+class Weighted(Part):
+    """A loss and its weight in a sum."""
+
+    loss: Loss = setting()
+    weight: float = setting(1.0, above=0)
+
+
+@part
+class Sum(Loss):
+    """A weighted sum of losses, each recorded under its own name beside the total."""
+
+    terms: tuple[Weighted, ...] = setting()
+
+    def check(self) -> None:
+        names = [t.loss.term for t in self.terms]
+        for name in names:
+            if names.count(name) > 1:
+                raise SpecError(f"two terms named {name}", where="loss", do="sum different losses")
+        if sum(t.loss.classifier() is not None for t in self.terms) > 1:
+            raise SpecError("two losses with a classification head", where="loss", do="keep one of them")
+
+    def classifier(self) -> Head | None:
+        return next((t.loss.classifier() for t in self.terms if t.loss.classifier() is not None), None)
+
+    def check_data(self, labels: np.ndarray, batch_size: int, sampled: bool) -> None:
+        for term in self.terms:
+            term.loss.check_data(labels, batch_size, sampled)
+
+    def __str__(self) -> str:
+        return " + ".join(f"{t.loss}" if t.weight == 1 else f"{t.weight:g}*{t.loss}" for t in self.terms)
+
+
+def _terms(loss: Loss) -> tuple[Weighted, ...]:
+    return loss.terms if isinstance(loss, Sum) else (Weighted(loss=loss),)
+
+
+def terms(loss: Loss) -> tuple[Weighted, ...]:
+    """Return the weighted terms of any loss; one of weight 1 where it is no sum."""
+    return _terms(loss)
+
+
+# ---------------------------------------------------------------- optimization
+
+
+@part
+class Schedule(Part):
+    """A learning rate as a pure function of t, float epochs since the start of the run or stage."""
+
+    from_number: ClassVar[str | None] = "workbench.schedules:Constant"
+
+    def rate(self, t: float) -> float:
+        """Return the rate at `t`, in plain Python."""
+        raise SpecError("is no schedule by itself", where=type(self).__name__)
+
+    def tensor(self, t: tf.Tensor) -> tf.Tensor:
+        """Return the same as a float32 scalar inside a graph; `t` is a float32 scalar."""
+        raise SpecError("is no schedule by itself", where=type(self).__name__)
+
+    def peak_rate(self) -> float:
+        """Return the highest rate, to which decoupled weight decay is relative."""
+        raise SpecError("is no schedule by itself", where=type(self).__name__)
+
+    def breaks(self, epochs: int) -> tuple[int, ...]:
+        """Return the 1-based epochs up to `epochs` at which the rate drops or restarts."""
+        return ()
+
+
+@part
+class WeightDecay(Part):
+    """What weight decay means; a plain number is `Decoupled`."""
+
+    from_number: ClassVar[str | None] = "workbench.optimizers:Decoupled"
+
+    value: float = setting(at_least=0, below=1, positional=True, doc="strength")
+    head: float = setting(1.0, at_least=0, doc="multiplier on the weights of the classification head")
+    norms: bool = setting(True, doc="decay batch-normalisation and PReLU parameters too")
+    biases: bool = setting(True, doc="decay biases too")
+
+
+@part
+class Optimizer(Part):
+    """A rule of updating weights; it carries no weight decay of its own."""
+
+    def build(self) -> tf.keras.optimizers.Optimizer:
+        """Return a fresh optimizer whose `learning_rate` is a variable that the step assigns."""
+        raise SpecError("is no optimizer by itself", where=type(self).__name__)
+
+    def admits(self, decay: WeightDecay | None) -> None:
+        """Raise `SpecError` for a form of decay that this optimizer refuses."""
+
+
+@part
+class Sampler(Part):
+    """How the images of a batch are drawn; None draws a permutation of all images each epoch."""
+
+
+@part
+class Devices(Part):
+    """Where and how a run executes; no part of a run's identity."""
+
+    deterministic: bool = setting(True, doc="repeatable operations: equal seeds give equal bits")
+    xla: bool = setting(False, doc="compile the training step with XLA; for GPUs, very slow on CPUs")
+    steps_per_execution: int = setting(1, at_least=1, doc="steps between two returns to Python")
+    memory_growth: bool = setting(True, doc="take GPU memory as needed instead of all at once")
+
+
+@part
+class OneDevice(Devices):
+    """One device: the first GPU that TensorFlow sees, else the CPU."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One stage with every inherited setting filled in: what the runner works from.
+
+    Epochs are global and 1-based: the stage runs epochs `first_epoch` .. `last_epoch`.
+    `schedule_offset` is the t of the schedule at the stage's start.
+    """
+
+    number: int
+    name: str
+    loss: Loss
+    epochs: int
+    first_epoch: int
+    last_epoch: int
+    train: str
+    schedule: Schedule
+    schedule_offset: float
+    advances_schedule: bool
+    optimizer: Optimizer
+    optimizer_state: str
+    weight_decay: WeightDecay | None
+    label_smoothing: float
+    augment: tuple[Augmentation, ...]
+    batch_size: int
+    data: Source
+    sampler: Sampler | None
+    devices: Devices
+    extras: dict[str, Any] = field(default_factory=dict)
