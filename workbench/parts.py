@@ -99,10 +99,10 @@ class Part:
 T = TypeVar("T", bound=type)
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(setting,))
+@dataclass_transform(kw_only_default=True, frozen_default=True)  # mypy wants default= by name
 def part(cls: T) -> T:
     """Make a class a part: frozen, keyword-only, checked when it is made, listed by its name."""
-    made = dataclasses.dataclass(frozen=True, kw_only=True, repr=True)(cls)
+    made: Any = dataclasses.dataclass(frozen=True, kw_only=True, repr=True)(cls)
     generated = made.__init__
 
     def __init__(self: Any, *args: Any, **settings: Any) -> None:

@@ -129,7 +129,10 @@ def process(*command: str, **environment: str) -> Action:
 
 def table(rows: Sequence[Row]) -> str:
     """Return `rows` as a Markdown table: name, figure, spread, target, whether it is met, note."""
-    lines = ["| what | figure | least to greatest | target | met | note |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| what | figure | least to greatest | target | met | note |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     return "\n".join(lines + [_line(row) for row in rows])
 
 
