@@ -1,0 +1,263 @@
+"""The one training step of the workbench: the Keras model that `fit` loops over.
+
+Sampled classes, centers and several adaptive losses need the labels in the forward pass, several
+losses share one embedding, and Keras guesses accuracy from shapes. So one `Trainer` owns the step:
+images -> embedding -> head -> named loss terms -> gradients -> decay -> update. Imported only inside
+methods of other files, because it imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from workbench import names, optimizers
+from workbench.families import Batch, Plan, terms
+
+RECENT = 8  # steps whose loss, gradient norm, rate and image ids are kept for a post-mortem
+
+
+class Trainer(tf.keras.Model):
+    """Embedding model, head and losses of the current stage, with the step that trains them.
+
+    `embedder` maps float images [B, s, s, 3] to embeddings [B, d]; it lives as long as the run. The
+    head, the loss layers and the optimizer belong to a stage and are handed on by `begin_stage`.
+    """
+
+    def __init__(self, embedder: tf.keras.Model, classes: int) -> None:
+        super().__init__(name="trainer")
+        self.embedder = embedder
+        self.classes = classes
+        self.size = int(embedder.output_shape[-1])
+        self.plan: Plan | None = None
+        self.head: tf.keras.layers.Layer | None = None
+        self.head_signature: tuple[Any, ...] | None = None
+        self.losses_by_term: dict[str, tf.keras.layers.Layer] = {}
+        self.stage_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="stage_step")
+        self.means: dict[str, tf.keras.metrics.Mean] = {}
+        self.keep_metrics = False  # set when an epoch is taken up in its middle
+        self.recent: dict[str, tf.Variable] = {}
+        self.epoch_steps = 1
+
+    # ------------------------------------------------------------ stages
+
+    def begin_stage(self, plan: Plan, steps_per_epoch: int) -> list[str]:
+        """Set head, losses, optimizer and schedule for a stage; return what was made new, in words."""
+        before = self._trained_set()
+        notes = self._set_head(plan)
+        self._set_losses(plan)
+        self.plan, self.epoch_steps = plan, steps_per_epoch
+        self._decayed = None
+        self.stage_step.assign(0)
+        self._set_means(plan)
+        self._set_recent(plan.batch_size)
+        optimizer, note = self._next_optimizer(plan, before)
+        notes += note
+        self.compile(
+            optimizer=optimizer,
+            steps_per_execution=plan.devices.steps_per_execution,
+            jit_compile=plan.devices.xla,
+        )
+        return notes
+
+    def _set_head(self, plan: Plan) -> list[str]:
+        part = plan.loss.classifier()
+        signature = part.signature(self.classes, self.size) if part else None
+        if part is None:
+            self.head, self.head_signature = None, None
+            return []
+        old, notes = self.head, []
+        self.head = part.layer(self.classes, self.size)
+        self.head(tf.zeros([1, self.size]), tf.zeros([1], tf.int32))  # builds its weights
+        if old is not None and signature == self.head_signature:
+            self.head.set_weights(old.get_weights())
+        elif old is not None:
+            notes.append(f"new weights for the head {type(part).__name__}: its shape differs")
+        self.head_signature = signature
+        return notes
+
+    def _set_losses(self, plan: Plan) -> None:
+        for term in terms(plan.loss):
+            layer = term.loss.layer(self.classes, self.size, plan.batch_size)
+            old = self.losses_by_term.get(term.loss.term)
+            self._build_loss(layer, plan)
+            shapes = [weight.shape for weight in layer.weights]
+            if old is not None and [weight.shape for weight in old.weights] == shapes:
+                layer.set_weights(old.get_weights())
+            self.losses_by_term[term.loss.term] = layer
+
+    def _build_loss(self, layer: tf.keras.layers.Layer, plan: Plan) -> None:
+        if not layer.built:
+            layer.build(None)
+            layer.built = True
+
+    def _set_means(self, plan: Plan) -> None:
+        wanted = [names.LOSS, *(t.loss.term for t in terms(plan.loss) if len(terms(plan.loss)) > 1)]
+        if self.head is not None:
+            wanted.append(names.ACCURACY)
+        if optimizers.has_regulariser(plan.weight_decay):
+            wanted.append(names.REGULAR_LOSS)
+        self.means = {name: tf.keras.metrics.Mean(name=name) for name in wanted}
+
+    def _set_recent(self, batch_size: int) -> None:
+        def slots(shape: list[int], dtype: tf.DType) -> tf.Variable:
+            return tf.Variable(tf.zeros(shape, dtype), trainable=False)
+
+        self.recent = {
+            "step": slots([RECENT], tf.int64),
+            "loss": slots([RECENT], tf.float32),
+            "gradient_norm": slots([RECENT], tf.float32),
+            "lr": slots([RECENT], tf.float32),
+            "images": slots([RECENT, batch_size], tf.int64),
+            "bad": slots([], tf.bool),
+            "rate": slots([], tf.float32),
+        }
+
+    # ------------------------------------------------------------ what is trained
+
+    def _trained_set(self) -> tuple[Any, ...] | None:
+        if self.plan is None:
+            return None
+        return (self.plan.train, self.head_signature, tuple(v.shape.as_list() for v in self.trained()))
+
+    def trained(self) -> list[tf.Variable]:
+        """Return the variables that the stage updates by gradients, in a stable order."""
+        variables = list(self.embedder.trainable_variables) if self.plan and self.plan.train == "all" else []
+        variables += self.head.trainable_variables if self.head is not None else []
+        for term in terms(self.plan.loss) if self.plan else ():
+            variables += self.losses_by_term[term.loss.term].trainable_variables
+        return variables
+
+    def head_variables(self) -> list[tf.Variable]:
+        """Return the weights of the classification head."""
+        return list(self.head.trainable_variables) if self.head is not None else []
+
+    def _next_optimizer(self, plan: Plan, before: Any) -> tuple[tf.keras.optimizers.Optimizer, list[str]]:
+        old = getattr(self, "optimizer", None)
+        fresh = optimizers.make(plan.optimizer, tf.keras.mixed_precision.global_policy().name)
+        optimizers.build(fresh, self.trained())
+        if old is None:
+            return fresh, []
+        if plan.optimizer_state == "reset":
+            return fresh, ["the optimizer's state is reset, as the stage asks"]
+        if before != self._trained_set():
+            return fresh, ["the optimizer starts anew: the trained weights differ"]
+        if self._optimizer_part is not type(plan.optimizer):
+            return fresh, ["the optimizer starts anew: it is of another class"]
+        optimizers.copy_state(old, fresh)
+        return fresh, []
+
+    def compile(self, optimizer: Any, **options: Any) -> None:  # type: ignore[override]
+        """Keras's compile, remembering the class of the optimizer's part for the next stage."""
+        assert self.plan is not None
+        self._optimizer_part = type(self.plan.optimizer)
+        super().compile(optimizer=optimizer, **options)
+
+    # ------------------------------------------------------------ the step
+
+    @property
+    def metrics(self) -> list[tf.keras.metrics.Metric]:
+        """The means of the epoch, reset by `fit` when an epoch begins."""
+        return list(self.means.values())
+
+    def reset_metrics(self) -> None:
+        """Begin an epoch's means at zero, but keep them where an epoch is taken up in its middle."""
+        if self.keep_metrics:
+            self.keep_metrics = False
+        else:
+            super().reset_metrics()
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Return embeddings [B, d] of float images."""
+        return self.embedder(images, training=training)
+
+    def schedule_time(self) -> tf.Tensor:
+        """Return t of the stage's schedule at the current step, float epochs."""
+        assert self.plan is not None
+        done = tf.cast(self.stage_step, tf.float32) / float(self.epoch_steps)
+        return self.plan.schedule_offset + (done if self.plan.advances_schedule else 0.0 * done)
+
+    def batch_terms(self, data: Any, training: bool) -> tuple[dict[str, tf.Tensor], Batch]:
+        """Return the unweighted loss terms of a batch and what they were computed from."""
+        images, labels, _, *rest = data
+        deep = training and self.plan.train == "all"  # type: ignore[union-attr]
+        embeddings = tf.cast(self.embedder(images, training=deep), tf.float32)
+        if not deep:
+            embeddings = tf.stop_gradient(embeddings)
+        logits = self.head(embeddings, labels) if self.head is not None else None
+        smoothing = self.plan.label_smoothing  # type: ignore[union-attr]
+        batch = Batch(embeddings, labels, logits, smoothing, rest[0] if rest else None, training)
+        parts = terms(self.plan.loss)  # type: ignore[union-attr]
+        return {part.loss.term: self.losses_by_term[part.loss.term](batch) for part in parts}, batch
+
+    def total(self, values: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the loss as optimised and the regulariser's part of it."""
+        weighted = [t.weight * values[t.loss.term] for t in terms(self.plan.loss)]  # type: ignore[union-attr]
+        regular = optimizers.regulariser(self.plan.weight_decay, self.decayed())  # type: ignore[union-attr]
+        return tf.add_n(weighted) + regular, regular
+
+    def decayed(self) -> list[tuple[tf.Variable, float]]:
+        """Return the variables that weight decay touches, each with its multiplier."""
+        if self._decayed is None:
+            decay = self.plan.weight_decay  # type: ignore[union-attr]
+            self._decayed = optimizers.decayed(self, self.trained(), self.head_variables(), decay)
+        return self._decayed
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Do one step on (images, labels, ids[, teacher]) and return the epoch's means so far."""
+        assert self.plan is not None
+        plan, optimizer = self.plan, self.optimizer
+        rate = plan.schedule.tensor(self.schedule_time())
+        optimizer.learning_rate.assign(tf.cast(rate, optimizer.learning_rate.dtype))
+        variables = self.trained()
+        with tf.GradientTape() as tape:
+            values, batch = self.batch_terms(data, training=True)
+            loss, regular = self.total(values)
+            scaled = optimizers.scaled(optimizer, loss)
+        gradients = optimizers.unscaled(optimizer, tape.gradient(scaled, variables))
+        gradients = optimizers.add_decay(plan.weight_decay, gradients, variables, self.decayed())
+        optimizers.shrink(plan.weight_decay, self.decayed(), rate / plan.schedule.peak_rate())
+        optimizer.apply_gradients(zip(gradients, variables))
+        self._remember(loss, gradients, rate, data[2])
+        self.stage_step.assign_add(1)
+        return self._update_means(values, batch, loss, regular)
+
+    def _remember(self, loss: tf.Tensor, gradients: list[Any], rate: tf.Tensor, ids: tf.Tensor) -> None:
+        kept = self.recent
+        slot = tf.cast(self.stage_step % RECENT, tf.int32)
+        frozen = kept["bad"]
+        at = tf.where(frozen, RECENT, slot)  # an index past the end is dropped: history stays as it was
+
+        def put(name: str, value: tf.Tensor) -> None:
+            new = tf.tensor_scatter_nd_update(kept[name], [[tf.minimum(at, RECENT - 1)]], [value])
+            kept[name].assign(tf.where(frozen, kept[name], new))
+
+        put("step", self.stage_step + 1)
+        put("loss", loss)
+        put("gradient_norm", tf.linalg.global_norm(gradients))
+        put("lr", tf.cast(rate, tf.float32))
+        put("images", ids)
+        kept["rate"].assign(tf.cast(rate, tf.float32))
+        kept["bad"].assign(tf.logical_or(frozen, tf.logical_not(tf.math.is_finite(loss))))
+
+    def _update_means(
+        self, values: dict[str, tf.Tensor], batch: Batch, loss: tf.Tensor, regular: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        count = tf.shape(batch.labels)[0]
+        for name, value in values.items():
+            if name in self.means:
+                self.means[name].update_state(value)
+        self.means[names.LOSS].update_state(loss, sample_weight=tf.cast(count, tf.float32))
+        if names.REGULAR_LOSS in self.means:
+            self.means[names.REGULAR_LOSS].update_state(regular)
+        if batch.logits is not None:
+            right = tf.equal(tf.argmax(batch.logits, -1, tf.int32), batch.labels)
+            self.means[names.ACCURACY].update_state(tf.cast(right, tf.float32))
+        return {name: mean.result() for name, mean in self.means.items()}
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Measure loss and accuracy of a batch without training."""
+        values, batch = self.batch_terms(data, training=False)
+        loss, regular = self.total(values)
+        return self._update_means(values, batch, loss, regular)
