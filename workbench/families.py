@@ -29,6 +29,21 @@ class Places:
     roots: tuple[Path, ...]
     cache: Path | None = None
 
+    def find(self, path: str) -> Path | None:
+        """Return where `path` lies: itself if absolute, else under the first root that has it."""
+        candidates = (Path(path),) if Path(path).is_absolute() else (root / path for root in self.roots)
+        return next((place for place in candidates if place.exists()), None)
+
+    def missing(self, path: str) -> str:
+        """Return the words that say where `path` was looked for."""
+        places = ", ".join(str(root) for root in self.roots)
+        return f"{path!r} is not there (looked in {places}); set WORKBENCH_DATA to the folder that holds it"
+
+
+def _missing(part: Part, places: Places) -> str | None:
+    path = getattr(part, "path", None)
+    return places.missing(path) if isinstance(path, str) and places.find(path) is None else None
+
 
 @dataclass(frozen=True)
 class Images:
@@ -37,7 +52,9 @@ class Images:
     `labels` is int32 [N] from 0 to C - 1; `identities` names the C labels; `names` gives each
     record's image id for messages. `reader(size)` returns a function for the graph: a scalar int64
     record number -> uint8 image [size, size, 3]; it must be pure. `fingerprint` covers the content.
-    `teacher(number)`, where there is one, gives float embeddings [t] the same way.
+    `teacher(number)`, where there is one, gives float embeddings [t] the same way. `batches(size)`,
+    for images that lie decoded in memory, returns a function [B] record numbers -> [B, size, size, 3]
+    whose pixels equal those of `reader(size)`, or None.
     """
 
     labels: np.ndarray
@@ -46,6 +63,7 @@ class Images:
     reader: Callable[[int], Callable[[tf.Tensor], tf.Tensor]]
     fingerprint: str
     teacher: Callable[[tf.Tensor], tf.Tensor] | None = None
+    batches: Callable[[int], Callable[[tf.Tensor], tf.Tensor] | None] | None = None
     notes: tuple[str, ...] = ()  # said once when a run starts: skipped images, changed data ...
 
 
@@ -58,6 +76,10 @@ class Source(Part):
     def open(self, places: Places) -> Images:
         """Return all images; raises `DataError` for missing, empty or broken data."""
         raise SpecError("is no data source by itself", where=type(self).__name__)
+
+    def missing(self, places: Places) -> str | None:
+        """Say in words that the data is not on this machine; None where it is (a cheap look)."""
+        return _missing(self, places)
 
     def stand_in(self) -> Source:
         """Return a small synthetic source of the same kind, for `--quick` where data is missing."""
@@ -96,6 +118,10 @@ class PairSet(Part):
         """Return the pairs; `data` is the training source, for sets that are held out of it."""
         raise SpecError("is no evaluation set by itself", where=type(self).__name__)
 
+    def missing(self, places: Places) -> str | None:
+        """Say in words that the set is not on this machine; None where it is (a cheap look)."""
+        return _missing(self, places)
+
     def stand_in(self) -> PairSet:
         """Return a small synthetic set of the same name, for `--quick` where data is missing."""
         raise SpecError("has no stand-in", where=type(self).__name__)
@@ -108,6 +134,13 @@ class Augmentation(Part):
     def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Return `image` (uint8 [h, w, 3]) changed, same shape and type; `seed` is int32 [2]."""
         return image
+
+    def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor | None:
+        """Return uint8 images [B, h, w, 3] changed exactly as `image` does one by one, or None.
+
+        A faster way for images in memory, where an augmentation has one; `seeds` is int32 [B, 2].
+        """
+        return None
 
     def batch(self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, Any]:
         """Return float images [B, h, w, 3] and labels after changes that mix images (`Mixup`)."""
