@@ -1,0 +1,106 @@
+# Two commands bring a fresh machine up: `make demo` and `make test`. `make help` lists the rest.
+# Everything is installed into .venv; stamps in it make a repeated command quick.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test fast lint types imports docs bench check acceptance pins clean
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# An interpreter of your own choice: make demo PYTHON=/opt/python3.11/bin/python3
+PYTHON ?=
+# More of the project's extras: make demo EXTRAS=gpu
+EXTRAS ?=
+# Two test processes at most: each that trains holds about 1 GB.
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); echo $$(( n > 2 ? 2 : n )))
+TESTS ?=
+
+PIP := $(PY) -m pip --disable-pip-version-check install --no-compile --progress-bar off -c constraints.txt
+comma := ,
+BASE := $(VENV)/.installed$(if $(EXTRAS),-$(subst $(comma),-,$(EXTRAS)))
+TEST := $(VENV)/.installed-test
+PYTEST := $(PY) -m pytest
+
+export MPLBACKEND ?= Agg
+export PYTHONUNBUFFERED ?= 1
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(BASE) ## install the workbench into .venv and train the quickstart (a few minutes)
+	@$(PY) -m workbench run experiments/quickstart.py
+
+test: $(TEST) ## install what tests need and run all tests, the quick ones first
+	@$(PYTEST) -q -m "not tensorflow" -n $(JOBS) $(TESTS)
+	@$(PYTEST) -q -m tensorflow -n $(JOBS) --dist loadfile $(TESTS)
+
+fast: $(TEST) ## run the quick tests only: about half a minute
+	@$(PYTEST) -q -m "not tensorflow" -n $(JOBS) $(TESTS)
+
+lint: $(TEST) ## style and forbidden calls (ruff)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: $(TEST) ## types of the engine (mypy)
+	@$(PY) -m mypy
+
+imports: $(TEST) ## one-way imports (import-linter)
+	@$(VENV)/bin/lint-imports --no-cache
+
+docs: $(TEST) ## write the lists in README.md and docs/ anew from the code
+	@$(PY) tests/tools/lists.py $(if $(CHECK),--check)
+
+bench: $(TEST) ## print the table of measured ratios; BENCH="topic ..." chooses
+	@$(PY) tests/benchmarks $(BENCH)
+
+check: lint types imports ## lint, types, imports, docs and the quick tests: before every commit
+	@$(MAKE) --no-print-directory docs CHECK=1
+	@$(MAKE) --no-print-directory fast
+
+acceptance: $(TEST) ## the long proofs: kills, servers, real trainings (an hour or more)
+	@$(PYTEST) -v -o timeout=3600 tests/acceptance $(TESTS)
+
+pins: $(TEST) ## resolve pyproject.toml anew for Python 3.10 and 3.11 into constraints.txt
+	@$(PY) tests/tools/pins.py
+
+clean: ## remove .venv and caches; records and data stay
+	@rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The first interpreter that really runs, is 3.10 or 3.11 and can make environments.
+define find_python
+suits='import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11) or sys.maxsize < 2**32)'; \
+found=; \
+for name in $(if $(PYTHON),"$(PYTHON)",python3.11 python3.10 python3 python /usr/bin/python3.11 /usr/bin/python3.10); do \
+	if "$$name" -c "$$suits" >/dev/null 2>&1; then found=$$name; break; fi; \
+done; \
+if [ -z "$$found" ]; then \
+	echo "error: $(if $(PYTHON),$(PYTHON) is not,no command is) a working 64-bit Python 3.10 or 3.11 with its venv module;" \
+		"install one (Debian, Ubuntu: apt install python3.11-venv) or name it: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.11" >&2; \
+	exit 2; \
+fi
+endef
+
+$(VENV)/.made:
+	@$(find_python); \
+	echo "making $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv --clear $(VENV); \
+	$(PY) -m pip --disable-pip-version-check -q install -c constraints.txt pip setuptools; \
+	touch $@
+
+# pip does not compile (one core, slowly); both cores do it once afterwards: TensorFlow's first import
+# takes 14 s without bytecode and 3 s with it.
+# Of pip's many lines only the big downloads and the errors are shown.
+define install
+echo "installing the pinned set$(if $(1), with $(1)) into $(VENV): a few minutes"; \
+$(PIP) --no-build-isolation -e '.$(1)' 2> >(grep -v '^WARNING' >&2) \
+	| awk '/Downloading .*\([0-9][0-9.]+ [MG]B\)/ {sub(/^ +/, ""); print "  " $$0; fflush()}'; \
+$(PY) -m compileall -q -j 2 $(VENV)/lib > /dev/null || true; \
+touch $@
+endef
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	@$(call install,)
+
+$(VENV)/.installed-%: $(VENV)/.made pyproject.toml constraints.txt
+	@$(call install,[$(subst -,$(comma),$*)])

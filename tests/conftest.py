@@ -1,0 +1,70 @@
+"""What every test has: real data where it lies, a project of its own, bounded threads and memory.
+
+The environment is set before anything imports TensorFlow: two test processes on two cores must not
+start four times two threads each.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+_CORES = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
+for _name, _value in {
+    "OMP_NUM_THREADS": _CORES,
+    "TF_NUM_INTRAOP_THREADS": _CORES,
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "MALLOC_ARENA_MAX": "2",
+    "MPLBACKEND": "Agg",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The folder of the checkout that is tested."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real inputs (ORL faces, old histories and logs); skips where it is absent."""
+    folder = Path(os.environ.get("WORKBENCH_TEST_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set WORKBENCH_TEST_DATA to the folder that holds orl_faces")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's own store and data out of every test."""
+    for name in ("WORKBENCH_STORE", "WORKBENCH_DATA"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project that is also the working folder: its records never meet those of the checkout."""
+    folder = tmp_path / "project"
+    (folder / "experiments").mkdir(parents=True)
+    (folder / "mlruns").mkdir()
+    (folder / "pyproject.toml").write_text('[project]\nname = "scratch"\n')
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _bounded_memory() -> Iterator[None]:
+    """Give back, after each file, what Keras keeps of the models of its tests."""
+    yield
+    if "tensorflow" in sys.modules:
+        sys.modules["tensorflow"].keras.backend.clear_session()
+        gc.collect()
