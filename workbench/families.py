@@ -282,8 +282,8 @@ class Schedule(Part):
 
     from_number: ClassVar[str | None] = "workbench.schedules:Constant"
 
-    def rate(self, t: float) -> float:
-        """Return the rate at `t`, in plain Python."""
+    def at(self, t: float) -> float:
+        """Return the rate at `t`, in plain Python (not named `rate`: that is a setting of `Constant`)."""
         raise SpecError("is no schedule by itself", where=type(self).__name__)
 
     def tensor(self, t: tf.Tensor) -> tf.Tensor:

@@ -194,7 +194,7 @@ class Trainer(tf.keras.Model):
     def total(self, values: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the loss as optimised and the regulariser's part of it."""
         weighted = [t.weight * values[t.loss.term] for t in terms(self.plan.loss)]  # type: ignore[union-attr]
-        regular = optimizers.regulariser(self.plan.weight_decay, self.decayed())  # type: ignore[union-attr]
+        regular = optimizers.regulariser(self.plan.weight_decay, self.decayed(), self.plan.schedule.peak_rate())  # type: ignore[union-attr]
         return tf.add_n(weighted) + regular, regular
 
     def decayed(self) -> list[tuple[tf.Variable, float]]:

@@ -1,0 +1,32 @@
+"""Optimizers and weight decay: the rules of updating weights, and what each form of decay means."""
+
+from workbench.optimizers.decay import (
+    L2,
+    Coupled,
+    Decayed,
+    Decoupled,
+    add_decay,
+    decayed,
+    has_regulariser,
+    regulariser,
+    shrink,
+)
+from workbench.optimizers.engine import build, copy_state, make, scaled, unscaled
+from workbench.optimizers.rules import (
+    LAMB,
+    SGD,
+    SGDW,
+    Adam,
+    Adamax,
+    AdamW,
+    LazyAdam,
+    Lookahead,
+    Nadam,
+    RectifiedAdam,
+)
+
+__all__ = [
+    "L2", "LAMB", "SGD", "SGDW", "Adam", "AdamW", "Adamax", "Coupled", "Decayed", "Decoupled", "LazyAdam",
+    "Lookahead", "Nadam", "RectifiedAdam", "add_decay", "build", "copy_state", "decayed", "has_regulariser",
+    "make", "regulariser", "scaled", "shrink", "unscaled",
+]  # fmt: skip

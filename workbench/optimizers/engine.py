@@ -1,0 +1,64 @@
+"""What the training step asks of an optimizer, whatever its class: make, build, hand on, scale.
+
+All rules are Keras's `legacy` optimizers or TensorFlow Addons' (built on the same class): one fused
+operation a weight, state by slots that `tf.train.Checkpoint` restores exactly, and one behaviour under
+loss scaling and distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from workbench.families import Optimizer
+from workbench.lazy import Lazy
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = Lazy("tensorflow")
+
+
+def make(rule: Optimizer, policy: str = "float32") -> tf.keras.optimizers.Optimizer:
+    """Return a fresh optimizer, with dynamic loss scaling under the policy `mixed_float16`."""
+    optimizer = rule.build()
+    return tf.keras.mixed_precision.LossScaleOptimizer(optimizer) if policy == "mixed_float16" else optimizer
+
+
+def _inner(optimizer: Any) -> Any:
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def build(optimizer: tf.keras.optimizers.Optimizer, variables: Sequence[tf.Variable]) -> None:
+    """Create the optimizer's state for `variables` now, outside any graph."""
+    inner = _inner(optimizer)
+    inner._create_all_weights(list(variables))
+    wrapped = getattr(inner, "_optimizer", None)
+    if wrapped is not None:  # Lookahead: the rule inside counts with the same counter
+        wrapped._iterations = inner.iterations
+
+
+def copy_state(old: tf.keras.optimizers.Optimizer, fresh: tf.keras.optimizers.Optimizer) -> None:
+    """Hand momentum, moments, step count and loss scale of `old` to `fresh`, built for the same weights."""
+    for source, target in zip(state(old), state(fresh), strict=True):
+        target.assign(source)
+
+
+def state(optimizer: tf.keras.optimizers.Optimizer) -> list[tf.Variable]:
+    """Return every variable of an optimizer's state but the learning rate, in a stable order."""
+    scale = getattr(optimizer, "_loss_scale", None)
+    extra = list(scale._weights.values()) if hasattr(scale, "_weights") else []
+    seen = {id(variable): variable for variable in [*_inner(optimizer).weights, *extra]}
+    return list(seen.values())
+
+
+def scaled(optimizer: tf.keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
+    """Return the loss times the loss scale, where there is one."""
+    return optimizer.get_scaled_loss(loss) if hasattr(optimizer, "get_scaled_loss") else loss
+
+
+def unscaled(optimizer: tf.keras.optimizers.Optimizer, gradients: Sequence[Any]) -> list[Any]:
+    """Return the gradients divided by the loss scale, where there is one."""
+    if hasattr(optimizer, "get_unscaled_gradients"):
+        return list(optimizer.get_unscaled_gradients(gradients))
+    return list(gradients)
