@@ -1,0 +1,73 @@
+"""Event files as TensorBoard reads them, written without TensorFlow.
+
+Only TensorBoard's own message classes and its record framing are used: one event holds all scalars
+of an epoch. Files are named so that a later one sorts after an earlier one of the same folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+MARK = "tfevents"
+_NUMBER = itertools.count()
+
+
+class EventFile:
+    """One event file, open for appending; every `flush` hands all that was added to the system."""
+
+    def __init__(self, folder: Path, *, aside: bool = False) -> None:
+        """Open a new file in `folder`; `aside` gives it a name that TensorBoard passes over."""
+        from tensorboard.compat.proto import event_pb2
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.{MARK}.{time.time():017.6f}.{os.getpid()}.{next(_NUMBER)}.workbench"
+        self.path = folder / (f".aside-{name}".replace(MARK, "new") if aside else name)
+        self._final = folder / name
+        self._file = self.path.open("wb")
+        self._records = RecordWriter(self._file)
+        self._event = event_pb2.Event
+        self._add(self._event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def scalars(self, values: Mapping[str, float], step: int, moment: float) -> None:
+        """Add `values` at `step`, recorded at `moment` (seconds since 1970)."""
+        event = self._event(wall_time=moment, step=step)
+        for tag, value in values.items():
+            event.summary.value.add(tag=tag, simple_value=value)
+        self._add(event)
+
+    def plugin(self, tag: str, metadata: Any, tensor: Any, moment: float) -> None:
+        """Add a summary whose content is in its plugin's metadata."""
+        event = self._event(wall_time=moment)
+        value = event.summary.value.add(tag=tag, tensor=tensor)
+        value.metadata.CopyFrom(metadata)
+        self._add(event)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def publish(self) -> None:
+        """Give a file that was made aside its real name, and remove the folder's other event files."""
+        self.flush()
+        self.path.rename(self._final)
+        self.path = self._final
+        remove_event_files(self.path.parent, keep=[self.path])
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _add(self, event: Any) -> None:
+        self._records.write(event.SerializeToString())
+
+
+def remove_event_files(folder: Path, keep: Iterable[Path] = ()) -> None:
+    """Delete the event files of `folder`, not those below it, except the ones to `keep`."""
+    kept = set(keep)
+    for path in folder.glob("*events.out.*.workbench"):
+        if path not in kept:
+            path.unlink(missing_ok=True)

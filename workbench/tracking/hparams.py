@@ -1,0 +1,246 @@
+"""Brings a run in TensorBoard level with its journal: scalars an epoch, and the HParams tab.
+
+The tab shows the keys of the one configuration at the root folder, so new settings and metrics are
+merged into it. It reads the last value of a metric, so best values are scalars of their own
+(`best/lfw`), written when they improve. A run's folder is written anew when it is opened, because an
+event file cannot take back an epoch that a resume superseded. TensorFlow is not imported.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import StoreError
+from workbench.names import DERIVED_SUFFIXES, FAILED, FINISHED, LEARNING_RATE, RUNNING, STAGE, lower_is_better
+from workbench.tracking.events import EventFile
+from workbench.tracking.journal import Journal
+from workbench.tracking.locks import lock
+from workbench.tracking.mlflow_writer import safe_name
+from workbench.tracking.records import EpochRecord, StartRecord, plain
+from workbench.tracking.store import Store
+
+BEST = "best/"
+CONFIGURATION = ".configuration.json"
+LEVEL_MARK = ".level.json"
+LOCK_PATIENCE = 20.0
+_KINDS = {bool: "bool", int: "float64", float: "float64", str: "string"}
+
+
+class TensorBoardView:
+    """One run in TensorBoard. `level` may be called again and again, from one thread at a time."""
+
+    name = "TensorBoard"
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.address = str(store.tensorboard)
+        self._file: EventFile | None = None
+        self._written: dict[int, float] = {}  # epoch: time of the row
+        self._best: dict[str, float] = {}
+        self._ended = False
+
+    def level(self, journal: Journal, rows: list[EpochRecord], status: str) -> None:
+        """Make TensorBoard show `rows` (accepted epochs), the settings and the status."""
+        start = journal.start
+        if start is None:
+            raise StoreError("no start row is intact", where=journal.path)
+        mark = level_mark(rows, status)
+        if status != RUNNING and _read_json(run_folder(self.store, start) / LEVEL_MARK) == mark:
+            return
+        try:
+            self._write(journal, start, rows, status)
+        except Exception:
+            self.close()
+            raise
+        if status != RUNNING:
+            _write_json(run_folder(self.store, start) / LEVEL_MARK, mark)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+
+    def _write(self, journal: Journal, start: StartRecord, rows: list[EpochRecord], status: str) -> None:
+        merge_configuration(self.store.tensorboard, start, {name for row in rows for name in row.metrics})
+        if self._file is None or self._is_superseded(rows) or self._ended:
+            self.close()
+            self._open(start)
+        self._add([row for row in rows if row.epoch not in self._written])
+        if status != RUNNING and not self._ended:
+            self._end(status, max(row.time for row in journal.rows))
+        assert self._file is not None
+        self._file.flush()
+        if self._file.path.name.startswith("."):
+            self._file.publish()
+
+    def _open(self, start: StartRecord) -> None:
+        from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+        folder = run_folder(self.store, start)
+        (folder / LEVEL_MARK).unlink(missing_ok=True)
+        self._file = EventFile(folder, aside=True)
+        self._written, self._best, self._ended = {}, {}, False
+        info = plugin_data_pb2.SessionStartInfo(group_name=start.run, start_time_secs=start.time)
+        for key, value in settings(start).items():
+            _set(info.hparams[key], value)
+        _add_plugin(self._file, metadata.SESSION_START_INFO_TAG, start.time, session_start_info=info)
+
+    def _add(self, rows: list[EpochRecord]) -> None:
+        assert self._file is not None
+        for row in rows:
+            values = {name: float(value) for name, value in row.metrics.items()}
+            self._file.scalars({**values, **self._improved(values), STAGE: row.stage}, row.epoch, row.time)
+            self._written[row.epoch] = row.time
+
+    def _improved(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the best values that changed; a value that is not a number is never the best."""
+        found = {}
+        for name, value in values.items():
+            known = self._best.get(name)
+            if math.isnan(value) or not has_best(name):
+                continue
+            if known is None or (value < known if lower_is_better(name) else value > known):
+                self._best[name] = found[BEST + name] = value
+        return found
+
+    def _end(self, status: str, moment: float) -> None:
+        from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+        assert self._file is not None
+        word = {FINISHED: "STATUS_SUCCESS", FAILED: "STATUS_FAILURE"}.get(status, "STATUS_UNKNOWN")
+        info = plugin_data_pb2.SessionEndInfo(status=api_pb2.Status.Value(word), end_time_secs=moment)
+        _add_plugin(self._file, metadata.SESSION_END_INFO_TAG, moment, session_end_info=info)
+        self._ended = True
+
+    def _is_superseded(self, rows: list[EpochRecord]) -> bool:
+        moments = {row.epoch: row.time for row in rows}
+        return any(moments.get(epoch) != moment for epoch, moment in self._written.items())
+
+
+def run_folder(store: Store, start: StartRecord) -> Path:
+    """Return the run's folder: the study, then the variant's name and the run's."""
+    name = f"{start.name}.{start.run}" if start.name and start.name != start.run else start.run
+    return store.tensorboard / safe_name(start.study) / safe_name(name)
+
+
+def settings(start: StartRecord) -> dict[str, bool | float | str]:
+    """Return the run's settings as the HParams tab takes them: truth values, numbers and texts.
+
+    None is absent (the setting is off); a list or a number that is not finite becomes text.
+    """
+    found: dict[str, bool | float | str] = {"study": start.study}
+    if start.name:
+        found["name"] = start.name
+    for key, value in start.parameters.items():
+        value = plain(value)
+        if value is not None:
+            found[key] = value if isinstance(value, (bool, int, float, str)) else json.dumps(value)
+    return found
+
+
+def has_best(metric: str) -> bool:
+    """Tell whether a best value of `metric` means anything: not for rates and by-products."""
+    return metric not in (LEARNING_RATE, STAGE) and not metric.endswith(DERIVED_SUFFIXES)
+
+
+def level_mark(rows: list[EpochRecord], status: str) -> dict[str, Any]:
+    """Return what a finished folder shows, to be compared with what it should show."""
+    last = rows[-1] if rows else None
+    moment = round(sum(row.time for row in rows), 6)
+    return {"status": status, "rows": len(rows), "last": last.epoch if last else 0, "times": moment}
+
+
+def merge_configuration(root: Path, start: StartRecord, metrics: set[str]) -> None:
+    """Make the configuration at `root` know the run's settings, their domains and its metrics."""
+    path = root / CONFIGURATION
+    wanted = _merged(_read_json(path) or {"settings": {}, "metrics": []}, start, metrics)
+    if wanted == _read_json(path):
+        return
+    with lock(root / ".configuration.lock", patience=LOCK_PATIENCE, why="the settings are being merged"):
+        known = _read_json(path)
+        wanted = _merged(known or {"settings": {}, "metrics": []}, start, metrics)
+        if wanted != known:
+            _write_configuration(root, wanted)
+            _write_json(path, wanted)
+
+
+def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dict[str, Any]:
+    found = {key: dict(entry) for key, entry in known["settings"].items()}
+    for key, value in settings(start).items():
+        kind = _KINDS[type(value)]
+        if key not in found:
+            found[key] = {"type": kind, "domain": plain(start.domains.get(key))}
+            continue
+        if found[key]["type"] != kind:
+            found[key] = {"type": "unset", "domain": None}
+        elif key in start.domains:
+            found[key]["domain"] = _wider(found[key]["domain"], plain(start.domains[key]))
+    tags = sorted(set(known["metrics"]) | {BEST + name for name in metrics if has_best(name)})
+    return {"settings": dict(sorted(found.items())), "metrics": tags}
+
+
+def _wider(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
+    """Return the domain that holds both: the union of values, or the interval around both."""
+    if not one or one.keys() != other.keys():
+        return other
+    if "values" in one:
+        return {"values": one["values"] + [value for value in other["values"] if value not in one["values"]]}
+    return {"min": min(one["min"], other["min"]), "max": max(one["max"], other["max"])}
+
+
+def _write_configuration(root: Path, wanted: dict[str, Any]) -> None:
+    from tensorboard.plugins.hparams import api_pb2, metadata
+
+    experiment = api_pb2.Experiment(name="workbench")
+    for key, entry in wanted["settings"].items():
+        info = experiment.hparam_infos.add(
+            name=key, type=api_pb2.DataType.Value(f"DATA_TYPE_{entry['type'].upper()}")
+        )
+        domain = entry["domain"] or {}
+        if "values" in domain:
+            for value in domain["values"]:
+                _set(info.domain_discrete.values.add(), value)
+        elif "min" in domain:
+            info.domain_interval.min_value = float(domain["min"])
+            info.domain_interval.max_value = float(domain["max"])
+    for tag in wanted["metrics"]:
+        experiment.metric_infos.add(name=api_pb2.MetricName(tag=tag), display_name=tag)
+    file = EventFile(root, aside=True)
+    _add_plugin(file, metadata.EXPERIMENT_TAG, 0.0, experiment=experiment)
+    file.publish()
+    file.close()
+
+
+def _add_plugin(file: EventFile, tag: str, moment: float, **content: Any) -> None:
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+    data = plugin_data_pb2.HParamsPluginData(**content)
+    file.plugin(tag, metadata.create_summary_metadata(data), metadata.NULL_TENSOR, moment)
+
+
+def _set(message: Any, value: bool | float | str) -> None:
+    """Put `value` into a message that holds a truth value, a number or a text."""
+    if isinstance(value, bool):
+        message.bool_value = value
+    elif isinstance(value, (int, float)):
+        message.number_value = value
+    else:
+        message.string_value = str(value)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    aside = path.with_name(path.name + ".new")
+    aside.write_text(json.dumps(value), encoding="utf-8")
+    aside.rename(path)

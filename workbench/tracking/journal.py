@@ -1,0 +1,313 @@
+"""The journal of a run: one checksummed line a row, flushed to disk before anything else happens.
+
+A line is the CRC32 of the rest in 8 hex digits, a space, and one JSON object. Lines are only ever
+appended. Whatever happened to the file (cut at any byte, bytes flipped), reading gives back every
+row whose checksum still fits and names the other lines; a damaged line is never trusted.
+
+The writer holds a lock on the journal itself (`flock`, freed by the kernel when the process dies),
+so that a journal without an `end` row and without a lock is one of an interrupted run.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from workbench.errors import RecordError, StoreError
+from workbench.names import FINISHED, INTERRUPTED, RUNNING
+from workbench.tracking.records import (
+    CheckpointRecord,
+    EndRecord,
+    EpochRecord,
+    Record,
+    StartRecord,
+    from_json,
+    to_json,
+)
+
+SUFFIX = ".jsonl"
+LOCK_PATIENCE = 5.0  # seconds; a reader that asks for a run's status holds the lock for microseconds
+RESERVE_BYTES = 65_536  # given back on a full disk, so that the reason can still be written
+TAIL_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A line (1-based) that was not trusted, and why."""
+
+    line: int
+    reason: str
+
+
+@dataclass
+class Journal:
+    """What a journal says: `rows` in the order written, `damage` the lines not trusted."""
+
+    path: Path
+    rows: list[Record] = field(default_factory=list)
+    damage: list[Damage] = field(default_factory=list)
+
+    @property
+    def run(self) -> str:
+        return self.path.name.removesuffix(SUFFIX)
+
+    @property
+    def starts(self) -> list[StartRecord]:
+        return [row for row in self.rows if isinstance(row, StartRecord)]
+
+    @property
+    def start(self) -> StartRecord | None:
+        """The first attempt's start, which names the run; None when no start row is intact."""
+        return next((row for row in self.rows if isinstance(row, StartRecord)), None)
+
+    @property
+    def attempt(self) -> int:
+        """The number of the last attempt, 0 before the first."""
+        return max((row.attempt for row in self.rows), default=0)
+
+    @property
+    def end(self) -> EndRecord | None:
+        """The last attempt's end; None while it runs and after an interruption."""
+        last = self.rows[-1] if self.rows else None
+        return last if isinstance(last, EndRecord) else None
+
+    def accepted(self) -> list[EpochRecord]:
+        """Return the epochs that count, ascending: a later attempt supersedes what it repeats."""
+        kept: list[EpochRecord] = []
+        for row in self.rows:
+            if isinstance(row, StartRecord):
+                _drop(kept, row.from_epoch)
+            elif isinstance(row, EpochRecord):
+                _drop(kept, row.epoch)
+                kept.append(row)
+        return kept
+
+    def checkpoint(self) -> CheckpointRecord | None:
+        """Return the newest checkpoint that the accepted rows build on, or None."""
+        kept: list[CheckpointRecord] = []
+        for row in self.rows:
+            if isinstance(row, StartRecord):
+                _drop(kept, row.from_epoch)
+            elif isinstance(row, CheckpointRecord):
+                kept.append(row)
+        return kept[-1] if kept else None
+
+    def published(self) -> list[EpochRecord]:
+        """Return the accepted epochs that views may show: those that no resume can supersede."""
+        checkpoint, end = self.checkpoint(), self.end
+        rows = self.accepted()
+        if end is not None and end.status == FINISHED:
+            return rows
+        last = max(checkpoint.epoch if checkpoint else 0, (end.final_epoch or 0) if end else 0)
+        return [row for row in rows if row.epoch <= last]
+
+
+def _drop(kept: list[EpochRecord] | list[CheckpointRecord], epoch: int) -> None:
+    while kept and kept[-1].epoch >= epoch:
+        kept.pop()
+
+
+def encode_line(record: Record) -> bytes:
+    """Return the line of `record`, its line break included."""
+    text = json.dumps(to_json(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    body = text.encode("utf-8", errors="backslashreplace")
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def decode_line(line: bytes) -> Record:
+    """Return the record of one line without its line break; RecordError when it cannot be trusted."""
+    if line[8:9] != b" " or line[:8] != b"%08x" % zlib.crc32(line[9:]):
+        raise RecordError("the checksum does not fit")
+    return from_json(json.loads(line[9:]))
+
+
+def read_journal(path: str | Path) -> Journal:
+    """Return all complete rows of the journal at `path`; whatever else it holds is in `damage`.
+
+    Raises RecordError when there is no such file or it cannot be read.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"cannot read the journal: {error.strerror}", where=path) from error
+    return parse_journal(path, data)
+
+
+def parse_journal(path: Path, data: bytes) -> Journal:
+    """Return the journal whose file at `path` has the content `data`."""
+    journal = Journal(path)
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line:
+            continue
+        try:
+            journal.rows.append(decode_line(line))
+        except (RecordError, ValueError) as error:
+            journal.damage.append(Damage(number, str(error)))
+    return journal
+
+
+def status(path: str | Path) -> str:
+    """Return the true state of a run: running, finished, failed, killed, stopped or interrupted.
+
+    Reads the last line only, so asking for hundreds of runs is quick.
+    """
+    path = Path(path)
+    locked = is_locked(path)  # asked before reading: a run may end between the two
+    last = last_row(path)
+    if isinstance(last, EndRecord):
+        return last.status
+    return RUNNING if locked else INTERRUPTED
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether a live process holds the journal at `path`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def last_row(path: Path) -> Record | None:
+    """Return the last row that can be trusted, reading as little of the file as needed."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            span = TAIL_BYTES
+            while True:
+                file.seek(max(0, size - span))
+                rows = parse_journal(path, file.read()).rows
+                if rows or span >= size:
+                    return rows[-1] if rows else None
+                span *= 8
+    except OSError as error:
+        raise RecordError(f"cannot read the journal: {error.strerror}", where=path) from error
+
+
+class JournalWriter:
+    """Appends rows to one journal, each durable when `append` returns.
+
+    Opening locks the file; opening the journal of a resumed run changes no byte that is there, and
+    ends a torn last line so that the next row starts on a line of its own.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._reserve = self.path.with_suffix(".d") / "reserve"
+        self._descriptor = _open_locked(self.path)
+        self._size = os.fstat(self._descriptor).st_size
+        if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
+            self._write(b"\n")
+        self._hold_reserve()
+
+    def append(self, record: Record) -> None:
+        """Write `record` and wait until it is on disk.
+
+        Raises StoreError when that fails; the file then ends where it ended before. For an `end` row
+        on a full disk the space held back at the start is given up first.
+        """
+        line = encode_line(record)
+        try:
+            self._write(line)
+        except OSError as error:
+            if not (isinstance(record, EndRecord) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+                raise self._refusal(error) from error
+            self._retry_with_reserve(line)
+
+    def close(self) -> None:
+        """Give the lock back. Closing twice does nothing."""
+        if self._descriptor >= 0:
+            self._reserve.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> JournalWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write(self, data: bytes) -> None:
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(data)
+
+    def _retry_with_reserve(self, line: bytes) -> None:
+        self._reserve.unlink(missing_ok=True)
+        try:
+            self._write(line)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _hold_reserve(self) -> None:
+        try:
+            self._reserve.parent.mkdir(exist_ok=True)
+            self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
+        except OSError as error:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"cannot write the journal: {error.strerror}",
+            where=self.path,
+            do="make space or choose another --store",
+        )
+
+
+def _open_locked(path: Path) -> int:
+    """Return a descriptor of the journal, created if absent, with the lock held."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        if new:
+            sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write the journal: {error.strerror}", where=path, do="choose a store that can be written"
+        ) from error
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except OSError as error:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise RecordError(
+                    "another process is writing this run", where=path.stem, do="wait for it or stop it"
+                ) from error
+            time.sleep(0.02)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,63 @@
+"""Locks between processes that the kernel frees when their holder dies.
+
+`views.lock` beside a journal: held by whoever brings that run's views level (its training, or a sync).
+`.views.lock` of a store: shared by all of those, exclusive for a rebuild, which replaces the views.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workbench.errors import StoreError
+from workbench.tracking.store import Store
+
+
+class Held(StoreError):
+    """The lock is in other hands; trying again later is right."""
+
+
+@contextmanager
+def lock(path: Path, *, shared: bool = False, patience: float = 0.0, why: str = "") -> Iterator[None]:
+    """Hold the lock at `path`; Held when it cannot be had within `patience` seconds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        _take(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, path, patience, why)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, kind: int, path: Path, patience: float, why: str) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise Held(why or "in use by another process", where=path, do="try again later") from error
+            time.sleep(0.02)
+
+
+@contextmanager
+def views_of_run(store: Store, run: str) -> Iterator[None]:
+    """Be the one who writes the views of `run`, and keep a rebuild of the store away meanwhile."""
+    with (
+        lock(store.root / ".views.lock", shared=True, why="the store is being rebuilt"),
+        lock(store.run_folder(run) / "views.lock", why=f"another process is writing the views of {run}"),
+    ):
+        yield
+
+
+@contextmanager
+def all_views(store: Store, patience: float = 2.0) -> Iterator[None]:
+    """Keep everybody else from writing any view of the store."""
+    why = "runs of this store are being recorded"
+    with lock(store.root / ".views.lock", patience=patience, why=why):
+        yield

@@ -1,0 +1,187 @@
+"""The four kinds of row a journal holds, and their form in JSON.
+
+A row is a frozen value; `to_json` and `from_json` are exact inverses of each other. JSON has no word
+for non-finite numbers, so they are the texts "nan", "inf" and "-inf" there, and numbers again here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from workbench.errors import RecordError
+from workbench.names import FINISHED, STATUSES
+
+Parameter = str | int | float | bool
+RUN_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+
+
+def new_run_name(now: float | None = None) -> str:
+    """Return a run's name: UTC time stamp and 8 random hex digits, `20260131T235959Z-0a1b2c3d`."""
+    stamp = datetime.fromtimestamp(time.time() if now is None else now, timezone.utc)
+    return f"{stamp:%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRecord:
+    """An attempt begins: all that views need to be made from the journal alone.
+
+    `from_epoch` is the first epoch (1-based, global) that this attempt trains: 1 for a new run, the
+    epoch after the checkpoint for a resumed one. `parameters` are flat, as they appear in MLflow; a
+    setting that is off is absent. `domains` are the values a setting may take where they are known:
+    `{"min": a, "max": b}` or `{"values": [...]}`. `files` are the names of the texts kept beside the
+    journal (`<run>.d/artifacts/`). `time` is in seconds since 1970, UTC.
+    """
+
+    run: str
+    attempt: int = 1
+    from_epoch: int = 1
+    time: float = field(default_factory=time.time)
+    id: str = ""
+    study: str = "default"
+    name: str = ""
+    seed: int = 0
+    quick: bool = False
+    parent: str | None = None
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    stages: tuple[Mapping[str, Any], ...] = ()
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    domains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    host: str = ""
+    process: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(bool(self.run), "run", self.run, "a name")
+        _check(self.attempt >= 1, "attempt", self.attempt, "1 or more")
+        _check(self.from_epoch >= 1, "from_epoch", self.from_epoch, "1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One finished epoch. `epoch` is 1-based and global, `stage_epoch` 1-based within the stage.
+
+    `step` counts optimizer steps since the start of the run, `seconds` is the epoch's duration and
+    `time` the moment of the record. `metrics` hold values as measured; one not measured is absent.
+    """
+
+    attempt: int = 1
+    stage: int
+    stage_epoch: int
+    epoch: int
+    step: int
+    metrics: Mapping[str, float]
+    seconds: float
+    time: float = field(default_factory=time.time)
+
+    def __post_init__(self) -> None:
+        for name in ("attempt", "stage", "stage_epoch", "epoch"):
+            _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRecord:
+    """The state after `epoch` is durable in `file` (relative to the checkpoint folder)."""
+
+    epoch: int
+    file: str
+    digest: str
+    step: int = 0
+    attempt: int = 1
+    time: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndRecord:
+    """The attempt ended. Rows up to `final_epoch` are shown in views even without a checkpoint.
+
+    A finished run shows all its rows; any other is shown up to its last checkpoint, because a
+    resume repeats what came after it, unless `final_epoch` says that no resume can.
+    """
+
+    status: str
+    reason: str = ""
+    final_epoch: int | None = None
+    attempt: int = 1
+    time: float = field(default_factory=time.time)
+
+    def __post_init__(self) -> None:
+        _check(self.status in STATUSES, "status", self.status, "one of " + ", ".join(STATUSES))
+
+
+Record = StartRecord | EpochRecord | CheckpointRecord | EndRecord
+KINDS: dict[str, type[Any]] = {
+    "start": StartRecord,
+    "epoch": EpochRecord,
+    "checkpoint": CheckpointRecord,
+    "end": EndRecord,
+}
+_KIND_OF = {kind: name for name, kind in KINDS.items()}
+_FIELDS = {name: [part.name for part in dataclasses.fields(kind)] for name, kind in KINDS.items()}
+_TUPLES = ("stages", "files")
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """Return `record` as an object that `json.dumps(..., allow_nan=False)` accepts."""
+    row: dict[str, Any] = {"kind": _KIND_OF[type(record)]}
+    for name in _FIELDS[row["kind"]]:
+        row[name] = plain(getattr(record, name))
+    return row
+
+
+def from_json(row: Mapping[str, Any]) -> Record:
+    """Return the record that `row` holds; fields of a later version are passed over.
+
+    Raises RecordError when the kind is unknown or a field is missing or impossible.
+    """
+    kind = row.get("kind")
+    if kind not in KINDS:
+        raise RecordError(f"unknown kind of row {kind!r}", expected="one of " + ", ".join(KINDS))
+    values = {name: value for name, value in row.items() if name in _FIELDS[kind]}
+    try:
+        for name in _TUPLES:
+            if name in values:
+                values[name] = tuple(values[name])
+        if kind == "epoch":
+            values["metrics"] = {name: float(value) for name, value in row["metrics"].items()}
+        record: Record = KINDS[kind](**values)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise RecordError(f"a {kind} row does not fit: {error}") from error
+    return record
+
+
+def plain(value: Any) -> Any:
+    """Return `value` made of what JSON knows; non-finite numbers become "nan", "inf" or "-inf"."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if hasattr(value, "item"):  # a NumPy or TensorFlow scalar
+        return plain(value.item())
+    return str(value)
+
+
+def is_final(end: EndRecord | None) -> bool:
+    """Tell whether the run is complete, so that nothing will ever be added to it."""
+    return end is not None and end.status == FINISHED
+
+
+def _check(right: bool, name: str, value: object, expected: str) -> None:
+    if not right:
+        raise RecordError(f"{name}={value!r}", where="record", expected=expected)

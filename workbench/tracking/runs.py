@@ -1,0 +1,81 @@
+"""Which run a user means, and in what state it truly is.
+
+On the command line a run is meant by its name, a unique beginning of it, or its MLflow id. States
+come from the journal and its lock, so that a killed training is seen as interrupted at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workbench.errors import RecordError
+from workbench.names import INTERRUPTED
+from workbench.tracking.journal import Journal, read_journal, status
+from workbench.tracking.store import Store, StoredRun, read_runs
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One run of a store: its journal (None for a run that MLflow alone knows) and true status."""
+
+    run: str
+    status: str
+    journal: Journal | None
+
+
+def find_run(store: Store, text: str) -> str:
+    """Return the name of the one run that `text` means.
+
+    Raises RecordError, in one line, when no run or more than one fits.
+    """
+    names = dict.fromkeys(store.runs())
+    stored = stored_runs(store)
+    names.update(dict.fromkeys(row.run for row in stored if row.run))
+    if text in names:
+        return text
+    for row in stored:
+        if row.mlflow_id == text:
+            return row.run or row.mlflow_id
+    found = [name for name in names if name.startswith(text)] if text else []
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise RecordError(f"no run {text!r}", where=store.root, do="`workbench list` shows the runs")
+    shown = ", ".join(found[:4]) + (", ..." if len(found) > 4 else "")
+    raise RecordError(
+        f"{text!r} fits {len(found)} runs: {shown}", where=store.root, do="give more of the name"
+    )
+
+
+def stored_runs(store: Store) -> list[StoredRun]:
+    """Return the rows of MLflow's SQLite database, none when there is no such file."""
+    return read_runs(store) if store.is_local and store.database.exists() else []
+
+
+def read_states(store: Store) -> list[RunState]:
+    """Return every run that has a journal, oldest first, each with its true status."""
+    return [read_state(store, run) for run in store.runs()]
+
+
+def read_state(store: Store, run: str) -> RunState:
+    """Return one run's journal and status; RecordError when it has no journal."""
+    path = store.journal(run)
+    return RunState(run, status(path), read_journal(path))
+
+
+def unfinished(store: Store, identity: str, seed: int) -> list[str]:
+    """Return the runs of this spec id and seed that a resume can go on with, the newest first."""
+    found = []
+    for state in read_states(store):
+        start = state.journal.start if state.journal else None
+        if start and (start.id, start.seed) == (identity, seed) and is_resumable(state):
+            found.append(state.run)
+    return found[::-1]
+
+
+def is_resumable(state: RunState) -> bool:
+    """Tell whether a run ended before its time and is no longer at work."""
+    end = state.journal.end if state.journal else None
+    if state.status == INTERRUPTED:
+        return True
+    return end is not None and end.status in ("stopped", "killed", "failed")

@@ -1,0 +1,240 @@
+"""Where records live, and quick reads of them without MLflow.
+
+A store is a folder (`mlruns/`) with the journals, checkpoints and TensorBoard files, and beside them
+the MLflow database; a server address takes the place of the database only. Reads go straight to
+SQLite with a read-only connection and one query a table; writing is MLflow's own business.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from workbench.errors import StoreError
+from workbench.names import TAG_ID, TAG_PARENT, TAG_QUICK, TAG_RUN, TAG_SEED, TAG_STATUS, TAG_STUDY
+from workbench.tracking.journal import SUFFIX
+
+FOLDER = "mlruns"
+VARIABLE = "WORKBENCH_STORE"
+BUSY_SECONDS = 20.0
+MLFLOW_INFINITY = 1.7976931348623157e308  # what MLflow keeps for infinity
+_SERVER = ("http://", "https://", "postgresql", "mysql", "mssql", "databricks")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A place of records: `root` is the folder, `uri` the address of MLflow's tracking store."""
+
+    root: Path
+    uri: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether MLflow's data is the SQLite file in `root`."""
+        return self.uri.startswith("sqlite:")
+
+    @property
+    def database(self) -> Path:
+        return self.root / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.root / "tensorboard"
+
+    @property
+    def journals(self) -> Path:
+        return self.root / "journal"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    def journal(self, run: str) -> Path:
+        return self.journals / f"{run}{SUFFIX}"
+
+    def run_folder(self, run: str) -> Path:
+        """The folder beside the journal: `artifacts/` in it is what views show as artifacts."""
+        return self.journals / f"{run}.d"
+
+    def run_artifacts(self, run: str) -> Path:
+        return self.run_folder(run) / "artifacts"
+
+    def run_checkpoints(self, run: str) -> Path:
+        return self.checkpoints / run
+
+    def runs(self) -> list[str]:
+        """Return the names of all runs that have a journal, the oldest first."""
+        if not self.journals.is_dir():
+            return []
+        return sorted(path.name.removesuffix(SUFFIX) for path in self.journals.glob(f"*{SUFFIX}"))
+
+    def require_writable(self) -> None:
+        """Raise StoreError unless files can be made in the folder (which is created)."""
+        probe = self.journals / f".probe-{os.getpid()}"
+        try:
+            self.journals.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise StoreError(
+                f"the store cannot be written: {error.strerror}",
+                where=self.root,
+                do="give another place with --store or WORKBENCH_STORE",
+            ) from error
+
+
+def find_store(address: str | None = None, start: str | Path | None = None) -> Store:
+    """Return the store at `address`, else at $WORKBENCH_STORE, else the project's `mlruns/`.
+
+    `address` is a folder, a `sqlite:///` address of an `mlflow.db`, or that of a server; with a server
+    the journals stay in the project's folder. The project is the nearest folder upwards from `start`
+    (default: the working directory) that holds `mlruns/`, `experiments/` or `pyproject.toml`.
+    """
+    address = address or os.environ.get(VARIABLE) or None
+    project = project_folder(Path(start) if start else Path.cwd())
+    if address is None:
+        return _local(project / FOLDER)
+    if address.startswith(_SERVER):
+        return Store(project / FOLDER, address.rstrip("/"))
+    if address.startswith("sqlite:///"):
+        return _from_database(Path(address.removeprefix("sqlite:///")))
+    if "://" in address and not address.startswith("file://"):
+        raise StoreError(
+            f"unknown kind of store {address!r}",
+            expected="a folder, sqlite:///path/mlflow.db or http(s)://host:port",
+        )
+    return _local(Path(address.removeprefix("file://")).expanduser())
+
+
+def project_folder(start: Path) -> Path:
+    """Return the nearest folder from `start` upwards that looks like a project, else `start`."""
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if any((folder / mark).exists() for mark in (FOLDER, "experiments", "pyproject.toml")):
+            return folder
+    return start
+
+
+def _local(root: Path) -> Store:
+    root = root.resolve()
+    if root.exists() and not root.is_dir():
+        raise StoreError(
+            "not a folder", where=root, expected="a folder of records", do="give the folder to --store"
+        )
+    return Store(root, f"sqlite:///{root / 'mlflow.db'}")
+
+
+def _from_database(path: Path) -> Store:
+    if path.name != "mlflow.db":
+        raise StoreError(
+            f"the database is named {path.name!r}", where=path, expected="a file named mlflow.db"
+        )
+    return _local(path.parent)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as MLflow's database holds it; `run` is our name of it, empty for a foreign run."""
+
+    mlflow_id: str
+    run: str
+    study: str
+    name: str
+    id: str
+    seed: str
+    quick: bool
+    status: str
+    parent: str
+    started: float | None  # seconds since 1970
+    ended: float | None
+    parameters: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    artifact_uri: str = ""
+
+
+@contextmanager
+def connect(database: Path) -> Iterator[sqlite3.Connection]:
+    """Open MLflow's SQLite file for reading only.
+
+    A read-only medium, where SQLite cannot make its lock files, is read as immutable. Raises
+    StoreError, in one line, for a file that is missing, is locked for long or is no database.
+    """
+    if not database.exists():
+        raise StoreError("no records yet", where=database, do="run an experiment, or `workbench sync`")
+    address = f"file:{quote(str(database))}?mode=ro"
+    connection = None
+    try:
+        connection = _open_readonly(address)
+        yield connection
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"cannot read the records: {error}", where=database, do="try again, or `workbench rebuild`"
+        ) from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _open_readonly(address: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if "locked" in str(error) or "busy" in str(error):
+            raise
+        connection = sqlite3.connect(address + "&immutable=1", uri=True, timeout=BUSY_SECONDS)
+    return connection
+
+
+def read_runs(store: Store) -> list[StoredRun]:
+    """Return all runs of the SQLite database that are not deleted: three queries, no MLflow."""
+    with connect(store.database) as connection:
+        rows = connection.execute(
+            "SELECT r.run_uuid, e.name, r.name, r.status, r.start_time, r.end_time, r.artifact_uri "
+            "FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id "
+            "WHERE r.lifecycle_stage = 'active' ORDER BY r.start_time, r.run_uuid"
+        ).fetchall()
+        parameters = _by_run(connection, "params")
+        tags = _by_run(connection, "tags")
+    return [_stored_run(row, parameters.get(row[0], {}), tags.get(row[0], {})) for row in rows]
+
+
+def _by_run(connection: sqlite3.Connection, table: str) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for run, key, value in connection.execute(f"SELECT run_uuid, key, value FROM {table} ORDER BY key"):
+        found.setdefault(run, {})[key] = value
+    return found
+
+
+def _stored_run(row: tuple[str, ...], parameters: dict[str, str], tags: dict[str, str]) -> StoredRun:
+    identity, experiment, name, status, started, ended, artifacts = row
+    return StoredRun(
+        mlflow_id=identity,
+        run=tags.get(TAG_RUN, ""),
+        study=tags.get(TAG_STUDY, experiment),
+        name=name or "",
+        id=tags.get(TAG_ID, ""),
+        seed=tags.get(TAG_SEED, ""),
+        quick=tags.get(TAG_QUICK) == "true",
+        status=tags.get(TAG_STATUS, (status or "").lower()),
+        parent=tags.get(TAG_PARENT, ""),
+        started=int(started) / 1000 if started else None,
+        ended=int(ended) / 1000 if ended else None,
+        parameters=parameters,
+        tags=tags,
+        artifact_uri=artifacts or "",
+    )

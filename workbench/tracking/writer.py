@@ -1,0 +1,188 @@
+"""What the runner calls to record a run; training waits for the journal's fsync and nothing else.
+
+    start = StartRecord(run=new_run_name(), id=experiment.id, study="margin", name="baseline", ...,
+                        parameters=experiment.parameters())
+    with Tracker.open(store, start, texts={"spec.py": source}) as tracker:
+        for every epoch:
+            tracker.epoch(EpochRecord(stage=1, stage_epoch=1, epoch=1, step=500, metrics={...}, seconds=61.2))
+            ... save the state; when it is durable, from any thread:
+            tracker.checkpoint(CheckpointRecord(epoch=1, file="...", digest="..."))   # shows the row too
+        tracker.artifact("scores.npz", path=file)       # any time before the end
+        tracker.end("finished")                         # or failed, killed, stopped and a reason
+
+To resume, the same with the old `run` and `from_epoch=` the epoch after the checkpoint; the number of
+the attempt is counted here. Without checkpoints call `tracker.publish(epoch)` after `epoch`.
+
+A thread brings the views (MLflow, TensorBoard) level with the journal. A view that cannot be reached
+is reported once; training goes on, each epoch tries again, and `workbench sync` does what is left.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import threading
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+
+from workbench.errors import RecordError
+from workbench.names import FAILED, RUNNING
+from workbench.tracking.history import FILE as HISTORY
+from workbench.tracking.history import history_text
+from workbench.tracking.hparams import TensorBoardView
+from workbench.tracking.journal import Journal, JournalWriter, read_journal
+from workbench.tracking.leveller import Leveller, Say, View, say_on_stderr
+from workbench.tracking.mlflow_writer import MlflowView
+from workbench.tracking.records import CheckpointRecord, EndRecord, EpochRecord, Record, StartRecord
+from workbench.tracking.store import Store
+
+CLOSE_SECONDS = 30.0
+
+
+class Tracker:
+    """Records one attempt of one run. Its methods may be called from any thread."""
+
+    def __init__(
+        self, store: Store, journal: Journal, writer: JournalWriter, views: list[View], say: Say
+    ) -> None:
+        self.store, self.journal = store, journal
+        self._writer = writer
+        self._lock = threading.Lock()
+        self._leveller = Leveller(store, journal.run, views, self._snapshot, say)
+        self._shown = 0  # epochs up to here may be shown
+
+    @classmethod
+    def open(
+        cls,
+        store: Store,
+        start: StartRecord,
+        *,
+        texts: Mapping[str, str] | None = None,
+        say: Say = say_on_stderr,
+        views: list[View] | None = None,
+    ) -> Tracker:
+        """Begin an attempt: lock the journal, keep `texts` (name: content) beside it, write `start`.
+
+        Raises StoreError when the journal cannot be written and RecordError when another process is
+        writing this run. Whether a server answers is found out later, in the thread.
+        """
+        path = store.journal(start.run)
+        writer = JournalWriter(path)
+        try:
+            journal = read_journal(path)
+            attempt = journal.attempt + 1
+            prefix = "" if attempt == 1 else f"attempt-{attempt}/"
+            for name, text in (texts or {}).items():
+                _place(store.run_artifacts(start.run) / prefix / name, text.encode())
+            files = (*start.files, *(prefix + name for name in texts or {}))
+            row = dataclasses.replace(start, attempt=attempt, files=files)
+            writer.append(row)
+        except BaseException:
+            writer.close()
+            raise
+        journal.rows.append(row)
+        tracker = cls(store, journal, writer, default_views(store) if views is None else views, say)
+        tracker._leveller.start()
+        return tracker
+
+    @property
+    def run(self) -> str:
+        return self.journal.run
+
+    @property
+    def attempt(self) -> int:
+        return self.journal.attempt
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Make an epoch's row durable. It is shown once `checkpoint` or `publish` says so."""
+        self._append(record)
+
+    def checkpoint(self, record: CheckpointRecord) -> None:
+        """Record that the state after `record.epoch` is durable, and show the rows up to it."""
+        self._append(record)
+        self.publish(record.epoch)
+
+    def publish(self, epoch: int) -> None:
+        """Let the views show the rows up to `epoch`; returns at once."""
+        self._shown = max(self._shown, epoch)
+        self._leveller.wake()
+
+    def artifact(self, name: str, *, path: str | Path | None = None, text: str | bytes | None = None) -> Path:
+        """Keep a file with the run under `name` (a relative path); views get it at the next row.
+
+        A `path` is linked where the file system allows, else copied: do not change it afterwards.
+        """
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise RecordError(f"artifact name {name!r}", where=self.run, expected="a relative path")
+        target = self.store.run_artifacts(self.run) / name
+        if path is not None:
+            _place(target, Path(path))
+        else:
+            _place(target, text.encode() if isinstance(text, str) else text or b"")
+        return target
+
+    def end(self, status: str, reason: str = "", *, final_epoch: int | None = None) -> None:
+        """Record how the attempt ended and keep `history.json`. See EndRecord for `final_epoch`."""
+        try:
+            self.artifact(HISTORY, text=history_text(self._snapshot()[0].accepted()))
+        finally:
+            self._append(EndRecord(status=status, reason=reason, final_epoch=final_epoch))
+            self._leveller.wake()
+
+    def close(self, timeout: float = CLOSE_SECONDS) -> bool:
+        """Wait at most `timeout` seconds for the views, give the lock back, and tell whether they are level.
+
+        When they are not, the screen says that `workbench sync` does the rest.
+        """
+        level = self._leveller.stop(timeout)
+        with self._lock:
+            self._writer.close()
+        return level
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None and self.journal.end is None:
+                self.end(FAILED, f"{type(error).__name__}: {error}")
+        finally:
+            self.close()
+
+    def _append(self, record: Record) -> None:
+        with self._lock:
+            row = dataclasses.replace(record, attempt=self.journal.starts[-1].attempt)
+            self._writer.append(row)
+            self.journal.rows.append(row)
+
+    def _snapshot(self) -> tuple[Journal, list[EpochRecord], str]:
+        """Return the journal as it is now, the epochs to show and the status."""
+        with self._lock:
+            journal = Journal(self.journal.path, list(self.journal.rows), self.journal.damage)
+        durable = {row.epoch for row in journal.published()}
+        rows = [row for row in journal.accepted() if row.epoch <= self._shown or row.epoch in durable]
+        return journal, rows, journal.end.status if journal.end else RUNNING
+
+
+def default_views(store: Store) -> list[View]:
+    """Return the views of a run: TensorBoard first, because it is quick and local."""
+    return [TensorBoardView(store), MlflowView(store)]
+
+
+def _place(target: Path, content: bytes | Path) -> None:
+    """Put a file in place whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.parent.parent / f".{target.name}.{os.getpid()}.{threading.get_ident()}"
+    aside.unlink(missing_ok=True)
+    if isinstance(content, bytes):
+        aside.write_bytes(content)
+    else:
+        try:
+            os.link(content, aside)
+        except OSError:
+            shutil.copy2(content, aside)
+    aside.replace(target)
