@@ -63,6 +63,7 @@ class Images:
     reader: Callable[[int], Callable[[tf.Tensor], tf.Tensor]]
     fingerprint: str
     teacher: Callable[[tf.Tensor], tf.Tensor] | None = None
+    teacher_size: int | None = None  # how many numbers a teacher's vector has
     batches: Callable[[int], Callable[[tf.Tensor], tf.Tensor] | None] | None = None
     notes: tuple[str, ...] = ()  # said once when a run starts: skipped images, changed data ...
 
@@ -180,9 +181,11 @@ class Head(Part):
     normalised: ClassVar[bool] = False  # logits are cosines in -1..1
 
     def layer(self, classes: int, size: int) -> tf.keras.layers.Layer:
-        """Return a layer `(embeddings [B, d], labels [B]) -> logits [B, C]` (margin-free).
+        """Return a layer `(embeddings [B, d], labels [B], training) -> (logits [B, S], targets [B])`.
 
-        Its weights are carried over to a later stage whose head has equal `signature`.
+        Logits are margin-free; `targets` is the column of each image's own identity. A full head has
+        S = C and targets = labels; a sampled one has fewer columns in training. Weights are carried
+        over to a later stage whose head has equal `signature`.
         """
         raise SpecError("is no classification head by itself", where=type(self).__name__)
 
@@ -196,10 +199,11 @@ class Batch(NamedTuple):
 
     embeddings: Any  # [B, d], not normalised
     labels: Any  # [B] int32
-    logits: Any  # [B, C] of the head, margin-free, or None without a head
+    logits: Any  # [B, S] of the head, margin-free, or None without a head; S = C unless sampled
     label_smoothing: float = 0.0
     teacher: Any = None  # [B, t] embeddings of a teacher, or None
     training: bool = True
+    targets: Any = None  # [B] int32, the column of each label in `logits`; the labels of a full head
 
 
 # ---------------------------------------------------------------- losses
@@ -215,12 +219,22 @@ class Loss(Part):
         """Return the classification head that this loss needs, or None."""
         return None
 
-    def layer(self, classes: int, size: int, batch_size: int) -> tf.keras.layers.Layer:
-        """Return a layer `(Batch) -> scalar float32`, holding the loss's state in its weights."""
+    def layer(
+        self, classes: int, size: int, batch_size: int, teacher: int | None = None
+    ) -> tf.keras.layers.Layer:
+        """Return a layer `(Batch) -> scalar float32`, holding the loss's state in its weights.
+
+        `teacher` is how many numbers a teacher's vector has, None without a teacher.
+        """
         raise SpecError("is no loss by itself", where=type(self).__name__)
 
-    def check_data(self, labels: np.ndarray, batch_size: int, sampled: bool) -> None:
-        """Refuse data this loss cannot work on (raises `SpecError`); labels are those of all images."""
+    def check_data(
+        self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
+    ) -> None:
+        """Refuse data this loss cannot work on (raises `SpecError`).
+
+        `labels` are those of all images; `sampled` tells whether the stage has a sampler.
+        """
 
     def __add__(self, other: Loss) -> Loss:
         return Sum(terms=(*_terms(self), *_terms(other)))
@@ -256,9 +270,11 @@ class Sum(Loss):
     def classifier(self) -> Head | None:
         return next((t.loss.classifier() for t in self.terms if t.loss.classifier() is not None), None)
 
-    def check_data(self, labels: np.ndarray, batch_size: int, sampled: bool) -> None:
+    def check_data(
+        self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
+    ) -> None:
         for term in self.terms:
-            term.loss.check_data(labels, batch_size, sampled)
+            term.loss.check_data(labels, batch_size, sampled, teacher)
 
     def __str__(self) -> str:
         return " + ".join(f"{t.loss}" if t.weight == 1 else f"{t.weight:g}*{t.loss}" for t in self.terms)

@@ -25,10 +25,10 @@ class Trainer(tf.keras.Model):
     head, the loss layers and the optimizer belong to a stage and are handed on by `begin_stage`.
     """
 
-    def __init__(self, embedder: tf.keras.Model, classes: int) -> None:
+    def __init__(self, embedder: tf.keras.Model, classes: int, teacher: int | None = None) -> None:
         super().__init__(name="trainer")
         self.embedder = embedder
-        self.classes = classes
+        self.classes, self.teacher = classes, teacher
         self.size = int(embedder.output_shape[-1])
         self.plan: Plan | None = None
         self.head: tf.keras.layers.Layer | None = None
@@ -42,13 +42,15 @@ class Trainer(tf.keras.Model):
 
     # ------------------------------------------------------------ stages
 
-    def begin_stage(self, plan: Plan, steps_per_epoch: int) -> list[str]:
+    def begin_stage(self, plan: Plan, steps_per_epoch: int, classes: int) -> list[str]:
         """Set head, losses, optimizer and schedule for a stage; return what was made new, in words."""
         before = self._trained_set()
+        self.classes = classes
         notes = self._set_head(plan)
         self._set_losses(plan)
         self.plan, self.epoch_steps = plan, steps_per_epoch
         self._decayed = None
+        self._measure: Any = None
         self.stage_step.assign(0)
         self._set_means(plan)
         self._set_recent(plan.batch_size)
@@ -79,7 +81,7 @@ class Trainer(tf.keras.Model):
 
     def _set_losses(self, plan: Plan) -> None:
         for term in terms(plan.loss):
-            layer = term.loss.layer(self.classes, self.size, plan.batch_size)
+            layer = term.loss.layer(self.classes, self.size, plan.batch_size, self.teacher)
             old = self.losses_by_term.get(term.loss.term)
             self._build_loss(layer, plan)
             shapes = [weight.shape for weight in layer.weights]
@@ -185,9 +187,10 @@ class Trainer(tf.keras.Model):
         embeddings = tf.cast(self.embedder(images, training=deep), tf.float32)
         if not deep:
             embeddings = tf.stop_gradient(embeddings)
-        logits = self.head(embeddings, labels) if self.head is not None else None
+        has_head = self.head is not None
+        logits, targets = self.head(embeddings, labels, training=training) if has_head else (None, None)
         smoothing = self.plan.label_smoothing  # type: ignore[union-attr]
-        batch = Batch(embeddings, labels, logits, smoothing, rest[0] if rest else None, training)
+        batch = Batch(embeddings, labels, logits, smoothing, rest[0] if rest else None, training, targets)
         parts = terms(self.plan.loss)  # type: ignore[union-attr]
         return {part.loss.term: self.losses_by_term[part.loss.term](batch) for part in parts}, batch
 
@@ -197,7 +200,7 @@ class Trainer(tf.keras.Model):
         regular = optimizers.regulariser(self.plan.weight_decay, self.decayed(), self.plan.schedule.peak_rate())  # type: ignore[union-attr]
         return tf.add_n(weighted) + regular, regular
 
-    def decayed(self) -> list[tuple[tf.Variable, float]]:
+    def decayed(self) -> list[optimizers.Decayed]:
         """Return the variables that weight decay touches, each with its multiplier."""
         if self._decayed is None:
             decay = self.plan.weight_decay  # type: ignore[union-attr]
@@ -252,9 +255,22 @@ class Trainer(tf.keras.Model):
         if names.REGULAR_LOSS in self.means:
             self.means[names.REGULAR_LOSS].update_state(regular)
         if batch.logits is not None:
-            right = tf.equal(tf.argmax(batch.logits, -1, tf.int32), batch.labels)
+            right = tf.equal(tf.argmax(batch.logits, -1, tf.int32), batch.targets)
             self.means[names.ACCURACY].update_state(tf.cast(right, tf.float32))
         return {name: mean.result() for name, mean in self.means.items()}
+
+    def measure(self, batches: tf.data.Dataset) -> dict[str, float]:
+        """Return `val_loss` and `val_accuracy` over all images of `batches`, without training."""
+        kept = [mean.get_weights() for mean in self.metrics]
+        super().reset_metrics()
+        if self._measure is None:
+            self._measure = tf.function(self.test_step, reduce_retracing=True)
+        for batch in batches:
+            self._measure(batch)
+        values = {name: float(self.means[name].result()) for name in (names.LOSS, names.ACCURACY) if name in self.means}
+        for mean, weights in zip(self.metrics, kept):
+            mean.set_weights(weights)
+        return {names.VAL_PREFIX + name: value for name, value in values.items()}
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Measure loss and accuracy of a batch without training."""

@@ -1,0 +1,32 @@
+"""The Keras layer that holds a head's weights. It imports TensorFlow, so it is imported inside methods."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from workbench.heads.base import Slot, WeightedHead
+
+
+def add(layer: tf.keras.layers.Layer, name: str, slot: Slot) -> tf.Variable:
+    """Create one weight in `layer` as its slot says."""
+    start = slot.start
+    initializer = start if isinstance(start, str) else tf.keras.initializers.Constant(start)
+    return layer.add_weight(
+        name=name, shape=slot.shape, initializer=initializer, trainable=slot.trained, dtype=slot.dtype
+    )
+
+
+class HeadLayer(tf.keras.layers.Layer):
+    """`(embeddings [B, d], labels [B], training) -> (logits [B, S], targets [B])` of one head."""
+
+    def __init__(self, part: WeightedHead, classes: int, size: int) -> None:
+        super().__init__(name="head", dtype="float32")
+        self.part = part
+        self.state = {name: add(self, name, slot) for name, slot in part.slots(classes, size).items()}
+        self.built = True
+
+    def call(
+        self, embeddings: tf.Tensor, labels: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the head's margin-free logits and the column of each image's identity."""
+        return self.part.logits(embeddings, labels, self.state, training)

