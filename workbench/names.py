@@ -11,12 +11,16 @@ REGULAR_LOSS = "regular_loss"  # the regulariser's part of `loss`
 ACCURACY = "accuracy"  # share of right classes on margin-free logits, 0 to 1
 LEARNING_RATE = "lr"  # of the last step of the epoch
 STAGE = "stage"  # 1-based number of the stage, recorded as a metric beside the others
+SECONDS = "seconds"  # duration of the epoch
+IMAGES_PER_SECOND = "images_per_second"
 VAL_PREFIX = "val_"  # the hold-out split of the training data
 FORECAST_PREFIX = "forecast."
 
 THRESHOLD_SUFFIX = "_thresh"  # cosine at the best accuracy of an evaluation set
 TENFOLD_SUFFIX = "_tenfold"  # mean of ten folds, the threshold chosen on the other nine
 TENFOLD_STD_SUFFIX = "_tenfold_std"
+NORM_SUFFIX = "_xnorm"  # mean length of the embeddings, as the insightface logs print it
+PEAK_SUFFIX = "_peak"  # best value of an evaluation inside the epoch (`evaluate_every`)
 LOSS_SUFFIX = "_loss"
 
 TAG_PREFIX = "workbench."
@@ -36,7 +40,7 @@ STOPPED = "stopped"  # SIGTERM: resumable
 INTERRUPTED = "interrupted"  # no end recorded and no process alive
 STATUSES = (RUNNING, FINISHED, FAILED, KILLED, STOPPED, INTERRUPTED)
 
-DERIVED_SUFFIXES = (THRESHOLD_SUFFIX, TENFOLD_SUFFIX, TENFOLD_STD_SUFFIX)
+DERIVED_SUFFIXES = (THRESHOLD_SUFFIX, TENFOLD_SUFFIX, TENFOLD_STD_SUFFIX, NORM_SUFFIX)
 
 
 def lower_is_better(metric: str) -> bool:
@@ -47,7 +51,7 @@ def lower_is_better(metric: str) -> bool:
 
 def is_evaluation(metric: str) -> bool:
     """Tell whether `metric` is the accuracy of an evaluation set rather than a by-product of one."""
-    plain = (LOSS, REGULAR_LOSS, ACCURACY, LEARNING_RATE, STAGE)
+    plain = (LOSS, REGULAR_LOSS, ACCURACY, LEARNING_RATE, STAGE, SECONDS, IMAGES_PER_SECOND)
     return not (
         metric in plain
         or metric.startswith((VAL_PREFIX, FORECAST_PREFIX))

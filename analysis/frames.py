@@ -1,0 +1,306 @@
+"""The two tidy frames that everything in analysis starts from: `runs` and `epochs`.
+
+Every source ends here, and curves, tables, forecasts and verdicts begin here. `runs` has a row a run:
+the columns of `RUN_COLUMNS`, then one column a setting. `epochs` has a row a value: `EPOCH_COLUMNS`.
+Epochs are 1-based and global. `kind` says where a value comes from: *measured* was stored as a number
+by the program that measured it (journal, MLflow, history, CSV, event file), *parsed* was read from
+printed text, *inferred* was computed here (a mean of printed values, a learning rate from `lr_steps`).
+What could not be read, or had to be decided, stands in `notes`, by file and line number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import RecordError, suggestion
+from workbench.labels import labels
+from workbench.names import lower_is_better
+
+RUN_COLUMNS = (
+    "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
+    "loss_regulariser",
+)  # fmt: skip
+EPOCH_COLUMNS = (
+    "run", "attempt", "stage", "stage_name", "stage_epoch", "epoch", "step", "metric", "value", "kind",
+    "file", "line",
+)  # fmt: skip
+MEASURED, PARSED, INFERRED = KINDS = ("measured", "parsed", "inferred")
+MISSING = -1  # a step or line that is not known, before the frame is made
+LINES_KEPT = 1000  # line numbers kept for one kind of remark; beyond it they are only counted
+
+
+@dataclass
+class Note:
+    """A remark about a file: what was found, at which lines (1-based), and how often."""
+
+    file: str
+    what: str
+    lines: list[int] = field(default_factory=list)
+    count: int = 0
+
+    def at(self, line: int) -> None:
+        """Count one more line; the first `LINES_KEPT` numbers are kept."""
+        self.count += 1
+        if len(self.lines) < LINES_KEPT:
+            self.lines.append(line)
+
+    def __str__(self) -> str:
+        if not self.lines:
+            return f"{self.file}: {self.what}"
+        shown = ", ".join(map(str, self.lines[:10])) + (" ..." if self.count > 10 else "")
+        return f"{self.file}: {self.what}: {'line' if self.count == 1 else f'{self.count} lines,'} {shown}"
+
+
+class Notes:
+    """The remarks of one source, those of one kind gathered under one `Note`."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._found: dict[str, Note] = {}
+
+    def add(self, what: str, line: int | None = None) -> None:
+        """Remark `what`, at a line if there is one."""
+        note = self._found.setdefault(what, Note(self.file, what))
+        if line is not None:
+            note.at(line)
+
+    def all(self) -> list[Note]:
+        """Return the remarks in the order in which they were first made."""
+        return list(self._found.values())
+
+
+@dataclass
+class RunData:
+    """One run on its way into the frames.
+
+    `values` are blocks of (metric, kind, file, columns); the columns are equally long arrays under
+    "epoch" and "value", optionally "attempt", "stage", "stage_epoch", "step" and "line". `stages` are (name,
+    number of epochs) in order; without them the run is one stage without a name, unless the blocks
+    bring their own. `first_epoch` is the run's first global epoch, above 1 for a branch of another run.
+    """
+
+    run: str
+    file: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    stages: list[tuple[str, int]] = field(default_factory=list)
+    first_epoch: int = 1
+    values: list[tuple[str, str, str, dict[str, np.ndarray]]] = field(default_factory=list)
+
+    def add(
+        self, metric: str, kind: str, epoch: Any, value: Any, *, file: str | None = None, **columns: Any
+    ) -> None:
+        """Append a block of values (or one value) of one metric, read from the run's file or another."""
+        block = {"epoch": epoch, "value": value, **columns}
+        arrays = {name: np.atleast_1d(np.asarray(array)) for name, array in block.items()}
+        if arrays["epoch"].size:
+            self.values.append((metric, kind, file or self.file, arrays))
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch that has a value; the epoch before the first if there is none."""
+        return max((int(block["epoch"].max()) for *_, block in self.values), default=self.first_epoch - 1)
+
+
+@dataclass(frozen=True)
+class Records:
+    """The two frames and the remarks made while reading; `partial` tells why it is not all there."""
+
+    runs: pd.DataFrame
+    epochs: pd.DataFrame
+    notes: tuple[Note, ...] = ()
+    partial: str | None = None
+
+    def only(self, runs: Iterable[str]) -> Records:
+        """Return the records of the named runs, in the order given."""
+        wanted = list(dict.fromkeys(runs))
+        frame = self.runs.set_index("run", drop=False).loc[wanted].reset_index(drop=True)
+        return Records(frame, self.epochs[self.epochs["run"].isin(wanted)], self.notes, self.partial)
+
+
+def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | None = None) -> Records:
+    """Make the two frames of runs as read; raises `RecordError` when two runs have one identifier."""
+    names = [data.run for data in runs]
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise RecordError(f"two runs are called {twice[0]!r}", do="give them different names")
+    rows = [{"run": data.run, **data.facts, **_settings(data.settings)} for data in runs]
+    return Records(run_frame(rows), _epoch_frame(runs), tuple(notes), partial)
+
+
+def run_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Make the `runs` frame of one dict a run; absent facts are missing, absent settings are off."""
+    columns = dict.fromkeys([*RUN_COLUMNS, *(name for row in rows for name in row)])
+    frame = pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in columns})
+    frame["seconds"] = pd.to_numeric(frame["seconds"]).astype("float64")
+    frame["started"] = pd.to_datetime(frame["started"], utc=True)
+    return frame
+
+
+def setting_columns(runs: pd.DataFrame) -> list[str]:
+    """Return the columns of `runs` that are settings."""
+    return [name for name in runs.columns if name not in RUN_COLUMNS]
+
+
+def settings_of(runs: pd.DataFrame, seed: bool = True) -> list[dict[str, Any]]:
+    """Return each run's settings as a dict without those that are off, its seed with them if wanted."""
+    columns = setting_columns(runs) + (["seed"] if seed else [])
+    return [
+        {name: value for name, value in zip(columns, row, strict=True) if not is_missing(value)}
+        for row in runs[columns].itertuples(index=False, name=None)
+    ]
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a cell is empty: None, NaN or pandas' NA."""
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+
+
+def run_labels(runs: pd.DataFrame) -> dict[str, str]:
+    """Return each run's label: the smallest set of settings that tells them apart, else seed, else name."""
+    names = [
+        str(run if is_missing(name) else name) for run, name in zip(runs["run"], runs["name"], strict=True)
+    ]
+    settings = settings_of(runs)
+    if any(not set(found) - {"seed"} for found in settings):  # a history knows nothing but its name
+        return dict(zip(runs["run"], labels([{}] * len(names), names), strict=True))
+    return dict(zip(runs["run"], labels(settings, names), strict=True))
+
+
+def per_epoch(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a run, metric and epoch: of several values within an epoch the last."""
+    again = epochs.duplicated(["run", "metric", "epoch"], keep=False)
+    if not again.any():
+        return epochs
+    several = epochs[again].sort_values("step", kind="stable", na_position="last")
+    last = several.drop_duplicates(["run", "metric", "epoch"], keep="last")
+    return pd.concat([epochs[~again], last]).sort_index()
+
+
+def best(epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return each run's first best row of a metric; non-finite values are never best.
+
+    Raises `RecordError` when no run has the metric.
+    """
+    rows = epochs[epochs["metric"] == metric]
+    if rows.empty:
+        raise RecordError(f"no metric {metric!r}", do=suggestion(metric, epochs["metric"].unique()))
+    rows = rows[np.isfinite(rows["value"])]
+    order = rows.assign(key=rows["value"] if lower_is_better(metric) else -rows["value"])
+    order = order.sort_values(["key", "epoch", "step"], kind="stable")
+    return order.drop_duplicates("run").drop(columns="key").sort_index()
+
+
+def concat(parts: Sequence[Records]) -> Records:
+    """Join records of several sources; raises `RecordError` when a run is there twice."""
+    if len(parts) == 1:
+        return parts[0]
+    runs = run_frame([row for part in parts for row in _dicts(part.runs)])
+    twice = runs["run"][runs["run"].duplicated()]
+    if len(twice):
+        raise RecordError(f"run {twice.iloc[0]!r} is given twice", do="name each run once")
+    notes = tuple(note for part in parts for note in part.notes)
+    partial = "; ".join(part.partial for part in parts if part.partial) or None
+    return Records(runs, concat_epochs([part.epochs for part in parts]), notes, partial)
+
+
+def concat_epochs(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join `epochs` frames, keeping the text columns categorical."""
+    from pandas.api.types import union_categoricals
+
+    if not frames:
+        return _epoch_frame([])
+    columns = {}
+    for name in EPOCH_COLUMNS:
+        parts = [frame[name] for frame in frames]
+        if isinstance(parts[0].dtype, pd.CategoricalDtype):
+            columns[name] = union_categoricals(parts)
+        else:
+            columns[name] = pd.concat(parts, ignore_index=True)
+    return pd.DataFrame(columns)
+
+
+def optional_int(values: np.ndarray) -> Any:
+    """Return whole numbers as a nullable column in which `MISSING` is missing."""
+    values = np.asarray(values, dtype=np.int64)
+    return pd.arrays.IntegerArray(values, values == MISSING)
+
+
+def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as columns; one that is called like a fact of the run gets `setting.` in front."""
+    return {f"setting.{name}" if name in RUN_COLUMNS else name: value for name, value in settings.items()}
+
+
+def _dicts(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in row.items() if not is_missing(value)}
+        for row in runs.to_dict(orient="records")
+    ]
+
+
+def _epoch_frame(runs: Sequence[RunData]) -> pd.DataFrame:
+    blocks = [(number, data, *block) for number, data in enumerate(runs) for block in data.values]
+    sizes = [len(columns["epoch"]) for *_, columns in blocks]
+
+    def joined(name: str, default: Any, dtype: str) -> np.ndarray:
+        parts = [
+            columns[name].astype(dtype) if name in columns else np.full(size, default, dtype)
+            for (*_, columns), size in zip(blocks, sizes, strict=True)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0, dtype)
+
+    def repeated(values: Iterable[str], categories: Sequence[str] | None = None) -> pd.Categorical:
+        values = list(values)
+        known = list(dict.fromkeys(values)) if categories is None else list(categories)
+        position = {name: code for code, name in enumerate(known)}
+        return pd.Categorical.from_codes(
+            np.repeat([position[value] for value in values], sizes).astype("int32"), categories=known
+        )
+
+    stage, stage_epoch, stage_name = _stage_columns(blocks)
+    return pd.DataFrame(
+        {
+            "run": repeated((data.run for _, data, *_ in blocks), [data.run for data in runs]),
+            "attempt": joined("attempt", 1, "int32"),
+            "stage": stage,
+            "stage_name": stage_name,
+            "stage_epoch": stage_epoch,
+            "epoch": joined("epoch", 1, "int32"),
+            "step": optional_int(joined("step", MISSING, "int64")),
+            "metric": repeated(metric for _, _, metric, *_ in blocks),
+            "value": joined("value", np.nan, "float64"),
+            "kind": repeated((kind for _, _, _, kind, _, _ in blocks), KINDS),
+            "file": repeated(file for *_, file, _ in blocks),
+            "line": optional_int(joined("line", MISSING, "int64")),
+        }
+    )
+
+
+def _stage_columns(blocks: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, pd.Categorical]:
+    """Return stage, epoch within the stage and stage name of every row."""
+    stages, within, texts = [], [], []
+    for _, data, *_, columns in blocks:
+        stage, stage_epoch = columns.get("stage"), columns.get("stage_epoch")
+        if stage is None or stage_epoch is None:
+            stage, stage_epoch = place(
+                columns["epoch"], [epochs for _, epochs in data.stages], data.first_epoch
+            )
+        names = np.array([name for name, _ in data.stages] or [""], dtype=object)
+        stages.append(stage.astype("int32"))
+        within.append(stage_epoch.astype("int32"))
+        texts.append(names[np.clip(stage - 1, 0, len(names) - 1)])
+    if not blocks:
+        return np.empty(0, "int32"), np.empty(0, "int32"), pd.Categorical([])
+    return np.concatenate(stages), np.concatenate(within), pd.Categorical(np.concatenate(texts))
+
+
+def place(epoch: np.ndarray, lengths: Sequence[int], first_epoch: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return stage and epoch within it (both 1-based) of global epochs; the last stage has no end."""
+    starts = first_epoch + np.cumsum([0, *lengths])[: max(len(lengths), 1)]
+    stage = np.searchsorted(starts, epoch, side="right")
+    return stage, epoch - starts[np.maximum(stage, 1) - 1] + 1

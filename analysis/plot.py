@@ -1,0 +1,266 @@
+"""The drop-in module for old notebooks: `hist_plot_split`, `choose_accuracy`, `EVALS_NAME`, colours, scale.
+
+Cells that draw Keras_insightface histories with typed stage lengths run unchanged on this module. For
+anything new use `analysis.plot_curves`: it takes stages and labels from the records, aligns short lists
+and draws gaps as gaps, which the behaviour kept here does not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.accuracies import EVALS_NAME, choose_accuracy, read_history
+from workbench.errors import InputError, RecordError, suggestion
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["EVALS_NAME", "choose_accuracy", "hist_plot_split", "set_colors", "set_scale"]
+
+LINE_STYLES = ("-", "--", "-.", ":")
+INCHES = 8  # one panel of a new figure, before the scale
+PALETTES = ("deep", "muted", "bright", "pastel", "dark", "colorblind", "rainbow")
+STAGE_LINE, CURVE, MARK = "stage", "curve", "mark"  # how what was drawn is found again by a later call
+
+
+@dataclass
+class _Look:
+    """What `set_colors` and `set_scale` change: module state, because old cells expect it so."""
+
+    count: int = 10
+    palette: str = "deep"
+    scale: float = 1.0
+
+
+_look = _Look()
+
+
+def set_colors(max_color: int, palette: str = "deep") -> None:
+    """Draw runs in `max_color` colours of a seaborn palette, or of "rainbow"; raises `InputError`."""
+    if max_color < 1 or palette not in PALETTES:
+        raise InputError(f"no colours {max_color!r} of {palette!r}", do=suggestion(palette, PALETTES))
+    _look.count, _look.palette = max_color, palette
+
+
+def set_scale(scale: float) -> None:
+    """Scale the size and the texts of figures drawn from now on; 1 is 8 inches a panel."""
+    if not scale > 0:
+        raise InputError(f"no scale {scale!r}", expected="a number above 0")
+    _look.scale = float(scale)
+
+
+def hist_plot_split(
+    history: str | Path | Sequence[str | Path] | Mapping[str, Sequence[float]],
+    epochs: Sequence[int] = (100,),
+    names: Sequence[str] | None = None,
+    customs: Sequence[str] = (*EVALS_NAME[:3], "lr"),
+    save: str | None = None,
+    axes: Any = None,
+    init_epoch: int = 0,
+    pre_item: Mapping[str, float] | None = None,
+    fig_label: str | None = None,
+    eval_split: bool = True,
+    limit_loss_max: float = 1e9,
+    skip_epochs: int = 0,
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Draw one history, cut into stages of the given lengths, and mark each stage's best values.
+
+    `history` is a path, a list of paths joined key by key, or a dict (then `fig_label` is needed).
+    `customs` are further metrics; absent ones are skipped, none means every evaluation set present.
+    A new figure has 2 x 3 axes (loss, accuracy, other metrics; the first, the second and all further
+    evaluation sets) or with `eval_split=False` 1 x 3 (loss, accuracy, all sets; other metrics on a twin
+    of the loss axis, appended). `axes` of an earlier call are drawn on as they are laid out. The first
+    epoch stands at `init_epoch + 1`; `pre_item`, as an earlier call returned it, joins the curves to
+    their past. `skip_epochs` leaves out the first epochs. `save` is a file, or "" for the last
+    history's path with `.svg`.
+
+    Returns the flat array of axes and the last value within the stages of each metric drawn.
+    Raises `RecordError` for an unreadable history or one without `loss`, and for a dict without label.
+    """
+    metrics, label, path = _load(history, fig_label)
+    if "loss" not in metrics:
+        raise RecordError("no metric 'loss'", where=label, do=suggestion("loss", metrics))
+    accuracy = next((key for key in ("accuracy", "logits_accuracy") if key in metrics), None)
+    customs = [key for key in (customs or EVALS_NAME) if key in metrics]
+    drawn = {"loss": "loss", **({"accuracy": accuracy} if accuracy else {}), **{key: key for key in customs}}
+    stages = {name: _split(metrics[key], epochs) for name, key in drawn.items()}
+    last = {name: parts[-1][-1] for name, parts in stages.items() if parts and parts[-1]}
+    stages, names, first = _skip(stages, epochs, names, skip_epochs, init_epoch)
+
+    sets = [key for key in customs if key in EVALS_NAME]
+    axes = _new_axes(eval_split) if axes is None else np.ravel(np.asarray(axes, dtype=object))
+    axes, places = _places(axes, sets, [key for key in customs if key not in EVALS_NAME])
+    color = _next_color(axes[0])
+    joins = {} if skip_epochs else dict(pre_item or {})
+    for name, parts in stages.items():
+        axis, style = places[name]
+        text = label if name in ("loss", "accuracy") else f"{name} - {label}"
+        limit = limit_loss_max if name == "loss" else math.inf
+        _curve(axis, parts, first, joins.get(name, 0), limit, color=color, linestyle=style, label=text)
+        _mark_best(axis, parts, first, lower=name == "loss")
+    _stage_lines(axes, stages["loss"], names, first, color)
+    _finish(axes, places)
+    target = _target(save, path)
+    if target:
+        axes[0].figure.savefig(target)
+    return axes, last
+
+
+def _load(history: Any, label: str | None) -> tuple[dict[str, list[float]], str, Path | None]:
+    if isinstance(history, Mapping):
+        if label is None:
+            raise RecordError("a history given as a dict has no name", do="give it a fig_label")
+        return {key: list(values) for key, values in history.items()}, label, None
+    paths = [history] if isinstance(history, str | Path) else list(history)
+    if not paths:
+        raise RecordError("no history given", expected="a path, a list of paths or a dict")
+    joined: dict[str, list[float]] = {}
+    for path in paths:
+        for key, values in read_history(path).items():
+            joined.setdefault(key, []).extend(values)
+    return joined, label or Path(paths[-1]).stem, Path(paths[-1])
+
+
+def _split(values: Sequence[float], epochs: Sequence[int]) -> list[list[float]]:
+    """Cut a list from its own start into stages; what goes beyond their sum is dropped."""
+    ends = np.cumsum([0, *epochs])
+    parts = [list(values[start:end]) for start, end in itertools.pairwise(ends)]
+    return [part for part in parts if part]
+
+
+def _skip(
+    stages: dict[str, list[list[float]]], epochs: Sequence[int], names: Any, skip: int, init_epoch: int
+) -> tuple[dict[str, list[list[float]]], list[str], int]:
+    """Drop the stages that end by epoch `skip` and cut the next; return stages, names, first epoch."""
+    ends = np.cumsum(list(epochs))
+    gone = int(np.searchsorted(ends, skip, side="right"))
+    cut = skip - (int(ends[gone - 1]) if gone else 0)
+
+    def rest(parts: list[list[float]]) -> list[list[float]]:
+        kept = parts[gone:]
+        return [part for part in [kept[0][cut:], *kept[1:]] if part] if kept else []
+
+    return (
+        {key: rest(parts) for key, parts in stages.items()},
+        list(names or [])[gone:],
+        init_epoch + skip + 1,
+    )
+
+
+def _new_axes(eval_split: bool) -> np.ndarray:
+    import seaborn
+    from matplotlib import pyplot
+
+    size = INCHES * _look.scale
+    rows = 2 if eval_split else 1
+    with seaborn.axes_style("darkgrid"), seaborn.plotting_context("notebook", font_scale=_look.scale):
+        _, axes = pyplot.subplots(rows, 3, figsize=(3 * size, size * rows))
+    return axes.ravel()
+
+
+def _places(
+    axes: np.ndarray, sets: Sequence[str], others: Sequence[str]
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the axes (with a twin appended where it is needed) and each metric's axis and line style."""
+    places = {"loss": (axes[0], "-"), "accuracy": (axes[1], "-")}
+    if len(axes) == 6:
+        shared = [(3 + min(number, 2), max(number - 2, 0)) for number in range(len(sets))]
+        other_axis = axes[2]
+    else:
+        shared = [(2, number) for number in range(len(sets))]
+        if others and len(axes) == 3:
+            twin = axes[0].twinx()
+            twin.grid(False)
+            axes = np.append(axes, twin)
+        other_axis = axes[-1]
+    for name, (axis, number) in zip(sets, shared, strict=True):
+        places[name] = (axes[axis], LINE_STYLES[number % 4])
+    for number, name in enumerate(others):
+        # on the twin of the loss axis a solid line would be taken for the loss
+        places[name] = (other_axis, LINE_STYLES[(number + (len(axes) != 6)) % 4])
+    return axes, places
+
+
+def _next_color(axis: Axes) -> Any:
+    import seaborn
+    from matplotlib import colormaps
+
+    if _look.palette == "rainbow":
+        colors = list(colormaps["rainbow"](np.linspace(0, 1, _look.count)))
+    else:
+        colors = seaborn.color_palette(_look.palette, n_colors=_look.count)
+    return colors[sum(line.get_gid() == CURVE for line in axis.lines) % len(colors)]
+
+
+def _curve(
+    axis: Axes, parts: list[list[float]], first: int, before: float, limit: float, **look: Any
+) -> None:
+    values = [min(value, limit) for part in parts for value in part]  # min(nan, limit) stays NaN
+    if before and values:
+        values = [before, *values] if first > 1 else [before, *values[1:]]
+        first = first - 1 if first > 1 else first
+    for position in range(1, len(values)):
+        if values[position] == 0 or math.isnan(values[position]):
+            values[position] = values[position - 1]
+    axis.plot(range(first, first + len(values)), values, gid=CURVE, **look)
+
+
+def _mark_best(axis: Axes, parts: list[list[float]], first: int, lower: bool) -> None:
+    for part in parts:
+        known = [value for value in part if not math.isnan(value)]
+        best = (min if lower else max)(known, default=0)
+        if best:
+            epoch = first + len(part) - 1 - part[::-1].index(best)
+            axis.scatter(epoch, best, color="r", marker="v", gid=MARK, zorder=3)
+            look = {"fontsize": 9 * _look.scale, "va": "bottom", "ha": "right", "rotation": -30}
+            axis.text(epoch, best, f"{best:.4f}", gid=MARK, **look)
+        first += len(part)
+
+
+def _stage_lines(
+    axes: np.ndarray, parts: list[list[float]], names: list[str], first: int, color: Any
+) -> None:
+    starts = first + np.cumsum([0, *map(len, parts)])[:-1]
+    for axis in axes:
+        for number, start in enumerate(starts.tolist()):
+            gid = f"{STAGE_LINE} {start}"
+            replaced = [*axis.lines, *(axis.texts if number < len(names) else [])]
+            for old in [artist for artist in replaced if artist.get_gid() == gid]:
+                old.remove()
+            axis.axvline(start, 0.05, 0.95, color=color, linestyle="--", linewidth=1, gid=gid)
+            if number < len(names):
+                where = {"transform": axis.get_xaxis_transform(), "rotation": -90, "va": "bottom"}
+                axis.text(start, 0.07, f" {names[number]}", fontsize=9 * _look.scale, gid=gid, **where)
+
+
+def _finish(axes: np.ndarray, places: Mapping[str, tuple[Axes, str]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for axis in axes:
+        here = [name for name, (place, _) in places.items() if place is axis]
+        title = ", ".join(dict.fromkeys([*filter(None, axis.get_title().split(", ")), *here]))
+        if len(axes) == 4 and axis is axes[-1]:
+            axis.set_ylabel(title.removeprefix("loss, "))
+        else:
+            axis.set_title(title)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if any(line.get_gid() == CURVE for line in axis.lines):
+            axis.legend(fontsize=8 * _look.scale, loc="upper right" if "loss" in here else "lower right")
+    axes[0].figure.tight_layout()
+
+
+def _target(save: str | None, path: Path | None) -> Path | None:
+    if save:
+        return Path(save)
+    if save is None:
+        return None
+    if path is None:
+        raise RecordError("a history given as a dict has no path to save beside", do="give save= a file name")
+    return path.with_suffix(".svg")

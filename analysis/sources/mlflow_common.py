@@ -1,0 +1,62 @@
+"""What the sources of MLflow records share: types of parameters, facts of a run, steps as epochs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from workbench.names import TAG_ID, TAG_PARENT, TAG_RUN, TAG_SEED, TAG_STATUS, TAG_STUDY
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+STAGE_EPOCHS = re.compile(r"stages\.(\d+)\.epochs")
+STATUS = {
+    "RUNNING": "running",
+    "FINISHED": "finished",
+    "FAILED": "failed",
+    "KILLED": "killed",
+    "SCHEDULED": "running",
+}
+
+
+def parse_parameter(text: str) -> Any:
+    """Return a parameter with its type: MLflow keeps texts only, our records hold numbers and booleans."""
+    if NUMBER.fullmatch(text):
+        return int(text) if text.lstrip("+-").isdigit() else float(text)
+    return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def facts_of(
+    tags: Mapping[str, str], run_id: str, name: str, origin: str, status: str = ""
+) -> dict[str, Any]:
+    """Return a run's facts from its tags; a run of another program keeps its MLflow id."""
+    seed = tags.get(TAG_SEED)
+    return {
+        "run": tags.get(TAG_RUN, run_id),
+        "id": tags.get(TAG_ID),
+        "study": tags.get(TAG_STUDY),
+        "name": name or tags.get("mlflow.runName"),
+        "seed": None if seed is None else parse_parameter(seed),
+        "status": tags.get(TAG_STATUS) or STATUS.get(status, status.lower() or "finished"),
+        "origin": origin,
+        "parent": tags.get(TAG_PARENT),
+        "loss_regulariser": tags.get("workbench.loss_regulariser"),
+    }
+
+
+def stages_of(parameters: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Return (name, epochs) of the stages that a run's parameters declare, in order."""
+    numbers = sorted(int(match[1]) for name in parameters if (match := STAGE_EPOCHS.fullmatch(name)))
+    return [
+        (str(parameters.get(f"stages.{n}.name") or f"stage {n}"), int(parameters[f"stages.{n}.epochs"]))
+        for n in numbers
+    ]
+
+
+def shifted(steps: Iterable[np.ndarray], tags: Mapping[str, str]) -> int:
+    """Return what makes steps 1-based epochs: 1 for another program's run that counts from 0."""
+    if TAG_RUN in tags:
+        return 0
+    return int(any(array.size and array.min() == 0 for array in steps))
