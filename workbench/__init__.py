@@ -39,6 +39,12 @@ PARTS: dict[str, str] = {
     "Decoupled": "workbench.optimizers",
     "Coupled": "workbench.optimizers",
     "L2": "workbench.optimizers",
+    "MobileNet": "workbench.backbones.mobilenet",
+    "MobileFaceNet": "workbench.backbones.mobilefacenet",
+    "GDC": "workbench.embeddings",
+    "E": "workbench.embeddings",
+    "GAP": "workbench.embeddings",
+    "F": "workbench.embeddings",
 }
 
 __all__ = ["PARTS", *PARTS]  # noqa: PLE0604
