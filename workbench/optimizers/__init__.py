@@ -12,6 +12,7 @@ from workbench.optimizers.decay import (
     shrink,
 )
 from workbench.optimizers.engine import build, copy_state, make, scaled, unscaled
+from workbench.optimizers.equivalents import equivalents
 from workbench.optimizers.rules import (
     LAMB,
     SGD,
@@ -27,6 +28,6 @@ from workbench.optimizers.rules import (
 
 __all__ = [
     "L2", "LAMB", "SGD", "SGDW", "Adam", "AdamW", "Adamax", "Coupled", "Decayed", "Decoupled", "LazyAdam",
-    "Lookahead", "Nadam", "RectifiedAdam", "add_decay", "build", "copy_state", "decayed", "has_regulariser",
+    "Lookahead", "Nadam", "RectifiedAdam", "add_decay", "build", "copy_state", "decayed", "equivalents", "has_regulariser",
     "make", "regulariser", "scaled", "shrink", "unscaled",
 ]  # fmt: skip
