@@ -45,6 +45,12 @@ PARTS: dict[str, str] = {
     "E": "workbench.embeddings",
     "GAP": "workbench.embeddings",
     "F": "workbench.embeddings",
+    "SyntheticFaces": "workbench.data.embedded",
+    "Digits": "workbench.data.embedded",
+    "ImageFolder": "workbench.data.folder",
+    "Identities": "workbench.data.samplers",
+    "Balanced": "workbench.data.samplers",
+    "Flip": "workbench.augment.flip",
 }
 
 __all__ = ["PARTS", *PARTS]  # noqa: PLE0604

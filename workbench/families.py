@@ -54,7 +54,7 @@ class Images:
     record number -> uint8 image [size, size, 3]; it must be pure. `fingerprint` covers the content.
     `teacher(number)`, where there is one, gives float embeddings [t] the same way. `batches(size)`,
     for images that lie decoded in memory, returns a function [B] record numbers -> [B, size, size, 3]
-    whose pixels equal those of `reader(size)`, or None.
+    whose pixels equal those of `reader(size)`, or None; `teacher` then takes [B] numbers too.
     """
 
     labels: np.ndarray
@@ -249,15 +249,15 @@ class Loss(Part):
 class Weighted(Part):
     """A loss and its weight in a sum."""
 
-    loss: Loss = setting()
-    weight: float = setting(1.0, above=0)
+    loss: Loss = setting(doc="a loss")
+    weight: float = setting(1.0, above=0, doc="factor on its value")
 
 
 @part
 class Sum(Loss):
     """A weighted sum of losses, each recorded under its own name beside the total."""
 
-    terms: tuple[Weighted, ...] = setting()
+    terms: tuple[Weighted, ...] = setting(doc="losses with their weights")
 
     def check(self) -> None:
         names = [t.loss.term for t in self.terms]
@@ -342,6 +342,16 @@ class Optimizer(Part):
 @part
 class Sampler(Part):
     """How the images of a batch are drawn; None draws a permutation of all images each epoch."""
+
+    def draw(
+        self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int
+    ) -> Callable[[int], np.ndarray]:
+        """Return a function from a global epoch to `count` record numbers, in batches of `batch`.
+
+        `labels` are those of all images, `records` the numbers of the training images. Raises
+        `DataError` where the data does not suffice.
+        """
+        raise SpecError("is no sampler by itself", where=type(self).__name__)
 
 
 @part

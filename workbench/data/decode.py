@@ -1,0 +1,52 @@
+"""Encoded bytes to pixels inside the graph, one way for every source.
+
+Whatever an image was stored as, a network sees it through `decode` and `fit`, so that the same pixels
+give the same batches from a folder, from records or from memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.lazy import Lazy
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = Lazy("tensorflow")
+
+
+def decode(encoded: tf.Tensor) -> tf.Tensor:
+    """Return uint8 [h, w, 3] of one JPEG, PNG, BMP or GIF (its first frame); grey becomes three equal channels."""
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image.set_shape([None, None, 3])
+    return image
+
+
+def fit(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Return `image` (uint8 [h, w, 3]) as [size, size, 3], untouched where it has that size already.
+
+    Bilinear with a filter that follows the scale (antialias), rounded to the nearest grey level.
+    """
+    shape = tf.shape(image)
+    right = tf.logical_and(tf.equal(shape[0], size), tf.equal(shape[1], size))
+    result = tf.cond(right, lambda: image, lambda: _resized(image, size))
+    return tf.ensure_shape(result, [size, size, 3])
+
+
+def _resized(image: tf.Tensor, size: int) -> tf.Tensor:
+    resized = tf.image.resize(image, [size, size], method="bilinear", antialias=True)
+    return tf.saturate_cast(tf.round(resized), tf.uint8)
+
+
+def fit_all(images: np.ndarray, size: int) -> np.ndarray:
+    """Return uint8 [n, size, size, 3] of uint8 [n, h, w] or [n, h, w, 3], each as `fit` gives it."""
+    if images.ndim == 3:
+        images = np.repeat(images[..., None], 3, axis=-1)
+    if images.shape[1:3] == (size, size):
+        return images
+    with tf.device("CPU:0"):
+        parts = [_resized(tf.constant(images[i : i + 256]), size).numpy() for i in range(0, len(images), 256)]
+    return np.concatenate(parts)

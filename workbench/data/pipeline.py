@@ -1,0 +1,230 @@
+"""From an opened source to batches: one data set for a whole stage, from any step on.
+
+Record numbers of an epoch (a function of seed and global epoch) -> read, decode, resize -> augment
+each image (a function of seed, global epoch and image number) -> batch -> changes that mix images ->
+float32 in -1..1. Nothing here has a state: a stage taken up at any step, on any number of threads,
+gives the batches that it would have given without the stop, and a branch that starts at epoch 80
+sees what the full run would have seen. An element is (images, labels int32, ids int64) and, where
+the source has them, teacher embeddings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from workbench.augment.draws import fold
+from workbench.data import samplers
+from workbench.data.samplers import Draw
+from workbench.errors import DataError
+from workbench.families import Augmentation, Images, Places, Plan, Source
+
+plain = tf.autograph.experimental.do_not_convert  # these functions hold no Python loops over tensors
+PREFETCH = 4  # batches made ready ahead of the training step
+THREADS = max(2, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Split:
+    """An opened source with its record numbers parted into training and hold-out."""
+
+    images: Images
+    train: np.ndarray
+    held: np.ndarray
+
+    def __iter__(self) -> Any:
+        return iter((self.images, self.train, self.held))
+
+
+def open_split(source: Source, places: Places, seed: int) -> Split:
+    """Open `source` and part its records by its `hold_out`; raises `DataError` for unusable data."""
+    images = source.open(places)
+    held = held_out(images.labels, source.hold_out, seed)
+    return Split(images, np.setdiff1d(np.arange(len(images.labels)), held), held)
+
+
+def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Return the record numbers kept for `val_*`: `share` of each identity, drawn by `seed`.
+
+    Rounded to whole images, at least one of each identity that has two, and never all of one.
+    """
+    if share == 0:
+        return np.empty(0, np.int64)
+    chance = np.random.default_rng([seed, 0x5EED]).random(len(labels))
+    order = np.lexsort((chance, labels))
+    counts = np.bincount(labels)
+    starts = np.cumsum(counts) - counts
+    rank = np.arange(len(labels)) - starts[labels[order]]
+    wanted = np.clip(np.rint(counts * share), np.minimum(1, counts - 1), counts - 1).clip(0)
+    return np.sort(order[rank < wanted[labels[order]]]).astype(np.int64)
+
+
+def training(
+    images: Images,
+    records: np.ndarray,
+    plan: Plan,
+    size: int,
+    seed: int,
+    steps_per_epoch: int,
+    start_step: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    draw: Draw | None = None,
+    threads: int = THREADS,
+) -> tf.data.Dataset:
+    """Return the batches of a stage from its step `start_step` (0-based, within the stage) to its end.
+
+    `size` is the side of the images in pixels. `shard` = (k, n) gives the k-th of n equal parts of
+    each batch, for worker k of n. `draw` replaces the order of records (mined triplets); by default
+    the plan's sampler gives it, or a permutation of all `records`.
+    """
+    steps, chain = steps_per_epoch, tuple(plan.augment)
+    _check(records, plan.batch_size, shard)
+    if draw is None:
+        count = steps * plan.batch_size
+        draw = samplers.drawing(plan.sampler, images.labels, records, count, plan.batch_size, seed)
+    words = [epoch_seed(seed, epoch) for epoch in range(plan.first_epoch, plan.last_epoch + 1)]
+    order = _order(draw, plan, steps, start_step, shard, words)
+    read = _read(images, size, order, chain, threads)
+    finish = _finish(images, chain, words, steps, shard)
+    result = read.enumerate(start=start_step).map(finish, num_parallel_calls=2, deterministic=True)
+    length = tf.data.experimental.assert_cardinality(plan.epochs * steps - start_step)
+    return result.apply(length).prefetch(PREFETCH).with_options(_options())
+
+
+def holdout(
+    images: Images, records: np.ndarray, batch: int, size: int, threads: int = THREADS
+) -> tf.data.Dataset:
+    """Return all `records` once, in their order and unchanged; the last batch may be smaller."""
+    numbers = tf.data.Dataset.from_tensor_slices(np.asarray(records, np.int64)).batch(batch)
+    seeds = numbers.map(lambda n: (n, tf.zeros([tf.size(n), 2], tf.int32)))
+    finish = _finish(images, (), [0], 1, (0, 1))
+    rows = _read(images, size, seeds, (), threads, batch).enumerate()
+    finished = rows.map(
+        lambda _, row: finish(tf.constant(0, tf.int64), row), num_parallel_calls=2, deterministic=True
+    )
+    return finished.prefetch(PREFETCH).with_options(_options())
+
+
+def normalise(pixels: tf.Tensor) -> tf.Tensor:
+    """Return uint8 or float pixels of 0..255 as float32 (x - 127.5) / 128."""
+    return (tf.cast(pixels, tf.float32) - 127.5) * (1 / 128)
+
+
+def epoch_seed(seed: int, epoch: int, purpose: int = 0) -> int:
+    """Return the int32 word that stands for seed and global epoch in every seed of that epoch."""
+    state = np.random.SeedSequence([seed, epoch, 7, purpose]).generate_state(1)[0]
+    return int(np.int64(state) - 2**31)
+
+
+def _check(records: np.ndarray, batch: int, shard: tuple[int, int]) -> None:
+    if len(records) < batch:
+        raise DataError(
+            f"{len(records)} training images for batches of {batch}",
+            where="batch_size",
+            expected="at least one full batch an epoch",
+            do="take a smaller batch_size",
+        )
+    if batch % shard[1]:
+        raise DataError(
+            f"batches of {batch} images over {shard[1]} workers",
+            where="batch_size",
+            expected=f"a multiple of {shard[1]}",
+        )
+
+
+def _order(
+    draw: Draw, plan: Plan, steps: int, start: int, shard: tuple[int, int], words: list[int]
+) -> tf.data.Dataset:
+    """Return (record numbers [b], seeds [b, 2]) of each step, b being this shard's part of a batch."""
+    batch, part = plan.batch_size, plan.batch_size // shard[1]
+    columns = slice(shard[0] * part, (shard[0] + 1) * part)
+
+    def rows(index: np.ndarray) -> np.ndarray:
+        first = max(0, start - int(index) * steps)
+        numbers = draw(plan.first_epoch + int(index)).reshape(steps, batch)
+        return np.ascontiguousarray(numbers[first:, columns], np.int64)
+
+    @plain
+    def one_epoch(index: tf.Tensor) -> tf.data.Dataset:
+        numbers = tf.ensure_shape(tf.numpy_function(rows, [index], tf.int64), [None, part])
+        word = tf.broadcast_to(tf.constant(words, tf.int32)[index], tf.shape(numbers))
+        return tf.data.Dataset.from_tensor_slices((numbers, tf.stack([word, tf.cast(numbers, tf.int32)], -1)))
+
+    return tf.data.Dataset.range(start // steps, plan.epochs).flat_map(one_epoch)
+
+
+def _read(
+    images: Images,
+    size: int,
+    order: tf.data.Dataset,
+    chain: tuple[Augmentation, ...],
+    threads: int,
+    ragged: int | None = None,
+) -> tf.data.Dataset:
+    """Return (pixels uint8 [b, s, s, 3], numbers [b][, teacher [b, t]]) of each row of `order`.
+
+    Decoded images in memory are gathered a batch at a time where every augmentation can work so;
+    else images are read and changed one by one. Both give the same bits. `ragged` is the batch size
+    where the last batch may be smaller.
+    """
+    chain = tuple(one for one in chain if type(one).image is not Augmentation.image)
+    gather = images.batches(size) if images.batches is not None else None
+    taught = (lambda n: (images.teacher(n),)) if images.teacher is not None else (lambda n: ())
+    if gather is not None and all(type(one).images is not Augmentation.images for one in chain):
+
+        @plain
+        def together(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            pixels = gather(numbers)
+            for position, one in enumerate(chain):
+                pixels = one.images(pixels, fold(seeds, position))
+            return (pixels, numbers, *taught(numbers))
+
+        return order.map(together, num_parallel_calls=threads, deterministic=True)
+    read = images.reader(size)
+
+    @plain
+    def single(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        image = read(number)
+        for position, one in enumerate(chain):
+            image = one.image(image, fold(seed, position))
+        return (tf.ensure_shape(image, [size, size, 3]), number, *taught(number))
+
+    rows = order.unbatch().map(single, num_parallel_calls=threads, deterministic=True)
+    width = ragged or order.element_spec[0].shape[0]
+    return rows.batch(width, drop_remainder=ragged is None)
+
+
+def _finish(
+    images: Images, chain: tuple[Augmentation, ...], words: list[int], steps: int, shard: tuple[int, int]
+) -> Callable[..., Any]:
+    """Return the last function of the chain: labels, changes that mix images, normalisation."""
+    mixing = [one for one in chain if type(one).batch is not Augmentation.batch]
+    with tf.device("CPU:0"):
+        labels_of = tf.constant(images.labels, tf.int32)
+
+    @plain
+    def finish(step: tf.Tensor, row: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+        pixels, numbers, *teacher = row
+        labels: Any = tf.gather(labels_of, numbers)
+        if mixing:
+            pixels = tf.cast(pixels, tf.float32)
+        for position, one in enumerate(mixing):
+            within = tf.cast(step % steps, tf.int32) * shard[1] + shard[0]
+            seed = tf.stack([tf.constant(words, tf.int32)[step // steps], within])
+            pixels, labels = one.batch(pixels, labels, fold(seed, 1000 + position))
+        return (normalise(pixels), labels, numbers, *teacher)
+
+    return finish
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = False  # the numbers of threads are set; tuning them costs time
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options

@@ -1,0 +1,131 @@
+"""In which order records are drawn: pure functions of the seed and the global epoch.
+
+A draw is an int64 array [steps * batch] of record numbers for one epoch. It is made anew for each
+epoch from (seed, epoch) alone, so the data of any step can be had without the steps before it. (A
+block cipher over positions, as in TensorFlow's index_shuffle, needs no array, but over 30 records
+its four rounds put some of them into some positions ten times as often as others; a permutation of a
+million numbers takes 20 ms, once an epoch.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from workbench.errors import DataError
+from workbench.families import Sampler
+from workbench.parts import part, setting
+
+Draw = Callable[[int], np.ndarray]
+
+
+def generator(seed: int, epoch: int, purpose: int = 0) -> np.random.Generator:
+    """Return the generator of one epoch: equal for equal arguments, whatever was drawn before."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, purpose])))
+
+
+def shuffled(records: np.ndarray, count: int, seed: int) -> Draw:
+    """Draw a permutation of `records` each epoch, cut to `count`; more than there are: several of them."""
+    rounds = -(-count // len(records))
+
+    def draw(epoch: int) -> np.ndarray:
+        chance = generator(seed, epoch)
+        return np.concatenate([chance.permutation(records) for _ in range(rounds)])[:count].astype(np.int64)
+
+    return draw
+
+
+def drawing(
+    sampler: Sampler | None, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int
+) -> Draw:
+    """Return the draw of a stage: its sampler's, or a permutation of `records` each epoch."""
+    if sampler is None:
+        return shuffled(records, count, seed)
+    return sampler.draw(labels, records, count, batch, seed)
+
+
+@part
+class Identities(Sampler):
+    """Batches of `identities` people with `images` images of each, as triplet losses need them.
+
+    Each epoch goes through all people in random order, again and again, until it has its steps; the
+    images of a person are dealt from a shuffled pile of their own. A person with fewer images than
+    asked gives some twice.
+    """
+
+    identities: int = setting(at_least=2, doc="people in a batch")
+    images: int = setting(at_least=1, doc="images of each")
+
+    def draw(self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int) -> Draw:
+        people = np.unique(labels[records])
+        if self.identities * self.images != batch:
+            raise DataError(
+                f"{self.identities} identities x {self.images} images in a batch of {batch}",
+                where="Identities",
+                expected=f"identities * images = {batch}",
+            )
+        if len(people) < self.identities:
+            raise DataError(
+                f"{len(people)} identities in the data",
+                where="Identities",
+                expected=f"{self.identities} or more",
+            )
+        order = records[np.argsort(labels[records], kind="stable")]
+        bounds = np.searchsorted(labels[order], people), np.searchsorted(labels[order], people, "right")
+        groups = count // self.images
+
+        def epoch_draw(epoch: int) -> np.ndarray:
+            chance = generator(seed, epoch)
+            chosen = _rounds(chance, len(people), groups, self.identities)
+            return order[_deal(chance, chosen, bounds[0], bounds[1], self.images)].astype(np.int64)
+
+        return epoch_draw
+
+
+def _rounds(chance: np.random.Generator, people: int, groups: int, width: int) -> np.ndarray:
+    """Return `groups` numbers of people, `width` different ones in every batch, all used evenly."""
+    per_round = people // width * width
+    rounds = [chance.permutation(people)[:per_round] for _ in range(-(-groups // per_round))]
+    return np.concatenate(rounds)[:groups]
+
+
+def _deal(
+    chance: np.random.Generator, chosen: np.ndarray, starts: np.ndarray, ends: np.ndarray, images: int
+) -> np.ndarray:
+    """Return positions of `images` images for each of the `chosen` people, different ones while they last."""
+    result = np.empty((len(chosen), images), np.int64)
+    piles: dict[int, np.ndarray] = {}
+    for row, person in enumerate(chosen):
+        own = int(ends[person] - starts[person])
+        pile = piles.get(person, np.empty(0, np.int64))
+        while len(pile) < min(images, own):  # leftovers go first; no image twice in one group
+            fresh = chance.permutation(own)
+            pile = np.concatenate([pile, fresh[~np.isin(fresh, pile)], fresh[np.isin(fresh, pile)]])
+        taken, piles[person] = pile[:images], pile[images:]
+        while len(taken) < images:
+            taken = np.concatenate([taken, chance.permutation(own)])[:images]
+        result[row] = starts[person] + taken
+    return result.ravel()
+
+
+@part
+class Balanced(Sampler):
+    """Every identity is drawn equally often, however many images it has.
+
+    Each image of an epoch is that of a person drawn evenly (a shuffled round of all people, again and
+    again) and one of the person's images, dealt from a shuffled pile.
+    """
+
+    def draw(self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int) -> Draw:
+        people = np.unique(labels[records])
+        order = records[np.argsort(labels[records], kind="stable")]
+        starts, ends = np.searchsorted(labels[order], people), np.searchsorted(labels[order], people, "right")
+
+        def epoch_draw(epoch: int) -> np.ndarray:
+            chance = generator(seed, epoch)
+            rounds = [chance.permutation(len(people)) for _ in range(-(-count // len(people)))]
+            chosen = np.concatenate(rounds)[:count]
+            return order[_deal(chance, chosen, starts, ends, 1)].astype(np.int64)
+
+        return epoch_draw
