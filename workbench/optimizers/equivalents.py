@@ -6,15 +6,16 @@ rule breaks them, the text says so.
 
 from __future__ import annotations
 
-from workbench.families import Optimizer, WeightDecay
+from workbench.families import Optimizer, Schedule, WeightDecay
 from workbench.optimizers.decay import Coupled, Decoupled
 from workbench.optimizers.rules import SGD
 
 
-def equivalents(decay: WeightDecay | None, rule: Optimizer, peak: float) -> list[str]:
+def equivalents(decay: WeightDecay | None, rule: Optimizer, schedule: Schedule) -> list[str]:
     """Return lines that say what `decay` does under `rule` and what it equals in the other two forms."""
     if decay is None:
         return ["no weight decay"]
+    peak = schedule.peak_rate()
     lines = [_meaning(decay, peak), *_equal(decay, rule, peak)]
     if decay.head != 1:
         lines.append(f"on the head's weights {decay.head:g} times as much: {decay.value * decay.head:.4g}")
