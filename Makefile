@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 PY := $(VENV)/bin/python
-# An interpreter of your own choice: make demo PYTHON=/opt/python3.11/bin/python3
+# An interpreter of your own choice: make demo PYTHON=python3.10
 PYTHON ?=
 # More of the project's extras: make demo EXTRAS=gpu
 EXTRAS ?=

@@ -1,0 +1,157 @@
+"""pyproject.toml, constraints.txt and the Makefile agree with each other and with the imports."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from source import ROOT, files, imports, nothing, shown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([\w.!+]+)(; python_version (<|>=) '3\.11')?$", re.IGNORECASE)
+BROUGHT = {"google", "pkg_resources", "keras"}  # modules whose package has another name or comes with one
+OPTIONAL = {  # imported inside functions only; the extra that brings them
+    "faiss": "ann", "onnx": "onnx", "tf2onnx": "onnx", "onnxruntime": "onnx", "ray": "ray",
+    "horovod": "horovod", "psycopg2": "postgres",
+}  # fmt: skip
+
+
+def plain(name: str) -> str:
+    """Return a package name as registries compare them."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def requirements(*extras: str) -> dict[str, Requirement]:
+    """Return the declared requirements, those of `extras` with them, by plain name."""
+    lines = [
+        *PROJECT["dependencies"],
+        *(line for extra in extras for line in PROJECT["optional-dependencies"][extra]),
+    ]
+    return {plain(Requirement(line).name): Requirement(line) for line in lines}
+
+
+def pins() -> list[tuple[str, str, str]]:
+    """Return (name, version, marker) of each line of constraints.txt."""
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    matches = {line: PIN.match(line) for line in lines}
+    nothing((line for line, match in matches.items() if not match), "constraints.txt holds versions only")
+    return [(plain(match[1]), match[2], match[3] or "") for match in matches.values() if match]
+
+
+def test_every_requirement_is_pinned_within_its_range():
+    pinned = pins()
+    wrong = []
+    for name, requirement in requirements(*PROJECT["optional-dependencies"]).items():
+        versions = [version for pin, version, _ in pinned if pin == name]
+        if name != "workbench" and not versions:
+            wrong.append(f"{name} has no pin")
+        wrong += [
+            f"{name} {v} is outside {requirement.specifier}"
+            for v in versions
+            if v not in requirement.specifier
+        ]
+    nothing(wrong, "run `make pins`")
+
+
+def test_each_package_has_one_pin_a_python():
+    seen: dict[str, list[str]] = {}
+    for name, _, marker in pins():
+        seen.setdefault(name, []).append(marker)
+    nothing((n for n, m in seen.items() if len(set(m)) != len(m) or (len(m) > 1 and "" in m)), "pinned twice")
+
+
+def test_only_one_tensorflow_is_ever_installed():
+    names = {name for name, _, _ in pins()} | set(requirements(*PROJECT["optional-dependencies"]))
+    assert "tensorflow" in names
+    assert not names & {"tensorflow-cpu", "tensorflow-gpu", "tf-nightly", "intel-tensorflow"}
+    assert "and-cuda" in requirements("gpu")["tensorflow"].extras
+
+
+def test_what_is_imported_is_declared():
+    providers = metadata.packages_distributions()
+    declared = set(requirements())
+    ours = {"workbench", "analysis", "experiments"}
+    wrong = []
+    for path in files(*ours):
+        for name, line in imports(path):
+            top = name.split(".")[0]
+            if top in ours | BROUGHT | set(OPTIONAL) | set(sys.stdlib_module_names):
+                continue
+            if top == "tensorflow" or declared & {plain(given) for given in providers.get(top, [top])}:
+                continue
+            wrong.append(f"{shown(path, line)} {top}")
+    nothing(sorted(set(wrong)), "pyproject.toml does not declare it")
+
+
+def test_optional_packages_are_never_needed_to_import_a_module():
+    wrong = [
+        f"{shown(path, line)} {name}"
+        for path in files("workbench", "analysis")
+        for name, line in imports(path, top_level=True)
+        if name.split(".")[0] in OPTIONAL
+    ]
+    nothing(wrong, "import it inside the function that needs it")
+    assert set(OPTIONAL.values()) <= set(PROJECT["optional-dependencies"])
+
+
+def test_every_folder_of_tests_is_run(root: Path):
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"][
+        "ini_options"
+    ]
+    on_demand = {"tests/acceptance", "tests/benchmarks", "tests/tools"}
+    with_tests = {
+        "/".join(path.relative_to(root).parts[:2]) for path in files("tests") if path.name.startswith("test_")
+    }
+    assert with_tests - on_demand <= set(settings["testpaths"])
+
+
+def make(folder: Path, *words: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run make in `folder`, if it is here; `path` replaces PATH."""
+    program = shutil.which("make")
+    if program is None:
+        pytest.skip("no make on this machine")
+    environment = {"PATH": path or "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C"}
+    return subprocess.run([program, *words], cwd=folder, capture_output=True, text=True, env=environment)
+
+
+def test_make_help_lists_every_chore(root: Path):
+    told = make(root, "help").stdout
+    chores = [
+        "help",
+        "demo",
+        "test",
+        "fast",
+        "lint",
+        "types",
+        "imports",
+        "docs",
+        "bench",
+        "check",
+        "acceptance",
+    ]
+    assert [chore for chore in chores if f"make {chore} " not in told] == []
+
+
+def test_an_unsuitable_python_is_refused_in_one_line(tmp_path: Path, root: Path):
+    shutil.copy(root / "Makefile", tmp_path)
+    old = tmp_path / "python2.7"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    done = make(tmp_path, "demo", f"PYTHON={old}")
+    assert done.returncode == 2
+    ours = [line for line in done.stderr.splitlines() if not line.startswith("make:")]
+    assert len(ours) == 1
+    assert ours[0].startswith(f"error: {old} is not a working 64-bit Python 3.10 or 3.11")
+    assert "PYTHON=" in ours[0]
+    assert not (tmp_path / ".venv").exists()
