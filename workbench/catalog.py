@@ -101,7 +101,9 @@ def load(path: Path | str) -> list[Variant]:
         found = [module.experiment] if hasattr(module, "experiment") else []
     found = list(found) if isinstance(found, (list, tuple)) else [found]
     if not found:
-        raise SpecError("holds no experiment", where=path, expected="`experiment = ...` or `experiments = [...]`")
+        raise SpecError(
+            "holds no experiment", where=path, expected="`experiment = ...` or `experiments = [...]`"
+        )
     for item in found:
         if not isinstance(item, Experiment):
             raise SpecError(f"{item!r} is no Experiment", where=path)
@@ -166,10 +168,14 @@ def override(variant: Variant, assignments: Sequence[str]) -> Variant:
 
 def with_seed(variant: Variant, seed: int) -> Variant:
     """Return the variant with another seed."""
-    return _changed(variant, variant.experiment.but(seed=seed), {**variant.overrides, "seed": f"--seed {seed}"})
+    return _changed(
+        variant, variant.experiment.but(seed=seed), {**variant.overrides, "seed": f"--seed {seed}"}
+    )
 
 
-def _changed(variant: Variant, experiment: Experiment, overrides: dict[str, str], quick: bool = False) -> Variant:
+def _changed(
+    variant: Variant, experiment: Experiment, overrides: dict[str, str], quick: bool = False
+) -> Variant:
     return Variant(
         variant.name, experiment, study=variant.study, source=variant.source, path=variant.path,
         question=variant.question, quick=variant.quick or quick, overrides=overrides,

@@ -46,7 +46,7 @@ class State:
 
 def variables(trainer: Trainer) -> dict[str, tf.Variable]:
     """Return every variable whose value a resume needs, under a name that depends on order alone."""
-    from workbench import optimizers
+    from workbench.optimizers import engine
 
     groups: dict[str, list[tf.Variable]] = {"embedder": list(trainer.embedder.variables)}
     if trainer.head is not None:
@@ -54,7 +54,7 @@ def variables(trainer: Trainer) -> dict[str, tf.Variable]:
     for term, layer in sorted(trainer.losses_by_term.items()):
         groups[f"loss.{term}"] = list(layer.variables)
     if trainer.plan is not None:
-        groups["optimizer"] = list(optimizers.state(trainer.optimizer))
+        groups["optimizer"] = list(engine.state(trainer.optimizer))
     for name, mean in sorted(trainer.means.items()):
         groups[f"mean.{name}"] = list(mean.variables)
     groups["random"] = _generators(trainer)
@@ -74,7 +74,7 @@ def _generators(trainer: Trainer) -> list[tf.Variable]:
 
 def capture(trainer: Trainer, facts: Mapping[str, Any]) -> State:
     """Copy the state out of TensorFlow: the only part of saving that training waits for."""
-    arrays = {name: np.array(value.numpy(), copy=False) for name, value in variables(trainer).items()}
+    arrays = {name: np.asarray(value.numpy()) for name, value in variables(trainer).items()}
     arrays["random/numpy"] = np.random.get_state()[1].astype(np.uint32)  # type: ignore[union-attr,index]
     arrays["random/python"] = np.array(random.getstate()[1], np.uint64)
     position = int(np.random.get_state()[2])  # type: ignore[arg-type,index]
@@ -126,7 +126,7 @@ def digest(state: State) -> str:
     for name in sorted(state.arrays):
         array = state.arrays[name]
         found.update(f"|{name}|{array.dtype.str}|{array.shape}|".encode())
-        found.update(memoryview(np.ascontiguousarray(array)).cast("B") if array.size else b"")
+        found.update(memoryview(array.reshape(-1)).cast("B") if array.size else b"")
     return found.hexdigest()
 
 
@@ -137,10 +137,9 @@ def write(path: Path, state: State) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     value = digest(state)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
     facts = {"facts": json.dumps(state.facts, sort_keys=True), "digest": value}
     try:
-        save_file(arrays, aside, metadata=facts)
+        save_file(dict(state.arrays), aside, metadata=facts)
         _flush(aside)
         os.replace(aside, path)
         _flush(path.parent)
@@ -164,7 +163,7 @@ def read(path: Path) -> State:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         state = State(arrays, json.loads(metadata["facts"]))
         sound = digest(state) == metadata["digest"]
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
@@ -204,7 +203,11 @@ class Saver:
         self._error: BaseException | None = None
 
     def save(
-        self, state: State, name: str, best: bool, then: Callable[[str, str], None] = lambda file, digest: None
+        self,
+        state: State,
+        name: str,
+        best: bool,
+        then: Callable[[str, str], None] = lambda file, digest: None,
     ) -> None:
         """Begin to write `state` as `name`; `then(file, digest)` is called when it is durable.
 
@@ -219,7 +222,7 @@ class Saver:
                     self._link_best(name)
                 self._forget(name)
                 then(name, value)
-            except BaseException as error:  # handed to the training thread by wait()
+            except BaseException as error:  # noqa: BLE001 - handed to the training thread by wait()
                 self._error = error
 
         self._thread = threading.Thread(target=work, name="checkpoint", daemon=True)

@@ -19,9 +19,13 @@ from workbench.errors import WorkbenchError, suggestion
 # name: (module:function, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("workbench.commands.run:run", "Train the experiments of spec files and record every epoch."),
-    "check": ("workbench.commands.check:check", "Build every stage of a spec, run one step of each, print sizes."),
+    "check": (
+        "workbench.commands.check:check",
+        "Build every stage of a spec, run one step of each, print sizes.",
+    ),
     "list": ("workbench.commands.look:list_runs", "List runs with their differing settings and best values."),
     "show": ("workbench.commands.look:show", "Show one run: settings, stages, epochs, artifacts."),
+    "resume": ("workbench.commands.resume:resume", "Go on with an unfinished run."),
     "ui": ("workbench.commands.ui:ui", "Start the MLflow UI and TensorBoard on this machine."),
 }
 

@@ -119,7 +119,9 @@ class Experiment(Part):
     evaluate: Union[PairSet, tuple[PairSet, ...]] = setting((), doc="evaluation sets of pairs")
     weight_decay: Union[WeightDecay, None] = setting(None, doc="a number is decoupled decay")
     label_smoothing: float = setting(0.0, at_least=0, below=1, doc="share of probability on other labels")
-    augment: Union[Augmentation, tuple[Augmentation, ...], None] = setting(None, doc="changes of training images")
+    augment: Union[Augmentation, tuple[Augmentation, ...], None] = setting(
+        None, doc="changes of training images"
+    )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = setting("float32", doc="of layers")
     devices: Devices = setting(OneDevice(), place=True, doc="where the run executes")
     evaluate_every: Union[int, None] = setting(None, at_least=1, doc="also evaluate every n steps")

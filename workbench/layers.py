@@ -25,10 +25,10 @@ class Trainer(tf.keras.Model):
     head, the loss layers and the optimizer belong to a stage and are handed on by `begin_stage`.
     """
 
-    def __init__(self, embedder: tf.keras.Model, classes: int, teacher: int | None = None) -> None:
+    def __init__(self, embedder: tf.keras.Model, teacher: int | None = None) -> None:
         super().__init__(name="trainer")
         self.embedder = embedder
-        self.classes, self.teacher = classes, teacher
+        self.classes, self.teacher = 0, teacher
         self.size = int(embedder.output_shape[-1])
         self.plan: Plan | None = None
         self.head: tf.keras.layers.Layer | None = None
@@ -197,7 +197,9 @@ class Trainer(tf.keras.Model):
     def total(self, values: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the loss as optimised and the regulariser's part of it."""
         weighted = [t.weight * values[t.loss.term] for t in terms(self.plan.loss)]  # type: ignore[union-attr]
-        regular = optimizers.regulariser(self.plan.weight_decay, self.decayed(), self.plan.schedule.peak_rate())  # type: ignore[union-attr]
+        regular = optimizers.regulariser(
+            self.plan.weight_decay, self.decayed(), self.plan.schedule.peak_rate()
+        )  # type: ignore[union-attr]
         return tf.add_n(weighted) + regular, regular
 
     def decayed(self) -> list[optimizers.Decayed]:
@@ -207,6 +209,7 @@ class Trainer(tf.keras.Model):
             self._decayed = optimizers.decayed(self, self.trained(), self.head_variables(), decay)
         return self._decayed
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Do one step on (images, labels, ids[, teacher]) and return the epoch's means so far."""
         assert self.plan is not None
@@ -264,14 +267,19 @@ class Trainer(tf.keras.Model):
         kept = [mean.get_weights() for mean in self.metrics]
         super().reset_metrics()
         if self._measure is None:
-            self._measure = tf.function(self.test_step, reduce_retracing=True)
+            self._measure = tf.function(self.test_step, autograph=False, reduce_retracing=True)
         for batch in batches:
             self._measure(batch)
-        values = {name: float(self.means[name].result()) for name in (names.LOSS, names.ACCURACY) if name in self.means}
+        values = {
+            name: float(self.means[name].result())
+            for name in (names.LOSS, names.ACCURACY)
+            if name in self.means
+        }
         for mean, weights in zip(self.metrics, kept):
             mean.set_weights(weights)
         return {names.VAL_PREFIX + name: value for name, value in values.items()}
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Measure loss and accuracy of a batch without training."""
         values, batch = self.batch_terms(data, training=False)

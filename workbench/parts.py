@@ -189,7 +189,9 @@ def coerce(value: Any, hint: Any, where: str) -> Any:
     if origin is typing.Literal:
         if value in arguments:
             return value
-        raise SpecError(f"{value!r} is not possible", where=where, do=suggestion(str(value), map(str, arguments)))
+        raise SpecError(
+            f"{value!r} is not possible", where=where, do=suggestion(str(value), map(str, arguments))
+        )
     if origin is tuple and isinstance(value, (tuple, list)):
         return _coerce_tuple(value, arguments, where)
     if hint is type(None) and value is None:
@@ -224,7 +226,9 @@ def _coerce_union(value: Any, members: tuple[Any, ...], where: str) -> Any:
             return coerce(value, member, where)
         except SpecError as error:
             first = first or error
-    raise SpecError(f"{value!r} is not possible", where=where, expected=describe(typing.Union[members])) from first
+    raise SpecError(
+        f"{value!r} is not possible", where=where, expected=describe(typing.Union[members])
+    ) from first
 
 
 def _coerce_tuple(value: Any, members: tuple[Any, ...], where: str) -> tuple[Any, ...]:

@@ -1,0 +1,46 @@
+"""Where a run executes: which device TensorFlow sees, precision, determinism, and seeds."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.experiment import Experiment
+
+_MIX = 1_000_003  # seeds of stages lie apart, so that stage 1 of seed 1 is not stage 0 of seed 2
+
+
+def quiet() -> None:
+    """Keep TensorFlow's start-up notes off the screen; call before it is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def prepare(experiment: Experiment) -> str:
+    """Set up TensorFlow for a run and return the name of the device it will use, for the screen.
+
+    Takes the first GPU where there is one (memory growth on), else the CPU.
+    """
+    quiet()
+    import tensorflow as tf
+
+    settings = experiment.devices
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, settings.memory_growth)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    tf.keras.backend.experimental.enable_tf_random_generator()
+    tf.keras.mixed_precision.set_global_policy(experiment.precision)
+    seed(experiment.seed, 0)
+    if not gpus:
+        return f"CPU ({os.cpu_count()} cores), {experiment.precision}"
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return f"GPU ({details.get('device_name', gpus[0].name)}), {experiment.precision}"
+
+
+def seed(value: int, stage: int) -> None:
+    """Seed Python, NumPy and TensorFlow for a stage, so that a resumed run builds it alike."""
+    import tensorflow as tf
+
+    tf.keras.utils.set_random_seed((value * _MIX + stage) % 2**31)

@@ -1,0 +1,113 @@
+"""The images of a run: the sources of all its stages and its evaluation sets, opened once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.data import pipeline
+from workbench.errors import DataError, InputError
+from workbench.experiment import Experiment
+from workbench.families import PairSet, Places, Plan, Source
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from workbench.data.pipeline import Split
+    from workbench.verification.evaluator import Evaluator
+
+
+class Material:
+    """Everything a run reads. `limit` bounds the steps of an epoch (`--quick`, `check`)."""
+
+    def __init__(self, experiment: Experiment, where: Places, limit: int | None = None) -> None:
+        plans = experiment.plans()
+        self.size = experiment.backbone.image_size
+        self.limit = limit
+
+        self.evaluators = [_evaluator(part, where, experiment.data, self.size) for part in experiment.sets]
+        self.held_out = frozenset(name for evaluator in self.evaluators for name in evaluator.held_out)
+        self.splits: dict[Any, Split] = {}
+        for plan in plans:
+            if plan.data not in self.splits:
+                split = pipeline.open_split(plan.data, where, experiment.seed)
+                self.splits[plan.data] = without(split, self.held_out)
+        for plan in plans:
+            self._check(plan)
+
+    def _check(self, plan: Plan) -> None:
+        split, where = self.splits[plan.data], f"stage {plan.number} ({plan.name})"
+        if len(split.train) < plan.batch_size:
+            raise InputError(
+                f"{len(split.train)} training images are fewer than batch_size={plan.batch_size}",
+                where=where, do="choose a smaller batch_size",
+            )  # fmt: skip
+        try:
+            plan.loss.check_data(split.images.labels[split.train], plan.batch_size, plan.sampler is not None)
+        except InputError as error:
+            raise type(error)(str(error), where=where) from error
+
+    @property
+    def notes(self) -> list[str]:
+        """What the sources have to say before the training: skipped files, overlaps ..."""
+        found = [note for split in self.splits.values() for note in split.images.notes]
+        return list(dict.fromkeys(found + [note for e in self.evaluators for note in e.notes]))
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The content of every source and set, by a name a person knows."""
+        found = {str(source): split.images.fingerprint for source, split in self.splits.items()}
+        return {**found, **{evaluator.name: evaluator.fingerprint for evaluator in self.evaluators}}
+
+    def classes(self, plan: Plan) -> int:
+        """Return the number of identities of a stage's data."""
+        return len(self.splits[plan.data].images.identities)
+
+    def name(self, plan: Plan, record: int) -> str:
+        """Return the image id of a record of a stage's data."""
+        return str(self.splits[plan.data].images.names[record])
+
+    def steps(self, plan: Plan) -> int:
+        """Return the optimizer steps of one epoch of a stage."""
+        steps = len(self.splits[plan.data].train) // plan.batch_size
+        return min(steps, self.limit) if self.limit else steps
+
+    def training(self, plan: Plan, seed: int, start: int) -> tf.data.Dataset:
+        """Return the stage's batches from step `start` of the stage on."""
+        split = self.splits[plan.data]
+        return pipeline.training(split.images, split.train, plan, self.size, seed, self.steps(plan), start)
+
+    def hold_out(self, plan: Plan) -> tf.data.Dataset | None:
+        """Return the batches of the hold-out split, or None where there is none."""
+        split = self.splits[plan.data]
+        if not len(split.held):
+            return None
+        return pipeline.holdout(split.images, split.held, plan.batch_size, self.size)
+
+
+def without(split: Split, held_out: Iterable[str]) -> Split:
+    """Return the split without the identities of evaluation sets, the others numbered anew."""
+    names = split.images.identities
+    gone = set(held_out) & set(names)
+    if not gone:
+        return split
+    kept = [number for number, name in enumerate(names) if name not in gone]
+    if len(kept) < 2:
+        raise DataError(f"{len(kept)} identities are left for training", do="hold fewer identities out")
+    new = np.full(len(names), -1, np.int32)
+    new[kept] = np.arange(len(kept), dtype=np.int32)
+    labels = new[split.images.labels]
+    images = dataclasses.replace(
+        split.images, labels=labels, identities=tuple(names[number] for number in kept)
+    )
+    train, held = (records[labels[records] >= 0] for records in (split.train, split.held))
+    return dataclasses.replace(split, images=images, train=train, held=held)
+
+
+def _evaluator(part: PairSet, where: Places, data: Source, size: int) -> Evaluator:
+    from workbench.verification.evaluator import Evaluator
+
+    return Evaluator.open(part, where, data, size)

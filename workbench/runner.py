@@ -1,0 +1,124 @@
+"""What a run is: `run` goes through the stages of one experiment and records every epoch.
+
+Order within an epoch's end: measure, write the journal row, copy the state out; then, behind the
+training, make the checkpoint durable and only then tell the views. Nothing a crash can interrupt
+leaves a record that the resumed run would contradict.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from typing import Any
+
+from workbench import catalog, checkpoint, devices, names, rates
+from workbench.errors import InputError, RunFailed, RunStopped, WorkbenchError
+from workbench.families import Plan
+from workbench.material import Material
+from workbench.orders import Order, Outcome, Stop, Watcher
+from workbench.screen import Screen
+from workbench.session import Session
+from workbench.tracking import provenance
+from workbench.tracking.records import StartRecord
+from workbench.tracking.writer import Tracker
+
+
+def run(order: Order, screen: Screen, watcher: Watcher | None = None) -> Outcome:
+    """Run (or go on with) one experiment; the one long function: read it to know what a run is.
+
+    Raises `InputError` for bad input before anything is written, `RunFailed` when training cannot go
+    on and `RunStopped` when it was stopped at a point from which it can be resumed.
+    """
+    experiment = order.variant.experiment
+    plans = experiment.plans()
+    rates.refuse(plans)
+    device = devices.prepare(experiment)
+    data = Material(experiment, catalog.places(order.store.root.parent), order.steps)
+    state = checkpoint.newest(order.store.run_checkpoints(order.run)) if order.resume else None
+    tracker = open_tracker(order, data, plans, state, screen)
+    session = Session(order, screen, tracker, data, watcher)
+    try:
+        screen.say(f"run {order.run}  {order.variant.study}/{order.variant.name}  on {device}")
+        for note in data.notes:
+            screen.warn(note)
+        session.build(state)
+        with session.wishes.listening():
+            for plan in plans:
+                session.begin_stage(plan, state)
+                session.train(plan)
+            session.saver.wait()
+        session.end(names.FINISHED, "")
+    except Stop as stop:
+        session.end(stop.status, stop.reason)
+        if stop.status == names.FAILED:
+            raise RunFailed(f"run {order.run} failed: {stop.reason}") from stop
+        if stop.status != names.FINISHED:
+            raise RunStopped(stop.reason) from stop
+    except BaseException as error:
+        session.end(*ending(error))
+        if isinstance(error, (InputError, KeyboardInterrupt)):
+            raise
+        raise RunFailed(f"run {order.run} failed: {ending(error)[1]}") from error
+    return session.outcome()
+
+
+def open_tracker(
+    order: Order, data: Material, plans: tuple[Plan, ...], state: checkpoint.State | None, screen: Screen
+) -> Tracker:
+    """Begin this attempt's record."""
+    experiment, variant = order.variant.experiment, order.variant
+    found = provenance.collect(variant.path or None, order.store.root.parent)
+    start = StartRecord(
+        run=order.run,
+        from_epoch=int(state.facts["epoch"]) + 1 if state else 1,
+        id=experiment.id,
+        study=variant.study,
+        name=variant.name,
+        seed=experiment.seed,
+        quick=variant.quick,
+        parent=order.parent,
+        spec=experiment.to_json(),
+        stages=tuple(stage_facts(plan, data) for plan in plans),
+        parameters={**experiment.parameters(), "seed": experiment.seed},
+        domains=order.domains,
+        tags=order.tags,
+        host=found.host,
+        process=found.process,
+        versions=found.versions,
+        provenance={
+            **found.facts, "origins": catalog.origins(variant), "data": data.fingerprints,
+            "question": variant.question, "steps": order.steps, "spec_path": variant.path,
+        },
+    )  # fmt: skip
+    texts = {**found.texts, "spec.json": json.dumps(experiment.to_json(), indent=1)}
+    return Tracker.open(order.store, start, texts=texts, say=screen.warn)
+
+
+def stage_facts(plan: Plan, data: Material) -> dict[str, Any]:
+    """Return what analysis needs to know of a stage: name, epochs, rate breaks, steps."""
+    breaks = plan.schedule.breaks(int(plan.schedule_offset) + plan.epochs)
+    own = [b - int(plan.schedule_offset) for b in breaks if b > plan.schedule_offset]
+    return {
+        "number": plan.number,
+        "name": plan.name,
+        "epochs": plan.epochs,
+        "first_epoch": plan.first_epoch,
+        "steps": data.steps(plan),
+        "batch_size": plan.batch_size,
+        "breaks": [plan.first_epoch + b - 1 for b in own if b > 1],
+    }
+
+
+def ending(error: BaseException) -> tuple[str, str]:
+    """Return the status and the one-line reason that an exception means for the record."""
+    import tensorflow as tf
+
+    if isinstance(error, KeyboardInterrupt):
+        return names.KILLED, "stopped by Ctrl-C"
+    if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+        return names.FAILED, "out of memory; try a smaller batch_size"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return names.FAILED, "no space left on the disk; make space and resume"
+    if isinstance(error, WorkbenchError):
+        return names.FAILED, str(error)
+    return names.FAILED, " ".join(f"{type(error).__name__}: {error}".split())[:500]

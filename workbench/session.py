@@ -1,0 +1,314 @@
+"""One attempt of a run at work: where it stands, and what happens at each step, epoch and end."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench import checkpoint, devices, model, names
+from workbench.errors import RecordError
+from workbench.families import Plan
+from workbench.orders import Order, Outcome, Stop, Watcher
+from workbench.screen import Screen
+from workbench.tracking.history import history
+from workbench.tracking.records import CheckpointRecord, EpochRecord
+from workbench.tracking.summary import best_values
+from workbench.tracking.writer import Tracker
+
+if TYPE_CHECKING:
+    from workbench.layers import Trainer
+    from workbench.material import Material
+
+
+class Session:
+    """One attempt at work: the model, where it stands, and what happens at each step and epoch."""
+
+    def __init__(
+        self, order: Order, screen: Screen, tracker: Tracker, data: Material, watcher: Watcher | None
+    ) -> None:
+        from workbench.callbacks import Wishes
+
+        self.order, self.screen, self.tracker, self.data = order, screen, tracker, data
+        self.watcher = watcher
+        self.experiment = order.variant.experiment
+        self.wishes = Wishes()
+        self.saver = checkpoint.Saver(order.store.run_checkpoints(order.run))
+        self.plan: Plan | None = None
+        self.epoch, self.epoch_step, self.step = 0, 0, 0  # finished epochs, steps in the next, all steps
+        self.spent = 0.0  # seconds of the unfinished epoch before this attempt
+        self.best: dict[str, Any] | None = None  # by the selecting metric
+        self.inside: dict[str, float] = {}  # best values found within the current epoch
+        self._last_save = time.monotonic()
+        self._scores: dict[str, np.ndarray] = {}  # of the epoch's evaluation, by set
+        self._ended = False
+
+    # ------------------------------------------------------------ stages
+
+    def build(self, state: checkpoint.State | None) -> None:
+        """Make the model, and take up position and best-so-far from a resumed state."""
+        from workbench.layers import Trainer
+
+        devices.seed(self.experiment.seed, 0)
+        self.trainer: Trainer = Trainer(model.build(self.experiment))
+        if state is not None:
+            self._check_identity(state)
+            facts = state.facts
+            self.epoch, self.epoch_step, self.step = facts["epoch"], facts["epoch_step"], facts["step"]
+            self.best, self.spent, self.inside = facts["best"], facts["spent"], dict(facts["inside"])
+            self.screen.say(f"resumed after epoch {self.epoch}, step {self.epoch_step} of the next")
+
+    def _check_identity(self, state: checkpoint.State) -> None:
+        if state.facts["id"] != self.experiment.id:
+            raise RecordError(
+                "the checkpoint is of another spec",
+                where=self.order.run,
+                do="resume with the spec it was run with",
+            )
+
+    def begin_stage(self, plan: Plan, state: checkpoint.State | None) -> None:
+        """Set the stage up; stages before a resumed one are set up too, so that all is handed on alike."""
+        self.plan = plan
+        devices.seed(self.experiment.seed, plan.number)
+        steps = self.data.steps(plan)
+        notes = self.trainer.begin_stage(plan, steps, self.data.classes(plan))
+        if state is not None and plan.number == state.facts["stage"]:
+            checkpoint.restore(self.trainer, state)
+        if self.epoch < plan.last_epoch:
+            self.screen.stage(plan, len(self.experiment.stages), steps)
+            for note in notes:
+                self.screen.warn(note)
+
+    def train(self, plan: Plan) -> None:
+        """Run the epochs of the stage that are still to do."""
+        if self.epoch >= plan.last_epoch:
+            return
+        steps = self.data.steps(plan)
+        if self.epoch_step:
+            self.trainer.keep_metrics = True
+            self._fit(plan, steps - self.epoch_step, self.epoch + 1)
+        if self.epoch < plan.last_epoch:
+            self._fit(plan, steps, plan.last_epoch)
+
+    def _fit(self, plan: Plan, steps: int, last_epoch: int) -> None:
+        from workbench.callbacks import Hand
+
+        start = (self.epoch + 1 - plan.first_epoch) * self.data.steps(plan) + self.epoch_step
+        self.trainer.fit(
+            self.data.training(plan, self.experiment.seed, start),
+            initial_epoch=self.epoch,
+            epochs=last_epoch,
+            steps_per_epoch=steps,
+            callbacks=[Hand(self)],
+            verbose=0,
+        )
+
+    # ------------------------------------------------------------ steps
+
+    def after_step(self, logs: Mapping[str, Any]) -> None:
+        """Count the step; look at signals, the loss, the clock and the screen as rarely as allowed."""
+        assert self.plan is not None
+        steps = self.plan.devices.steps_per_execution
+        self.epoch_step += steps
+        self.step += steps
+        if self.wishes.stop:
+            self._check_finite()
+            self.save(inside=True)
+            self.saver.wait()
+            raise Stop(names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on")
+        if self.screen.wants_step():
+            self._check_finite()
+            values = {name: float(value) for name, value in logs.items()}
+            self.screen.step(self.plan, self.epoch + 1, self.epoch_step, self.data.steps(self.plan), values)
+        if self.epoch_step < self.data.steps(self.plan):
+            self._between()
+
+    def _between(self) -> None:
+        every, safety = self.experiment.evaluate_every, self.experiment.safety
+        if every and self.epoch_step % every == 0:
+            self._evaluate_inside()
+        minutes = safety.every_minutes
+        late = minutes is not None and time.monotonic() - self._last_save > 60 * minutes
+        if late or (safety.every_steps and self.epoch_step % safety.every_steps == 0):
+            self._check_finite()
+            self.save(inside=True)
+
+    def _check_finite(self) -> None:
+        recent = self.trainer.recent
+        if not bool(recent["bad"].numpy()):
+            return
+        steps = recent["step"].numpy()
+        kept = [
+            {
+                "step": int(steps[i]),
+                **{key: float(recent[key].numpy()[i]) for key in ("loss", "gradient_norm", "lr")},
+                "images": [self.data.name(self.plan, n) for n in recent["images"].numpy()[i]],  # type: ignore[union-attr]
+            }
+            for i in np.argsort(steps)
+            if steps[i] > 0
+        ]
+        text = json.dumps(kept, indent=1).replace("NaN", '"nan"').replace("Infinity", '"inf"')
+        self.tracker.artifact("last_batches.json", text=text)
+        raise Stop(
+            names.FAILED,
+            f"the loss is {kept[-1]['loss']} at step {kept[-1]['step']} of stage {self.plan.number}, "  # type: ignore[union-attr]
+            f"epoch {self.epoch + 1}; last_batches.json holds the batches before it",
+        )
+
+    def _evaluate_inside(self) -> None:
+        self._check_finite()
+        values = self._evaluate()
+        for name, value in values.items():
+            if not name.endswith(names.DERIVED_SUFFIXES):
+                self.inside[name] = max(value, self.inside.get(name, -np.inf))
+        if self._improves(values, self.epoch + 1):
+            self.save(inside=True, best=True)
+
+    # ------------------------------------------------------------ epochs
+
+    def after_epoch(self, logs: Mapping[str, Any], seconds: float) -> None:
+        """Measure, record, save; then see whether anybody wants an end."""
+        assert self.plan is not None
+        self._check_finite()
+        plan, began = self.plan, time.monotonic()
+        metrics = {name: float(value) for name, value in logs.items()}
+        metrics[names.LEARNING_RATE] = float(self.trainer.recent["rate"].numpy())
+        metrics.update(self._validate(plan))
+        values = self._evaluate()
+        metrics.update(values)
+        metrics.update(
+            {
+                name + names.PEAK_SUFFIX: max(value, values.get(name, value))
+                for name, value in self.inside.items()
+            }
+        )
+        self.epoch, self.epoch_step, self.inside = self.epoch + 1, 0, {}
+        metrics, wish = self._watch(plan, metrics)
+        total = seconds + self.spent + time.monotonic() - began
+        record = EpochRecord(
+            stage=plan.number, stage_epoch=self.epoch - plan.first_epoch + 1,
+            epoch=self.epoch, step=self.step, metrics=metrics, seconds=total,
+        )  # fmt: skip
+        best = self._improves(metrics, self.epoch)
+        self.tracker.epoch(record)
+        self._keep_scores(best)
+        self.spent = 0.0
+        self.save(best=best)
+        self.screen.epoch(self.epoch, self.experiment.epochs, plan, metrics, total)
+        self._gentle_ends(wish)
+
+    def _gentle_ends(self, wish: str | None) -> None:
+        last = self.epoch >= self.experiment.epochs
+        if self.wishes.stop and not last:
+            self.saver.wait()
+            raise Stop(names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on")
+        if self.wishes.finish and not last:
+            self.saver.wait()
+            raise Stop(names.KILLED, f"stopped by Ctrl-C; `workbench resume {self.order.run}` goes on")
+        if wish is not None:
+            self.saver.wait()
+            raise Stop(names.FINISHED, wish)
+        if self.order.epochs is not None and self.epoch >= self.order.epochs and not last:
+            self.saver.wait()
+            raise Stop(names.STOPPED, f"paused after epoch {self.epoch}, as asked")
+
+    def _validate(self, plan: Plan) -> dict[str, float]:
+        batches = self.data.hold_out(plan)
+        return self.trainer.measure(batches) if batches is not None else {}
+
+    def _evaluate(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for evaluator in self.data.evaluators:
+            result = evaluator.evaluate(self.trainer.embedder)
+            if result.message:
+                self.screen.warn(f"{evaluator.name}: {result.message}")
+            found.update(result.metrics)
+            self._scores[evaluator.name] = result.scores
+        return found
+
+    def _keep_scores(self, best: bool) -> None:
+        """Keep the per-pair scores of the last and of the best epoch beside the run, compactly."""
+        for name, scores in self._scores.items():
+            packed = io.BytesIO()
+            np.savez_compressed(packed, scores=np.asarray(scores, np.float32), epoch=self.epoch)
+            for which in ("last", *(("best",) if best else ())):
+                self.tracker.artifact(f"scores/{which}/{name}.npz", text=packed.getvalue())
+
+    def _watch(self, plan: Plan, metrics: dict[str, float]) -> tuple[dict[str, float], str | None]:
+        if self.watcher is None:
+            return metrics, None
+        past = self._past(metrics)
+        facts = {
+            "epoch": self.epoch,
+            "epochs": self.experiment.epochs,
+            "plan": plan,
+            "plans": self.experiment.plans(),
+        }
+        extra, wish = self.watcher.epoch(past, facts)
+        return {**metrics, **extra}, wish
+
+    def _past(self, metrics: Mapping[str, float]) -> dict[str, list[float]]:
+        found = history(self.tracker.journal.accepted())
+        for name, value in metrics.items():
+            found.setdefault(name, []).append(value)
+        return found
+
+    def _improves(self, metrics: Mapping[str, float], epoch: int) -> bool:
+        """Note and tell whether the selecting metric is the best of the whole run; NaN never is."""
+        name = self.experiment.selector()
+        value = metrics.get(name)
+        if value is None or not np.isfinite(value):
+            return False
+        sign = -1 if names.lower_is_better(name) else 1
+        if self.best is not None and sign * value <= sign * self.best["value"]:
+            return False
+        self.best = {"metric": name, "value": value, "epoch": epoch, "step": self.step}
+        return True
+
+    # ------------------------------------------------------------ states and ends
+
+    def save(self, inside: bool = False, best: bool = False) -> None:
+        """Copy the state out and make it durable behind the training; views follow an epoch's state."""
+        assert self.plan is not None
+        self.saver.wait()
+        facts = {
+            "run": self.order.run, "id": self.experiment.id, "attempt": self.tracker.attempt, "stage": self.plan.number,
+            "epoch": self.epoch, "epoch_step": self.epoch_step, "step": self.step, "best": self.best,
+            "inside": self.inside, "spent": self.spent, "rows": self.epoch,
+        }  # fmt: skip
+        state = checkpoint.capture(self.trainer, facts)
+        name = checkpoint.file_name(self.epoch, self.step)
+        self._last_save = time.monotonic()
+        epoch, step = self.epoch, self.step
+
+        def then(file: str, digest: str) -> None:
+            self.tracker.checkpoint(CheckpointRecord(epoch=epoch, step=step, file=file, digest=digest))
+
+        self.saver.save(state, name, best, then)
+
+    def end(self, status: str, reason: str) -> None:
+        """Record the end once, whatever ended the run."""
+        if self._ended:
+            return
+        self._ended = True
+        self.screen.close()
+        try:
+            self.tracker.end(status, reason)
+        finally:
+            self.tracker.close()
+        if reason:
+            self.screen.say(f"{status}: {reason}")
+
+    def outcome(self) -> Outcome:
+        """Return how the run ended, from its own journal."""
+        end = self.tracker.journal.end
+        return Outcome(
+            self.order.run,
+            end.status if end else names.RUNNING,
+            best_values(self.tracker.journal.accepted()),
+            end.reason if end else "",
+        )
