@@ -23,7 +23,7 @@ from workbench.names import lower_is_better
 
 RUN_COLUMNS = (
     "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
-    "loss_regulariser",
+    "quick", "loss_regulariser",
 )  # fmt: skip
 EPOCH_COLUMNS = (
     "run", "attempt", "stage", "stage_name", "stage_epoch", "epoch", "step", "metric", "value", "kind",

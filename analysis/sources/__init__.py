@@ -111,7 +111,7 @@ def read_files(paths: Sequence[Path], options: Options | None = None) -> Records
     options = options or Options()
     runs: list[RunData] = []
     notes: list[Note] = []
-    for path in paths:
+    for path in _together(paths):
         found, remarks = read_path(path, options)
         if not found:
             raise RecordError("holds no values: a run with no epochs", where=path)
@@ -220,16 +220,29 @@ def _apply(data: RunData, options: Options) -> list[Note]:
 
 def _different(runs: Sequence[RunData]) -> None:
     """Give runs of one name their folder's name in front, then a number."""
-    for attempt in range(2):
-        names = [data.run for data in runs]
-        for data in [data for data in runs if names.count(data.run) > 1]:
-            same = [other for other in runs if other.run == data.run and other is not data]
-            folder = Path(data.file).parent.name
-            if attempt == 0 and folder and any(Path(other.file).parent.name != folder for other in same):
-                data.run = f"{folder}/{data.run}"
-            elif same and attempt:
-                data.run = f"{data.run} #{1 + sum(other.run.startswith(data.run + ' #') for other in runs)}"
+    for data in _alike(runs):
+        folder = Path(data.file).parent.name
+        data.run = f"{folder}/{data.run}" if folder else data.run
+    for number, data in enumerate(_alike(runs), start=1):
+        data.run = f"{data.run} #{number}"
+    for data in runs:
+        if data.facts.get("name") != data.run and not data.file.endswith(".jsonl"):
             data.facts["name"] = data.run
+
+
+def _alike(runs: Sequence[RunData]) -> list[RunData]:
+    names = [data.run for data in runs]
+    return [data for data, name in zip(runs, names) if names.count(name) > 1]
+
+
+def _together(paths: Sequence[Path]) -> list[Path]:
+    """Put `train/` and `validation/` of one training, given one by one, under their common folder."""
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    halves = [folder.parent if folder.name in ("train", "validation") else None for folder in folders]
+    whole = [
+        half if half is not None and halves.count(half) > 1 else path for path, half in zip(paths, halves)
+    ]
+    return list(dict.fromkeys(whole))
 
 
 def resolve(store: Store, items: Sequence[str]) -> list[str]:
@@ -261,10 +274,17 @@ def read_store(store: Store, runs: Sequence[str] | None = None, journals: bool =
     known = {run for part in parts for run in part.runs["run"]}
     rest = [name for name in own if name not in known]
     if rest:
-        parts.append(read_files([store.journal(name) for name in rest]) if rest else build([]))
+        parts.append(_journals(store, rest))
     if not any(len(part.runs) for part in parts):
         raise StoreError("no records yet", where=store.root, do="run an experiment, or import old records")
     return concat([part for part in parts if len(part.runs)])
+
+
+def _journals(store: Store, runs: Sequence[str]) -> Records:
+    from analysis.sources import journal
+
+    read = [journal.read(store.journal(name)) for name in runs]
+    return build([data for found, _ in read for data in found], [note for _, notes in read for note in notes])
 
 
 def _database(store: Store, runs: Sequence[str] | None, without: Sequence[str]) -> list[Records]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from workbench.names import TAG_ID, TAG_PARENT, TAG_RUN, TAG_SEED, TAG_STATUS, TAG_STUDY
+from analysis.frames import RunData
+from workbench.names import STAGE, TAG_ID, TAG_PARENT, TAG_QUICK, TAG_RUN, TAG_SEED, TAG_STATUS, TAG_STUDY
 
+TAG_REGULARISER = "workbench.loss_regulariser"  # whether a recorded loss includes or excludes it
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 STAGE_EPOCHS = re.compile(r"stages\.(\d+)\.epochs")
 STATUS = {
@@ -25,7 +27,7 @@ def parse_parameter(text: str) -> Any:
     """Return a parameter with its type: MLflow keeps texts only, our records hold numbers and booleans."""
     if NUMBER.fullmatch(text):
         return int(text) if text.lstrip("+-").isdigit() else float(text)
-    return {"True": True, "False": False, "None": None}.get(text, text)
+    return {"true": True, "false": False, "True": True, "False": False, "None": None}.get(text, text)
 
 
 def facts_of(
@@ -42,7 +44,8 @@ def facts_of(
         "status": tags.get(TAG_STATUS) or STATUS.get(status, status.lower() or "finished"),
         "origin": origin,
         "parent": tags.get(TAG_PARENT),
-        "loss_regulariser": tags.get("workbench.loss_regulariser"),
+        "quick": tags.get(TAG_QUICK) == "true",
+        "loss_regulariser": tags.get(TAG_REGULARISER),
     }
 
 
@@ -60,3 +63,18 @@ def shifted(steps: Iterable[np.ndarray], tags: Mapping[str, str]) -> int:
     if TAG_RUN in tags:
         return 0
     return int(any(array.size and array.min() == 0 for array in steps))
+
+
+def place_by_metric(data: RunData) -> None:
+    """Give every value its stage from the run's own metric `stage`, where it has one."""
+    found = [columns for metric, _, _, columns in data.values if metric == STAGE]
+    if not found:
+        return
+    order = np.argsort(found[0]["epoch"], kind="stable")
+    epochs, numbers = found[0]["epoch"][order], found[0]["value"][order].astype("int64")
+    begins = np.concatenate([[True], numbers[1:] != numbers[:-1]])
+    starts = np.maximum.accumulate(np.where(begins, np.arange(len(epochs)), 0))
+    for _, _, _, columns in data.values:
+        position = np.clip(np.searchsorted(epochs, columns["epoch"], side="right") - 1, 0, None)
+        columns["stage"] = numbers[position]
+        columns["stage_epoch"] = columns["epoch"] - epochs[starts[position]] + 1

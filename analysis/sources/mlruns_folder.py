@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from analysis.frames import MEASURED, Note, Notes, RunData
-from analysis.sources.mlflow_common import facts_of, parse_parameter, shifted, stages_of
+from analysis.sources.mlflow_common import facts_of, parse_parameter, place_by_metric, shifted, stages_of
 from workbench.errors import RecordError
 
 
 def is_folder(path: Path) -> bool:
     """Tell whether a folder looks like an old store, an experiment or a run of one."""
-    return path.is_dir() and any(path.glob(f"{'*/' * depth}meta.yaml") for depth in range(3))
+    return path.is_dir() and any(any(path.glob("*/" * depth + "meta.yaml")) for depth in range(3))
 
 
 def read(path: Path) -> tuple[list[RunData], list[Note]]:
@@ -69,7 +69,8 @@ def _run(folder: Path, meta: dict[str, Any], notes: Notes) -> RunData:
     }
     shift = shifted([steps for _, steps, _ in metrics.values()], tags)
     for name, (values, steps, lines) in metrics.items():
-        data.add(name, MEASURED, steps + shift, values, line=lines)
+        data.add(name, MEASURED, steps + shift, values, file=str(folder / "metrics" / name), line=lines)
+    place_by_metric(data)
     return data
 
 

@@ -1,0 +1,79 @@
+"""Our own journals: the accepted epochs of each run, straight from the files that are the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from analysis.frames import MEASURED, Note, Notes, RunData
+from analysis.sources.mlflow_common import TAG_REGULARISER
+from workbench.names import SECONDS
+from workbench.tracking.journal import read_journal, status
+from workbench.tracking.records import EpochRecord, StartRecord
+
+STAGE_NAMES = ("name", "title", "loss")  # what a stage may be called by, the best first
+
+
+def read(path: Path) -> tuple[list[RunData], list[Note]]:
+    """Return the run of one journal and the remarks: damaged lines, and a run with no epochs.
+
+    Raises `RecordError` when the file cannot be read.
+    """
+    journal, notes = read_journal(path), Notes(str(path))
+    for damage in journal.damage:
+        notes.add(f"not trusted: {damage.reason}", damage.line)
+    rows, start = journal.accepted(), journal.start
+    if not rows:
+        notes.add("a run with no epochs")
+    data = RunData(run=journal.run, file=str(path), facts={"name": journal.run, "origin": str(path)})
+    data.facts["status"] = status(path)
+    if start is not None:
+        data.facts |= _facts(start)
+        data.settings = dict(start.parameters)
+        data.stages = [
+            (_stage_name(stage, number), int(stage.get("epochs", 0)))
+            for number, stage in enumerate(start.stages, 1)
+        ]
+    data.facts["seconds"] = sum(row.seconds for row in rows) or None
+    lines = _lines(journal.rows)
+    for metric in dict.fromkeys(name for row in rows for name in row.metrics):
+        _add(data, metric, [(row, row.metrics[metric]) for row in rows if metric in row.metrics], lines)
+    if rows and SECONDS not in rows[0].metrics:
+        _add(data, SECONDS, [(row, row.seconds) for row in rows], lines)
+    return [data], notes.all()
+
+
+def _lines(rows: list[Any]) -> dict[int, int]:
+    """Return the line number of each row by its identity; right unless lines were damaged or blank."""
+    return {id(row): number for number, row in enumerate(rows, start=1)}
+
+
+def _add(
+    data: RunData, metric: str, values: list[tuple[EpochRecord, float]], lines: Mapping[int, int]
+) -> None:
+    columns = {
+        name: [getattr(row, name) for row, _ in values]
+        for name in ("attempt", "stage", "stage_epoch", "step")
+    }
+    columns["line"] = [lines[id(row)] for row, _ in values]
+    data.add(metric, MEASURED, [row.epoch for row, _ in values], [value for _, value in values], **columns)
+
+
+def _facts(start: StartRecord) -> dict[str, Any]:
+    return {
+        "id": start.id or None,
+        "study": start.study,
+        "name": start.name or start.run,
+        "seed": start.seed,
+        "parent": start.parent,
+        "quick": start.quick,
+        "started": datetime.fromtimestamp(start.time, timezone.utc),
+        "loss_regulariser": start.tags.get(TAG_REGULARISER),
+    }
+
+
+def _stage_name(stage: Mapping[str, Any], number: int) -> str:
+    found = next((stage[key] for key in STAGE_NAMES if isinstance(stage.get(key), str) and stage[key]), None)
+    return found or f"stage {number}"

@@ -1,0 +1,152 @@
+"""A tracking server over its public REST interface: a pool of threads, a time-out on every request.
+
+A server that does not answer at all is refused in one line; one that answers some requests too late
+gives records that are labelled partial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+
+from analysis.frames import MEASURED, Note, Records, RunData, build
+from analysis.sources.mlflow_common import facts_of, parse_parameter, place_by_metric, shifted, stages_of
+from workbench.errors import RecordError, StoreError
+from workbench.names import TAG_RUN
+
+THREADS = 8
+CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
+PAGE = 1000
+Point = tuple[int, float]  # step, value
+
+
+class Server:
+    """One tracking server; `timeout` bounds the silence of each request in seconds."""
+
+    def __init__(self, address: str, timeout: float = READ_SECONDS) -> None:
+        import requests
+        from requests.adapters import HTTPAdapter
+
+        self.address = address.rstrip("/")
+        self.timeout = (min(CONNECT_SECONDS, timeout), timeout)
+        self.session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, HTTPAdapter(pool_maxsize=THREADS, max_retries=1))
+
+    def ask(self, path: str, **fields: Any) -> dict[str, Any]:
+        """Return the answer to one request: GET, or POST where the interface wants a search.
+
+        Raises `StoreError` in one line for silence, refusal and answers that are no JSON.
+        """
+        import requests
+
+        address = f"{self.address}/api/2.0/mlflow/{path}"
+        try:
+            if path.endswith("/search"):
+                answer = self.session.post(address, json=fields, timeout=self.timeout)
+            else:
+                answer = self.session.get(address, params=fields, timeout=self.timeout)
+            answer.raise_for_status()
+            content = answer.json()
+        except requests.Timeout as error:
+            raise StoreError(f"no answer within {self.timeout[1]:g} s", where=self.address) from error
+        except (requests.RequestException, ValueError) as error:
+            reason = str(error).split(" (Caused by")[0][:200]
+            raise StoreError(
+                f"cannot be read: {reason}", where=self.address, do="is it a tracking server?"
+            ) from error
+        return dict(content)
+
+    def pages(self, path: str, item: str, **fields: Any) -> Iterator[dict[str, Any]]:
+        """Yield the items of all pages of an answer."""
+        token = None
+        while True:
+            answer = self.ask(path, **fields, **({"page_token": token} if token else {}))
+            yield from answer.get(item, [])
+            token = answer.get("next_page_token")
+            if not token:
+                return
+
+
+def read_server(address: str, runs: Sequence[str] | None = None, timeout: float = READ_SECONDS) -> Records:
+    """Return the frames of a server's runs: all, or those named (our names or MLflow's ids).
+
+    Raises `StoreError` when it does not answer, `RecordError` for an unknown run. Where single metrics
+    are not answered in time the records say so under `partial`.
+    """
+    server = Server(address, timeout)
+    studies = {
+        e["experiment_id"]: e["name"]
+        for e in server.pages("experiments/search", "experiments", max_results=PAGE)
+    }
+    found = (
+        list(server.pages("runs/search", "runs", experiment_ids=list(studies), max_results=PAGE))
+        if studies
+        else []
+    )
+    chosen = [
+        run for run in found if runs is None or {run["info"]["run_id"], _tags(run).get(TAG_RUN)} & set(runs)
+    ]
+    known = {name for run in chosen for name in (run["info"]["run_id"], _tags(run).get(TAG_RUN))}
+    missing = [name for name in runs or () if name not in known]
+    if missing:
+        raise RecordError(f"no run {missing[0]!r}", where=address)
+    jobs = [(run["info"]["run_id"], m["key"]) for run in chosen for m in run["data"].get("metrics", [])]
+    with ThreadPoolExecutor(THREADS) as pool:
+        answers = dict(zip(jobs, pool.map(lambda job: _history(server, *job), jobs), strict=True))
+    late = [job for job, points in answers.items() if points is None]
+    if jobs and len(late) == len(jobs):
+        raise StoreError(f"none of {len(jobs)} metric histories was answered", where=address)
+    chosen.sort(key=lambda run: (int(run["info"].get("start_time", 0)), run["info"]["run_id"]))
+    data = [_run(run, studies, answers, address) for run in chosen]
+    partial = f"{len(late)} of {len(jobs)} metric histories were not answered by {address}" if late else None
+    notes = (
+        [Note(address, partial)] if partial else [] if chosen else [Note(address, "the store holds no run")]
+    )
+    return build(data, notes, partial)
+
+
+def _history(server: Server, run: str, metric: str) -> list[Point] | None:
+    """Return a metric's points, None where the server did not answer."""
+    try:
+        points = server.pages(
+            "metrics/get-history", "metrics", run_id=run, metric_key=metric, max_results=25_000
+        )
+        return [(int(point.get("step", 0)), float(point["value"])) for point in points]
+    except StoreError:
+        return None
+
+
+def _tags(run: dict[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
+
+
+def _run(
+    run: dict[str, Any], studies: dict[str, str], answers: dict[tuple[str, str], Any], address: str
+) -> RunData:
+    info, tags = run["info"], _tags(run)
+    parameters = {p["key"]: parse_parameter(p["value"]) for p in run["data"].get("params", [])}
+    facts = facts_of(tags, info["run_id"], info.get("run_name", ""), address, info.get("status", ""))
+    facts["study"] = facts["study"] or studies.get(info["experiment_id"])
+    start, end = int(info.get("start_time", 0)), int(info.get("end_time", 0))
+    facts["started"] = datetime.fromtimestamp(start / 1000, timezone.utc) if start else None
+    facts["seconds"] = (end - start) / 1000 if start and end else None
+    data = RunData(
+        run=facts.pop("run"), file=address, facts=facts, settings=parameters, stages=stages_of(parameters)
+    )
+    own = {
+        metric: points for (run_id, metric), points in answers.items() if run_id == info["run_id"] and points
+    }
+    steps = {metric: np.array([step for step, _ in points]) for metric, points in own.items()}
+    shift = shifted(steps.values(), tags)
+    for metric, points in own.items():
+        values = np.array([value for _, value in points])
+        values[np.abs(values) >= np.finfo("float64").max] *= np.inf
+        order = np.argsort(steps[metric], kind="stable")
+        data.add(metric, MEASURED, steps[metric][order] + shift, values[order])
+    place_by_metric(data)
+    return data
