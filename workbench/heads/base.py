@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 class Slot(NamedTuple):
     """A weight that a head or a loss asks for: its shape, where it starts, and whether it is trained.
 
-    `start` is a number (all entries alike) or the name of a Keras initializer.
+    `start` is a number (all entries alike), the name of a Keras initializer or such an initializer.
+    `across` says how replicas on several devices agree on a state that is not trained: "mean", "sum"
+    (of their changes) or "first".
     """
 
     shape: tuple[int, ...]
-    start: float | str = "glorot_uniform"
+    start: Any = "glorot_uniform"
     trained: bool = True
     dtype: str = "float32"
+    across: str = "mean"
 
 
 @part

@@ -54,3 +54,52 @@ class Normalised(WeightedHead):
         self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         return products.cosines(embeddings, weights["kernel"]), labels
+
+
+@part
+class SubCenter(WeightedHead):
+    """k cosines an identity, of which the largest counts: cos_ij = max_l cos(x_i, w_jl).
+
+    Noisy images gather at the weaker centers of their identity. Deng et al., "Sub-center ArcFace",
+    ECCV 2020. `workbench clean` drops them from the training list afterwards.
+    """
+
+    normalised: ClassVar[bool] = True
+
+    centers: int = setting(3, at_least=1, at_most=64, doc="k, centers an identity")
+
+    def slots(self, classes: int, size: int) -> dict[str, Slot]:
+        return {"kernel": Slot((classes * self.centers, size))}  # row j * k + l is center l of identity j
+
+    def signature(self, classes: int, size: int) -> tuple[Any, ...]:
+        return ("sub-center", classes, size, self.centers)
+
+    def logits(
+        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        every = products.cosines(embeddings, weights["kernel"])
+        classes = weights["kernel"].shape[0] // self.centers
+        return tf.reduce_max(tf.reshape(every, [-1, classes, self.centers]), axis=2), labels
+
+
+@part
+class Euclidean(WeightedHead):
+    """Half the negative squared distance, z_ij = x_i.w_j - (|x_i|^2 + |w_j|^2)/2 = -|x_i - w_j|^2 / 2.
+
+    The class weights are points of the embedding space: a softmax over distances to prototypes.
+    """
+
+    def slots(self, classes: int, size: int) -> dict[str, Slot]:
+        return {"kernel": Slot((classes, size))}
+
+    def signature(self, classes: int, size: int) -> tuple[Any, ...]:
+        return ("euclidean", classes, size)
+
+    def logits(
+        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        kernel = tf.convert_to_tensor(weights["kernel"])
+        squares = tf.reduce_sum(tf.square(embeddings), axis=1, keepdims=True) + tf.reduce_sum(
+            tf.square(kernel), axis=1
+        )
+        return tf.matmul(embeddings, kernel, transpose_b=True) - squares / 2.0, labels

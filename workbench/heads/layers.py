@@ -6,13 +6,23 @@ import tensorflow as tf
 
 from workbench.heads.base import Slot, WeightedHead
 
+ACROSS = {
+    "mean": tf.VariableAggregation.MEAN,
+    "sum": tf.VariableAggregation.SUM,
+    "first": tf.VariableAggregation.ONLY_FIRST_REPLICA,
+}
+
 
 def add(layer: tf.keras.layers.Layer, name: str, slot: Slot) -> tf.Variable:
     """Create one weight in `layer` as its slot says."""
-    start = slot.start
-    initializer = start if isinstance(start, str) else tf.keras.initializers.Constant(start)
+    constant = isinstance(slot.start, (int, float))
     return layer.add_weight(
-        name=name, shape=slot.shape, initializer=initializer, trainable=slot.trained, dtype=slot.dtype
+        name=name,
+        shape=slot.shape,
+        initializer=tf.keras.initializers.Constant(slot.start) if constant else slot.start,
+        trainable=slot.trained,
+        dtype=slot.dtype,
+        aggregation=tf.VariableAggregation.NONE if slot.trained else ACROSS[slot.across],
     )
 
 

@@ -11,6 +11,7 @@ from workbench.heads.base import Slot
 from workbench.parts import part
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
 
 
@@ -54,3 +55,8 @@ def need_radians(loss: Loss, name: str, value: float, at_most: float = math.pi /
         expected=f"an angle in radians from 0 to {at_most:.4g}",
         do=f"if {value:g} degrees are meant, write {math.radians(value):.4g}" if degrees else None,
     )
+
+
+def identities(labels: np.ndarray) -> int:
+    """Return how many identities labels 0 .. C - 1 stand for."""
+    return int(labels.max()) + 1 if len(labels) else 0

@@ -76,7 +76,7 @@ def _entropy(scaled: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
     top = tf.reduce_max(scaled, axis=1, keepdims=True)
     powers = tf.exp(scaled - top)
     total = tf.reduce_sum(powers, axis=1, keepdims=True)
-    entropy = tf.math.log(total[:, 0]) + top[:, 0] - pick(scaled, targets)
+    entropy = tf.math.log(total[:, 0]) - (pick(scaled, targets) - top[:, 0])
     shares = powers / total
     return entropy, put(shares, targets, pick(shares, targets) - 1.0)
 

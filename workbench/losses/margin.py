@@ -18,13 +18,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from workbench.families import Batch, Head
-from workbench.heads.full import Normalised
+from workbench.families import Batch
 from workbench.lazy import Lazy
 from workbench.losses import angles
-from workbench.losses.base import need_cosines, need_radians
+from workbench.losses.base import need_radians
 from workbench.losses.crossentropy import cross_entropy
-from workbench.losses.softmax import LogitsLoss
+from workbench.losses.softmax import ScaledLoss
 from workbench.parts import part, setting
 
 if TYPE_CHECKING:
@@ -33,27 +32,6 @@ else:
     tf = Lazy("tensorflow")
 
 Beyond = Literal["monotone", "sine", "cosine"]
-
-
-@part
-class CosineLoss(LogitsLoss):
-    """Base of the losses on scaled cosines; the plain case has no margin."""
-
-    scale: float = setting(64.0, above=0, doc="factor s on the cosines")
-    head: Head = setting(Normalised(), doc="classification head that gives cosines")
-
-    def check(self) -> None:
-        need_cosines(self, self.head)
-
-    def target(self, cosine: tf.Tensor) -> tf.Tensor:
-        """Return the target's logit, unscaled, for its cosine: any shape, elementwise."""
-        return cosine
-
-    def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
-        each = cross_entropy(
-            batch.logits, batch.targets, margin=self.target, scale=self.scale, smoothing=batch.label_smoothing
-        )
-        return tf.reduce_mean(each)
 
 
 def margined(cosine: tf.Tensor, m1: float, m2: Any, m3: float, beyond: Beyond) -> tf.Tensor:
@@ -67,7 +45,7 @@ def margined(cosine: tf.Tensor, m1: float, m2: Any, m3: float, beyond: Beyond) -
 
 
 @part
-class ArcFace(CosineLoss):
+class ArcFace(ScaledLoss):
     """ArcFace: t = cos(theta + m), an angle added to the target's.
 
     Deng et al., "ArcFace: Additive angular margin loss for deep face recognition", CVPR 2019.
@@ -81,7 +59,7 @@ class ArcFace(CosineLoss):
     form: Literal["acos", "trig"] = setting("acos", doc="how t is computed")
 
     def check(self) -> None:
-        need_cosines(self, self.head)
+        super().check()
         need_radians(self, "margin", self.margin)
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
@@ -91,3 +69,95 @@ class ArcFace(CosineLoss):
         t = cosine * math.cos(m) - angles.sine(cosine) * math.sin(m)
         other = {"monotone": -2.0 - t, "sine": cosine - m * math.sin(m), "cosine": cosine}
         return tf.where(cosine > math.cos(math.pi - m), t, other[self.beyond])
+
+
+@part
+class CosFace(ScaledLoss):
+    """CosFace: t = cos(theta) - m, taken off the target's cosine (a difference of cosines, no angle).
+
+    Wang et al., "CosFace: Large margin cosine loss for deep face recognition", CVPR 2018.
+    """
+
+    term: ClassVar[str] = "cosface_loss"
+
+    margin: float = setting(0.35, at_least=0, at_most=1, doc="m, taken off the cosine")
+
+    def target(self, cosine: tf.Tensor) -> tf.Tensor:
+        return cosine - self.margin
+
+
+@part
+class SphereFace(ScaledLoss):
+    """SphereFace on scaled cosines: t = (-1)^k cos(m1 theta) - 2k, k = floor(m1 theta / pi).
+
+    Liu et al., "SphereFace: Deep hypersphere embedding for face recognition", CVPR 2017, where m1 is 4
+    and needs annealing; 1.35 is the value that the ArcFace paper compares with.
+    """
+
+    term: ClassVar[str] = "sphereface_loss"
+
+    m1: float = setting(1.35, at_least=1, at_most=8, doc="factor on the target's angle")
+    beyond: Beyond = setting("monotone", doc="t where m1 theta passes pi")
+
+    def target(self, cosine: tf.Tensor) -> tf.Tensor:
+        return margined(cosine, self.m1, 0.0, 0.0, self.beyond)
+
+
+@part
+class CombinedMargin(ScaledLoss):
+    """All three margins: t = cos(m1 theta + m2) - m3.
+
+    Where cos(theta) <= cos((pi - m2)/m1), that is m1 theta + m2 >= pi, t becomes -2 (1 + m3) - t, which
+    is continuous there; there is no such place where (pi - m2)/m1 > pi. (Beyond 2 pi, which only
+    m1 > 2 - m2/pi reaches, the same step is taken again, so that t falls for all angles.)
+    Deng et al., "ArcFace", CVPR 2019, equation 4; its CM1 is (1, 0.3, 0.2), its CM2 (0.9, 0.4, 0.15).
+    """
+
+    term: ClassVar[str] = "combined_margin_loss"
+
+    m1: float = setting(1.0, above=0, at_most=8, doc="factor on the target's angle")
+    m2: float = setting(0.3, doc="added to the angle, radians")
+    m3: float = setting(0.2, at_least=0, at_most=1, doc="taken off the cosine")
+    beyond: Beyond = setting("monotone", doc="t where m1 theta + m2 passes pi")
+
+    def check(self) -> None:
+        super().check()
+        need_radians(self, "m2", self.m2)
+
+    def target(self, cosine: tf.Tensor) -> tf.Tensor:
+        return margined(cosine, self.m1, self.m2, self.m3, self.beyond)
+
+
+@part
+class AirFace(ScaledLoss):
+    """AirFace, or Li-ArcFace: logits linear in the angle, z_j = 1 - 2 theta_j / pi.
+
+    The target's is t = 1 - 2 (theta + m) / pi, so it falls evenly over all angles and needs no
+    fallback. Li et al., "AirFace: Lightweight and efficient model for face recognition", ICCVW 2019.
+    """
+
+    term: ClassVar[str] = "airface_loss"
+
+    margin: float = setting(0.4, doc="m, added to the angle, radians")
+
+    def check(self) -> None:
+        super().check()
+        need_radians(self, "margin", self.margin)
+
+    def target(self, cosine: tf.Tensor) -> tf.Tensor:
+        return linear(cosine) - 2.0 * self.margin / math.pi
+
+    def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
+        each = cross_entropy(
+            linear(batch.logits),
+            batch.targets,
+            margin=lambda z: z - 2.0 * self.margin / math.pi,
+            scale=self.scale,
+            smoothing=batch.label_smoothing,
+        )
+        return tf.reduce_mean(each)
+
+
+def linear(cosine: tf.Tensor) -> tf.Tensor:
+    """Return 1 - 2 theta / pi of cos(theta): 1 at angle 0, -1 at pi."""
+    return 1.0 - angles.angle(cosine) * (2.0 / math.pi)

@@ -1,13 +1,13 @@
-"""Softmax losses without an angular margin."""
+"""Softmax losses without an angular margin, and the bases of all losses on logits."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workbench.families import Batch, Head
-from workbench.heads.full import Dense
+from workbench.heads.full import Dense, Normalised
 from workbench.lazy import Lazy
-from workbench.losses.base import StatefulLoss
+from workbench.losses.base import StatefulLoss, need_cosines
 from workbench.losses.crossentropy import cross_entropy
 from workbench.parts import part, setting
 
@@ -40,3 +40,75 @@ class Softmax(LogitsLoss):
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         return tf.reduce_mean(cross_entropy(batch.logits, batch.targets, smoothing=batch.label_smoothing))
+
+
+@part
+class MarginSoftmax(LogitsLoss):
+    """Margin softmax: the target's probability p becomes p' = (p^power + scale * p) / 2.
+
+    The loss is the mean of -log p'; with power 2 and scale 0.4 it is 0.357 at p = 1. From the
+    Keras_insightface trainings. With `renormalised` the probabilities are divided by their new sum
+    1 - p + p', as Keras's cross-entropy of probabilities does, and the loss at p = 1 is 0. Label
+    smoothing e weighs the logarithms by 1 - e + e/C for the target and e/C for the others.
+    """
+
+    term: ClassVar[str] = "margin_softmax_loss"
+
+    power: float = setting(2.0, at_least=1, doc="exponent on the target's probability")
+    scale: float = setting(0.4, above=0, doc="weight of the plain probability beside its power")
+    renormalised: bool = setting(False, doc="divide the probabilities by their new sum")
+
+    def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
+        smoothing, columns = batch.label_smoothing, tf.shape(batch.logits)[1]
+        entropy = cross_entropy(batch.logits, batch.targets)  # -log p of the target
+        p = tf.exp(-entropy)
+        gained = tf.math.log((tf.pow(p, self.power - 1.0) + self.scale) / 2.0)  # log(p'/p)
+        share = 1.0 - smoothing + smoothing / tf.cast(columns, tf.float32)
+        plain = entropy
+        if smoothing:
+            plain = cross_entropy(batch.logits, batch.targets, smoothing=smoothing)
+        result = plain - share * gained
+        if self.renormalised:
+            result += tf.math.log(1.0 - p + p * tf.exp(gained))
+        return tf.reduce_mean(result)
+
+
+@part
+class CosineLoss(LogitsLoss):
+    """Base of the losses on cosines."""
+
+    head: Head = setting(Normalised(), doc="classification head that gives cosines")
+
+    def check(self) -> None:
+        need_cosines(self, self.head)
+
+
+@part
+class ScaledLoss(CosineLoss):
+    """Base of the losses on scaled cosines; subclasses change the target's cosine."""
+
+    scale: float = setting(64.0, above=0, doc="factor s on the cosines")
+
+    def target(self, cosine: tf.Tensor) -> tf.Tensor:
+        """Return the target's logit, unscaled, for its cosine: any shape, elementwise."""
+        return cosine
+
+    def curves(self) -> dict[str, Any]:
+        """Return the functions from cosine to unscaled target logit that a picture shows, by label."""
+        return {str(self): self.target}
+
+    def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
+        each = cross_entropy(
+            batch.logits, batch.targets, margin=self.target, scale=self.scale, smoothing=batch.label_smoothing
+        )
+        return tf.reduce_mean(each)
+
+
+@part
+class ScaledSoftmax(ScaledLoss):
+    """Softmax of scaled cosines, s * cos_ij, without a margin.
+
+    Wang et al., "NormFace: L2 hypersphere embedding for face verification", 2017.
+    """
+
+    term: ClassVar[str] = "scaled_softmax_loss"

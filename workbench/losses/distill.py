@@ -1,0 +1,106 @@
+"""Losses towards a teacher: its embeddings, or its logits, recorded beside the images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from workbench.errors import SpecError
+from workbench.families import Batch, Head
+from workbench.heads.base import Slot
+from workbench.heads.full import Dense
+from workbench.heads.sampled import Sampled
+from workbench.lazy import Lazy
+from workbench.losses.base import StatefulLoss, identities
+from workbench.losses.crossentropy import cross_entropy
+from workbench.losses.softmax import LogitsLoss
+from workbench.parts import part, setting
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+else:
+    tf = Lazy("tensorflow")
+
+MAKE = "record a teacher with `workbench data distill`, and train on the records it writes"
+
+
+def need_teacher(loss: str, teacher: int | None) -> int:
+    """Return the size of the teacher's vectors; refuse data without a teacher."""
+    if teacher is None:
+        raise SpecError("the data has no teacher", where=loss, expected="records with a teacher", do=MAKE)
+    return teacher
+
+
+@part
+class DistillEmbedding(StatefulLoss):
+    """Distance of the embedding x [B, d] from a teacher's vector y [B, t], both at unit length.
+
+    "cosine": mean of 1 - cos(x, y); "squared": mean of |x/|x| - y/|y||^2, which is twice that. Where d
+    and t differ, x first goes through a trained matrix M [d, t] (Romero et al., "FitNets", 2015),
+    which is dropped with the loss.
+    """
+
+    term: ClassVar[str] = "embedding_loss"
+
+    distance: Literal["cosine", "squared"] = setting("cosine", doc="what is minimised")
+
+    def check_data(
+        self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
+    ) -> None:
+        need_teacher("DistillEmbedding", teacher)
+
+    def slots(self, classes: int, size: int, batch_size: int, teacher: int | None) -> dict[str, Slot]:
+        numbers = need_teacher("DistillEmbedding", teacher)
+        return {} if numbers == size else {"mapping": Slot((size, numbers))}
+
+    def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
+        student = batch.embeddings
+        if "mapping" in state:
+            student = tf.matmul(student, state["mapping"])
+        x = tf.math.l2_normalize(student, axis=1)
+        y = tf.math.l2_normalize(tf.cast(batch.teacher, tf.float32), axis=1)
+        if self.distance == "squared":
+            return tf.reduce_mean(tf.reduce_sum(tf.square(x - y), axis=1))
+        return tf.reduce_mean(1.0 - tf.reduce_sum(x * y, axis=1))
+
+
+@part
+class DistillLogits(LogitsLoss):
+    """Distillation of logits: alpha * H(y, p) + (1 - alpha) * KL(p_T of the teacher, p_T of the student).
+
+    p_T = softmax(z / temperature), H the cross-entropy with the labels (and label smoothing) at
+    temperature 1; means over the batch. There is no factor T^2, so gradients of the second part
+    shrink with the temperature. Hinton et al., "Distilling the knowledge in a neural network", 2015.
+    """
+
+    term: ClassVar[str] = "distill_loss"
+
+    temperature: float = setting(10.0, above=0, doc="T, divides both logits")
+    alpha: float = setting(0.1, at_least=0, at_most=1, doc="weight of the labels' part")
+    head: Head = setting(Dense(), doc="classification head of the student")
+
+    def check(self) -> None:
+        if isinstance(self.head, Sampled):
+            raise SpecError(
+                "needs the logits of all identities",
+                where="DistillLogits.head",
+                do="use Dense() or Normalised()",
+            )
+
+    def check_data(
+        self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
+    ) -> None:
+        numbers, classes = need_teacher("DistillLogits", teacher), identities(labels)
+        if numbers != classes:
+            raise SpecError(
+                f"the teacher gives {numbers} numbers an image", where="DistillLogits",
+                expected=f"a logit for each of the {classes} identities",
+                do="use DistillEmbedding for a teacher's embeddings",
+            )  # fmt: skip
+
+    def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
+        labels_part = cross_entropy(batch.logits, batch.targets, smoothing=batch.label_smoothing)
+        teacher = tf.nn.log_softmax(tf.cast(batch.teacher, tf.float32) / self.temperature)
+        student = tf.nn.log_softmax(batch.logits / self.temperature)
+        divergence = tf.reduce_sum(tf.exp(teacher) * (teacher - student), axis=1)
+        return tf.reduce_mean(self.alpha * labels_part + (1.0 - self.alpha) * divergence)

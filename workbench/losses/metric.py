@@ -1,0 +1,176 @@
+"""Losses on the embeddings of a batch, without a classification head."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from workbench.errors import SpecError
+from workbench.families import Batch
+from workbench.heads.base import Slot
+from workbench.lazy import Lazy
+from workbench.losses.base import StatefulLoss
+from workbench.parts import part, setting
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+else:
+    tf = Lazy("tensorflow")
+
+RARE = 0.25  # a triplet stage is refused when fewer of its images are expected to find a positive
+
+
+@part
+class Center(StatefulLoss):
+    """Center loss: each embedding is drawn to the moving center of its identity.
+
+    The mean over batch and dimensions of (x - c)^2, x [B, d] not normalised, with the centers before
+    the batch; then, for each identity in the batch with its n images,
+    c -= alpha * sum(c - x) / (1 + n). Centers [C, d] start at zero, and are part of the checkpoint.
+    Wen et al., "A discriminative feature learning approach for deep face recognition", ECCV 2016
+    (which halves the squared norm instead of averaging over dimensions: weigh the term for that).
+    """
+
+    term: ClassVar[str] = "center_embedding_loss"
+
+    alpha: float = setting(0.5, above=0, at_most=1, doc="how far centers move at a step")
+
+    def slots(self, classes: int, size: int, batch_size: int, teacher: int | None) -> dict[str, Slot]:
+        return {"centers": Slot((classes, size), 0.0, trained=False, across="sum")}
+
+    def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
+        centers, x, y = state["centers"], batch.embeddings, batch.labels
+        away = x - tf.gather(tf.convert_to_tensor(centers), y)
+        if batch.training:
+            step = self.alpha * tf.stop_gradient(away) / (1.0 + images_alike(y)[:, tf.newaxis])
+            centers.scatter_add(tf.IndexedSlices(step, y))
+        return tf.reduce_mean(tf.square(away))
+
+
+def same_identity(labels: tf.Tensor) -> tf.Tensor:
+    """Return which pairs of a batch show one identity, bool [B, B]."""
+    return tf.equal(labels[:, tf.newaxis], labels[tf.newaxis, :])
+
+
+def images_alike(labels: tf.Tensor) -> tf.Tensor:
+    """Return how many images of the batch show each image's identity, itself included, float [B]."""
+    return tf.reduce_sum(tf.cast(same_identity(labels), tf.float32), axis=1)
+
+
+@part
+class Triplet(StatefulLoss):
+    """Triplet loss on the unit embeddings of a batch: max(0, D(a, p) - D(a, n) + alpha).
+
+    `a` and `p` show one identity, `n` another. D is 1 - cos ("cosine"), the distance of unit vectors
+    ("euclidean") or its square ("squared", which is 2 (1 - cos)). `mining` chooses the triplets:
+
+    - "hard": for each anchor the farthest positive and the nearest negative; mean over anchors.
+      Hermans et al., "In defense of the triplet loss for person re-identification", 2017.
+    - "all": every triplet of the batch; mean over all of them, satisfied ones too.
+    - "semi-hard": for each positive pair the nearest negative farther off than the positive, else
+      the farthest negative; mean over positive pairs. Schroff et al., "FaceNet", CVPR 2015, as in
+      TensorFlow Addons.
+
+    A batch without a triplet has loss 0. A margin that changes in time is a row of stages.
+    """
+
+    term: ClassVar[str] = "triplet_embedding_loss"
+
+    alpha: float = setting(0.35, above=0, at_most=4, doc="margin between the distances")
+    mining: Literal["hard", "all", "semi-hard"] = setting("hard", doc="which triplets of a batch count")
+    distance: Literal["cosine", "euclidean", "squared"] = setting("cosine", doc="D, of unit embeddings")
+
+    def check_data(
+        self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
+    ) -> None:
+        import numpy as np
+
+        counts = np.bincount(labels)
+        if (counts > 0).sum() < 2 or counts.max(initial=0) < 2:
+            raise SpecError(
+                "no triplet: there are not two identities, one of them with two images",
+                where="Triplet", do="use other data, or a loss on logits",
+            )  # fmt: skip
+        share = expected_positives(counts, batch_size)
+        if not sampled and share < RARE:
+            raise SpecError(
+                f"only {share:.1%} of the images find a second image of their identity in a batch of {batch_size}",
+                where="Triplet", expected=f"at least {RARE:.0%}",
+                do="set sampler= on the stage, so that a batch holds several images of each of its identities",
+            )  # fmt: skip
+
+    def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
+        distances = self.distances(batch.embeddings)
+        alike = same_identity(batch.labels)
+        mined = {"hard": hard, "all": every, "semi-hard": semi_hard}[self.mining]
+        return mined(distances, alike, batch.labels, self.alpha)
+
+    def distances(self, embeddings: tf.Tensor) -> tf.Tensor:
+        """Return D of all pairs, [B, B], at least 0."""
+        unit = tf.math.l2_normalize(embeddings, axis=1, epsilon=1e-12)
+        off = tf.maximum(1.0 - tf.matmul(unit, unit, transpose_b=True), 0.0)
+        if self.distance == "cosine":
+            return off
+        squared = 2.0 * off
+        return squared if self.distance == "squared" else tf.sqrt(tf.maximum(squared, 1e-12))
+
+
+def hard(distances: tf.Tensor, alike: tf.Tensor, labels: tf.Tensor, alpha: float) -> tf.Tensor:
+    """Return the mean over anchors of the hardest triplet's loss."""
+    positives = tf.linalg.set_diag(alike, tf.zeros_like(labels, tf.bool))
+    farthest = tf.reduce_max(tf.where(positives, distances, -1.0), axis=1)
+    nearest = tf.reduce_min(tf.where(alike, 1e9, distances), axis=1)
+    valid = tf.reduce_any(positives, axis=1) & tf.reduce_any(~alike, axis=1)
+    losses = tf.where(valid, tf.nn.relu(farthest - nearest + alpha), 0.0)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.reduce_sum(tf.cast(valid, tf.float32)))
+
+
+def every(distances: tf.Tensor, alike: tf.Tensor, labels: tf.Tensor, alpha: float) -> tf.Tensor:
+    """Return the mean over all triplets of their loss, in memory B^2 instead of B^3.
+
+    The negatives of an anchor are sorted; those nearer than D(a, p) + alpha are then a beginning of
+    that row, whose sum comes from a running sum.
+    """
+    positives = tf.linalg.set_diag(alike, tf.zeros_like(labels, tf.bool))
+    far = tf.reduce_max(distances) + alpha + 1.0  # beyond every bound: these never count
+    row = tf.sort(tf.where(alike, far, distances), axis=1)
+    running = tf.pad(tf.cumsum(row, axis=1), [[0, 0], [1, 0]])
+    bounds = distances + alpha
+    nearer = tf.searchsorted(tf.stop_gradient(row), tf.stop_gradient(bounds))
+    sums = tf.cast(nearer, tf.float32) * bounds - tf.gather(running, nearer, axis=1, batch_dims=1)
+    total = tf.reduce_sum(tf.where(positives, sums, 0.0))
+    counts = [tf.reduce_sum(tf.cast(mask, tf.float32), axis=1) for mask in (positives, ~alike)]
+    return tf.math.divide_no_nan(total, tf.reduce_sum(counts[0] * counts[1]))
+
+
+def semi_hard(distances: tf.Tensor, alike: tf.Tensor, labels: tf.Tensor, alpha: float) -> tf.Tensor:
+    """Return TensorFlow Addons' semi-hard triplet loss, and 0 where a batch has no triplet."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Addons announces the end of its development
+        import tensorflow_addons as tfa
+
+    positives = tf.linalg.set_diag(alike, tf.zeros_like(labels, tf.bool))
+    some = tf.reduce_any(positives) & tf.reduce_any(~alike)
+    safe = tf.where(some, labels, tf.range(tf.size(labels), dtype=labels.dtype) // 2)  # never 0 / 0
+    loss = tfa.losses.triplet_semihard_loss(
+        y_true=safe, y_pred=distances, margin=alpha, distance_metric=tf.identity
+    )
+    return tf.where(some, loss, 0.0)
+
+
+def expected_positives(counts: np.ndarray, batch_size: int) -> float:
+    """Return the expected share of images that find another image of their identity in a random batch.
+
+    `counts` are the images of each identity; the others of the batch are drawn from the rest without
+    replacement, so an image with n - 1 siblings misses them all with probability
+    prod_(k < n - 1) (1 - (B - 1)/(N - 1 - k)).
+    """
+    import numpy as np
+
+    images = int(counts.sum())
+    places = np.arange(int(counts.max(initial=0)))[: max(images - 1, 0)]
+    left = np.clip(1.0 - (batch_size - 1) / np.maximum(images - 1 - places, 1), 0.0, 1.0)
+    misses = np.concatenate([[1.0], np.cumprod(left)])  # by the number of siblings
+    used = counts[counts > 0]
+    return float((used * (1.0 - misses[used - 1])).sum() / images)
