@@ -19,7 +19,7 @@ from workbench.names import DERIVED_SUFFIXES, FAILED, FINISHED, LEARNING_RATE, R
 from workbench.tracking.events import EventFile
 from workbench.tracking.journal import Journal
 from workbench.tracking.locks import lock
-from workbench.tracking.mlflow_writer import safe_name
+from workbench.tracking.mlflow_values import safe_name
 from workbench.tracking.records import EpochRecord, StartRecord, plain
 from workbench.tracking.store import Store
 
@@ -35,9 +35,11 @@ class TensorBoardView:
 
     name = "TensorBoard"
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.address = str(store.tensorboard)
+    def __init__(self, store: Store, root: Path | None = None) -> None:
+        """`root` takes the place of the store's own folder, for a rebuild aside."""
+        self.root = root or store.tensorboard
+        self.address = str(self.root)
+        self.changes = 0
         self._file: EventFile | None = None
         self._written: dict[int, float] = {}  # epoch: time of the row
         self._best: dict[str, float] = {}
@@ -49,15 +51,16 @@ class TensorBoardView:
         if start is None:
             raise StoreError("no start row is intact", where=journal.path)
         mark = level_mark(rows, status)
-        if status != RUNNING and _read_json(run_folder(self.store, start) / LEVEL_MARK) == mark:
+        if status != RUNNING and _read_json(run_folder(self.root, start) / LEVEL_MARK) == mark:
             return
+        self.changes += 1
         try:
             self._write(journal, start, rows, status)
         except Exception:
             self.close()
             raise
         if status != RUNNING:
-            _write_json(run_folder(self.store, start) / LEVEL_MARK, mark)
+            _write_json(run_folder(self.root, start) / LEVEL_MARK, mark)
 
     def close(self) -> None:
         if self._file is not None:
@@ -65,7 +68,7 @@ class TensorBoardView:
         self._file = None
 
     def _write(self, journal: Journal, start: StartRecord, rows: list[EpochRecord], status: str) -> None:
-        merge_configuration(self.store.tensorboard, start, {name for row in rows for name in row.metrics})
+        merge_configuration(self.root, start, {name for row in rows for name in row.metrics})
         if self._file is None or self._is_superseded(rows) or self._ended:
             self.close()
             self._open(start)
@@ -80,7 +83,7 @@ class TensorBoardView:
     def _open(self, start: StartRecord) -> None:
         from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
-        folder = run_folder(self.store, start)
+        folder = run_folder(self.root, start)
         (folder / LEVEL_MARK).unlink(missing_ok=True)
         self._file = EventFile(folder, aside=True)
         self._written, self._best, self._ended = {}, {}, False
@@ -121,10 +124,10 @@ class TensorBoardView:
         return any(moments.get(epoch) != moment for epoch, moment in self._written.items())
 
 
-def run_folder(store: Store, start: StartRecord) -> Path:
+def run_folder(root: Path, start: StartRecord) -> Path:
     """Return the run's folder: the study, then the variant's name and the run's."""
     name = f"{start.name}.{start.run}" if start.name and start.name != start.run else start.run
-    return store.tensorboard / safe_name(start.study) / safe_name(name)
+    return root / safe_name(start.study) / safe_name(name)
 
 
 def settings(start: StartRecord) -> dict[str, bool | float | str]:

@@ -6,10 +6,13 @@ is out of reach, tries again at each new row, and says when it answers again.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Protocol
 
 from workbench.tracking.journal import Journal
@@ -25,6 +28,7 @@ class View(Protocol):
 
     name: str
     address: str
+    changes: int  # writes so far; unchanged by a `level` that found nothing to do
 
     def level(self, journal: Journal, rows: list[EpochRecord], status: str) -> None: ...
 
@@ -124,3 +128,18 @@ class Leveller:
             self._say(
                 f"{name} ({address}) cannot be written: {reason}; training goes on, the journal keeps every row"
             )
+
+
+def place(target: Path, content: bytes | Path) -> None:
+    """Put a file in place whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.parent.parent / f".{target.name}.{os.getpid()}.{threading.get_ident()}"
+    aside.unlink(missing_ok=True)
+    if isinstance(content, bytes):
+        aside.write_bytes(content)
+    else:
+        try:
+            os.link(content, aside)
+        except OSError:
+            shutil.copy2(content, aside)
+    aside.replace(target)

@@ -8,103 +8,35 @@ recognised by its time.
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import StoreError
-from workbench.names import (
-    FAILED,
-    FINISHED,
-    RUNNING,
-    STAGE,
-    TAG_ID,
-    TAG_PARENT,
-    TAG_PREFIX,
-    TAG_QUICK,
-    TAG_RUN,
-    TAG_SEED,
-    TAG_STATUS,
-    TAG_STUDY,
-)
+from workbench.names import FAILED, FINISHED, RUNNING, STAGE, TAG_PREFIX, TAG_RUN, TAG_STATUS
 from workbench.tracking.journal import Journal
-from workbench.tracking.locks import lock
+from workbench.tracking.mlflow_client import open_client
+from workbench.tracking.mlflow_values import (
+    CUT_MARK,
+    TAG_REASON,
+    folder_state,
+    metric_batches,
+    milliseconds,
+    parameter_texts,
+    parts,
+    safe_name,
+    wanted_tags,
+)
 from workbench.tracking.records import EpochRecord, StartRecord, plain
 from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
 
-BATCH_METRICS = 1000  # MLflow's limit for one log_batch
-BATCH_ITEMS = 100  # its limit for parameters and for tags
-LONGEST_PARAMETER = 6000
-LONGEST_TAG = 5000
-CUT_MARK = " ... (cut; whole in parameters.json)"
-SCHEMA_PATIENCE = 120.0
-TAG_REASON = TAG_PREFIX + "reason"
-TAG_ATTEMPTS = TAG_PREFIX + "attempts"
+BATCH_ITEMS = 100  # MLflow's limit for the parameters, and for the tags, of one log_batch
 TAG_FILES = TAG_PREFIX + "files"
 TAG_SUPERSEDED = TAG_PREFIX + "superseded"
 _MLFLOW_STATUS = {RUNNING: "RUNNING", FINISHED: "FINISHED", FAILED: "FAILED"}
-_SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "20",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
-
-
-def quiet_mlflow() -> None:
-    """Set MLflow's environment: no telemetry, short time-outs, no log lines. Call before its import."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def open_client(store: Store) -> MlflowClient:
-    """Return a client of the store; a local database that is not there yet is made first."""
-    quiet_mlflow()
-    if store.is_local:
-        create_database(store.database)
-    from mlflow import MlflowClient
-
-    quiet_mlflow()  # the import sets the level of its logger anew
-    return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
-
-
-def create_database(path: Path) -> None:
-    """Make MLflow's SQLite database at `path` unless it is there; eight processes make it once.
-
-    It is made aside and renamed, so that no other process ever opens a half-made schema.
-    """
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with lock(path.with_suffix(".lock"), patience=SCHEMA_PATIENCE, why="the database is being made"):
-        if not path.exists():
-            aside = path.with_name(f"mlflow.new-{os.getpid()}.db")
-            aside.unlink(missing_ok=True)
-            migrate(aside, path.parent / "artifacts")
-            aside.rename(path)
-
-
-def migrate(path: Path, artifacts: Path) -> None:
-    """Make an empty database of MLflow's newest schema at `path` (about 2 s)."""
-    quiet_mlflow()
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    quiet_mlflow()
-    store = SqlAlchemyStore(f"sqlite:///{path}", str(artifacts))
-    store.engine.dispose()
 
 
 class MlflowView:
@@ -112,13 +44,26 @@ class MlflowView:
 
     name = "MLflow"
 
-    def __init__(self, store: Store, client: MlflowClient | None = None, *, fresh: bool = False) -> None:
-        """`fresh` promises that the store holds nothing of this run, which saves the asking."""
+    def __init__(
+        self,
+        store: Store,
+        client: MlflowClient | None = None,
+        *,
+        fresh: bool = False,
+        revive: bool = True,
+        studies: dict[str, str] | None = None,
+    ) -> None:
+        """Nothing is opened yet. `fresh` promises that the store holds nothing of this run, which
+        saves the asking; `revive` brings back a run that was deleted in MLflow's pages (a resumed
+        run), else it is left alone; `studies` (name: id) is shared by views of one client."""
         self.store = store
         self.address = str(store.database) if store.is_local else store.uri
         self.run_id = ""
+        self.changes = 0
         self._client = client
-        self._fresh = fresh
+        self._fresh, self._revive = fresh, revive
+        self._studies = {} if studies is None else studies
+        self.place: Path | None = None  # the folder of a local run
         self._logged: dict[int, int] = {}  # step: time stamp in milliseconds
         self._tags: dict[str, str] = {}
         self._parameters: set[str] = set()
@@ -129,10 +74,9 @@ class MlflowView:
         start = journal.start
         if start is None:
             raise StoreError("no start row is intact", where=journal.path)
-        if not self.run_id:
-            self._open(journal, start)
         try:
-            self._send(journal, start, rows, status)
+            if self.run_id or self._open(journal, start, status):
+                self._send(journal, start, rows, status)
         except Exception:
             self.run_id = ""  # what arrived is unknown: ask again before the next row
             raise
@@ -149,32 +93,52 @@ class MlflowView:
         self._send_tags(wanted_tags(journal, start, status))
         self._set_status(_MLFLOW_STATUS.get(status, "KILLED"), journal)
 
-    def _open(self, journal: Journal, start: StartRecord) -> None:
+    def _open(self, journal: Journal, start: StartRecord, status: str) -> bool:
+        """Find or create the run in MLflow; False when it was deleted there and is to stay so."""
         if self._client is None:
             self._client = open_client(self.store)
-        experiment = self._experiment(start.study)
-        found = None if self._fresh else self._find(journal.run, experiment)
+        client, self._logged = self._client, {}
+        study = self._study(start.study)
+        found = None if self._fresh else self._find(journal.run, study)
+        if found is not None and found.info.lifecycle_stage == "deleted":
+            if not self._revive:
+                return False
+            client.restore_run(found.info.run_id)
         if found is not None and self._is_superseded(found.info.run_id, journal):
-            self._client.set_tag(found.info.run_id, TAG_SUPERSEDED, "true")
-            self._client.delete_run(found.info.run_id)
+            client.set_tag(found.info.run_id, TAG_SUPERSEDED, "true")
+            client.delete_run(found.info.run_id)
             found = None
         if found is None:
-            found = self._client.create_run(
-                experiment,
-                start_time=milliseconds(start.time),
-                tags=_first(wanted_tags(journal, start, RUNNING), BATCH_ITEMS),
-                run_name=start.name or start.run,
-            )
-            self._logged = {}
+            found = self._create(study, journal, start, status)
         self._fresh = False
         self._tags, self._parameters = dict(found.data.tags), set(found.data.params)
         self._status, self.run_id = found.info.status, found.info.run_id
+        if self.store.is_local:
+            self.place = Path(found.info.artifact_uri.removeprefix("file://")).parent
+        return True
 
-    def _experiment(self, study: str) -> str:
+    def _create(self, study: str, journal: Journal, start: StartRecord, status: str) -> Any:
+        assert self._client is not None
+        self.changes += 1
+        self._logged = {}
+        return self._client.create_run(
+            study,
+            start_time=milliseconds(start.time),
+            tags=wanted_tags(journal, start, status),
+            run_name=start.name or start.run,
+        )
+
+    def _study(self, study: str) -> str:
+        """Return the id of the MLflow experiment named after the study, made when it is not there."""
+        name = study or "default"
+        if name not in self._studies:
+            self._studies[name] = self._find_study(name)
+        return self._studies[name]
+
+    def _find_study(self, name: str) -> str:
         assert self._client is not None
         from mlflow.exceptions import MlflowException
 
-        name = study or "default"
         known = self._client.get_experiment_by_name(name)
         if known is None:
             place = str(self.store.artifacts / safe_name(name)) if self.store.is_local else None
@@ -188,11 +152,16 @@ class MlflowView:
             self._client.restore_experiment(known.experiment_id)
         return str(known.experiment_id)
 
-    def _find(self, run: str, experiment: str) -> Any:
+    def _find(self, run: str, study: str) -> Any:
+        """Return the run that carries our name: an active one, else one that a user deleted."""
         assert self._client is not None
+        from mlflow.entities import ViewType
+
         query = f"tags.`{TAG_RUN}` = '{run}'"
-        found = self._client.search_runs([experiment], query, run_view_type=1, max_results=1)
-        return found[0] if found else None
+        found = self._client.search_runs([study], query, run_view_type=ViewType.ALL)
+        active = [row for row in found if row.info.lifecycle_stage == "active"]
+        deleted = [row for row in found if row not in active and TAG_SUPERSEDED not in row.data.tags]
+        return next(iter(active or deleted), None)
 
     def _is_superseded(self, run_id: str, journal: Journal) -> bool:
         """Tell whether MLflow shows an epoch that the journal has since replaced by another."""
@@ -220,14 +189,16 @@ class MlflowView:
             return
         if any(value.endswith(CUT_MARK) for value in new.values()):
             self._client.log_dict(self.run_id, plain(dict(journal.starts[0].parameters)), "parameters.json")
-        for part in _parts(sorted(new.items()), BATCH_ITEMS):
+        self.changes += 1
+        for part in parts(sorted(new.items()), BATCH_ITEMS):
             self._client.log_batch(self.run_id, params=[Param(key, value) for key, value in part])
         self._parameters |= set(new)
 
     def _send_metrics(self, rows: list[EpochRecord]) -> None:
         assert self._client is not None
         new = [row for row in rows if row.epoch not in self._logged]
-        for batch in _batches(new):
+        for batch in metric_batches(new):
+            self.changes += 1
             self._client.log_batch(self.run_id, metrics=batch)
         self._logged.update({row.epoch: milliseconds(row.time) for row in new})
 
@@ -243,13 +214,9 @@ class MlflowView:
 
     def _require_place(self) -> None:
         """Refuse to write artifacts into the folder that a moved project was in before."""
-        assert self._client is not None
-        if not self.store.is_local:
-            return
-        place = Path(self._client.get_run(self.run_id).info.artifact_uri.removeprefix("file://"))
-        if not place.is_relative_to(self.store.root):
+        if self.place is not None and not self.place.is_relative_to(self.store.root):
             raise StoreError(
-                f"its artifacts belong to {place}",
+                f"its artifacts belong to {self.place}",
                 where=self.store.database,
                 expected="a place in this store",
                 do="the project was moved: `workbench rebuild` makes the records anew here",
@@ -260,7 +227,8 @@ class MlflowView:
         from mlflow.entities import RunTag
 
         new = [(key, value) for key, value in wanted.items() if self._tags.get(key) != value]
-        for part in _parts(new, BATCH_ITEMS):
+        for part in parts(new, BATCH_ITEMS):
+            self.changes += 1
             self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in part])
         self._tags.update(new)
         if TAG_STATUS in wanted and TAG_REASON in self._tags and TAG_REASON not in wanted:
@@ -271,94 +239,10 @@ class MlflowView:
         assert self._client is not None
         if status == self._status:
             return
+        self.changes += 1
         if status == "RUNNING":
             self._client.update_run(self.run_id, status=status)
         else:
             last = max((row.time for row in journal.rows), default=0.0) if journal else 0.0
             self._client.set_terminated(self.run_id, status, milliseconds(last))
         self._status = status
-
-
-def wanted_tags(journal: Journal, start: StartRecord, status: str) -> dict[str, str]:
-    """Return the tags that the run should have, ours and those MLflow's pages know."""
-    facts = journal.starts[-1].provenance
-    tags = {
-        TAG_RUN: journal.run,
-        TAG_ID: start.id,
-        TAG_STUDY: start.study,
-        TAG_SEED: str(start.seed),
-        TAG_QUICK: "true" if start.quick else "false",
-        TAG_STATUS: status,
-        TAG_ATTEMPTS: str(journal.attempt),
-    }
-    if start.parent:
-        tags[TAG_PARENT] = start.parent
-    if journal.end and journal.end.reason:
-        tags[TAG_REASON] = journal.end.reason
-    for key, fact in (("user", "user"), ("source.name", "spec_file"), ("source.git.commit", "commit")):
-        if facts.get(fact):
-            tags[f"mlflow.{key}"] = str(facts[fact])
-    tags.update({safe_key(key): str(value) for key, value in journal.starts[-1].tags.items()})
-    return {key: value[:LONGEST_TAG] for key, value in tags.items()}
-
-
-def parameter_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return parameters as MLflow keeps them: texts, `true` and `false`, long ones cut with a mark."""
-    texts = {}
-    for key, value in parameters.items():
-        if value is None:
-            continue  # a setting that is off is absent
-        text = ("true" if value else "false") if isinstance(value, bool) else str(plain(value))
-        if len(text) > LONGEST_PARAMETER:
-            text = text[: LONGEST_PARAMETER - len(CUT_MARK)] + CUT_MARK
-        texts[safe_key(key)] = text
-    return texts
-
-
-def safe_key(name: str) -> str:
-    """Return `name` with each character that MLflow refuses in a key replaced by an underscore."""
-    return re.sub(r"[^\w\-.:/ ]", "_", name, flags=re.ASCII)[:250]
-
-
-def safe_name(name: str) -> str:
-    """Return `name` as one part of a path."""
-    return re.sub(r"[^\w\-.+=]", "_", name, flags=re.ASCII).strip(".")[:100] or "_"
-
-
-def milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def folder_state(folder: Path) -> str:
-    """Return a short text that changes when a file in `folder` is added or changed; "" for no files."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
-    facts = [
-        (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files
-    ]
-    return f"{len(facts)} files, {zlib.crc32(repr(facts).encode()):08x}" if facts else ""
-
-
-def _batches(rows: Iterable[EpochRecord]) -> Iterator[list[Metric]]:
-    """Yield the metrics of whole epochs in batches; the `stage` of an epoch, which marks it as
-    logged, is the last of its values, so that an epoch cut by an error is sent again."""
-    from mlflow.entities import Metric
-
-    batch: list[Metric] = []
-    for row in rows:
-        moment = milliseconds(row.time)
-        values = {name: value for name, value in row.metrics.items() if name != STAGE}
-        values[STAGE] = float(row.stage)
-        if batch and len(batch) + len(values) > BATCH_METRICS:
-            yield batch
-            batch = []
-        batch += [Metric(safe_key(key), float(value), moment, row.epoch) for key, value in values.items()]
-    yield from _parts(batch, BATCH_METRICS)
-
-
-def _parts(items: list[Any], size: int) -> Iterator[list[Any]]:
-    for first in range(0, len(items), size):
-        yield items[first : first + size]
-
-
-def _first(tags: dict[str, str], count: int) -> dict[str, str]:
-    return dict(list(tags.items())[:count])

@@ -40,7 +40,8 @@ class Store:
 
     @property
     def database(self) -> Path:
-        return self.root / "mlflow.db"
+        """The SQLite file of a local store (with a server, where it would be)."""
+        return Path(self.uri.removeprefix("sqlite:///")) if self.is_local else self.root / "mlflow.db"
 
     @property
     def artifacts(self) -> Path:

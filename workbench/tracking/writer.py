@@ -20,8 +20,6 @@ is reported once; training goes on, each epoch tries again, and `workbench sync`
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
 import threading
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -33,7 +31,7 @@ from workbench.tracking.history import FILE as HISTORY
 from workbench.tracking.history import history_text
 from workbench.tracking.hparams import TensorBoardView
 from workbench.tracking.journal import Journal, JournalWriter, read_journal
-from workbench.tracking.leveller import Leveller, Say, View, say_on_stderr
+from workbench.tracking.leveller import Leveller, Say, View, place, say_on_stderr
 from workbench.tracking.mlflow_writer import MlflowView
 from workbench.tracking.records import CheckpointRecord, EndRecord, EpochRecord, Record, StartRecord
 from workbench.tracking.store import Store
@@ -75,7 +73,7 @@ class Tracker:
             attempt = journal.attempt + 1
             prefix = "" if attempt == 1 else f"attempt-{attempt}/"
             for name, text in (texts or {}).items():
-                _place(store.run_artifacts(start.run) / prefix / name, text.encode())
+                place(store.run_artifacts(start.run) / prefix / name, text.encode())
             files = (*start.files, *(prefix + name for name in texts or {}))
             row = dataclasses.replace(start, attempt=attempt, files=files)
             writer.append(row)
@@ -118,9 +116,9 @@ class Tracker:
             raise RecordError(f"artifact name {name!r}", where=self.run, expected="a relative path")
         target = self.store.run_artifacts(self.run) / name
         if path is not None:
-            _place(target, Path(path))
+            place(target, Path(path))
         else:
-            _place(target, text.encode() if isinstance(text, str) else text or b"")
+            place(target, text.encode() if isinstance(text, str) else text or b"")
         return target
 
     def end(self, status: str, reason: str = "", *, final_epoch: int | None = None) -> None:
@@ -171,18 +169,3 @@ class Tracker:
 def default_views(store: Store) -> list[View]:
     """Return the views of a run: TensorBoard first, because it is quick and local."""
     return [TensorBoardView(store), MlflowView(store)]
-
-
-def _place(target: Path, content: bytes | Path) -> None:
-    """Put a file in place whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.parent.parent / f".{target.name}.{os.getpid()}.{threading.get_ident()}"
-    aside.unlink(missing_ok=True)
-    if isinstance(content, bytes):
-        aside.write_bytes(content)
-    else:
-        try:
-            os.link(content, aside)
-        except OSError:
-            shutil.copy2(content, aside)
-    aside.replace(target)

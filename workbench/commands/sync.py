@@ -1,0 +1,44 @@
+"""`workbench sync` and `workbench rebuild`: the views of the records, made level or made anew."""
+
+from __future__ import annotations
+
+import click
+
+from workbench.tracking.store import find_store
+
+STORE = click.option("--store", metavar="URI", help="A folder of records or a server (default: mlruns/).")
+DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
+
+
+@click.command()
+@STORE
+@DEBUG
+def sync(store: str | None, debug: bool) -> int:
+    """Bring MLflow and TensorBoard level with all journals; does nothing where they are."""
+    from workbench.tracking.sync import sync as level
+
+    found = find_store(store)
+    done = level(found, lambda line: click.echo(line, err=True))
+    parts = [f"{len(done.changed)} brought level", f"{len(done.level)} were level"]
+    parts += [f"{len(done.in_use)} being recorded"] if done.in_use else []
+    parts += [f"{len(done.failed)} could not be done"] if done.failed else []
+    total = len(done.changed) + len(done.level) + len(done.in_use) + len(done.failed)
+    click.echo(f"{total} runs in {found.root}: " + ", ".join(parts))
+    return 1 if done.failed else 0
+
+
+@click.command()
+@STORE
+@DEBUG
+def rebuild(store: str | None, debug: bool) -> int:
+    """Make the MLflow database and TensorBoard folders anew from the journals; keeps a backup."""
+    from workbench.tracking.rebuild import rebuild as build
+
+    found = find_store(store)
+    done = build(found, lambda line: click.echo(line, err=True))
+    click.echo(f"{done.runs} runs rebuilt from their journals; what was there before is in {done.backup}")
+    if done.foreign:
+        click.echo(f"{done.foreign} runs of the old database have no journal: they are in the backup only")
+    if done.failed:
+        click.echo(f"{len(done.failed)} journals could not be shown")
+    return 1 if done.failed else 0

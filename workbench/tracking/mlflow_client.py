@@ -1,0 +1,70 @@
+"""MLflow's client as the workbench needs it: quiet, quick to give up, its database made only once."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.tracking.locks import lock
+from workbench.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SCHEMA_PATIENCE = 120.0  # seconds to wait while another process makes the database
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+def quiet_mlflow() -> None:
+    """Set MLflow's environment: no telemetry, short time-outs, no log lines. Call before its import."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def open_client(store: Store) -> MlflowClient:
+    """Return a client of the store; a local database that is not there yet is made first."""
+    quiet_mlflow()
+    if store.is_local:
+        create_database(store.database)
+    from mlflow import MlflowClient
+
+    quiet_mlflow()  # the import sets the level of its logger anew
+    return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+
+
+def create_database(path: Path) -> None:
+    """Make MLflow's SQLite database at `path` unless it is there; eight processes make it once.
+
+    It is made aside and renamed, so that no other process ever opens a half-made schema.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with lock(path.with_suffix(".lock"), patience=SCHEMA_PATIENCE, why="the database is being made"):
+        if not path.exists():
+            aside = path.with_name(f"mlflow.new-{os.getpid()}.db")
+            aside.unlink(missing_ok=True)
+            migrate(aside, path.parent / "artifacts")
+            aside.rename(path)
+
+
+def migrate(path: Path, artifacts: Path) -> None:
+    """Make an empty database of MLflow's newest schema at `path` (about 2 s)."""
+    quiet_mlflow()
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    quiet_mlflow()
+    store = SqlAlchemyStore(f"sqlite:///{path}", str(artifacts))
+    store.engine.dispose()
