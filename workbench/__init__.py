@@ -56,6 +56,8 @@ PARTS: dict[str, str] = {
     "Decoupled": "workbench.optimizers",
     "Coupled": "workbench.optimizers",
     "L2": "workbench.optimizers",
+    "Pairs": "workbench.data.pairs",
+    "HeldOutPairs": "workbench.data.pairs",
     "MobileNet": "workbench.backbones.mobilenet",
     "MobileFaceNet": "workbench.backbones.mobilefacenet",
     "GDC": "workbench.embeddings",

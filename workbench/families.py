@@ -105,11 +105,20 @@ class PairImages:
     groups: Sequence[str] | None = None
     held_out: frozenset[str] = frozenset()
     fingerprint: str = ""
+    pixels: Callable[[int], np.ndarray] | None = (
+        None  # size -> uint8 [N, size, size, 3], in place of `encoded`
+    )
+    identities: Sequence[str] | None = None  # of each image, where they are known
+    notes: tuple[str, ...] = ()  # said once when a run starts
 
 
 @part
 class PairSet(Part):
     """An evaluation set of image pairs."""
+
+    def held_out(self, images: Images) -> frozenset[str]:
+        """Return the identities of the opened training source that training must leave out."""
+        return frozenset()
 
     def label(self) -> str:
         """Return the name under which the set's accuracy is recorded (`lfw`)."""

@@ -122,7 +122,7 @@ def report(
         return Report(*counts, messages=(reason,))
     accuracy, threshold = best_accuracy(ordered)
     eer, eer_threshold = equal_error_rate(ordered)
-    few = _no_folds(ordered.count, folds)
+    few = no_folds(ordered.count, folds)
     tars = tars_at_fars(ordered, fars)
     return Report(
         *counts,
@@ -148,15 +148,15 @@ def epoch_metrics(
     ordered = Ordered(scores, same)
     reason = one_class(ordered)
     if reason:
-        return {}, f"{label}: {reason}"
+        return {}, reason
     accuracy, threshold = best_accuracy(ordered)
-    few = _no_folds(ordered.count, 10)
+    few = no_folds(ordered.count, 10)
     folds = None if few else cross_validated(scores, same, fold_of=fold_of)
     found = Report(ordered.count, ordered.genuine, ordered.impostors, accuracy, threshold, folds=folds)
-    return found.metrics(label), f"{label}: {few}" if few else None
+    return found.metrics(label), None
 
 
-def _no_folds(count: int, folds: int) -> str | None:
+def no_folds(count: int, folds: int) -> str | None:
     """Return why there is no accuracy by folds, or None."""
     if count < 2 * folds:
         return f"{count} pairs are too few for {folds} folds"

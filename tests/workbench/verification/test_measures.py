@@ -192,7 +192,7 @@ def test_one_class_only_gives_no_accuracy_and_says_why(kind: bool) -> None:
     assert "no accuracy, it needs both kinds" in found.messages[0]
     values, message = epoch_metrics(np.linspace(0, 1, 30), np.full(30, kind), "lfw")
     assert values == {}
-    assert message.startswith("lfw: all 30 pairs are")
+    assert message.startswith("all 30 pairs are")
 
 
 def test_bad_scores_are_refused() -> None:
@@ -214,4 +214,4 @@ def test_the_record_of_an_epoch() -> None:
     assert message is None
     few, message = epoch_metrics(scores[:12], same[:12], "lfw")
     assert list(few) == ["lfw", "lfw_thresh"]
-    assert message == "lfw: 12 pairs are too few for 10 folds"
+    assert message is None  # the evaluator says once that there are no folds

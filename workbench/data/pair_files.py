@@ -1,0 +1,194 @@
+"""Pair files to images and pairs: the field's `.bin`, and lists of image files as CSV or TSV.
+
+A `.bin` is a pickle of (images, is-same flags): pair k is images 2k and 2k + 1, encoded (JPEG, PNG)
+or as arrays. A list has the columns `first`, `second` and `same` (1 or 0), image paths relative to a
+folder, and may have a column `group` for accuracy by subgroup.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.data import safe_pickle
+from workbench.errors import DataError, suggestion
+from workbench.families import PairImages
+
+TRUE, FALSE = ("1", "true", "yes", "same"), ("0", "false", "no", "different", "-1")
+
+
+def read_bin(path: Path) -> PairImages:
+    """Return the pairs of a `.bin` file; images that occur several times are kept once.
+
+    Raises `DataError` for a file that is no such pickle, is empty, has an odd number of images, or
+    flags that do not match them.
+    """
+    content = safe_pickle.load(path)
+    if not isinstance(content, (tuple, list)) or len(content) != 2:
+        raise DataError("holds no pairs", where=path, expected="a pickle of (images, is-same flags)")
+    images, flags = content
+    if not _is_list(images) or not _is_list(flags):
+        raise DataError("holds no pairs", where=path, expected="a list of images and a list of flags")
+    if not len(images):
+        raise DataError("holds no images", where=path, expected="two images for each pair")
+    if len(images) % 2:
+        raise DataError(f"{len(images)} images", where=path, expected="an even number, two for each pair")
+    if len(images) != 2 * len(flags):
+        raise DataError(
+            f"{len(flags)} is-same flags for {len(images)} images",
+            where=path,
+            expected=f"{len(images) // 2} flags",
+        )
+    same = _flags(flags, path)
+    pictures = [_picture(image, f"{path}: image {number}") for number, image in enumerate(images)]
+    distinct, positions = once(pictures)
+    return PairImages(
+        encoded=distinct,
+        first=positions[0::2],
+        second=positions[1::2],
+        same=same,
+        names=[f"image {number}" for number in _first_places(positions)],
+        fingerprint=fingerprint(distinct, positions, same),
+    )
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def _flags(flags: Any, path: Path) -> np.ndarray:
+    try:
+        values = np.asarray(flags)
+        if values.ndim == 1 and values.dtype.kind in "biuf" and np.isin(values, (0, 1)).all():
+            return values.astype(bool)
+    except ValueError:  # lists of different lengths: no flags either
+        pass
+    raise DataError("flags other than true and false", where=path, expected="one is-same flag for each pair")
+
+
+def _picture(image: Any, where: str) -> Any:
+    """Return one image as bytes (encoded) or uint8 [h, w, 3]."""
+    if isinstance(image, np.ndarray):
+        if image.dtype == np.uint8 and image.ndim == 1:
+            return image.tobytes()
+        if image.ndim == 3 and image.shape[0] in (1, 3) and image.shape[2] not in (1, 3):
+            image = image.transpose(1, 2, 0)  # channels first, as MXNet keeps them
+        if (
+            image.dtype == np.uint8
+            and image.size
+            and (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3)))
+        ):
+            grey = image if image.ndim == 3 else image[..., None]
+            return np.ascontiguousarray(np.repeat(grey, 3, axis=2) if grey.shape[2] == 1 else grey)
+        raise DataError(
+            f"an array of {image.dtype} {image.shape}", where=where, expected="uint8 of height x width x 3"
+        )
+    if isinstance(image, str):
+        image = image.encode("latin1", "replace")
+    if not isinstance(image, bytes) or not image:
+        what = "an empty image" if isinstance(image, bytes) else f"a {type(image).__name__}"
+        raise DataError(what, where=where, expected="encoded bytes or an array")
+    return image
+
+
+def once(pictures: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
+    """Return the distinct pictures in the order of appearance, and the place of each in them, [n]."""
+    places: dict[tuple[Any, ...], int] = {}
+    distinct, positions = [], np.empty(len(pictures), np.int64)
+    for number, picture in enumerate(pictures):
+        shape = picture.shape if isinstance(picture, np.ndarray) else None
+        content = picture.tobytes() if isinstance(picture, np.ndarray) else picture
+        key = (hashlib.blake2b(content, digest_size=16).digest(), shape)
+        if key not in places:
+            places[key] = len(distinct)
+            distinct.append(picture)
+        positions[number] = places[key]
+    return distinct, positions
+
+
+def _first_places(positions: np.ndarray) -> np.ndarray:
+    return np.unique(positions, return_index=True)[1]
+
+
+def fingerprint(pictures: Sequence[Any], positions: np.ndarray, same: np.ndarray) -> str:
+    """Return 16 hex digits over images, pairs and flags."""
+    digest = hashlib.sha256(np.ascontiguousarray(positions, np.int64).tobytes() + same.tobytes())
+    for picture in pictures:
+        digest.update(picture.tobytes() if isinstance(picture, np.ndarray) else picture)
+    return digest.hexdigest()[:16]
+
+
+def read_list(path: Path, folder: Path | None = None, group: str = "group") -> PairImages:
+    """Return the pairs of a CSV or TSV list; paths are relative to `folder`, by default the list's own.
+
+    Raises `DataError` naming the line: a missing column or image, a flag that is neither 1 nor 0.
+    """
+    lines = _lines(path)
+    columns = list(lines[0]) if lines else []
+    for name in ("first", "second", "same"):
+        if name not in columns:
+            hint = suggestion(name, columns) if columns else None
+            raise DataError(
+                f"no column {name!r}", where=path, expected="the columns first, second, same", do=hint
+            )
+    folder = folder or path.parent
+    numbers: dict[str, int] = {}
+    place = _placer(numbers, folder, path)
+    first = [place(line["first"], number) for number, line in enumerate(lines, start=2)]
+    second = [place(line["second"], number) for number, line in enumerate(lines, start=2)]
+    same = np.array([_truth(line["same"], path, number) for number, line in enumerate(lines, start=2)])
+    pictures = [(folder / name).read_bytes() for name in numbers]
+    distinct, positions = once(pictures)
+    names = list(numbers)
+    pairs = positions[np.array(first)], positions[np.array(second)]
+    return PairImages(
+        encoded=distinct,
+        first=pairs[0],
+        second=pairs[1],
+        same=same,
+        names=[names[place] for place in _first_places(positions)],
+        groups=[line[group] for line in lines] if group in columns else None,
+        fingerprint=fingerprint(distinct, np.concatenate(pairs), same),
+    )
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", restval=""))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"cannot be read: {error}", where=path, expected="a CSV or TSV list in UTF-8"
+        ) from error
+    if not lines:
+        raise DataError("holds no pairs", where=path, expected="a header and a line for each pair")
+    return lines
+
+
+def _placer(numbers: dict[str, int], folder: Path, path: Path) -> Callable[[str, int], int]:
+    """Return a function from an image's name to its number, new names getting the next one."""
+
+    def place(name: str, line: int) -> int:
+        if name not in numbers:
+            if not name or not (folder / name).is_file():
+                raise DataError(
+                    f"names {name!r}, which is not in {folder}",
+                    where=f"{path}:{line}",
+                    expected="an image file",
+                )
+            numbers[name] = len(numbers)
+        return numbers[name]
+
+    return place
+
+
+def _truth(text: str, path: Path, line: int) -> bool:
+    word = text.strip().lower()
+    if word not in TRUE + FALSE:
+        raise DataError(f"same is {text!r}", where=f"{path}:{line}", expected="1 or 0")
+    return word in TRUE

@@ -1,0 +1,198 @@
+"""Evaluation sets: pairs from a file of the field, or drawn from identities kept out of training."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal, Union
+
+import numpy as np
+
+from workbench.data import drawing, embedded, pair_files
+from workbench.data.finding import locate
+from workbench.errors import DataError, SpecError, suggestion
+from workbench.families import Images, PairImages, PairSet, Places, Source
+from workbench.parts import part, setting
+
+_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
+
+
+def _named(name: str, where: str) -> str:
+    """Return `name` if records can carry it."""
+    if not _NAME.fullmatch(name):
+        raise SpecError(f"name {name!r}", where=where, expected="letters, digits, '_', '-' and '.' only")
+    return name
+
+
+@part
+class Pairs(PairSet):
+    """Pairs from a file: the field's `.bin`, or a CSV or TSV list of image files."""
+
+    path: str = setting(positional=True, doc="the file, below WORKBENCH_DATA or absolute")
+    name: Union[str, None] = setting(None, doc="name in records; by default the file's name without ending")
+    folder: Union[str, None] = setting(None, doc="folder that a list's image paths start from")
+    group: str = setting("group", place=True, doc="column of a list that names the subgroup of a pair")
+
+    def check(self) -> None:
+        _named(self.label(), "Pairs.name")
+
+    def label(self) -> str:
+        return self.name if self.name is not None else Path(self.path).stem
+
+    def open(self, places: Places, data: Source) -> PairImages:
+        path = locate(self.path, places, f"Pairs({self.path!r})", "a file")
+        if path.suffix.lower() in (".csv", ".tsv"):
+            folder = locate(self.folder, places, "Pairs.folder") if self.folder else None
+            return pair_files.read_list(path, folder, self.group)
+        return pair_files.read_bin(path)
+
+    def stand_in(self) -> PairSet:
+        return _stand_in(self.label())
+
+
+@part
+class HeldOutPairs(PairSet):
+    """Pairs of people that training never sees, drawn by a seed.
+
+    Without a `source` the people are taken out of the training source; `identities` is how many, drawn
+    by the seed, or their names. With a `source` of its own all of its people are used (or those that
+    `identities` chooses), and one that has the name of a training identity is refused.
+    """
+
+    source: Union[Source, None] = setting(
+        None, positional=True, doc="where the people are; None: in the training source"
+    )
+    identities: Union[int, tuple[str, ...], None] = setting(
+        None, at_least=2, doc="people: how many, or their names"
+    )
+    pairs: Union[int, None] = setting(
+        None, at_least=2, doc="pairs, half of them genuine; None: every genuine pair"
+    )
+    seed: int = setting(0, at_least=0, doc="of the drawing of people and pairs")
+    name: str = setting("held_out", doc="name in records")
+    overlap: Literal["refuse", "warn"] = setting(
+        "refuse", place=True, doc="what happens when training has identities of the same name"
+    )
+
+    def check(self) -> None:
+        _named(self.name, "HeldOutPairs.name")
+        if self.source is None and self.identities is None:
+            raise SpecError(
+                "says not who is held out",
+                where="HeldOutPairs.identities",
+                expected="how many people, or their names",
+            )
+        if isinstance(self.identities, tuple) and len(set(self.identities)) < max(2, len(self.identities)):
+            raise SpecError(
+                f"{self.identities}", where="HeldOutPairs.identities", expected="at least two different names"
+            )
+
+    def label(self) -> str:
+        return self.name
+
+    def missing(self, places: Places) -> str | None:
+        return self.source.missing(places) if self.source is not None else None
+
+    def held_out(self, images: Images) -> frozenset[str]:
+        """Return the identities that training on `images` must leave out: none with an own source."""
+        return frozenset(self._chosen(images)) if self.source is None else frozenset()
+
+    def open(self, places: Places, data: Source) -> PairImages:
+        images = (self.source or data).open(places)
+        chosen = self._chosen(images)
+        notes = self._overlap(chosen, data, places)
+        numbers = [number for number, name in enumerate(images.identities) if name in chosen]
+        records = np.flatnonzero(np.isin(images.labels, numbers))
+        labels = images.labels[records]
+        drawn = drawing.balanced(labels, self.pairs, self.seed, f"HeldOutPairs({self.name!r})")
+        return PairImages(
+            encoded=(),
+            first=drawn.first,
+            second=drawn.second,
+            same=drawn.same,
+            names=[images.names[number] for number in records],
+            held_out=self.held_out(images),
+            fingerprint=pair_files.fingerprint(
+                [images.fingerprint.encode(), records.tobytes()], np.concatenate(drawn[:2]), drawn.same
+            ),
+            pixels=lambda size: read(images, records, size),
+            identities=[images.identities[label] for label in labels],
+            notes=notes,
+        )
+
+    def _chosen(self, images: Images) -> set[str]:
+        """Return the names of the people whose pairs are drawn."""
+        known = images.identities
+        if isinstance(self.identities, tuple):
+            for name in self.identities:
+                if name not in known:
+                    raise DataError(
+                        f"no identity {name!r}", where="HeldOutPairs.identities", do=suggestion(name, known)
+                    )
+            return set(self.identities)
+        if self.identities is None:
+            return set(known)
+        most = len(known) if self.source is not None else len(known) - 2
+        if self.identities > most:
+            raise DataError(
+                f"{self.identities} of {len(known)} identities",
+                where="HeldOutPairs.identities",
+                expected=f"at most {most}"
+                + ("" if self.source is not None else ", two must be left to train on"),
+            )
+        order = np.random.default_rng([self.seed, 0x1D]).permutation(len(known))
+        return {known[number] for number in order[: self.identities]}
+
+    def _overlap(self, chosen: set[str], data: Source, places: Places) -> tuple[str, ...]:
+        """Refuse, or note, people who are in the training source too."""
+        if self.source is None or data.missing(places):
+            return ()
+        common = sorted(chosen & set(data.open(places).identities))
+        if not common:
+            return ()
+        what = f"{len(common)} identities are in training and in evaluation: {', '.join(common[:5])}"
+        what += " ..." if len(common) > 5 else ""
+        if self.overlap == "refuse":
+            raise DataError(
+                what, where=f"HeldOutPairs({self.name!r})", expected="people that training never sees",
+                do="leave them out of one of both, or set overlap='warn' where only the names are alike",
+            )  # fmt: skip
+        return (f"{self.name}: {what}; its accuracy may flatter",)
+
+    def quick(self) -> HeldOutPairs:
+        few = None if self.source is not None else 3
+        return self.but(
+            source=None if self.source is None else self.source.quick(),
+            identities=few,
+            pairs=min(self.pairs or 20, 20),
+        )
+
+    def stand_in(self) -> PairSet:
+        return _stand_in(self.label())
+
+
+def _stand_in(name: str) -> HeldOutPairs:
+    """Return a small set of drawn people, none of whom is in the stand-in of a training source."""
+    people = embedded.small_faces(0.0).but(first=10_000, identities=6, images=8)
+    return HeldOutPairs(source=people, pairs=120, name=name, overlap="warn")
+
+
+def read(images: Images, records: np.ndarray, size: int) -> np.ndarray:
+    """Return the pixels of some records of an opened source, uint8 [n, size, size, 3]."""
+    import tensorflow as tf
+
+    reader = images.reader(size)
+    rows: Any = tf.data.Dataset.from_tensor_slices(np.asarray(records, np.int64))
+    rows = rows.map(reader, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(256)
+    result = np.empty((len(records), size, size, 3), np.uint8)
+    done = 0
+    try:
+        for batch in rows.as_numpy_iterator():
+            result[done : done + len(batch)] = batch
+            done += len(batch)
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+        raise DataError(
+            f"one of the images from {images.names[records[done]]} on cannot be read",
+            expected="complete images", do="check the source",
+        ) from error  # fmt: skip
+    return result
