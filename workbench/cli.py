@@ -26,7 +26,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("workbench.commands.look:list_runs", "List runs with their differing settings and best values."),
     "show": ("workbench.commands.look:show", "Show one run: settings, stages, epochs, artifacts."),
     "resume": ("workbench.commands.resume:resume", "Go on with an unfinished run."),
+    "sync": ("workbench.commands.sync:sync", "Bring MLflow and TensorBoard level with all journals."),
+    "rebuild": ("workbench.commands.sync:rebuild", "Make MLflow's database and TensorBoard anew from journals."),
     "ui": ("workbench.commands.ui:ui", "Start the MLflow UI and TensorBoard on this machine."),
+    "import": ("analysis.commands.importing:import_records", "Write old histories and logs into the store as finished runs."),
+    "plot": ("analysis.commands.plot:plot", "Draw curves of runs, histories and logs."),
+    "table": ("analysis.commands.table:table", "Compare runs in a table: differing settings, best values, times."),
 }
 
 

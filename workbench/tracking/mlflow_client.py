@@ -52,7 +52,7 @@ def create_database(path: Path) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with lock(path.with_suffix(".lock"), patience=SCHEMA_PATIENCE, why="the database is being made"):
+    with lock(path.with_name(".mlflow.lock"), patience=SCHEMA_PATIENCE, why="the database is being made"):
         if not path.exists():
             aside = path.with_name(f"mlflow.new-{os.getpid()}.db")
             aside.unlink(missing_ok=True)
