@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import RecordError, suggestion
-from workbench.labels import labels
+from workbench.labels import labels, value_text
 from workbench.names import lower_is_better
 
 RUN_COLUMNS = (
@@ -150,9 +150,10 @@ def setting_columns(runs: pd.DataFrame) -> list[str]:
 def settings_of(runs: pd.DataFrame, seed: bool = True) -> list[dict[str, Any]]:
     """Return each run's settings as a dict without those that are off, its seed with them if wanted."""
     columns = setting_columns(runs) + (["seed"] if seed else [])
+    values = [runs[name].tolist() for name in columns]
     return [
-        {name: value for name, value in zip(columns, row, strict=True) if not is_missing(value)}
-        for row in runs[columns].itertuples(index=False, name=None)
+        {name: column[row] for name, column in zip(columns, values) if not is_missing(column[row])}
+        for row in range(len(runs))
     ]
 
 
@@ -161,14 +162,35 @@ def is_missing(value: Any) -> bool:
     return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
 
 
+def known_settings(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the settings of each run that can be compared.
+
+    In a run of ours an absent setting is off. In a run read from a file it is not known; so a setting
+    that such a run lacks is left out unless the other runs differ in it.
+    """
+    settings = settings_of(runs, seed=False)
+    foreign = [is_missing(identity) for identity in runs["id"]]
+    kept = []
+    for name in setting_columns(runs):
+        unknown = any(name not in own for own, strange in zip(settings, foreign, strict=True) if strange)
+        values = {value_text(own[name]) for own in settings if name in own}
+        if not unknown or len(values) > 1:
+            kept.append(name)
+    return [{name: own[name] for name in kept if name in own} for own in settings]
+
+
 def run_labels(runs: pd.DataFrame) -> dict[str, str]:
-    """Return each run's label: the smallest set of settings that tells them apart, else seed, else name."""
+    """Return each run's label: the smallest set of settings that tells them apart, else seed, else name.
+
+    Where a run is not known to have a setting (an old history knows its name only), all go by name.
+    """
     names = [
         str(run if is_missing(name) else name) for run, name in zip(runs["run"], runs["name"], strict=True)
     ]
     settings = settings_of(runs)
-    if any(not set(found) - {"seed"} for found in settings):  # a history knows nothing but its name
-        return dict(zip(runs["run"], labels([{}] * len(names), names), strict=True))
+    foreign = [set(own) for own, identity in zip(settings, runs["id"], strict=True) if is_missing(identity)]
+    if any(keys != foreign[0] or not keys for keys in foreign) or (foreign and len(foreign) < len(runs)):
+        settings = [{}] * len(names)
     return dict(zip(runs["run"], labels(settings, names), strict=True))
 
 

@@ -1,0 +1,93 @@
+"""`workbench table`: the comparison of runs as text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from workbench.errors import RecordError
+
+
+@click.command()
+@click.argument("items", nargs=-1, metavar="[RUN_OR_FILE]...")
+@click.option("--select", metavar="METRIC", help="The metric that chooses the best epoch.")
+@click.option(
+    "--format", "form", default="markdown", show_default=True, help="markdown, latex, csv, json or html."
+)
+@click.option(
+    "--per-stage", is_flag=True, help="The record of every stage instead: epochs, times, loss, accuracy."
+)
+@click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
+@click.option("--quick", is_flag=True, help="Include --quick runs.")
+@click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write into this file instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def table(
+    items: tuple[str, ...],
+    select: str | None,
+    form: str,
+    per_stage: bool,
+    stages: str | None,
+    quick: bool,
+    store: str | None,
+    output: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Compare runs (all of the store, if none is named): the settings that differ, best values, times."""
+    from analysis import tables
+    from analysis.render import FORMATS, render
+    from analysis.sources import Options, load
+    from workbench.errors import InputError, suggestion
+
+    if form not in FORMATS:
+        raise InputError(f"no format {form!r}", where="--format", do=suggestion(form, FORMATS))
+    records = load(items, store, Options(stages=lengths(stages)), journals=per_stage)
+    if not items and not quick:
+        records = without_quick(records)
+    say_notes(records)
+    if as_json:
+        for line in tables.best_lines(records):
+            click.echo(json.dumps(line))
+        return
+    text = render(tables.per_stage(records) if per_stage else tables.summary(records, select), form)
+    if output:
+        Path(output).write_text(text + "\n", encoding="utf-8")
+    else:
+        click.echo(text)
+
+
+def without_quick(records):  # type: ignore[no-untyped-def]
+    """Return the records without `--quick` runs; raises `RecordError` when no other run is there."""
+    quick = records.runs["quick"].eq(True)
+    if quick.all():
+        raise RecordError("there are only --quick runs", do="give --quick to see them")
+    return records.only(records.runs["run"][~quick]) if quick.any() else records
+
+
+def lengths(text: str | None) -> tuple[int, ...]:
+    """Return "5,5,10" as whole numbers; raises `InputError` for anything else."""
+    from workbench.errors import InputError
+
+    if not text:
+        return ()
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        found = (0,)
+    if min(found) < 1:
+        raise InputError(
+            f"{text!r} are no stage lengths", where="--stages", expected="whole numbers such as 5,5,10"
+        )
+    return found
+
+
+def say_notes(records) -> None:  # type: ignore[no-untyped-def]
+    """Print what could not be read, and that records are partial, to the error output."""
+    for note in records.notes:
+        click.echo(f"note: {note}", err=True)
+    if records.partial:
+        click.echo(f"partial: {records.partial}", err=True)

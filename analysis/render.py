@@ -1,0 +1,103 @@
+"""Tables as text: Markdown, LaTeX, CSV, JSON and HTML, rounded for readers and not for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import Any
+
+import pandas as pd
+
+from analysis.frames import is_missing
+from workbench import labels
+from workbench.errors import InputError, suggestion
+
+FORMATS = {"markdown": "pipe", "latex": "latex_booktabs", "html": "html", "csv": None, "json": None}
+DECIMALS = {
+    "seconds": 0,
+    "images_per_second": 0,
+    "device_hours": 2,
+    "first_epoch_seconds": 0,
+    "ms_per_step": 0,
+}
+
+
+def render(frame: pd.DataFrame, form: str = "markdown") -> str:
+    """Return a table as text. Markdown, LaTeX and HTML show means as `0.9822 ± 0.0011`, times as hours and
+    minutes, missing cells empty; CSV and JSON hold the unrounded values, missing ones empty or null.
+
+    Raises `InputError` for an unknown format.
+    """
+    if form not in FORMATS:
+        raise InputError(f"no format {form!r}", do=suggestion(form, FORMATS))
+    if form == "json":
+        return json.dumps(
+            [{k: _plain(v) for k, v in row.items()} for row in frame.to_dict("records")], indent=1
+        )
+    if form == "csv":
+        return _csv(frame)
+    import tabulate
+
+    columns = [name for name in frame.columns if not name.endswith(" ±")]
+    cells = [[cell(row, name) for name in columns] for row in frame.to_dict("records")]
+    align = ["right" if _numeric(frame[name]) else "left" for name in columns]
+    titles = [
+        "time" if name == "seconds" else name.replace("_", " ") if name in DECIMALS else name
+        for name in columns
+    ]
+    return tabulate.tabulate(cells, titles, tablefmt=FORMATS[form], disable_numparse=True, colalign=align)
+
+
+def cell(row: dict[str, Any], name: str) -> str:
+    """Return one cell as a reader sees it."""
+    value, half = row[name], row.get(f"{name} ±")
+    if is_missing(value):
+        return ""
+    if name == "seconds":
+        return clock(value)
+    if not isinstance(value, float):
+        return labels.value_text(value)
+    if name in ("epoch", "stage"):
+        return f"{value:g}"
+    text = (
+        f"{value:.{DECIMALS.get(name, 4)}f}"
+        if name in DECIMALS or f"{name} ±" in row or _measured(value)
+        else f"{value:g}"
+    )
+    return text if half is None or is_missing(half) else f"{text} ± {half:.4f}"
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as `9h41`, `12m05` or `48s`."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}"
+    return f"{whole // 60}m{whole % 60:02d}" if whole >= 60 else f"{whole}s"
+
+
+def _measured(value: float) -> bool:
+    """Tell a measured value from a setting such as 0.1 or 5e-4: it has more than four decimals."""
+    return math.isfinite(value) and abs(value) >= 1e-3 and round(value, 4) != value
+
+
+def _numeric(column: pd.Series) -> bool:
+    return column.dtype.kind in "fiu"
+
+
+def _plain(value: Any) -> Any:
+    if is_missing(value):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value.item() if hasattr(value, "item") else value
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(frame.columns)
+    for row in frame.itertuples(index=False, name=None):
+        writer.writerow(["" if is_missing(value) else value for value in row])
+    return stream.getvalue().rstrip("\n")
