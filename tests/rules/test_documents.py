@@ -35,9 +35,9 @@ def test_the_map_of_files_has_every_file_and_tells_what_it_is_for():
 
 def test_a_list_that_differs_is_renewed(tmp_path: Path):
     page = tmp_path / "page.md"
-    page.write_text("before\n<!-- list:commands -->\nold\n<!-- /list -->\nafter\n")
+    page.write_text("before\n<!-- list:commands -->\nwhat it was before\n<!-- /list -->\nafter\n")
     text = lists.renewed(page)
-    assert "old" not in text
+    assert "what it was before" not in text
     assert "`workbench run`" in text
     assert text.startswith("before\n<!-- list:commands -->\n")
     assert text.endswith("<!-- /list -->\nafter\n")

@@ -25,6 +25,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.tracking.records",
     "workbench.tracking.journal",
     "workbench.tracking.store",
+    "workbench.tracking.runs",
 )
 
 PROBE = """

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,11 @@ else:
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([\w.!+]+)(; python_version (<|>=) '3\.11')?$", re.IGNORECASE)
-BROUGHT = {"google", "pkg_resources", "keras"}  # modules whose package has another name or comes with one
+# Modules whose package has another name.
+PACKAGES = {
+    "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml", "google": "protobuf", "keras": "tensorflow",
+    "pkg_resources": "setuptools",
+}  # fmt: skip
 OPTIONAL = {  # imported inside functions only; the extra that brings them
     "faiss": "ann", "onnx": "onnx", "tf2onnx": "onnx", "onnxruntime": "onnx", "ray": "ray",
     "horovod": "horovod", "psycopg2": "postgres",
@@ -79,18 +82,16 @@ def test_only_one_tensorflow_is_ever_installed():
 
 
 def test_what_is_imported_is_declared():
-    providers = metadata.packages_distributions()
     declared = set(requirements())
     ours = {"workbench", "analysis", "experiments"}
     wrong = []
     for path in files(*ours):
         for name, line in imports(path):
             top = name.split(".")[0]
-            if top in ours | BROUGHT | set(OPTIONAL) | set(sys.stdlib_module_names):
+            if top in ours | set(OPTIONAL) | set(sys.stdlib_module_names):
                 continue
-            if top == "tensorflow" or declared & {plain(given) for given in providers.get(top, [top])}:
-                continue
-            wrong.append(f"{shown(path, line)} {top}")
+            if plain(PACKAGES.get(top, top)) not in declared:
+                wrong.append(f"{shown(path, line)} {top}")
     nothing(sorted(set(wrong)), "pyproject.toml does not declare it")
 
 
