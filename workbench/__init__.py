@@ -70,6 +70,14 @@ PARTS: dict[str, str] = {
     "Identities": "workbench.data.samplers",
     "Balanced": "workbench.data.samplers",
     "Flip": "workbench.augment.flip",
+    "Colour": "workbench.augment.colour",
+    "RandAugment": "workbench.augment.randaugment",
+    "AutoAugment": "workbench.augment.autoaugment",
+    "Cutout": "workbench.augment.hiding",
+    "LowerFaceMask": "workbench.augment.hiding",
+    "RandomErasing": "workbench.augment.hiding",
+    "Affine": "workbench.augment.geometry",
+    "Mixup": "workbench.augment.mixup",
 }
 
 __all__ = ["PARTS", *PARTS]  # noqa: PLE0604

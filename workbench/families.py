@@ -141,6 +141,8 @@ class PairSet(Part):
 class Augmentation(Part):
     """A random change of an image, a pure function of the image and its seed."""
 
+    from_number: ClassVar[str | None] = "workbench.augment.numbered:numbered"
+
     def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Return `image` (uint8 [h, w, 3]) changed, same shape and type; `seed` is int32 [2]."""
         return image

@@ -60,3 +60,12 @@ def fold(seed: tf.Tensor, number: int) -> tf.Tensor:
     """Return a new seed (int32 [..., 2]) for the `number`-th use of `seed`."""
     word = _mix(_words(seed) + tf.constant((number + 1) * _FIRST % 2**64, tf.uint64))
     return tf.bitcast(word, tf.int32)
+
+
+def noise(seeds: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Return uint8 noise [B, height, width, 3], evenly in 0..255, for seeds int32 [B, 2]."""
+    count = -(-height * width * 3 // 8)  # eight grey levels come out of one 64-bit word
+    steps = tf.cast(tf.range(1, count + 1), tf.uint64) * tf.constant(_GOLDEN, tf.uint64)
+    words = _mix(_words(seeds)[:, None] + tf.constant(_SECOND, tf.uint64) + steps)
+    levels = tf.reshape(tf.bitcast(words, tf.uint8), [-1, count * 8])
+    return tf.reshape(levels[:, : height * width * 3], [-1, height, width, 3])

@@ -1,0 +1,65 @@
+"""Small moves of the whole image: rotation, zoom and shift in one resampling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workbench.augment.draws import uniform
+from workbench.families import Augmentation
+from workbench.lazy import Lazy
+from workbench.parts import part, setting
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = Lazy("tensorflow")
+
+
+@part
+class Affine(Augmentation):
+    """Rotate, zoom and shift by random amounts, bilinear; what comes in from outside repeats the rim.
+
+    Each amount is drawn evenly between minus and plus its setting; 0 leaves that move out.
+    """
+
+    rotation: float = setting(0.0, at_least=0, at_most=180, doc="greatest turn, degrees")
+    zoom: float = setting(0.0, at_least=0, below=1, doc="greatest change of size, share")
+    shift: float = setting(0.0, at_least=0, at_most=1, doc="greatest move in x and in y, share of the side")
+
+    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return self.images(image[None], seed[None])[0]
+
+    def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        chance = uniform(seeds, 4, -1.0, 1.0)
+        shape = tf.cast(tf.shape(images), tf.float32)
+        return warped(
+            images,
+            degrees=self.rotation * chance[:, 0],
+            scale=1 + self.zoom * chance[:, 1],
+            right=self.shift * chance[:, 2] * shape[2],
+            down=self.shift * chance[:, 3] * shape[1],
+        )
+
+
+def warped(images: tf.Tensor, degrees: Any, scale: Any, right: Any, down: Any) -> tf.Tensor:
+    """Return uint8 images [B, h, w, 3] turned against the clock about the centre, enlarged and moved.
+
+    Each amount is float32 [B]; lengths are pixels. Bilinear, rounded to whole grey levels.
+    """
+    angle = degrees * 0.017453292519943295
+    cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
+    shape = tf.cast(tf.shape(images), tf.float32)
+    x, y = (shape[2] - 1) / 2, (shape[1] - 1) / 2
+    zero = tf.zeros_like(cosine)
+    c = x - cosine * (x + right) + sine * (y + down)
+    f = y - sine * (x + right) - cosine * (y + down)
+    matrix = tf.stack([cosine, -sine, c, sine, cosine, f, zero, zero], axis=-1)
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(images, tf.float32),
+        transforms=matrix,
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+    return tf.ensure_shape(tf.saturate_cast(tf.round(moved), tf.uint8), images.shape)
