@@ -70,14 +70,15 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     single = _single(records, select, metrics)
     groups = seed_groups(records.runs)
     settings = _settings(records.runs)
+    names = [
+        run if is_missing(name) else name for run, name in zip(records.runs["run"], records.runs["name"])
+    ]
+    alone = single.to_dict("records")
     rows = []
     for members in groups:
-        values = single.loc[members]
-        row = {
-            "run": _name(records.runs, members),
-            **{key: cells[members[0]] for key, cells in settings.items()},
-        }
-        row |= _merged(values, metrics) if len(members) > 1 else {"seeds": 1, **values.iloc[0].to_dict()}
+        first = members[0]
+        row = {"run": str(names[first]), **{key: cells[first] for key, cells in settings.items()}}
+        row |= _merged(single.loc[members], metrics) if len(members) > 1 else {"seeds": 1, **alone[first]}
         rows.append(row)
     frame = pd.DataFrame(rows)
     order = ["run", *settings, *(["seeds"] if len(groups) < len(records.runs) else []), select]
@@ -117,20 +118,14 @@ def _settings(runs: pd.DataFrame) -> dict[str, list[Any]]:
     return {short[name]: [row.get(name) for row in rows] for name in chosen}
 
 
-def _name(runs: pd.DataFrame, members: Sequence[int]) -> str:
-    names = [
-        runs["run"].iloc[m] if is_missing(runs["name"].iloc[m]) else runs["name"].iloc[m] for m in members
-    ]
-    return str(names[0])
-
-
 def _single(records: Records, select: str, metrics: Sequence[str]) -> pd.DataFrame:
     """Return the chosen epoch of every run by position: metrics, epoch, stage, time, speed, cost."""
     order = {run: position for position, run in enumerate(records.runs["run"])}
     chosen = best(records.epochs, select).set_index("run")
     frame = pd.DataFrame(index=list(order))
+    by_metric = records.epochs.groupby("metric", observed=True)
     for name in metrics:
-        frame[name] = chosen["value"] if name == select else _at(records.epochs, name, chosen)
+        frame[name] = chosen["value"] if name == select else _at(by_metric.get_group(name), chosen)
     frame["epoch"], frame["stage"] = chosen["epoch"], chosen["stage"]
     frame["seconds"] = dict(zip(records.runs["run"], records.runs["seconds"]))
     frame[IMAGES_PER_SECOND] = speeds(records)
@@ -139,17 +134,14 @@ def _single(records: Records, select: str, metrics: Sequence[str]) -> pd.DataFra
     return frame.reset_index(drop=True)
 
 
-def _at(epochs: pd.DataFrame, metric: str, chosen: pd.DataFrame) -> pd.Series:
-    """Return a metric of each run at the chosen epoch; of several values there, the one at the same step."""
-    rows = epochs[epochs["metric"] == metric]
+def _at(rows: pd.DataFrame, chosen: pd.DataFrame) -> pd.Series:
+    """Return one metric's `rows` at each run's chosen epoch; of several there, the one at the same step."""
     when = chosen["epoch"].reindex(rows["run"]).to_numpy()
-    step = chosen["step"].reindex(rows["run"]).to_numpy(dtype="float64", na_value=np.nan)
-    rows = rows[rows["epoch"].to_numpy() == when].assign(
-        same=(rows["step"].to_numpy(dtype="float64", na_value=np.nan) == step)[
-            rows["epoch"].to_numpy() == when
-        ]
-    )
-    rows = rows.sort_values("same", kind="stable").drop_duplicates("run", keep="last")
+    rows = rows[rows["epoch"].to_numpy() == when]
+    if rows["run"].duplicated().any():
+        step = chosen["step"].reindex(rows["run"]).to_numpy(dtype="float64", na_value=np.nan)
+        same = rows["step"].to_numpy(dtype="float64", na_value=np.nan) == step
+        rows = rows.assign(same=same).sort_values("same", kind="stable").drop_duplicates("run", keep="last")
     return rows.set_index("run")["value"]
 
 
@@ -160,11 +152,11 @@ def speeds(records: Records) -> pd.Series:
     recorded = epochs[epochs["metric"] == IMAGES_PER_SECOND].groupby("run", observed=True)["value"].mean()
     found = recorded.reindex(records.runs["run"])
     durations = epochs[(epochs["metric"] == SECONDS) & epochs["step"].notna()]
-    for position, settings in enumerate(settings_of(records.runs)):
-        run, batch = records.runs["run"].iloc[position], settings.get("batch_size")
-        own = (
-            durations[durations["run"] == run] if is_missing(found.get(run)) and not is_missing(batch) else ()
-        )
+    if durations.empty:
+        return found
+    for run, settings in zip(records.runs["run"], settings_of(records.runs)):
+        batch = settings.get("batch_size")
+        own = durations[durations["run"] == run] if is_missing(found[run]) and batch is not None else ()
         if len(own):
             steps = own["step"].to_numpy(dtype="float64")
             rate = np.diff(steps, prepend=0.0)[steps > 0] * float(batch) / own["value"].to_numpy()[steps > 0]
