@@ -7,20 +7,17 @@ with its mirror image; the embedding of an image is the sum of both.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from workbench.data import decode, pair_files
-from workbench.data.pipeline import normalise
 from workbench.errors import DataError
 from workbench.families import PairImages, PairSet, Places, Source
-from workbench.verification import report, scoring
-
-BATCH = 128  # images a call, at most
+from workbench.verification import models, report, scoring
+from workbench.verification.embedders import Embedder, ImageSet
 
 
 class Evaluation(NamedTuple):
@@ -50,8 +47,9 @@ class Evaluator:
         self.same = np.asarray(pairs.same, bool)
         few = report.no_folds(len(self.same), 10)
         self.fingerprint = pairs.fingerprint
+        self.images = ImageSet(range(len(self.pixels)), lambda size: self.pixels, pairs.fingerprint)  # type: ignore[arg-type]
         self.notes = (*pairs.notes, *([f"{name}: {few}"] if few else []))
-        self._compiled: tuple[Any, Callable[..., Any]] | None = None  # of the model measured last
+        self._network: tuple[Any, Embedder] | None = None  # the model measured last, compiled
 
     @classmethod
     def open(cls, part: PairSet, where: Places, data: Source, size: int) -> Evaluator:
@@ -61,11 +59,11 @@ class Evaluator:
             raise DataError("no pairs", where=part.label(), expected="at least one pair")
         return cls(part.label(), pairs, size)
 
-    def embeddings(self, model: tf.keras.Model, mirrored: bool = True) -> np.ndarray:
-        """Return float32 embeddings [N, d] of the distinct images, not normalised."""
-        if self._compiled is None or self._compiled[0] is not model:
-            self._compiled = (model, compiled(model))
-        return embed(self._compiled[1], self.pixels, mirrored)
+    def embeddings(self, model: tf.keras.Model) -> np.ndarray:
+        """Return float32 embeddings [N, d] of the distinct images and their mirror images, summed."""
+        if self._network is None or self._network[0] is not model:
+            self._network = (model, models.from_keras(model, self.name, self.size))
+        return self._network[1].embed(self.images).summed
 
     def evaluate(self, model: tf.keras.Model) -> Evaluation:
         """Measure `model`, which takes float images [B, s, s, 3] in -1..1 and returns [B, d].
@@ -80,39 +78,6 @@ class Evaluator:
             return Evaluation({}, scores, f"{bad}; no accuracy")
         metrics, message = report.epoch_metrics(scores, self.same, self.name)
         return Evaluation(metrics, scores, message)
-
-
-def compiled(model: tf.keras.Model) -> Callable[..., Any]:
-    """Return a compiled function: uint8 images [B, s, s, 3], with their mirror images or not, to [B, d]."""
-
-    @tf.function
-    def both(images: tf.Tensor, mirrored: bool) -> tf.Tensor:
-        inputs = normalise(images)
-        if not mirrored:
-            return tf.cast(model(inputs, training=False), tf.float32)
-        outputs = tf.cast(model(tf.concat([inputs, inputs[:, :, ::-1]], axis=0), training=False), tf.float32)
-        one, other = tf.split(outputs, 2)
-        return one + other
-
-    return both
-
-
-def embed(
-    function: Callable[..., Any], pixels: np.ndarray, mirrored: bool = True, batch: int = BATCH
-) -> np.ndarray:
-    """Return the embeddings [N, d] of `pixels`, in equal batches; the last one is filled up.
-
-    Batches are as equal as they can be, so that hardly an image is embedded for nothing.
-    """
-    count = len(pixels)
-    each = math.ceil(count / math.ceil(count / batch))
-    parts = []
-    for start in range(0, count, each):
-        images = pixels[start : start + each]
-        if len(images) < each:
-            images = np.concatenate([images, np.zeros((each - len(images), *images.shape[1:]), images.dtype)])
-        parts.append(function(tf.constant(images), mirrored))
-    return np.concatenate([part.numpy() for part in parts])[:count]
 
 
 def decoded(encoded: Sequence[Any], size: int, where: str, names: Sequence[str] = ()) -> np.ndarray:

@@ -67,16 +67,22 @@ def test_a_bin_against_a_loop_over_its_pairs(tmp_path: Path, model) -> None:
     assert found.message is None
 
 
-def test_a_set_larger_than_a_batch_is_traced_once(model) -> None:
-    from workbench.verification import evaluator as module
+def test_a_set_larger_than_a_batch(model) -> None:
+    from workbench.verification.embedders import ImageSet
+    from workbench.verification.models import from_keras
 
     pixels = np.random.default_rng(1).integers(0, 256, (301, SIZE, SIZE, 3), np.uint8)
-    function = module.compiled(model)
-    found = module.embed(function, pixels)
-    assert function.experimental_get_tracing_count() == 1
-    np.testing.assert_allclose(found[:5], module.embed(function, pixels[:5]), atol=1e-5)
-    mirrored = module.embed(function, pixels[:, :, ::-1])
-    np.testing.assert_allclose(mirrored, found, atol=1e-5)
+    network = from_keras(model, "model")
+
+    def embed(images: np.ndarray):
+        return network.embed(ImageSet([""] * len(images), lambda size: images))
+
+    found = embed(pixels)
+    assert found.plain.shape == (301, 10)
+    np.testing.assert_allclose(found.plain[-3:], embed(pixels[-3:]).plain, atol=1e-5)
+    turned = embed(pixels[:, :, ::-1])
+    np.testing.assert_allclose(turned.plain, found.mirrored, atol=1e-5)
+    np.testing.assert_allclose(turned.summed, found.summed, atol=1e-5)
 
 
 def pairs_of(count: int, same: np.ndarray | None = None) -> PairImages:

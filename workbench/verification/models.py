@@ -1,0 +1,201 @@
+"""What a user calls a model, as an embedder: a run, a Keras or SavedModel, an ONNX or TFLite file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from workbench.errors import DataError, InputError
+from workbench.verification.embedders import Embedder, Network, Saved, load
+
+if TYPE_CHECKING:
+    from workbench.tracking.store import Store
+
+Range = Literal["unit", "raw"]  # what a model takes: (x - 127.5) / 128, or grey levels 0..255 as they are
+
+
+def open_embedder(
+    text: str,
+    store: Store | None = None,
+    *,
+    which: str = "best",
+    size: int | None = None,
+    values: Range = "unit",
+) -> Embedder:
+    """Return the embedder that `text` means: a file or folder by its ending, else a run of `store`.
+
+    `.onnx`, `.tflite`, `.h5`, `.keras`, a SavedModel folder, or saved embeddings `.npz`. `which` is
+    the checkpoint of a run, `best` or `last`; `size` the input side of a model that leaves it open;
+    `values` what such a model takes. Raises `InputError` for one that cannot be used.
+    """
+    path = Path(text)
+    openers: dict[str, Callable[..., Embedder]] = {".onnx": from_onnx, ".tflite": from_tflite}
+    if path.suffix in openers and path.is_file():
+        return openers[path.suffix](path, size, values)
+    if path.suffix == ".npz" and path.is_file():
+        return Saved(path.name, load(path))
+    if path.suffix in (".h5", ".keras") or (path / "saved_model.pb").is_file():
+        return from_keras_file(path, size, values)
+    if path.suffix in (*openers, ".npz") or path.exists():
+        raise DataError(
+            "is no model" if path.exists() else "is not there", where=path,
+            expected="a run, or a model: .onnx, .tflite, .h5, .keras, a SavedModel folder, or .npz embeddings",
+        )  # fmt: skip
+    return from_run(text, store, which)
+
+
+def from_run(text: str, store: Store | None, which: str = "best") -> Embedder:
+    """Return the embedder of a run's checkpoint; raises `RecordError` where there is none."""
+    from workbench import model, parts
+    from workbench.errors import RecordError
+    from workbench.tracking.runs import find_run, read_state
+    from workbench.tracking.store import find_store
+
+    store = store or find_store(None)
+    run = find_run(store, text)
+    journal = read_state(store, run).journal
+    if journal is None or journal.start is None:
+        raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
+    experiment = parts.from_json(journal.start.spec)
+    network = model.load(experiment, store.run_checkpoints(run), which)
+    return from_keras(network, f"run {run} ({which})")
+
+
+def from_keras(network: Any, label: str, size: int | None = None, values: Range = "unit") -> Embedder:
+    """Return the embedder of a Keras model, compiled, each image with its mirror image in one call."""
+    import tensorflow as tf
+
+    shape = network.input_shape
+    side = square(tuple(shape[1:]) if isinstance(shape, tuple) else (), size, label)
+
+    @tf.function(autograph=False)
+    def both(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        inputs = tf.cast(images, tf.float32)
+        if values == "unit":
+            inputs = (inputs - 127.5) * (1 / 128)
+        outputs = tf.cast(network(tf.concat([inputs, inputs[:, :, ::-1]], 0), training=False), tf.float32)
+        one, other = tf.split(outputs, 2)
+        return one, other
+
+    return Network(label, side, lambda images: both(tf.constant(images)))
+
+
+def from_keras_file(path: Path, size: int | None = None, values: Range = "unit") -> Embedder:
+    """Return the embedder of a saved Keras model; a plain SavedModel is called by its signature."""
+    import tensorflow as tf
+
+    try:
+        return from_keras(tf.keras.models.load_model(path, compile=False), path.name, size, values)
+    except (OSError, ValueError, AttributeError) as error:
+        if not (path / "saved_model.pb").is_file():
+            raise DataError(f"cannot be read: {error}", where=path, expected="a saved Keras model") from error
+    loaded = tf.saved_model.load(str(path))
+    if "serving_default" not in loaded.signatures:
+        raise DataError("has no serving_default signature", where=path, expected="an exported SavedModel")
+    signature = loaded.signatures["serving_default"]
+    name, spec = next(iter(signature.structured_input_signature[1].items()))
+    side = square(tuple(spec.shape[1:]), size, path.name)
+
+    def run(images: np.ndarray) -> Any:
+        given = tf.cast(prepared(images, values, spec.dtype == tf.uint8), spec.dtype)
+        return next(iter(signature(**{name: given}).values())).numpy()
+
+    return Network(path.name, side, lambda images: (run(images), run(images[:, :, ::-1])))
+
+
+def from_onnx(path: Path, size: int | None = None, values: Range = "unit") -> Embedder:
+    """Return the embedder of an ONNX model, with its channels last or first."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError(
+            "ONNX Runtime is not installed", where=path, do="pip install 'workbench[onnx]'"
+        ) from error
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's own classes, none of them public
+        raise DataError(f"cannot be read: {error}", where=path, expected="a sound ONNX model") from error
+    entry = session.get_inputs()[0]
+    shape = tuple(entry.shape[1:])
+    first = len(shape) == 3 and shape[0] == 3 and shape[2] != 3
+    side = square((*shape[1:], 3) if first else shape, size, path.name)
+    kind = {"tensor(uint8)": np.uint8, "tensor(float16)": np.float16}.get(entry.type, np.float32)
+    fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
+
+    def run(images: np.ndarray) -> np.ndarray:
+        given = prepared(images, values, kind is np.uint8).astype(kind)
+        given = np.ascontiguousarray(given.transpose(0, 3, 1, 2) if first else given)
+        step = fixed or len(given)
+        parts = [
+            session.run(None, {entry.name: given[i : i + step]})[0]
+            for i in range(0, len(given) // step * step, step)
+        ]
+        rest = given[len(given) // step * step :]
+        if len(rest):
+            filled = np.concatenate([rest, np.zeros((step - len(rest), *rest.shape[1:]), rest.dtype)])
+            parts.append(session.run(None, {entry.name: filled})[0][: len(rest)])
+        return np.concatenate(parts)
+
+    return Network(path.name, side, lambda images: (run(images), run(images[:, :, ::-1])))
+
+
+def from_tflite(path: Path, size: int | None = None, values: Range = "unit") -> Embedder:
+    """Return the embedder of a TFLite model; quantised inputs and outputs are scaled as the file says."""
+    import tensorflow as tf
+
+    try:
+        interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
+    except ValueError as error:
+        raise DataError(f"cannot be read: {error}", where=path, expected="a sound TFLite model") from error
+    entry, end = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    side = square(tuple(int(n) if n > 0 else None for n in entry["shape_signature"][1:]), size, path.name)
+    shaped: list[int] = []
+
+    def run(images: np.ndarray) -> np.ndarray:
+        if shaped != [len(images)]:
+            interpreter.resize_tensor_input(entry["index"], (len(images), side, side, 3))
+            interpreter.allocate_tensors()
+            shaped[:] = [len(images)]
+        scale, zero = entry["quantization"]
+        given = prepared(images, values, entry["dtype"] is np.uint8 and not scale)
+        interpreter.set_tensor(entry["index"], _quantised(given, scale, zero, entry["dtype"]))
+        interpreter.invoke()
+        result = interpreter.get_tensor(end["index"])
+        scale, zero = end["quantization"]
+        return (result.astype(np.float32) - zero) * scale if scale else result
+
+    return Network(path.name, side, lambda images: (run(images), run(images[:, :, ::-1])))
+
+
+def _quantised(values: np.ndarray, scale: float, zero: int, kind: Any) -> np.ndarray:
+    if not scale:
+        return values.astype(kind)
+    limits = np.iinfo(kind)
+    return np.clip(np.rint(values / scale + zero), limits.min, limits.max).astype(kind)
+
+
+def prepared(images: np.ndarray, values: Range, as_is: bool = False) -> np.ndarray:
+    """Return uint8 images as a model of range `values` takes them."""
+    if as_is or values == "raw":
+        return images
+    return (images.astype(np.float32) - 127.5) * np.float32(1 / 128)
+
+
+def square(shape: tuple[Any, ...], size: int | None, label: str) -> int:
+    """Return the input side of a model whose input has `shape` [h, w, 3], None or a text where it is open."""
+    known = [n for n in shape[:2] if isinstance(n, int)]
+    if len(shape) != 3 or (isinstance(shape[2], int) and shape[2] != 3) or len(set(known)) > 1:
+        raise DataError(
+            f"takes input of shape {list(shape)}", where=label, expected="square colour images [s, s, 3]"
+        )
+    if known and size not in (None, known[0]):
+        raise DataError(
+            f"takes images of {known[0]} x {known[0]}", where=label, expected=f"{size} x {size} as asked"
+        )
+    if not known and size is None:
+        raise DataError("leaves the size of its input open", where=label, do="say it with --size")
+    return known[0] if known else int(size or 0)
