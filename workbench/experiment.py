@@ -138,6 +138,12 @@ class Experiment(Part):
         self._check_sets()
         for plan in self.plans():
             where = f"stage {plan.number} ({plan.name})"
+            if plan.train == "head" and plan.loss.classifier() is None:
+                raise SpecError(
+                    "nothing to train: its loss has no classification head",
+                    where=where,
+                    do='add a loss on logits, or leave out train="head"',
+                )
             try:
                 plan.optimizer.admits(plan.weight_decay)
             except SpecError as error:

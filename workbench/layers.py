@@ -25,10 +25,11 @@ class Trainer(tf.keras.Model):
     head, the loss layers and the optimizer belong to a stage and are handed on by `begin_stage`.
     """
 
-    def __init__(self, embedder: tf.keras.Model, teacher: int | None = None) -> None:
+    def __init__(self, embedder: tf.keras.Model) -> None:
         super().__init__(name="trainer")
         self.embedder = embedder
-        self.classes, self.teacher = 0, teacher
+        self.classes = 0
+        self.teacher: int | None = None
         self.size = int(embedder.output_shape[-1])
         self.plan: Plan | None = None
         self.head: tf.keras.layers.Layer | None = None
@@ -42,10 +43,15 @@ class Trainer(tf.keras.Model):
 
     # ------------------------------------------------------------ stages
 
-    def begin_stage(self, plan: Plan, steps_per_epoch: int, classes: int) -> list[str]:
-        """Set head, losses, optimizer and schedule for a stage; return what was made new, in words."""
+    def begin_stage(
+        self, plan: Plan, steps_per_epoch: int, classes: int, teacher: int | None = None
+    ) -> list[str]:
+        """Set head, losses, optimizer and schedule for a stage; return what was made new, in words.
+
+        `teacher` is how many numbers a teacher's vector has, where the stage's data has one.
+        """
         before = self._trained_set()
-        self.classes = classes
+        self.classes, self.teacher = classes, teacher
         notes = self._set_head(plan)
         self._set_losses(plan)
         self.plan, self.epoch_steps = plan, steps_per_epoch
@@ -73,9 +79,11 @@ class Trainer(tf.keras.Model):
         self.head = part.layer(self.classes, self.size)
         self.head(tf.zeros([1, self.size]), tf.zeros([1], tf.int32))  # builds its weights
         if old is not None and signature == self.head_signature:
-            self.head.set_weights(old.get_weights())
-        elif old is not None:
-            notes.append(f"new weights for the head {type(part).__name__}: its shape differs")
+            for new, kept in zip(self.head.trainable_variables, old.trainable_variables):
+                new.assign(kept)
+        elif self.plan is not None:
+            why = "its shape differs" if old is not None else "the stage before had none"
+            notes.append(f"new weights for the head {type(part).__name__}: {why}")
         self.head_signature = signature
         return notes
 

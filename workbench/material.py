@@ -46,7 +46,8 @@ class Material:
                 where=where, do="choose a smaller batch_size",
             )  # fmt: skip
         try:
-            plan.loss.check_data(split.images.labels[split.train], plan.batch_size, plan.sampler is not None)
+            labels, sampled = split.images.labels[split.train], plan.sampler is not None
+            plan.loss.check_data(labels, plan.batch_size, sampled, split.images.teacher_size)
         except InputError as error:
             raise type(error)(str(error), where=where) from error
 
@@ -65,6 +66,10 @@ class Material:
     def classes(self, plan: Plan) -> int:
         """Return the number of identities of a stage's data."""
         return len(self.splits[plan.data].images.identities)
+
+    def teacher_size(self, plan: Plan) -> int | None:
+        """Return how many numbers a teacher's vector has in a stage's data, None without a teacher."""
+        return self.splits[plan.data].images.teacher_size
 
     def name(self, plan: Plan, record: int) -> str:
         """Return the image id of a record of a stage's data."""

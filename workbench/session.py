@@ -75,7 +75,9 @@ class Session:
         self.plan = plan
         devices.seed(self.experiment.seed, plan.number)
         steps = self.data.steps(plan)
-        notes = self.trainer.begin_stage(plan, steps, self.data.classes(plan))
+        notes = self.trainer.begin_stage(
+            plan, steps, self.data.classes(plan), self.data.teacher_size(plan)
+        )
         if state is not None and plan.number == state.facts["stage"]:
             checkpoint.restore(self.trainer, state)
         if self.epoch < plan.last_epoch:

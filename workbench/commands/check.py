@@ -131,7 +131,7 @@ def _small(stage: Any) -> Any:
 
 def _step(trainer: Any, data: Any, plan: Plan) -> float:
     """Run two steps of a stage and return the seconds of the second, without tracing."""
-    trainer.begin_stage(plan, 1, data.classes(plan))
+    trainer.begin_stage(plan, 1, data.classes(plan), data.teacher_size(plan))
     batches = data.training(plan, 0, 0)
     step = trainer.make_train_function(force=True)
     seconds = 0.0
