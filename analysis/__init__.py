@@ -12,6 +12,14 @@ from typing import Any
 _WHERE = {
     "hist_plot_split": "analysis.plot",
     "choose_accuracy": "analysis.accuracies",
+    "load": "analysis.sources",
+    "Options": "analysis.sources",
+    "Records": "analysis.frames",
+    "plot_curves": "analysis.curves",
+    "save": "analysis.figure",
+    "summary": "analysis.tables",
+    "per_stage": "analysis.tables",
+    "render": "analysis.render",
 }
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605

@@ -1,0 +1,228 @@
+"""Drawing of computed panels: colours told apart by colour-blind readers and in grey, nothing overlapping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.curves import Curve, Panel
+from workbench.errors import InputError, RecordError
+from workbench.names import LEARNING_RATE, lower_is_better
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito, "Color Universal Design" (2008), without its yellow, in an order that alternates dark
+# and light; with the dashes beside them lines are told apart in grey too
+COLORS = ("#000000", "#E69F00", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
+DASHES = (
+    "-",
+    (0, (6, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5)),
+    (0, (3, 1.2)),
+    (0, (9, 2, 3, 2)),
+    (0, (4, 1, 1, 1, 1, 1)),
+)
+FORMATS = (".svg", ".png", ".pdf")
+COLUMNS = 3
+PANEL_INCHES = (4.4, 3.1)
+SMALLEST = 7  # points; nothing in a figure is written smaller
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "svg.fonttype": "none",
+    "legend.frameon": False,
+    "lines.linewidth": 1.3,
+}
+
+
+def draw(panels: Sequence[Panel], smooth: int = 0) -> Figure:
+    """Draw panels into a new figure with one legend below; raises `RecordError` when none has a curve."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    panels = [panel for panel in panels if panel.curves]
+    if not panels:
+        raise RecordError("no epochs to draw")
+    columns = min(COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    looks = _looks(panels)
+    with matplotlib.rc_context(STYLE):
+        width = max(columns * PANEL_INCHES[0], 5.2)
+        figure = Figure(
+            figsize=(width, rows * PANEL_INCHES[1] + 0.25 * len(looks) / max(columns, 1) + 0.3),
+            layout="constrained",
+        )
+        for number, panel in enumerate(panels, start=1):
+            axis = figure.add_subplot(rows, columns, number)
+            _draw_panel(axis, panel, looks, smooth)
+        _legend(figure, looks, width)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as SVG, PNG or PDF, by the file's ending; raises `InputError` for another."""
+    import matplotlib
+
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(
+            f"cannot draw a {path.suffix or 'file without ending'}", where=path, expected=", ".join(FORMATS)
+        )
+    try:
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(path, dpi=160)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=path) from error
+    return path
+
+
+def _looks(panels: Sequence[Panel]) -> dict[str, dict[str, Any]]:
+    names = dict.fromkeys(curve.label for panel in panels for curve in panel.curves)
+    return {
+        name: {"color": COLORS[n % len(COLORS)], "linestyle": DASHES[(n + n // len(COLORS)) % len(DASHES)]}
+        for n, name in enumerate(names)
+    }
+
+
+def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]], smooth: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for curve in panel.curves:
+        _draw_curve(axis, curve, looks[curve.label], smooth)
+    axis.set_title(panel.title, loc="left")
+    axis.set_xlabel("epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=2))
+    _scale(axis, panel)
+    for x in panel.breaks:
+        axis.axvline(x, color="#b0b0b0", linewidth=0.7, linestyle=(0, (1, 3)), zorder=0.9)
+    _draw_borders(axis, panel, looks)
+    if panel.reference:
+        value, text = panel.reference
+        axis.axhline(value, color="#606060", linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+        place = {"transform": axis.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+        axis.text(0.995, value, text, fontsize=SMALLEST + 0.5, color="#404040", **place)
+
+
+def _draw_curve(axis: Axes, curve: Curve, look: dict[str, Any], smooth: int) -> None:
+    raw = {**look, "linewidth": 0.7, "alpha": 0.4} if smooth > 1 else look
+    axis.plot(curve.x, curve.y, **raw)
+    alone = np.isfinite(curve.y) & ~np.isfinite(np.roll(curve.y, 1)) & ~np.isfinite(np.roll(curve.y, -1))
+    if len(curve.y) == 1:
+        alone = np.isfinite(curve.y)
+    axis.plot(curve.x[alone], curve.y[alone], ".", color=look["color"], markersize=4)
+    if smooth > 1:
+        axis.plot(curve.x, running_mean(curve.y, smooth), **look)
+    if curve.low is not None and curve.high is not None:
+        axis.fill_between(
+            curve.x,
+            curve.low,
+            curve.high,
+            where=np.isfinite(curve.y),
+            color=look["color"],
+            alpha=0.18,
+            linewidth=0,
+        )
+    axis.plot(
+        curve.x[curve.best],
+        curve.y[curve.best],
+        "o",
+        color=look["color"],
+        markersize=3.6,
+        markeredgecolor="white",
+        markeredgewidth=0.6,
+    )
+    for x, y, text in curve.broken:
+        height = {"transform": axis.get_xaxis_transform()} if math.isnan(y) else {}
+        y = 0.03 if math.isnan(y) else y
+        axis.plot(
+            [x],
+            [y],
+            "x",
+            color=look["color"],
+            markersize=6,
+            markeredgewidth=1.6,
+            zorder=4,
+            clip_on=False,
+            **height,
+        )
+        offset = {"xytext": (4, 3), "textcoords": "offset points"}
+        where = axis.get_xaxis_transform() if height else "data"
+        axis.annotate(text, (x, y), xycoords=where, fontsize=SMALLEST, color=look["color"], **offset)
+
+
+def running_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Return the centred mean over at most `width` values, narrower beside gaps and ends, so that it never
+    lags and never bridges a gap."""
+    result = np.full(len(values), np.nan)
+    finite = np.isfinite(values)
+    for position in np.flatnonzero(finite):
+        reach = 0
+        while reach < width // 2:
+            low, high = position - reach - 1, position + reach + 1
+            if low < 0 or high >= len(values) or not (finite[low] and finite[high]):
+                break
+            reach += 1
+        result[position] = values[position - reach : position + reach + 1].mean()
+    return result
+
+
+def _scale(axis: Axes, panel: Panel) -> None:
+    values = np.concatenate([curve.y[np.isfinite(curve.y)] for curve in panel.curves])
+    if (
+        panel.metric == LEARNING_RATE
+        and values.size
+        and values.min() > 0
+        and values.max() > 20 * values.min()
+    ):
+        axis.set_yscale("log")
+    elif values.size and lower_is_better(panel.metric) and panel.top is not None:
+        axis.set_ylim(top=panel.top)
+
+
+def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) -> None:
+    """Draw stage starts; a border of one run alone has its colour, and names stand where they fit.
+
+    Falling curves leave room above, rising ones below; a name that would touch another is left out.
+    """
+    low, high = axis.get_xlim()
+    falling = lower_is_better(panel.metric) or panel.metric == LEARNING_RATE
+    here = {curve.label for curve in panel.curves}
+    previous = low
+    for x, (name, runs) in sorted(panel.borders.items()):
+        own = [run for run in runs if run in here]
+        if not own:
+            continue
+        lonely = len(own) == 1 and len(here) > 1
+        color = looks[own[0]]["color"] if lonely else "#909090"
+        look: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 3)), "zorder": 0.95}
+        axis.axvline(x, color=color, alpha=0.7 if lonely else 1, **look)
+        if name and x - previous > 0.055 * (high - low):
+            look = {"rotation": 90, "ha": "left", "fontsize": SMALLEST, "color": "#505050", "zorder": 1}
+            look |= {"va": "top"} if falling else {"va": "bottom"}
+            axis.text(x, 0.98 if falling else 0.02, f" {name} ", transform=axis.get_xaxis_transform(), **look)
+            previous = x
+    axis.set_xlim(low, high)
+
+
+def _legend(figure: Figure, looks: dict[str, dict[str, Any]], width: float) -> None:
+    from matplotlib.lines import Line2D
+
+    if len(looks) == 1 and not next(iter(looks)):
+        return
+    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
+    longest = max(len(name) for name in looks)
+    columns = max(1, min(len(looks), int(width * 72 / ((longest + 8) * 4.9))))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8.5, handlelength=3.4)
