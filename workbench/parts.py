@@ -110,6 +110,12 @@ def part(cls: T) -> T:
         for name in settings:
             if name not in known:
                 raise SpecError(f"no setting {name!r}", where=made.__name__, do=suggestion(name, known))
+        nameless = sum(not field.kw_only for field in dataclasses.fields(made))
+        if len(args) > nameless:
+            raise SpecError(
+                f"{len(args)} values without a name", where=made.__name__,
+                expected=f"at most {nameless}", do="write setting=value",
+            )  # fmt: skip
         try:
             generated(self, *args, **settings)
         except TypeError as error:
@@ -127,8 +133,8 @@ def _plain(error: TypeError, cls: type) -> str:
     """Say a constructor's complaint in the words of settings."""
     text = str(error).replace(f"{cls.__name__}.__init__() ", "")
     text = text.replace("missing 1 required keyword-only argument:", "needs the setting")
-    text = text.replace("required keyword-only arguments", "settings that it needs")
-    return text.replace("positional arguments but", "values without a name (self among them) but")
+    text = text.replace("missing 1 required positional argument:", "needs the setting")
+    return text.replace("required keyword-only arguments", "settings that it needs")
 
 
 _HINTS: dict[type, dict[str, Any]] = {}
