@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("workbench.commands.resume:resume", "Go on with an unfinished run."),
     "sync": ("workbench.commands.sync:sync", "Bring MLflow and TensorBoard level with all journals."),
     "rebuild": ("workbench.commands.sync:rebuild", "Make MLflow's database and TensorBoard anew from journals."),
+    "verify": ("workbench.commands.verify:verify", "Verify a run, model file or embeddings on pairs or a folder of people."),
+    "errors": ("workbench.commands.errors:errors", "Show the worst errors of a run as a sheet of images."),
     "ui": ("workbench.commands.ui:ui", "Start the MLflow UI and TensorBoard on this machine."),
     "import": ("analysis.commands.importing:import_records", "Write old histories and logs into the store as finished runs."),
     "plot": ("analysis.commands.plot:plot", "Draw curves of runs, histories and logs."),

@@ -52,9 +52,11 @@ class Images:
     `labels` is int32 [N] from 0 to C - 1; `identities` names the C labels; `names` gives each
     record's image id for messages. `reader(size)` returns a function for the graph: a scalar int64
     record number -> uint8 image [size, size, 3]; it must be pure. `fingerprint` covers the content.
-    `teacher(number)`, where there is one, gives float embeddings [t] the same way. `batches(size)`,
+    `teacher(numbers)`, where there is one, gives float embeddings [..., t]. `batches(size)`,
     for images that lie decoded in memory, returns a function [B] record numbers -> [B, size, size, 3]
-    whose pixels equal those of `reader(size)`, or None; `teacher` then takes [B] numbers too.
+    whose pixels equal those of `reader(size)`, or None. `raw`, for record files,
+    reads many records at once: [B] numbers -> [B] encoded images, which `decode(size)` turns into pixels
+    one by one. `teacher` takes numbers of any shape.
     """
 
     labels: np.ndarray
@@ -65,6 +67,8 @@ class Images:
     teacher: Callable[[tf.Tensor], tf.Tensor] | None = None
     teacher_size: int | None = None  # how many numbers a teacher's vector has
     batches: Callable[[int], Callable[[tf.Tensor], tf.Tensor] | None] | None = None
+    raw: Callable[[tf.Tensor], tf.Tensor] | None = None
+    decode: Callable[[int], Callable[[tf.Tensor], tf.Tensor]] | None = None
     notes: tuple[str, ...] = ()  # said once when a run starts: skipped images, changed data ...
 
 
@@ -115,10 +119,6 @@ class PairImages:
 @part
 class PairSet(Part):
     """An evaluation set of image pairs."""
-
-    def held_out(self, images: Images) -> frozenset[str]:
-        """Return the identities of the opened training source that training must leave out."""
-        return frozenset()
 
     def label(self) -> str:
         """Return the name under which the set's accuracy is recorded (`lfw`)."""

@@ -32,7 +32,7 @@ def balanced(labels: np.ndarray, pairs: int | None, seed: int, where: str = "pai
     consecutive tenth holds genuine pairs first and then impostor pairs, of either kind its share.
     Raises `DataError` where there are not as many pairs of a kind.
     """
-    genuine_first, genuine_second = _genuine(labels)
+    genuine_first, genuine_second = genuine_pairs(labels)
     impostors = len(labels) * (len(labels) - 1) // 2 - len(genuine_first)
     wanted = (pairs + 1) // 2 if pairs is not None else min(len(genuine_first), impostors)
     for kind, there, asked in (
@@ -56,7 +56,7 @@ def balanced(labels: np.ndarray, pairs: int | None, seed: int, where: str = "pai
     return Drawn(first[order], second[order], same[order])
 
 
-def _genuine(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def genuine_pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return every pair of images with one label."""
     order = np.argsort(labels, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)

@@ -46,7 +46,7 @@ class Evaluator:
         self.first, self.second = places[pairs.first], places[pairs.second]
         self.same = np.asarray(pairs.same, bool)
         few = report.no_folds(len(self.same), 10)
-        self.fingerprint = pairs.fingerprint
+        self.fingerprint, self.held_out = pairs.fingerprint, pairs.held_out
         self.images = ImageSet(range(len(self.pixels)), lambda size: self.pixels, pairs.fingerprint)  # type: ignore[arg-type]
         self.notes = (*pairs.notes, *([f"{name}: {few}"] if few else []))
         self._network: tuple[Any, Embedder] | None = None  # the model measured last, compiled

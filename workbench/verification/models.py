@@ -5,64 +5,43 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from workbench.errors import DataError, InputError
 from workbench.verification.embedders import Embedder, Network, Saved, load
 
-if TYPE_CHECKING:
-    from workbench.tracking.store import Store
-
 Range = Literal["unit", "raw"]  # what a model takes: (x - 127.5) / 128, or grey levels 0..255 as they are
 
 
-def open_embedder(
-    text: str,
-    store: Store | None = None,
-    *,
-    which: str = "best",
-    size: int | None = None,
-    values: Range = "unit",
-) -> Embedder:
-    """Return the embedder that `text` means: a file or folder by its ending, else a run of `store`.
+def is_file(text: str) -> bool:
+    """Tell whether `text` means a model in a file or folder rather than a run."""
+    path = Path(text)
+    return path.suffix in (".onnx", ".tflite", ".h5", ".keras", ".npz") or path.exists()
 
-    `.onnx`, `.tflite`, `.h5`, `.keras`, a SavedModel folder, or saved embeddings `.npz`. `which` is
-    the checkpoint of a run, `best` or `last`; `size` the input side of a model that leaves it open;
-    `values` what such a model takes. Raises `InputError` for one that cannot be used.
+
+def from_file(text: str, size: int | None = None, values: Range = "unit") -> Embedder:
+    """Return the embedder of a file or folder, by its ending.
+
+    `.onnx`, `.tflite`, `.h5`, `.keras`, a SavedModel folder, or saved embeddings `.npz`. `size` is
+    the input side of a model that leaves it open, `values` what the model takes. Raises `DataError`
+    for one that cannot be used.
     """
     path = Path(text)
-    openers: dict[str, Callable[..., Embedder]] = {".onnx": from_onnx, ".tflite": from_tflite}
+    openers: dict[str, Callable[..., Embedder]] = {
+        ".onnx": from_onnx, ".tflite": from_tflite, ".h5": from_keras_file, ".keras": from_keras_file,
+    }  # fmt: skip
     if path.suffix in openers and path.is_file():
         return openers[path.suffix](path, size, values)
     if path.suffix == ".npz" and path.is_file():
         return Saved(path.name, load(path))
-    if path.suffix in (".h5", ".keras") or (path / "saved_model.pb").is_file():
+    if (path / "saved_model.pb").is_file():
         return from_keras_file(path, size, values)
-    if path.suffix in (*openers, ".npz") or path.exists():
-        raise DataError(
-            "is no model" if path.exists() else "is not there", where=path,
-            expected="a run, or a model: .onnx, .tflite, .h5, .keras, a SavedModel folder, or .npz embeddings",
-        )  # fmt: skip
-    return from_run(text, store, which)
-
-
-def from_run(text: str, store: Store | None, which: str = "best") -> Embedder:
-    """Return the embedder of a run's checkpoint; raises `RecordError` where there is none."""
-    from workbench import model, parts
-    from workbench.errors import RecordError
-    from workbench.tracking.runs import find_run, read_state
-    from workbench.tracking.store import find_store
-
-    store = store or find_store(None)
-    run = find_run(store, text)
-    journal = read_state(store, run).journal
-    if journal is None or journal.start is None:
-        raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
-    experiment = parts.from_json(journal.start.spec)
-    network = model.load(experiment, store.run_checkpoints(run), which)
-    return from_keras(network, f"run {run} ({which})")
+    raise DataError(
+        "is no model" if path.exists() else "is not there", where=path,
+        expected="a run, or a model: .onnx, .tflite, .h5, .keras, a SavedModel folder, or .npz embeddings",
+    )  # fmt: skip
 
 
 def from_keras(network: Any, label: str, size: int | None = None, values: Range = "unit") -> Embedder:

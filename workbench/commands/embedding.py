@@ -1,0 +1,63 @@
+"""The options and the meaning of MODEL that the commands of verification share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from workbench.errors import RecordError
+from workbench.verification import models
+from workbench.verification.embedders import Embedder
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def model_options(function: F) -> F:
+    """Add the options that say how MODEL is opened."""
+    for option in (
+        click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True,
+                     help="Checkpoint of a run."),
+        click.option("--size", type=int, help="Input side in pixels, for a model that leaves it open."),
+        click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128."),
+        click.option("--store", metavar="URI", help="Where the records are."),
+        click.option("--debug", is_flag=True, help="Show tracebacks."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def embedder_of(text: str, store: str | None, which: str, size: int | None, raw: bool) -> Embedder:
+    """Return the embedder that MODEL means: a file or folder, else a run of the store.
+
+    Raises `InputError` for one that cannot be used.
+    """
+    if models.is_file(text):
+        return models.from_file(text, size, "raw" if raw else "unit")
+    return of_run(text, store, which)[0]
+
+
+def of_run(text: str, store: str | None, which: str) -> tuple[Embedder, Any, str]:
+    """Return the embedder of a run's checkpoint, its experiment and its full name."""
+    from workbench import model
+    from workbench.commands.resume import recorded_experiment
+    from workbench.tracking.runs import find_run, read_state
+    from workbench.tracking.store import find_store
+
+    place = find_store(store)
+    run = find_run(place, text)
+    journal = read_state(place, run).journal
+    if journal is None or journal.start is None:
+        raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
+    experiment = recorded_experiment(journal.start)
+    network = model.load(experiment, place.run_checkpoints(run), which)
+    return models.from_keras(network, f"run {run} ({which})"), experiment, run
+
+
+def rates(values: tuple[str, ...]) -> tuple[float, ...]:
+    """Return rates given on the command line as numbers; raises `click.BadParameter`."""
+    try:
+        return tuple(float(value) for text in values for value in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{', '.join(values)} are no rates; give --far 1e-3,1e-4") from error

@@ -1,0 +1,163 @@
+"""`workbench errors`: the pairs that a run told wrong, or came nearest to it, with their images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from workbench import catalog
+from workbench.commands.resume import recorded_experiment
+from workbench.errors import RecordError, suggestion
+from workbench.experiment import Experiment
+from workbench.families import PairImages
+from workbench.tracking.runs import find_run, read_state
+from workbench.tracking.store import Store, find_store
+from workbench.verification.measures import best_accuracy, one_class
+from workbench.verification.ordered import Ordered
+from workbench.verification.worst import Worst, worst
+
+SHOWN_SIZE = 112  # pixels of an image on the sheet
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--set", "name", metavar="NAME", help="Evaluation set; by default the one that chose the best epoch."
+)
+@click.option(
+    "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Scores kept."
+)
+@click.option(
+    "--count", type=click.IntRange(1, 100), default=12, show_default=True, help="Pairs of either kind."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The PNG to write; by default errors_SET.png.")
+@click.option("--json", "as_json", is_flag=True, help="Print the pairs as one JSON line.")
+@click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def errors(
+    run: str,
+    name: str | None,
+    which: str,
+    count: int,
+    out: Path | None,
+    as_json: bool,
+    store: str | None,
+    debug: bool,
+) -> None:
+    """Show the worst errors of RUN on an evaluation set as a contact sheet."""
+    place = find_store(store)
+    run = find_run(place, run)
+    start = _start(place, run)
+    experiment = recorded_experiment(start)
+    label = chosen_set(experiment, name, run)
+    part = next(part for part in experiment.sets if part.label() == label)
+    scores, epoch = kept_scores(place, run, label, which)
+    pairs = part.open(catalog.places(place.root.parent), experiment.data)
+    if len(scores) != len(pairs.same):
+        raise RecordError(
+            f"{len(scores)} scores kept for {len(pairs.same)} pairs of {label}",
+            where=run,
+            expected="the same data",
+        )
+    known = np.isfinite(scores)
+    ordered = Ordered(scores[known], pairs.same[known])
+    reason = one_class(ordered)
+    if reason:
+        raise RecordError(reason, where=f"{run}: {label}")
+    accuracy, threshold = best_accuracy(ordered)
+    found = worst(scores, pairs.same, threshold, count)
+    facts = {
+        "run": run, "set": label, "epoch": epoch, "accuracy": accuracy, "threshold": threshold,
+        "false_accepts": found.false_accepts, "false_rejects": found.false_rejects,
+    }  # fmt: skip
+    path = out or Path(f"errors_{label}.png")
+    draw(path, pairs, scores, found, facts)
+    if as_json:
+        listed = {kind: rows(pairs, scores, getattr(found, kind)) for kind in ("impostors", "genuine")}
+        click.echo(json.dumps({**facts, "sheet": str(path), **listed}))
+        return
+    click.echo(
+        f"{label}, epoch {epoch} of {run}: accuracy {accuracy:.4f} at {threshold:.4f}, "
+        f"{found.false_accepts} false accepts, {found.false_rejects} false rejects; sheet: {path}"
+    )
+
+
+def _start(store: Store, run: str) -> Any:
+    journal = read_state(store, run).journal
+    if journal is None or journal.start is None:
+        raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
+    return journal.start
+
+
+def chosen_set(experiment: Experiment, name: str | None, run: str) -> str:
+    """Return the label of the asked set, or of the selecting one, or of the last."""
+    labels = [part.label() for part in experiment.sets]
+    if not labels:
+        raise RecordError(
+            "has no evaluation set", where=run, do="use `workbench verify` with pairs of your own"
+        )
+    if name is None:
+        return experiment.selector() if experiment.selector() in labels else labels[-1]
+    if name not in labels:
+        raise RecordError(f"no evaluation set {name!r}", where=run, do=suggestion(name, labels))
+    return name
+
+
+def kept_scores(store: Store, run: str, label: str, which: str = "best") -> tuple[np.ndarray, int]:
+    """Return the per-pair scores that a run kept, float32 [P], and their epoch; raises `RecordError`."""
+    path = store.run_artifacts(run) / "scores" / which / f"{label}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file["scores"], int(file["epoch"])
+    except (OSError, KeyError, ValueError) as error:
+        raise RecordError(
+            f"keeps no {which} scores of {label}", where=run, expected=str(path),
+            do="train at least one epoch with that evaluation set",
+        ) from error  # fmt: skip
+
+
+def draw(path: Path, pairs: PairImages, scores: np.ndarray, found: Worst, facts: dict[str, Any]) -> None:
+    """Write the contact sheet."""
+    from workbench.verification import figures, sets
+
+    pixels = sets.image_set(pairs).pixels(SHOWN_SIZE)
+
+    def section(numbers: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, str]]:
+        return [
+            (pixels[pairs.first[n]], pixels[pairs.second[n]], f"{scores[n]:.3f}  {_names(pairs, n)}")
+            for n in numbers
+        ]
+
+    threshold, images = facts["threshold"], len(found.impostors)
+    heading = (
+        f"{facts['set']}, epoch {facts['epoch']}: impostors scored highest "
+        f"({facts['false_accepts']} at or above {threshold:.3f})"
+    )
+    other = f"genuine pairs scored lowest ({facts['false_rejects']} below {threshold:.3f})"
+    sheet = figures.contact_sheet(
+        [(heading, section(found.impostors)), (other, section(found.genuine))], columns=min(4, max(images, 2))
+    )
+    figures.save(sheet, path)
+
+
+def rows(pairs: PairImages, scores: np.ndarray, numbers: np.ndarray) -> list[dict[str, Any]]:
+    """Return pairs as plain JSON values."""
+    return [
+        {"pair": int(n), "score": float(scores[n]), "images": [_name(pairs, pairs.first[n]), _name(pairs, pairs.second[n])]}
+        for n in numbers
+    ]  # fmt: skip
+
+
+def _name(pairs: PairImages, image: int) -> str:
+    return str(pairs.names[image]) if len(pairs.names) else f"image {image}"
+
+
+def _names(pairs: PairImages, pair: int) -> str:
+    one, other = (
+        Path(_name(pairs, side[pair])).with_suffix("").as_posix() for side in (pairs.first, pairs.second)
+    )
+    return f"{one}  {other}"

@@ -1,0 +1,28 @@
+"""The worst errors of a set: impostors scored highest and genuine pairs scored lowest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Worst(NamedTuple):
+    """Pair numbers, the worst first; those past the threshold are errors, the rest came nearest to it."""
+
+    impostors: np.ndarray
+    genuine: np.ndarray
+    false_accepts: int
+    false_rejects: int
+
+
+def worst(scores: np.ndarray, same: np.ndarray, threshold: float, count: int) -> Worst:
+    """Return the `count` worst pairs of either kind (fewer where there are fewer); NaN scores are left out."""
+    known = np.isfinite(scores)
+    impostors, genuine = np.flatnonzero(~same & known), np.flatnonzero(same & known)
+    return Worst(
+        impostors[np.argsort(-scores[impostors], kind="stable")][:count],
+        genuine[np.argsort(scores[genuine], kind="stable")][:count],
+        int((scores[impostors] >= threshold).sum()),
+        int((scores[genuine] < threshold).sum()),
+    )
