@@ -1,0 +1,262 @@
+"""A curve as it is handed to the forecaster, and the checks that every curve passes first.
+
+`Curve` holds what is known of a run: values so far, and of the future only what was planned (last epoch,
+learning rates, stage starts). `prepare` turns it into numbers above a floor that should fall, or
+raises `Refused` with the reason. A loss is followed within its stage only, for a new loss is another
+quantity; accuracies and errors go on over stage borders, where older epochs lose weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from analysis.forecast.rates import MATTERS, breaks, relative
+from analysis.forecast.settings import DEFAULT, Settings
+from workbench.errors import InputError, RecordError
+from workbench.names import LEARNING_RATE, STAGE, lower_is_better
+
+Array = np.ndarray
+ACCURACY, ERROR, LOSS = "accuracy", "error", "loss"
+MISSING_SHARE = 1 / 3  # of the values that may be missing or not finite
+
+
+class Refused(Exception):  # noqa: N818 - an answer rather than an error
+    """This curve allows no forecast; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One metric of one run: `values[i]` was measured at the end of epoch `epochs[i]` (1-based, global).
+
+    `total` is the last planned epoch; `rates` the learning rates of the epochs `first` to `total`, known ones
+    and planned ones; `stages` the first epochs of the stages. `finished` says that the run ended as planned.
+    `seconds` is the time of an epoch.
+    """
+
+    metric: str
+    values: Sequence[float]
+    epochs: Sequence[int] = ()
+    total: int | None = None
+    rates: Sequence[float] = ()
+    stages: Sequence[int] = ()
+    finished: bool = False
+    seconds: float | None = None
+    run: str = ""
+    name: str = ""
+    study: str = ""
+
+    def __post_init__(self) -> None:
+        if self.epochs and len(self.epochs) != len(self.values):
+            raise InputError(f"{len(self.values)} values for {len(self.epochs)} epochs", where=self.metric)
+        if self.metric in (LEARNING_RATE, STAGE, "seconds"):
+            raise InputError(
+                f"{self.metric!r} is not a result", do="forecast a loss, an error or an accuracy"
+            )
+
+    @property
+    def first(self) -> int:
+        """The first epoch (above 1 for a branch of another run)."""
+        return int(min(self.epochs)) if len(self.epochs) else 1
+
+    @property
+    def last(self) -> int:
+        """The last epoch with a value."""
+        return int(max(self.epochs)) if len(self.epochs) else len(self.values)
+
+    def until(self, epoch: int) -> Curve:
+        """Return the curve as it was after `epoch`; the plans stay, the values after it are unknown."""
+        numbers = list(self.epochs) or list(range(1, len(self.values) + 1))
+        keep = [k for k, number in enumerate(numbers) if number <= epoch]
+        changed = {"values": [self.values[k] for k in keep], "epochs": [numbers[k] for k in keep]}
+        return Curve(**{**self.__dict__, **changed, "total": self.total or self.last, "finished": False})
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A curve ready to be fitted: `y` is above its floor, over `scale`, and small is good.
+
+    `seen` is 0 where a value is missing (`y` holds the one before it), `rates` is as long as the forecast reaches
+    or None when the schedule is constant or not known, `borders` are indices (0-based) where
+    a stage starts or the rate breaks; `start` is the epoch of `y[0]`, `length` reaches to the epoch asked for.
+    """
+
+    kind: str
+    y: Array
+    seen: Array
+    start: int
+    length: int
+    rates: Array | None
+    borders: tuple[int, ...]
+    scale: float
+    floor: float
+    unit: float
+    notes: list[str] = field(default_factory=list)
+
+    def value(self, y: Array | float) -> Array:
+        """Return values in the metric's own units of numbers above the floor."""
+        above = np.maximum(np.asarray(y, dtype=float), 0.0) * self.scale + self.floor
+        if self.kind == LOSS:
+            return above
+        share = np.minimum(above, 1.0)
+        return (1 - share if self.kind == ACCURACY else share) * self.unit
+
+    def above(self, value: float) -> float:
+        """Return the number above the floor (over `scale`) of a value in the metric's own units."""
+        share = value / self.unit
+        return ((1 - share if self.kind == ACCURACY else share) - self.floor) / self.scale
+
+
+def kind_of(metric: str) -> str:
+    """Return whether `metric` is an accuracy, an error or a loss."""
+    if not lower_is_better(metric):
+        return ACCURACY
+    return ERROR if metric.endswith("error") else LOSS
+
+
+def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
+    """Check `curve` and return it ready to be forecast up to epoch `to`, or raise `Refused`."""
+    kind, notes = kind_of(curve.metric), []
+    values, seen = _laid_out(curve, notes)
+    unit = _unit(values[seen], kind, notes)
+    values = values / unit
+    if kind == ACCURACY:
+        values = 1 - values
+    start, to = _window(curve, kind, values, to, notes)
+    values, seen = values[start - curve.first :], seen[start - curve.first :]
+    if seen.sum() < settings.fewest:
+        where = f" since epoch {start}" if start > curve.first else ""
+        raise Refused(f"{int(seen.sum())} epochs seen{where}; a forecast needs {settings.fewest}")
+    if start + len(values) - 1 >= to:
+        raise Refused(f"epoch {to} has been reached")
+    _refuse_hopeless(values, kind, start)
+    floor = _floor(values, kind, notes)
+    scale = float(np.max(values - floor))
+    rates = _rates(curve, start, to, notes)
+    borders = {epoch - start for epoch in curve.stages}
+    borders |= set(breaks(rates, settings.border_ratio)) if rates is not None else set()
+    inner = tuple(sorted(index for index in borders if 0 < index < len(values)))
+    y = (values - floor) / scale
+    return Prepared(
+        kind, y, seen.astype(float), start, to - start + 1, rates, inner, scale, floor, unit, notes
+    )
+
+
+def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
+    """Return one value an epoch and which of them were seen; of an epoch recorded twice, the later."""
+    epochs = np.asarray(curve.epochs or range(1, len(curve.values) + 1), dtype=int)
+    given = np.asarray(curve.values, dtype=float)
+    if not len(given):
+        raise Refused("no values")
+    finite = np.isfinite(given)
+    if not finite[np.argmax(epochs)] or not finite[-1]:
+        raise Refused(f"the value of epoch {curve.last} is {given[-1]:g}: the run has diverged")
+    values = np.full(epochs.max() - epochs.min() + 1, np.nan)
+    for epoch, value in zip(epochs[finite] - epochs.min(), given[finite], strict=True):
+        values[epoch] = value
+    if len(set(epochs.tolist())) < len(epochs):
+        notes.append("some epochs are recorded twice: the later value counts")
+    seen = np.isfinite(values)
+    if seen.mean() < 1 - MISSING_SHARE:
+        raise Refused(f"{int((~seen).sum())} of {len(seen)} epochs have no finite value")
+    if not seen.all():
+        notes.append(f"{int((~seen).sum())} epochs without a finite value are left out")
+    before = np.maximum.accumulate(np.where(seen, np.arange(len(values)), -1))
+    before = np.where(before < 0, np.argmax(seen), before)
+    return values[before], seen
+
+
+def _unit(values: Array, kind: str, notes: list[str]) -> float:
+    """Return 100 for shares in percent, else 1; refuse what is neither."""
+    if kind == LOSS:
+        return 1.0
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 100 or 1 < high <= 1.5:
+        raise Refused(f"values from {low:g} to {high:g} are neither shares (0 to 1) nor percent")
+    if high > 1.5:
+        notes.append("values are in percent")
+        return 100.0
+    return 1.0
+
+
+def _window(curve: Curve, kind: str, values: Array, to: int, notes: list[str]) -> tuple[int, int]:
+    """Return the first epoch to fit and the last one to forecast: for a loss, those of its stage."""
+    if kind != LOSS:
+        return curve.first, to
+    starts = sorted(curve.stages)
+    begun = [epoch for epoch in starts if epoch <= curve.last]
+    coming = [epoch for epoch in starts if curve.last < epoch <= to]
+    start = max([curve.first, *begun])
+    if coming:
+        notes.append(f"the stage ends at epoch {coming[0] - 1}: a loss is not followed into the next")
+        to = coming[0] - 1
+        if to == curve.last:
+            raise Refused(f"its stage has ended; the loss of the next, from epoch {coming[0]}, is another")
+    jump = _jump(values[start - curve.first :])
+    if jump:
+        start += jump
+        notes.append(f"the loss jumps at epoch {start}: taken for the start of a stage that was not given")
+    return start, to
+
+
+def _jump(y: Array) -> int:
+    """Return the index of the last lasting upward jump of `y`, else 0.
+
+    A jump is five times any of the three steps before it, 15 percent of the range, and lasts.
+    """
+    step = np.diff(y)
+    extent = float(np.ptp(y)) or 1.0
+    for k in range(len(step) - 1, 0, -1):
+        usual = np.abs(step[max(0, k - 3) : k]).max()
+        after = np.median(y[k + 1 : k + 4])
+        if step[k] > max(5 * usual, 0.15 * extent) and after - y[k] > 0.4 * step[k]:
+            return k + 1
+    return 0
+
+
+def _refuse_hopeless(y: Array, kind: str, start: int) -> None:
+    """Refuse curves that do not move, and losses that run away upwards or downwards."""
+    if np.ptp(y) <= 1e-12 * np.abs(y).max():
+        raise Refused(f"the values have not changed since epoch {start}: there is nothing to go by")
+    if kind != LOSS:
+        return
+    third = max(2, len(y) // 3)
+    recent = float(np.median(y[-3:]))
+    rising = bool(np.diff(y[-third:]).mean() > 0)
+    lowest, highest = float(y.min()), float(y[:third].max())
+    if rising and (recent > highest + 0.2 * abs(highest) or (lowest > 0 and recent > 3 * lowest)):
+        raise Refused(f"the loss diverges: {recent:g} now, {lowest:g} at its best")
+    early, late = np.diff(y[: third + 1]).mean(), np.diff(y[-third - 1 :]).mean()
+    if lowest <= 0 and late < 0 and late < 0.7 * early:
+        raise Refused("the loss falls below zero without flattening: it has no floor to forecast")
+
+
+def _floor(y: Array, kind: str, notes: list[str]) -> float:
+    """Return the value that `y` cannot fall below: 0, or one range below the least for negative losses."""
+    if kind != LOSS or y.min() > 0:
+        return 0.0
+    notes.append("the loss goes below zero: its floor is a guess")
+    return float(y.min() - np.ptp(y))
+
+
+def _rates(curve: Curve, start: int, to: int, notes: list[str]) -> Array | None:
+    """Return the learning rates of epochs `start` to `to`; None where they do not matter."""
+    given = np.asarray(curve.rates, dtype=float)[start - curve.first :][: to - start + 1]
+    if not len(given) or not np.isfinite(given).all() or given.min() < 0 or given.max() <= 0:
+        return None
+    short = to - start + 1 - len(given)
+    if short > 0:
+        notes.append(f"the learning rate after epoch {to - short} is not known: taken to stay")
+        given = np.concatenate([given, np.repeat(given[-1], short)])
+    return given if relative(given).min() < 1 - MATTERS else None
+
+
+def known_epochs(curve: Curve, to: int | None) -> int:
+    """Return the epoch to forecast: `to`, else the planned last one; raise `RecordError` without either."""
+    if to is not None:
+        return to
+    if curve.total is None:
+        raise RecordError("the run's planned end is not known", where=curve.run or None, do="give --to EPOCH")
+    return curve.total

@@ -1,0 +1,156 @@
+"""What one curve by itself says about its future: the pool of forecasts, their weights, their spread.
+
+This is the forecaster without other runs. Everything is in the units of `Prepared.y`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.forecast import fit
+from analysis.forecast.combine import errors, origins, quantiles, weigh
+from analysis.forecast.curve import Prepared
+from analysis.forecast.families import bank
+from analysis.forecast.rates import annealing, axis, relative
+from analysis.forecast.rivals import LAST, RIVALS, rivals
+from analysis.forecast.settings import Settings
+
+Array = np.ndarray
+BY_RATE = " by rate"  # marks a family fitted over summed learning rates
+PLAIN_LAST = "last value as it is"  # without any gain from annealing
+PLAIN_SHARE = 0.7
+NORMAL_80 = 2.563  # the 80 percent interval of a normal distribution, in standard deviations
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Forecasts `pool` (rivals, origins, length), the last origin being now; `middle`, `deviation` (length,).
+
+    `past` holds the back-tests of the combined forecast as rows (origin, epoch index, forecast, value,
+    deviation); `skill` is its mean error over that of the last value, `evidence` the epochs it rests on.
+    """
+
+    names: tuple[str, ...]
+    pool: Array
+    weights: Array
+    starts: Array
+    middle: Array
+    deviation: Array
+    past: Array
+    skill: float
+    evidence: float
+    noise: float
+
+
+def look(prepared: Prepared, settings: Settings) -> Outlook:
+    """Fit, back-test and combine; see the module for the units."""
+    y, seen, length, n = prepared.y, prepared.seen, prepared.length, len(prepared.y)
+    starts = origins(n, settings)
+    weights = _weights(prepared, starts, settings)
+    names, prior, shapes, sizes = _banks(prepared)
+    gain, doubt, annealed = _gain(prepared, weights[:, -1], shapes, settings)
+    raised = y + gain * annealed[:n]
+    fitted = fit.families(shapes, sizes, raised, weights, settings.outlier)
+    plain = rivals(raised, starts, length)
+    pool = np.maximum(np.concatenate([fitted, plain]) - gain * annealed, 0.0)
+    as_it_is = np.repeat(y[starts - 1][None, :, None], length, axis=2)
+    pool = np.concatenate([pool, as_it_is])
+    prior = _prior(prior, n / length, settings)
+    error, evidence = errors(pool, y, seen, starts)
+    share = weigh(prior, error, evidence, settings)
+    past = _past(pool, share, y, seen, starts, settings)
+    low, middle, high = quantiles(pool[:, -1], share, (0.1, 0.5, 0.9))
+    noise = rough(y)
+    change = doubt * (annealed - annealed[n - 1])
+    stray = _stray(y, np.maximum(np.arange(1, length + 1) - n, 0), settings)
+    deviation = np.sqrt(noise**2 + ((high - low) / NORMAL_80) ** 2 + change**2 + stray**2)
+    skill = _skill(past, y, seen, starts)
+    every = (*names, *RIVALS, PLAIN_LAST)
+    return Outlook(every, pool, share, starts, middle, deviation, past, skill, evidence, noise)
+
+
+def rough(y: Array) -> float:
+    """Return the noise's standard deviation from second differences, the largest twentieth left out."""
+    if len(y) < 3:
+        return 0.0
+    square = np.sort((np.diff(y, 2)[-max(6, (len(y) - 2) // 2) :]) ** 2 / 6)
+    return float(np.sqrt(square[: max(1, int(0.95 * len(square)))].mean()))
+
+
+def _weights(prepared: Prepared, starts: Array, settings: Settings) -> Array:
+    """Return the weights of the epochs (n,) for each origin: recent ones more, those before a border less."""
+    n = len(prepared.y)
+    number = np.arange(1, n + 1)[:, None]
+    weights = np.where(number <= starts, (number / starts) ** settings.recency, 0.0)
+    for border in prepared.borders:
+        weights[:border, starts > border] *= settings.border_weight
+    return weights * prepared.seen[:, None]
+
+
+def _banks(prepared: Prepared) -> tuple[tuple[str, ...], Array, Array, Array]:
+    """Return names, prior weights, shapes and sizes: over epochs, and over summed rates if they vary."""
+    plain = bank(np.arange(1.0, prepared.length + 1))
+    if prepared.rates is None:
+        return plain.names, plain.weights, plain.shapes, plain.sizes
+    driven = bank(axis(prepared.rates))
+    return (
+        (*plain.names, *(name + BY_RATE for name in driven.names)),
+        np.concatenate([plain.weights, driven.weights]),
+        np.vstack([plain.shapes, driven.shapes]),
+        np.concatenate([plain.sizes, driven.sizes]),
+    )
+
+
+def _gain(
+    prepared: Prepared, weights: Array, shapes: Array, settings: Settings
+) -> tuple[float, float, Array]:
+    """Return the gain of a full anneal, its uncertainty, and how far each epoch is annealed (length,)."""
+    if prepared.rates is None:
+        return 0.0, 0.0, np.zeros(prepared.length)
+    gain, doubt = annealing(prepared.y, weights, prepared.rates, shapes, settings)
+    return gain, doubt, 1 - relative(prepared.rates)
+
+
+def _prior(fitted: Array, part: float, settings: Settings) -> Array:
+    """Return all rivals' weights before back-tests; `part` is the share of the run that has been seen."""
+    plain = np.array([*RIVALS.values(), PLAIN_SHARE])
+    level = settings.level_share * part
+    return np.concatenate([(1 - level) * fitted / fitted.sum(), level * plain / plain.sum()])
+
+
+def _stray(y: Array, ahead: Array, settings: Settings) -> Array:
+    """Return the deviation that no fit and no noise accounts for, `ahead` epochs after the end of `y`."""
+    return settings.drift * float(np.median(y[-5:])) * np.sqrt(ahead / len(y))
+
+
+def _past(
+    pool: Array, share: Array, y: Array, seen: Array, starts: Array, settings: Settings
+) -> Array:
+    """Return the back-tests of the combined forecast, one row an origin and epoch (`Outlook.past`)."""
+    n, rows = len(y), []
+    low, middle, high = quantiles(pool[:, :-1, :n], share, (0.1, 0.5, 0.9))
+    for k, origin in enumerate(starts[:-1]):
+        index = np.flatnonzero(seen[origin:]) + origin
+        spread = (high - low)[k, index] / NORMAL_80
+        stray = _stray(y[:origin], index + 1 - origin, settings)
+        deviation = np.sqrt(rough(y[:origin]) ** 2 + spread**2 + stray**2)
+        rows.append(
+            np.stack([np.full(len(index), origin), index, middle[k, index], y[index], deviation], axis=1)
+        )
+    return np.concatenate(rows) if rows else np.empty((0, 5))
+
+
+def _skill(past: Array, y: Array, seen: Array, starts: Array) -> float:
+    """Return the combined forecast's mean absolute back-test error over that of the last value."""
+    if not len(past):
+        return 1.0
+    origin, index, forecast, value = past[:, :4].T
+    weight = (index + 1 - origin) / origin
+    ours = float(weight @ np.abs(forecast - value))
+    last = float(weight @ np.abs(y[origin.astype(int) - 1] - value))
+    return ours / last if last > 0 else 1.0
+
+
+__all__ = ["BY_RATE", "LAST", "PLAIN_LAST", "Outlook", "look", "rough"]

@@ -1,0 +1,258 @@
+"""The forecaster's own record on finished runs, beside its rivals', so that nobody has to believe it.
+
+Every finished curve is forecast from parts of itself: with the other runs as prior (never the run itself),
+and without any. Reported are the mean absolute error of the final value and of the whole rest, how often
+the intervals held, and the Brier score of "ends better than run X" over all other runs X (a rival that
+names a number says 0 or 1). A forecast that says "no forecast" is scored as what it then shows, the last value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.forecast import hand
+from analysis.forecast.curve import LOSS, Curve, Refused, kind_of, prepare
+from analysis.forecast.families import FAMILIES
+from analysis.forecast.forecaster import FORECAST, Forecast, forecast
+from analysis.forecast.others import Others
+from analysis.forecast.outlook import BY_RATE, look
+from analysis.forecast.rivals import slope
+from analysis.forecast.settings import DEFAULT, Settings
+from workbench.errors import DataError, RecordError
+from workbench.names import lower_is_better
+
+Array = np.ndarray
+SHARES = (0.25, 0.5, 0.75)
+WITH, WITHOUT = "this forecaster, other runs as prior", "this forecaster, no prior"
+LAST, BEST_FAMILY = "last value", "best single family in hindsight"
+HAND = {
+    "by hand: cubic": "cubic",
+    "by hand: ratio of differences": "ratio",
+    "by hand: closed form": "closed",
+    "by hand: a*exp(-b*x)+c": "exponential",
+}
+POWER_LAW = "power law, 4 parameters"
+AT_LEAST = 8  # epochs of a finished curve that is scored
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One curve forecast from its first `seen` epochs: the guesses of the rest by every method."""
+
+    curve: Curve
+    seen: int
+    truth: Array
+    guesses: dict[str, Array]
+    held: dict[str, tuple[bool, bool]]
+    chances: dict[str, Array]
+    rivals: Array
+    spoke: bool
+
+
+@dataclass(frozen=True)
+class Score:
+    """A method's record from one share of the curves; errors are mean absolute ones, `ratio`s to last value's."""
+
+    share: float
+    method: str
+    final: float
+    rest: float
+    ratio: float
+    rest_ratio: float
+    held80: float | None
+    held50: float | None
+    brier: float
+    curves: int
+
+
+def score(
+    curves: Sequence[Curve], shares: Sequence[float] = SHARES, settings: Settings = DEFAULT
+) -> list[Score]:
+    """Return the records of all methods from all `shares` of finished curves of one metric.
+
+    Raises `RecordError` when no curve is long enough to be scored.
+    """
+    found = []
+    for share in shares:
+        done = trials(curves, share, settings)
+        if not done:
+            raise RecordError("no finished run can be scored", expected=f"{AT_LEAST} or more epochs of one metric")
+        found += summarise(done, share)
+    return found
+
+
+def trials(curves: Sequence[Curve], share: float, settings: Settings = DEFAULT) -> list[Trial]:
+    """Forecast every curve from its first `share` (at least four epochs), by every method."""
+    usable = [curve for curve in curves if len(curve.values) >= AT_LEAST and np.isfinite(curve.values).all()]
+    group, found = Others(usable, settings), []
+    for curve in usable:
+        seen = max(settings.fewest, round(share * len(curve.values)))
+        trial = _trial(curve, seen, group, usable, settings)
+        if trial is not None:
+            found.append(trial)
+    return found
+
+
+def _trial(
+    curve: Curve, seen: int, group: Others, curves: Sequence[Curve], settings: Settings
+) -> Trial | None:
+    values = np.asarray(curve.values, dtype=float)
+    known, end = curve.until(curve.first + seen - 1), curve.last
+    told = {
+        WITH: forecast(known, end, group, settings),
+        WITHOUT: forecast(known, end, (), settings),
+    }
+    truth = values[seen:]
+    finals = np.array([other.values[-1] for other in curves if other is not curve and other.run != curve.run])
+    sign = 1.0 if lower_is_better(curve.metric) else -1.0
+    guesses = {name: _guess(one, values[:seen], len(truth)) for name, one in told.items()}
+    guesses |= simple(values[:seen], len(truth), kind_of(curve.metric))
+    guesses |= _single_families(known, end, len(truth), settings)
+    chances = {name: _outright(guess[-1], finals, sign) for name, guess in guesses.items()}
+    chances |= {
+        name: np.array([one.chance(final) for final in finals]) for name, one in told.items() if one.known
+    }
+    held = {name: _held(one, truth[-1]) for name, one in told.items() if one.known}
+    beaten = (sign * truth[-1] < sign * finals).astype(float)
+    return Trial(curve, seen, truth, guesses, held, chances, beaten, told[WITHOUT].verdict == FORECAST)
+
+
+def _guess(told: Forecast, seen: Array, count: int) -> Array:
+    """Return a forecast of `count` epochs; the last value where there is none."""
+    return told.median if len(told.median) == count else np.full(count, seen[-1])
+
+
+def _outright(final: float, others: Array, sign: float) -> Array:
+    """Return 1 for each of the other runs that a guess of the final value beats, 0.5 for a tie."""
+    return np.where(final == others, 0.5, (sign * final < sign * others).astype(float))
+
+
+def _held(told: Forecast, final: float) -> tuple[bool, bool]:
+    ends = [told.interval(share) for share in (0.8, 0.5)]
+    return tuple(bool(low[-1] <= final <= high[-1]) for low, high in ends)
+
+
+def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
+    """Return what the simple rivals and the hand methods say of the next `count` values.
+
+    Where a method fails or runs off, its last value or the range of the metric is taken: in its favour.
+    """
+    recent = seen[-5:]
+    guesses = {
+        LAST: np.full(count, seen[-1]),
+        "last slope": seen[-1] + slope(recent) * np.arange(1, count + 1),
+    }
+    for name, method in HAND.items():
+        guesses[name] = _tried(lambda method=method: hand.extrapolate(seen, count, method), seen, count)
+    guesses[POWER_LAW] = _tried(lambda: power_law(seen, count), seen, count)
+    top = 1.0 if seen.max() <= 1 else 100.0
+    return {name: g if kind == LOSS else np.clip(g, 0.0, top) for name, g in guesses.items()}
+
+
+def _tried(guess: Callable[[], Array], seen: Array, count: int) -> Array:
+    try:
+        found = guess()
+    except DataError:
+        return np.full(count, seen[-1])
+    return np.where(np.isfinite(found), found, seen[-1])
+
+
+def power_law(seen: Array, count: int) -> Array:
+    """Continue the least-squares fit of a (x + s)^-b + c, x from 1, s >= 0 and b from 0.01 to 5."""
+    import warnings
+
+    from scipy.optimize import curve_fit
+
+    x = np.arange(1.0, len(seen) + 1)
+    bounds = ([-np.inf, 0.0, 0.01, -np.inf], [np.inf, 10.0 * len(seen), 5.0, np.inf])
+
+    def law(x: Array, a: float, s: float, b: float, c: float) -> Array:
+        return a * (x + s) ** -b + c
+
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            start = (seen[0] - seen[-1], 1.0, 0.7, seen[-1])
+            found, _ = curve_fit(law, x, seen, p0=start, bounds=bounds, max_nfev=2000)
+    except (RuntimeError, ValueError) as error:
+        raise DataError("no power law fits these values") from error
+    return law(np.arange(len(seen) + 1.0, len(seen) + count + 1), *found)
+
+
+def _single_families(known: Curve, end: int, count: int, settings: Settings) -> dict[str, Array]:
+    """Return the forecast of each family on its own, under its name behind `BEST_FAMILY`."""
+    try:
+        prepared = prepare(known, end, settings)
+    except Refused:
+        return {}
+    outlook = look(prepared, settings)
+    return {
+        f"{BEST_FAMILY}: {name}": prepared.value(outlook.pool[k, -1, -count:])
+        for k, name in enumerate(outlook.names)
+        if name.removesuffix(BY_RATE) in FAMILIES and len(outlook.middle) >= count
+    }
+
+
+def summarise(done: Sequence[Trial], share: float) -> list[Score]:
+    """Return the records of all methods; of the single families only the one that did best here."""
+    names = [name for name in done[0].guesses if not name.startswith(BEST_FAMILY)]
+    base = _errors(done, LAST)
+    rows = [_row(done, name, share, base) for name in names]
+    families = {name for trial in done for name in trial.guesses if name.startswith(BEST_FAMILY)}
+    complete = [name for name in sorted(families) if sum(name in trial.guesses for trial in done) == len(done)]
+    if complete:
+        rows.append(min((_row(done, name, share, base) for name in complete), key=lambda row: row.final))
+    return rows
+
+
+def _errors(done: Sequence[Trial], name: str) -> tuple[float, float]:
+    misses = [np.abs(trial.guesses[name] - trial.truth) for trial in done]
+    return float(np.mean([miss[-1] for miss in misses])), float(np.mean([miss.mean() for miss in misses]))
+
+
+def _row(done: Sequence[Trial], name: str, share: float, base: tuple[float, float]) -> Score:
+    final, rest = _errors(done, name)
+    held = [trial.held[name] for trial in done if name in trial.held]
+    misses = [np.mean((t.chances[name] - t.rivals) ** 2) for t in done if len(t.rivals)]
+    return Score(
+        share=share,
+        method=name,
+        final=final,
+        rest=rest,
+        ratio=final / base[0] if base[0] > 0 else float("nan"),
+        rest_ratio=rest / base[1] if base[1] > 0 else float("nan"),
+        held80=float(np.mean([each[0] for each in held])) if held else None,
+        held50=float(np.mean([each[1] for each in held])) if held else None,
+        brier=float(np.mean(misses)) if misses else float("nan"),
+        curves=len(done),
+    )
+
+
+def table(rows: Sequence[Score]) -> str:
+    """Return the records as a Markdown table, the shares side by side."""
+    shares = list(dict.fromkeys(row.share for row in rows))
+    head = " | ".join(f"error from {share:.0%} | ratio | 80 % held | Brier" for share in shares)
+    lines = [f"| method | {head} |", "| --- " * (1 + 4 * len(shares)) + "|"]
+    by = {(row.share, _plain(row.method)): row for row in rows}
+    for method in dict.fromkeys(_plain(row.method) for row in rows):
+        cells = []
+        for share in shares:
+            row = by.get((share, method))
+            if row is None:
+                cells += ["", "", "", ""]
+                continue
+            held = "" if row.held80 is None else f"{row.held80:.0%}"
+            brier = "" if np.isnan(row.brier) else f"{row.brier:.3f}"
+            cells += [f"{row.final:.4f}", f"{row.ratio:.2f}", held, brier]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _plain(method: str) -> str:
+    return BEST_FAMILY if method.startswith(BEST_FAMILY) else method
+
+
+__all__ = ["SHARES", "Score", "Trial", "score", "summarise", "table", "trials"]

@@ -1,0 +1,60 @@
+"""Every constant of the forecaster in one frozen value, so that a score can name what it scored.
+
+They were chosen on trainings of small networks on digits and on every second curve of the CIFAR-10
+set, committed, and then scored (docs/forecast.md); `python tests/benchmarks/bench_forecast.py` checks
+them once more by choosing among neighbours inside nested folds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a curve is fitted, how rivals are weighed and how wide an interval is by default."""
+
+    recency: float = 1.0
+    """An epoch's weight is (epoch / last epoch) to this power: late epochs say more about the end."""
+    border_weight: float = 0.3
+    """Epochs before a stage border or a break of the learning rate weigh this much, once per border."""
+    border_ratio: float = 1.8
+    """A learning rate that changes by this factor from one epoch to the next is a break."""
+    outlier: float = 1.5
+    """Residuals beyond this many robust standard deviations lose weight (Huber)."""
+    origins: tuple[float, ...] = (0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.92)
+    """Where back-tests start, as shares of the part already seen."""
+    level_share: float = 0.7
+    """Weight of the rivals that fit no curve, before any back-test, when the whole run has been seen;
+    it shrinks in proportion to the share of the run that has been seen."""
+    backtest_prior: float = 8.0
+    """Epochs' worth of back-tests that are taken to say "all rivals are equally good"."""
+    power: float = 1.0
+    """A rival's weight falls with its back-test error to this power."""
+    gains: tuple[float, ...] = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0)
+    """Gains of a full anneal that are thought possible, in standard deviations of the curve's noise."""
+    gain_weights: tuple[float, ...] = (0.2, 0.2, 0.25, 0.15, 0.1, 0.1)
+    """How likely each gain is before the curve has been seen to anneal."""
+    gain_cap: float = 0.35
+    """No anneal is believed to take away more than this share of the present error or loss."""
+    drift: float = 0.035
+    """How far a curve strays from any forecast while its length doubles, as a share of its level."""
+    width: float = 0.8
+    """Default width: the scale of Student's t distribution of the standardised error."""
+    freedom: float = 3.0
+    """Its degrees of freedom: forecasts of curves miss with heavy tails."""
+    width_prior: float = 10.0
+    """How many back-test errors the default width is worth."""
+    bandwidths: tuple[float, ...] = (0.15, 0.25, 0.4, 0.7, 1.5, 5.0)
+    """How near (in features of the seen part) another run may be; chosen by leaving runs out."""
+    doubts: tuple[float, ...] = (0.3, 1.0, 3.0)
+    """How many runs' worth of "no correction" the others must outweigh; chosen likewise."""
+    trust: float = 0.25
+    """How fast trust moves to the bandwidth that did best, per other run."""
+    caution: float = 40.0
+    """How many other runs it takes before correcting is as likely to help as not correcting."""
+    fewest: int = 4
+    """No forecast from fewer epochs."""
+
+
+DEFAULT = Settings()

@@ -1,0 +1,67 @@
+"""The real curves that the forecaster is scored on; not part of the project, found beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from analysis.forecast.curve import Curve
+
+ROOT = Path(__file__).resolve().parents[2]
+SHORTEST = 30  # epochs of a history that is scored
+
+# folder: the first epochs of its stages, as the data's own README gives them
+STAGES: dict[str, tuple[int, ...]] = {
+    "resnet34_casia": (1, 2),
+    "subcenter_casia": (1, 6, 11),
+    "mobilefacenet_emore": (1, 16, 26, 30),
+    "mobilenet_emore_bs256": (1, 11, 21, 31, 41, 51, 61, 71, 81, 83),
+}
+
+
+def folder() -> Path | None:
+    """Return the folder of real data, or None where it is absent."""
+    found = Path(os.environ.get("WORKBENCH_TEST_DATA") or ROOT.parent / "shared" / "data")
+    return found if (found / "curves").is_dir() else None
+
+
+def cifar10(data: Path) -> list[Curve]:
+    """Return the 133 curves of validation error."""
+    curves = []
+    for path in sorted((data / "curves" / "cifar10_cnn").glob("*.json")):
+        read = json.loads(path.read_text())
+        curves.append(
+            Curve(
+                metric="val_error",
+                values=read["learning_curve"],
+                finished=True,
+                seconds=read["runtime"] / len(read["learning_curve"]),
+                run=path.stem,
+            )
+        )
+    return curves
+
+
+def histories(data: Path, metric: str) -> list[Curve]:
+    """Return the face-recognition histories of at least 30 epochs."""
+    curves = []
+    for path in sorted((data / "histories").glob("*/*_hist.json")):
+        read = json.loads(path.read_text())
+        if len(read["lr"]) < SHORTEST:
+            continue
+        branch = path.parent.name == "mobilenet_emore_bs256" and path.stem.startswith("soft_")
+        first = 81 if branch else 1
+        stages = [epoch for epoch in STAGES[path.parent.name] if first <= epoch < first + len(read["lr"])]
+        curves.append(
+            Curve(
+                metric=metric,
+                values=read[metric],
+                epochs=range(first, first + len(read[metric])),
+                rates=read["lr"],
+                stages=stages,
+                finished=True,
+                run=path.stem,
+            )
+        )
+    return curves
