@@ -42,9 +42,10 @@ def _resized(image: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def fit_all(images: np.ndarray, size: int) -> np.ndarray:
-    """Return uint8 [n, size, size, 3] of uint8 [n, h, w] or [n, h, w, 3], each as `fit` gives it."""
-    if images.ndim == 3:
-        images = np.repeat(images[..., None], 3, axis=-1)
+    """Return uint8 [n, size, size, 3] of uint8 [n, h, w], [n, h, w, 1] or [n, h, w, 3], each as `fit` gives it."""
+    images = images[..., None] if images.ndim == 3 else images
+    if images.shape[-1] == 1:
+        images = np.repeat(images, 3, axis=-1)
     if images.shape[1:3] == (size, size):
         return images
     with tf.device("CPU:0"):

@@ -15,6 +15,7 @@ import numpy as np
 
 from workbench.data import decode
 from workbench.data.memory import Memory
+from workbench.data.ranges import Ranges
 from workbench.errors import DataError
 from workbench.families import Images
 from workbench.lazy import Lazy
@@ -30,16 +31,22 @@ SMALL = 256 * 2**20  # bytes of decoded pixels up to which `keep="auto"` decodes
 
 @dataclass(frozen=True)
 class Encoded:
-    """N encoded images: `fetch` is a graph function from a record number (int64) to its bytes."""
+    """N encoded images: `fetch` is a graph function from a record number (int64) to its bytes.
+
+    `read` gives the same bytes outside of graphs. With `ranged`, `fetch` and `teacher` take any shape of numbers.
+    """
 
     fetch: Callable[[Any], Any]
+    read: Callable[[int], bytes]
     labels: np.ndarray
     identities: tuple[str, ...]
     names: Sequence[str]
     fingerprint: str
     where: str
     teacher: Callable[[Any], Any] | None = None
+    teacher_size: int | None = None
     notes: tuple[str, ...] = ()
+    ranged: Ranges | None = None  # for record files: many records are read at once
 
 
 def opened(stored: Encoded, keep: str) -> Images:
@@ -66,6 +73,9 @@ def opened(stored: Encoded, keep: str) -> Images:
         reader=reader,
         fingerprint=stored.fingerprint,
         teacher=stored.teacher,
+        teacher_size=stored.teacher_size,
+        raw=stored.fetch if stored.ranged is not None and keep != "encoded" else None,
+        decode=lambda size: lambda content: decode.fit(decode.decode(content), size),
         batches=lambda size: memory.batches(size) if in_memory(size) else None,
         notes=stored.notes,
     )

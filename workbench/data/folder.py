@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 else:
     tf = Lazy("tensorflow")
 
+Stored = encoded.Encoded  # `encoded` is also the name of a method of the source
 SAMPLED = 256  # files whose whole content enters a sampled fingerprint
 
 
@@ -53,22 +54,24 @@ class ImageFolder(Source):
     exact: bool = setting(False, place=True, doc="fingerprint of all content, not of a sample")
 
     def open(self, places: Places) -> Images:
+        return encoded.opened(self.encoded(places), self.keep)
+
+    def encoded(self, places: Places) -> Stored:
+        """Return the chosen images as they are stored: labels from 0 on, names, how to read their bytes."""
         root = locate(self.path, places, f"ImageFolder({self.path!r})")
         everything = index.folder_index(root, places, self.recheck, self.thorough)
         notes = [_some(everything.strays, "no images by name, passed over")] if everything.strays else []
         used, identities, more = self._selected(everything, places)
         self._check_sizes(used, identities, root)
-        return encoded.opened(
-            encoded.Encoded(
-                fetch=_fetch(used),
-                labels=used.labels,
-                identities=identities,
-                names=index.Names(used, identities),
-                fingerprint=fingerprint(used, identities, self.exact),
-                where=str(root),
-                notes=(*notes, *more),
-            ),
-            self.keep,
+        return Stored(
+            fetch=_fetch(used),
+            read=lambda number: Path(used.path(number)).read_bytes(),
+            labels=used.labels,
+            identities=identities,
+            names=index.Names(used, identities),
+            fingerprint=fingerprint(used, identities, self.exact),
+            where=str(root),
+            notes=(*notes, *more),
         )
 
     def stand_in(self) -> Source:

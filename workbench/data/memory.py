@@ -63,6 +63,7 @@ def from_array(
         reader=memory.reader,
         fingerprint=fingerprint or array_fingerprint(pixels, labels),
         teacher=None if teacher is None else rows(teacher),
+        teacher_size=None if teacher is None else teacher.shape[1],
         batches=memory.batches,
         notes=notes,
     )

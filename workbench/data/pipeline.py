@@ -174,29 +174,70 @@ def _read(
     """
     chain = tuple(one for one in chain if type(one).image is not Augmentation.image)
     gather = images.batches(size) if images.batches is not None else None
-    taught = (lambda n: (images.teacher(n),)) if images.teacher is not None else (lambda n: ())
     if gather is not None and all(type(one).images is not Augmentation.images for one in chain):
+        return order.map(_together(images, gather, chain), num_parallel_calls=threads, deterministic=True)
+    if gather is None and images.raw is not None and images.decode is not None:
+        read, source = images.decode(size), order.map(_raw(images), num_parallel_calls=2, deterministic=True)
+    else:
+        read, source = images.reader(size), order.map(_numbers(images))
+    single = _one_by_one(images, read, size, chain)
+    rows = source.unbatch().map(single, num_parallel_calls=threads, deterministic=True)
+    return rows.batch(ragged or order.element_spec[0].shape[0], drop_remainder=ragged is None)
 
-        @plain
-        def together(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            pixels = gather(numbers)
-            for position, one in enumerate(chain):
-                pixels = one.images(pixels, fold(seeds, position))
-            return (pixels, numbers, *taught(numbers))
 
-        return order.map(together, num_parallel_calls=threads, deterministic=True)
-    read = images.reader(size)
+def _taught(images: Images, numbers: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    return () if images.teacher is None else (images.teacher(numbers),)
+
+
+def _together(
+    images: Images, gather: Callable[[Any], Any], chain: tuple[Augmentation, ...]
+) -> Callable[..., Any]:
+    @plain
+    def together(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        pixels = gather(numbers)
+        for position, one in enumerate(chain):
+            pixels = one.images(pixels, fold(seeds, position))
+        return (pixels, numbers, *_taught(images, numbers))
+
+    return together
+
+
+def _raw(images: Images) -> Callable[..., Any]:
+    """Return the step that reads the encoded images (and teachers) of a whole batch of a record file."""
 
     @plain
-    def single(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        image = read(number)
+    def fetch(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        assert images.raw is not None
+        return (images.raw(numbers), numbers, seeds, *_taught(images, numbers))
+
+    return fetch
+
+
+def _numbers(images: Images) -> Callable[..., Any]:
+    """Return the step before reading one by one: (numbers, numbers, seeds[, teacher])."""
+
+    @plain
+    def pass_on(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return (numbers, numbers, seeds, *_taught(images, numbers))
+
+    return pass_on
+
+
+def _one_by_one(
+    images: Images, read: Callable[[Any], Any], size: int, chain: tuple[Augmentation, ...]
+) -> Callable[..., Any]:
+    """Return the step of one image; `read` takes its record number or its encoded bytes."""
+
+    @plain
+    def single(
+        content: tf.Tensor, number: tf.Tensor, seed: tf.Tensor, *teacher: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        image = read(content)
         for position, one in enumerate(chain):
             image = one.image(image, fold(seed, position))
-        return (tf.ensure_shape(image, [size, size, 3]), number, *taught(number))
+        return (tf.ensure_shape(image, [size, size, 3]), number, *teacher)
 
-    rows = order.unbatch().map(single, num_parallel_calls=threads, deterministic=True)
-    width = ragged or order.element_spec[0].shape[0]
-    return rows.batch(width, drop_remainder=ragged is None)
+    return single
 
 
 def _finish(
