@@ -147,7 +147,11 @@ def _told(
         others=0 if advice is None else advice.count,
         weights=dict(zip(outlook.names, outlook.weights.tolist(), strict=True)),
         backtests=np.column_stack(
-            [past[:, 0] + prepared.start - 1, past[:, 1] + prepared.start, *map(prepared.value, past[:, 2:4].T)]
+            [
+                past[:, 0] + prepared.start - 1,
+                past[:, 1] + prepared.start,
+                *map(prepared.value, past[:, 2:4].T),
+            ]
         ),
         seed=seed,
         prepared=prepared,
@@ -180,5 +184,3 @@ def _verdict(
             notes.append(f"{reason}, which cannot tell what the coming fall of the learning rate brings")
             return FORECAST, ""
     return NO_FORECAST, reason
-
-

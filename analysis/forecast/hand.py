@@ -61,7 +61,9 @@ def exponential_parameters(values: Array) -> tuple[float, float, float]:
             warnings.simplefilter("error", OptimizeWarning)
             found, _ = curve_fit(lambda x, a, b, c: a * np.exp(-b * x) + c, x, values, p0=start)
     except (RuntimeError, OptimizeWarning, ValueError) as error:
-        raise DataError("a exp(-b x) + c cannot be fitted to these values", do="try another method") from error
+        raise DataError(
+            "a exp(-b x) + c cannot be fitted to these values", do="try another method"
+        ) from error
     return tuple(float(value) for value in found)
 
 

@@ -125,9 +125,7 @@ def _stray(y: Array, ahead: Array, settings: Settings) -> Array:
     return settings.drift * float(np.median(y[-5:])) * np.sqrt(ahead / len(y))
 
 
-def _past(
-    pool: Array, share: Array, y: Array, seen: Array, starts: Array, settings: Settings
-) -> Array:
+def _past(pool: Array, share: Array, y: Array, seen: Array, starts: Array, settings: Settings) -> Array:
     """Return the back-tests of the combined forecast, one row an origin and epoch (`Outlook.past`)."""
     n, rows = len(y), []
     low, middle, high = quantiles(pool[:, :-1, :n], share, (0.1, 0.5, 0.9))

@@ -79,7 +79,9 @@ def score(
     for share in shares:
         done = trials(curves, share, settings)
         if not done:
-            raise RecordError("no finished run can be scored", expected=f"{AT_LEAST} or more epochs of one metric")
+            raise RecordError(
+                "no finished run can be scored", expected=f"{AT_LEAST} or more epochs of one metric"
+            )
         found += summarise(done, share)
     return found
 
@@ -202,7 +204,9 @@ def summarise(done: Sequence[Trial], share: float) -> list[Score]:
     base = _errors(done, LAST)
     rows = [_row(done, name, share, base) for name in names]
     families = {name for trial in done for name in trial.guesses if name.startswith(BEST_FAMILY)}
-    complete = [name for name in sorted(families) if sum(name in trial.guesses for trial in done) == len(done)]
+    complete = [
+        name for name in sorted(families) if sum(name in trial.guesses for trial in done) == len(done)
+    ]
     if complete:
         rows.append(min((_row(done, name, share, base) for name in complete), key=lambda row: row.final))
     return rows

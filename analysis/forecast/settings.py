@@ -16,7 +16,7 @@ class Settings:
 
     recency: float = 1.0
     """An epoch's weight is (epoch / last epoch) to this power: late epochs say more about the end."""
-    border_weight: float = 0.3
+    border_weight: float = 0.5
     """Epochs before a stage border or a break of the learning rate weigh this much, once per border."""
     border_ratio: float = 1.8
     """A learning rate that changes by this factor from one epoch to the next is a break."""
@@ -35,7 +35,7 @@ class Settings:
     """Gains of a full anneal that are thought possible, in standard deviations of the curve's noise."""
     gain_weights: tuple[float, ...] = (0.2, 0.2, 0.25, 0.15, 0.1, 0.1)
     """How likely each gain is before the curve has been seen to anneal."""
-    gain_cap: float = 0.35
+    gain_cap: float = 0.4
     """No anneal is believed to take away more than this share of the present error or loss."""
     drift: float = 0.035
     """How far a curve strays from any forecast while its length doubles, as a share of its level."""
