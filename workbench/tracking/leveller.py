@@ -124,7 +124,7 @@ class Leveller:
         """Say once an outage that a view is out of reach; nothing a store does may stop a training."""
         if name not in self._reported:
             self._reported.add(name)
-            reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
+            reason = (" ".join(str(error).split()) or type(error).__name__)[:600]
             self._say(
                 f"{name} ({address}) cannot be written: {reason}; training goes on, the journal keeps every row"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.tracking.locks import lock
 from workbench.tracking.store import Store
@@ -22,6 +22,8 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # No connection outlives its use, so that a rebuilt database is seen at once.
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
 }
 
 
@@ -66,5 +68,5 @@ def migrate(path: Path, artifacts: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     quiet_mlflow()
-    store = SqlAlchemyStore(f"sqlite:///{path}", str(artifacts))
-    store.engine.dispose()
+    make: Any = SqlAlchemyStore
+    make(f"sqlite:///{path}", str(artifacts))

@@ -63,7 +63,7 @@ def sync(store: Store, say: Say) -> Levelled:
         except Held:
             done.in_use.append(run)
         except Exception as error:  # noqa: BLE001 - named below; the other runs are done all the same
-            done.failed[run] = " ".join(str(error).split())[:300]
+            done.failed[run] = " ".join(str(error).split())[:600]
             say(f"{run}: {done.failed[run]}")
             _ping(store, client)
     return done
@@ -112,7 +112,7 @@ def _ping(store: Store, client: MlflowClient) -> None:
 
 
 def _unreachable(store: Store, error: Exception) -> StoreError:
-    reason = " ".join(str(error).split())[:300]
+    reason = " ".join(str(error).split())[:600]
     return StoreError(
         f"MLflow does not answer: {reason}",
         where=store.database if store.is_local else store.uri,

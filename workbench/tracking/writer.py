@@ -121,12 +121,18 @@ class Tracker:
             place(target, text.encode() if isinstance(text, str) else text or b"")
         return target
 
-    def end(self, status: str, reason: str = "", *, final_epoch: int | None = None) -> None:
-        """Record how the attempt ended and keep `history.json`. See EndRecord for `final_epoch`."""
+    def end(
+        self, status: str, reason: str = "", *, final_epoch: int | None = None, moment: float | None = None
+    ) -> None:
+        """Record how the attempt ended and keep `history.json`. See EndRecord for `final_epoch`.
+
+        `moment` (seconds since 1970) is when it ended, by default now.
+        """
         try:
             self.artifact(HISTORY, text=history_text(self._snapshot()[0].accepted()))
         finally:
-            self._append(EndRecord(status=status, reason=reason, final_epoch=final_epoch))
+            time_ = {} if moment is None else {"time": moment}
+            self._append(EndRecord(status=status, reason=reason, final_epoch=final_epoch, **time_))
             self._leveller.wake()
 
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
