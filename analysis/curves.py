@@ -174,6 +174,12 @@ def less_regulariser(records: Records) -> pd.DataFrame:
     values = epochs["value"].copy()
     where = pd.MultiIndex.from_frame(epochs.loc[inside, ["run", "epoch"]])
     values[inside] -= regular[~regular.index.duplicated()].reindex(where).fillna(0).to_numpy()
+    below = epochs[inside & (values < 0)]
+    if len(below):
+        raise RecordError(
+            f"the loss of {below['run'].iloc[0]!r} less its regular_loss is below 0 in epoch {below['epoch'].iloc[0]}",
+            do="it does not include the regulariser: draw it as it is",
+        )
     return epochs.assign(value=values)
 
 

@@ -56,7 +56,7 @@ def draw(panels: Sequence[Panel], smooth: int = 0) -> Figure:
     panels = [panel for panel in panels if panel.curves]
     if not panels:
         raise RecordError("no epochs to draw")
-    columns = min(COLUMNS, len(panels))
+    columns = 2 if len(panels) in (2, 4) else min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     looks = _looks(panels)
     with matplotlib.rc_context(STYLE):
@@ -208,7 +208,7 @@ def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) ->
         lonely = len(own) == 1 and len(here) > 1
         color = looks[own[0]]["color"] if lonely else "#909090"
         look: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 3)), "zorder": 0.95}
-        axis.axvline(x, color=color, alpha=0.7 if lonely else 1, **look)
+        axis.axvline(x, color=color, alpha=0.45 if lonely else 1, **look)
         if name and x - previous > 0.055 * (high - low):
             look = {"rotation": 90, "ha": "left", "fontsize": SMALLEST, "color": "#505050", "zorder": 1}
             look |= {"va": "top"} if falling else {"va": "bottom"}

@@ -19,7 +19,7 @@ import pandas as pd
 
 from workbench.errors import RecordError, suggestion
 from workbench.labels import labels, value_text
-from workbench.names import lower_is_better
+from workbench.names import PEAK_SUFFIX, lower_is_better
 
 RUN_COLUMNS = (
     "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
@@ -207,9 +207,11 @@ def per_epoch(epochs: pd.DataFrame) -> pd.DataFrame:
 def best(epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return each run's first best row of a metric; non-finite values are never best.
 
+    The best value found inside an epoch (`<metric>_peak`) counts as a value of the metric.
+
     Raises `RecordError` when no run has the metric.
     """
-    rows = epochs[epochs["metric"] == metric]
+    rows = epochs[epochs["metric"].isin([metric, metric + PEAK_SUFFIX])]
     if rows.empty:
         raise RecordError(f"no metric {metric!r}", do=suggestion(metric, epochs["metric"].unique()))
     rows = rows[np.isfinite(rows["value"])]

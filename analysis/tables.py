@@ -220,8 +220,7 @@ def _durations(own: pd.DataFrame) -> tuple[float, float]:
     if rows.empty:
         return np.nan, np.nan
     steps = np.diff(rows["step"].to_numpy(dtype="float64", na_value=np.nan))
-    speeds = 1000 * rows["value"].to_numpy()[1:] / steps if len(steps) else np.array([np.nan])
-    speeds = speeds[np.isfinite(speeds)]
+    speeds = 1000 * rows["value"].to_numpy()[1:][steps > 0] / steps[steps > 0]
     return float(rows["value"].iloc[0]), float(np.median(speeds)) if len(speeds) else np.nan
 
 

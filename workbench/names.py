@@ -55,7 +55,7 @@ def is_evaluation(metric: str) -> bool:
     return not (
         metric in plain
         or metric.startswith((VAL_PREFIX, FORECAST_PREFIX))
-        or metric.endswith((*DERIVED_SUFFIXES, LOSS_SUFFIX))
+        or metric.endswith((*DERIVED_SUFFIXES, PEAK_SUFFIX, LOSS_SUFFIX))
     )
 
 

@@ -40,7 +40,7 @@ def read(path: Path) -> tuple[list[RunData], list[Note]]:
     lines = _lines(journal.rows)
     for metric in dict.fromkeys(name for row in rows for name in row.metrics):
         _add(data, metric, [(row, row.metrics[metric]) for row in rows if metric in row.metrics], lines)
-    if rows and SECONDS not in rows[0].metrics:
+    if any(row.seconds for row in rows) and SECONDS not in rows[0].metrics:
         _add(data, SECONDS, [(row, row.seconds) for row in rows], lines)
     return [data], notes.all()
 

@@ -13,7 +13,7 @@ from workbench.names import STAGE, TAG_ID, TAG_PARENT, TAG_QUICK, TAG_RUN, TAG_S
 
 TAG_REGULARISER = "workbench.loss_regulariser"  # whether a recorded loss includes or excludes it
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-STAGE_EPOCHS = re.compile(r"stages\.(\d+)\.epochs")
+STAGE_SETTING = re.compile(r"stages\.(\d+)\.(?:epochs|name)")
 STATUS = {
     "RUNNING": "running",
     "FINISHED": "finished",
@@ -37,7 +37,7 @@ def facts_of(
     seed = tags.get(TAG_SEED)
     return {
         "run": tags.get(TAG_RUN, run_id),
-        "id": tags.get(TAG_ID),
+        "id": tags.get(TAG_ID) or None,  # a run that was imported has none
         "study": tags.get(TAG_STUDY),
         "name": name or tags.get("mlflow.runName"),
         "seed": None if seed is None else parse_parameter(seed),
@@ -50,11 +50,14 @@ def facts_of(
 
 
 def stages_of(parameters: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Return (name, epochs) of the stages that a run's parameters declare, in order."""
-    numbers = sorted(int(match[1]) for name in parameters if (match := STAGE_EPOCHS.fullmatch(name)))
+    """Return (name, epochs) of the stages that a run's parameters declare, in order; 0 where not said."""
+    numbers = sorted({int(match[1]) for name in parameters if (match := STAGE_SETTING.fullmatch(name))})
     return [
-        (str(parameters.get(f"stages.{n}.name") or f"stage {n}"), int(parameters[f"stages.{n}.epochs"]))
-        for n in numbers
+        (
+            str(parameters.get(f"stages.{n}.name") or f"stage {n}"),
+            int(parameters.get(f"stages.{n}.epochs", 0)),
+        )
+        for n in range(1, max(numbers, default=0) + 1)
     ]
 
 

@@ -112,7 +112,7 @@ def _runs(query: Query, wanted: Sequence[str] | None) -> tuple[list[dict[str, An
             continue
         facts["study"] = facts["study"] or study
         facts["started"] = datetime.fromtimestamp(started / 1000, timezone.utc) if started else None
-        facts["seconds"] = (ended - started) / 1000 if started and ended else None
+        facts["seconds"] = (ended - started) / 1000 if started and ended and ended > started else None
         settings = {key: parse_parameter(value) for key, value in parameters.get(run_id, {}).items()}
         clash = {f"setting.{key}" if key in facts else key: value for key, value in settings.items()}
         rows.append({TAG_RUN: own_tags.get(TAG_RUN), **facts, **clash})
