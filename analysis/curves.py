@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.frames import Records, best, is_missing, run_frame, run_labels, settings_of
+from analysis.comparable import less_regulariser, loss_keys
+from analysis.frames import Records, best, run_frame, run_labels
 from workbench.errors import InputError, RecordError, suggestion
-from workbench.labels import value_text
-from workbench.names import ACCURACY, LEARNING_RATE, LOSS, REGULAR_LOSS, is_evaluation
+from workbench.names import ACCURACY, LEARNING_RATE, LOSS, is_evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-JUMP = 1.5  # a loss that begins a stage this many times higher than it ended the last is another loss
 DROP, RESTART = 0.51, 1.5  # ratios of the learning rate from one epoch to the next that are breaks
-INCLUDES, EXCLUDES = "includes", "excludes"
 
 
 @dataclass
@@ -132,11 +130,14 @@ def panels(
         keys = loss_keys(records, rows) if name == LOSS or name.endswith("_loss") else {}
         for key in dict.fromkeys(keys.values()) if keys else [""]:
             made.append(_panel(name, key, rows, keys, groups, by, records))
-    borders, breaks = _borders(records, groups) if by == "stage" else ({}, [])
+    borders, breaks = _borders(records, groups) if by == "stage" else ({}, {})
     for panel in made:
         low, high = _extent(panel)
         panel.borders = {x: found for x, found in borders.items() if low < x < high}
-        panel.breaks = [x for x in breaks if low < x < high and x not in borders]
+        here = {curve.label for curve in panel.curves}
+        panel.breaks = [
+            x for x, runs in sorted(breaks.items()) if low < x < high and x not in borders and runs & here
+        ]
     return [panel for panel in made if panel.curves]
 
 
@@ -154,101 +155,6 @@ def _groups(records: Records, labels: Mapping[str, str]) -> list[tuple[str, list
         plain = text.rpartition(", seed")[0] if len(group) > 1 and ", seed" in text else text
         groups.append((f"{plain} ({len(group)} seeds)" if len(group) > 1 else plain, group))
     return groups
-
-
-def less_regulariser(records: Records) -> pd.DataFrame:
-    """Return the epochs with each loss less its `regular_loss`, where the loss includes it.
-
-    Raises `RecordError` for a run whose loss is not known to include or exclude it.
-    """
-    epochs = records.epochs
-    regular = epochs[epochs["metric"] == REGULAR_LOSS].set_index(["run", "epoch"])["value"]
-    meaning = loss_meanings(records.runs)
-    unknown = [run for run in dict.fromkeys(regular.index.get_level_values("run")) if meaning[run] is None]
-    if unknown:
-        raise RecordError(
-            f"whether the loss of {unknown[0]!r} includes the regulariser is not known",
-            do="say --loss includes-regulariser or excludes-regulariser",
-        )
-    inside = (epochs["metric"] == LOSS) & epochs["run"].map(meaning).eq(INCLUDES).fillna(False).astype(bool)
-    values = epochs["value"].copy()
-    where = pd.MultiIndex.from_frame(epochs.loc[inside, ["run", "epoch"]])
-    values[inside] -= regular[~regular.index.duplicated()].reindex(where).fillna(0).to_numpy()
-    below = epochs[inside & (values < 0)]
-    if len(below):
-        raise RecordError(
-            f"the loss of {below['run'].iloc[0]!r} less its regular_loss is below 0 in epoch {below['epoch'].iloc[0]}",
-            do="it does not include the regulariser: draw it as it is",
-        )
-    return epochs.assign(value=values)
-
-
-def loss_meanings(runs: pd.DataFrame) -> dict[str, str | None]:
-    """Return whether each run's loss includes the regulariser; ours always do, others may say."""
-    return {
-        run: (None if is_missing(identity) else INCLUDES) if is_missing(stated) else str(stated)
-        for run, identity, stated in zip(runs["run"], runs["id"], runs["loss_regulariser"])
-    }
-
-
-def loss_keys(records: Records, rows: pd.DataFrame) -> dict[tuple[str, int], str]:
-    """Return for each run and stage what its loss is: stages with equal texts share an axis.
-
-    From the settings where they say (`stages.2.loss`, its scale), else from the values: where the runs'
-    losses begin a stage `JUMP` times higher (in the median) than they ended the one before, or than their
-    trunk ended, another loss begins. Whether the regulariser is in it makes a difference too, where runs
-    say so differently. No texts at all mean that everything shares one axis.
-    """
-    meaning = loss_meanings(records.runs)
-    mixed = len({said for said in meaning.values() if said}) > 1
-    settings = dict(zip(records.runs["run"], settings_of(records.runs)))
-    ends = _stage_ends(rows)
-    jumps = _jumps(ends, dict(zip(records.runs["run"], records.runs["parent"])))
-    found: dict[tuple[str, int], str] = {}
-    for run, stages in ends.items():
-        for stage, (epoch, _, _) in stages.items():
-            text = _loss_text(settings[run], stage) or f"#{sum(jump <= epoch for jump in jumps)}"
-            found[run, stage] = text + (
-                f" ({meaning[run] or 'unknown if it includes'} the regulariser)" if mixed else ""
-            )
-    return found if len(set(found.values())) > 1 else {}
-
-
-def _jumps(
-    ends: Mapping[str, Mapping[int, tuple[int, float, float]]], parents: Mapping[str, Any]
-) -> list[int]:
-    """Return the epochs at which most runs that begin a stage there begin a much higher loss."""
-    ratios: dict[int, list[float]] = {}
-    for run, stages in ends.items():
-        trunk = ends.get(parents.get(run) or "", {})
-        before = max(trunk.values())[2] if trunk else None
-        for epoch, first, last in stages.values():
-            if before is not None and before > 0:
-                ratios.setdefault(epoch, []).append(first / before)
-            before = last
-    return sorted(epoch for epoch, found in ratios.items() if np.median(found) > JUMP)
-
-
-def _loss_text(settings: Mapping[str, Any], stage: int) -> str:
-    parts = [f"stages.{stage}.loss"]
-    if is_missing(settings.get(parts[0])):
-        return ""
-    scale = settings.get(f"{parts[0]}.scale")
-    return value_text(settings[parts[0]]) + ("" if is_missing(scale) else f", scale {value_text(scale)}")
-
-
-def _stage_ends(rows: pd.DataFrame) -> dict[str, dict[int, tuple[int, float, float]]]:
-    """Return first epoch, first and last finite value of every run and stage, stages in order."""
-    rows = rows[np.isfinite(rows["value"])].sort_values("epoch", kind="stable")
-    found: dict[str, dict[int, tuple[int, float, float]]] = {}
-    for (run, stage), own in rows.groupby(["run", "stage"], observed=True):
-        values = own["value"]
-        found.setdefault(str(run), {})[int(stage)] = (
-            int(own["epoch"].iloc[0]),
-            values.iloc[0],
-            values.iloc[-1],
-        )
-    return found
 
 
 def _panel(
@@ -342,11 +248,13 @@ def _joined(curve: Curve, trunk: pd.DataFrame) -> Curve:
     return replace(curve, x=x, y=y, best=[position + 1 for position in curve.best])
 
 
-def _borders(records: Records, groups: Any) -> tuple[dict[float, tuple[str, list[str]]], list[float]]:
-    """Return stage starts (x: name, labels of the runs that have it) and breaks of the learning rate."""
+def _borders(
+    records: Records, groups: Any
+) -> tuple[dict[float, tuple[str, list[str]]], dict[float, set[str]]]:
+    """Return stage starts (x: name, labels of its runs) and breaks of the learning rate (x: labels)."""
     epochs = records.epochs
     borders: dict[float, tuple[str, list[str]]] = {}
-    breaks: set[float] = set()
+    breaks: dict[float, set[str]] = {}
     label_of = {run: label for label, members in groups for run in members}
     firsts = epochs.groupby(["run", "stage", "stage_name"], observed=True)["epoch"].min()
     for (run, stage, name), first in firsts.items():
@@ -355,9 +263,11 @@ def _borders(records: Records, groups: Any) -> tuple[dict[float, tuple[str, list
             old, runs = borders.get(first - 0.5, (shown, []))
             borders[first - 0.5] = (old if old == shown else "", list(dict.fromkeys([*runs, label_of[run]])))
     rates = epochs[epochs["metric"] == LEARNING_RATE]
-    for _, own in rates.groupby("run", observed=True):
-        breaks |= _rate_breaks(own.sort_values(["epoch", "step"]).drop_duplicates("epoch", keep="last"))
-    return borders, sorted(breaks)
+    for run, own in rates.groupby("run", observed=True):
+        last = own.sort_values(["epoch", "step"], kind="stable").drop_duplicates("epoch", keep="last")
+        for x in _rate_breaks(last):
+            breaks.setdefault(x, set()).add(label_of[run])
+    return borders, breaks
 
 
 def _rate_breaks(rates: pd.DataFrame) -> set[float]:
