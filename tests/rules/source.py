@@ -58,6 +58,7 @@ def _when_imported(node: ast.AST) -> Iterator[ast.AST]:
         yield from _when_imported(child)
 
 
+@functools.cache
 def part_definitions() -> list[tuple[Path, ast.ClassDef]]:
     """Return every class of the engine that is made with `@part`."""
     return [

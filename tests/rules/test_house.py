@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 from pathlib import Path
@@ -114,6 +115,7 @@ def test_forbidden_calls(pattern: str):
     nothing(found, FORBIDDEN[pattern])
 
 
+@functools.cache
 def calls(path: Path) -> list[tuple[int, str]]:
     """Return (line, source) of every call in a file; strings and comments are none."""
     return [(node.lineno, ast.unparse(node)) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
