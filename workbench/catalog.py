@@ -246,7 +246,7 @@ def quick(variant: Variant, where: Places) -> Variant:
         data=data.quick(), evaluate=sets, stages=stages, backbone=old.backbone.quick(),
         embedding=old.embedding.quick(), batch_size=min(old.batch_size, 16),
     )  # fmt: skip
-    overrides = {**variant.overrides, **{name: "--quick" for name in small.diff(old)}}
+    overrides = {**variant.overrides, **dict.fromkeys(small.diff(old), "--quick")}
     return _changed(variant, small, overrides, quick=True)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from workbench.errors import WorkbenchError, suggestion
+from workbench.errors import RunStopped, WorkbenchError, suggestion
 
 # name: (module:function, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -27,13 +27,27 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("workbench.commands.look:show", "Show one run: settings, stages, epochs, artifacts."),
     "resume": ("workbench.commands.resume:resume", "Go on with an unfinished run."),
     "sync": ("workbench.commands.sync:sync", "Bring MLflow and TensorBoard level with all journals."),
-    "rebuild": ("workbench.commands.sync:rebuild", "Make MLflow's database and TensorBoard anew from journals."),
-    "verify": ("workbench.commands.verify:verify", "Verify a run, model file or embeddings on pairs or a folder of people."),
+    "rebuild": (
+        "workbench.commands.sync:rebuild",
+        "Make MLflow's database and TensorBoard anew from journals.",
+    ),
+    "verify": (
+        "workbench.commands.verify:verify",
+        "Verify a run, model file or embeddings on pairs or a folder of people.",
+    ),
     "errors": ("workbench.commands.errors:errors", "Show the worst errors of a run as a sheet of images."),
+    "ijb": ("workbench.commands.ijb:run", "Measure a model by the IJB-B and IJB-C protocols, 1:1 and 1:N."),
+    "identify": ("workbench.commands.identify:identify", "Tell who of a folder of known people is on images."),
     "ui": ("workbench.commands.ui:ui", "Start the MLflow UI and TensorBoard on this machine."),
-    "import": ("analysis.commands.importing:import_records", "Write old histories and logs into the store as finished runs."),
+    "import": (
+        "analysis.commands.importing:import_records",
+        "Write old histories and logs into the store as finished runs.",
+    ),
     "plot": ("analysis.commands.plot:plot", "Draw curves of runs, histories and logs."),
-    "table": ("analysis.commands.table:table", "Compare runs in a table: differing settings, best values, times."),
+    "table": (
+        "analysis.commands.table:table",
+        "Compare runs in a table: differing settings, best values, times.",
+    ),
 }
 
 
@@ -74,13 +88,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit status: 0, 1, 2, 75 or 130 (README, "Exit status")."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes; set before its import
     try:
         result: Any = program.main(args=arguments, prog_name="workbench", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
     except WorkbenchError as error:
         if debug:
             raise
-        click.echo(f"error: {error}", err=True)
+        if not isinstance(error, RunStopped):  # no error, and said already
+            click.echo(f"error: {error}", err=True)
         return error.exit_status
     except click.exceptions.Abort:
         return 130

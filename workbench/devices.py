@@ -11,19 +11,14 @@ if TYPE_CHECKING:
 _MIX = 1_000_003  # seeds of stages lie apart, so that stage 1 of seed 1 is not stage 0 of seed 2
 
 
-def quiet() -> None:
-    """Keep TensorFlow's start-up notes off the screen; call before it is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-
 def prepare(experiment: Experiment) -> str:
     """Set up TensorFlow for a run and return the name of the device it will use, for the screen.
 
     Takes the first GPU where there is one (memory growth on), else the CPU.
     """
-    quiet()
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")  # notes of AutoGraph and of slow callbacks tell users nothing
     settings = experiment.devices
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:

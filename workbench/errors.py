@@ -26,6 +26,12 @@ class RunStopped(WorkbenchError):
     exit_status = 75
 
 
+class RunKilled(RunStopped):
+    """A training was stopped by Ctrl-C after its epoch; it can be resumed (exit status 130)."""
+
+    exit_status = 130
+
+
 class InputError(WorkbenchError):
     """Bad input (exit status 2), told in one line.
 

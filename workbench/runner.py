@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from workbench import catalog, checkpoint, devices, names, rates
-from workbench.errors import InputError, RunFailed, RunStopped, WorkbenchError
+from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
 from workbench.families import Plan
 from workbench.material import Material
 from workbench.orders import Order, Outcome, Stop, Watcher
@@ -53,6 +53,8 @@ def run(order: Order, screen: Screen, watcher: Watcher | None = None) -> Outcome
         session.end(stop.status, stop.reason)
         if stop.status == names.FAILED:
             raise RunFailed(f"run {order.run} failed: {stop.reason}") from stop
+        if stop.status == names.KILLED:
+            raise RunKilled(stop.reason) from stop
         if stop.status != names.FINISHED:
             raise RunStopped(stop.reason) from stop
     except BaseException as error:

@@ -75,9 +75,7 @@ class Session:
         self.plan = plan
         devices.seed(self.experiment.seed, plan.number)
         steps = self.data.steps(plan)
-        notes = self.trainer.begin_stage(
-            plan, steps, self.data.classes(plan), self.data.teacher_size(plan)
-        )
+        notes = self.trainer.begin_stage(plan, steps, self.data.classes(plan), self.data.teacher_size(plan))
         if state is not None and plan.number == state.facts["stage"]:
             checkpoint.restore(self.trainer, state)
         if self.epoch < plan.last_epoch:
@@ -302,7 +300,7 @@ class Session:
             self.tracker.end(status, reason)
         finally:
             self.tracker.close()
-        if reason:
+        if reason and status != names.FAILED:  # a failure is said by the command's last line
             self.screen.say(f"{status}: {reason}")
 
     def outcome(self) -> Outcome:

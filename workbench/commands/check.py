@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from workbench import catalog
+from workbench import catalog, rates
 from workbench.errors import SpecError
 from workbench.experiment import Experiment
 from workbench.families import Places, Plan
@@ -53,14 +53,14 @@ def report(experiment: Experiment, where: Places, steps: bool, seen: set[Any] | 
     `seen` remembers the networks and stages tried before, so that equal ones are tried once.
     """
     from workbench.optimizers import equivalents
-    from workbench.rates import picture, refuse
+    from workbench.rates import refuse
 
     refuse(experiment.plans())
     stand_in = experiment
     for line, part in _missing(experiment, where):
         yield f"missing: {line}"
         stand_in = _replaced(stand_in, part)
-    yield from picture(experiment.plans())
+    yield from rates.picture(experiment.plans())
     for line in dict.fromkeys(
         line
         for plan in experiment.plans()
@@ -148,7 +148,7 @@ def _step(trainer: Any, data: Any, plan: Plan) -> float:
 def _images(plan: Plan, data: Any, stand_in: Experiment, experiment: Experiment) -> int | None:
     """Return the images of an epoch: counted, or as the missing source states; None if nobody knows."""
     if stand_in.data == experiment.data:
-        return len(data.splits[stand_in.data].training)
+        return len(data.splits[stand_in.data].train)
     return getattr(plan.data, "images", None)
 
 

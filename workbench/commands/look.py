@@ -129,7 +129,7 @@ def description(store: Store, state: RunState) -> list[str]:
     if journal is None or journal.start is None:
         return [f"run {state.run}: {state.status}, its journal has no readable start"]
     start, end = journal.start, journal.end
-    began = datetime.fromtimestamp(start.time).strftime("%Y-%m-%d %H:%M:%S")
+    began = datetime.fromtimestamp(start.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     lines = [
         f"run {state.run}  {start.study}/{start.name}  {state.status}"
         + (f": {end.reason}" if end and end.reason else ""),

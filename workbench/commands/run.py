@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import click
 
-from workbench import catalog
+from workbench import catalog, rates
 from workbench.errors import InputError, RunFailed, SpecError
 from workbench.tracking.records import new_run_name
 from workbench.tracking.runs import unfinished
@@ -87,6 +87,8 @@ def wanted(
         variants = [catalog.with_seed(variant, seed) for variant in variants for seed in seeds]
     variants = [catalog.override(variant, assignments) for variant in variants]
     where = catalog.places(store.root.parent)
+    for variant in variants:
+        rates.refuse(variant.experiment.plans())
     if quick:
         variants = [catalog.quick(variant, where) for variant in variants]
     for variant in variants:
@@ -132,9 +134,6 @@ def _task(variant: catalog.Variant, store: Store, resume: bool, name: str | None
 
 def run_here(task: Task, store: Store, as_json: bool) -> int:
     """Run in this process; retry as the experiment's `safety.retries` allows."""
-    from workbench.devices import quiet
-
-    quiet()
     from workbench.orders import Order
     from workbench.runner import run
     from workbench.screen import screen
