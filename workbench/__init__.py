@@ -89,6 +89,7 @@ PARTS: dict[str, str] = {
     "Npz": "workbench.data.arrays",
     "Identities": "workbench.data.samplers",
     "Balanced": "workbench.data.samplers",
+    "MinedTriplets": "workbench.data.samplers",
     "Flip": "workbench.augment.flip",
     "Colour": "workbench.augment.colour",
     "RandAugment": "workbench.augment.randaugment",

@@ -1,0 +1,285 @@
+"""The networks of keras.applications, with the workbench's settings laid over them.
+
+Keras builds the network (so parameters and weight files are Keras's own) and a copy of it is made layer
+by layer in which the settings that are given replace Keras's; None keeps what Keras has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Union
+
+from typing_extensions import Self
+
+from workbench.backbones.network import Activation
+from workbench.errors import DataError, SpecError, suggestion
+from workbench.families import Backbone
+from workbench.lazy import Lazy
+from workbench.parts import part, setting
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = Lazy("tensorflow")
+
+# Every model of keras.applications 2.15 and the smallest input side it is built for here.
+APPLICATIONS: dict[str, int] = {
+    "ConvNeXtTiny": 32, "ConvNeXtSmall": 32, "ConvNeXtBase": 32, "ConvNeXtLarge": 32, "ConvNeXtXLarge": 32,
+    "DenseNet121": 32, "DenseNet169": 32, "DenseNet201": 32,
+    "EfficientNetB0": 32, "EfficientNetB1": 32, "EfficientNetB2": 32, "EfficientNetB3": 32,
+    "EfficientNetB4": 32, "EfficientNetB5": 32, "EfficientNetB6": 32, "EfficientNetB7": 32,
+    "EfficientNetV2B0": 32, "EfficientNetV2B1": 32, "EfficientNetV2B2": 32, "EfficientNetV2B3": 32,
+    "EfficientNetV2S": 32, "EfficientNetV2M": 32, "EfficientNetV2L": 32,
+    "InceptionResNetV2": 75, "InceptionV3": 75, "MobileNet": 32, "MobileNetV2": 32, "MobileNetV3Large": 32,
+    "MobileNetV3Small": 32, "NASNetLarge": 32, "NASNetMobile": 32,
+    "RegNetX002": 32, "RegNetX004": 32, "RegNetX006": 32, "RegNetX008": 32, "RegNetX016": 32,
+    "RegNetX032": 32, "RegNetX040": 32, "RegNetX064": 32, "RegNetX080": 32, "RegNetX120": 32,
+    "RegNetX160": 32, "RegNetX320": 32, "RegNetY002": 32, "RegNetY004": 32, "RegNetY006": 32,
+    "RegNetY008": 32, "RegNetY016": 32, "RegNetY032": 32, "RegNetY040": 32, "RegNetY064": 32,
+    "RegNetY080": 32, "RegNetY120": 32, "RegNetY160": 32, "RegNetY320": 32,
+    "ResNet50": 32, "ResNet101": 32, "ResNet152": 32, "ResNet50V2": 32, "ResNet101V2": 32, "ResNet152V2": 32,
+    "ResNetRS50": 32, "ResNetRS101": 32, "ResNetRS152": 32, "ResNetRS200": 32, "ResNetRS270": 32,
+    "ResNetRS350": 32, "ResNetRS420": 32, "VGG16": 32, "VGG19": 32, "Xception": 71,
+}  # fmt: skip
+
+
+@part
+class KerasNet(Backbone):
+    """Base of the networks that Keras builds: which one, and what the copy changes."""
+
+    activation: Union[Activation, None] = setting(
+        None, doc="instead of every ReLU and swish; None: as in Keras"
+    )
+    prelu_start: float = setting(0.25, at_least=0, below=1, doc="PReLU's slope at the start")
+    norm_momentum: Union[float, None] = setting(None, at_least=0, below=1, doc="of batch normalisation")
+    norm_epsilon: Union[float, None] = setting(None, above=0, doc="of batch normalisation")
+    conv_bias: Union[bool, None] = setting(None, doc="convolutions have a bias of their own")
+    stem_stride: Union[Literal[1, 2], None] = setting(
+        None, doc="stride of the first convolution; 1: small images"
+    )
+    weights: Union[str, None] = setting(None, doc="'imagenet', or a file of weights that Keras reads")
+
+    def source(self) -> tuple[str, dict[str, Any]]:
+        """Return the name in keras.applications and what else its function is given."""
+        raise SpecError("is no backbone by itself", where=type(self).__name__)
+
+    def check(self) -> None:
+        name = self.source()[0]
+        least = APPLICATIONS[name] // (2 if self.stem_stride == 1 and APPLICATIONS[name] == 32 else 1)
+        if self.image_size < least:
+            raise SpecError(
+                f"an input of {self.image_size} pixels is too small for the strides of {name}",
+                where=f"{type(self).__name__}.image_size", expected=f"at least {least}",
+            )  # fmt: skip
+
+    def build(self, inputs: tf.Tensor) -> tf.Tensor:
+        name, options = self.source()
+        model = self._application(name, options, tuple(inputs.shape[1:]))
+        if _has_preprocessing(model):  # such a network takes 0..255
+            inputs = tf.keras.layers.Rescaling(128.0, 127.5, name="to_255")(inputs)
+        copy = tf.keras.models.clone_model(model, inputs, _Changes(self, model))
+        if self.weights:
+            _carry(model, copy)
+        return copy.output
+
+    def _application(self, name: str, options: dict[str, Any], shape: tuple[int, ...]) -> tf.keras.Model:
+        make = getattr(tf.keras.applications, name)
+        try:
+            return make(include_top=False, weights=self.weights, input_shape=shape, **options)
+        except (ValueError, OSError) as error:
+            raise DataError(
+                f"Keras refuses {name}: {error}",
+                where=f"{type(self).__name__}",
+                do="look at weights and image_size",
+            ) from error
+
+    def quick(self) -> Self:
+        return self.but(image_size=max(32, APPLICATIONS[self.source()[0]]), weights=None)
+
+
+def _has_preprocessing(model: tf.keras.Model) -> bool:
+    kinds = (tf.keras.layers.Rescaling, tf.keras.layers.Normalization)
+    return any(isinstance(layer, kinds) for layer in model.layers[:4])
+
+
+def _carry(source: tf.keras.Model, target: tf.keras.Model) -> None:
+    """Copy the weights of every layer that the changes left as it was."""
+    for layer in source.layers:
+        twin = target.get_layer(layer.name)
+        if [w.shape for w in twin.weights] == [w.shape for w in layer.weights]:
+            twin.set_weights(layer.get_weights())
+
+
+class _Changes:
+    """Called with each layer of Keras's network, returns the layer of the copy."""
+
+    def __init__(self, settings: KerasNet, model: tf.keras.Model) -> None:
+        self.settings = settings
+        convs = [layer.name for layer in model.layers if isinstance(layer, tf.keras.layers.Conv2D)]
+        self.stem = convs[0] if convs else None
+        self.same = getattr(settings, "padding", None) == "same"
+
+    def __call__(self, layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
+        config = layer.get_config()
+        if self.settings.activation and _is_activation(layer):
+            return _activation_layer(self.settings.activation, self.settings.prelu_start, layer.name)
+        if self.same and isinstance(layer, tf.keras.layers.ZeroPadding2D):
+            return tf.keras.layers.Activation("linear", name=layer.name)
+        self._norm(layer, config)
+        self._conv(layer, config)
+        return type(layer).from_config(config)
+
+    def _norm(self, layer: tf.keras.layers.Layer, config: dict[str, Any]) -> None:
+        if not isinstance(layer, tf.keras.layers.BatchNormalization):
+            return
+        if self.settings.norm_momentum is not None:
+            config["momentum"] = self.settings.norm_momentum
+        if self.settings.norm_epsilon is not None:
+            config["epsilon"] = self.settings.norm_epsilon
+
+    def _conv(self, layer: tf.keras.layers.Layer, config: dict[str, Any]) -> None:
+        convolution = isinstance(layer, (tf.keras.layers.Conv2D, tf.keras.layers.DepthwiseConv2D))
+        if convolution and self.settings.conv_bias is not None:
+            config["use_bias"] = self.settings.conv_bias
+        if layer.name == self.stem and self.settings.stem_stride:
+            config["strides"] = (self.settings.stem_stride,) * 2
+        pooled = isinstance(layer, tf.keras.layers.MaxPooling2D)
+        if self.same and (convolution or pooled):
+            config["padding"] = "same"
+
+
+def _is_activation(layer: tf.keras.layers.Layer) -> bool:
+    if isinstance(layer, tf.keras.layers.ReLU):
+        return True
+    names = ("relu", "swish", "silu", "gelu")
+    return (
+        isinstance(layer, tf.keras.layers.Activation) and getattr(layer.activation, "__name__", "") in names
+    )
+
+
+def _activation_layer(kind: str, start: float, name: str) -> tf.keras.layers.Layer:
+    """Return one layer for the activation `kind`, under the name of the layer that it replaces."""
+    layers = tf.keras.layers
+    if kind == "prelu":
+        initial = tf.keras.initializers.Constant(start)
+        return layers.PReLU(alpha_initializer=initial, shared_axes=[1, 2], name=name)
+    if kind == "relu6":
+        return layers.ReLU(6.0, name=name)
+    if kind == "leaky_relu":
+        return layers.LeakyReLU(0.2, name=name)
+    if kind == "hard_swish":
+        return layers.Activation(hard_swish, name=name)
+    return layers.Activation(kind, name=name)
+
+
+def hard_swish(x: tf.Tensor) -> tf.Tensor:
+    """Return x * relu6(x + 3) / 6 (Howard et al. 2019)."""
+    return x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
+
+
+@part
+class KerasApplication(KerasNet):
+    """Any network of keras.applications by its name there; its parameters are Keras's own."""
+
+    network: str = setting(positional=True, doc="name in keras.applications, such as DenseNet121")
+
+    def check(self) -> None:
+        if self.network not in APPLICATIONS:
+            raise SpecError(
+                f"no network {self.network!r} in keras.applications",
+                where="KerasApplication.network", do=suggestion(self.network, APPLICATIONS),
+            )  # fmt: skip
+        KerasNet.check(self)
+
+    def source(self) -> tuple[str, dict[str, Any]]:
+        return self.network, {}
+
+
+@part
+class MobileNetV2(KerasNet):
+    """MobileNetV2 (Sandler et al. 2018): 2,257,984 parameters without a top at width 1 (Keras; with it 3.5 million,
+
+    the paper's 3.4). 112 pixels give maps of 4 x 4 x 1280.
+    """
+
+    width: float = setting(1.0, above=0, doc="multiplier on all numbers of filters")
+
+    def source(self) -> tuple[str, dict[str, Any]]:
+        return "MobileNetV2", {"alpha": self.width}
+
+    def quick(self) -> Self:
+        return self.but(image_size=32, width=0.35, stem_stride=1, weights=None)
+
+
+@part
+class MobileNetV3(KerasNet):
+    """MobileNetV3 (Howard et al. 2019), large or small: 2,996,352 and 939,120 parameters without a top
+
+    (Keras; with it 5.5 and 2.6 million, the paper's 5.4 and 2.5). 112 pixels give 4 x 4 x 960 or 576.
+    """
+
+    variant: Literal["large", "small"] = setting("large", doc="which of the paper's two networks")
+    width: float = setting(1.0, above=0, doc="multiplier on all numbers of filters")
+    minimalistic: bool = setting(False, doc="without squeeze-excite, hard swish and 5 x 5 convolutions")
+
+    def source(self) -> tuple[str, dict[str, Any]]:
+        options = {"alpha": self.width, "minimalistic": self.minimalistic, "include_preprocessing": False}
+        return "MobileNetV3" + self.variant.title(), options
+
+    def quick(self) -> Self:
+        return self.but(image_size=32, variant="small", width=0.25, stem_stride=1, weights=None)
+
+
+@part
+class ResNet(KerasNet):
+    """ResNet 50, 101 and 152 (He et al. 2016): 23,587,712, 42,658,176 and 58,370,944 parameters without a top
+
+    (Keras). 112 pixels give maps of 4 x 4 x 2048.
+    """
+
+    layers: Literal[50, 101, 152] = setting(50, doc="convolutions and fully connected layers, by name")
+
+    def source(self) -> tuple[str, dict[str, Any]]:
+        return f"ResNet{self.layers}", {}
+
+
+@part
+class ResNetV2(KerasNet):
+    """ResNetV2 50, 101 and 152 (He et al. 2016, "Identity mappings"): 23,564,800, 42,626,560 and 58,331,648
+
+    parameters without a top (Keras). 112 pixels give maps of 4 x 4 x 2048.
+    """
+
+    layers: Literal[50, 101, 152] = setting(50, doc="convolutions and fully connected layers, by name")
+    padding: Literal["explicit", "same"] = setting(
+        "explicit", doc="zeros around maps as in Keras, or TensorFlow's same"
+    )
+
+    def source(self) -> tuple[str, dict[str, Any]]:
+        return f"ResNet{self.layers}V2", {}
+
+
+@part
+class EfficientNet(KerasNet):
+    """EfficientNet B0 to B7 (Tan and Le 2019): 4,049,571 (B0) to 64,097,687 (B7) parameters without a top,
+
+    normalisation of the input counted (Keras; the paper's 5.3 and 66 million have a top). 112 pixels give
+    maps of 4 x 4 x 1280 (B0).
+    """
+
+    variant: Literal["B0", "B1", "B2", "B3", "B4", "B5", "B6", "B7"] = setting("B0", doc="size")
+
+    def source(self) -> tuple[str, dict[str, Any]]:
+        return f"EfficientNet{self.variant}", {}
+
+
+@part
+class EfficientNetV2(KerasNet):
+    """EfficientNetV2 B0 to B3, S, M, L (Tan and Le 2021): 5,919,312 (B0) to 117,746,848 (L) parameters without
+
+    a top (Keras). 112 pixels give maps of 4 x 4 x 1280.
+    """
+
+    variant: Literal["B0", "B1", "B2", "B3", "S", "M", "L"] = setting("B0", doc="size")
+
+    def source(self) -> tuple[str, dict[str, Any]]:
+        return f"EfficientNetV2{self.variant}", {"include_preprocessing": False}
