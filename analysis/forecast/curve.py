@@ -23,7 +23,7 @@ ACCURACY, ERROR, LOSS = "accuracy", "error", "loss"
 MISSING_SHARE = 1 / 3  # of the values that may be missing or not finite
 
 
-class Refused(Exception):  # noqa: N818 - an answer rather than an error
+class Refused(Exception):
     """This curve allows no forecast; the message says why."""
 
 

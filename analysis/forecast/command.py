@@ -1,0 +1,194 @@
+"""`workbench forecast`: where runs are going, from the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workbench.errors import InputError, RecordError
+
+if TYPE_CHECKING:
+    from analysis.forecast.curve import Curve
+    from analysis.forecast.judge import Judged
+    from analysis.frames import Records
+
+
+@click.command()
+@click.argument("items", nargs=-1, metavar="[RUN_OR_FILE]...")
+@click.option("--metric", metavar="NAME", help="What to forecast.  [default: the last evaluation set]")
+@click.option("--to", type=int, metavar="EPOCH", help="The epoch to forecast.  [default: the planned end]")
+@click.option("--at", type=int, metavar="EPOCH", help="Forecast as if the run had only reached this epoch.")
+@click.option("--beat", metavar="VALUE_OR_RUN", help="A value, or a run whose final value, is to be beaten.")
+@click.option(
+    "--prior", multiple=True, metavar="RUN_OR_FILE", help="Other runs to learn from (again for more)."
+)
+@click.option("--alone", is_flag=True, help="Learn nothing from other runs.")
+@click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
+@click.option("--score", "as_score", is_flag=True, help="Print the forecaster's own record on finished runs.")
+@click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
+@click.option("-o", "--output", metavar="FIG", help="Draw the fans into an SVG, PNG or PDF file.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str | None, **given: Any) -> None:
+    """Forecast runs, histories and logs (all runs of the store, if nothing is named).
+
+    Prints median, intervals, chances and the time left, or "no forecast" and why; several runs are ranked
+    by whether they are worth continuing.
+    """
+    from analysis.commands.table import lengths, say_notes
+    from analysis.figure import FORMATS
+    from analysis.forecast.runs import curves
+    from analysis.sources import Options, load
+
+    if output and not output.lower().endswith(FORMATS):
+        raise InputError(f"cannot draw {output!r}", where="-o", expected=", ".join(FORMATS))
+    records = load(items, given["store"], Options(stages=lengths(given["stages"])))
+    say_notes(records)
+    metric = given["metric"] or default_metric(records)
+    found = curves(records, metric, given["store"])
+    if as_score:
+        _score(records, found, metric, as_json)
+        return
+    judged = _judged(found, _prior(found, metric, given), given)
+    for one in judged:
+        if as_json:
+            click.echo(json.dumps(one.line()))
+    if not as_json:
+        click.echo(_text(judged))
+    if output:
+        from analysis.figure import save
+        from analysis.forecast.fan import fan
+
+        click.echo(f"{save(fan(judged), output)}: {len(judged)} runs", err=as_json)
+
+
+def default_metric(records: Records) -> str:
+    """Return the metric to forecast when none is named: the last evaluation set, else accuracy, else loss."""
+    from workbench.names import ACCURACY, LOSS, is_evaluation
+
+    known = [str(name) for name in records.epochs["metric"].unique()]
+    sets = [name for name in known if is_evaluation(name) and name != "seconds"]
+    for name in (*sets[::-1], ACCURACY, LOSS):
+        if name in known:
+            return name
+    raise RecordError("no metric to forecast", do="name one with --metric")
+
+
+def _prior(found: Sequence[Curve], metric: str, given: dict[str, Any]) -> list[Curve]:
+    """Return the runs to learn from: those named by --prior, else the other runs of the same studies."""
+    from analysis.forecast.runs import curves
+    from analysis.sources import load
+
+    if given["alone"]:
+        return []
+    if given["prior"]:
+        return curves(load(given["prior"], given["store"]), metric, given["store"])
+    studies = {curve.study for curve in found if curve.study}
+    if not studies:
+        return list(found)
+    known = load((), given["store"])
+    kept = known.only(known.runs["run"][known.runs["study"].isin(studies)])
+    if metric not in set(kept.epochs["metric"]):
+        return list(found)
+    more = curves(kept, metric, given["store"])
+    named = {curve.run for curve in found}
+    return [*found, *(curve for curve in more if curve.run not in named)]
+
+
+def _judged(found: Sequence[Curve], prior: Sequence[Curve], given: dict[str, Any]) -> list[Judged]:
+    from analysis.forecast.forecaster import forecast as told
+    from analysis.forecast.judge import judge, rival_value
+    from analysis.forecast.others import Others
+
+    at, to = given["at"], given["to"]
+    seen = [curve.until(at) if at is not None else curve for curve in found]
+    empty = [curve for curve in seen if not len(curve.values)]
+    if empty:
+        raise RecordError(f"no value up to epoch {at}", where=empty[0].run, do="give a later --at")
+    group = Others([curve for curve in prior if curve.finished])
+    beat, whose = rival_value(given["beat"], [*found, *prior]) if given["beat"] else (None, "")
+    ends = [
+        to if to is not None else curve.total or (curve.last if curve.finished else None) for curve in seen
+    ]
+    forecasts = [told(curve, end, group) for curve, end in zip(seen, ends, strict=True)]
+    rivals = {curve.run: curve for curve in [*prior, *(found if at is None else ())]}
+    return judge(forecasts, beat, whose, list(rivals.values()))
+
+
+def _text(judged: Sequence[Judged]) -> str:
+    if len(judged) == 1:
+        return "\n".join(_lines(judged[0]))
+    from tabulate import tabulate
+
+    head = ("run", "advice", "now", "median at the end", "80 %", "chance", "best epoch", "hours left", "why")
+    return tabulate([_cells(one) for one in judged], headers=head, tablefmt="simple", disable_numparse=True)
+
+
+def _cells(one: Judged) -> tuple[str, ...]:
+    line = one.line()
+    hours = line["hours_left"]
+    low, high = line["interval80"] or (None, None)
+    return (
+        line["name"],
+        one.advice,
+        f"{line['last']['value']:.4g} ({line['last']['epoch']})"
+        if line["last"]["value"] is not None
+        else "-",
+        "-" if line["median"] is None else f"{line['median']:.4g} ({line['to']})",
+        "-" if low is None else f"{low:.4g} to {high:.4g}",
+        "-" if line["chance"] is None else f"{line['chance']:.0%}",
+        "-" if line["best_epoch"] is None else str(line["best_epoch"]),
+        "-" if hours is None else f"{hours:.1f}",
+        one.why,
+    )
+
+
+def _lines(one: Judged) -> list[str]:
+    line = one.line()
+    last = line["last"]
+    lines = [f"{line['name']}: {line['metric']} is {last['value']:.4g} at epoch {last['epoch']}"]
+    if line["reason"]:
+        lines.append(f"no forecast: {line['reason']}")
+    if line["median"] is not None:
+        word = "median" if line["reason"] is None else "last value"
+        ends = [
+            f"{name[8:]} %: {line[name][0]:.4g} to {line[name][1]:.4g}"
+            for name in ("interval50", "interval80")
+        ]
+        lines.append(f"epoch {line['to']}: {word} {line['median']:.4g}, " + ", ".join(ends))
+        later = line["best_still_to_come"]
+        lines.append(
+            f"best epoch: {line['best_epoch']} expected; chance that the best is still to come {later:.0%}"
+        )
+        skill = "" if line["skill"] is None else f"back-test error {line['skill']:.2f} times the last value's"
+        lines.append(f"{skill}; {line['other_runs'] or 'no'} other runs as prior")
+    if line["beat"] is not None and line["chance"] is not None:
+        whose = f" of {line['beat']['whose']}" if line["beat"]["whose"] else ""
+        lines.append(f"chance to beat {line['beat']['value']:.4g}{whose}: {line['chance']:.0%}")
+    hours = "" if line["hours_left"] is None else f", about {line['hours_left']:.1f} hours"
+    lines.append(f"{line['epochs_left']} epochs left{hours}: {one.advice}")
+    return [*lines, *(f"note: {note}" for note in line["notes"])]
+
+
+def _score(records: Records, found: Sequence[Curve], metric: str, as_json: bool) -> None:
+    """Print the record on finished runs, then that of forecasts recorded during trainings, if there are any."""
+    import dataclasses
+
+    from analysis.forecast.recorded import recorded
+    from analysis.forecast.score import score, table
+
+    finished = [curve for curve in found if curve.finished]
+    rows = score(finished)
+    during = recorded(records, metric)
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(dataclasses.asdict(row)))
+        return
+    click.echo(f"{metric} of {rows[0].curves} finished runs: mean absolute error of the final value\n")
+    click.echo(table(rows))
+    if len(during):
+        click.echo("\nForecasts recorded during these trainings\n")
+        click.echo(during.to_markdown(index=False, floatfmt=".4g"))

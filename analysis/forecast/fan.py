@@ -1,0 +1,145 @@
+"""The figure of a forecast: the curve, its fan, the back-tests behind it, stage borders, the last value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.figure import COLORS, PANEL_INCHES, SMALLEST, STYLE
+from analysis.forecast.forecaster import FORECAST
+from analysis.forecast.judge import Judged
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SEEN, AHEAD, TRIED = COLORS[0], COLORS[2], COLORS[4]
+MOST = 12  # panels
+TITLE = 46  # characters
+
+
+def fan(judged: Sequence[Judged]) -> Figure:
+    """Draw one panel a forecast (at most twelve, in the order given) into a new figure."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    shown = list(judged)[:MOST]
+    columns = min(3, len(shown)) if len(shown) != 4 else 2
+    rows = math.ceil(len(shown) / columns)
+    wide = 1.55 if len(shown) == 1 else 1.0
+    with matplotlib.rc_context(STYLE):
+        size = (columns * PANEL_INCHES[0] * wide, rows * PANEL_INCHES[1] * (1.2 if wide > 1 else 1) + 0.4)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = [figure.add_subplot(rows, columns, number + 1) for number in range(len(shown))]
+        for axis, one in zip(axes, shown, strict=True):
+            _panel(axis, one, limit=TITLE if columns > 1 else 90)
+        _legend(figure, len(shown) < len(judged), len(judged), columns * wide)
+    return figure
+
+
+def _panel(axis: Axes, judged: Judged, limit: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    told, curve = judged.told, judged.told.curve
+    numbers = list(curve.epochs) or list(range(1, len(curve.values) + 1))
+    values = np.asarray(curve.values, dtype=float)
+    axis.plot(numbers, values, color=SEEN, linewidth=1.4, zorder=3)
+    if told.known:
+        _future(axis, judged)
+        _backtests(axis, judged)
+    axis.set_ylim(*_limits(judged, values))
+    _borders(axis, judged)
+    if judged.target is not None:
+        _line(axis, judged.target, f"to beat: {judged.target:.4g}")
+    name = curve.name or curve.run
+    title = name if len(name) <= limit else name[: limit - 3] + "..."
+    axis.set_title(f"{title}\n{_words(judged, limit)}", loc="left", fontsize=8.5)
+    axis.set_xlabel("epoch")
+    axis.set_ylabel(curve.metric)
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+
+
+def _words(judged: Judged, limit: int) -> str:
+    told = judged.told
+    if told.verdict != FORECAST:
+        words = f"no forecast: {told.reason}"
+        return words if len(words) <= limit + 12 else words[: limit + 9] + "..."
+    low, high = told.interval(0.8)
+    words = f"epoch {told.to}: {told.median[-1]:.4g} (80 %: {low[-1]:.4g} to {high[-1]:.4g})"
+    return words if math.isnan(judged.chance) else f"{words}, beats {judged.chance:.0%}"
+
+
+def _future(axis: Axes, judged: Judged) -> None:
+    told = judged.told
+    start, value = told.curve.last, float(told.curve.values[-1])
+    epochs = np.concatenate([[start], told.epochs])
+    for share, alpha in ((0.8, 0.18), (0.5, 0.28)):
+        low, high = (np.concatenate([[value], end]) for end in told.interval(share))
+        axis.fill_between(epochs, low, high, color=AHEAD, alpha=alpha, linewidth=0, zorder=1.5)
+    solid = "-" if told.verdict == FORECAST else (0, (1, 2))
+    middle = np.concatenate([[value], told.median])
+    axis.plot(epochs, middle, color=AHEAD, linewidth=1.6, linestyle=solid, zorder=2.5)
+    axis.hlines(value, start, told.to, color="#808080", linewidth=0.8, linestyle=(0, (1, 2)), zorder=2)
+
+
+def _backtests(axis: Axes, judged: Judged) -> None:
+    rows = judged.told.backtests
+    for origin in np.unique(rows[:, 0]):
+        part = rows[rows[:, 0] == origin]
+        axis.plot(part[:, 1], part[:, 2], color=TRIED, linewidth=0.8, alpha=0.75, zorder=2.2)
+        axis.plot(part[:1, 1], part[:1, 2], ".", color=TRIED, markersize=3.5, zorder=2.3)
+
+
+def _limits(judged: Judged, values: np.ndarray) -> tuple[float, float]:
+    """Return limits that show the fan and the later two thirds of the curve; a steep start may leave them."""
+    told = judged.told
+    late = values[np.isfinite(values)][len(values) // 3 :]
+    shown = [late]
+    if told.known:
+        shown += [np.concatenate(told.interval(0.8)), told.backtests[:, 2]]
+    if judged.target is not None:
+        shown.append(np.array([judged.target]))
+    every = np.concatenate(shown)
+    finite = every[np.isfinite(every)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    early = values[np.isfinite(values)]
+    if len(early) and np.ptp(early) < 2.2 * (high - low):
+        low, high = min(low, float(early.min())), max(high, float(early.max()))
+    room = 0.06 * (high - low or abs(high) or 1.0)
+    return low - room, high + room
+
+
+def _borders(axis: Axes, judged: Judged) -> None:
+    curve, prepared = judged.told.curve, judged.told.prepared
+    stages = {epoch for epoch in curve.stages if epoch > curve.first}
+    drops = {prepared.start + index for index in prepared.borders} - stages if prepared is not None else set()
+    for epoch in sorted(stages | drops):
+        style = (0, (4, 3)) if epoch in stages else (0, (1, 3))
+        axis.axvline(epoch - 0.5, color="#909090", linewidth=0.8, linestyle=style, zorder=0.95)
+
+
+def _line(axis: Axes, value: float, text: str) -> None:
+    axis.axhline(value, color=COLORS[5], linewidth=1.0, linestyle=(0, (5, 2)), zorder=1)
+    where = {"transform": axis.get_yaxis_transform(), "ha": "left", "va": "bottom"}
+    axis.text(0.01, value, text, fontsize=SMALLEST, color=COLORS[5], **where)
+
+
+def _legend(figure: Figure, cut: bool, count: int, width: float) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles = [
+        Line2D([], [], color=SEEN, label="seen"),
+        Line2D([], [], color=AHEAD, label="median"),
+        Patch(color=AHEAD, alpha=0.45, label="50 %"),
+        Patch(color=AHEAD, alpha=0.18, label="80 %"),
+        Line2D([], [], color=TRIED, linewidth=0.8, label="back-tests"),
+        Line2D([], [], color="#808080", linewidth=0.8, linestyle=(0, (1, 2)), label="last value"),
+        Line2D([], [], color="#909090", linewidth=0.8, linestyle=(0, (4, 3)), label="stage starts"),
+    ]
+    columns = len(handles) if width > 1.2 else 4
+    title = f"the first {MOST} of {count}" if cut else None
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, title=title)

@@ -1,0 +1,59 @@
+"""What was planned for a run: its last epoch, the first epochs of its stages, its learning rates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from workbench.errors import SpecError
+from workbench.parts import from_json
+
+LAST_STEP = 0.999  # of an epoch: the recorded rate is that of the epoch's last step
+
+
+class Schedule(Protocol):
+    """A learning rate as a function of the epochs done."""
+
+    def at(self, t: float) -> float:
+        """Return the rate after `t` epochs."""
+
+
+class Stage(Protocol):
+    """What is needed of `workbench.families.Plan`."""
+
+    epochs: int
+    first_epoch: int
+    schedule: Schedule
+    schedule_offset: float
+    advances_schedule: bool
+
+
+@dataclass(frozen=True)
+class Planned:
+    """`rates` are those of the epochs 1 to `total`; `stages` the first epochs of the stages."""
+
+    total: int
+    stages: tuple[int, ...]
+    rates: tuple[float, ...]
+
+
+def planned(plans: Sequence[Stage]) -> Planned:
+    """Return the plan of an experiment from its stages (`Experiment.plans()`)."""
+    rates = [rate for plan in plans for rate in _rates(plan)]
+    return Planned(len(rates), tuple(plan.first_epoch for plan in plans), tuple(rates))
+
+
+def from_spec(spec: Mapping[str, Any]) -> Planned | None:
+    """Return the plan in a recorded spec (canonical JSON); None where there is none that can be read."""
+    try:
+        experiment = from_json(dict(spec)) if "part" in spec else None
+    except (SpecError, TypeError, KeyError):  # a spec of another version says nothing about the future
+        return None
+    return planned(experiment.plans()) if experiment is not None else None
+
+
+def _rates(plan: Stage) -> Iterable[float]:
+    for epoch in range(plan.epochs):
+        done = epoch + LAST_STEP if plan.advances_schedule else 0.0
+        yield float(plan.schedule.at(plan.schedule_offset + done))

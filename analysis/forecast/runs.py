@@ -1,0 +1,104 @@
+"""From the two frames to curves: one metric of each run, with what was planned for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.forecast.curve import Curve
+from analysis.forecast.plans import Planned, from_spec
+from analysis.frames import Records, is_missing, per_epoch, run_labels
+from workbench.errors import RecordError, StoreError, suggestion
+from workbench.names import FINISHED, LEARNING_RATE, SECONDS
+from workbench.tracking.journal import read_journal
+from workbench.tracking.store import Store, find_store
+
+
+def curves(records: Records, metric: str, store: str | None = None) -> list[Curve]:
+    """Return the curve of `metric` of every run that has it, in the order of `records`.
+
+    What was planned comes from the journals of `store` where a run has one there; a run without a status (a
+    history, a log) counts as finished. Raises `RecordError` when no run has the metric.
+    """
+    epochs = per_epoch(records.epochs).sort_values(["epoch", "attempt"], kind="stable")
+    rows = dict(tuple(epochs[epochs["metric"] == metric].groupby("run", observed=True)))
+    if not rows:
+        known = [str(name) for name in records.epochs["metric"].unique()]
+        raise RecordError(f"no metric {metric!r}", do=suggestion(metric, known))
+    rates = dict(tuple(epochs[epochs["metric"] == LEARNING_RATE].groupby("run", observed=True)))
+    times = epochs[epochs["metric"] == SECONDS].groupby("run", observed=True)["value"].median()
+    labels, place = run_labels(records.runs), _place(store)
+    found = []
+    for facts in records.runs.itertuples(index=False):
+        if facts.run in rows:
+            known = _planned(place, facts.run)
+            made = _curve(facts, metric, rows[facts.run], rates.get(facts.run), known, times.get(facts.run))
+            found.append(Curve(**{**made.__dict__, "name": labels[facts.run]}))
+    return found
+
+
+def _curve(
+    facts: object,
+    metric: str,
+    rows: pd.DataFrame,
+    rates: pd.DataFrame | None,
+    plan: Planned | None,
+    seconds: float | None,
+) -> Curve:
+    epochs, values = rows["epoch"].tolist(), rows["value"].tolist()
+    first, status = min(epochs), getattr(facts, "status", None)
+    whole = getattr(facts, "seconds", None)
+    if seconds is None and not is_missing(whole) and whole:
+        seconds = float(whole) / len(epochs)
+    finished = is_missing(status) or status == FINISHED
+    if plan is not None:
+        total, stages, planned = plan.total, plan.stages, plan.rates[first - 1 :]
+    else:
+        starts = rows.loc[rows["stage"].diff().fillna(0) != 0, "epoch"]
+        total, stages = None, (first, *(int(epoch) for epoch in starts))
+        planned = () if rates is None else _aligned(rates, first)
+    study = getattr(facts, "study", None)
+    return Curve(
+        metric=metric,
+        values=values,
+        epochs=epochs,
+        total=total,
+        rates=planned,
+        stages=stages,
+        finished=finished,
+        seconds=None if seconds is None else float(seconds),
+        run=str(facts.run),  # type: ignore[attr-defined]
+        study="" if is_missing(study) else str(study),
+    )
+
+
+def _aligned(rates: pd.DataFrame, first: int) -> tuple[float, ...]:
+    """Return one rate an epoch from `first` on; () where an epoch has none."""
+    by_epoch = dict(zip(rates["epoch"].tolist(), rates["value"].tolist(), strict=True))
+    wanted = range(first, max(by_epoch) + 1)
+    if not all(epoch in by_epoch and np.isfinite(by_epoch[epoch]) for epoch in wanted):
+        return ()
+    return tuple(float(by_epoch[epoch]) for epoch in wanted)
+
+
+def _place(store: str | None) -> Store | None:
+    try:
+        return find_store(store)
+    except StoreError:
+        if store is not None:
+            raise
+        return None
+
+
+def _planned(place: Store | None, run: str) -> Planned | None:
+    if place is None or "/" in run or not place.journal(run).is_file():
+        return None
+    start = read_journal(place.journal(run)).start
+    return None if start is None else from_spec(start.spec)
+
+
+def same_study(curve: Curve, others: Sequence[Curve]) -> list[Curve]:
+    """Return the other runs that may serve as prior of `curve`: those of its study, or all without one."""
+    return [other for other in others if other.run != curve.run and other.study == curve.study]

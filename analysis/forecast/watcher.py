@@ -1,0 +1,123 @@
+"""Forecasts during a training: metrics of each epoch, and an end for a run that has no chance any more.
+
+The watcher is handed to the runner; it sees plain numbers and needs no TensorFlow. It records
+
+    forecast.<metric>            the median for the run's last epoch
+    forecast.<metric>_low/_high  the 80 percent interval
+    forecast.<metric>_chance     the probability of beating the wanted value
+    forecast.<metric>_beat       that value
+    forecast.<metric>_stop       1 at the epoch at which it asked for the end
+
+so that a decision can be scored later (analysis.forecast.recorded).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from analysis.forecast.curve import Curve
+from analysis.forecast.forecaster import FORECAST, forecast
+from analysis.forecast.others import Others
+from analysis.forecast.plans import Planned, planned
+from analysis.forecast.settings import DEFAULT, Settings
+from workbench.errors import InputError
+from workbench.names import FORECAST_PREFIX, lower_is_better
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What an epoch's forecast adds to the record, and why the run should end (None: it should not)."""
+
+    metrics: dict[str, float]
+    stop: str | None = None
+
+
+@dataclass
+class ForecastWatcher:
+    """Forecast `metric` at every epoch, by default of the run's selecting kind, from epoch `fewest` on.
+
+    With `beat` and `stop_below` it asks for the end of a run whose chance to end better than `beat` has been below
+    `stop_below` for `patience` epochs in a row, none of them before the end of the first `grace` epochs. A
+    "no forecast" never stops a run. `others` are curves of other runs of the study, used as prior.
+    """
+
+    metric: str
+    beat: float | None = None
+    stop_below: float | None = None
+    grace: int = 10
+    patience: int = 2
+    others: Sequence[Curve] = ()
+    settings: Settings = field(default=DEFAULT)
+    _group: Others | None = field(default=None, init=False, repr=False)
+    _hopeless: int = field(default=0, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.stop_below is not None and self.beat is None:
+            raise InputError("a threshold without a value to beat", do="say what the run has to beat")
+        if self.stop_below is not None and not 0 < self.stop_below < 1:
+            raise InputError(f"a chance of {self.stop_below:g}", expected="a probability between 0 and 1")
+        if self.grace < 0 or self.patience < 1:
+            raise InputError("a grace below 0 or a patience below 1", expected="numbers of epochs")
+
+    def epoch(
+        self, history: Mapping[str, list[float]], facts: Mapping[str, Any]
+    ) -> tuple[dict[str, float], str | None]:
+        """Return metrics to record with the epoch, and the reason to end the run or None.
+
+        `history` holds the values so far by metric, one an epoch; `facts` the runner's "epochs" and "plans".
+        """
+        seen = self.observe(history, planned(facts["plans"]))
+        return seen.metrics, seen.stop
+
+    def observe(self, history: Mapping[str, list[float]], plan: Planned) -> Observation:
+        """Forecast the run's last epoch from its history so far."""
+        values = history.get(self.metric, [])
+        if not values:
+            return Observation({})
+        if self._group is None:
+            self._group = Others(self.others, self.settings)
+        last = max(len(each) for each in history.values())
+        curve = Curve(
+            metric=self.metric,
+            values=values,
+            epochs=range(last - len(values) + 1, last + 1),
+            total=plan.total,
+            rates=plan.rates[last - len(values) :],
+            stages=plan.stages,
+        )
+        if last >= plan.total:
+            return Observation({})
+        told = forecast(curve, plan.total, self._group, self.settings)
+        if not told.known:
+            self._hopeless = 0
+            return Observation({})
+        prefix = f"{FORECAST_PREFIX}{self.metric}"
+        low, high = told.interval(0.8)
+        metrics = {prefix: float(told.median[-1]), f"{prefix}_low": float(low[-1])}
+        metrics[f"{prefix}_high"] = float(high[-1])
+        if self.beat is None:
+            return Observation(metrics)
+        chance = told.chance(self.beat)
+        metrics |= {f"{prefix}_chance": chance, f"{prefix}_beat": float(self.beat)}
+        reached_end = told.to == plan.total
+        stop = self._decide(chance, last, told.verdict == FORECAST and reached_end, values)
+        if self.stop_below is not None:
+            metrics[f"{prefix}_stop"] = float(stop is not None)
+        return Observation(metrics, stop)
+
+    def _decide(self, chance: float, last: int, sure: bool, values: Sequence[float]) -> str | None:
+        if self.stop_below is None or self.beat is None or last <= self.grace:
+            return None
+        low = lower_is_better(self.metric)
+        ahead = any(value < self.beat if low else value > self.beat for value in values)
+        hopeless = sure and not ahead and chance < self.stop_below
+        self._hopeless = self._hopeless + 1 if hopeless else 0
+        if self._hopeless < self.patience:
+            return None
+        word = "below" if low else "above"
+        return (
+            f"forecast: the chance that {self.metric} ends {word} {self.beat:g} is {chance:.1%}, "
+            f"less than {self.stop_below:.1%} for {self.patience} epochs"
+        )
