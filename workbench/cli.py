@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "errors": ("workbench.commands.errors:errors", "Show the worst errors of a run as a sheet of images."),
     "ijb": ("workbench.commands.ijb:run", "Measure a model by the IJB-B and IJB-C protocols, 1:1 and 1:N."),
     "identify": ("workbench.commands.identify:identify", "Tell who of a folder of known people is on images."),
+    "data": ("workbench.commands.data:data", "Look at data; turn folders, RecordIO and TFRecords into each other."),
     "ui": ("workbench.commands.ui:ui", "Start the MLflow UI and TensorBoard on this machine."),
     "import": (
         "analysis.commands.importing:import_records",

@@ -84,7 +84,10 @@ class Report:
 
 
 def _tar_text(tar: TarAtFar) -> str:
-    return f"{tar.tar} at {tar.threshold:.4f}" if tar.tar else f"not said: {tar.message}"
+    if tar.tar is None:
+        return f"not said: {tar.message}"
+    low, high = ("open" if end is None else f"{end:.4f}" for end in (tar.threshold_low, tar.threshold_high))
+    return f"{tar.tar} at {tar.threshold:.4f} [{low}, {high}]"
 
 
 def _plain(value: Any) -> Any:

@@ -52,36 +52,40 @@ def open_pairs(
 
 
 def _of_folder(path: Path, sample: int | None, seed: int) -> PairImages:
-    images = ImageFolder(str(path.resolve())).open(Places((path.parent,)))
-    count = len(images.labels)
-    notes = images.notes
-    if sample is None and count * (count - 1) // 2 > ALL_PAIRS_AT_MOST:
-        sample = min(DRAWN, 2 * len(drawing.genuine_pairs(images.labels)[0]))
-        notes = (
-            *notes,
-            f"{sample:,} pairs drawn of {count * (count - 1) // 2:,}; --sample chooses another number",
-        )
-    drawn = (
-        drawing.all_pairs(images.labels) if sample is None else drawing.balanced(images.labels, sample, seed)
-    )
-    records = np.arange(count)
+    images, names = people(path)
+    labels = np.unique(names, return_inverse=True)[1]
+    total = len(labels) * (len(labels) - 1) // 2
+    notes: tuple[str, ...] = ()
+    if sample is None and total > ALL_PAIRS_AT_MOST:
+        sample = min(DRAWN, 2 * len(drawing.genuine_pairs(labels)[0]))
+        notes = (f"{sample:,} pairs drawn of {total:,}; --sample chooses another number",)
+    drawn = drawing.all_pairs(labels) if sample is None else drawing.balanced(labels, sample, seed, str(path))
     return PairImages(
         encoded=(),
         first=drawn.first,
         second=drawn.second,
         same=drawn.same,
-        names=[images.names[number] for number in records],
+        names=images.names,
         fingerprint=images.fingerprint,
-        pixels=lambda size: read(images, records, size),
-        identities=[images.identities[label] for label in images.labels],
+        pixels=images.pixels,
+        identities=names,
         notes=notes,
     )
+
+
+def people(path: Path) -> tuple[ImageSet, list[str]]:
+    """Return the images of a folder of people and the person on each of them."""
+    images = ImageFolder(str(path.resolve())).open(Places((path.parent,)))
+    names = [images.names[number] for number in range(len(images.labels))]
+    records = np.arange(len(names))
+    found = ImageSet(names, lambda size: read(images, records, size), images.fingerprint)
+    return found, [images.identities[label] for label in images.labels]
 
 
 def image_set(pairs: PairImages, where: str = "pairs") -> ImageSet:
     """Return the images of `pairs` for an embedder."""
     count = max(int(pairs.first.max()), int(pairs.second.max())) + 1
-    names: Sequence[str] = pairs.names or [f"image {number}" for number in range(count)]
+    names: Sequence[str] = pairs.names if len(pairs.names) else [f"image {number}" for number in range(count)]
 
     def pixels(size: int) -> np.ndarray:
         from workbench.verification.evaluator import decoded

@@ -1,0 +1,85 @@
+"""`workbench identify`: who of a folder of known people is on some images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.commands.embedding import embedder_of, model_options
+from workbench.errors import DataError
+
+
+@click.command()
+@click.argument("model")
+@click.argument("known", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--threshold", type=float, help="Cosine from which a person counts as known.")
+@click.option(
+    "--fpir",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Else: the share of strangers that may be taken for somebody, calibrated on KNOWN.",
+)
+@click.option("--plain", is_flag=True, help="Leave the mirror images out.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
+@model_options
+def identify(
+    model: str,
+    known: Path,
+    images: tuple[Path, ...],
+    threshold: float | None,
+    fpir: float,
+    plain: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Tell who of the people in the folder KNOWN (one sub-folder a person) is on IMAGES, by MODEL."""
+    from workbench.verification import sets
+    from workbench.verification.people import Known
+
+    wanted = sets.of_files(images)
+    images_of_known, names = sets.people(known)
+    embedder = embedder_of(model, options["store"], options["which"], options["size"], options["raw"])
+    given = embedder.embed(images_of_known)
+    people = Known(given.plain if plain else given.summed, names)
+    said = "as given"
+    if threshold is None:
+        calibrated = people.calibrated(fpir)
+        if calibrated.threshold is None:
+            raise DataError(
+                str(calibrated.message).replace("FAR", "FPIR").replace("impostor pairs", "known images"),
+                where=known, do="give --threshold, or a higher --fpir",
+            )  # fmt: skip
+        threshold = calibrated.threshold
+        said = (
+            f"for FPIR {fpir:g} by {len(given.plain)} known images, whose own people pass at {calibrated.tar}"
+        )
+    probes = embedder.embed(wanted)
+    answers = people.identify(probes.plain if plain else probes.summed, threshold)
+    if as_json:
+        listed = [
+            {"image": str(image), **answer._asdict()} for image, answer in zip(images, answers, strict=True)
+        ]
+        click.echo(json.dumps({"threshold": threshold, "answers": listed}))
+        return
+    click.echo(table(images, answers))
+    click.echo(f"\nthreshold {threshold:.4f} {said}")
+
+
+def table(images: tuple[Path, ...], answers: list[Any]) -> str:
+    """Return the answers as a Markdown table."""
+    from tabulate import tabulate
+
+    rows = [
+        (
+            str(image),
+            answer.person if answer.known else f"nobody known (nearest: {answer.person})",
+            answer.score,
+        )
+        for image, answer in zip(images, answers, strict=True)
+    ]
+    return tabulate(rows, ("image", "person", "cosine"), "github", floatfmt=".4f")

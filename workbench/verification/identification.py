@@ -1,0 +1,118 @@
+"""1:N identification: who of the gallery is it, and is it any of them?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from workbench.errors import DataError
+from workbench.verification.intervals import Estimate, share
+from workbench.verification.ordered import blocks
+
+RANKS = (1, 5, 10)
+FPIRS = (0.01, 0.1)
+PROBE_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Identification:
+    """Shares of mated probes found at each rank, and TPIR at each FPIR, by two readings of FPIR.
+
+    `open_set` (NIST): FPIR is the share of probes without a mate that score at least the threshold
+    with anyone; TPIR the share of mated probes whose mate comes first and scores at least it.
+    `field_way` (as the field's scripts count): the threshold is the ceil(FPIR P)-th highest score of any
+    of the P mated probes with a wrong identity; TPIR counts mates above it, whatever their rank.
+    """
+
+    mated: int
+    unmated: int
+    ranks: dict[int, Estimate] = field(default_factory=dict)
+    open_set: dict[float, Estimate | None] = field(default_factory=dict)
+    thresholds: dict[float, float] = field(default_factory=dict)
+    field_way: dict[float, float | None] = field(default_factory=dict)
+    messages: tuple[str, ...] = ()
+
+
+def identify(
+    probes: np.ndarray,
+    probe_ids: np.ndarray,
+    gallery: np.ndarray,
+    gallery_ids: np.ndarray,
+    ranks: Sequence[int] = RANKS,
+    fpirs: Sequence[float] = FPIRS,
+) -> Identification:
+    """Return the 1:N measures of `probes` [P, d] against `gallery` [G, d], one vector an identity.
+
+    Scores are dot products; ids are [P] and [G]. A rank counts the gallery's higher scores, and equal
+    ones that stand before the mate. Memory is bounded by blocks of probes. Raises `DataError` for an
+    identity twice in the gallery, or when no probe has a mate.
+    """
+    distinct, position = np.unique(gallery_ids, return_index=True)
+    if len(distinct) != len(gallery_ids):
+        twice = distinct[np.bincount(np.searchsorted(distinct, gallery_ids)) > 1][0]
+        raise DataError(
+            f"identity {twice} is in the gallery twice", expected="one template for each identity"
+        )
+    place = np.searchsorted(distinct, probe_ids).clip(max=len(distinct) - 1)
+    mate = np.where(distinct[place] == probe_ids, position[place], -1)
+    mated = int((mate >= 0).sum())
+    if not mated:
+        raise DataError("no probe has its identity in the gallery", expected="at least one")
+    rank, own, top, wrong = _scores(probes, gallery, mate, max(math.ceil(mated * fpir) for fpir in fpirs))
+    found = {k: share(int((rank[mate >= 0] <= k).sum()), mated) for k in ranks}
+    open_set, thresholds, messages = _open_set(rank, own, top, mate, fpirs)
+    field_way = {fpir: _field_way(own[mate >= 0], wrong, fpir) for fpir in fpirs}
+    return Identification(mated, len(probe_ids) - mated, found, open_set, thresholds, field_way, messages)
+
+
+def _scores(
+    probes: np.ndarray, gallery: np.ndarray, mate: np.ndarray, keep: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return each probe's rank of its mate, score with it and highest score [P], and the `keep` highest
+    scores of mated probes with others, highest first."""
+    rank, own, top = np.zeros(len(probes), np.int64), np.full(len(probes), -np.inf), np.empty(len(probes))
+    wrong = np.empty(0)
+    for part in blocks(len(probes), PROBE_BLOCK):
+        products = probes[part] @ gallery.T
+        top[part] = products.max(axis=1)
+        rows = np.flatnonzero(mate[part] >= 0)
+        columns = mate[part][rows]
+        mine = products[rows, columns]
+        higher = (products[rows] > mine[:, None]).sum(axis=1)
+        before = (products[rows] == mine[:, None]) & (np.arange(len(gallery)) < columns[:, None])
+        rank[part.start + rows] = 1 + higher + before.sum(axis=1)
+        own[part.start + rows] = mine
+        products[rows, columns] = -np.inf
+        others = products[rows].ravel()
+        others = np.concatenate([wrong, others[others > -np.inf]])
+        wrong = np.partition(others, len(others) - keep)[-keep:] if len(others) > keep else others
+    return rank, own, top, np.sort(wrong)[::-1]
+
+
+def _open_set(
+    rank: np.ndarray, own: np.ndarray, top: np.ndarray, mate: np.ndarray, fpirs: Sequence[float]
+) -> tuple[dict[float, Estimate | None], dict[float, float], tuple[str, ...]]:
+    strangers = np.sort(top[mate < 0])[::-1]
+    first = own[(mate >= 0) & (rank == 1)]
+    found: dict[float, Estimate | None] = {}
+    thresholds, messages = {}, []
+    for fpir in fpirs:
+        if fpir * len(strangers) < 1 - 1e-9:
+            found[fpir] = None
+            need = math.ceil(1 / fpir - 1e-6)
+            messages.append(f"FPIR {fpir:g} needs {need} probes without a mate, there are {len(strangers)}")
+            continue
+        allowed = int(fpir * len(strangers) * (1 + 1e-12))
+        # just above the first stranger who must not pass
+        threshold = float(np.nextafter(strangers[allowed], np.inf)) if allowed < len(strangers) else -math.inf
+        thresholds[fpir] = threshold
+        found[fpir] = share(int((first >= threshold).sum()), int((mate >= 0).sum()))
+    return found, thresholds, tuple(messages)
+
+
+def _field_way(own: np.ndarray, wrong: np.ndarray, fpir: float) -> float | None:
+    place = math.ceil(len(own) * fpir)
+    return float((own > wrong[place - 1]).mean()) if place <= len(wrong) else None

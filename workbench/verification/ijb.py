@@ -1,0 +1,211 @@
+"""The IJB-B and IJB-C protocols: eight readings of one model in one pass, 1:1 and 1:N."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from workbench.errors import DataError
+from workbench.verification import align, scoring
+from workbench.verification.embedders import Embedded, Embedder, ImageSet, Saved
+from workbench.verification.identification import Identification, identify
+from workbench.verification.ijb_files import Protocol
+from workbench.verification.intervals import Estimate
+from workbench.verification.measures import FARS, TarAtFar, area, one_class, roc_at, tars_at_fars
+from workbench.verification.ordered import Ordered, blocks
+from workbench.verification.templates import READINGS, Pool, Reading
+
+IMAGES_AT_ONCE = 4096
+PAIRS_AT_ONCE = 1 << 14
+
+
+@dataclass(frozen=True)
+class Result:
+    """One reading's measures: TAR at each FAR, AUC, a curve for the figure, and 1:N for each gallery."""
+
+    reading: Reading
+    tars: tuple[TarAtFar, ...]
+    auc: Estimate | None
+    curve: tuple[np.ndarray, np.ndarray] | None
+    identifications: dict[str, Identification] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All readings, and what could not be said."""
+
+    results: tuple[Result, ...]
+    messages: tuple[str, ...]
+
+
+def embed(protocol: Protocol, embedder: Embedder) -> Embedded:
+    """Return the embeddings of all images, aligned by their landmarks, some thousand at a time."""
+    if isinstance(embedder, Saved):
+        return embedder.embed(ImageSet(protocol.images, _no_pixels))
+    parts = [
+        embedder.embed(_aligned(protocol, part)) for part in blocks(len(protocol.images), IMAGES_AT_ONCE)
+    ]
+    mirrored = [part.mirrored for part in parts if part.mirrored is not None]
+    return Embedded(
+        np.concatenate([part.plain for part in parts]),
+        np.concatenate(mirrored) if len(mirrored) == len(parts) else None,
+        protocol.images,
+        messages=parts[0].messages,
+    )
+
+
+def _no_pixels(size: int) -> np.ndarray:
+    raise DataError("saved embeddings need no pixels")
+
+
+def _aligned(protocol: Protocol, part: slice) -> ImageSet:
+    names, landmarks = protocol.images[part], protocol.landmarks[part]
+
+    def pixels(size: int) -> np.ndarray:
+        faces = [
+            align.aligned(protocol.path(name), marks, size)
+            for name, marks in zip(names, landmarks, strict=True)
+        ]
+        return np.stack(faces)
+
+    return ImageSet(names, pixels)
+
+
+def run(
+    protocol: Protocol,
+    embedded: Embedded,
+    readings: Sequence[Reading] = READINGS,
+    fars: Sequence[float] = FARS,
+) -> Outcome:
+    """Return 1:1 and 1:N under each of `readings`; raises `DataError` for embeddings without a direction.
+
+    Readings that need the mirror images' embeddings are left out, with a message, where there are
+    none; so is 1:N without its lists.
+    """
+    bad = scoring.unusable(embedded.plain)
+    if bad is not None or len(embedded.plain) != len(protocol.images):
+        what = bad or f"{len(embedded.plain)} embeddings for {len(protocol.images)} images"
+        raise DataError(what, where=protocol.name, expected="a finite embedding of each image")
+    pool = Pool(protocol.members, protocol.scores)
+    first, second, same = protocol.pairs
+    rows = tuple(pool.rows(ids, f"{protocol.name}_template_pair_label.txt") for ids in (first, second))
+    messages = []
+    if embedded.mirrored is None and any(reading.mirrored for reading in readings):
+        readings = [reading for reading in readings if not reading.mirrored]
+        messages.append("partial: no mirrored embeddings, so no reading with F1")
+    if not protocol.galleries or protocol.probes is None:
+        messages.append("partial: no gallery or probe lists, so no 1:N")
+    results = []
+    for reading in readings:
+        templates = pool.pooled(embedded.plain, embedded.mirrored, reading)
+        results.append(_measured(reading, templates, rows, same, fars, protocol, pool))
+    said = [tar.message for tar in results[0].tars if tar.message] if results else []
+    reason = one_class(Ordered(np.zeros(len(same), np.float32), same))
+    found = [
+        text
+        for r in results[:1]
+        for name, i in r.identifications.items()
+        for text in _prefixed(name, i.messages)
+    ]
+    return Outcome(tuple(results), (*messages, *([reason] if reason else said), *found))
+
+
+def _prefixed(name: str, messages: Sequence[str]) -> list[str]:
+    return [f"1:N {name}: {message}" for message in messages]
+
+
+def _measured(
+    reading: Reading,
+    templates: np.ndarray,
+    rows: Any,
+    same: np.ndarray,
+    fars: Sequence[float],
+    protocol: Protocol,
+    pool: Pool,
+) -> Result:
+    ordered = Ordered(pair_scores(templates, *rows), same)
+    both = one_class(ordered) is None
+    return Result(
+        reading,
+        tars_at_fars(ordered, fars) if both else (),
+        area(ordered) if both else None,
+        roc_at(ordered) if both else None,
+        _identified(templates, protocol, pool),
+    )
+
+
+def pair_scores(templates: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the dot product of each template pair, float64 [P], in blocks of bounded memory."""
+    result = np.empty(len(first))
+    for part in blocks(len(first), PAIRS_AT_ONCE):
+        np.einsum("pd,pd->p", templates[first[part]], templates[second[part]], out=result[part])
+    return result
+
+
+def _identified(templates: np.ndarray, protocol: Protocol, pool: Pool) -> dict[str, Identification]:
+    """Return 1:N for all galleries together and, where there are several, for each by itself."""
+    if not protocol.galleries or protocol.probes is None:
+        return {}
+    probes = templates[pool.rows(protocol.probes.templates, "probes")]
+    names = {f"G{k}": (gallery,) for k, gallery in enumerate(protocol.galleries, start=1)}
+    if len(names) > 1:
+        names = {"+".join(names): protocol.galleries, **names}
+    found = {}
+    for name, lists in names.items():
+        ids = np.concatenate([gallery.templates for gallery in lists])
+        subjects = np.concatenate([gallery.subjects for gallery in lists])
+        gallery = templates[pool.rows(ids, f"gallery {name}")]
+        found[name] = identify(probes, protocol.probes.subjects, gallery, subjects)
+    return found
+
+
+def tar_rows(outcome: Outcome) -> tuple[list[str], list[list[float]]]:
+    """Return the 1:1 table: the FARs from the lowest on and AUC, and a row of values a reading."""
+    fars = sorted({tar.far for result in outcome.results for tar in result.tars})
+    columns = [f"{far:g}" for far in fars] + ["AUC"]
+    rows = []
+    for result in outcome.results:
+        values = {tar.far: tar.tar.value if tar.tar else math.nan for tar in result.tars}
+        rows.append([values[far] for far in fars] + [result.auc.value if result.auc else math.nan])
+    return columns, rows
+
+
+def identification_tables(outcome: Outcome) -> dict[str, tuple[list[str], list[str], list[list[float]]]]:
+    """Return a 1:N table for each gallery: columns, readings and values."""
+    tables: dict[str, tuple[list[str], list[str], list[list[float]]]] = {}
+    for result in outcome.results:
+        for gallery, found in result.identifications.items():
+            columns = [f"rank {k}" for k in found.ranks]
+            columns += [f"TPIR@FPIR {fpir:g} (open set)" for fpir in found.open_set]
+            columns += [f"TPIR@FPIR {fpir:g} (field)" for fpir in found.field_way]
+            _, names, rows = tables.setdefault(gallery, (columns, [], []))
+            names.append(str(result.reading))
+            open_set = [e.value if e else math.nan for e in found.open_set.values()]
+            field_way = [math.nan if v is None else v for v in found.field_way.values()]
+            rows.append([*(e.value for e in found.ranks.values()), *open_set, *field_way])
+    return tables
+
+
+def markdown(
+    columns: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[float]], title: str
+) -> str:
+    """Return a Markdown table with the best value of each column in bold; what is not said is empty."""
+    best = [
+        max((row[c] for row in rows if not math.isnan(row[c])), default=math.nan) for c in range(len(columns))
+    ]
+
+    def cell(value: float, column: int) -> str:
+        if math.isnan(value):
+            return ""
+        return f"**{value:.6f}**" if value == best[column] else f"{value:.6f}"
+
+    lines = [f"| {title} | " + " | ".join(columns) + " |", "|:--" + "|--:" * len(columns) + "|"]
+    lines += [
+        f"| {name} | " + " | ".join(map(cell, row, range(len(row)))) + " |"
+        for name, row in zip(names, rows, strict=True)
+    ]
+    return "\n".join(lines)
