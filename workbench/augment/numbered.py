@@ -13,7 +13,7 @@ def numbered(number: float) -> Augmentation:
     """Return what a number stands for: -1 AutoAugment, 0..3 `Colour`, 100 and 300 RandAugment 5 and 15."""
     known: dict[float, Augmentation] = {
         -1: AutoAugment(policy="face"),
-        **{level: Colour(level) for level in range(4)},
+        **{level: Colour(level=level) for level in range(4)},
         100: RandAugment(magnitude=5, operations=FACE),
         300: RandAugment(magnitude=15, operations=FACE_STRONG),
     }

@@ -85,10 +85,7 @@ def decoded(stored: Encoded, size: int) -> np.ndarray:
     """Return every image as uint8 [N, size, size, 3]; raises `DataError` naming one that is broken."""
     count = len(stored.labels)
     result = np.empty((count, size, size, 3), np.uint8)
-    rows = tf.data.Dataset.range(count).map(
-        lambda number: decode.fit(decode.decode(stored.fetch(number)), size),
-        num_parallel_calls=os.cpu_count() or 1,
-    )
+    rows = tf.data.Dataset.range(count).map(reading(stored, size), num_parallel_calls=os.cpu_count() or 1)
     done = 0
     try:
         for batch in rows.batch(256).as_numpy_iterator():
@@ -96,6 +93,16 @@ def decoded(stored: Encoded, size: int) -> np.ndarray:
             done += len(batch)
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
         raise blame(stored, range(done, count)) or error from None
+    return result
+
+
+def reading(stored: Encoded, size: int) -> Callable[[Any], Any]:
+    """Return the graph function from a record number to its pixels, uint8 [size, size, 3]."""
+
+    def read(number: Any) -> Any:
+        return decode.fit(decode.decode(stored.fetch(number)), size)
+
+    result: Callable[[Any], Any] = tf.autograph.experimental.do_not_convert(read)
     return result
 
 
@@ -117,7 +124,8 @@ def blame(stored: Encoded, numbers: Sequence[int]) -> DataError | None:
 
 
 def _held(stored: Encoded) -> Callable[[Any], Any]:
-    rows = tf.data.Dataset.range(len(stored.labels)).map(stored.fetch, num_parallel_calls=os.cpu_count() or 1)
+    fetch = tf.autograph.experimental.do_not_convert(stored.fetch)
+    rows = tf.data.Dataset.range(len(stored.labels)).map(fetch, num_parallel_calls=os.cpu_count() or 1)
     content = np.array(list(rows.as_numpy_iterator()), object)
     with tf.init_scope(), tf.device("CPU:0"):
         tensor = tf.constant(content, tf.string)

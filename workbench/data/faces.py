@@ -106,7 +106,7 @@ def _oval(u: np.ndarray, v: np.ndarray, a: object, b: object, edge: float = 5.0)
     return np.clip((1.0 - (u / a) ** 2 - (v / b) ** 2) * edge + 0.5, 0, 1)
 
 
-def _paint(canvas: np.ndarray, cover: np.ndarray, colour: np.ndarray) -> None:
+def _paint(canvas: np.ndarray, cover: np.ndarray, colour: np.ndarray | np.float32) -> None:
     canvas += cover[..., None] * (colour - canvas)
 
 
@@ -203,7 +203,11 @@ def _nose_and_mouth(
     lips = _mixed(who["lip_red"], (0.55, 0.3, 0.28), (0.8, 0.2, 0.25)) * (0.6 + 0.4 * skin)
     open_by = who["lip"] * (0.3 + 0.9 * np.clip(how["smile"], 0, 1) * (how["blink"] > 0))
     _paint(canvas, _oval(x, bent, who["mouth_wide"], who["lip"] + open_by * 0.6), lips)
-    _paint(canvas, _oval(x, bent, who["mouth_wide"] * 0.85, open_by * 0.7), np.float32([0.2, 0.05, 0.06]))
+    _paint(
+        canvas,
+        _oval(x, bent, who["mouth_wide"] * 0.85, open_by * 0.7),
+        np.array([0.2, 0.05, 0.06], np.float32),
+    )
     moustache = np.clip(who["beard"] * 3 - 0.9, 0, 1) * _oval(
         x, bent + who["lip"] * 1.9, who["mouth_wide"] * 0.9, 0.03
     )

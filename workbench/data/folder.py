@@ -88,7 +88,7 @@ class ImageFolder(Source):
         counts = np.bincount(found.labels[keep], minlength=len(found.identities))
         keep &= counts[found.labels] >= self.min_images
         if self.max_images is not None:
-            order = np.cumsum(keep) - keep  # rank among the kept ones, from 0
+            order: np.ndarray = np.cumsum(keep) - keep  # rank among the kept ones, from 0
             starts = np.searchsorted(found.labels, np.arange(len(found.identities)))
             first = np.append(order, keep.sum())[starts]
             keep &= order - first[found.labels] < self.max_images

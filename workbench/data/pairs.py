@@ -8,7 +8,7 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
-from workbench.data import drawing, embedded, pair_files
+from workbench.data import drawing, embedded, pair_files, view2
 from workbench.data.finding import locate
 from workbench.errors import DataError, SpecError, suggestion
 from workbench.families import Images, PairImages, PairSet, Places, Source
@@ -26,7 +26,7 @@ def _named(name: str, where: str) -> str:
 
 @part
 class Pairs(PairSet):
-    """Pairs from a file: the field's `.bin`, or a CSV or TSV list of image files."""
+    """Pairs from a file: the field's `.bin`, a CSV or TSV list of image files, or a `.txt` as of LFW."""
 
     path: str = setting(positional=True, doc="the file, below WORKBENCH_DATA or absolute")
     name: Union[str, None] = setting(None, doc="name in records; by default the file's name without ending")
@@ -44,6 +44,9 @@ class Pairs(PairSet):
         if path.suffix.lower() in (".csv", ".tsv"):
             folder = locate(self.folder, places, "Pairs.folder") if self.folder else None
             return pair_files.read_list(path, folder, self.group)
+        if path.suffix.lower() == ".txt":
+            folder = locate(self.folder, places, "Pairs.folder") if self.folder else None
+            return view2.read(path, folder or path.parent)
         return pair_files.read_bin(path)
 
     def stand_in(self) -> PairSet:

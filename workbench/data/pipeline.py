@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from workbench.augment.draws import fold
-from workbench.data import samplers
+from workbench.data import remembered, samplers
 from workbench.data.samplers import Draw
 from workbench.errors import DataError
 from workbench.families import Augmentation, Images, Places, Plan, Source
@@ -43,7 +43,7 @@ class Split:
 
 def open_split(source: Source, places: Places, seed: int) -> Split:
     """Open `source` and part its records by its `hold_out`; raises `DataError` for unusable data."""
-    images = source.open(places)
+    images = remembered.compared(source, source.open(places), places)
     held = held_out(images.labels, source.hold_out, seed)
     return Split(images, np.setdiff1d(np.arange(len(images.labels)), held), held)
 

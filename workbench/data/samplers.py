@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from workbench.data import mining
 from workbench.errors import DataError
 from workbench.families import Sampler
 from workbench.parts import part, setting
@@ -129,3 +130,61 @@ class Balanced(Sampler):
             return order[_deal(chance, chosen, starts, ends, 1)].astype(np.int64)
 
         return epoch_draw
+
+
+def of_triplets(mined: np.ndarray, count: int, seed: int) -> Draw:
+    """Draw the triplets `mined` (record numbers [T, 3]) in a new order each epoch, cut or repeated to `count`."""
+    rounds = -(-count // mined.size)
+
+    def draw(epoch: int) -> np.ndarray:
+        chance = generator(seed, epoch)
+        rows = [mined[chance.permutation(len(mined))].ravel() for _ in range(rounds)]
+        return np.concatenate(rows)[:count].astype(np.int64)
+
+    return draw
+
+
+@part
+class MinedTriplets(Sampler):
+    """Batches of triplets that the network still gets wrong, mined anew every `every` epochs.
+
+    A sample of `identities` people with `images` images each is embedded; every pair of one person
+    brings one negative that is nearer than the pair's cosine less `alpha` (see `data/mining.py`).
+    """
+
+    identities: int = setting(10_000, at_least=2, doc="people in the sample")
+    images: int = setting(5, at_least=2, doc="images of each in the sample")
+    alpha: float = setting(0.2, at_least=0, at_most=2, doc="margin between the two cosines")
+    hardest: bool = setting(False, doc="take the nearest negative instead of one at random")
+    every: int = setting(1, at_least=1, doc="epochs between two minings")
+
+    def mine(
+        self,
+        embed: Callable[[np.ndarray], np.ndarray],
+        labels: np.ndarray,
+        records: np.ndarray,
+        seed: int,
+        epoch: int,
+    ) -> np.ndarray:
+        """Return record numbers [T, 3] mined before global `epoch`; `embed` maps record numbers to [n, d].
+
+        Raises `DataError` where no triplet is left to learn from.
+        """
+        chance = generator(seed, epoch, purpose=3)
+        chosen = mining.sample(labels, records, self.identities, self.images, chance)
+        found = mining.triplets(embed(chosen), labels[chosen], self.alpha, chance, self.hardest)
+        if not len(found):
+            raise DataError(
+                f"no triplet within alpha={self.alpha} in {len(chosen)} images of epoch {epoch}",
+                where="MinedTriplets",
+                expected="images that the network still confuses",
+                do="raise alpha, take more identities, or end the stage earlier",
+            )
+        return chosen[found]
+
+    def draw(self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int) -> Draw:
+        raise DataError(
+            "needs the network that mines",
+            where="MinedTriplets",
+            expected="to be drawn by a run, epoch by epoch",
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,3 +75,27 @@ def sheet(rows: Sequence[np.ndarray], captions: Sequence[str], title: str) -> Im
             shown = Image.fromarray(picture).resize((side * zoom, side * zoom), Image.Resampling.NEAREST)
             result.paste(shown, (left + column * step, y))
     return result
+
+
+def marked(path: Path, points: np.ndarray, side: int) -> np.ndarray:
+    """Return the part of a photograph around its landmarks, with dots on them, uint8 [side, side, 3]."""
+    from PIL import Image
+
+    with Image.open(path) as photo:
+        whole = photo.convert("RGB")
+    centre, reach = points.mean(0), 1.6 * float(np.ptp(points, axis=0).max()) + 1
+    box = (centre[0] - reach, centre[1] - reach, centre[0] + reach, centre[1] + reach)
+    crop = whole.crop(tuple(round(value) for value in box)).resize((side, side), Image.Resampling.LANCZOS)
+    return dotted(crop, (points - np.round(box[:2])) * (side / (2 * reach)))
+
+
+def dotted(picture: Image.Image, points: np.ndarray) -> np.ndarray:
+    """Return a picture with a dot on each point (pixels), uint8 [h, w, 3]."""
+    from PIL import ImageDraw
+
+    result = picture.convert("RGB")
+    draw = ImageDraw.Draw(result)
+    radius = max(1.5, result.width / 60)
+    for x, y in points:
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(255, 60, 60), outline="white")
+    return np.asarray(result)

@@ -91,7 +91,9 @@ def content(path: Path, keys: Keys) -> Content:
         raise DataError(
             f"teacher embeddings {keys.teacher!r} of different sizes, or in some records only", where=path
         )
-    return Content(*result[:3], names, identities, *result[3:], kinds.pop() if kinds else "")
+    labels, offsets, lengths, teacher_offsets, teacher_lengths = result
+    kind = kinds.pop() if kinds else ""
+    return Content(labels, offsets, lengths, names, identities, teacher_offsets, teacher_lengths, kind)
 
 
 def _parsed(serialized: bytes, keys: Keys, where: str) -> Any:

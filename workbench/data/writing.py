@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import numpy as np
 
 from workbench.data import recordio, tfrecords
 from workbench.errors import DataError
-from workbench.families import Places, Source
+from workbench.families import PairImages, Places, Source
 from workbench.lazy import Lazy
 
 if TYPE_CHECKING:
@@ -124,31 +125,23 @@ def _file_names(images: Encoded, digits: int) -> list[str]:
 
 
 def to_recordio(images: Encoded, target: Path) -> int:
-    """Write `.rec`, `.idx` and `.lst` in the form of the face sets; labels must come in order."""
-    _ordered(images)
+    """Write `.rec`, `.idx` and `.lst` in the form of the face sets: identity by identity."""
+    order = np.argsort(images.labels, kind="stable").tolist()
+    labels = images.labels.tolist()
     index, listed = target.with_suffix(".idx"), target.with_suffix(".lst")
     with aside(target) as rec, aside(index) as idx, aside(listed) as lst:
-        rows = ((int(label), images.read(number)) for number, label in enumerate(images.labels))
-        recordio.write(rec, idx, rows, len(images.labels))
+        recordio.write(rec, idx, ((labels[number], images.read(number)) for number in order), len(order))
         lines = [
-            f"{number + 1}\t{label}\t{_path(images, number)}\n"
-            for number, label in enumerate(images.labels.tolist())
+            f"{key}\t{labels[number]}\t{_path(images, number)}\n" for key, number in enumerate(order, start=1)
         ]
         lst.write_text("".join(lines), encoding="utf-8")
-    return len(images.labels)
+    return len(order)
 
 
 def _path(images: Encoded, number: int) -> str:
     identity = images.identities[images.labels[number]]
     name = re.sub(r"[\t\r\n]", "_", str(images.names[number]).rpartition("/")[2])
     return f"{re.sub(chr(9), '_', identity)}/{name}"
-
-
-def _ordered(images: Encoded) -> None:
-    if (np.diff(images.labels) < 0).any():
-        raise DataError(
-            "images do not come identity by identity", where=images.where, do="extract them first"
-        )
 
 
 def to_tfrecords(images: Encoded, target: Path, teacher: np.ndarray | None = None) -> int:
@@ -167,3 +160,26 @@ def _own_teacher(images: Encoded, number: int) -> np.ndarray | None:
     if images.teacher is None:
         return None
     return np.asarray(images.teacher(tf.constant(number, tf.int64)), np.float32)
+
+
+def drawn_pairs(images: Encoded, pairs: int | None, seed: int) -> tuple[list[bytes], list[bool]]:
+    """Return the images of drawn pairs, two for each, and their is-same flags."""
+    from workbench.data import drawing
+
+    drawn = drawing.balanced(images.labels, pairs, seed, images.where)
+    contents = {int(number): images.read(int(number)) for number in np.unique(np.concatenate(drawn[:2]))}
+    both = np.stack([drawn.first, drawn.second], axis=1).ravel()
+    return [contents[number] for number in both.tolist()], [bool(flag) for flag in drawn.same]
+
+
+def of_list(found: PairImages) -> tuple[list[bytes], list[bool]]:
+    """Return the images of listed pairs, two for each, and their is-same flags."""
+    both = np.stack([found.first, found.second], axis=1).ravel()
+    return [found.encoded[number] for number in both.tolist()], [bool(flag) for flag in found.same]
+
+
+def to_bin(images: list[bytes], same: list[bool], target: Path) -> int:
+    """Write the field's `.bin`: a pickle of (encoded images, is-same flags); return the number of pairs."""
+    with aside(target) as file, open(file, "wb") as stream:
+        pickle.dump((images, same), stream, protocol=4)
+    return len(same)

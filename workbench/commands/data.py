@@ -1,0 +1,251 @@
+"""`workbench data`: look at data and augmentation, and turn one form of data into another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from workbench import catalog
+from workbench.errors import DataError, SpecError
+from workbench.families import Places, Plan, Source
+from workbench.tracking.store import find_store
+
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def data() -> None:
+    """Look at data, and turn folders, RecordIO and TFRecords into each other."""
+
+
+def debug_option(function: F) -> F:
+    """Add `--debug`, which every command has; `cli.main` reads it."""
+    return click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")(function)
+
+
+def places() -> Places:
+    """Return where data is looked for: $WORKBENCH_DATA, the project, and the working folder."""
+    found = catalog.places(find_store().root.parent)
+    return Places(tuple(dict.fromkeys((*found.roots, Path.cwd()))), found.cache)
+
+
+def source_of(text: str) -> Source:
+    """Return the source that a text means: a folder, a file by its ending, or a part `Digits()`.
+
+    Raises `SpecError` for anything else.
+    """
+    from workbench.data.arrays import Npz
+    from workbench.data.folder import ImageFolder
+    from workbench.data.records import RecordIO, TFRecords
+
+    if re.fullmatch(r"[A-Za-z]+\(.*\)", text, re.S):
+        value = catalog.parse_value(text)
+        if not isinstance(value, Source):
+            raise SpecError(f"{text} is no data source", expected="ImageFolder(...), RecordIO(...), ...")
+        return value
+    kinds: dict[str, Any] = {
+        ".rec": RecordIO, ".tfrecord": TFRecords, ".tfrecords": TFRecords, ".npz": Npz,
+    }  # fmt: skip
+    source: Source = kinds.get(Path(text).suffix.lower(), ImageFolder)(path=text)
+    return source
+
+
+@data.command()
+@click.argument("spec", type=FILE)
+@click.argument("names", nargs=-1)
+@click.option(
+    "--out", type=FILE, default=Path("mlruns/sheets"), show_default=True, help="Folder for the sheets."
+)
+@click.option(
+    "--images", "count", type=click.IntRange(1, 64), default=8, show_default=True, help="Images a sheet."
+)
+@click.option(
+    "--rows", type=click.IntRange(1, 16), default=3, show_default=True, help="Most epochs shown below."
+)
+@click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
+@debug_option
+def show(
+    spec: Path, names: tuple[str, ...], out: Path, count: int, rows: int, assignments: tuple[str, ...]
+) -> None:
+    """Write contact sheets of what the stages of SPEC see: originals above, augmented below.
+
+    One sheet for each pair of data and augmentation that differs, of the variants called NAMES (or all).
+    """
+    variants = catalog.choose(catalog.load(spec), list(names))
+    seen: list[Any] = []
+    out.mkdir(parents=True, exist_ok=True)
+    for variant in variants:
+        experiment = catalog.override(variant, assignments).experiment
+        for plan in experiment.plans():
+            if (plan.data, plan.augment) in seen:
+                continue
+            seen.append((plan.data, plan.augment))
+            label = f"{variant.study}-{variant.name}-stage{plan.number}"
+            path = out / (re.sub(r"[^\w.=+-]+", "_", label) + ".png")
+            title = f"{variant.study} / {variant.name}, stage {plan.number} ({plan.name})"
+            _sheet(plan, experiment.backbone.image_size, experiment.seed, title, count, rows).save(path)
+            click.echo(path)
+
+
+def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) -> Any:
+    import numpy as np
+
+    from workbench.data import pipeline, sheet
+
+    images, train, _ = pipeline.open_split(plan.data, places(), seed)
+    numbers = train[np.unique(np.linspace(0, len(train) - 1, count).astype(int))]
+    originals = sheet.read(images, numbers, size)
+    pictures, captions = [originals], ["original"]
+    epochs = range(plan.first_epoch, plan.first_epoch + min(rows, plan.epochs)) if plan.augment else ()
+    for epoch in epochs:
+        word = pipeline.epoch_seed(seed, epoch)
+        pictures.append(sheet.changed(originals, numbers, plan.augment, word))
+        captions.append(f"epoch {epoch}")
+    used = ", ".join(str(one) for one in plan.augment) or "none"
+    lines = (
+        title,
+        f"data: {plan.data}, {size} x {size}, {len(train)} images",
+        f"augment: {used}; seed {seed}",
+    )
+    return sheet.sheet(pictures, captions, "\n".join(lines))
+
+
+@data.command()
+@click.argument("source")
+@click.argument("target", type=FILE)
+@click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
+@debug_option
+def extract(source: str, target: Path, size: int | None) -> None:
+    """Write the images of SOURCE (.rec, .tfrecord, .npz, or a part) to the folder TARGET.
+
+    One sub-folder an identity; encoded images keep their bytes.
+    """
+    from workbench.data import writing
+
+    images = writing.stored(source_of(source), places(), size)
+    count = writing.to_folder(images, target)
+    click.echo(f"{count} images of {len(images.identities)} identities in {target}")
+
+
+@data.command()
+@click.argument("source")
+@click.argument("target", type=FILE)
+@click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
+@debug_option
+def pack(source: str, target: Path, size: int | None) -> None:
+    """Write the images of SOURCE into one file: TARGET.rec (with .idx and .lst) or TARGET.tfrecord."""
+    from workbench.data import writing
+
+    writers = {".rec": writing.to_recordio, ".tfrecord": writing.to_tfrecords}
+    if target.suffix not in writers:
+        raise DataError(f"{target} has no ending that says its form", expected=" or ".join(writers))
+    images = writing.stored(source_of(source), places(), size)
+    count = writers[target.suffix](images, target)
+    click.echo(f"{count} images of {len(images.identities)} identities in {target}")
+
+
+@data.command()
+@click.argument("source")
+@click.argument("target", type=FILE)
+@click.option(
+    "--pairs", type=click.IntRange(2), help="How many, half of them genuine; default: every genuine one."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the drawing.")
+@click.option("--list", "listed", type=FILE, help="A pairs list (LFW's View 2 text) instead of drawing.")
+@click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
+@debug_option
+def pairs(
+    source: str, target: Path, pairs: int | None, seed: int, listed: Path | None, size: int | None
+) -> None:
+    """Write the evaluation set TARGET.bin: pairs of the images of SOURCE."""
+    from workbench.data import writing
+
+    if target.suffix != ".bin":
+        raise DataError(f"{target} is no name of a set", expected="a name that ends in .bin")
+    if listed is not None:
+        from workbench.data import finding, view2
+
+        folder = finding.locate(source, places(), "data pairs")
+        count = writing.to_bin(*writing.of_list(view2.read(listed, folder)), target)
+    else:
+        images = writing.stored(source_of(source), places(), size)
+        count = writing.to_bin(*writing.drawn_pairs(images, pairs, seed), target)
+    click.echo(f"{count} pairs in {target}; use them as Pairs({str(target)!r})")
+
+
+@data.command()
+@click.argument("folder", type=FILE)
+@click.argument("landmarks", type=FILE)
+@click.argument("target", type=FILE)
+@click.option("--size", type=click.IntRange(16, 1024), default=112, show_default=True, help="Side, pixels.")
+@click.option(
+    "--sheet", "sheet_path", type=FILE, help="Contact sheet; default: TARGET.png beside the folder."
+)
+@debug_option
+def align(folder: Path, landmarks: Path, target: Path, size: int, sheet_path: Path | None) -> None:
+    """Move the faces of FOLDER to the field's template by the five points in LANDMARKS, into TARGET."""
+    from workbench.data import alignment, writing
+
+    points = alignment.read_landmarks(landmarks)
+    with writing.aside(target) as aside:
+        names = alignment.align_folder(folder, points, aside, size)
+    path = sheet_path or target.with_name(target.name + ".png")
+    _aligned_sheet(folder, points, target, names, size).save(path)
+    click.echo(f"{len(names)} images in {target}; look at {path}")
+
+
+def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: list[str], size: int) -> Any:
+    """Return a sheet: photographs with their points above, the aligned faces below."""
+    import numpy as np
+    from PIL import Image
+
+    from workbench.data import alignment, sheet
+
+    chosen = np.unique(np.linspace(0, len(names) - 1, 10).astype(int))
+    originals = list(points)
+    above = [sheet.marked(folder / originals[k], points[originals[k]], size) for k in chosen]
+    scaled = alignment.TEMPLATE * size / 112
+    below = [np.asarray(Image.open(target / names[k])) for k in chosen]
+    middle = [sheet.dotted(Image.open(target / names[k]), scaled) for k in chosen]
+    rows = [np.stack(above), np.stack(below), np.stack(middle)]
+    return sheet.sheet(
+        rows, ["photograph", "aligned", "template"], f"{len(names)} images of {folder} aligned"
+    )
+
+
+@data.command()
+@click.argument("model")
+@click.argument("source")
+@click.argument("target", type=FILE)
+@click.option("--float32", "exact", is_flag=True, help="Keep the embeddings in full, not in half precision.")
+@click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
+@click.option("--input-size", type=int, help="Input side in pixels, for a model that leaves it open.")
+@click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128.")
+@click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
+@debug_option
+def distill(
+    model: str,
+    source: str,
+    target: Path,
+    exact: bool,
+    which: str,
+    input_size: int | None,
+    raw: bool,
+    size: int | None,
+) -> None:
+    """Write TARGET.tfrecord: the images of SOURCE with the embeddings of MODEL (a run or a model file)."""
+    from workbench.commands.embedding import embedder_of
+    from workbench.data import distilling, writing
+
+    if target.suffix != ".tfrecord":
+        raise DataError(f"{target} is no name of a TFRecord file", expected="a name that ends in .tfrecord")
+    images = writing.stored(source_of(source), places(), size)
+    embedder = embedder_of(model, None, which, input_size, raw)
+    vectors = distilling.teacher(embedder, images, exact)
+    writing.to_tfrecords(images, target, vectors)
+    click.echo(f"{len(vectors)} images with {vectors.shape[1]} numbers of {embedder.label} in {target}")
