@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -50,6 +51,7 @@ class Tracker:
         self._lock = threading.Lock()
         self._leveller = Leveller(store, journal.run, views, self._snapshot, say)
         self._shown = 0  # epochs up to here may be shown
+        self._level: bool | None = None  # what `close` found
 
     @classmethod
     def open(
@@ -131,8 +133,8 @@ class Tracker:
         try:
             self.artifact(HISTORY, text=history_text(self._snapshot()[0].accepted()))
         finally:
-            time_ = {} if moment is None else {"time": moment}
-            self._append(EndRecord(status=status, reason=reason, final_epoch=final_epoch, **time_))
+            ended = time.time() if moment is None else moment
+            self._append(EndRecord(status=status, reason=reason, final_epoch=final_epoch, time=ended))
             self._leveller.wake()
 
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
@@ -140,10 +142,11 @@ class Tracker:
 
         When they are not, the screen says that `workbench sync` does the rest.
         """
-        level = self._leveller.stop(timeout)
-        with self._lock:
-            self._writer.close()
-        return level
+        if self._level is None:
+            self._level = self._leveller.stop(timeout)
+            with self._lock:
+                self._writer.close()
+        return self._level
 
     def __enter__(self) -> Tracker:
         return self

@@ -159,3 +159,20 @@ def test_reading_records_imports_nothing_heavy(root):
         [sys.executable, "-c", words], capture_output=True, text=True, cwd=root, env=os.environ, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+SCHEMA = "import sys; from pathlib import Path; from workbench.tracking.mlflow_client import create_database;"
+
+
+def test_processes_that_find_no_database_make_one_together(tmp_path, root):
+    path = tmp_path / "mlruns" / "mlflow.db"
+    words = [sys.executable, "-c", SCHEMA + "create_database(Path(sys.argv[1]))", str(path)]
+    running = [
+        subprocess.Popen(words, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ)
+        for _ in range(2)
+    ]
+    assert [process.communicate(timeout=120)[0] for process in running] == [b"", b""]
+    assert [process.returncode for process in running] == [0, 0]
+    assert [found.name for found in path.parent.glob("mlflow*")] == ["mlflow.db"]
+    with connect(path) as connection:
+        assert connection.execute("SELECT name FROM experiments").fetchall() == [("Default",)]
