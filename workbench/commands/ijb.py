@@ -62,9 +62,8 @@ def tables(name: str, outcome: ijb.Outcome) -> str:
             columns, [str(result.reading) for result in outcome.results], rows, f"{name} 1:1, TAR at FAR"
         )
     ]
-    many, names, values = ijb.identification_rows(outcome)
-    if values:
-        parts += ["", ijb.markdown(many, names, values, f"{name} 1:N")]
+    for gallery, table in ijb.identification_tables(outcome).items():
+        parts += ["", ijb.markdown(*table, f"{name} 1:N, {gallery}")]
     return "\n".join(
         parts + ([""] + [f"- {message}" for message in outcome.messages] if outcome.messages else [])
     )
@@ -73,7 +72,6 @@ def tables(name: str, outcome: ijb.Outcome) -> str:
 def plain(outcome: ijb.Outcome) -> dict[str, Any]:
     """Return the outcome as plain JSON values; what is not said is null."""
     columns, rows = ijb.tar_rows(outcome)
-    many, names, values = ijb.identification_rows(outcome)
     readings = [str(result.reading) for result in outcome.results]
 
     def table(
@@ -84,7 +82,7 @@ def plain(outcome: ijb.Outcome) -> dict[str, Any]:
 
     return {
         "one_to_one": table(columns, readings, rows),
-        "one_to_many": table(many, names, values),
+        "one_to_many": {name: table(*found) for name, found in ijb.identification_tables(outcome).items()},
         "messages": list(outcome.messages),
     }
 
