@@ -30,6 +30,7 @@ help: ## show this list
 
 demo: $(BASE) ## install the workbench into .venv and train the quickstart (a few minutes)
 	@$(PY) -m workbench run experiments/quickstart.py
+	@echo; echo "The program is in $(VENV)/bin: . $(VENV)/bin/activate brings it into this shell."
 
 test: $(TEST) ## install what tests need and run all tests, the quick ones first
 	@$(PYTEST) -q -m "not tensorflow" -n $(JOBS) $(TESTS)

@@ -37,8 +37,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "errors": ("workbench.commands.errors:errors", "Show the worst errors of a run as a sheet of images."),
     "ijb": ("workbench.commands.ijb:run", "Measure a model by the IJB-B and IJB-C protocols, 1:1 and 1:N."),
-    "identify": ("workbench.commands.identify:identify", "Tell who of a folder of known people is on images."),
-    "data": ("workbench.commands.data:data", "Look at data; turn folders, RecordIO and TFRecords into each other."),
+    "identify": (
+        "workbench.commands.identify:identify",
+        "Tell who of a folder of known people is on images.",
+    ),
+    "data": (
+        "workbench.commands.data:data",
+        "Look at data; turn folders, RecordIO and TFRecords into each other.",
+    ),
     "ui": ("workbench.commands.ui:ui", "Start the MLflow UI and TensorBoard on this machine."),
     "import": (
         "analysis.commands.importing:import_records",
@@ -89,7 +95,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit status: 0, 1, 2, 75 or 130 (README, "Exit status")."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes; set before its import
+    # TensorFlow's start-up notes, some of them marked as errors; set before its import.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "3")
     try:
         result: Any = program.main(args=arguments, prog_name="workbench", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
