@@ -51,6 +51,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Write old histories and logs into the store as finished runs.",
     ),
     "plot": ("analysis.commands.plot:plot", "Draw curves of runs, histories and logs."),
+    "forecast": (
+        "analysis.forecast.command:forecast",
+        "Say where runs are going, how surely, and which are worth continuing.",
+    ),
     "table": (
         "analysis.commands.table:table",
         "Compare runs in a table: differing settings, best values, times.",
