@@ -62,7 +62,8 @@ def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str 
         from analysis.figure import save
         from analysis.forecast.fan import fan
 
-        click.echo(f"{save(fan(judged), output)}: {len(judged)} runs", err=as_json)
+        truth = found if given["at"] is not None else ()
+        click.echo(f"{save(fan(judged, truth), output)}: {len(judged)} runs", err=as_json)
 
 
 def default_metric(records: Records) -> str:
@@ -109,13 +110,14 @@ def _judged(found: Sequence[Curve], prior: Sequence[Curve], given: dict[str, Any
     if empty:
         raise RecordError(f"no value up to epoch {at}", where=empty[0].run, do="give a later --at")
     group = Others([curve for curve in prior if curve.finished])
-    beat, whose = rival_value(given["beat"], [*found, *prior]) if given["beat"] else (None, "")
+    named = {curve.run for curve in found}
+    more = [curve for curve in prior if curve.run not in named]
+    beat, whose = rival_value(given["beat"], [*found, *more]) if given["beat"] else (None, "")
     ends = [
         to if to is not None else curve.total or (curve.last if curve.finished else None) for curve in seen
     ]
     forecasts = [told(curve, end, group) for curve, end in zip(seen, ends, strict=True)]
-    rivals = {curve.run: curve for curve in [*prior, *(found if at is None else ())]}
-    return judge(forecasts, beat, whose, list(rivals.values()))
+    return judge(forecasts, beat, whose, [*found, *more])
 
 
 def _text(judged: Sequence[Judged]) -> str:

@@ -189,6 +189,7 @@ def _window(curve: Curve, kind: str, values: Array, to: int, notes: list[str]) -
     begun = [epoch for epoch in starts if epoch <= curve.last]
     coming = [epoch for epoch in starts if curve.last < epoch <= to]
     start = max([curve.first, *begun])
+    _refuse_diverging(values[start - curve.first :])
     if coming:
         notes.append(f"the stage ends at epoch {coming[0] - 1}: a loss is not followed into the next")
         to = coming[0] - 1
@@ -199,6 +200,15 @@ def _window(curve: Curve, kind: str, values: Array, to: int, notes: list[str]) -
         start += jump
         notes.append(f"the loss jumps at epoch {start}: taken for the start of a stage that was not given")
     return start, to
+
+
+def _refuse_diverging(y: Array) -> None:
+    """Refuse a loss that is at its highest, still rising, and far above where it began."""
+    if len(y) < 3 or y[-1] <= y[-2] or y[-1] < y.max():
+        return
+    before = float(y[: max(2, len(y) // 3)].max())
+    if np.median(y[-3:]) > before + 0.2 * abs(before):
+        raise Refused(f"the loss diverges: {y[-1]:g} now, {y.min():g} at its best")
 
 
 def _jump(y: Array) -> int:
@@ -222,12 +232,9 @@ def _refuse_hopeless(y: Array, kind: str, start: int) -> None:
         raise Refused(f"the values have not changed since epoch {start}: there is nothing to go by")
     if kind != LOSS:
         return
-    third = max(2, len(y) // 3)
-    recent = float(np.median(y[-3:]))
-    rising = bool(np.diff(y[-third:]).mean() > 0)
-    lowest, highest = float(y.min()), float(y[:third].max())
-    if rising and (recent > highest + 0.2 * abs(highest) or (lowest > 0 and recent > 3 * lowest)):
-        raise Refused(f"the loss diverges: {recent:g} now, {lowest:g} at its best")
+    third, lowest = max(2, len(y) // 3), float(y.min())
+    if lowest > 0 and np.median(y[-3:]) > 3 * lowest and np.diff(y[-third:]).mean() > 0:
+        raise Refused(f"the loss diverges: {y[-1]:g} now, {lowest:g} at its best")
     early, late = np.diff(y[: third + 1]).mean(), np.diff(y[-third - 1 :]).mean()
     if lowest <= 0 and late < 0 and late < 0.7 * early:
         raise Refused("the loss falls below zero without flattening: it has no floor to forecast")

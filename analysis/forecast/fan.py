@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.figure import COLORS, PANEL_INCHES, SMALLEST, STYLE
+from analysis.forecast.curve import Curve
 from analysis.forecast.forecaster import FORECAST
 from analysis.forecast.judge import Judged
+from analysis.forecast.rates import breaks
+from analysis.forecast.settings import DEFAULT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SEEN, AHEAD, TRIED = COLORS[0], COLORS[2], COLORS[4]
+SEEN, AHEAD, TRIED, CAME = COLORS[0], COLORS[2], COLORS[4], "#7a7a7a"
 MOST = 12  # panels
 TITLE = 46  # characters
 
 
-def fan(judged: Sequence[Judged]) -> Figure:
-    """Draw one panel a forecast (at most twelve, in the order given) into a new figure."""
+def fan(judged: Sequence[Judged], truth: Sequence[Curve] = ()) -> Figure:
+    """Draw one panel a forecast (at most twelve, in the order given) into a new figure.
+
+    `truth` are curves of the same runs that know more: what really came is drawn in grey.
+    """
+    came = {curve.run: curve for curve in truth}
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -35,12 +42,12 @@ def fan(judged: Sequence[Judged]) -> Figure:
         figure = Figure(figsize=size, layout="constrained")
         axes = [figure.add_subplot(rows, columns, number + 1) for number in range(len(shown))]
         for axis, one in zip(axes, shown, strict=True):
-            _panel(axis, one, limit=TITLE if columns > 1 else 90)
-        _legend(figure, len(shown) < len(judged), len(judged), columns * wide)
+            _panel(axis, one, came.get(one.told.curve.run), limit=TITLE if columns > 1 else 90)
+        _legend(figure, bool(came), len(shown) < len(judged), len(judged), columns * wide)
     return figure
 
 
-def _panel(axis: Axes, judged: Judged, limit: int) -> None:
+def _panel(axis: Axes, judged: Judged, came: Curve | None, limit: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
     told, curve = judged.told, judged.told.curve
@@ -50,7 +57,9 @@ def _panel(axis: Axes, judged: Judged, limit: int) -> None:
     if told.known:
         _future(axis, judged)
         _backtests(axis, judged)
-    axis.set_ylim(*_limits(judged, values))
+    if came is not None:
+        _came(axis, came, curve.last)
+    axis.set_ylim(*_limits(judged, values, came))
     _borders(axis, judged)
     if judged.target is not None:
         _line(axis, judged.target, f"to beat: {judged.target:.4g}")
@@ -62,6 +71,13 @@ def _panel(axis: Axes, judged: Judged, limit: int) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
 
 
+def _came(axis: Axes, came: Curve, since: int) -> None:
+    numbers = np.array(list(came.epochs) or list(range(1, len(came.values) + 1)))
+    later = numbers >= since
+    values = np.asarray(came.values, dtype=float)
+    axis.plot(numbers[later], values[later], color=CAME, linewidth=1.1, zorder=2.8)
+
+
 def _words(judged: Judged, limit: int) -> str:
     told = judged.told
     if told.verdict != FORECAST:
@@ -69,7 +85,7 @@ def _words(judged: Judged, limit: int) -> str:
         return words if len(words) <= limit + 12 else words[: limit + 9] + "..."
     low, high = told.interval(0.8)
     words = f"epoch {told.to}: {told.median[-1]:.4g} (80 %: {low[-1]:.4g} to {high[-1]:.4g})"
-    return words if math.isnan(judged.chance) else f"{words}, beats {judged.chance:.0%}"
+    return words if math.isnan(judged.chance) else f"{words}, chance {judged.chance:.0%}"
 
 
 def _future(axis: Axes, judged: Judged) -> None:
@@ -93,13 +109,15 @@ def _backtests(axis: Axes, judged: Judged) -> None:
         axis.plot(part[:1, 1], part[:1, 2], ".", color=TRIED, markersize=3.5, zorder=2.3)
 
 
-def _limits(judged: Judged, values: np.ndarray) -> tuple[float, float]:
+def _limits(judged: Judged, values: np.ndarray, came: Curve | None) -> tuple[float, float]:
     """Return limits that show the fan and the later two thirds of the curve; a steep start may leave them."""
     told = judged.told
     late = values[np.isfinite(values)][len(values) // 3 :]
     shown = [late]
     if told.known:
         shown += [np.concatenate(told.interval(0.8)), told.backtests[:, 2]]
+    if came is not None:
+        shown.append(np.asarray(came.values, dtype=float)[len(values) // 3 :])
     if judged.target is not None:
         shown.append(np.array([judged.target]))
     every = np.concatenate(shown)
@@ -113,9 +131,14 @@ def _limits(judged: Judged, values: np.ndarray) -> tuple[float, float]:
 
 
 def _borders(axis: Axes, judged: Judged) -> None:
-    curve, prepared = judged.told.curve, judged.told.prepared
+    curve = judged.told.curve
     stages = {epoch for epoch in curve.stages if epoch > curve.first}
-    drops = {prepared.start + index for index in prepared.borders} - stages if prepared is not None else set()
+    rates = np.asarray(curve.rates, dtype=float)
+    drops = (
+        {curve.first + index for index in breaks(rates, DEFAULT.border_ratio)} - stages
+        if len(rates)
+        else set()
+    )
     for epoch in sorted(stages | drops):
         style = (0, (4, 3)) if epoch in stages else (0, (1, 3))
         axis.axvline(epoch - 0.5, color="#909090", linewidth=0.8, linestyle=style, zorder=0.95)
@@ -127,7 +150,7 @@ def _line(axis: Axes, value: float, text: str) -> None:
     axis.text(0.01, value, text, fontsize=SMALLEST, color=COLORS[5], **where)
 
 
-def _legend(figure: Figure, cut: bool, count: int, width: float) -> None:
+def _legend(figure: Figure, came: bool, cut: bool, count: int, width: float) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -139,7 +162,10 @@ def _legend(figure: Figure, cut: bool, count: int, width: float) -> None:
         Line2D([], [], color=TRIED, linewidth=0.8, label="back-tests"),
         Line2D([], [], color="#808080", linewidth=0.8, linestyle=(0, (1, 2)), label="last value"),
         Line2D([], [], color="#909090", linewidth=0.8, linestyle=(0, (4, 3)), label="stage starts"),
+        Line2D([], [], color="#909090", linewidth=0.8, linestyle=(0, (1, 3)), label="rate breaks"),
     ]
-    columns = len(handles) if width > 1.2 else 4
+    if came:
+        handles.insert(1, Line2D([], [], color=CAME, linewidth=1.1, label="what came"))
+    columns = len(handles) if width > 1.9 else 5
     title = f"the first {MOST} of {count}" if cut else None
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, title=title)

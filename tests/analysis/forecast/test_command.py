@@ -1,0 +1,117 @@
+"""`workbench forecast` as a user calls it: text, JSON, figure, score, refusals, and no TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from analysis.forecast.command import forecast
+from workbench.errors import InputError, RecordError
+
+
+def history(path: Path, seed: int, end: float, epochs: int = 40) -> Path:
+    generator = np.random.default_rng(seed)
+    t = np.arange(epochs)
+    accuracy = end - 0.3 * np.exp(-t / (4 + seed % 5)) + 0.003 * generator.normal(size=epochs)
+    lists = {
+        "loss": (8 * np.exp(-t / 9) + 3).tolist(),
+        "accuracy": np.clip(accuracy + 0.02, 0, 1).tolist(),
+        "lr": [0.1] * epochs,
+        "agedb_30": accuracy.tolist(),
+    }
+    path.write_text(json.dumps(lists))
+    return path
+
+
+@pytest.fixture
+def histories(project: Path) -> list[str]:
+    return [str(history(project / f"run{k}_hist.json", k, 0.85 + 0.02 * k)) for k in range(5)]
+
+
+def call(*words: str) -> str:
+    done = CliRunner().invoke(forecast, list(words), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_one_run_is_told_in_words(histories: list[str]) -> None:
+    text = call(histories[0], "--metric", "agedb_30", "--at", "15", "--to", "40", "--beat", "0.9")
+    assert "run0: agedb_30 is 0.8" in text
+    assert "epoch 40: median 0.8" in text
+    assert "chance to beat 0.9:" in text
+    assert "25 epochs left" in text
+
+
+def test_several_runs_are_ranked_and_the_figure_is_drawn(histories: list[str], project: Path) -> None:
+    text = call(*histories, "--metric", "agedb_30", "--at", "20", "-o", "fan.svg")
+    lines = text.splitlines()
+    assert lines[0].split()[:2] == ["run", "advice"]
+    assert lines[2].startswith("run4")
+    assert "worth continuing" in lines[2]
+    assert (project / "fan.svg").read_text().startswith("<?xml")
+
+
+def test_json_has_one_line_a_run(histories: list[str]) -> None:
+    lines = [json.loads(line) for line in call(*histories, "--at", "20", "--json").splitlines()]
+    assert {line["run"] for line in lines} == {f"run{k}" for k in range(5)}
+    for line in lines:
+        assert line["metric"] == "agedb_30"
+        assert line["interval80"][0] <= line["median"] <= line["interval80"][1]
+        assert 0 < line["chance"] < 1
+        assert line["other_runs"] == 4
+        assert line["last"]["epoch"] == 20
+
+
+def test_another_run_is_beaten_by_name(histories: list[str]) -> None:
+    line = json.loads(call(*histories[:2], "--at", "20", "--beat", "run1", "--json").splitlines()[0])
+    assert line["beat"]["whose"] == "run1"
+
+
+def test_the_record_stands_beside_the_rivals(histories: list[str]) -> None:
+    text = call(*histories, "--metric", "agedb_30", "--score")
+    assert "5 finished runs" in text
+    for method in ("this forecaster, no prior", "last value", "by hand: cubic", "power law, 4 parameters"):
+        assert f"| {method} |" in text
+
+
+def test_impossible_calls_are_refused(histories: list[str]) -> None:
+    for words, error in (
+        ((histories[0], "--metric", "agedb"), RecordError),
+        ((histories[0], "-o", "fan.docx"), InputError),
+        ((histories[0], "--at", "10", "--to", "40", "--beat", "nobody"), InputError),
+        (("missing_hist.json",), RecordError),
+    ):
+        with pytest.raises(error):
+            CliRunner().invoke(forecast, list(words), catch_exceptions=False)
+
+
+def test_a_whole_process_imports_no_tensorflow(histories: list[str]) -> None:
+    code = (
+        "import sys; from workbench.cli import main; status = main(sys.argv[1:]); "
+        "found = {'tensorflow', 'mlflow', 'keras_tuner'} & set(sys.modules); assert not found, found; sys.exit(status)"
+    )
+    words = [
+        sys.executable,
+        "-c",
+        code,
+        "forecast",
+        histories[0],
+        "--at",
+        "15",
+        "--to",
+        "40",
+        "-o",
+        "fan.png",
+    ]
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        words, capture_output=True, text=True, env={"PYTHONPATH": str(root), "PATH": ""}, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "median" in done.stdout

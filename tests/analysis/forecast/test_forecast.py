@@ -1,0 +1,265 @@
+"""Properties of a forecast: bounded, scaled, repeatable, aware of stages and schedules, honest about limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.forecast import Curve, Others, forecast
+from analysis.forecast.forecaster import FORECAST, NO_FORECAST
+from workbench.errors import InputError, RecordError
+
+
+def falling(
+    n: int = 20, seed: int = 0, noise: float = 0.004, tau: float = 9.0, floor: float = 0.2
+) -> list[float]:
+    generator = np.random.default_rng(seed)
+    return (0.6 * np.exp(-np.arange(n) / tau) + floor + noise * generator.normal(size=n)).tolist()
+
+
+def test_a_smooth_curve_is_continued_within_its_interval() -> None:
+    told = forecast(Curve(metric="val_error", values=falling(20)), 60)
+    low, high = told.interval(0.8)
+    truth = falling(60, noise=0.0)[-1]
+    assert told.verdict == FORECAST
+    assert low[-1] <= truth <= high[-1]
+    assert abs(told.median[-1] - truth) < abs(falling(20)[-1] - truth)
+    assert told.epochs.tolist() == list(range(21, 61))
+
+
+def test_intervals_are_nested_and_hold_the_median() -> None:
+    told = forecast(Curve(metric="val_error", values=falling(15)), 50)
+    inner, outer = told.interval(0.5), told.interval(0.8)
+    assert (outer[0] <= inner[0]).all()
+    assert (inner[0] <= told.median).all()
+    assert (told.median <= inner[1]).all()
+    assert (inner[1] <= outer[1]).all()
+
+
+def test_accuracy_is_the_mirror_image_of_error_and_percent_a_hundred_times_it() -> None:
+    errors = falling(18)
+    of_error = forecast(Curve(metric="val_error", values=errors), 40)
+    of_accuracy = forecast(Curve(metric="lfw", values=[1 - e for e in errors]), 40)
+    in_percent = forecast(Curve(metric="lfw", values=[100 - 100 * e for e in errors]), 40)
+    assert of_accuracy.median == pytest.approx(1 - of_error.median, abs=1e-9)
+    assert in_percent.median == pytest.approx(100 * of_accuracy.median, abs=1e-6)
+    assert of_accuracy.interval()[0] == pytest.approx(1 - of_error.interval()[1], abs=1e-9)
+    assert of_accuracy.chance(0.75) == pytest.approx(of_error.chance(0.25), abs=1e-9)
+    assert "values are in percent" in in_percent.notes
+
+
+@pytest.mark.parametrize("factor", [1e-3, 7.3, 1e4])
+def test_scaling_a_loss_scales_its_forecast(factor: float) -> None:
+    values = np.array(falling(25, floor=2.0))
+    rates = [0.1] * 20 + [0.01] * 30
+    plain = forecast(Curve(metric="loss", values=values.tolist(), rates=rates), 50)
+    scaled = forecast(Curve(metric="loss", values=(factor * values).tolist(), rates=rates), 50)
+    assert scaled.median == pytest.approx(factor * plain.median, rel=1e-6)
+    assert scaled.interval()[1] == pytest.approx(factor * plain.interval()[1], rel=1e-6)
+    assert scaled.verdict == plain.verdict
+
+
+def test_the_same_input_gives_the_same_answer() -> None:
+    curve = Curve(metric="val_error", values=falling(20), rates=[0.1] * 10 + [0.01] * 50)
+    one, two = forecast(curve, 60), forecast(curve, 60)
+    assert one.median.tolist() == two.median.tolist()
+    assert one.best_epoch() == two.best_epoch()
+
+
+def test_permuting_other_runs_changes_nothing() -> None:
+    others = [
+        Curve(metric="val_error", values=falling(40, seed, tau=5 + seed), finished=True, run=f"r{seed}")
+        for seed in range(1, 8)
+    ]
+    curve = Curve(metric="val_error", values=falling(10, 0, tau=7), run="mine", total=40)
+    one, two = forecast(curve, others=others), forecast(curve, others=others[::-1])
+    assert one.others == 7
+    assert one.median.tolist() == two.median.tolist()
+    assert one.interval()[0].tolist() == two.interval()[0].tolist()
+
+
+def test_a_run_is_no_prior_of_itself() -> None:
+    whole = Curve(metric="val_error", values=falling(40), finished=True, run="mine")
+    assert forecast(whole.until(10), 40, others=[whole]).others == 0
+
+
+def test_other_runs_that_all_fell_late_pull_the_forecast_down() -> None:
+    def late(seed: int) -> list[float]:
+        return falling(12, seed, tau=4) + [0.08 + 0.002 * (seed % 3)] * 28
+
+    others = Others(
+        [Curve(metric="val_error", values=late(s), finished=True, run=f"r{s}") for s in range(1, 16)]
+    )
+    curve = Curve(metric="val_error", values=late(0)[:12], run="mine", total=40)
+    alone, helped = forecast(curve), forecast(curve, others=others)
+    assert abs(helped.median[-1] - 0.08) < 0.5 * abs(alone.median[-1] - 0.08)
+
+
+def test_a_coming_fall_of_the_rate_lowers_a_noisy_error_and_not_a_quiet_one() -> None:
+    steady, drop = [0.1] * 60, [0.1] * 30 + [0.01] * 30
+    noisy, quiet = falling(20, noise=0.02, tau=3), falling(20, noise=0.0, tau=3)
+
+    def end(values: list[float], rates: list[float]) -> float:
+        return float(forecast(Curve(metric="val_error", values=values, rates=rates), 60).median[-1])
+
+    assert end(noisy, drop) < end(noisy, steady) - 0.01
+    assert end(quiet, drop) >= end(quiet, steady) - 0.002
+
+
+def test_a_loss_does_not_cross_a_change_of_stage_and_an_accuracy_does() -> None:
+    values = falling(12, floor=3.0) + falling(8, floor=9.0)
+    loss = forecast(Curve(metric="loss", values=values, stages=(1, 13, 31), total=50))
+    assert loss.to == 30
+    assert any("stage ends at epoch 30" in note for note in loss.notes)
+    assert loss.prepared is not None
+    assert loss.prepared.start == 13
+    accuracy = [1 - value / 20 for value in values]
+    assert forecast(Curve(metric="lfw", values=accuracy, stages=(1, 13, 31), total=50)).to == 50
+
+
+def test_constant_and_short_and_finished_curves_are_refused_with_the_reason() -> None:
+    for values, to, words in (
+        ([0.5, 0.4, 0.3], 10, "needs 4"),
+        ([0.9] * 12, 40, "not changed since epoch 1"),
+        ([], 10, "no values"),
+        (falling(20), 20, "has been reached"),
+    ):
+        told = forecast(Curve(metric="val_error", values=values), to)
+        assert told.verdict == NO_FORECAST
+        assert words in told.reason
+        assert not told.known
+        assert np.isnan(told.chance(0.1))
+        assert told.best_epoch()[0] == told.curve.last if values else True
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "words"),
+    [
+        ("loss", [5, 4, 3, 2.5, 2.2, 2.0, 8, 40, 300], "diverges"),
+        ("loss", [5, 4, 3, 2.5, np.inf], "inf"),
+        ("loss", [5, 4, 3, 2.5, 2.2, np.nan], "nan"),
+        ("loss", [10 - k * (1 + k / 10) for k in range(20)], "no floor"),
+        ("lfw", [0.5, 0.7, 0.9, 1.2, 0.9, 0.9], "neither"),
+        ("lfw", [-0.5, 0.7, 0.9, 0.8, 0.9, 0.9], "neither"),
+        ("loss", [5.0, np.nan, np.nan, np.nan, np.nan, 3.0, 2.9, 2.8], "no finite value"),
+    ],
+)
+def test_hopeless_curves_are_refused_with_the_reason(metric: str, values: list[float], words: str) -> None:
+    told = forecast(Curve(metric=metric, values=values), 40)
+    assert told.verdict == NO_FORECAST
+    assert words in told.reason
+
+
+def test_gaps_and_repeated_epochs_are_noted_and_do_not_break_a_forecast() -> None:
+    values = falling(20)
+    values[7] = float("nan")
+    values[11] = float("inf")
+    told = forecast(Curve(metric="val_error", values=values), 40)
+    assert told.known
+    assert any("2 epochs without" in note for note in told.notes)
+    twice = Curve(metric="val_error", values=[*falling(20), 0.3], epochs=[*range(1, 21), 20])
+    assert any("twice" in note for note in forecast(twice, 40).notes)
+
+
+def test_a_jump_of_a_loss_without_stages_starts_a_stage() -> None:
+    values = falling(12, floor=0.5, noise=0.001) + [v + 12 for v in falling(10, noise=0.001)]
+    told = forecast(Curve(metric="loss", values=values), 40)
+    assert told.known
+    assert any("jumps at epoch 13" in note for note in told.notes)
+    assert told.median[-1] > 11
+
+
+def test_no_forecast_where_back_tests_lose_to_the_last_value() -> None:
+    walk = 0.5 + 0.02 * np.cumsum(np.random.default_rng(4).choice([-1, 1], 40))
+    told = forecast(Curve(metric="val_error", values=walk.tolist()), 80)
+    assert told.skill >= 1
+    assert told.verdict == NO_FORECAST
+    assert "no better than the last value" in told.reason
+    assert told.median == pytest.approx(np.full(40, walk[-1]))
+
+
+def test_chances_fall_with_the_value_to_beat() -> None:
+    told = forecast(Curve(metric="lfw", values=[1 - v for v in falling(20)]), 60)
+    chances = [told.chance(value) for value in np.linspace(0.6, 0.95, 12)]
+    assert all(a >= b for a, b in zip(chances, chances[1:], strict=False))
+    assert chances[0] > 0.9
+    assert chances[-1] < 0.1
+    assert told.chance(float(told.median[-1])) == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_end_must_be_known_and_results_only_are_forecast() -> None:
+    with pytest.raises(RecordError, match="--to"):
+        forecast(Curve(metric="loss", values=falling(10)))
+    with pytest.raises(InputError, match="not a result"):
+        Curve(metric="lr", values=[0.1])
+    with pytest.raises(InputError, match="epochs"):
+        Curve(metric="loss", values=[1.0, 2.0], epochs=[1])
+
+
+def test_many_random_curves_give_finite_ordered_answers_without_a_warning(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    generator = np.random.default_rng(9)
+    for _ in range(60):
+        n = int(generator.integers(4, 60))
+        values = np.clip(
+            generator.uniform(0, 1) + np.cumsum(generator.normal(size=n)) * 10 ** generator.uniform(-6, -0.5),
+            0,
+            1,
+        )
+        rates = (10 ** generator.uniform(-5, 0, size=2 * n)).tolist() if generator.random() < 0.5 else ()
+        stages = (1, n // 2) if generator.random() < 0.3 and n > 10 else ()
+        told = forecast(
+            Curve(
+                metric=str(generator.choice(["val_error", "lfw"])),
+                values=values.tolist(),
+                rates=rates,
+                stages=stages,
+            ),
+            2 * n,
+        )
+        if told.known:
+            low, high = told.interval(0.8)
+            assert np.isfinite(told.median).all()
+            assert (
+                (low >= 0) & (low <= told.median + 1e-12) & (told.median <= high + 1e-12) & (high <= 1)
+            ).all()
+        else:
+            assert told.reason
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
+
+
+def test_real_curves_meet_the_reach_at_half_time(real_data: object) -> None:
+    """A tenth of the benchmark: every eighth curve, forecast from half, with and without the others."""
+    import json
+    from pathlib import Path
+
+    paths = sorted((Path(str(real_data)) / "curves" / "cifar10_cnn").glob("*.json"))
+    if not paths:
+        pytest.skip("no curves/cifar10_cnn in the real data")
+    curves = [
+        Curve(
+            metric="val_error",
+            values=json.loads(path.read_text())["learning_curve"],
+            finished=True,
+            run=path.stem,
+        )
+        for path in paths
+    ]
+    group, tried = Others(curves), curves[::8]
+    final = np.array([curve.values[-1] for curve in tried])
+    last = np.abs(np.array([curve.values[19] for curve in tried]) - final).mean()
+    for others, reach in ((group, 0.8), ((), 1.0)):
+        told = [forecast(curve.until(20), 40, others) for curve in tried]
+        assert np.abs(np.array([one.median[-1] for one in told]) - final).mean() < reach * last
+
+
+def test_a_branch_keeps_its_global_epochs() -> None:
+    curve = Curve(metric="val_error", values=falling(12), epochs=range(81, 93), total=120, rates=[0.1] * 40)
+    told = forecast(curve)
+    assert told.epochs.tolist() == list(range(93, 121))
+    assert told.epochs_left == 28
+    assert replace(curve, seconds=1800.0).first == 81
+    assert forecast(replace(curve, seconds=1800.0)).hours_left == pytest.approx(14.0)
