@@ -87,7 +87,8 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     for name in ("epoch", "stage"):
         if (frame[name].dropna() % 1 == 0).all():
             frame[name] = frame[name].astype("Int64")
-    return frame[[*order, *rest]].dropna(axis="columns", how="all")
+    kept = [name for name in [*order, *rest] if name == select or not frame[name].isna().all()]
+    return frame[kept]
 
 
 def seed_groups(runs: pd.DataFrame) -> list[list[int]]:

@@ -68,10 +68,11 @@ def load(
         return read_store(find_store(store), None, journals)
     paths, runs, parts = [], [], []
     for item in items:
-        found = expand(item)
         if item.startswith((*SERVERS, *DATABASES)):
             parts.append(read_store(find_store(item), None, journals))
-        elif found and is_store(found[0]):
+            continue
+        found = expand(item)
+        if found and is_store(found[0]):
             parts += [read_store(find_store(str(path)), None, journals) for path in found]
         elif found:
             paths += found
@@ -222,12 +223,9 @@ def _different(runs: Sequence[RunData]) -> None:
     """Give runs of one name their folder's name in front, then a number."""
     for data in _alike(runs):
         folder = Path(data.file).parent.name
-        data.run = f"{folder}/{data.run}" if folder else data.run
+        data.run = data.facts["name"] = f"{folder}/{data.run}" if folder else data.run
     for number, data in enumerate(_alike(runs), start=1):
-        data.run = f"{data.run} #{number}"
-    for data in runs:
-        if data.facts.get("name") != data.run and not data.file.endswith(".jsonl"):
-            data.facts["name"] = data.run
+        data.run = data.facts["name"] = f"{data.run} #{number}"
 
 
 def _alike(runs: Sequence[RunData]) -> list[RunData]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -37,7 +38,7 @@ def read(path: Path) -> tuple[list[RunData], list[Note]]:
             for number, stage in enumerate(start.stages, 1)
         ]
     data.facts["seconds"] = sum(row.seconds for row in rows) or None
-    lines = _lines(journal.rows)
+    lines = _lines(journal.rows, {damage.line for damage in journal.damage})
     for metric in dict.fromkeys(name for row in rows for name in row.metrics):
         _add(data, metric, [(row, row.metrics[metric]) for row in rows if metric in row.metrics], lines)
     if any(row.seconds for row in rows) and SECONDS not in rows[0].metrics:
@@ -45,9 +46,10 @@ def read(path: Path) -> tuple[list[RunData], list[Note]]:
     return [data], notes.all()
 
 
-def _lines(rows: list[Any]) -> dict[int, int]:
-    """Return the line number of each row by its identity; right unless lines were damaged or blank."""
-    return {id(row): number for number, row in enumerate(rows, start=1)}
+def _lines(rows: list[Any], damaged: set[int]) -> dict[int, int]:
+    """Return the line number of each row by its identity: every line that is not damaged is a row."""
+    numbers = (number for number in itertools.count(1) if number not in damaged)
+    return {id(row): number for row, number in zip(rows, numbers)}
 
 
 def _add(

@@ -150,20 +150,22 @@ def _evaluation(launch: Launch, found: re.Match[bytes], number: int, notes: Note
         return
     if launch.printed_epoch and step > launch.batch + 1:
         launch.epoch_steps = (step - launch.batch - 1) // launch.printed_epoch
-    _once(launch, name, launch.printed_epoch, float(found[4]), step, number, notes)
-    if found[5]:
+    new = _once(launch, name, launch.printed_epoch, float(found[4]), step, number, notes)
+    if new and found[5]:
         _once(launch, f"{name}_tenfold_std", launch.printed_epoch, float(found[5]), step, number, notes)
 
 
 def _once(
     launch: Launch, metric: str, epoch: int, value: float, step: int, number: int, notes: Notes
-) -> None:
+) -> bool:
+    """Take in a value unless it was there before; return whether it was new."""
     key = (metric, step if step >= 0 else -1 - epoch)
     if key in launch.seen:
         notes.add("a value that was there before is repeated; the first is used", number)
-        return
+        return False
     launch.seen.add(key)
     launch.rows.append((metric, epoch, value, step, number))
+    return True
 
 
 def _arguments(text: str) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""Records made by hand for tests of analysis: frames, logs line by line, MLflow's tables without MLflow."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.frames import MEASURED, Records, RunData, build
+
+SCHEMA = """
+CREATE TABLE experiments(experiment_id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE runs(run_uuid TEXT PRIMARY KEY, name TEXT, status TEXT, start_time INTEGER, end_time INTEGER,
+                  lifecycle_stage TEXT, artifact_uri TEXT, experiment_id INTEGER);
+CREATE TABLE tags(key TEXT, value TEXT, run_uuid TEXT);
+CREATE TABLE params(key TEXT, value TEXT, run_uuid TEXT);
+CREATE TABLE metrics(key TEXT, value REAL, timestamp INTEGER, run_uuid TEXT, step INTEGER, is_nan INTEGER);
+"""
+
+
+def run(name: str, values: Mapping[str, Sequence[float]], first_epoch: int = 1, **given: Any) -> RunData:
+    """Make a run of lists by metric, the first value being that of `first_epoch`."""
+    facts = {"name": name, "origin": "test", "status": "finished", **given.pop("facts", {})}
+    data = RunData(run=name, file="test", facts=facts, first_epoch=first_epoch, **given)
+    for metric, own in values.items():
+        data.add(metric, MEASURED, range(first_epoch, first_epoch + len(own)), list(own))
+    return data
+
+
+def records(*runs: RunData) -> Records:
+    """Make the frames of some runs."""
+    return build(runs)
+
+
+def mlflow_database(folder: Path, runs: Sequence[Mapping[str, Any]]) -> Path:
+    """Make MLflow's tables for runs given as dicts: id, tags, params, metrics {name: {step: value}}."""
+    path = folder / "mlflow.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(SCHEMA)
+        connection.execute("INSERT INTO experiments VALUES (1, 'study')")
+        for number, content in enumerate(runs):
+            name, stage = content["id"], content.get("lifecycle", "active")
+            row = (name, content.get("name", name), "FINISHED", 1000 + number, 61_000 + number, stage, "", 1)
+            connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            for table in ("tags", "params"):
+                rows = [(key, value, name) for key, value in content.get(table, {}).items()]
+                connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", rows)
+            for metric, points in content.get("metrics", {}).items():
+                rows = [
+                    (metric, 0.0 if v != v else v, 0, name, step, int(v != v)) for step, v in points.items()
+                ]
+                connection.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)", rows)
+    return path
+
+
+MXNET_ARGUMENTS = (
+    "Called with argument: Namespace(batch_size=512, lr=0.1, lr_steps='20,30', margin_m=0.5, network='y1')"
+)
+
+
+def mxnet_lines(epochs: int = 2, batches: int = 2) -> list[str]:
+    """Return the lines of one launch: `batches` x 10 steps an epoch, an evaluation at each epoch's end."""
+    lines = ["gpu num: 1", MXNET_ARGUMENTS, "lr_steps [20, 30]"]
+    for epoch in range(epochs):
+        for batch in range(0, batches * 10, 10):
+            lines.append(
+                f"INFO:root:Epoch[{epoch}] Batch [{batch}]\tSpeed: {500 + batch:.2f} samples/sec\tacc=0.100000"
+            )
+        step = (epoch + 1) * batches * 10
+        lines.append(f"lr-batch-epoch: 0.1 {batches * 10 - 1} {epoch}")
+        lines.append("testing verification..")
+        lines.append(f"[lfw][{step}]XNorm: 11.000000")
+        lines.append(f"[lfw][{step}]Accuracy-Flip: 0.9{epoch}000+-0.00400")
+        lines.append(f"INFO:root:Epoch[{epoch}] Train-acc=0.{epoch + 1}00000")
+        lines.append(f"INFO:root:Epoch[{epoch}] Time cost=10.000")
+    return [f"[2018-05-07 10:{n // 60:02d}:{n % 60:02d}]  {line}" for n, line in enumerate(lines)]
+
+
+def write_lines(path: Path, lines: Sequence[str], end: str = "\n") -> Path:
+    """Write lines with a line end after each, the last one followed by `end`."""
+    path.write_text("\n".join(lines) + end, encoding="utf-8")
+    return path

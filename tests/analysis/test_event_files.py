@@ -1,0 +1,74 @@
+"""Event files against TensorBoard's own writer, both versions of scalars, and damage at every byte."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+
+from analysis.frames import Notes
+from analysis.sources import tensorboard
+from workbench.errors import RecordError
+
+
+@pytest.fixture
+def event_file(tmp_path):
+    """A file of four scalars in both versions, framed by TensorBoard's own record writer."""
+    from tensorboard.compat.proto import event_pb2, tensor_pb2
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    path = tmp_path / "events.out.tfevents.1.host"
+    with path.open("wb") as file:
+        writer = RecordWriter(file)
+        writer.write(event_pb2.Event(wall_time=1.0, file_version="brain.Event:2").SerializeToString())
+        for step, value in enumerate([0.5, 0.25]):
+            event = event_pb2.Event(wall_time=2.0 + step, step=step)
+            event.summary.value.add(tag="epoch_loss", simple_value=value)
+            tensor = tensor_pb2.TensorProto(dtype=1, tensor_content=np.float32(value * 2).tobytes())
+            if step:
+                tensor = tensor_pb2.TensorProto(dtype=2, double_val=[value * 2])
+            event.summary.value.add(tag="epoch_accuracy", tensor=tensor)
+            writer.write(event.SerializeToString())
+    return path
+
+
+def test_both_versions(event_file):
+    notes = Notes("x")
+    found = [(tag, step, value) for tag, step, value, _, _ in tensorboard.scalars(event_file, notes)]
+    assert found == [
+        ("epoch_loss", 0, 0.5), ("epoch_accuracy", 0, 1.0), ("epoch_loss", 1, 0.25), ("epoch_accuracy", 1, 0.5),
+    ]  # fmt: skip
+    assert notes.all() == []
+
+
+def test_a_folder_is_a_run_with_epochs_from_one(event_file):
+    runs, _ = tensorboard.read(event_file.parent)
+    assert [metric for metric, *_ in runs[0].values] == ["loss", "accuracy"]
+    assert runs[0].values[0][3]["epoch"].tolist() == [1, 2]
+
+
+def test_a_cut_or_damaged_file_gives_what_is_whole_and_says_so(event_file):
+    whole = event_file.read_bytes()
+    for size in range(len(whole) - 40, len(whole)):
+        event_file.write_bytes(whole[:size])
+        notes = Notes("x")
+        assert len(list(tensorboard.scalars(event_file, notes))) == 2
+        assert len(notes.all()) == 1 and notes.all()[0].lines == [3]
+    for position in range(len(whole) - 40, len(whole)):
+        event_file.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        notes = Notes("x")
+        assert len(list(tensorboard.scalars(event_file, notes))) == 2
+        assert len(notes.all()) == 1
+
+
+def test_checksum_of_the_castagnoli_polynomial():
+    unmasked = (tensorboard.masked_crc(b"123456789") - tensorboard.MASK_DELTA) & 0xFFFFFFFF
+    crc = ((unmasked >> 17) | (unmasked << 15)) & 0xFFFFFFFF
+    assert crc == 0xE3069283  # the check value of CRC-32C
+    assert crc != zlib.crc32(b"123456789")
+
+
+def test_no_event_files(tmp_path):
+    with pytest.raises(RecordError, match="no event files"):
+        tensorboard.read(tmp_path)
