@@ -125,7 +125,7 @@ def decode_line(line: bytes) -> Record:
     """Return the record of one line without its line break; RecordError when it cannot be trusted."""
     if line[8:9] != b" " or line[:8] != b"%08x" % zlib.crc32(line[9:]):
         raise RecordError("the checksum does not fit")
-    return from_json(json.loads(line[9:]))
+    return from_json(json.loads(line[9:].decode()))
 
 
 def read_journal(path: str | Path) -> Journal:
@@ -159,9 +159,12 @@ def status(path: str | Path) -> str:
 
     Reads the last line only, so asking for hundreds of runs is quick.
     """
-    path = Path(path)
-    locked = is_locked(path)  # asked before reading: a run may end between the two
-    last = last_row(path)
+    locked = is_locked(Path(path))  # asked before reading: a run may end between the two
+    return status_of(last_row(Path(path)), locked)
+
+
+def status_of(last: Record | None, locked: bool) -> str:
+    """Return the state of a run whose journal ends with the row `last` and is `locked` or not."""
     if isinstance(last, EndRecord):
         return last.status
     return RUNNING if locked else INTERRUPTED
@@ -190,12 +193,21 @@ def last_row(path: Path) -> Record | None:
             span = TAIL_BYTES
             while True:
                 file.seek(max(0, size - span))
-                rows = parse_journal(path, file.read()).rows
-                if rows or span >= size:
-                    return rows[-1] if rows else None
+                row = _last_of(file.read())
+                if row is not None or span >= size:
+                    return row
                 span *= 8
     except OSError as error:
         raise RecordError(f"cannot read the journal: {error.strerror}", where=path) from error
+
+
+def _last_of(data: bytes) -> Record | None:
+    for line in reversed(data.split(b"\n")):
+        try:
+            return decode_line(line)
+        except (RecordError, ValueError):
+            continue  # torn, damaged, or begun before `data`
+    return None
 
 
 class JournalWriter:

@@ -7,6 +7,7 @@ is out of reach, tries again at each new row, and says when it answers again.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import threading
@@ -21,6 +22,7 @@ from workbench.tracking.records import EpochRecord
 from workbench.tracking.store import Store
 
 Say = Callable[[str], None]
+LONGEST_REASON = 400
 
 
 class View(Protocol):
@@ -57,6 +59,7 @@ class Leveller:
         self._stopping = False
         self._behind: set[str] = {view.name for view in views}
         self._reported: set[str] = set()
+        self._silent = False
         # A daemon: a store that hangs must not keep a finished training alive.
         self._thread = threading.Thread(target=self._work, name="workbench-views", daemon=True)
 
@@ -72,7 +75,8 @@ class Leveller:
         self._stopping = True
         self._wanted.set()
         self._thread.join(timeout)
-        if self._thread.is_alive() or self._behind:
+        self._silent = self._thread.is_alive()
+        if self._silent or self._behind:
             behind = " and ".join(sorted(self._behind)) or "the views"
             self._say(
                 f"{behind} of run {self._run} not level with its journal; `workbench sync` does the rest"
@@ -122,24 +126,42 @@ class Leveller:
 
     def _report(self, name: str, address: str, error: Exception) -> None:
         """Say once an outage that a view is out of reach; nothing a store does may stop a training."""
-        if name not in self._reported:
+        if name not in self._reported and not self._silent:
             self._reported.add(name)
-            reason = (" ".join(str(error).split()) or type(error).__name__)[:600]
-            self._say(
-                f"{name} ({address}) cannot be written: {reason}; training goes on, the journal keeps every row"
-            )
+            words = f"cannot be written: {reason(error)}; training goes on, the journal keeps every row"
+            self._say(f"{name} ({address}) {words}")
+
+
+def reason(error: BaseException) -> str:
+    """Return what went wrong in a few words: the innermost cause, without statements and addresses."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    for pattern in (
+        r"\(sqlite3\.\w+\) (.+?)(?: \[SQL|$)",
+        r"(?:\[Errno \d+\] )(.+?)[\"')]",
+        r"(Read timed out)",
+    ):
+        found = re.search(pattern, text)
+        if found:
+            return found[1]
+    return text[:LONGEST_REASON]
 
 
 def place(target: Path, content: bytes | Path) -> None:
-    """Put a file in place whole or not at all."""
+    """Put a file in place whole or not at all; raises OSError when it cannot be written."""
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.parent.parent / f".{target.name}.{os.getpid()}.{threading.get_ident()}"
-    aside.unlink(missing_ok=True)
-    if isinstance(content, bytes):
-        aside.write_bytes(content)
-    else:
-        try:
-            os.link(content, aside)
-        except OSError:
-            shutil.copy2(content, aside)
-    aside.replace(target)
+    try:
+        if isinstance(content, bytes):
+            aside.write_bytes(content)
+        else:
+            _link_or_copy(content, aside)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -22,6 +22,7 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # No connection outlives its use, so that a rebuilt database is seen at once.
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
 }

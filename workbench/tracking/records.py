@@ -85,6 +85,8 @@ class EpochRecord:
     time: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
+        if self.attempt >= 1 and self.stage >= 1 and self.stage_epoch >= 1 and self.epoch >= 1:
+            return  # journals of a hundred thousand rows are read: the usual case is quick
         for name in ("attempt", "stage", "stage_epoch", "epoch"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
 
@@ -147,13 +149,13 @@ def from_json(row: Mapping[str, Any]) -> Record:
     kind = row.get("kind")
     if kind not in KINDS:
         raise RecordError(f"unknown kind of row {kind!r}", expected="one of " + ", ".join(KINDS))
-    values = {name: value for name, value in row.items() if name in _FIELDS[kind]}
+    known = _FIELDS[kind]
+    values = {name: value for name, value in row.items() if name in known}
     try:
-        for name in _TUPLES:
-            if name in values:
-                values[name] = tuple(values[name])
         if kind == "epoch":
             values["metrics"] = {name: float(value) for name, value in row["metrics"].items()}
+        elif kind == "start":
+            values.update({name: tuple(values[name]) for name in _TUPLES if name in values})
         record: Record = KINDS[kind](**values)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise RecordError(f"a {kind} row does not fit: {error}") from error

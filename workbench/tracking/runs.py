@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from workbench.errors import RecordError
 from workbench.names import INTERRUPTED
-from workbench.tracking.journal import Journal, read_journal, status
+from workbench.tracking.journal import Journal, is_locked, read_journal, status_of
 from workbench.tracking.store import Store, StoredRun, read_runs
 
 
@@ -60,7 +60,10 @@ def read_states(store: Store) -> list[RunState]:
 def read_state(store: Store, run: str) -> RunState:
     """Return one run's journal and status; RecordError when it has no journal."""
     path = store.journal(run)
-    return RunState(run, status(path), read_journal(path))
+    locked = is_locked(path)  # asked before reading: a run may end between the two
+    journal = read_journal(path)
+    last = journal.rows[-1] if journal.rows else None
+    return RunState(run, status_of(last, locked), journal)
 
 
 def unfinished(store: Store, identity: str, seed: int) -> list[str]:

@@ -16,7 +16,7 @@ from workbench.tracking.history import FILE as HISTORY
 from workbench.tracking.history import history_text
 from workbench.tracking.hparams import TensorBoardView
 from workbench.tracking.journal import Journal
-from workbench.tracking.leveller import View, place
+from workbench.tracking.leveller import View, place, reason
 from workbench.tracking.locks import Held, views_of_run
 from workbench.tracking.mlflow_client import open_client
 from workbench.tracking.mlflow_writer import MlflowView
@@ -63,7 +63,7 @@ def sync(store: Store, say: Say) -> Levelled:
         except Held:
             done.in_use.append(run)
         except Exception as error:  # noqa: BLE001 - named below; the other runs are done all the same
-            done.failed[run] = " ".join(str(error).split())[:600]
+            done.failed[run] = reason(error)
             say(f"{run}: {done.failed[run]}")
             _ping(store, client)
     return done
@@ -112,9 +112,8 @@ def _ping(store: Store, client: MlflowClient) -> None:
 
 
 def _unreachable(store: Store, error: Exception) -> StoreError:
-    reason = " ".join(str(error).split())[:600]
     return StoreError(
-        f"MLflow does not answer: {reason}",
+        f"MLflow does not answer: {reason(error)}",
         where=store.database if store.is_local else store.uri,
         do="the journals keep every row; try again when it is back",
     )

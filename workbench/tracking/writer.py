@@ -47,7 +47,7 @@ class Tracker:
         self, store: Store, journal: Journal, writer: JournalWriter, views: list[View], say: Say
     ) -> None:
         self.store, self.journal = store, journal
-        self._writer = writer
+        self._writer, self._say = writer, say
         self._lock = threading.Lock()
         self._leveller = Leveller(store, journal.run, views, self._snapshot, say)
         self._shown = 0  # epochs up to here may be shown
@@ -132,10 +132,11 @@ class Tracker:
         """
         try:
             self.artifact(HISTORY, text=history_text(self._snapshot()[0].accepted()))
-        finally:
-            ended = time.time() if moment is None else moment
-            self._append(EndRecord(status=status, reason=reason, final_epoch=final_epoch, time=ended))
-            self._leveller.wake()
+        except OSError as error:  # a full disk: the end itself is what must be recorded
+            self._say(f"{HISTORY} could not be kept: {error.strerror}; `workbench sync` makes it later")
+        ended = time.time() if moment is None else moment
+        self._append(EndRecord(status=status, reason=reason, final_epoch=final_epoch, time=ended))
+        self._leveller.wake()
 
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
         """Wait at most `timeout` seconds for the views, give the lock back, and tell whether they are level.

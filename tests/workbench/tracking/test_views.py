@@ -10,6 +10,7 @@ import pytest
 from stores import Board, epoch, everything, points, query, record, start
 
 from workbench.names import TAG_STATUS
+from workbench.tracking.leveller import reason
 from workbench.tracking.mlflow_values import CUT_MARK, parameter_texts, safe_key
 from workbench.tracking.records import CheckpointRecord, EndRecord
 from workbench.tracking.runs import read_state
@@ -299,3 +300,19 @@ def test_artifacts_follow_the_run(store, tmp_path):
     assert files["scores/lfw.bin"] == b"\x00\x01"
     assert files["note.txt"] == "ä".encode()
     assert (files["spec.py"], files["attempt-2/spec.py"]) == (b"1", b"2")
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        (
+            "(raised) (sqlite3.OperationalError) database or disk is full [SQL: INSERT INTO x]",
+            "database or disk is full",
+        ),
+        ("... Failed to establish a new connection: [Errno 111] Connection refused'))", "Connection refused"),
+        ('Max retries (Caused by ReadTimeoutError("Read timed out. (read timeout=10)"))', "Read timed out"),
+        ("", "OSError"),
+    ],
+)
+def test_an_outage_is_told_in_a_few_words(text, short):
+    assert reason(OSError(text) if text else OSError()) == short
