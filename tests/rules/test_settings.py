@@ -47,6 +47,8 @@ def collect(node: ast.AST, cls: str | None, own: dict[str, set[str]], foreign: s
             foreign |= {
                 n.value for n in ast.walk(child) if isinstance(n, ast.Constant) and isinstance(n.value, str)
             }
+        if isinstance(child, ast.Subscript) and ast.unparse(child.value).endswith("settings()"):
+            foreign |= {n.value for n in ast.walk(child.slice) if isinstance(n, ast.Constant)}
         if isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Load):
             mine = cls is not None and isinstance(child.value, ast.Name) and child.value.id == "self"
             (own[cls] if mine and cls else foreign).add(child.attr)

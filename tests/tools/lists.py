@@ -31,6 +31,7 @@ FAMILIES = {
     "optimizers": "Optimizer",
     "samplers": "Sampler",
     "devices": "Devices",
+    "operations": "Operation",
 }
 PURPOSES = {  # what cannot say so itself, in the words of the map
     "CHANGELOG.md": "what changed, newest first",
@@ -62,8 +63,9 @@ def part_classes() -> dict[str, type]:
 
 def members(family: str) -> list[type]:
     """Return the public parts of a family, by name."""
-    base = getattr(importlib.import_module("workbench.families"), FAMILIES[family])
-    found = [cls for cls in part_classes().values() if issubclass(cls, base) and cls is not base]
+    public = part_classes().values()
+    base = importlib.import_module("workbench.parts").REGISTRY.get(FAMILIES[family])
+    found = [cls for cls in public if base is not None and issubclass(cls, base) and cls is not base]
     return sorted(found, key=lambda cls: cls.__name__)
 
 
@@ -136,6 +138,17 @@ def _docstring(path: Path) -> str | None:
     return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
+def chapters() -> str:
+    """Return one line a chapter of `docs/`: its title, linked."""
+    pages = [path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != "README.md"]
+    return "\n".join(f"- [{_title(path)}]({path.relative_to(ROOT / 'docs')})" for path in pages)
+
+
+def _title(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next((line[2:].strip() for line in lines if line.startswith("# ")), path.stem)
+
+
 def file_map() -> str:
     """Return the map of files: top level, and what lies directly in `workbench/` and `analysis/`."""
     lines = ["```text"]
@@ -179,6 +192,7 @@ def render(name: str) -> str:
         "commands": commands,
         "experiments": experiments,
         "files": file_map,
+        "chapters": chapters,
     }
     if name in single:
         return single[name]()
