@@ -74,12 +74,11 @@ class KerasNet(Backbone):
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         name, options = self.source()
         model = self._application(name, options, tuple(inputs.shape[1:]))
-        if _has_preprocessing(model):  # such a network takes 0..255
-            inputs = tf.keras.layers.Rescaling(128.0, 127.5, name="to_255")(inputs)
-        copy = tf.keras.models.clone_model(model, inputs, _Changes(self, model))
+        direct = isinstance(inputs._keras_history.layer, tf.keras.layers.InputLayer)
+        copy = tf.keras.models.clone_model(model, inputs if direct else None, _Changes(self, model))
         if self.weights:
             _carry(model, copy)
-        return copy.output
+        return copy.output if direct else copy(inputs)
 
     def _application(self, name: str, options: dict[str, Any], shape: tuple[int, ...]) -> tf.keras.Model:
         make = getattr(tf.keras.applications, name)
@@ -94,11 +93,6 @@ class KerasNet(Backbone):
 
     def quick(self) -> Self:
         return self.but(image_size=max(32, APPLICATIONS[self.source()[0]]), weights=None)
-
-
-def _has_preprocessing(model: tf.keras.Model) -> bool:
-    kinds = (tf.keras.layers.Rescaling, tf.keras.layers.Normalization)
-    return any(isinstance(layer, kinds) for layer in model.layers[:4])
 
 
 def _carry(source: tf.keras.Model, target: tf.keras.Model) -> None:
@@ -117,6 +111,8 @@ class _Changes:
         convs = [layer.name for layer in model.layers if isinstance(layer, tf.keras.layers.Conv2D)]
         self.stem = convs[0] if convs else None
         self.same = getattr(settings, "padding", None) == "same"
+        second = model.layers[1]
+        self.scaling = second.name if isinstance(second, tf.keras.layers.Rescaling) else None
 
     def __call__(self, layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         config = layer.get_config()
@@ -124,6 +120,9 @@ class _Changes:
             return _activation_layer(self.settings.activation, self.settings.prelu_start, layer.name)
         if self.same and isinstance(layer, tf.keras.layers.ZeroPadding2D):
             return tf.keras.layers.Activation("linear", name=layer.name)
+        if layer.name == self.scaling:  # made for 0..255, given (x - 127.5) / 128
+            scale, offset = config["scale"], config["offset"]
+            config.update(scale=128.0 * scale, offset=127.5 * scale + offset)
         self._norm(layer, config)
         self._conv(layer, config)
         return type(layer).from_config(config)
@@ -178,7 +177,10 @@ def hard_swish(x: tf.Tensor) -> tf.Tensor:
 
 @part
 class KerasApplication(KerasNet):
-    """Any network of keras.applications by its name there; its parameters are Keras's own."""
+    """Any network of keras.applications by its name there; its parameters are Keras's own.
+
+    A network that scales its input itself gets (x - 127.5) / 128 undone first.
+    """
 
     network: str = setting(positional=True, doc="name in keras.applications, such as DenseNet121")
 
@@ -191,7 +193,8 @@ class KerasApplication(KerasNet):
         KerasNet.check(self)
 
     def source(self) -> tuple[str, dict[str, Any]]:
-        return self.network, {}
+        no_scaling = self.network.startswith("ConvNeXt")  # its scaling takes 0..255
+        return self.network, {"include_preprocessing": False} if no_scaling else {}
 
 
 @part

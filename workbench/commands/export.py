@@ -1,0 +1,184 @@
+"""`workbench export`: a run or a model in other formats, each checked against the original."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from workbench.errors import DataError, InputError, RecordError
+from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, Target, write
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from workbench.export.compare import Comparison
+    from workbench.verification.evaluator import Evaluator
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is exported: the model, its name for files, images to compare on, sets to measure on."""
+
+    model: tf.keras.Model
+    stem: str
+    folder: Path
+    images: np.ndarray  # uint8 [N, s, s, 3]
+    real: bool  # images of the data, not noise
+    evaluators: Sequence[Evaluator] = ()
+
+
+@click.command()
+@click.argument("model", metavar="RUN_OR_MODEL")
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="saved_model", show_default=True)
+@click.option("--quantize", type=click.Choice(QUANTIZATIONS), help="Of TFLite.")
+@click.option("--all", "every", is_flag=True, help="All formats, and a table that compares them.")
+@click.option("--wrap", is_flag=True, help="Take uint8 images and return embeddings of length 1.")
+@click.option(
+    "--images", "count", type=click.IntRange(1), default=64, show_default=True, help="Images compared on."
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of images, for a model that is no run.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder; a run's artifacts by default.")
+@click.option(
+    "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Checkpoint."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON line.")
+@click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def export(
+    model: str, format_: str, quantize: str | None, every: bool, wrap: bool, count: int, data: Path | None,
+    out: Path | None, which: str, as_json: bool, store: str | None, debug: bool,
+) -> None:  # fmt: skip
+    """Export RUN_OR_MODEL (a run, or a Keras model file), load it back and compare it on real images."""
+    targets = EVERY if every else (Target(format_, quantize),)
+    subject = _subject(model, which, store, data, out, count)
+    if not subject.real and any(target.quantize == "int8" for target in targets):
+        raise InputError(
+            "int8 needs representative images",
+            where=model,
+            do="give --data FOLDER, or export a run whose data is there",
+        )
+    rows = export_all(subject, targets, wrap)
+    if as_json:
+        click.echo(json.dumps({"model": model, "exports": [row.to_json() for row in rows]}))
+        return
+    from workbench.export.compare import table
+
+    click.echo(table(rows))
+    where = (
+        f"{len(subject.images)} images of the data"
+        if subject.real
+        else f"{len(subject.images)} random images"
+    )
+    click.echo(f"compared on {where}; written to {subject.folder}")
+
+
+def export_all(subject: Subject, targets: Sequence[Target], wrap: bool) -> list[Comparison]:
+    """Write every target and return its comparison, the original first; keep them beside the exports."""
+    from workbench import surgery
+    from workbench.export import compare as comparing
+    from workbench.verification import models
+
+    model = surgery.wrapped(subject.model) if wrap else subject.model
+    values: models.Range = "raw" if wrap else "unit"
+    original = models.from_keras(model, subject.stem, subject.images.shape[1], values)
+    expected = original.embed(comparing.image_set(subject.images)).plain
+    bytes_ = sum(int(np.prod(weight.shape)) * weight.dtype.size for weight in model.weights)
+    rows = [
+        comparing.measured(
+            "keras (original)", "", original, subject.images, expected, expected, subject.evaluators, bytes_
+        )
+    ]
+    samples = subject.images if wrap else models.prepared(subject.images, "unit")
+    for target in targets:
+        path = target.path(subject.folder, subject.stem)
+        write(model, target, path, samples if subject.real else None)
+        rows.append(
+            comparing.compare(target.name, path, subject.images, expected, values, subject.evaluators)
+        )
+    record = {"wrapped": wrap, "images": len(subject.images), "exports": [row.to_json() for row in rows]}
+    (subject.folder / f"{subject.stem}_exports.json").write_text(
+        json.dumps(record, indent=1) + "\n", encoding="utf-8"
+    )
+    return rows
+
+
+def _subject(
+    model: str, which: str, store: str | None, data: Path | None, out: Path | None, count: int
+) -> Subject:
+    path = Path(model)
+    if path.suffix in (".h5", ".keras") or (path / "saved_model.pb").is_file():
+        return _of_file(path, data, out, count)
+    return _of_run(model, which, store, data, out, count)
+
+
+def _of_file(path: Path, data: Path | None, out: Path | None, count: int) -> Subject:
+    import tensorflow as tf
+
+    import workbench.backbones.attention  # noqa: F401  (its layers are needed to read a model)
+
+    try:
+        model = tf.keras.models.load_model(path, compile=False)
+        size = int(model.input_shape[1])
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise DataError(
+            f"cannot be read: {error}", where=path, expected="a saved Keras model of fixed input size"
+        ) from error
+    folder = out or path.parent / f"{path.stem}_exports"
+    if data is None:
+        noise = np.random.default_rng(0).integers(0, 256, [count, size, size, 3], np.uint8)
+        return Subject(model, path.stem, folder, noise, real=False)
+    return Subject(model, path.stem, folder, _of_folder(data, size, count), real=True)
+
+
+def _of_folder(folder: Path, size: int, count: int) -> np.ndarray:
+    from workbench.verification.sets import of_files
+
+    kinds = (".jpg", ".jpeg", ".png", ".bmp")
+    files = (
+        sorted(path for path in folder.rglob("*") if path.suffix.lower() in kinds) if folder.is_dir() else []
+    )
+    if not files:
+        raise DataError("no images", where=folder, expected=f"a folder with images ({', '.join(kinds)})")
+    spread = [files[int(place)] for place in np.linspace(0, len(files) - 1, min(count, len(files)))]
+    return of_files(spread).pixels(size)
+
+
+def _of_run(
+    text: str, which: str, store: str | None, data: Path | None, out: Path | None, count: int
+) -> Subject:
+    from workbench import catalog, model
+    from workbench.commands.resume import recorded_experiment
+    from workbench.tracking.runs import find_run, read_state
+    from workbench.tracking.store import find_store
+    from workbench.verification.evaluator import Evaluator
+
+    place = find_store(store)
+    run = find_run(place, text)
+    journal = read_state(place, run).journal
+    if journal is None or journal.start is None:
+        raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
+    experiment = recorded_experiment(journal.start)
+    network = model.load(experiment, place.run_checkpoints(run), which)
+    size, where = experiment.backbone.image_size, catalog.places(place.root.parent)
+    images = _of_folder(data, size, count) if data else _of_source(experiment.data, where, size, count)
+    evaluators = [Evaluator.open(part, where, experiment.data, size) for part in experiment.sets]
+    return Subject(network, run, out or place.run_artifacts(run) / "exports", images, True, evaluators)
+
+
+def _of_source(source: Any, where: Any, size: int, count: int) -> np.ndarray:
+    """Return images of a run's own data, spread evenly over its records."""
+    opened = source.open(where)
+    read = opened.reader(size)
+    total = len(opened.labels)
+    return np.stack(
+        [
+            np.asarray(read(np.int64(place)))
+            for place in np.linspace(0, total - 1, min(count, total)).astype(int)
+        ]
+    )

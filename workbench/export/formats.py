@@ -1,0 +1,135 @@
+"""Write a Keras model as SavedModel, HDF5, ONNX or TFLite."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.errors import InputError, SpecError
+from workbench.lazy import Lazy
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = Lazy("tensorflow")
+
+FORMATS = ("saved_model", "h5", "onnx", "tflite")
+QUANTIZATIONS = ("dynamic", "float16", "int8")
+OPSET = 17  # of ONNX: the newest that onnx 1.17, tf2onnx 1.17 and common runtimes share
+
+
+@dataclass(frozen=True)
+class Target:
+    """A format and, for TFLite, how its weights are quantised."""
+
+    format: str
+    quantize: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.quantize and self.format != "tflite":
+            raise SpecError(
+                f"--quantize {self.quantize} with --format {self.format}", do="only tflite is quantised here"
+            )
+
+    @property
+    def name(self) -> str:
+        """The target in two words: `tflite int8`."""
+        return f"{self.format} {self.quantize}" if self.quantize else self.format
+
+    def path(self, folder: Path, stem: str) -> Path:
+        """Return where the model goes: a file, or for a SavedModel a folder."""
+        if self.format == "saved_model":
+            return folder / f"{stem}_saved_model"
+        quantised = f"_{self.quantize}" if self.quantize else ""
+        return folder / f"{stem}{quantised}.{self.format}"
+
+
+EVERY = (*(Target(name) for name in FORMATS), *(Target("tflite", name) for name in QUANTIZATIONS))
+
+
+def write(model: tf.keras.Model, target: Target, path: Path, samples: np.ndarray | None) -> None:
+    """Write `model` to `path` in the target's format.
+
+    `samples` are images as the model takes them, [N, h, w, 3], by which int8 chooses its ranges. Raises
+    `InputError` where they are missing or where the format cannot express the model.
+    """
+    if target.quantize == "int8" and (samples is None or not len(samples)):
+        raise InputError(
+            "int8 needs representative images", where="--quantize int8",
+            do="export a run whose data is there, or give --images FOLDER",
+        )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writers = {"saved_model": _saved_model, "h5": _h5, "onnx": _onnx}
+    try:
+        with _quiet():
+            if target.format == "tflite":
+                path.write_bytes(_tflite(model, target.quantize, samples))
+            else:
+                writers[target.format](model, path)
+    except InputError:
+        raise
+    except Exception as error:  # converters raise classes of their own, some of them private
+        raise InputError(
+            _reason(error), where=f"{model.name} as {target.name}", do="choose another format"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of a converter's complaint that says what it cannot do."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "not supported" in line or "custom op" in line.lower()]
+    return f"cannot be expressed: {(telling or lines or [type(error).__name__])[0][:300]}"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the converters' chatter off the screen; their errors are raised."""
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "tf2onnx", "absl")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)
+
+
+def _saved_model(model: tf.keras.Model, path: Path) -> None:
+    model.export(str(path))
+
+
+def _h5(model: tf.keras.Model, path: Path) -> None:
+    model.save(path, save_format="h5", include_optimizer=False)
+
+
+def _onnx(model: tf.keras.Model, path: Path) -> None:
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise InputError(
+            "tf2onnx is not installed", where="--format onnx", do="pip install 'workbench[onnx]'"
+        ) from error
+    given = model.inputs[0]
+    signature = [tf.TensorSpec(given.shape, given.dtype, name="images")]
+    tf2onnx.convert.from_keras(model, signature, opset=OPSET, output_path=str(path))
+
+
+def _tflite(model: tf.keras.Model, quantize: str | None, samples: np.ndarray | None) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if quantize:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantize == "int8":
+        assert samples is not None
+        converter.representative_dataset = lambda: ([image[None]] for image in samples)
+    return bytes(converter.convert())

@@ -1,0 +1,22 @@
+"""Surgery: rewrite a built or loaded Keras model, exactly where it can be, and say where it cannot."""
+
+from workbench.surgery.activations import prelu_to_depthwise, relu_to_prelu
+from workbench.surgery.changed import (
+    Changed,
+    Freeze,
+    Operation,
+    PReLUToDepthwise,
+    ReLUToPReLU,
+    SetNorms,
+    UpSamplingToTranspose,
+)
+from workbench.surgery.freezing import freeze, train_only
+from workbench.surgery.regularising import add_l2, set_norms
+from workbench.surgery.upsampling import upsampling_to_transpose
+from workbench.surgery.wrapping import dynamic_size, wrapped
+
+__all__ = [
+    "Changed", "Freeze", "Operation", "PReLUToDepthwise", "ReLUToPReLU", "SetNorms", "UpSamplingToTranspose",
+    "add_l2", "dynamic_size", "freeze", "prelu_to_depthwise", "relu_to_prelu", "set_norms", "train_only",
+    "upsampling_to_transpose", "wrapped",
+]  # fmt: skip

@@ -1,0 +1,80 @@
+"""ReLU to PReLU, and PReLU to what runtimes without PReLU can express."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.errors import SpecError
+from workbench.lazy import Lazy
+from workbench.surgery.rewriting import rewrite
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = Lazy("tensorflow")
+
+
+def relu_to_prelu(model: tf.keras.Model, start: float = 0.0, capped: bool = False) -> tf.keras.Model:
+    """Return `model` with a PReLU, one slope a channel that starts at `start`, for every ReLU layer.
+
+    With `start=0` the outputs are equal until the slopes are trained. `capped` also replaces ReLU6,
+    whose cap is lost. An activation within a convolution or dense layer is left alone.
+    """
+
+    def replace(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer | None:
+        if not _is_relu(layer, capped):
+            return None
+        initial = tf.keras.initializers.Constant(start)
+        shared = list(range(1, len(layer.input_shape) - 1)) or None
+        new = tf.keras.layers.PReLU(alpha_initializer=initial, shared_axes=shared, name=layer.name)
+        new.build(layer.input_shape)
+        return new
+
+    more = "" if capped or not _has_relu6(model) else " (there are ReLU6: capped=True replaces them)"
+    return rewrite(model, replace, f"no ReLU layer found{more}")
+
+
+def _is_relu(layer: tf.keras.layers.Layer, capped: bool) -> bool:
+    if isinstance(layer, tf.keras.layers.ReLU):
+        plain = not layer.negative_slope and not layer.threshold
+        return plain and (layer.max_value is None or capped)
+    is_activation = isinstance(layer, tf.keras.layers.Activation)
+    return is_activation and layer.activation is tf.keras.activations.relu
+
+
+def _has_relu6(model: tf.keras.Model) -> bool:
+    return any(isinstance(layer, tf.keras.layers.ReLU) and layer.max_value for layer in model.layers)
+
+
+def prelu_to_depthwise(model: tf.keras.Model) -> tf.keras.Model:
+    """Return `model` with relu(x) + depthwise(relu(-x)) for every PReLU, the 1 x 1 kernel being -slope.
+
+    PReLU is relu(x) - w * relu(-x), so outputs are equal. Slopes must be shared by all positions.
+    """
+
+    def replace(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer | None:
+        return _parts(layer) if isinstance(layer, tf.keras.layers.PReLU) else None
+
+    return rewrite(model, replace, "no PReLU layer found")
+
+
+def _parts(prelu: tf.keras.layers.PReLU) -> tf.keras.Model:
+    slopes = prelu.get_weights()[0]
+    if slopes.size != slopes.shape[-1]:
+        raise SpecError(
+            f"the slopes of {prelu.name} differ from position to position",
+            expected="one slope a channel (shared_axes)", do="a depthwise convolution cannot express it",
+        )  # fmt: skip
+    layers, name = tf.keras.layers, prelu.name
+    inputs = tf.keras.Input(prelu.input_shape[1:])
+    negative = layers.ReLU(name=f"{name}_negative")(layers.Rescaling(-1.0, name=f"{name}_minus")(inputs))
+    flat = len(inputs.shape) == 2
+    maps = layers.Reshape((1, 1, slopes.size), name=f"{name}_maps")(negative) if flat else negative
+    depthwise = layers.DepthwiseConv2D(1, use_bias=False, name=f"{name}_dw")
+    scaled = depthwise(maps)
+    scaled = layers.Flatten(name=f"{name}_flat")(scaled) if flat else scaled
+    depthwise.set_weights([-np.reshape(slopes, (1, 1, -1, 1))])
+    positive = layers.ReLU(name=f"{name}_positive")(inputs)
+    return tf.keras.Model(inputs, layers.Add(name=f"{name}_add")([positive, scaled]), name=name)
