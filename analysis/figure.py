@@ -117,50 +117,36 @@ def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]], smoo
 
 
 def _draw_curve(axis: Axes, curve: Curve, look: dict[str, Any], smooth: int) -> None:
-    raw = {**look, "linewidth": 0.7, "alpha": 0.4} if smooth > 1 else look
-    axis.plot(curve.x, curve.y, **raw)
-    alone = np.isfinite(curve.y) & ~np.isfinite(np.roll(curve.y, 1)) & ~np.isfinite(np.roll(curve.y, -1))
-    if len(curve.y) == 1:
-        alone = np.isfinite(curve.y)
-    axis.plot(curve.x[alone], curve.y[alone], ".", color=look["color"], markersize=4)
+    color = look["color"]
+    axis.plot(curve.x, curve.y, **({**look, "linewidth": 0.7, "alpha": 0.4} if smooth > 1 else look))
+    alone = isolated(curve.y)
+    axis.plot(curve.x[alone], curve.y[alone], ".", color=color, markersize=4)
     if smooth > 1:
         axis.plot(curve.x, running_mean(curve.y, smooth), **look)
     if curve.low is not None and curve.high is not None:
-        axis.fill_between(
-            curve.x,
-            curve.low,
-            curve.high,
-            where=np.isfinite(curve.y),
-            color=look["color"],
-            alpha=0.18,
-            linewidth=0,
-        )
-    axis.plot(
-        curve.x[curve.best],
-        curve.y[curve.best],
-        "o",
-        color=look["color"],
-        markersize=3.6,
-        markeredgecolor="white",
-        markeredgewidth=0.6,
-    )
+        there = np.isfinite(curve.y)
+        axis.fill_between(curve.x, curve.low, curve.high, where=there, color=color, alpha=0.18, linewidth=0)
+    dot = {"markersize": 3.6, "markeredgecolor": "white", "markeredgewidth": 0.6}
+    axis.plot(curve.x[curve.best], curve.y[curve.best], "o", color=color, **dot)
     for x, y, text in curve.broken:
-        height = {"transform": axis.get_xaxis_transform()} if math.isnan(y) else {}
-        y = 0.03 if math.isnan(y) else y
-        axis.plot(
-            [x],
-            [y],
-            "x",
-            color=look["color"],
-            markersize=6,
-            markeredgewidth=1.6,
-            zorder=4,
-            clip_on=False,
-            **height,
-        )
-        offset = {"xytext": (4, 3), "textcoords": "offset points"}
-        where = axis.get_xaxis_transform() if height else "data"
-        axis.annotate(text, (x, y), xycoords=where, fontsize=SMALLEST, color=look["color"], **offset)
+        _mark_broken(axis, x, y, text, color)
+
+
+def _mark_broken(axis: Axes, x: float, y: float, text: str, color: str) -> None:
+    """Put a cross and a word where a value was not finite: at the last finite value, else at the bottom."""
+    height: dict[str, Any] = {"transform": axis.get_xaxis_transform()} if math.isnan(y) else {}
+    y = 0.03 if math.isnan(y) else y
+    cross = {"markersize": 6, "markeredgewidth": 1.6, "zorder": 4, "clip_on": False}
+    axis.plot([x], [y], "x", color=color, **cross, **height)
+    where = axis.get_xaxis_transform() if height else "data"
+    offset = {"xytext": (4, 3), "textcoords": "offset points"}
+    axis.annotate(text, (x, y), xycoords=where, fontsize=SMALLEST, color=color, **offset)
+
+
+def isolated(values: np.ndarray) -> np.ndarray:
+    """Return which values stand between gaps or ends, so that no line would show them."""
+    finite = np.concatenate([[False], np.isfinite(values), [False]])
+    return finite[1:-1] & ~finite[:-2] & ~finite[2:]
 
 
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:

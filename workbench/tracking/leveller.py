@@ -38,6 +38,7 @@ class View(Protocol):
 
 
 def say_on_stderr(line: str) -> None:
+    """Say a line where no screen was handed in."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 

@@ -80,6 +80,7 @@ def safe_name(name: str) -> str:
 
 
 def milliseconds(seconds: float) -> int:
+    """Return seconds since 1970 as MLflow keeps times."""
     return round(seconds * 1000)
 
 
@@ -110,5 +111,6 @@ def metric_batches(rows: Iterable[EpochRecord]) -> Iterator[list[Metric]]:
 
 
 def parts(items: list[Any], size: int) -> Iterator[list[Any]]:
+    """Yield `items` in lists of at most `size`."""
     for first in range(0, len(items), size):
         yield items[first : first + size]
