@@ -85,13 +85,9 @@ def hist_plot_split(
     Raises `RecordError` for an unreadable history or one without `loss`, and for a dict without label.
     """
     metrics, label, path = _load(history, fig_label)
-    if "loss" not in metrics:
-        raise RecordError("no metric 'loss'", where=label, do=suggestion("loss", metrics))
-    accuracy = next((key for key in ("accuracy", "logits_accuracy") if key in metrics), None)
-    customs = [key for key in (customs or EVALS_NAME) if key in metrics]
-    drawn = {"loss": "loss", **({"accuracy": accuracy} if accuracy else {}), **{key: key for key in customs}}
+    drawn, customs = _drawn(metrics, customs, label)
     stages = {name: _split(metrics[key], epochs) for name, key in drawn.items()}
-    last = {name: parts[-1][-1] for name, parts in stages.items() if parts and parts[-1]}
+    last = {name: parts[-1][-1] for name, parts in stages.items() if parts}
     stages, names, first = _skip(stages, epochs, names, skip_epochs, init_epoch)
 
     sets = [key for key in customs if key in EVALS_NAME]
@@ -126,6 +122,18 @@ def _load(history: Any, label: str | None) -> tuple[dict[str, list[float]], str,
         for key, values in read_history(path).items():
             joined.setdefault(key, []).extend(values)
     return joined, label or Path(paths[-1]).stem, Path(paths[-1])
+
+
+def _drawn(
+    metrics: Mapping[str, Any], customs: Sequence[str], label: str
+) -> tuple[dict[str, str], list[str]]:
+    """Return {name: key} of everything to draw, and the custom metrics that are there."""
+    if "loss" not in metrics:
+        raise RecordError("no metric 'loss'", where=label, do=suggestion("loss", metrics))
+    accuracy = next((key for key in ("accuracy", "logits_accuracy") if key in metrics), None)
+    there = [key for key in (customs or EVALS_NAME) if key in metrics]
+    names = {"loss": "loss", **({"accuracy": accuracy} if accuracy else {})}
+    return {**names, **{key: key for key in there}}, there
 
 
 def _split(values: Sequence[float], epochs: Sequence[int]) -> list[list[float]]:

@@ -60,17 +60,11 @@ def import_records(
     from workbench.tracking.store import find_store
 
     place = find_store(store)
-    own = lengths(stages)
+    own, trunk = lengths(stages), resolve(place, [parent])[0] if parent else None
     options = Options(
-        stages=own,
-        stage_names=stage_names(names, own),
-        names=run_names,
-        as_one_run=as_one_run,
-        loss=MEANINGS.get(loss or "", loss),
-        zeros_are_gaps=zeros_are_gaps,
-        first_epoch=first_epoch,
-        parent=resolve(place, [parent])[0] if parent else None,
-    )
+        stages=own, stage_names=stage_names(names, own), names=run_names, as_one_run=as_one_run, parent=trunk,
+        loss=MEANINGS.get(loss or "", loss), zeros_are_gaps=zeros_are_gaps, first_epoch=first_epoch,
+    )  # fmt: skip
     done, records = import_files(paths, place, options, study)
     say_notes(records)
     if as_json:
