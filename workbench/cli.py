@@ -45,6 +45,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "workbench.commands.data:data",
         "Look at data; turn folders, RecordIO and TFRecords into each other.",
     ),
+    "models": ("workbench.commands.models:models", "List all backbones with their sizes."),
+    "export": (
+        "workbench.commands.export:export",
+        "Write a run or model in other formats, each checked against the original.",
+    ),
     "ui": ("workbench.commands.ui:ui", "Start the MLflow UI and TensorBoard on this machine."),
     "import": (
         "analysis.commands.importing:import_records",

@@ -82,9 +82,9 @@ class EmbeddingLayers(Embedding):
 
 @part
 class GDC(EmbeddingLayers):
-    """Global depthwise convolution (Chen et al. 2018): a linear h x w depthwise kernel instead of a mean,
+    """Global depthwise convolution (Chen et al. 2018): a learned h x w kernel a channel instead of a mean.
 
-    normalisation, dropout, a linear 1 x 1 convolution, normalisation.
+    Linear depthwise kernel, normalisation, dropout, linear 1 x 1 convolution, normalisation.
     Parameters: h * w * c + 4 * c + c * d + 4 * d.
     """
 
@@ -114,7 +114,7 @@ class E(EmbeddingLayers):
 
 @part
 class GAP(EmbeddingLayers):
-    """Global average pooling: normalisation, mean over the map, dropout, fully connected, normalisation.
+    """Global average pooling: normalisation, mean of the map, dropout, fully connected, normalisation.
 
     Parameters: 4 * c + c * d + 4 * d; the only head that admits a dynamic input size.
     """

@@ -199,9 +199,10 @@ class KerasApplication(KerasNet):
 
 @part
 class MobileNetV2(KerasNet):
-    """MobileNetV2 (Sandler et al. 2018): 2,257,984 parameters without a top at width 1 (Keras; with it 3.5 million,
+    """MobileNetV2 (Sandler et al. 2018): inverted residual blocks with linear ends.
 
-    the paper's 3.4). 112 pixels give maps of 4 x 4 x 1280.
+    2,257,984 parameters without a top at width 1 (Keras; with it 3.5 million, the paper's 3.4). 112 pixels
+    give maps of 4 x 4 x 1280.
     """
 
     width: float = setting(1.0, above=0, doc="multiplier on all numbers of filters")
@@ -215,9 +216,10 @@ class MobileNetV2(KerasNet):
 
 @part
 class MobileNetV3(KerasNet):
-    """MobileNetV3 (Howard et al. 2019), large or small: 2,996,352 and 939,120 parameters without a top
+    """MobileNetV3, large or small (Howard et al. 2019): searched blocks with squeeze-excite and hard swish.
 
-    (Keras; with it 5.5 and 2.6 million, the paper's 5.4 and 2.5). 112 pixels give 4 x 4 x 960 or 576.
+    2,996,352 (large) and 939,120 (small) parameters without a top (Keras; with it 5.5 and 2.6 million, the
+    paper's 5.4 and 2.5). 112 pixels give maps of 4 x 4 x 960 or 576.
     """
 
     variant: Literal["large", "small"] = setting("large", doc="which of the paper's two networks")
@@ -234,9 +236,9 @@ class MobileNetV3(KerasNet):
 
 @part
 class ResNet(KerasNet):
-    """ResNet 50, 101 and 152 (He et al. 2016): 23,587,712, 42,658,176 and 58,370,944 parameters without a top
+    """ResNet 50, 101 and 152 (He et al. 2016), as Keras builds it.
 
-    (Keras). 112 pixels give maps of 4 x 4 x 2048.
+    23,587,712, 42,658,176 and 58,370,944 parameters without a top (Keras). 112 pixels give 4 x 4 x 2048.
     """
 
     layers: Literal[50, 101, 152] = setting(50, doc="convolutions and fully connected layers, by name")
@@ -247,9 +249,9 @@ class ResNet(KerasNet):
 
 @part
 class ResNetV2(KerasNet):
-    """ResNetV2 50, 101 and 152 (He et al. 2016, "Identity mappings"): 23,564,800, 42,626,560 and 58,331,648
+    """ResNetV2 50, 101 and 152 (He et al. 2016, "Identity mappings"): norm and activation first.
 
-    parameters without a top (Keras). 112 pixels give maps of 4 x 4 x 2048.
+    23,564,800, 42,626,560 and 58,331,648 parameters without a top (Keras). 112 pixels give 4 x 4 x 2048.
     """
 
     layers: Literal[50, 101, 152] = setting(50, doc="convolutions and fully connected layers, by name")
@@ -263,10 +265,10 @@ class ResNetV2(KerasNet):
 
 @part
 class EfficientNet(KerasNet):
-    """EfficientNet B0 to B7 (Tan and Le 2019): 4,049,571 (B0) to 64,097,687 (B7) parameters without a top,
+    """EfficientNet B0 to B7 (Tan and Le 2019): depth, width and resolution scaled together.
 
-    normalisation of the input counted (Keras; the paper's 5.3 and 66 million have a top). 112 pixels give
-    maps of 4 x 4 x 1280 (B0).
+    4,049,571 (B0) to 64,097,687 (B7) parameters without a top, the input's normalisation counted (Keras;
+    the paper's 5.3 and 66 million have a top). 112 pixels give maps of 4 x 4 x 1280 (B0).
     """
 
     variant: Literal["B0", "B1", "B2", "B3", "B4", "B5", "B6", "B7"] = setting("B0", doc="size")
@@ -277,9 +279,9 @@ class EfficientNet(KerasNet):
 
 @part
 class EfficientNetV2(KerasNet):
-    """EfficientNetV2 B0 to B3, S, M, L (Tan and Le 2021): 5,919,312 (B0) to 117,746,848 (L) parameters without
+    """EfficientNetV2 B0 to B3, S, M and L (Tan and Le 2021): EfficientNet with fused blocks.
 
-    a top (Keras). 112 pixels give maps of 4 x 4 x 1280.
+    5,919,312 (B0) to 117,746,848 (L) parameters without a top (Keras). 112 pixels give 4 x 4 x 1280.
     """
 
     variant: Literal["B0", "B1", "B2", "B3", "S", "M", "L"] = setting("B0", doc="size")

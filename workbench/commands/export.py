@@ -17,7 +17,7 @@ from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, Target, writ
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from workbench.export.compare import Comparison
+    from workbench.export.comparing import Comparison
     from workbench.verification.evaluator import Evaluator
 
 
@@ -67,7 +67,7 @@ def export(
     if as_json:
         click.echo(json.dumps({"model": model, "exports": [row.to_json() for row in rows]}))
         return
-    from workbench.export.compare import table
+    from workbench.export.comparing import table
 
     click.echo(table(rows))
     where = (
@@ -81,7 +81,7 @@ def export(
 def export_all(subject: Subject, targets: Sequence[Target], wrap: bool) -> list[Comparison]:
     """Write every target and return its comparison, the original first; keep them beside the exports."""
     from workbench import surgery
-    from workbench.export import compare as comparing
+    from workbench.export import comparing
     from workbench.verification import models
 
     model = surgery.wrapped(subject.model) if wrap else subject.model

@@ -43,7 +43,7 @@ def _decoupled_only(rule: Optimizer, decay: WeightDecay | None, plain: str) -> N
 
 @part
 class SGD(Optimizer):
-    """Gradient descent, v <- momentum * v - eta * g, w <- w + v (Polyak 1964).
+    """Gradient descent with momentum (Polyak 1964): v <- momentum * v - eta * g, w <- w + v.
 
     With `nesterov` w <- w + momentum * v - eta * g after the same v (Sutskever et al. 2013).
     """
@@ -83,8 +83,9 @@ class Moments(Optimizer):
 
 @part
 class Adam(Moments):
-    """Adam (Kingma and Ba 2015): m <- b1 m + (1-b1) g, v <- b2 v + (1-b2) g**2, and in step k
+    """Adam (Kingma and Ba 2015): the mean gradient over the root of the mean squared one.
 
+    m <- b1 m + (1-b1) g, v <- b2 v + (1-b2) g**2, and in step k
     w <- w - eta * sqrt(1 - b2**k) / (1 - b1**k) * m / (sqrt(v) + epsilon).
     """
 
@@ -104,9 +105,9 @@ class AdamW(Adam):
 
 @part
 class Nadam(Moments):
-    """Adam with Nesterov momentum (Dozat 2016), with Keras's momentum schedule
+    """Adam with Nesterov momentum (Dozat 2016).
 
-    u_k = b1 * (1 - 0.5 * 0.96**(k / 250)).
+    Its momentum in step k follows Keras's schedule, b1 * (1 - 0.5 * 0.96**(k / 250)).
     """
 
     def build(self) -> tf.keras.optimizers.Optimizer:
@@ -115,9 +116,9 @@ class Nadam(Moments):
 
 @part
 class Adamax(Moments):
-    """Adam with the infinity norm (Kingma and Ba 2015, section 7): u <- max(b2 u, |g|),
+    """Adam with the infinity norm (Kingma and Ba 2015, section 7).
 
-    w <- w - eta / (1 - b1**k) * m / (u + epsilon).
+    u <- max(b2 u, |g|), w <- w - eta / (1 - b1**k) * m / (u + epsilon).
     """
 
     def build(self) -> tf.keras.optimizers.Optimizer:
@@ -126,9 +127,10 @@ class Adamax(Moments):
 
 @part
 class LAMB(Moments):
-    """Layer-wise adaptive moments for large batches (You et al. 2020): Adam's bias-corrected step r,
+    """Layer-wise adaptive moments for large batches (You et al. 2020).
 
-    scaled layer by layer: w <- w - eta * |w| / |r| * r. Decay stays outside the ratio.
+    Adam's bias-corrected step r, scaled layer by layer: w <- w - eta * |w| / |r| * r. Decay stays
+    outside the ratio; the norm |w| is that after decoupled decay.
     """
 
     epsilon: float = setting(1e-6, above=0, doc="added to the root of the squares")
@@ -139,9 +141,9 @@ class LAMB(Moments):
 
 @part
 class LazyAdam(Moments):
-    """Adam that touches the moments of those rows alone that have a (sparse) gradient: for embeddings
+    """Adam that updates only those rows of a weight that have a (sparse) gradient.
 
-    and sampled classes. Dense gradients are updated as in Adam. Decoupled decay only: the other forms
+    For sampled classes; dense gradients are updated as in Adam. Decoupled decay only: the other forms
     would make every gradient dense.
     """
 
@@ -167,9 +169,9 @@ class RectifiedAdam(Moments):
 
 @part
 class Lookahead(Optimizer):
-    """Slow weights that follow another rule's fast ones (Zhang et al. 2019): every `sync_period` steps
+    """Slow weights that follow another rule's fast ones (Zhang et al. 2019).
 
-    slow <- slow + slow_step * (w - slow), w <- slow.
+    Every `sync_period` steps slow <- slow + slow_step * (w - slow), w <- slow.
     """
 
     optimizer: Optimizer = setting(RectifiedAdam(), doc="the rule of the fast weights")
