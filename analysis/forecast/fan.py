@@ -166,6 +166,6 @@ def _legend(figure: Figure, came: bool, cut: bool, count: int, width: float) -> 
     ]
     if came:
         handles.insert(1, Line2D([], [], color=CAME, linewidth=1.1, label="what came"))
-    columns = len(handles) if width > 1.9 else 5
+    columns = len(handles) if width > 2.5 else 5
     title = f"the first {MOST} of {count}" if cut else None
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, title=title)

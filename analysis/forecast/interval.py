@@ -44,7 +44,7 @@ def standard(past: Array, reach: float, advice: Advice | None, settings: Setting
     if advice is not None:
         sizes.append(advice.misses)
         weights.append(advice.weights)
-    size, weight = np.concatenate(sizes), np.concatenate(weights)
+    size, weight = np.minimum(np.concatenate(sizes), settings.most), np.concatenate(weights)
     order = np.argsort(size, kind="stable")
     middle = np.cumsum(weight[order]) - weight[order] / 2
     found = np.interp(LEVELS, middle / weight.sum(), size[order])

@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.forecast import fit
 from analysis.forecast.combine import errors, origins, quantiles, weigh
-from analysis.forecast.curve import Prepared
+from analysis.forecast.curve import LOSS, Prepared
 from analysis.forecast.families import bank
 from analysis.forecast.rates import annealing, axis, relative
 from analysis.forecast.rivals import LAST, RIVALS, rivals
@@ -109,7 +109,7 @@ def _gain(
     """Return the gain of a full anneal, its uncertainty, and how far each epoch is annealed (length,)."""
     if prepared.rates is None:
         return 0.0, 0.0, np.zeros(prepared.length)
-    gain, doubt = annealing(prepared.y, weights, prepared.rates, shapes, settings)
+    gain, doubt = annealing(prepared.y, weights, prepared.rates, shapes, prepared.kind == LOSS, settings)
     return gain, doubt, 1 - relative(prepared.rates)
 
 

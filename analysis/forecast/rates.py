@@ -46,7 +46,7 @@ def noise(y: Array) -> float:
 
 
 def annealing(
-    y: Array, weights: Array, rates: Array, shapes: Array, settings: Settings
+    y: Array, weights: Array, rates: Array, shapes: Array, is_loss: bool, settings: Settings
 ) -> tuple[float, float]:
     """Return the gain of a full anneal and its uncertainty (a standard deviation), in units of `y`.
 
@@ -58,14 +58,18 @@ def annealing(
     annealed = 1 - relative(rates)[:n]
     high = np.flatnonzero(annealed < annealed.min() + 0.3)
     size = noise(y[: high[-1] + 1])
-    cap = settings.gain_cap * float(np.median(y[-3:]))
-    gains = np.minimum(np.array(settings.gains) * size, cap)
+    level = float(np.median(y[-3:]))
+    if is_loss:
+        gains, prior = np.array(settings.loss_gains) * level, np.array(settings.loss_gain_weights)
+    else:
+        gains = np.minimum(np.array(settings.gains) * size, settings.gain_cap * level)
+        prior = np.array(settings.gain_weights)
     log = np.empty(len(gains))
     for k, gain in enumerate(gains):
         square = solve(shapes, y + gain * annealed, weights[:, None])[2][:, 0]
         each = -0.5 * n * np.log(square + 1e-4 * size**2 + 1e-14)
         log[k] = np.log(np.mean(np.exp(each - each.max()))) + each.max()
-    posterior = np.array(settings.gain_weights) * np.exp(np.clip(0.5 * (log - log.max()), -30, 0))
+    posterior = prior * np.exp(np.clip(0.5 * (log - log.max()), -30, 0))
     posterior /= posterior.sum()
     mean = float(posterior @ gains)
     return mean, float(np.sqrt(max(posterior @ gains**2 - mean**2, 0.0)))

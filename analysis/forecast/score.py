@@ -178,7 +178,7 @@ def power_law(seen: Array, count: int) -> Array:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             start = (seen[0] - seen[-1], 1.0, 0.7, seen[-1])
-            found, _ = curve_fit(law, x, seen, p0=start, bounds=bounds, max_nfev=2000)
+            found, _ = curve_fit(law, x, seen, p0=start, bounds=bounds, max_nfev=300)
     except (RuntimeError, ValueError) as error:
         raise DataError("no power law fits these values") from error
     return law(np.arange(len(seen) + 1.0, len(seen) + count + 1), *found)
@@ -236,27 +236,22 @@ def _row(done: Sequence[Trial], name: str, share: float, base: tuple[float, floa
 
 
 def table(rows: Sequence[Score]) -> str:
-    """Return the records as a Markdown table, the shares side by side."""
-    shares = list(dict.fromkeys(row.share for row in rows))
-    head = " | ".join(f"error from {share:.0%} | ratio | 80 % held | Brier" for share in shares)
-    lines = [f"| method | {head} |", "| --- " * (1 + 4 * len(shares)) + "|"]
-    by = {(row.share, _plain(row.method)): row for row in rows}
-    for method in dict.fromkeys(_plain(row.method) for row in rows):
-        cells = []
-        for share in shares:
-            row = by.get((share, method))
-            if row is None:
-                cells += ["", "", "", ""]
-                continue
-            held = "" if row.held80 is None else f"{row.held80:.0%}"
-            brier = "" if np.isnan(row.brier) else f"{row.brier:.3f}"
-            cells += [f"{row.final:.4f}", f"{row.ratio:.2f}", held, brier]
-        lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    """Return the records as Markdown, one table a share, the ratios being those to the last value."""
+    parts = []
+    for share in dict.fromkeys(row.share for row in rows):
+        lines = [
+            f"| from {share:.0%} of the curve | final value | ratio | whole rest | ratio | 80 % held | Brier |",
+            "| --- " * 7 + "|",
+        ]
+        lines += [_line(row) for row in rows if row.share == share]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
 
 
-def _plain(method: str) -> str:
-    return BEST_FAMILY if method.startswith(BEST_FAMILY) else method
+def _line(row: Score) -> str:
+    held = "" if row.held80 is None else f"{row.held80:.0%}"
+    brier = "" if np.isnan(row.brier) else f"{row.brier:.3f}"
+    return f"| {row.method} | {row.final:.4f} | {row.ratio:.2f} | {row.rest:.4f} | {row.rest_ratio:.2f} | {held} | {brier} |"
 
 
 __all__ = ["SHARES", "Score", "Trial", "score", "summarise", "table", "trials"]

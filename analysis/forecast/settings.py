@@ -35,12 +35,17 @@ class Settings:
     """Gains of a full anneal that are thought possible, in standard deviations of the curve's noise."""
     gain_weights: tuple[float, ...] = (0.2, 0.2, 0.25, 0.15, 0.1, 0.1)
     """How likely each gain is before the curve has been seen to anneal."""
+    loss_gains: tuple[float, ...] = (0.0, 0.1, 0.2, 0.35, 0.5)
+    """The same for a loss, as shares of its present value: a mean over an epoch's batches hides the noise."""
+    loss_gain_weights: tuple[float, ...] = (0.7, 0.1, 0.1, 0.05, 0.05)
     gain_cap: float = 0.4
     """No anneal is believed to take away more than this share of the present error or loss."""
     drift: float = 0.035
     """How far a curve strays from any forecast while its length doubles, as a share of its level."""
     width: float = 0.8
     """Default width: the scale of Student's t distribution of the standardised error."""
+    most: float = 8.0
+    """No single miss counts as more than this many claimed deviations: it was a break, not a width."""
     freedom: float = 3.0
     """Its degrees of freedom: forecasts of curves miss with heavy tails."""
     width_prior: float = 10.0

@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
 
-from forecast_data import cifar10, folder, histories  # noqa: E402
+from forecast_data import cifar10, folder, histories, last_stages  # noqa: E402
 from paired import Row, compare, table  # noqa: E402
 
 from analysis.forecast import score as scoring  # noqa: E402
@@ -47,7 +47,12 @@ def sets() -> dict[str, list[Curve]]:
     data = folder()
     if data is None:
         return {}
-    return {"cifar10_cnn": cifar10(data), **{f"histories, {name}": histories(data, name) for name in METRICS}}
+    of_histories = {f"histories, {name}": histories(data, name) for name in METRICS}
+    return {
+        "cifar10_cnn": cifar10(data),
+        **of_histories,
+        "histories, loss of the last stage": last_stages(data),
+    }
 
 
 def scores(found: dict[str, list[Curve]]) -> dict[str, list[scoring.Score]]:

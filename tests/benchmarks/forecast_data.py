@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from analysis.forecast.curve import Curve
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORTEST = 30  # epochs of a history that is scored
+SHORTEST_STAGE = 20  # epochs of a last stage whose loss is scored
 
 # folder: the first epochs of its stages, as the data's own README gives them
 STAGES: dict[str, tuple[int, ...]] = {
@@ -64,4 +66,20 @@ def histories(data: Path, metric: str) -> list[Curve]:
                 run=path.stem,
             )
         )
+    return curves
+
+
+def last_stages(data: Path) -> list[Curve]:
+    """Return the losses of the histories' last stages, where these have 20 epochs or more."""
+    curves = []
+    for whole in histories(data, "loss"):
+        start = max(whole.stages)
+        begin = start - whole.first
+        if whole.last - start + 1 >= SHORTEST_STAGE:
+            parts = {
+                "values": whole.values[begin:],
+                "rates": whole.rates[begin:],
+                "epochs": whole.epochs[begin:],
+            }
+            curves.append(replace(whole, stages=(start,), **parts))
     return curves
