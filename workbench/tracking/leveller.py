@@ -23,6 +23,12 @@ from workbench.tracking.store import Store
 
 Say = Callable[[str], None]
 LONGEST_REASON = 400
+CAUSES = (  # where the libraries below MLflow say what went wrong, amid much else
+    re.compile(r"\(sqlite3\.\w+\) (.+?)(?: \[SQL|$)"),
+    re.compile(r"\[Errno \d+\] (.+?)[\"')]"),
+    re.compile(r"Error\(\d+, '(.+?)'\)"),
+    re.compile(r"(Read timed out)"),
+)
 
 
 class View(Protocol):
@@ -136,12 +142,8 @@ class Leveller:
 def reason(error: BaseException) -> str:
     """Return what went wrong in a few words: the innermost cause, without statements and addresses."""
     text = " ".join(str(error).split()) or type(error).__name__
-    for pattern in (
-        r"\(sqlite3\.\w+\) (.+?)(?: \[SQL|$)",
-        r"(?:\[Errno \d+\] )(.+?)[\"')]",
-        r"(Read timed out)",
-    ):
-        found = re.search(pattern, text)
+    for cause in CAUSES:
+        found = cause.search(text)
         if found:
             return found[1]
     return text[:LONGEST_REASON]

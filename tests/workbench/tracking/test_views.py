@@ -311,6 +311,10 @@ def test_artifacts_follow_the_run(store, tmp_path):
         ),
         ("... Failed to establish a new connection: [Errno 111] Connection refused'))", "Connection refused"),
         ('Max retries (Caused by ReadTimeoutError("Read timed out. (read timeout=10)"))', "Read timed out"),
+        (
+            "('Connection aborted.', ConnectionResetError(104, 'Connection reset by peer'))",
+            "Connection reset by peer",
+        ),
         ("", "OSError"),
     ],
 )
