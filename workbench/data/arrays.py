@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from typing import Any, Literal
 
 import numpy as np
@@ -110,6 +111,10 @@ def load_npz(path: Any, wanted: tuple[str, ...], optional: tuple[str, ...] = ())
         EOFError,
         KeyError,
         AttributeError,
+        MemoryError,
+        NotImplementedError,
+        RuntimeError,
+        zlib.error,
         zipfile.BadZipFile,
         zipfile.error,
     ) as error:

@@ -74,7 +74,7 @@ class Digits(Source):
 
         data, target = load_digits(return_X_y=True)
         pixels = np.rint(data.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-        names = [f"digit{label}/{number:04d}" for number, label in enumerate(target)]
+        names = [f"{label}/{number:04d}" for number, label in enumerate(target)]
         return memory.from_array(pixels, target, [str(digit) for digit in range(10)], names)
 
     def stand_in(self) -> Digits:

@@ -85,10 +85,20 @@ class Identities(Sampler):
 
 
 def _rounds(chance: np.random.Generator, people: int, groups: int, width: int) -> np.ndarray:
-    """Return `groups` numbers of people, `width` different ones in every batch, all used evenly."""
-    per_round = people // width * width
-    rounds = [chance.permutation(people)[:per_round] for _ in range(-(-groups // per_round))]
-    return np.concatenate(rounds)[:groups]
+    """Return `groups` numbers of people, `width` different ones in every batch, all used evenly.
+
+    Who is left over at the end of a round goes first in the next.
+    """
+    dealt: list[np.ndarray] = []
+    left = np.empty(0, np.int64)
+    for _ in range(-(-groups // width)):
+        if len(left) < width:
+            fresh = chance.permutation(people)
+            again = np.isin(fresh, left)
+            left = np.concatenate([left, fresh[~again], fresh[again]])
+        dealt.append(left[:width])
+        left = left[width:]
+    return np.concatenate(dealt)[:groups]
 
 
 def _deal(
