@@ -15,6 +15,7 @@ from workbench.errors import DataError, SpecError, suggestion
 from workbench.families import Backbone
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
+from workbench.surgery.rewriting import rebuilt
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -74,11 +75,7 @@ class KerasNet(Backbone):
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         name, options = self.source()
         model = self._application(name, options, tuple(inputs.shape[1:]))
-        direct = isinstance(inputs._keras_history.layer, tf.keras.layers.InputLayer)
-        copy = tf.keras.models.clone_model(model, inputs if direct else None, _Changes(self, model))
-        if self.weights:
-            _carry(model, copy)
-        return copy.output if direct else copy(inputs)
+        return rebuilt(model, inputs, _Changes(self, model))
 
     def _application(self, name: str, options: dict[str, Any], shape: tuple[int, ...]) -> tf.keras.Model:
         make = getattr(tf.keras.applications, name)
@@ -93,14 +90,6 @@ class KerasNet(Backbone):
 
     def quick(self) -> Self:
         return self.but(image_size=max(32, APPLICATIONS[self.source()[0]]), weights=None)
-
-
-def _carry(source: tf.keras.Model, target: tf.keras.Model) -> None:
-    """Copy the weights of every layer that the changes left as it was."""
-    for layer in source.layers:
-        twin = target.get_layer(layer.name)
-        if [w.shape for w in twin.weights] == [w.shape for w in layer.weights]:
-            twin.set_weights(layer.get_weights())
 
 
 class _Changes:

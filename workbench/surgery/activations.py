@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,9 +29,7 @@ def relu_to_prelu(model: tf.keras.Model, start: float = 0.0, capped: bool = Fals
             return None
         initial = tf.keras.initializers.Constant(start)
         shared = list(range(1, len(layer.input_shape) - 1)) or None
-        new = tf.keras.layers.PReLU(alpha_initializer=initial, shared_axes=shared, name=layer.name)
-        new.build(layer.input_shape)
-        return new
+        return tf.keras.layers.PReLU(alpha_initializer=initial, shared_axes=shared, name=layer.name)
 
     more = "" if capped or not _has_relu6(model) else " (there are ReLU6: capped=True replaces them)"
     return rewrite(model, replace, f"no ReLU layer found{more}")
@@ -54,13 +53,14 @@ def prelu_to_depthwise(model: tf.keras.Model) -> tf.keras.Model:
     PReLU is relu(x) - w * relu(-x), so outputs are equal. Slopes must be shared by all positions.
     """
 
-    def replace(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer | None:
+    def replace(layer: tf.keras.layers.Layer) -> Any:
         return _parts(layer) if isinstance(layer, tf.keras.layers.PReLU) else None
 
     return rewrite(model, replace, "no PReLU layer found")
 
 
-def _parts(prelu: tf.keras.layers.PReLU) -> tf.keras.Model:
+def _parts(prelu: tf.keras.layers.PReLU) -> Callable[[Any], Any]:
+    """Return the function that takes the place of a PReLU."""
     slopes = prelu.get_weights()[0]
     if slopes.size != slopes.shape[-1]:
         raise SpecError(
@@ -68,13 +68,15 @@ def _parts(prelu: tf.keras.layers.PReLU) -> tf.keras.Model:
             expected="one slope a channel (shared_axes)", do="a depthwise convolution cannot express it",
         )  # fmt: skip
     layers, name = tf.keras.layers, prelu.name
-    inputs = tf.keras.Input(prelu.input_shape[1:])
-    negative = layers.ReLU(name=f"{name}_negative")(layers.Rescaling(-1.0, name=f"{name}_minus")(inputs))
-    flat = len(inputs.shape) == 2
-    maps = layers.Reshape((1, 1, slopes.size), name=f"{name}_maps")(negative) if flat else negative
-    depthwise = layers.DepthwiseConv2D(1, use_bias=False, name=f"{name}_dw")
-    scaled = depthwise(maps)
-    scaled = layers.Flatten(name=f"{name}_flat")(scaled) if flat else scaled
-    depthwise.set_weights([-np.reshape(slopes, (1, 1, -1, 1))])
-    positive = layers.ReLU(name=f"{name}_positive")(inputs)
-    return tf.keras.Model(inputs, layers.Add(name=f"{name}_add")([positive, scaled]), name=name)
+
+    def parts(x: tf.Tensor) -> tf.Tensor:
+        negative = layers.ReLU(name=f"{name}_negative")(layers.Rescaling(-1.0, name=f"{name}_minus")(x))
+        flat = len(x.shape) == 2
+        maps = layers.Reshape((1, 1, slopes.size), name=f"{name}_maps")(negative) if flat else negative
+        depthwise = layers.DepthwiseConv2D(1, use_bias=False, name=f"{name}_dw")
+        scaled = depthwise(maps)
+        depthwise.set_weights([-np.reshape(slopes, (1, 1, -1, 1))])
+        scaled = layers.Flatten(name=f"{name}_flat")(scaled) if flat else scaled
+        return layers.Add(name=f"{name}_add")([layers.ReLU(name=f"{name}_positive")(x), scaled])
+
+    return parts

@@ -1,4 +1,4 @@
-"""Copy a Keras model layer by layer, some layers replaced, every other weight carried over."""
+"""Build a Keras model a second time, some layers replaced, every other weight carried over."""
 
 from __future__ import annotations
 
@@ -13,45 +13,88 @@ if TYPE_CHECKING:
 else:
     tf = Lazy("tensorflow")
 
-Replace = Callable[[Any], Any]  # a layer -> the layer to stand in its place, or None to copy it
+# a layer -> what stands in its place (a layer, or a function of its input), or None to copy it
+Replace = Callable[[Any], Any]
+
+
+class _Again:
+    """Hands out the same tensor as often as Keras pops it from its list of uses."""
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor = tensor
+
+    def pop(self) -> Any:
+        return self.tensor
+
+
+class _Walk:
+    """One pass over the calls of a functional model, in the order in which they were made."""
+
+    def __init__(self, replace: Replace) -> None:
+        self.replace, self.replaced = replace, 0
+        self.made: dict[int, Any] = {}  # by the old layer's id: it may be called several times
+
+    def rebuild(self, model: tf.keras.Model, inputs: list[Any]) -> list[Any]:
+        """Return the outputs of `model` built again on `inputs`."""
+        known = {str(id(old)): _Again(new) for old, new in zip(model.inputs, inputs, strict=True)}
+        depths = sorted(model._nodes_by_depth, reverse=True)
+        for node in (node for depth in depths for node in model._nodes_by_depth[depth]):
+            if node.is_input:
+                continue
+            args, kwargs = node.map_arguments(known)
+            found = self._twin(node.layer)(*args, **kwargs)
+            self._carry(node.layer)
+            for old, new in zip(tf.nest.flatten(node.outputs), tf.nest.flatten(found), strict=True):
+                known[str(id(old))] = _Again(new)
+        return [known[str(id(output))].tensor for output in model.outputs]
+
+    def _twin(self, layer: Any) -> Any:
+        if id(layer) not in self.made:
+            new = self.replace(layer)
+            self.replaced += new is not None
+            if new is None and isinstance(layer, tf.keras.Model):
+                new = self._nested(layer)
+            self.made[id(layer)] = new if new is not None else type(layer).from_config(layer.get_config())
+        return self.made[id(layer)]
+
+    def _nested(self, model: tf.keras.Model) -> tf.keras.Model:
+        inputs = [_entry(old) for old in model.inputs]
+        return tf.keras.Model(_one(inputs), _one(self.rebuild(model, inputs)), name=model.name)
+
+    def _carry(self, layer: Any) -> None:
+        twin = self.made[id(layer)]
+        same_kind = type(twin) is type(layer) and not isinstance(layer, tf.keras.Model)
+        if same_kind and [w.shape for w in twin.weights] == [w.shape for w in layer.weights]:
+            twin.set_weights(layer.get_weights())
+
+
+def _entry(old: Any) -> Any:
+    return tf.keras.Input(old.shape[1:], dtype=old.dtype, name=old._keras_history.layer.name)
+
+
+def _one(values: list[Any]) -> Any:
+    return values[0] if len(values) == 1 else values
+
+
+def rebuilt(model: tf.keras.Model, inputs: Any, replace: Replace) -> Any:
+    """Return the output of a functional `model` of one input, built again on the Keras tensor `inputs`."""
+    return _one(_Walk(replace).rebuild(model, [inputs]))
 
 
 def rewrite(model: tf.keras.Model, replace: Replace, missing: str) -> tf.keras.Model:
     """Return a copy of a functional `model` in which `replace` was asked about every layer.
 
-    A replacement keeps the name of what it replaces and comes with its weights; layers within nested
-    models are asked about too. Raises `SpecError` with the words `missing` where nothing was replaced.
+    Layers within nested models are asked about too. What keeps a layer's class and shapes keeps its
+    weights. Raises `SpecError` with the words `missing` where nothing was replaced.
     """
-    replaced: set[int] = set()
-
-    def clone(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
-        new = replace(layer)
-        if new is None:
-            return type(layer).from_config(layer.get_config())
-        replaced.add(id(layer))
-        return new
-
-    copy = tf.keras.models.clone_model(model, clone_function=clone)
-    if not replaced:
+    walk = _Walk(replace)
+    inputs = [_entry(old) for old in model.inputs]
+    outputs = walk.rebuild(model, inputs)
+    if not walk.replaced:
         raise SpecError(missing, where=model.name, do="leave this step out")
-    _carry(model, copy, replaced)
-    return copy
-
-
-def _carry(source: tf.keras.Model, target: tf.keras.Model, replaced: set[int]) -> None:
-    twins = {layer.name: layer for layer in target.layers}
-    for layer in source.layers:
-        if id(layer) in replaced or not layer.weights:
-            continue
-        if isinstance(layer, tf.keras.Model):
-            _carry(layer, twins[layer.name], replaced)
-        else:
-            twins[layer.name].set_weights(layer.get_weights())
+    return tf.keras.Model(_one(inputs), _one(outputs), name=model.name)
 
 
 def reconfigured(layer: tf.keras.layers.Layer, **changes: Any) -> tf.keras.layers.Layer:
-    """Return a built copy of `layer` with some of its configuration changed and the same weights."""
-    new = type(layer).from_config({**layer.get_config(), **changes})
-    new.build(layer.input_shape)
-    new.set_weights(layer.get_weights())
-    return new
+    """Return a copy of `layer` with some of its configuration changed; its weights follow in `rewrite`."""
+    return type(layer).from_config({**layer.get_config(), **changes})

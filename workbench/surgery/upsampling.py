@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def upsampling_to_transpose(
     square in a corner. `border="exact"` repeats the edge first and crops after, which is equal everywhere.
     """
 
-    def replace(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer | None:
+    def replace(layer: tf.keras.layers.Layer) -> Any:
         if not isinstance(layer, tf.keras.layers.UpSampling2D):
             return None
         if layer.interpolation == "nearest":
@@ -65,9 +66,12 @@ def _transpose(
     return new
 
 
-def _with_edges(layer: tf.keras.layers.UpSampling2D, kernels: list[np.ndarray]) -> tf.keras.Model:
-    inputs = tf.keras.Input(layer.input_shape[1:])
-    x = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")  # one pixel: the edge again
-    transpose = _transpose(layer, kernels, f"{layer.name}_transpose")
-    x = tf.keras.layers.Cropping2D(layer.size, name=f"{layer.name}_crop")(transpose(x))
-    return tf.keras.Model(inputs, x, name=layer.name)
+def _with_edges(layer: tf.keras.layers.UpSampling2D, kernels: list[np.ndarray]) -> Callable[[Any], Any]:
+    def parts(x: tf.Tensor) -> tf.Tensor:
+        for axis in (1, 2):  # one pixel more on every side: the edge again
+            first, last = (x[:, :1], x[:, -1:]) if axis == 1 else (x[:, :, :1], x[:, :, -1:])
+            x = tf.keras.layers.Concatenate(axis, name=f"{layer.name}_edge{axis}")([first, x, last])
+        x = _transpose(layer, kernels, f"{layer.name}_transpose")(x)
+        return tf.keras.layers.Cropping2D(layer.size, name=f"{layer.name}_crop")(x)
+
+    return parts
