@@ -118,7 +118,8 @@ def kind_of(metric: str) -> str:
 
 def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     """Check `curve` and return it ready to be forecast up to epoch `to`, or raise `Refused`."""
-    kind, notes = kind_of(curve.metric), []
+    kind = kind_of(curve.metric)
+    notes: list[str] = []
     values, seen = _laid_out(curve, notes)
     unit = _unit(values[seen], kind, notes)
     values = values / unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -146,7 +146,7 @@ def _borders(axis: Axes, judged: Judged) -> None:
 
 def _line(axis: Axes, value: float, text: str) -> None:
     axis.axhline(value, color=COLORS[5], linewidth=1.0, linestyle=(0, (5, 2)), zorder=1)
-    where = {"transform": axis.get_yaxis_transform(), "ha": "left", "va": "bottom"}
+    where: dict[str, Any] = {"transform": axis.get_yaxis_transform(), "ha": "left", "va": "bottom"}
     axis.text(0.01, value, text, fontsize=SMALLEST, color=COLORS[5], **where)
 
 

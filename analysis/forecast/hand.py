@@ -64,7 +64,8 @@ def exponential_parameters(values: Array) -> tuple[float, float, float]:
         raise DataError(
             "a exp(-b x) + c cannot be fitted to these values", do="try another method"
         ) from error
-    return tuple(float(value) for value in found)
+    a, b, c = (float(value) for value in found)
+    return a, b, c
 
 
 METHODS: dict[str, Callable[..., Array]] = {
@@ -77,7 +78,7 @@ NEEDED = {"cubic": 4, "ratio": 2, "closed": 2, "exponential": 3}
 
 
 def extrapolate(
-    values: Sequence[float], count: int = 1, method: str = "exponential", e: float | None = None
+    values: Sequence[float] | Array, count: int = 1, method: str = "exponential", e: float | None = None
 ) -> Array:
     """Return the next `count` values by one of the four hand methods.
 

@@ -70,7 +70,7 @@ class Others:
         length = prepared.start + prepared.length - curve.first
         peers = []
         for index, other in enumerate(self.curves):
-            if other.metric != curve.metric or (other.run == curve.run and other.name == curve.name):
+            if other.metric != curve.metric or _same(curve, other):
                 continue
             peer = self._peer(index, *match(curve, other, length))
             if peer is not None:
@@ -84,6 +84,13 @@ class Others:
         if key not in self._kept:
             self._kept[key] = _forecast_of(self.curves[index], seen, length, self.settings) if seen else None
         return self._kept[key]
+
+
+def _same(curve: Curve, other: Curve) -> bool:
+    """Tell whether `other` is the run of `curve`: by name, and among nameless ones by its first values."""
+    if curve.run or other.run:
+        return curve.run == other.run
+    return list(other.values[: len(curve.values)]) == list(curve.values)
 
 
 def match(curve: Curve, other: Curve, length: int) -> tuple[int, int]:
@@ -150,8 +157,8 @@ def _forecast_of(other: Curve, seen: int, length: int, settings: Settings) -> Pe
     middle = outlook.middle[wanted - prepared.start]
     soft = SOFT * max(float(np.median(y[-5:])), 1e-9)
     misses = np.log((actual.clip(0) + soft) / (middle + soft))
-    numbers = [middle[-1], actual[-1], y[-1], outlook.deviation[-1], soft]
-    return Peer(features(prepared, outlook), misses, *(float(number) * scale for number in numbers))
+    amounts = [middle[-1], actual[-1], y[-1], outlook.deviation[-1], soft]
+    return Peer(features(prepared, outlook), misses, *(float(amount) * scale for amount in amounts))
 
 
 def advice(peers: Sequence[Peer], mine: Array, settings: Settings) -> Advice:

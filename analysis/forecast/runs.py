@@ -33,8 +33,8 @@ def curves(records: Records, metric: str, store: str | None = None) -> list[Curv
     found = []
     for facts in records.runs.itertuples(index=False):
         if facts.run in rows:
-            known = _planned(place, facts.run)
-            made = _curve(facts, metric, rows[facts.run], rates.get(facts.run), known, times.get(facts.run))
+            plan = _planned(place, facts.run)
+            made = _curve(facts, metric, rows[facts.run], rates.get(facts.run), plan, times.get(facts.run))
             found.append(Curve(**{**made.__dict__, "name": labels[facts.run]}))
     return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -133,8 +134,8 @@ def _outright(final: float, others: Array, sign: float) -> Array:
 
 
 def _held(told: Forecast, final: float) -> tuple[bool, bool]:
-    ends = [told.interval(share) for share in (0.8, 0.5)]
-    return tuple(bool(low[-1] <= final <= high[-1]) for low, high in ends)
+    (low80, high80), (low50, high50) = told.interval(0.8), told.interval(0.5)
+    return bool(low80[-1] <= final <= high80[-1]), bool(low50[-1] <= final <= high50[-1])
 
 
 def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
@@ -148,8 +149,8 @@ def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
         "last slope": seen[-1] + slope(recent) * np.arange(1, count + 1),
     }
     for name, method in HAND.items():
-        guesses[name] = _tried(lambda method=method: hand.extrapolate(seen, count, method), seen, count)
-    guesses[POWER_LAW] = _tried(lambda: power_law(seen, count), seen, count)
+        guesses[name] = _tried(partial(hand.extrapolate, seen, count, method), seen, count)
+    guesses[POWER_LAW] = _tried(partial(power_law, seen, count), seen, count)
     top = 1.0 if seen.max() <= 1 else 100.0
     return {name: g if kind == LOSS else np.clip(g, 0.0, top) for name, g in guesses.items()}
 

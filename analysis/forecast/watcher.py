@@ -22,7 +22,7 @@ from analysis.forecast.forecaster import FORECAST, forecast
 from analysis.forecast.others import Others
 from analysis.forecast.plans import Planned, planned
 from analysis.forecast.settings import DEFAULT, Settings
-from workbench.errors import InputError
+from workbench.errors import InputError, StoreError
 from workbench.names import FORECAST_PREFIX, lower_is_better
 
 
@@ -121,3 +121,43 @@ class ForecastWatcher:
             f"forecast: the chance that {self.metric} ends {word} {self.beat:g} is {chance:.1%}, "
             f"less than {self.stop_below:.1%} for {self.patience} epochs"
         )
+
+
+WORDS = {"beat": float, "stop": float, "grace": int, "patience": int}
+
+
+def watch(text: str, study: str = "", store: str | None = None) -> ForecastWatcher:
+    """Return the watcher that a line such as "agedb_30 beat=0.94 stop=0.05 grace=10" asks for.
+
+    The finished runs of `study` in `store` are its prior. Raises `InputError` for anything else than a metric and
+    the words beat, stop, grace and patience.
+    """
+    metric, *words = text.replace(",", " ").split() or [""]
+    given: dict[str, Any] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            given[name] = WORDS[name](value)
+        except (KeyError, ValueError) as error:
+            expected = "a metric, then beat=VALUE stop=CHANCE grace=EPOCHS patience=EPOCHS"
+            raise InputError(f"{word!r} is not understood", where="--forecast", expected=expected) from error
+    if not metric or "=" in metric:
+        raise InputError("no metric", where="--forecast", expected="the name of a metric first")
+    stop = given.pop("stop", None)
+    return ForecastWatcher(metric, stop_below=stop, others=_finished(metric, study, store), **given)
+
+
+def _finished(metric: str, study: str, store: str | None) -> list[Curve]:
+    from analysis.forecast.runs import curves
+    from analysis.sources import load
+
+    if not study:
+        return []
+    try:
+        records = load((), store)
+    except StoreError:  # the first run of a new store has no others to learn from
+        return []
+    mine = records.only(records.runs["run"][records.runs["study"] == study])
+    if metric not in set(mine.epochs["metric"]):
+        return []
+    return [curve for curve in curves(mine, metric, store) if curve.finished]

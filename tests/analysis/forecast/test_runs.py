@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from analysis.forecast.command import forecast
+from analysis.forecast.plans import planned
 from analysis.forecast.runs import curves, same_study
+from analysis.forecast.watcher import watch
 from analysis.sources import load
 from workbench import GDC, SGD, ArcFace, Experiment, MobileFaceNet, Softmax, Stage, Steps, SyntheticFaces
 from workbench.errors import RecordError
@@ -101,3 +103,14 @@ def test_the_loss_is_followed_to_the_end_of_its_stage_only(store: Path) -> None:
 def test_an_unknown_metric_is_refused_with_the_nearest(store: Path) -> None:
     with pytest.raises(RecordError, match="'lfw'"):
         curves(load(), "lwf")
+
+
+def test_a_watcher_of_a_study_learns_from_its_finished_runs(store: Path) -> None:
+    journal(store, 5, 15, 0.95)
+    watcher = watch("lfw beat=0.9", "study")
+    assert len(watcher.others) == 4
+    plan = planned(SPEC.plans())
+    values = [0.95 - 0.3 * np.exp(-epoch / 5) for epoch in range(1, 16)]
+    metrics = watcher.observe({"lfw": values}, plan).metrics
+    assert metrics["forecast.lfw_chance"] > 0.5
+    assert watch("lfw", "another study").others == []

@@ -10,6 +10,7 @@ import pytest
 from analysis.forecast import ForecastWatcher
 from analysis.forecast.plans import Planned, planned
 from analysis.forecast.recorded import recorded
+from analysis.forecast.watcher import watch
 from analysis.frames import MEASURED, RunData, build
 from workbench.errors import InputError
 from workbench.schedules import Steps
@@ -21,7 +22,7 @@ def curve(n: int, end: float) -> list[float]:
     return (end - 0.4 * np.exp(-np.arange(n) / 4) + 0.001 * np.sin(np.arange(n) * 2.3)).tolist()
 
 
-def watch(
+def follow(
     watcher: ForecastWatcher, end: float, epochs: int = 39
 ) -> tuple[list[dict[str, float]], int | None, str]:
     rows = []
@@ -34,7 +35,7 @@ def watch(
 
 
 def test_forecasts_are_recorded_from_the_fourth_epoch_on() -> None:
-    rows, stopped, _ = watch(ForecastWatcher("lfw"), 0.9)
+    rows, stopped, _ = follow(ForecastWatcher("lfw"), 0.9)
     assert stopped is None
     assert rows[:3] == [{}, {}, {}]
     assert set(rows[10]) == {"forecast.lfw", "forecast.lfw_low", "forecast.lfw_high"}
@@ -42,7 +43,7 @@ def test_forecasts_are_recorded_from_the_fourth_epoch_on() -> None:
 
 
 def test_a_run_without_a_chance_is_stopped_after_its_grace_and_not_before() -> None:
-    rows, stopped, why = watch(ForecastWatcher("lfw", beat=0.97, stop_below=0.05, grace=12, patience=2), 0.8)
+    rows, stopped, why = follow(ForecastWatcher("lfw", beat=0.97, stop_below=0.05, grace=12, patience=2), 0.8)
     assert stopped is not None
     assert stopped >= 14
     assert "ends above 0.97" in why
@@ -51,7 +52,7 @@ def test_a_run_without_a_chance_is_stopped_after_its_grace_and_not_before() -> N
 
 
 def test_a_run_that_may_reach_the_value_goes_on() -> None:
-    rows, stopped, _ = watch(ForecastWatcher("lfw", beat=0.88, stop_below=0.05, grace=5), 0.9)
+    rows, stopped, _ = follow(ForecastWatcher("lfw", beat=0.88, stop_below=0.05, grace=5), 0.9)
     assert stopped is None
     assert all(row.get("forecast.lfw_stop", 0.0) == 0.0 for row in rows)
 
@@ -91,7 +92,7 @@ def test_impossible_thresholds_are_refused() -> None:
 
 
 def test_recorded_forecasts_are_scored_later() -> None:
-    rows, _, _ = watch(ForecastWatcher("lfw", beat=0.85), 0.9)
+    rows, _, _ = follow(ForecastWatcher("lfw", beat=0.85), 0.9)
     data = RunData(run="a", file="test", facts={"status": "finished"})
     data.add("lfw", MEASURED, range(1, 41), curve(40, 0.9))
     for name in rows[-1]:
@@ -105,3 +106,12 @@ def test_recorded_forecasts_are_scored_later() -> None:
     assert found["error"] < found["last_value_error"]
     chances = np.array([row["forecast.lfw_chance"] for row in rows if row])
     assert found["brier"] == pytest.approx(((chances - 1.0) ** 2).mean())
+
+
+def test_a_line_of_words_makes_a_watcher() -> None:
+    watcher = watch("agedb_30 beat=0.94 stop=0.05 grace=12")
+    assert (watcher.metric, watcher.beat, watcher.stop_below, watcher.grace) == ("agedb_30", 0.94, 0.05, 12)
+    assert watch("loss").beat is None
+    for line in ("", "beat=0.9", "lfw best=0.9", "lfw beat=high", "lfw stop=0.1"):
+        with pytest.raises(InputError):
+            watch(line)
