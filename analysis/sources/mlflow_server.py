@@ -134,7 +134,7 @@ def _run(
     facts["study"] = facts["study"] or studies.get(info["experiment_id"])
     start, end = int(info.get("start_time", 0)), int(info.get("end_time", 0))
     facts["started"] = datetime.fromtimestamp(start / 1000, timezone.utc) if start else None
-    facts["seconds"] = (end - start) / 1000 if start and end else None
+    facts["seconds"] = (end - start) / 1000 if 0 < start < end else None
     data = RunData(
         run=facts.pop("run"), file=address, facts=facts, settings=parameters, stages=stages_of(parameters)
     )
