@@ -33,8 +33,10 @@ demo: $(BASE) ## install the workbench into .venv and train the quickstart (a fe
 	@echo; echo "The program is in $(VENV)/bin: . $(VENV)/bin/activate brings it into this shell."
 
 test: $(TEST) ## install what tests need and run all tests, the quick ones first
-	@$(PYTEST) -q -m "not tensorflow" -n $(JOBS) $(TESTS)
-	@$(PYTEST) -q -m tensorflow -n $(JOBS) --dist loadfile $(TESTS)
+	@status=0; \
+	$(PYTEST) -q -m "not tensorflow" -n $(JOBS) $(TESTS) || status=$$?; \
+	$(PYTEST) -q -m tensorflow -n $(JOBS) --dist loadfile $(TESTS) || status=$$?; \
+	exit $$status
 
 fast: $(TEST) ## run the quick tests only: about half a minute
 	@$(PYTEST) -q -m "not tensorflow" -n $(JOBS) $(TESTS)
