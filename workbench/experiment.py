@@ -57,7 +57,10 @@ class Stage(Part):
 
     loss: Loss = setting(doc="one loss or a weighted sum of losses")
     epochs: int = setting(at_least=1, doc="epochs of the stage")
-    train: Literal["all", "head"] = setting("all", doc="which weights are trained")
+    train: Union[Literal["all", "head"], tuple[str, ...]] = setting(
+        "all",
+        doc="which weights are trained: all, head, or layers by patterns such as ('stage4_*',) and the head",
+    )
     advances_schedule: bool = setting(True, doc="whether its epochs move the run's learning-rate schedule")
     schedule_start: Union[float, None] = setting(
         None, at_least=0, doc="epoch of the run's schedule to go on from"
@@ -272,7 +275,7 @@ def stage_name(stage: Stage) -> str:
         for term in (stage.loss.terms if isinstance(stage.loss, Sum) else ())
     ]
     text = " + ".join(names) if names else str(stage.loss)
-    return text + (", head" if stage.train == "head" else "")
+    return text + {"all": "", "head": ", head"}.get(str(stage.train), ", some layers")
 
 
 def _flatten(found: dict[str, Any], path: str, value: Any) -> None:

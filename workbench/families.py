@@ -324,7 +324,7 @@ class Plan:
     epochs: int
     first_epoch: int
     last_epoch: int
-    train: str
+    train: str | tuple[str, ...]
     schedule: Schedule
     schedule_offset: float
     advances_schedule: bool

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from workbench import names, optimizers
 from workbench.families import Batch, Plan, terms
+from workbench.surgery import freezing
 
 RECENT = 8  # steps whose loss, gradient norm, rate and image ids are kept for a post-mortem
 
@@ -31,6 +32,7 @@ class Trainer(tf.keras.Model):
         self.classes = 0
         self.teacher: int | None = None
         self.size = int(embedder.output_shape[-1])
+        self.open_layers = freezing.opener(embedder)
         self.plan: Plan | None = None
         self.head: tf.keras.layers.Layer | None = None
         self.head_signature: tuple[Any, ...] | None = None
@@ -55,6 +57,7 @@ class Trainer(tf.keras.Model):
         notes = self._set_head(plan)
         self._set_losses(plan)
         self.plan, self.epoch_steps = plan, steps_per_epoch
+        self.open_layers(plan.train, f"stage {plan.number} ({plan.name})")
         self._decayed = None
         self._measure: Any = None
         self.stage_step.assign(0)
@@ -133,7 +136,7 @@ class Trainer(tf.keras.Model):
 
     def trained(self) -> list[tf.Variable]:
         """Return the variables that the stage updates by gradients, in a stable order."""
-        variables = list(self.embedder.trainable_variables) if self.plan and self.plan.train == "all" else []
+        variables = list(self.embedder.trainable_variables) if self.plan and self.plan.train != "head" else []
         variables += self.head.trainable_variables if self.head is not None else []
         for term in terms(self.plan.loss) if self.plan else ():
             variables += self.losses_by_term[term.loss.term].trainable_variables
@@ -191,7 +194,7 @@ class Trainer(tf.keras.Model):
     def batch_terms(self, data: Any, training: bool) -> tuple[dict[str, tf.Tensor], Batch]:
         """Return the unweighted loss terms of a batch and what they were computed from."""
         images, labels, _, *rest = data
-        deep = training and self.plan.train == "all"  # type: ignore[union-attr]
+        deep = training and self.plan.train != "head"  # type: ignore[union-attr]
         embeddings = tf.cast(self.embedder(images, training=deep), tf.float32)
         if not deep:
             embeddings = tf.stop_gradient(embeddings)
@@ -231,7 +234,8 @@ class Trainer(tf.keras.Model):
             scaled = optimizers.scaled(optimizer, loss)
         gradients = optimizers.unscaled(optimizer, tape.gradient(scaled, variables))
         gradients = optimizers.add_decay(plan.weight_decay, gradients, variables, self.decayed())
-        optimizers.shrink(plan.weight_decay, self.decayed(), rate / plan.schedule.peak_rate())
+        ratio = rate / plan.schedule.peak_rate() * optimizers.taken(optimizer, gradients)
+        optimizers.shrink(plan.weight_decay, self.decayed(), ratio)
         optimizer.apply_gradients(zip(gradients, variables))
         self._remember(loss, gradients, rate, data[2])
         self.stage_step.assign_add(1)

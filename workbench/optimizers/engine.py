@@ -62,3 +62,19 @@ def unscaled(optimizer: tf.keras.optimizers.Optimizer, gradients: Sequence[Any])
     if hasattr(optimizer, "get_unscaled_gradients"):
         return list(optimizer.get_unscaled_gradients(gradients))
     return list(gradients)
+
+
+def taken(optimizer: tf.keras.optimizers.Optimizer, gradients: Sequence[Any]) -> tf.Tensor:
+    """Return 0 where loss scaling will skip the step because a gradient overflowed, else 1 (float32).
+
+    `gradients` are those unscaled; what happens beside the optimizer (decoupled decay) is multiplied by it.
+    """
+    if not hasattr(optimizer, "get_unscaled_gradients"):
+        return tf.ones([])
+    bad = tf.add_n([tf.reduce_sum(tf.cast(~tf.math.is_finite(g), tf.float32)) for g in _dense(gradients)])
+    replica = tf.distribute.get_replica_context()
+    return tf.cast(tf.equal(replica.all_reduce(tf.distribute.ReduceOp.SUM, bad), 0.0), tf.float32)
+
+
+def _dense(gradients: Sequence[Any]) -> list[tf.Tensor]:
+    return [getattr(gradient, "values", gradient) for gradient in gradients if gradient is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ def leaves(model: tf.keras.Model) -> Iterator[tf.keras.layers.Layer]:
             yield layer
 
 
-def _matching(model: tf.keras.Model, patterns: tuple[str, ...]) -> set[str]:
+def _matching(model: tf.keras.Model, patterns: tuple[str, ...], where: str | None = None) -> set[str]:
     names = [layer.name for layer in leaves(model)]
     found: set[str] = set()
     for pattern in patterns:
@@ -32,7 +32,7 @@ def _matching(model: tf.keras.Model, patterns: tuple[str, ...]) -> set[str]:
         if not matches:
             close = nearest(pattern.strip("*"), names)
             raise SpecError(
-                f"no layer matches {pattern!r}", where=model.name,
+                f"no layer matches {pattern!r}", where=where or model.name,
                 expected="patterns such as 'stage4_*'", do=f"near it are {', '.join(close or names[-3:])}",
             )  # fmt: skip
         found |= matches
@@ -57,3 +57,19 @@ def train_only(model: tf.keras.Model, *patterns: str) -> list[str]:
     for layer in leaves(model):
         layer.trainable = layer.name in chosen
     return sorted(chosen)
+
+
+def opener(model: tf.keras.Model) -> Callable[[str | tuple[str, ...], str], None]:
+    """Return what sets, stage by stage, which layers of `model` are trained.
+
+    It takes a stage's `train` and words for where that stands: patterns train the matching layers alone,
+    anything else sets every layer back to what it was when this was called.
+    """
+    built = [(layer, layer.trainable) for layer in leaves(model)]
+
+    def open_layers(train: str | tuple[str, ...], where: str) -> None:
+        chosen = None if isinstance(train, str) else _matching(model, train, where)
+        for layer, own in built:
+            layer.trainable = own if chosen is None else layer.name in chosen
+
+    return open_layers

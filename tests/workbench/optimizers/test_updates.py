@@ -67,7 +67,8 @@ class Alone:
             scaled = optimizers.scaled(self.optimizer, loss)
         gradients = optimizers.unscaled(self.optimizer, tape.gradient(scaled, [self.weight]))
         gradients = optimizers.add_decay(self.decay, gradients, [self.weight], self.pairs)
-        optimizers.shrink(self.decay, self.pairs, rate / self.peak)
+        ratio = rate / self.peak * optimizers.taken(self.optimizer, gradients)
+        optimizers.shrink(self.decay, self.pairs, ratio)
         self.optimizer.apply_gradients(zip(gradients, [self.weight]))
         return loss
 
@@ -120,10 +121,12 @@ def test_decoupled_decay_follows_the_rate():
         assert float(one.weight) == pytest.approx(1 - 0.01 * rate / 0.1 - rate, abs=1e-7)
 
 
-def test_a_skipped_step_leaves_the_weight_alone():
-    one = Alone(SGDW(), Decoupled(0.01))
-    optimizers.shrink(one.decay, one.pairs, tf.constant(0.0))
+def test_a_step_skipped_by_loss_scaling_leaves_the_weight_alone():
+    one = Alone(SGDW(), Decoupled(0.01), policy="mixed_float16")
+    one.go(slope=math.inf)
     assert float(one.weight) == 1.0
+    one.go(slope=1.0)
+    assert float(one.weight) == pytest.approx(1 - 0.01 - 0.1, abs=1e-6)
 
 
 RULES = {

@@ -11,6 +11,7 @@ from workbench.backbones.mobilefacenet import MobileFaceNet
 from workbench.embeddings import GAP, GDC
 from workbench.errors import SpecError
 from workbench.surgery import Changed, Freeze, PReLUToDepthwise, ReLUToPReLU, SetNorms, UpSamplingToTranspose
+from workbench.surgery.freezing import opener
 
 pytestmark = pytest.mark.tensorflow
 L = tf.keras.layers
@@ -132,6 +133,18 @@ def test_freezing_by_pattern():
     assert len(model.trainable_variables) == total
     with pytest.raises(SpecError, match="no layer matches 'stagex_\\*'.*near it are"):
         surgery.freeze(model, "stagex_*")
+
+
+def test_stages_open_layers_by_pattern_and_close_them_again():
+    model = small(lambda name: L.ReLU(name=name))
+    model.get_layer("conv").trainable = False
+    open_layers = opener(model)
+    open_layers(("dense", "conv"), "stage 1")
+    assert [layer.name for layer in model.layers if layer.trainable and layer.weights] == ["conv", "dense"]
+    open_layers("all", "stage 2")  # all that was trained as built
+    assert [layer.name for layer in model.layers if layer.trainable and layer.weights] == ["norm", "dense"]
+    with pytest.raises(SpecError, match="stage 3: no layer matches 'dnse'.*near it are dense"):
+        open_layers(("dnse",), "stage 3")
 
 
 def test_wrappers_take_bytes_and_give_unit_length(tmp_path):
