@@ -62,7 +62,7 @@ def verify(model: str, paths: tuple[Path, ...], pairs: Path | None, as_json: boo
     if options["out"]:
         write(options["out"], embedder.label, chosen[0], found, groups)
     if as_json:
-        shown = {"model": embedder.label, "pairs": str(chosen[0]), **found.report.to_json()}
+        shown = {"model": embedder.label, "set": str(chosen[0]), **found.report.to_json()}
         click.echo(json.dumps({**shown, "groups": [group_json(group) for group in groups]}))
         return
     for note in (*opened.notes, *found.embedded.messages):
