@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.comparable import loss_meanings
 from analysis.frames import (
     Records,
     best,
@@ -87,6 +88,12 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     for name in ("epoch", "stage"):
         if (frame[name].dropna() % 1 == 0).all():
             frame[name] = frame[name].astype("Int64")
+    meaning = loss_meanings(records.runs)
+    if LOSS in metrics and len({said for said in meaning.values() if said}) > 1:  # two things of one name
+        rest.insert(rest.index(LOSS) + 1 if LOSS in rest else 0, "regulariser")
+        frame["regulariser"] = [
+            meaning[records.runs["run"].iloc[members[0]]] or "unknown" for members in groups
+        ]
     kept = [name for name in [*order, *rest] if name == select or not frame[name].isna().all()]
     return frame[kept]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from analysis.frames import INFERRED, PARSED, Note, Notes, RunData
 from analysis.sources.lines import EpochMeans, ascending, blocks, columns
 
-SPEED = re.compile(
-    rb"^Training: [\d :,-]{23}-Speed (\d+\.\d+) samples/sec +Loss (\d+\.\d{4}|nan|inf) +"
-    rb"(?:LearningRate (\d+\.\d+) +)?Epoch: (\d+) +Global Step: (\d+) +"
-    rb"(?:Fp16 Grad Scale: *[\d.]+ +)?Required: -?\d+ hours *$",
-    re.MULTILINE,
+START_OF_SPEED = rb"^Training: .{23}-Speed (\d+\.\d+) samples/sec +Loss (\d+\.\d{4}|nan|inf) +"
+END_OF_SPEED = rb"Epoch: (\d+) +Global Step: (\d+) +(?:Fp16 Grad Scale: *[\d.]+ +)?Required: -?\d+ hours *$"
+SPEED = re.compile(START_OF_SPEED + END_OF_SPEED, re.MULTILINE)
+SPEED_AND_RATE = re.compile(
+    START_OF_SPEED + END_OF_SPEED.replace(rb"Epoch", rb"LearningRate (\d+\.\d+) +Epoch", 1), re.MULTILINE
 )
 LINE = re.compile(rb"Training: (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d{3}-(.*)", re.DOTALL)
 EVALUATION = re.compile(
@@ -81,23 +81,24 @@ def read(path: Path) -> tuple[list[RunData], list[Note]]:
 
 def _speeds(launch: Launch, lines: list[bytes], numbers: list[int], notes: Notes) -> None:
     """Take in consecutive speed lines: means of loss and speed, the last learning rate, by epoch."""
-    found, kept, bad = columns(SPEED, lines, numbers)
+    rated = b" LearningRate " in lines[0]
+    found, kept, bad = columns(SPEED_AND_RATE if rated else SPEED, lines, numbers)
     for number in bad:
         notes.add("a speed line that is cut or mixed with another, not used", number)
-    if not len(found):
-        return
-    forward, launch.highest = ascending(found[:, 4].astype("int64"), launch.highest)
+    forward, launch.highest = ascending(found[:, -1].astype("int64"), launch.highest)
     for number in kept[~forward].tolist():
         notes.add("a step that repeats or goes back (two programs in one file?), not used", number)
     found, kept = found[forward], kept[forward]
     if not len(found):
         return
-    epochs, steps = found[:, 3].astype("int64"), found[:, 4].astype("int64")
-    launch.means.add(epochs, found[:, :2].astype("float64"), kept, steps)
+    epochs, steps = found[:, -2].astype("int64"), found[:, -1].astype("int64")
+    launch.means.add(epochs, found[:, :2], kept, steps)
     launch.epoch = int(epochs[-1])
-    if found[-1, 2]:
-        for rate, epoch, step, number in zip(found[:, 2], epochs.tolist(), steps.tolist(), kept.tolist()):
-            launch.rates[epoch] = (float(rate), step, number)
+    if rated:
+        for rate, epoch, step, number in zip(
+            found[:, 2].tolist(), epochs.tolist(), steps.tolist(), kept.tolist()
+        ):
+            launch.rates[epoch] = (rate, step, number)
 
 
 def _line(launch: Launch, line: bytes, number: int, notes: Notes, cut: bool) -> None:

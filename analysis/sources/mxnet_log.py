@@ -20,8 +20,8 @@ from analysis.sources.lines import EpochMeans, ascending, blocks, columns
 
 STAMP = rb"(?:\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] {0,2})?"
 BATCH = re.compile(
-    rb"^(?:\[[\d :-]+\]\s+)?(?:INFO:root:)?Epoch\[(\d+)\] Batch \[(?:\d+-)?(\d+)\]\s+"
-    rb"Speed: (\d+\.\d+) samples/sec\s+acc(?:uracy)?=(\d\.\d{6})(?:\s+loss(?:value)?=\d+\.\d{6})?\s*$",
+    rb"^(?:\[.{19}\] {1,2})?(?:INFO:root:)?Epoch\[(\d+)\] Batch \[(?:\d+-)?(\d+)\]\s+"
+    rb"Speed: (\d+\.\d+) samples/sec\s+acc(?:uracy)?=\d\.\d{6}(?:\s+loss(?:value)?=\d+\.\d{6})?\s*$",
     re.MULTILINE,
 )
 LINE = re.compile(STAMP + rb"(?:INFO:root:)?(.*)", re.DOTALL)
@@ -107,7 +107,7 @@ def _batches(launch: Launch, lines: list[bytes], numbers: list[int], notes: Note
     epochs, batches, speed, kept = (
         epochs[forward],
         batches[forward],
-        found[forward, 2].astype("float64"),
+        found[forward, 2],
         kept[forward],
     )
     if len(epochs):

@@ -138,8 +138,9 @@ def test_arcface_torch_with_rates_and_repeats(tmp_path):
     lines.insert(2, "Training: 2021-03-14 21:48:28,128-[lfw][100]Accuracy-Flip: 0.97933+-0.00720")
     lines.insert(3, lines[0])  # goes back
     lines.append("Training: 2021-03-14 21:48:28,128-something else")
+    lines.append(SPEED.format(9, 1, 2, 500).replace("LearningRate 0.1000   ", ""))  # of another version
     found = load([write_lines(tmp_path / "training.log", lines)])
-    assert values(found, "loss")["value"].tolist() == [9.5, 7.5]
+    assert values(found, "loss")["value"].tolist() == [9.5, 7.5, 1.0]
     assert values(found, "lr")["value"].tolist() == [0.1, 0.1]
     assert values(found, "lfw")[["epoch", "step", "line"]].iloc[0].tolist() == [1, 100, 3]
     assert [note.lines for note in found.notes] == [[4], [7]]

@@ -41,6 +41,13 @@ def test_columns_only_for_settings_that_differ_and_the_other_metrics_at_that_epo
     assert found.values.tolist() == [["a", 16, 0.7, 2, 1, 0.8, 1], ["b", 64, 0.6, 1, 1, 0.7, 3]]
 
 
+def test_losses_with_and_without_the_regulariser_are_told_apart():
+    a = run("a", {"loss": [2]}, facts={"loss_regulariser": "includes"})
+    b, c = run("b", {"loss": [1]}, facts={"loss_regulariser": "excludes"}), run("c", {"loss": [1]})
+    assert tables.summary(records(a, b, c))["regulariser"].tolist() == ["includes", "excludes", "unknown"]
+    assert "regulariser" not in tables.summary(records(a, c))
+
+
 def test_seeds_are_one_row_with_mean_and_interval():
     values = [0.90, 0.92, 0.97]
     runs = [ours(f"r{seed}", {"lfw": [value]}, seed=seed, scale=16) for seed, value in enumerate(values)]
