@@ -26,6 +26,13 @@ class Slot(NamedTuple):
     across: str = "mean"
 
 
+class Step(NamedTuple):
+    """How a head is called: in training or not, and whether operations unknown to XLA may save memory."""
+
+    training: bool
+    in_place: bool = False
+
+
 @part
 class WeightedHead(Head):
     """Base of the heads here: subclasses say which weights they need and how logits follow.
@@ -39,7 +46,7 @@ class WeightedHead(Head):
         raise NotImplementedError
 
     def logits(
-        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], training: bool
+        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], step: Step
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return margin-free logits [B, S] and, for each image, the column of its own identity [B]."""
         raise NotImplementedError

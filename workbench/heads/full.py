@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workbench.heads import products
-from workbench.heads.base import Slot, WeightedHead
+from workbench.heads.base import Slot, Step, WeightedHead
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
 
@@ -29,7 +29,7 @@ class Dense(WeightedHead):
         return ("dense", classes, size, self.bias)
 
     def logits(
-        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], training: bool
+        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], step: Step
     ) -> tuple[tf.Tensor, tf.Tensor]:
         values = tf.matmul(embeddings, weights["kernel"], transpose_b=True)
         return (values + weights["bias"] if self.bias else values), labels
@@ -51,9 +51,9 @@ class Normalised(WeightedHead):
         return ("normalised", classes, size)
 
     def logits(
-        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], training: bool
+        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], step: Step
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return products.cosines(embeddings, weights["kernel"]), labels
+        return products.cosines(embeddings, weights["kernel"], step.in_place), labels
 
 
 @part
@@ -75,9 +75,9 @@ class SubCenter(WeightedHead):
         return ("sub-center", classes, size, self.centers)
 
     def logits(
-        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], training: bool
+        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], step: Step
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        every = products.cosines(embeddings, weights["kernel"])
+        every = products.cosines(embeddings, weights["kernel"], step.in_place)
         classes = weights["kernel"].shape[0] // self.centers
         return tf.reduce_max(tf.reshape(every, [-1, classes, self.centers]), axis=2), labels
 
@@ -96,7 +96,7 @@ class Euclidean(WeightedHead):
         return ("euclidean", classes, size)
 
     def logits(
-        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], training: bool
+        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], step: Step
     ) -> tuple[tf.Tensor, tf.Tensor]:
         kernel = tf.convert_to_tensor(weights["kernel"])
         squares = tf.reduce_sum(tf.square(embeddings), axis=1, keepdims=True) + tf.reduce_sum(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from workbench.heads.base import Slot, WeightedHead
+from workbench.heads.base import Slot, Step, WeightedHead
 
 ACROSS = {
     "mean": tf.VariableAggregation.MEAN,
@@ -33,10 +33,14 @@ class HeadLayer(tf.keras.layers.Layer):
         super().__init__(name="head", dtype="float32")
         self.part = part
         self.state = {name: add(self, name, slot) for name, slot in part.slots(classes, size).items()}
+        self.compiled = True  # by XLA; the trainer says when it is not
         self.built = True
 
     def call(
         self, embeddings: tf.Tensor, labels: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the head's margin-free logits and the column of each image's identity."""
-        return self.part.logits(embeddings, labels, self.state, training)
+        return self.part.logits(embeddings, labels, self.state, Step(training, self._in_place()))
+
+    def _in_place(self) -> bool:
+        return not self.compiled and not tf.config.list_logical_devices("GPU")

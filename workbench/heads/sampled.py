@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workbench.heads import products
-from workbench.heads.base import Slot, WeightedHead
+from workbench.heads.base import Slot, Step, WeightedHead
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
 
@@ -41,16 +41,16 @@ class Sampled(WeightedHead):
         return ("normalised", classes, size)
 
     def logits(
-        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], training: bool
+        self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], step: Step
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        if not training:
+        if not step.training:
             return products.cosines(embeddings, weights["kernel"]), labels
         seed = tf.identity(weights["stream"])
         weights["stream"].assign(seed + [0, 1])
         classes = weights["kernel"].shape[0]
         chosen = choose(labels, classes, self._count(classes, labels), seed)
         rows = tf.gather(weights["kernel"], chosen)
-        return products.cosines(embeddings, rows), tf.searchsorted(chosen, labels)
+        return products.cosines(embeddings, rows, step.in_place), tf.searchsorted(chosen, labels)
 
     def _count(self, classes: int, labels: tf.Tensor) -> Any:
         """Return S: static where the batch size is, as compiled steps need it."""
