@@ -1,0 +1,90 @@
+"""Training steps of our backbones against keras.applications' own; TFLite against Keras, image by image."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+from paired import Row, compare, main
+
+from workbench.backbones.kerasnets import KerasApplication, MobileNetV2, ResNet
+from workbench.backbones.measure import network
+from workbench.backbones.mobilenet import MobileNet
+from workbench.embeddings import GDC
+from workbench.export.formats import Target, write
+
+SIZE, BATCH = 112, 16
+
+
+def training_step(model: tf.keras.Model) -> Callable[[], Any]:
+    """Return one SGD step of `model` on a fixed batch, compiled."""
+    optimizer = tf.keras.optimizers.legacy.SGD(0.01, momentum=0.9)
+    images = tf.random.stateless_uniform([BATCH, SIZE, SIZE, 3], [1, 2], -1.0, 1.0)
+
+    @tf.function
+    def step() -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(model(images, training=True)))
+        optimizer.apply_gradients(
+            zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        )
+        return loss
+
+    return lambda: step().numpy()
+
+
+def keras(name: str) -> tf.keras.Model:
+    """Return keras.applications' own network."""
+    return getattr(tf.keras.applications, name)(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
+
+
+def tflite_row() -> Row:
+    """Return the time of a float TFLite model against Keras's `predict`, one image a call."""
+    inputs = tf.keras.Input([SIZE, SIZE, 3])
+    model = tf.keras.Model(inputs, GDC(size=512).build(MobileNet().build(inputs)), name="embedder")
+    image = np.random.default_rng(0).uniform(-1, 1, [1, SIZE, SIZE, 3]).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        write(model, Target("tflite"), path, None)
+        interpreter = tf.lite.Interpreter(str(path), num_threads=2)
+    interpreter.allocate_tensors()
+    entry, end = (
+        details[0]["index"] for details in (interpreter.get_input_details(), interpreter.get_output_details())
+    )
+
+    def lite() -> None:
+        interpreter.set_tensor(entry, image)
+        interpreter.invoke()
+        interpreter.get_tensor(end)
+
+    ratio = compare(lite, lambda: model.predict(image, verbose=0), repeats=9, number=5)
+    return Row("TFLite float / Keras predict, MobileNet, batch of one", ratio, note="for information")
+
+
+def rows() -> list[Row]:
+    """Measure every pair."""
+    pairs = {
+        "MobileNet": (MobileNet(activation="relu6", norm_momentum=0.99, norm_epsilon=1e-3), "MobileNet"),
+        "MobileNetV2": (MobileNetV2(), "MobileNetV2"),
+        "ResNet50": (ResNet(), "ResNet50"),
+        "EfficientNetB0": (KerasApplication("EfficientNetB0"), "EfficientNetB0"),
+    }
+    found = []
+    for name, (part, theirs) in pairs.items():
+        ours, reference = training_step(network(part)), training_step(keras(theirs))
+        ratio = compare(ours, reference, repeats=9)
+        note = f"{BATCH} images of {SIZE} x {SIZE}"
+        found.append(Row(f"training step of {name} / keras.applications'", ratio, at_most=1.05, note=note))
+        tf.keras.backend.clear_session()
+    return [*found, tflite_row()]
+
+
+if __name__ == "__main__":
+    main(rows)

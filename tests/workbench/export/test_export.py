@@ -1,0 +1,100 @@
+"""Exports of a small model to every format, loaded back and compared; what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from PIL import Image
+
+from workbench.backbones.mobilefacenet import MobileFaceNet
+from workbench.commands.export import export
+from workbench.embeddings import GDC
+from workbench.errors import DataError, InputError, SpecError
+from workbench.export import EVERY, Target, write
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a small model file and a folder of images."""
+    folder = tmp_path_factory.mktemp("export")
+    tf.keras.utils.set_random_seed(1)
+    backbone = MobileFaceNet(image_size=32, width=0.125, depth=0.2, stem_stride=1)
+    inputs = tf.keras.Input([32, 32, 3])
+    tf.keras.Model(inputs, GDC(size=8).build(backbone.build(inputs)), name="embedder").save(
+        folder / "small.h5"
+    )
+    chance = np.random.default_rng(2)
+    (folder / "faces").mkdir()
+    for number in range(12):
+        coarse = chance.integers(0, 256, [4, 4, 3], np.uint8)
+        Image.fromarray(coarse).resize((40, 40), Image.Resampling.BICUBIC).save(
+            folder / "faces" / f"{number}.png"
+        )
+    return folder
+
+
+def call(*words):
+    result = CliRunner().invoke(export, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("wrap", [(), ("--wrap",)], ids=["plain", "wrapped"])
+def test_every_format_gives_the_originals_embeddings(place, wrap):
+    out = place / f"out{len(wrap)}"
+    said = call(place / "small.h5", "--all", "--data", place / "faces", "--out", out, "--json", *wrap)
+    rows = {row["name"]: row for row in json.loads(said.splitlines()[-1])["exports"]}
+    assert list(rows) == ["keras (original)", *(target.name for target in EVERY)]
+    for name in ("saved_model", "h5", "onnx", "tflite"):
+        assert rows[name]["largest_difference"] < 1e-4 and rows[name]["least_cosine"] > 0.99999, name
+    assert rows["tflite float16"]["least_cosine"] > 0.999
+    assert rows["tflite dynamic"]["least_cosine"] > 0.95
+    assert rows["tflite int8"]["least_cosine"] > 0.9
+    assert rows["tflite int8"]["bytes"] < rows["tflite"]["bytes"]
+    assert all(row["milliseconds"] > 0 for row in rows.values())
+    kept = json.loads((out / "small_exports.json").read_text())
+    assert kept["images"] == 12 and len(kept["exports"]) == 8
+    if wrap:
+        interpreter = tf.lite.Interpreter(str(out / "small.tflite"))
+        assert interpreter.get_input_details()[0]["dtype"] is np.uint8
+        loaded = tf.keras.models.load_model(out / "small.h5", compile=False)
+        pixels = np.random.default_rng(3).integers(0, 256, [3, 32, 32, 3], np.uint8)
+        np.testing.assert_allclose(np.linalg.norm(loaded(pixels), axis=1), 1.0, rtol=1e-5)
+
+
+def test_the_table_says_what_it_compared(place):
+    said = call(place / "small.h5", "--format", "h5", "--out", place / "one", "--images", 3)
+    assert "| h5 " in said and "3 random images" in said and "ms an image" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (["small.h5", "--format", "tflite", "--quantize", "int8"], InputError, "int8 needs representative images.*--data FOLDER"),
+        (["small.h5", "--format", "h5", "--quantize", "int8"], SpecError, "only tflite is quantised"),
+        (["none.h5"], DataError, "cannot be read"),
+        (["small.h5", "--data", "nowhere"], DataError, "no images"),
+        (["20260101T000000Z-12345678"], InputError, "20260101T000000Z-12345678"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused(place, project, words, error, message):
+    words = [str(place / word) if word.endswith(".h5") else word for word in words]
+    with pytest.raises(error, match=message):
+        CliRunner().invoke(export, words, catch_exceptions=False)
+
+
+def test_an_operation_that_a_format_lacks_is_one_clear_line(tmp_path):
+    inputs = tf.keras.Input([4])
+    model = tf.keras.Model(inputs, tf.raw_ops.Betainc(a=inputs, b=inputs, x=inputs), name="odd")
+    for format_ in ("tflite", "onnx"):
+        with pytest.raises(
+            InputError, match=f"odd as {format_}.*cannot be expressed.*choose another format"
+        ) as caught:
+            write(model, Target(format_), tmp_path / "odd", None)
+        assert "\n" not in str(caught.value)
