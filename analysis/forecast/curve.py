@@ -49,6 +49,8 @@ class Curve:
     study: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("values", "epochs", "rates", "stages"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.epochs and len(self.epochs) != len(self.values):
             raise InputError(f"{len(self.values)} values for {len(self.epochs)} epochs", where=self.metric)
         if self.metric in (LEARNING_RATE, STAGE, "seconds"):

@@ -37,7 +37,8 @@ def fan(judged: Sequence[Judged], truth: Sequence[Curve] = ()) -> Figure:
     columns = min(3, len(shown)) if len(shown) != 4 else 2
     rows = math.ceil(len(shown) / columns)
     wide = 1.55 if len(shown) == 1 else 1.0
-    with matplotlib.rc_context(STYLE):
+    style: Any = STYLE
+    with matplotlib.rc_context(style):
         size = (columns * PANEL_INCHES[0] * wide, rows * PANEL_INCHES[1] * (1.2 if wide > 1 else 1) + 0.4)
         figure = Figure(figsize=size, layout="constrained")
         axes = [figure.add_subplot(rows, columns, number + 1) for number in range(len(shown))]

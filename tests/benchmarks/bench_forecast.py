@@ -23,7 +23,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
 
 from forecast_data import cifar10, folder, histories, last_stages  # noqa: E402
-from paired import Row, compare, table  # noqa: E402
+from paired import Row, compare, seconds, table  # noqa: E402
 
 from analysis.forecast import score as scoring  # noqa: E402
 from analysis.forecast.curve import Curve  # noqa: E402
@@ -170,7 +170,10 @@ def _speed() -> list[Row]:
         curve_fit(lambda x, a, b, c: a * np.exp(-b * x) + c, x, y, p0=(y[0] - y[-1], 0.02, y[-1]))
 
     note = "100 epochs seen, 40 ahead"
+    curves = [replace(plain, values=(y + 0.001 * k).tolist()) for k in range(100)]
+    thousand = 10 * seconds(lambda: [forecast(curve, 140) for curve in curves])
     return [
+        Row("1,000 forecasts", thousand, at_most=60, unit="s", note=f"{note}; ten times a hundred"),
         Row(
             "a forecast / one fit of a*exp(-b*x)+c",
             compare(lambda: forecast(plain, 140), single, 15, 5),
