@@ -19,7 +19,7 @@ from typing import Any
 
 from workbench.errors import InputError, SpecError, nearest, suggestion
 from workbench.experiment import Experiment
-from workbench.families import Places
+from workbench.families import Places, Source
 from workbench.parts import Part, find, replace, walk
 
 FIRST = "base"  # the name of a study's first variant where the spec gives none
@@ -254,7 +254,7 @@ def _quick_stage(stage: Any, where: Places) -> Any:
     changes: dict[str, Any] = {"epochs": min(stage.epochs, QUICK_EPOCHS)}
     if isinstance(stage.batch_size, int):
         changes["batch_size"] = min(stage.batch_size, 16)
-    if isinstance(stage.data, Part):
+    if isinstance(stage.data, Source):
         data = stage.data.stand_in() if stage.data.missing(where) else stage.data
         changes["data"] = data.quick()
     if stage.sampler is not None:

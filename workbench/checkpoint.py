@@ -126,7 +126,7 @@ def digest(state: State) -> str:
     for name in sorted(state.arrays):
         array = state.arrays[name]
         found.update(f"|{name}|{array.dtype.str}|{array.shape}|".encode())
-        found.update(memoryview(array.reshape(-1)).cast("B") if array.size else b"")
+        found.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
     return found.hexdigest()
 
 

@@ -58,7 +58,7 @@ class Trainer(tf.keras.Model):
         self._set_losses(plan)
         self.plan, self.epoch_steps = plan, steps_per_epoch
         self.open_layers(plan.train, f"stage {plan.number} ({plan.name})")
-        self._decayed = None
+        self._decayed: list[Any] | None = None
         self._measure: Any = None
         self.stage_step.assign(0)
         self._set_means(plan)
@@ -80,6 +80,7 @@ class Trainer(tf.keras.Model):
             return []
         old, notes = self.head, []
         self.head = part.layer(self.classes, self.size)
+        self.head.compiled = plan.devices.xla
         self.head(tf.zeros([1, self.size]), tf.zeros([1], tf.int32))  # builds its weights
         if old is not None and signature == self.head_signature:
             for new, kept in zip(self.head.trainable_variables, old.trainable_variables):
@@ -198,8 +199,9 @@ class Trainer(tf.keras.Model):
         embeddings = tf.cast(self.embedder(images, training=deep), tf.float32)
         if not deep:
             embeddings = tf.stop_gradient(embeddings)
-        has_head = self.head is not None
-        logits, targets = self.head(embeddings, labels, training=training) if has_head else (None, None)
+        logits, targets = None, None
+        if self.head is not None:
+            logits, targets = self.head(embeddings, labels, training=training)
         smoothing = self.plan.label_smoothing  # type: ignore[union-attr]
         batch = Batch(embeddings, labels, logits, smoothing, rest[0] if rest else None, training, targets)
         parts = terms(self.plan.loss)  # type: ignore[union-attr]
@@ -208,9 +210,8 @@ class Trainer(tf.keras.Model):
     def total(self, values: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the loss as optimised and the regulariser's part of it."""
         weighted = [t.weight * values[t.loss.term] for t in terms(self.plan.loss)]  # type: ignore[union-attr]
-        regular = optimizers.regulariser(
-            self.plan.weight_decay, self.decayed(), self.plan.schedule.peak_rate()
-        )  # type: ignore[union-attr]
+        decay, peak = self.plan.weight_decay, self.plan.schedule.peak_rate()  # type: ignore[union-attr]
+        regular = optimizers.regulariser(decay, self.decayed(), peak)
         return tf.add_n(weighted) + regular, regular
 
     def decayed(self) -> list[optimizers.Decayed]:

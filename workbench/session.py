@@ -146,7 +146,7 @@ class Session:
             {
                 "step": int(steps[i]),
                 **{key: float(recent[key].numpy()[i]) for key in ("loss", "gradient_norm", "lr")},
-                "images": [self.data.name(self.plan, n) for n in recent["images"].numpy()[i]],  # type: ignore[union-attr]
+                "images": [self.data.name(self.plan, n) for n in recent["images"].numpy()[i]],  # type: ignore[union-attr, arg-type]
             }
             for i in np.argsort(steps)
             if steps[i] > 0

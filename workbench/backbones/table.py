@@ -60,7 +60,7 @@ def backbone(name: str, **settings: Any) -> Backbone:
     from workbench.backbones.kerasnets import APPLICATIONS, KerasApplication
 
     if name in APPLICATIONS:
-        return KerasApplication(name, **settings)
+        return KerasApplication(network=name, **settings)
     if name not in TABLE:
         raise SpecError(f"no backbone {name!r}", do=suggestion(name, [*TABLE, *APPLICATIONS]))
     place, own = TABLE[name]

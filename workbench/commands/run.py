@@ -17,6 +17,7 @@ import click
 
 from workbench import catalog, rates
 from workbench.errors import InputError, RunFailed, SpecError
+from workbench.families import PairSet, Places, Source
 from workbench.tracking.records import new_run_name
 from workbench.tracking.runs import unfinished
 from workbench.tracking.store import Store, find_store
@@ -96,10 +97,11 @@ def wanted(
     return variants
 
 
-def _refuse_missing(variant: catalog.Variant, where: object) -> None:
+def _refuse_missing(variant: catalog.Variant, where: Places) -> None:
     experiment = variant.experiment
-    for part in (experiment.data, *experiment.sets):
-        words = part.missing(where)  # type: ignore[arg-type]
+    parts: list[Source | PairSet] = [experiment.data, *experiment.sets]
+    for part in parts:
+        words = part.missing(where)
         if words:
             raise InputError(
                 words, where=f"{variant.path} ({variant.name})", do="or try the code with --quick"

@@ -99,7 +99,8 @@ def _picture(image: Any, where: str) -> Any:
 def once(pictures: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
     """Return the distinct pictures in the order of appearance, and the place of each in them, [n]."""
     places: dict[tuple[Any, ...], int] = {}
-    distinct, positions = [], np.empty(len(pictures), np.int64)
+    distinct: list[Any] = []
+    positions = np.empty(len(pictures), np.int64)
     for number, picture in enumerate(pictures):
         shape = picture.shape if isinstance(picture, np.ndarray) else None
         content = picture.tobytes() if isinstance(picture, np.ndarray) else picture

@@ -37,7 +37,7 @@ class _DType:
         if self.text[:1] not in PLAIN_KINDS or not self.text[1:].isdigit():
             raise _Refused(f"a NumPy array of type {self.text!r}")
         plain = np.dtype(self.text)
-        return plain.newbyteorder(self.order) if self.order in "<>" else plain
+        return plain.newbyteorder(self.order) if self.order in "<>" else plain  # type: ignore[arg-type]
 
 
 class _Array:

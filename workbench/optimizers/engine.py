@@ -47,7 +47,7 @@ def copy_state(old: tf.keras.optimizers.Optimizer, fresh: tf.keras.optimizers.Op
 def state(optimizer: tf.keras.optimizers.Optimizer) -> list[tf.Variable]:
     """Return every variable of an optimizer's state but the learning rate, in a stable order."""
     scale = getattr(optimizer, "_loss_scale", None)
-    extra = list(scale._weights.values()) if hasattr(scale, "_weights") else []
+    extra = list(getattr(scale, "_weights", {}).values())
     seen = {id(variable): variable for variable in [*_inner(optimizer).weights, *extra]}
     return list(seen.values())
 

@@ -53,7 +53,7 @@ def scores(values: np.ndarray, same: np.ndarray, thresholds: Mapping[str, float]
     for kind, name, color in ((~same, "impostor", IMPOSTOR), (same, "genuine", GENUINE)):
         if kind.any():
             label = f"{name} ({kind.sum():,})"
-            axes.hist(values[kind], edges, density=True, alpha=0.55, color=color, label=label)
+            axes.hist(values[kind], bins=list(edges), density=True, alpha=0.55, color=color, label=label)
     top = axes.get_ylim()[1]
     axes.set_ylim(0, top * (1.06 + 0.07 * len(thresholds)))
     for row, (name, threshold) in enumerate(sorted(thresholds.items(), key=lambda item: item[1])):
@@ -91,9 +91,9 @@ def matrix(
     axes.set_xticks(range(count), names, rotation=45, ha="right", fontsize=8)
     axes.set_yticks(range(count), names, fontsize=8)
     axes.set_title(title)
-    for place in range(count) if pictures is not None else ():
+    for place, picture in enumerate(pictures[:count] if pictures is not None else ()):
         above = axes.inset_axes((place - 0.45, -1.45, 0.9, 0.9), transform=axes.transData)
-        above.imshow(pictures[place])
+        above.imshow(picture)
         above.axis("off")
     if pictures is not None:
         axes.set_title(title, pad=72 * 0.82)

@@ -21,6 +21,8 @@ from workbench.verification.templates import READINGS, Pool, Reading
 
 IMAGES_AT_ONCE = 4096
 PAIRS_AT_ONCE = 1 << 14
+TEMPLATES_AT_ONCE = 256
+DENSE = 30  # pairs gathered in the time of this many products of a matrix, per pair
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,29 @@ def _measured(
 
 
 def pair_scores(templates: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the dot product of each template pair, float64 [P], in blocks of bounded memory."""
+    """Return the dot product of each template pair, float64 [P], in blocks of bounded memory.
+
+    The published lists hold a good part of all pairs; then whole matrix products of some hundred
+    templates with all, of which the listed pairs are picked, are several times quicker than rows
+    gathered pair by pair.
+    """
+    if len(first) * DENSE >= len(templates) ** 2:
+        return _picked(templates, first, second)
     result = np.empty(len(first))
     for part in blocks(len(first), PAIRS_AT_ONCE):
         np.einsum("pd,pd->p", templates[first[part]], templates[second[part]], out=result[part])
+    return result
+
+
+def _picked(templates: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    order = np.argsort(first, kind="stable")
+    starts = np.searchsorted(first[order], np.arange(0, len(templates) + TEMPLATES_AT_ONCE, TEMPLATES_AT_ONCE))
+    result = np.empty(len(first))
+    for block, low in enumerate(starts[:-1]):
+        start = block * TEMPLATES_AT_ONCE
+        products = templates[start : start + TEMPLATES_AT_ONCE] @ templates.T
+        pairs = order[low : starts[block + 1]]
+        result[pairs] = products[first[pairs] - start, second[pairs]]
     return result
 
 
@@ -151,7 +172,7 @@ def _identified(templates: np.ndarray, protocol: Protocol, pool: Pool) -> dict[s
     if not protocol.galleries or protocol.probes is None:
         return {}
     probes = templates[pool.rows(protocol.probes.templates, "probes")]
-    names = {f"G{k}": (gallery,) for k, gallery in enumerate(protocol.galleries, start=1)}
+    names: dict[str, Any] = {f"G{k}": (gallery,) for k, gallery in enumerate(protocol.galleries, start=1)}
     if len(names) > 1:
         names = {"+".join(names): protocol.galleries, **names}
     found = {}

@@ -75,7 +75,7 @@ class Ordered:
             self._values, ranks = np.unique(scores, return_inverse=True)
             return (ranks.astype(np.int64) << 1) | ~same
         width = _WIDTHS[self.dtype]
-        magnitude = np.iinfo(width).max
+        magnitude = np.iinfo(width).max  # type: ignore[type-var]
         keys = np.empty(len(scores), width)
         for part in blocks(len(scores)):
             bits, key = scores[part].view(width), keys[part]

@@ -75,7 +75,7 @@ def _of_folder(path: Path, sample: int | None, seed: int) -> PairImages:
 
 def people(path: Path) -> tuple[ImageSet, list[str]]:
     """Return the images of a folder of people and the person on each of them."""
-    images = ImageFolder(str(path.resolve())).open(Places((path.parent,)))
+    images = ImageFolder(path=str(path.resolve())).open(Places((path.parent,)))
     names = [images.names[number] for number in range(len(images.labels))]
     records = np.arange(len(names))
     found = ImageSet(names, lambda size: read(images, records, size), images.fingerprint)
@@ -124,7 +124,11 @@ def verify(
         cosines(plain, pairs.first, pairs.second) if mirrored and embedded.mirrored is not None else scores
     )
     found = report(
-        scores, pairs.same, plain_scores=alone, folds=folds, **({} if fars is None else {"fars": tuple(fars)})
+        scores,
+        pairs.same,
+        plain_scores=alone,
+        folds=folds,
+        **({} if fars is None else {"fars": tuple(fars)}),  # type: ignore[arg-type]
     )
     return Scored(pairs, scores, alone, found, embedded)
 
