@@ -107,8 +107,7 @@ def _try(experiment: Experiment, stand_in: Experiment, where: Places) -> Iterato
     for note in data.notes:
         yield f"note: {note}"
     trainer = Trainer(model.build(experiment))
-    count = sum(int(v.shape.num_elements()) for v in trainer.embedder.variables)
-    yield f"network {type(experiment.backbone).__name__} + {type(experiment.embedding).__name__}: {count:,} parameters"
+    yield _network_line(experiment, trainer.embedder)
     total, unknown = 0.0, False
     for plan, whole in zip(small.plans(), experiment.plans()):
         seconds = _step(trainer, data, plan)
@@ -119,6 +118,18 @@ def _try(experiment: Experiment, stand_in: Experiment, where: Places) -> Iterato
         yield _stage_line(whole, trainer, images, guess)
     if not unknown:
         yield f"estimate {duration(total)} of training on this device, evaluation aside"
+
+
+def _network_line(experiment: Experiment, embedder: Any) -> str:
+    from workbench.backbones.measure import sizes
+
+    found, batch = sizes(embedder), experiment.batch_size
+    return (
+        f"network {type(experiment.backbone).__name__} + {type(experiment.embedding).__name__}: "
+        f"{found.parameters:,} parameters, {found.multiply_adds / 1e6:,.1f} million multiply-adds an image, "
+        f"activations {found.activation_bytes(batch) / 2**20:,.0f} MiB at batch {batch}, "
+        f"output {' x '.join(str(size) for size in found.output)}"
+    )
 
 
 def _small(stage: Any) -> Any:

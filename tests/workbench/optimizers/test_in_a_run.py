@@ -130,8 +130,8 @@ experiment = Experiment(
     [
         (9, 0, 0, "equals tfa SGDW weight_decay=5e-05 at lr 0.1"),
         (9, 0, 0, "1e-05 ┤"),
-        (16, 0, 2, "stage 1 (ArcFace): learning_rate: the first cycle of 16 epochs is longer than the 10"),
-        (3, 11, 2, "stage 1 (ArcFace): learning_rate: a warm-up of 11 epochs is longer than the stage of 10"),
+        (16, 0, 2, "stage 1 (ArcFace()): learning_rate: the first cycle of 16 epochs is longer than the 10"),
+        (3, 11, 2, "stage 1 (ArcFace()): learning_rate: a warm-up of 11 epochs is longer than the stage of 10"),
     ],
 )
 def test_check_prints_and_refuses(root, project, cycle, warmup, status, said):
