@@ -179,7 +179,7 @@ def power_law(seen: Array, count: int) -> Array:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             start = (seen[0] - seen[-1], 1.0, 0.7, seen[-1])
-            found, _ = curve_fit(law, x, seen, p0=start, bounds=bounds, max_nfev=300)
+            found, _ = curve_fit(law, x, seen, p0=start, bounds=bounds, max_nfev=2000)
     except (RuntimeError, ValueError) as error:
         raise DataError("no power law fits these values") from error
     return law(np.arange(len(seen) + 1.0, len(seen) + count + 1), *found)

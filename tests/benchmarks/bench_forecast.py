@@ -60,15 +60,14 @@ def scores(found: dict[str, list[Curve]]) -> dict[str, list[scoring.Score]]:
     return {name: scoring.score(curves) for name, curves in found.items()}
 
 
-def rows(told: dict[str, list[scoring.Score]] | None = None) -> list[Row]:
+def rows() -> list[Row]:
     """Return the figures held against the targets."""
     found = sets()
     if not found:
         return [
             Row("forecast: real curves are absent (WORKBENCH_TEST_DATA)", float("nan"), unit="")
         ] + _speed()
-    told = scores(found) if told is None else told
-    made = [row for name, records in told.items() for row in _against_targets(name, records)]
+    made = [row for name, records in scores(found).items() for row in _against_targets(name, records)]
     return made + _nested("cifar10_cnn", found["cifar10_cnn"]) + _speed()
 
 
@@ -202,16 +201,15 @@ def document(path: Path, told: dict[str, list[scoring.Score]]) -> None:
 
 
 def main() -> None:
-    """Print the table of figures; with `--json` as one line, with `--document` write the score tables too."""
+    """Print the table of figures, with `--json` as one line; with `--document` write the score tables instead."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--document", type=Path)
     given = parser.parse_args()
-    found = sets()
-    told = scores(found) if found else {}
-    if given.document and told:
-        document(given.document, told)
-    measured = rows(told)
+    if given.document:
+        document(given.document, scores(sets()))
+        return
+    measured = rows()
     print(json.dumps([asdict(row) for row in measured]) if given.json else table(measured))
 
 
