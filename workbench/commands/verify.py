@@ -86,7 +86,8 @@ def text(label: str, pairs: Path, found: Scored, groups: list[Group]) -> str:
     from tabulate import tabulate
 
     lines = [f"{label} on {pairs}", "", tabulate(found.report.rows(), ("measure", "value"), "github")]
-    said = [message for message in found.report.messages if "needs" not in message]
+    in_table = {tar.message for tar in found.report.tars}
+    said = [message for message in found.report.messages if message not in in_table]
     lines += ["", *(f"- {message}" for message in said)] if said else []
     if groups:
         shown = [

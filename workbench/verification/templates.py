@@ -61,7 +61,7 @@ class Pool:
                 f"template {missing[0]} has no media ({len(missing)} such templates)", where=where,
                 expected="an image for each template",
             )  # fmt: skip
-        return places
+        return places.astype(np.int32)
 
     def pooled(self, plain: np.ndarray, mirrored: np.ndarray | None, reading: Reading) -> np.ndarray:
         """Return templates [T, d] float64 of length 1 from embeddings [N, d], under one reading.

@@ -116,6 +116,16 @@ def test_pooling_in_blocks(protocol, embedded) -> None:
         np.testing.assert_allclose(found[row], total / np.linalg.norm(total), atol=1e-12)
 
 
+def test_pair_scores_both_ways(monkeypatch) -> None:
+    rng = np.random.default_rng(1)
+    templates = rng.normal(size=(600, 9))
+    first, second = rng.integers(0, 600, (2, 5000))
+    expected = (templates[first] * templates[second]).sum(1)
+    for dense in (0, 10**9):
+        monkeypatch.setattr(ijb, "DENSE", dense)
+        np.testing.assert_allclose(ijb.pair_scores(templates, first, second), expected, atol=1e-12)
+
+
 def test_partial_results_are_labelled(folder: Path, tmp_path: Path, protocol, embedded) -> None:
     import dataclasses
 
