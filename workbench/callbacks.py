@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import tensorflow as tf
+
+from workbench.errors import RunStopped
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -48,12 +51,16 @@ class Hand(tf.keras.callbacks.Callback):
 class Wishes:
     """What signals ask for: `stop` (SIGTERM: checkpoint now), `finish` (Ctrl-C: finish the epoch)."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace_seconds: float) -> None:
         self.stop = False
         self.finish = False
+        self._last_moment = threading.Timer(grace_seconds, _end_unsaved)
+        self._last_moment.daemon = True
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
-        self.stop = True
+        if not self.stop:
+            self.stop = True
+            self._last_moment.start()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.finish:
@@ -71,5 +78,11 @@ class Wishes:
         try:
             yield self
         finally:
+            self._last_moment.cancel()
             for number, handler in old.items():
                 signal.signal(number, handler)
+
+
+def _end_unsaved() -> None:
+    """End the process when the time for a checkpoint is over: the one before it is as good as ever."""
+    os._exit(RunStopped.exit_status)

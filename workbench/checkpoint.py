@@ -9,10 +9,12 @@ are kept, and the best one beside them as a hard link. Writing happens behind th
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import random
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -132,20 +134,31 @@ def digest(state: State) -> str:
 
 def write(path: Path, state: State) -> str:
     """Write `state` durably to `path` and return its digest; on failure nothing of it is left."""
-    from safetensors.numpy import save_file
-
     path.parent.mkdir(parents=True, exist_ok=True)
     value = digest(state)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     facts = {"facts": json.dumps(state.facts, sort_keys=True), "digest": value}
     try:
-        save_file(dict(state.arrays), aside, metadata=facts)
+        _save(dict(state.arrays), aside, facts)
         _flush(aside)
         os.replace(aside, path)
         _flush(path.parent)
     finally:
         aside.unlink(missing_ok=True)
     return value
+
+
+def _save(arrays: dict[str, np.ndarray], path: Path, facts: dict[str, str]) -> None:
+    """Write a safetensors file; its errors of the system come back as the OSError that they are."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    try:
+        save_file(arrays, path, metadata=facts)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        code = int(number.group(1)) if number else errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def _flush(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench import checkpoint, devices, model, names
-from workbench.errors import RecordError
+from workbench.errors import InputError, RecordError
 from workbench.families import Plan
 from workbench.orders import Order, Outcome, Stop, Watcher
 from workbench.screen import Screen
@@ -36,7 +36,7 @@ class Session:
         self.order, self.screen, self.tracker, self.data = order, screen, tracker, data
         self.watcher = watcher
         self.experiment = order.variant.experiment
-        self.wishes = Wishes()
+        self.wishes = Wishes(self.experiment.safety.grace_seconds)
         self.saver = checkpoint.Saver(order.store.run_checkpoints(order.run))
         self.plan: Plan | None = None
         self.epoch, self.epoch_step, self.step = 0, 0, 0  # finished epochs, steps in the next, all steps
@@ -298,6 +298,8 @@ class Session:
         self.screen.close()
         try:
             self.tracker.end(status, reason)
+        except (OSError, InputError) as error:  # a full disk: what ended the run must still be said
+            self.screen.warn(f"the end of the run could not be recorded: {error}")
         finally:
             self.tracker.close()
         if reason and status != names.FAILED:  # a failure is said by the command's last line

@@ -83,7 +83,9 @@ def interrupted(project: Path, run: str, plan: list[tuple[str, int]], rng: rando
         if status == -signal.SIGKILL:
             fell[phase] += 1
         elif status != 0:
-            raise SystemExit(f"{run}: {phase or 'the last attempt'} ended with {status}; see {project / 'log.txt'}")
+            raise SystemExit(
+                f"{run}: {phase or 'the last attempt'} ended with {status}; see {project / 'log.txt'}"
+            )
         else:
             break
     return fell
@@ -93,16 +95,22 @@ def main() -> int:
     words = argparse.ArgumentParser()
     words.add_argument("--seed", type=int, default=1)
     words.add_argument("--kills", type=int, default=56)
-    words.add_argument("--data", default=os.environ.get("WORKBENCH_TEST_DATA", str(ROOT.parent / "shared" / "data")))
+    words.add_argument(
+        "--data", default=os.environ.get("WORKBENCH_TEST_DATA", str(ROOT.parent / "shared" / "data"))
+    )
     given = words.parse_args()
     rng = random.Random(given.seed)
     project = Path(tempfile.mkdtemp(prefix="kills-"))
     (project / "experiments").mkdir()
     (project / "mlruns").mkdir()
     faces = Path(given.data) / "orl_faces"
-    data = f'ImageFolder("{faces}", first=16)' if faces.is_dir() else "SyntheticFaces(identities=16, images=10)"
+    data = (
+        f'ImageFolder("{faces}", first=16)' if faces.is_dir() else "SyntheticFaces(identities=16, images=10)"
+    )
     (project / "experiments" / "kills.py").write_text(SPEC.format(data=data))
-    print(f"seed {given.seed}, data {'ORL faces' if faces.is_dir() else 'drawn faces (no ORL faces here)'}, {project}")
+    print(
+        f"seed {given.seed}, data {'ORL faces' if faces.is_dir() else 'drawn faces (no ORL faces here)'}, {project}"
+    )
     whole = program(project, "", 0, "run", "experiments/kills.py", "--run-name", "20260101T000000Z-00000000")
     if whole.wait(900):
         raise SystemExit(f"the undisturbed run failed; see {project / 'log.txt'}")
@@ -110,7 +118,9 @@ def main() -> int:
     return report(*until_enough(project, given.kills, rng, expected))
 
 
-def until_enough(project: Path, kills: int, rng: random.Random, expected: Any) -> tuple[Counter[str], int, list[str]]:
+def until_enough(
+    project: Path, kills: int, rng: random.Random, expected: Any
+) -> tuple[Counter[str], int, list[str]]:
     """Interrupt runs until enough kills fell, at least three in each phase."""
     fell: Counter[str] = Counter()
     runs, wrong, began = 0, [], time.monotonic()
@@ -123,7 +133,10 @@ def until_enough(project: Path, kills: int, rng: random.Random, expected: Any) -
         fell += interrupted(project, run, plan, rng)
         if not equal(final(project, run), expected):
             wrong.append(run)
-        print(f"run {runs}: {sum(fell.values())} kills, {len(wrong)} differ, {time.monotonic() - began:.0f} s", flush=True)
+        print(
+            f"run {runs}: {sum(fell.values())} kills, {len(wrong)} differ, {time.monotonic() - began:.0f} s",
+            flush=True,
+        )
     return fell, runs, wrong
 
 
@@ -131,7 +144,9 @@ def report(fell: Counter[str], runs: int, wrong: list[str]) -> int:
     print("\n| killed | times |\n| --- | --- |")
     for phase, count in fell.most_common():
         print(f"| {phase} | {count} |")
-    print(f"\n{sum(fell.values())} kills in {runs} runs; {runs - len(wrong)} bit-equal, {len(wrong)} differ {wrong}")
+    print(
+        f"\n{sum(fell.values())} kills in {runs} runs; {runs - len(wrong)} bit-equal, {len(wrong)} differ {wrong}"
+    )
     return 1 if wrong else 0
 
 

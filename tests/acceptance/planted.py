@@ -37,7 +37,11 @@ def _before(owner: Any, name: str, condition: Callable[..., bool] = lambda *a, *
 def first_step() -> None:
     from workbench.session import Session
 
-    _before(Session, "after_step", lambda self, logs: self.epoch + 1 == self.plan.first_epoch and self.epoch_step == 0)
+    _before(
+        Session,
+        "after_step",
+        lambda self, logs: self.epoch + 1 == self.plan.first_epoch and self.epoch_step == 0,
+    )
 
 
 def last_step() -> None:
@@ -46,14 +50,20 @@ def last_step() -> None:
     _before(
         Session,
         "after_step",
-        lambda self, logs: self.epoch + 1 == self.plan.last_epoch and self.epoch_step + 1 == self.data.steps(self.plan),
+        lambda self, logs: (
+            self.epoch + 1 == self.plan.last_epoch and self.epoch_step + 1 == self.data.steps(self.plan)
+        ),
     )
 
 
 def between_stages() -> None:
     from workbench.session import Session
 
-    _before(Session, "begin_stage", lambda self, plan, state: plan.number > 1 and self.epoch + 1 == plan.first_epoch)
+    _before(
+        Session,
+        "begin_stage",
+        lambda self, plan, state: plan.number > 1 and self.epoch + 1 == plan.first_epoch,
+    )
 
 
 def half_a_checkpoint() -> None:
