@@ -23,7 +23,7 @@ def sync(store: str | None, debug: bool) -> int:
     parts += [f"{len(done.in_use)} being recorded"] if done.in_use else []
     parts += [f"{len(done.failed)} could not be done"] if done.failed else []
     total = len(done.changed) + len(done.level) + len(done.in_use) + len(done.failed)
-    click.echo(f"{total} runs in {found.root}: " + ", ".join(parts))
+    click.echo(f"{total} run{'s' * (total != 1)} in {found.root}: " + ", ".join(parts))
     return 1 if done.failed else 0
 
 

@@ -23,6 +23,9 @@ from workbench.tracking.store import Store
 
 Say = Callable[[str], None]
 LONGEST_REASON = 400
+# Python's threads hand over after 5 ms by default: a training that comes back from its fsync while a
+# view is being written would wait that long for its turn.
+SWITCH_SECONDS = 0.0005
 CAUSES = (  # where the libraries below MLflow say what went wrong, amid much else
     re.compile(r"\(sqlite3\.\w+\) (.+?)(?: \[SQL|$)"),
     re.compile(r"\[Errno \d+\] (.+?)[\"')]"),
@@ -71,6 +74,7 @@ class Leveller:
         self._thread = threading.Thread(target=self._work, name="workbench-views", daemon=True)
 
     def start(self) -> None:
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         self._wanted.set()
         self._thread.start()
 
