@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 
 from typing_extensions import Self
 
-from workbench.backbones.network import Activation
+from workbench.backbones.network import Activation, activate
 from workbench.errors import DataError, SpecError, suggestion
 from workbench.families import Backbone
 from workbench.lazy import Lazy
@@ -103,10 +103,11 @@ class _Changes:
         second = model.layers[1]
         self.scaling = second.name if isinstance(second, tf.keras.layers.Rescaling) else None
 
-    def __call__(self, layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
+    def __call__(self, layer: tf.keras.layers.Layer) -> Any:
         config = layer.get_config()
         if self.settings.activation and _is_activation(layer):
-            return _activation_layer(self.settings.activation, self.settings.prelu_start, layer.name)
+            kind, start = self.settings.activation, self.settings.prelu_start
+            return lambda x: activate(x, kind, layer.name, start)
         if self.same and isinstance(layer, tf.keras.layers.ZeroPadding2D):
             return tf.keras.layers.Activation("linear", name=layer.name)
         if layer.name == self.scaling:  # made for 0..255, given (x - 127.5) / 128
@@ -142,26 +143,6 @@ def _is_activation(layer: tf.keras.layers.Layer) -> bool:
     return (
         isinstance(layer, tf.keras.layers.Activation) and getattr(layer.activation, "__name__", "") in names
     )
-
-
-def _activation_layer(kind: str, start: float, name: str) -> tf.keras.layers.Layer:
-    """Return one layer for the activation `kind`, under the name of the layer that it replaces."""
-    layers = tf.keras.layers
-    if kind == "prelu":
-        initial = tf.keras.initializers.Constant(start)
-        return layers.PReLU(alpha_initializer=initial, shared_axes=[1, 2], name=name)
-    if kind == "relu6":
-        return layers.ReLU(6.0, name=name)
-    if kind == "leaky_relu":
-        return layers.LeakyReLU(0.2, name=name)
-    if kind == "hard_swish":
-        return layers.Activation(hard_swish, name=name)
-    return layers.Activation(kind, name=name)
-
-
-def hard_swish(x: tf.Tensor) -> tf.Tensor:
-    """Return x * relu6(x + 3) / 6 (Howard et al. 2019)."""
-    return x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
 
 
 @part

@@ -6,7 +6,6 @@ network is built a second time in one process.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.errors import SpecError
@@ -34,9 +33,17 @@ def activate(x: tf.Tensor, kind: str, name: str, prelu_start: float = 0.25) -> t
     if kind == "leaky_relu":
         return layers.LeakyReLU(0.2, name=f"{name}_leaky_relu")(x)
     if kind == "hard_swish":  # x * relu6(x + 3) / 6 (Howard et al. 2019)
-        gate = layers.ReLU(6.0, name=f"{name}_hard_gate")(x + 3.0)
-        return layers.Multiply(name=f"{name}_hard_swish")([x, gate * (1.0 / 6.0)])
+        return layers.Multiply(name=f"{name}_hard_swish")([x, hard_sigmoid(x, name)])
     return layers.Activation(kind, name=f"{name}_{kind}")(x)
+
+
+def hard_sigmoid(x: tf.Tensor, name: str) -> tf.Tensor:
+    """Return relu6(x + 3) / 6, MobileNetV3's gate (Keras's own hard_sigmoid has another slope)."""
+    layers = tf.keras.layers
+    raised = layers.ReLU(6.0, name=f"{name}_hard_relu6")(
+        layers.Rescaling(1.0, 3.0, name=f"{name}_hard_raise")(x)
+    )
+    return layers.Rescaling(1 / 6, name=f"{name}_hard_sigmoid")(raised)
 
 
 def divisible(filters: float, by: int = 8) -> int:
@@ -126,7 +133,12 @@ class Network(Backbone):
         return self.act(x, f"{name}_dw")
 
     def squeeze_excite(
-        self, x: tf.Tensor, reduced: int, name: str, activation: str = "relu", gate: str = "sigmoid"
+        self,
+        x: tf.Tensor,
+        reduced: int,
+        name: str,
+        activation: str = "relu",
+        gate: Literal["sigmoid", "hard_sigmoid"] = "sigmoid",
     ) -> tf.Tensor:
         """Return `x` with each channel scaled by a gate of all channels' means (Hu et al. 2018)."""
         layers = tf.keras.layers
@@ -135,20 +147,8 @@ class Network(Backbone):
         weights = layers.Conv2D(reduced, 1, name=f"{name}_se_reduce")(weights)
         weights = activate(weights, activation, f"{name}_se", self.prelu_start)
         weights = layers.Conv2D(channels, 1, name=f"{name}_se_expand")(weights)
-        weights = layers.Activation(GATES[gate], name=f"{name}_se_gate")(weights)
+        if gate == "hard_sigmoid":
+            weights = hard_sigmoid(weights, f"{name}_se_gate")
+        else:
+            weights = layers.Activation("sigmoid", name=f"{name}_se_gate")(weights)
         return layers.Multiply(name=f"{name}_se_scale")([x, weights])
-
-
-def _hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
-    """Return relu6(x + 3) / 6, the gate of MobileNetV3 (Keras's own hard_sigmoid has another slope)."""
-    return tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
-
-
-GATES: dict[str, Any] = {"sigmoid": "sigmoid", "hard_sigmoid": _hard_sigmoid}
-
-
-def halved(size: int, times: int) -> int:
-    """Return the side of a map after `times` strides of two with same padding."""
-    for _ in range(times):
-        size = math.ceil(size / 2)
-    return size
