@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,8 +140,12 @@ _TABLE: dict[tuple[str, str], _StandIn] = {
 }
 
 
-class _Reader(pickle.Unpickler):
-    """An unpickler that knows the names in the table and nothing else."""
+class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
+    """An unpickler that knows the names in the table and nothing else.
+
+    It is the one written in Python: the one in C makes room for any length and memo number that a
+    damaged file claims, gigabytes for a few bytes, before it reads.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         stand_in = _TABLE.get((module, name))
@@ -154,7 +159,7 @@ class _Reader(pickle.Unpickler):
 
 _BROKEN = (
     pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError,
-    MemoryError, OverflowError, RecursionError, ImportError,
+    MemoryError, OverflowError, RecursionError, ImportError, struct.error,
 )  # fmt: skip
 
 
