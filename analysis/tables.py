@@ -6,6 +6,7 @@ A best value is the first best one and never a NaN; epochs are 1-based.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from workbench.errors import RecordError, suggestion
 from workbench.names import ACCURACY, IMAGES_PER_SECOND, LEARNING_RATE, LOSS, SECONDS, STAGE, is_evaluation
 
 DEVICE_COUNTS = ("devices.count", "devices.gpus", "num_gpus", "ctx_num")  # settings that count devices
+STAGE_SETTING = re.compile(r"stages\.(\d+)\.(.+)")
 PREFERRED = ("agedb_30", "val_accuracy", ACCURACY, LOSS)
 
 
@@ -119,11 +121,24 @@ def seed_groups(runs: pd.DataFrame) -> list[list[int]]:
 
 
 def _settings(runs: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return the settings that differ as columns under their short names."""
+    """Return the settings that differ as columns under their short names.
+
+    Where runs differ in their number of stages, a stage that some lack is shown by its loss alone, unless
+    those that have it differ in more.
+    """
     rows = known_settings(runs)
-    chosen = labels.differing(rows)
+    chosen = [name for name in labels.differing(rows) if not _only_missing(name, rows)]
     short = labels.short_names(chosen, setting_columns(runs))
     return {short[name]: [row.get(name) for row in rows] for name in chosen}
+
+
+def _only_missing(name: str, rows: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether a stage's setting differs only because some runs do not have that stage."""
+    match = STAGE_SETTING.fullmatch(name)
+    if match is None or match[2] == LOSS:
+        return False
+    there = [row for row in rows if f"stages.{match[1]}.{LOSS}" in row]
+    return len(there) < len(rows) and len({labels.value_text(row.get(name)) for row in there}) == 1
 
 
 def _single(records: Records, select: str, metrics: Sequence[str]) -> pd.DataFrame:

@@ -46,8 +46,8 @@ def distinguishing(parameters: Sequence[Parameters]) -> list[dict[str, Any]]:
     """Return, for each run, the settings that tell it apart: the same few short names for all runs.
 
     Settings with one value in all runs are dropped. Of the rest the smallest set is chosen that separates
-    all runs that can be separated; among sets of one size the one with the shortest values and names, then
-    the earliest. Runs that are equal but for the seed get `seed` as well. Names are shortened to their last
+    all runs that can be separated; among sets of one size the one that most runs have, with the shortest
+    values and names, then the earliest. Runs that are equal but for the seed get `seed` as well. Names are shortened to their last
     dotted words where that is unambiguous. Runs that differ in nothing get an empty dict.
     """
     chosen = minimal_settings(parameters)
@@ -110,9 +110,9 @@ def _column(name: str, parameters: Sequence[Parameters]) -> tuple[str, ...]:
     return tuple(value_text(run.get(name)) for run in parameters)
 
 
-def _cost(name: str, column: Sequence[str]) -> tuple[int, int]:
-    """Return what makes a setting hard to read: its longest value, then the length of its name."""
-    return max(len(value) for value in column), len(name)
+def _cost(name: str, column: Sequence[str]) -> tuple[int, int, int]:
+    """Return what makes a setting hard to read: runs without it, its longest value, the length of its name."""
+    return sum(value == OFF for value in column), max(len(value) for value in column), len(name)
 
 
 def _one_of_each_partition(columns: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -156,11 +156,11 @@ def _readable(ending: str) -> bool:
 
 
 def _phrase(name: str, value: Any) -> str:
-    """Return `name=value`; a word such as `MobileNet` says enough without its name, a seed has no `=`."""
+    """Return `name=value`; a class such as `MobileNet` says enough without its name, a seed has no `=`."""
     text = value_text(value)
     if name == SEED:
         return f"seed {text}"
-    bare = isinstance(value, str) and value.isidentifier() and value.lower() not in ("true", "false", OFF)
+    bare = isinstance(value, str) and value.isidentifier() and value[0].isupper()
     return text if bare else f"{name}={text}"
 
 

@@ -78,6 +78,7 @@ class FigureFile:
 )
 @click.option("--zeros-are-gaps", is_flag=True, help="Take zeros in files for values that were not measured.")
 @click.option("--spec", type=click.Path(dir_okay=False), help="A figure file (TOML) that keeps all this.")
+@click.option("--quick", is_flag=True, help="Include --quick runs.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def plot(items: tuple[str, ...], spec: str | None, store: str | None, debug: bool, **given: Any) -> None:
@@ -122,7 +123,8 @@ def collect(
     from analysis.sources import Options, load
 
     if not items:
-        return without_quick(load((), store)), {}, []
+        records = load((), store)
+        return records if settings.get("quick") else without_quick(records), {}, []
     parts, labels, hidden = [], {}, []
     ends: dict[str, tuple[str, int]] = {}  # entry: its run, its last epoch
     meaning = MEANINGS.get(settings.get("loss") or "", settings.get("loss"))

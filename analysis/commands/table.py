@@ -9,6 +9,8 @@ import click
 
 from workbench.errors import RecordError
 
+FEW_RUNS = 50  # so many are read from their journals, which know steps and times; more from the database
+
 
 @click.command()
 @click.argument("items", nargs=-1, metavar="[RUN_OR_FILE]...")
@@ -42,10 +44,12 @@ def table(
     from analysis.render import FORMATS, render
     from analysis.sources import Options, load
     from workbench.errors import InputError, suggestion
+    from workbench.tracking.store import find_store
 
     if form not in FORMATS:
         raise InputError(f"no format {form!r}", where="--format", do=suggestion(form, FORMATS))
-    records = load(items, store, Options(stages=lengths(stages)), journals=per_stage)
+    few = len(items or find_store(store).runs()) <= FEW_RUNS
+    records = load(items, store, Options(stages=lengths(stages)), journals=per_stage or few)
     if not items and not quick:
         records = without_quick(records)
     say_notes(records)

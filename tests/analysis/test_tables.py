@@ -41,6 +41,17 @@ def test_columns_only_for_settings_that_differ_and_the_other_metrics_at_that_epo
     assert found.values.tolist() == [["a", 16, 0.7, 2, 1, 0.8, 1], ["b", 64, 0.6, 1, 1, 0.7, 3]]
 
 
+def test_a_stage_that_some_runs_lack_is_shown_by_its_loss_alone():
+    stage = {
+        f"stages.{n}.{key}": value for n in (1, 2) for key, value in (("loss", "ArcFace"), ("epochs", 5))
+    }
+    first = {name: value for name, value in stage.items() if name.startswith("stages.1")}
+    found = tables.summary(
+        records(ours("a", {"lfw": [1]}, **stage), ours("b", {"lfw": [1]}, identity="2", **first))
+    )
+    assert list(found.columns)[:2] == ["run", "stages.2.loss"] and "stages.2.epochs" not in found
+
+
 def test_losses_with_and_without_the_regulariser_are_told_apart():
     a = run("a", {"loss": [2]}, facts={"loss_regulariser": "includes"})
     b, c = run("b", {"loss": [1]}, facts={"loss_regulariser": "excludes"}), run("c", {"loss": [1]})

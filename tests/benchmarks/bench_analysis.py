@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -116,9 +114,9 @@ def table(folder: Path) -> list[Row]:
     folder.mkdir()
     path = database(folder, runs=200, epochs=50)
     query = (
-        "import pandas, sqlite3; c = sqlite3.connect({!r}); "
+        f"import pandas, sqlite3; c = sqlite3.connect({str(path)!r}); "
         "[c.execute('SELECT * FROM ' + t).fetchall() for t in ('runs', 'params', 'tags', 'metrics')]"
-    ).format(str(path))
+    )
     ours = process(
         "python",
         "-m",

@@ -57,6 +57,12 @@ def test_a_missing_setting_is_off_and_a_word_stands_alone():
     assert labels([BASE, but(backbone="ResNet34")]) == ["MobileNet", "ResNet34"]
 
 
+def test_a_setting_that_all_runs_have_is_preferred_to_stages_that_others_lack():
+    short = {"stages.1.train": "all", "stages.2.train": "all"}
+    long = {"stages.1.train": "all", "stages.2.train": "head", "stages.3.train": "all"}
+    assert labels([long, short]) == ["stages.2.train=head", "stages.2.train=all"]
+
+
 def test_runs_that_differ_in_nothing_get_seed_or_name():
     assert labels([BASE, but(seed=1)]) == ["seed 0", "seed 1"]
     assert labels([BASE, BASE], names=["monday", "tuesday"]) == ["monday", "tuesday"]
