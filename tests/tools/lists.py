@@ -32,6 +32,7 @@ FAMILIES = {
     "samplers": "Sampler",
     "devices": "Devices",
     "operations": "Operation",
+    "starts": "Start",
 }
 PURPOSES = {  # what cannot say so itself, in the words of the map
     "CHANGELOG.md": "what changed, newest first",
