@@ -17,6 +17,8 @@ PARTS: dict[str, str] = {
     "Safety": "workbench.experiment",
     "INHERIT": "workbench.parts",
     "OneDevice": "workbench.families",
+    "FromRun": "workbench.start",
+    "FromModel": "workbench.start",
     "Dense": "workbench.heads.full",
     "Normalised": "workbench.heads.full",
     "SubCenter": "workbench.heads.full",

@@ -45,6 +45,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "workbench.commands.data:data",
         "Look at data; turn folders, RecordIO and TFRecords into each other.",
     ),
+    "losses": ("workbench.commands.losses:losses", "List all losses, or draw the target logit of margins."),
+    "clean": (
+        "workbench.commands.clean:clean",
+        "List the images near their main sub-center, to train on with them.",
+    ),
     "models": ("workbench.commands.models:models", "List all backbones with their sizes."),
     "export": (
         "workbench.commands.export:export",

@@ -25,6 +25,7 @@ from workbench.families import (
     Sampler,
     Schedule,
     Source,
+    Start,
     Sum,
     WeightDecay,
 )
@@ -129,6 +130,7 @@ class Experiment(Part):
     devices: Devices = setting(OneDevice(), place=True, doc="where the run executes")
     evaluate_every: Union[int, None] = setting(None, at_least=1, doc="also evaluate every n steps")
     select: Union[str, None] = setting(None, doc="metric that chooses the best epoch; None: the last set")
+    start: Union[Start, None] = setting(None, later=True, doc="weights to start from; None: at random")
     safety: Safety = setting(Safety(), place=True, doc="checkpoints and retries")
     seed: int = setting(0, at_least=0, place=True, doc="of weights, shuffling and augmentation")
     name: Union[str, None] = setting(None, place=True, doc="short name of the variant")

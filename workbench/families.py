@@ -147,6 +147,22 @@ class Batch(NamedTuple):
     targets: Any = None  # [B] int32, the column of each label in `logits`; the labels of a full head
 
 
+@part
+class Start(Part):
+    """Where the weights of a run start, other than at random."""
+
+    def look(self, store: Any) -> None:
+        """Refuse a start that cannot be used (raises `InputError`), before anything is written."""
+
+    def fill(self, embedder: tf.keras.Model, store: Any) -> None:
+        """Put the starting weights into a fresh embedding model; `store` holds other runs."""
+        raise SpecError("is no start by itself", where=type(self).__name__)
+
+    def head_weights(self, identities: tuple[str, ...], where: Places) -> np.ndarray | None:
+        """Return first weights [C, d] of the first stage's head, or None for new ones."""
+        return None
+
+
 # ---------------------------------------------------------------- losses
 
 

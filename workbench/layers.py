@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from workbench import names, optimizers
+from workbench.errors import SpecError
 from workbench.families import Batch, Plan, terms
 from workbench.surgery import freezing
 
@@ -142,6 +143,16 @@ class Trainer(tf.keras.Model):
         for term in terms(self.plan.loss) if self.plan else ():
             variables += self.losses_by_term[term.loss.term].trainable_variables
         return variables
+
+    def start_head(self, weights: Any) -> None:
+        """Give the head its first weights [C, d]; raises `SpecError` where they do not fit."""
+        variables = self.head_variables()
+        shape = tuple(variables[0].shape) if variables else None
+        if shape != weights.shape:
+            raise SpecError(
+                f"head weights {weights.shape} do not fit the first stage's head {shape}", where="start"
+            )
+        variables[0].assign(weights)
 
     def head_variables(self) -> list[tf.Variable]:
         """Return the weights of the classification head."""

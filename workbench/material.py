@@ -71,6 +71,10 @@ class Material:
         """Return how many numbers a teacher's vector has in a stage's data, None without a teacher."""
         return self.splits[plan.data].images.teacher_size
 
+    def identities(self, plan: Plan) -> tuple[str, ...]:
+        """Return the names of the identities of a stage's data, in the order of their labels."""
+        return self.splits[plan.data].images.identities
+
     def name(self, plan: Plan, record: int) -> str:
         """Return the image id of a record of a stage's data."""
         return str(self.splits[plan.data].images.names[record])

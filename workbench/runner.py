@@ -36,6 +36,8 @@ def run(order: Order, screen: Screen, watcher: Watcher | None = None) -> Outcome
     device = devices.prepare(experiment)
     data = Material(experiment, catalog.places(order.store.root.parent), order.steps)
     state = checkpoint.newest(order.store.run_checkpoints(order.run)) if order.resume else None
+    if experiment.start is not None and state is None:
+        experiment.start.look(order.store)
     tracker = open_tracker(order, data, plans, state, screen)
     session = Session(order, screen, tracker, data, watcher)
     try:

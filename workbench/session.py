@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench import checkpoint, devices, model, names
+from workbench import catalog, checkpoint, devices, model, names
 from workbench.errors import InputError, RecordError
 from workbench.families import Plan
 from workbench.orders import Order, Outcome, Stop, Watcher
@@ -55,6 +55,8 @@ class Session:
 
         devices.seed(self.experiment.seed, 0)
         self.trainer: Trainer = Trainer(model.build(self.experiment))
+        if state is None and self.experiment.start is not None:
+            self.experiment.start.fill(self.trainer.embedder, self.order.store)
         if state is not None:
             self._check_identity(state)
             facts = state.facts
@@ -78,10 +80,22 @@ class Session:
         notes = self.trainer.begin_stage(plan, steps, self.data.classes(plan), self.data.teacher_size(plan))
         if state is not None and plan.number == state.facts["stage"]:
             checkpoint.restore(self.trainer, state)
+        elif state is None and plan.number == 1:
+            self._start_head(plan)
         if self.epoch < plan.last_epoch:
             self.screen.stage(plan, len(self.experiment.stages), steps)
             for note in notes:
                 self.screen.warn(note)
+
+    def _start_head(self, plan: Plan) -> None:
+        """Give the first stage's head the weights that the spec starts from, where it names some."""
+        start = self.experiment.start
+        if start is None:
+            return
+        where = catalog.places(self.order.store.root.parent)
+        weights = start.head_weights(self.data.identities(plan), where)
+        if weights is not None:
+            self.trainer.start_head(weights)
 
     def train(self, plan: Plan) -> None:
         """Run the epochs of the stage that are still to do."""

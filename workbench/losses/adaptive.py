@@ -126,7 +126,7 @@ class MagFace(ScaledLoss):
 
     def curves(self) -> dict[str, Any]:
         ends = ((self.lower_norm, self.lower_margin), (self.upper_norm, self.upper_margin))
-        return {f"{self}, norm {a:g}": (lambda c, m=m: self.turned(c, m)) for a, m in ends}
+        return {f"MagFace(margin={m:g}), norm {a:g}": (lambda c, m=m: self.turned(c, m)) for a, m in ends}
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         a = tf.clip_by_value(norms(batch.embeddings), self.lower_norm, self.upper_norm)
@@ -177,7 +177,9 @@ class AdaFace(ScaledLoss):
         return tf.cos(theta) - (self.margin + self.margin * z)
 
     def curves(self) -> dict[str, Any]:
-        return {f"{self}, quality {z:+g}": (lambda c, z=z: self.adapted(c, z)) for z in (-1.0, 0.0, 1.0)}
+        return {
+            f"{self.shape()}, quality {z:g}": (lambda c, z=z: self.adapted(c, z)) for z in (-1.0, 0.0, 1.0)
+        }
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         norm = tf.stop_gradient(tf.clip_by_value(norms(batch.embeddings), 0.001, 100.0))

@@ -95,7 +95,13 @@ class ScaledLoss(CosineLoss):
 
     def curves(self) -> dict[str, Any]:
         """Return the functions from cosine to unscaled target logit that a picture shows, by label."""
-        return {str(self): self.target}
+        return {self.shape(): self.target}
+
+    def shape(self) -> str:
+        """Return the loss with all settings that shape its curve: `ArcFace(margin=0.5, beyond=monotone)`."""
+        aside = ("head", "scale", "form", "keep", "regulariser", "h")
+        shown = [f"{name}={value}" for name, value in self.settings().items() if name not in aside]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         each = cross_entropy(

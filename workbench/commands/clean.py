@@ -1,0 +1,143 @@
+"""`workbench clean`: from a run with sub-centers to the list of images worth training on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workbench.errors import DataError, RecordError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from workbench.checkpoint import State
+    from workbench.experiment import Experiment
+    from workbench.families import Images, Plan
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="LIST", help="File to write."
+)
+@click.option(
+    "--angle",
+    type=click.FloatRange(0, 180, min_open=True),
+    default=75.0,
+    show_default=True,
+    help="Images farther than this from their identity's main center are dropped, degrees.",
+)
+@click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def clean(run: str, output: Path, angle: float, store: str | None, debug: bool) -> None:
+    """Write the images of RUN's data that lie near their identity's dominant sub-center.
+
+    LIST names one image a line, for `ImageFolder(..., include="LIST")`; beside it LIST.npz holds the
+    dominant centers, for `FromRun(..., centers="LIST.npz")`.
+    """  # fmt: skip
+    from workbench.heads.cleanup import clean as cleaned
+    from workbench.heads.cleanup import dominant_centers
+
+    experiment, state = _recorded(run, store)
+    plan, centers = _centers(experiment, state, run)
+    images, records = _images(experiment, plan)
+    if len(centers) != len(images.identities):
+        raise DataError(
+            f"the data has {len(images.identities)} identities, the run {len(centers)}",
+            do="use the data that the run was trained on",
+        )
+    found = cleaned(_embeddings(experiment, state, images, records), images.labels[records], centers, angle)
+    _write(output, [str(images.names[number]) for number in records[found.kept]])
+    _write_centers(output, dominant_centers(centers, found.dominant), images.identities)
+    _say(found, images, records, angle, output)
+
+
+def _recorded(run: str, store: str | None) -> tuple[Experiment, State]:
+    """Return the experiment and the last checkpoint of a run (the only one that holds its head)."""
+    from workbench import checkpoint
+    from workbench.commands.resume import recorded_experiment
+    from workbench.tracking.runs import find_run, read_state
+    from workbench.tracking.store import find_store
+
+    place = find_store(store)
+    name = find_run(place, run)
+    journal = read_state(place, name).journal
+    state = checkpoint.newest(place.run_checkpoints(name))
+    if journal is None or journal.start is None or state is None:
+        raise RecordError("has no spec or no checkpoint", where=name, do="choose a run of this workbench")
+    return recorded_experiment(journal.start), state
+
+
+def _centers(experiment: Experiment, state: State, run: str) -> tuple[Plan, Any]:
+    """Return the stage that the checkpoint stands in and its sub-centers [C, k, d]."""
+    from workbench.heads.full import SubCenter
+
+    plan = experiment.plans()[int(state.facts["stage"]) - 1]
+    head = plan.loss.classifier()
+    if not isinstance(head, SubCenter):
+        raise RecordError(
+            f"stage {plan.number} ({plan.name}) has no sub-centers", where=run,
+            expected="a last stage with a loss such as ArcFace(head=SubCenter(centers=3))",
+        )  # fmt: skip
+    rows = state.arrays["head/00000"]
+    return plan, rows.reshape(-1, head.centers, rows.shape[1])
+
+
+def _images(experiment: Experiment, plan: Plan) -> tuple[Images, np.ndarray]:
+    """Return the data of a stage and its records without the identities of evaluation sets."""
+    import numpy as np
+
+    from workbench.commands.data import places
+    from workbench.material import Material
+
+    images = Material(experiment, places()).splits[plan.data].images
+    return images, np.flatnonzero(images.labels >= 0)
+
+
+def _embeddings(experiment: Experiment, state: State, images: Images, records: np.ndarray) -> np.ndarray:
+    """Return the embeddings [n, d] of some records by the checkpoint's network."""
+    import numpy as np
+    import tensorflow as tf
+
+    from workbench import checkpoint, model
+    from workbench.data import pipeline
+
+    network = model.build(experiment)
+    checkpoint.restore_embedder(network, state)
+    read = images.reader(experiment.backbone.image_size)
+    pixels = tf.data.Dataset.from_tensor_slices(records.astype(np.int64)).map(read, tf.data.AUTOTUNE)
+    batches = pixels.batch(256).map(pipeline.normalise).prefetch(2)
+    call = tf.function(lambda batch: network(batch, training=False), reduce_retracing=True)
+    return np.concatenate([call(batch).numpy().astype(np.float32) for batch in batches])
+
+
+def _write(path: Path, names: list[str]) -> None:
+    if not names:
+        raise DataError("no image is left", where=path, do="choose a larger --angle")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def _write_centers(path: Path, centers: np.ndarray, identities: tuple[str, ...]) -> None:
+    import numpy as np
+
+    with open(f"{path}.npz", "wb") as file:
+        np.savez(file, centers=centers.astype(np.float32), identities=np.array(identities, dtype=np.str_))
+
+
+def _say(found: Any, images: Images, records: np.ndarray, angle: float, output: Path) -> None:
+    import numpy as np
+
+    labels = images.labels[records]
+    left = np.bincount(labels[found.kept], minlength=len(images.identities))
+    lost = [images.identities[number] for number in np.flatnonzero(left == 0)]
+    click.echo(
+        f"{int(found.kept.sum())} of {len(labels)} images lie within {angle:g} degrees of their center"
+        f" (median {np.median(found.angles):.1f}, largest {found.angles.max():.1f})"
+    )
+    if lost:
+        shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        click.echo(f"identities without an image left: {shown}")
+    click.echo(f"train on with include={str(output)!r}; main centers are in {output}.npz")

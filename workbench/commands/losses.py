@@ -1,0 +1,123 @@
+"""`workbench losses`: all losses with their settings, and the target's logit drawn against the cosine."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench import PARTS, catalog
+from workbench.errors import SpecError
+from workbench.families import Loss
+from workbench.parts import Part, find
+
+DRAWN = ("ScaledSoftmax()", "CosFace()", "ArcFace()", "SphereFace()", "CombinedMargin()", "AirFace()")
+STYLES = ("-", "--", "-.", ":")
+
+
+@click.command()
+@click.argument("margins", nargs=-1)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Draw into this file: png, svg, pdf.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def losses(margins: tuple[str, ...], output: Path | None, debug: bool) -> None:
+    """List all losses with their settings, or draw the target logit of MARGINS against the cosine.
+
+    MARGINS are losses as in a spec, such as "ArcFace(margin=0.3)" or "CombinedMargin(m1=0.9, m2=0.4)".
+    """
+    if output is None and not margins:
+        show()
+        return
+    chosen = [loss_of(text) for text in margins or DRAWN]
+    figure = draw(chosen)
+    path = output or Path("losses.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    click.echo(path)
+
+
+def members() -> list[type[Part]]:
+    """Return the classes of all losses, by name."""
+    names = [name for name, module in PARTS.items() if module.startswith("workbench.losses")]
+    return [find(name) for name in sorted(names)]
+
+
+def rows() -> list[dict[str, str]]:
+    """Return one row a loss: name, what it is, its settings with their defaults, its name in the records."""
+    return [
+        {
+            "loss": cls.__name__,
+            "what it is": (cls.__doc__ or "").strip().splitlines()[0].rstrip("."),
+            "settings": ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(cls)),  # type: ignore[arg-type]
+            "recorded as": getattr(cls, "term", ""),
+        }
+        for cls in members()
+    ]
+
+
+def show() -> None:
+    """Print each loss: its name and its name in the records, what it is, its settings."""
+    for row in rows():
+        click.echo(f"{click.style(row['loss'], bold=True)}  recorded as {row['recorded as']}")
+        click.echo(f"    {row['what it is']}")
+        click.echo(f"    {row['settings']}")
+
+
+def loss_of(text: str) -> Any:
+    """Return the loss that a text means; raises `SpecError` for one without a curve over the cosine."""
+    loss = catalog.parse_value(text if "(" in text else f"{text}()")
+    if not isinstance(loss, Loss) or not hasattr(loss, "curves"):
+        raise SpecError(
+            f"{text} has no curve of a target logit",
+            expected=f"a loss on scaled cosines such as {', '.join(DRAWN[1:4])}",
+        )
+    return loss
+
+
+def draw(chosen: list[Any]) -> Any:
+    """Return a figure: the target's unscaled logit over its cosine, one curve a margin."""
+    import numpy as np
+    import seaborn
+    from matplotlib.figure import Figure
+
+    cosine = np.cos(np.linspace(0, math.pi, 2001)).astype(np.float32)
+    curves = {label: function for loss in chosen for label, function in loss.curves().items()}
+    with seaborn.axes_style("whitegrid"):
+        figure = Figure(figsize=(7.5, 5), layout="constrained")
+        axes = figure.subplots()
+    colours = seaborn.color_palette("colorblind", len(curves))
+    for number, (label, function) in enumerate(curves.items()):
+        style = STYLES[number % len(STYLES)]
+        axes.plot(
+            cosine, np.asarray(function(cosine)), style, color=colours[number], label=label, linewidth=2
+        )
+    axes.set(
+        xlabel="cosine between embedding and its identity's weight",
+        ylabel="target logit before the scale",
+        xlim=(-1, 1),
+    )
+    angles = axes.secondary_xaxis("top", functions=(_degrees, _cosine))
+    angles.set_xticks([0, 30, 60, 90, 120, 150, 180])
+    angles.set_xlabel("angle, degrees")
+    axes.legend(frameon=True)
+    return figure
+
+
+def _degrees(cosine: Any) -> Any:
+    import numpy as np
+
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+
+
+def _cosine(degrees: Any) -> Any:
+    import numpy as np
+
+    return np.cos(np.radians(degrees))

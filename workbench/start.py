@@ -1,0 +1,101 @@
+"""Where a run's weights start: from another run's checkpoint or a saved model, instead of at random.
+
+The head is new unless centers are given; a first stage with `train="head"` trains it alone before the
+rest moves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Union
+
+from workbench.errors import DataError, RecordError
+from workbench.families import Places, Start
+from workbench.parts import part, setting
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+    from workbench.checkpoint import State
+
+
+@part
+class FromRun(Start):
+    """The embedding weights of another run of this store."""
+
+    run: str = setting(positional=True, doc="the run, a unique beginning of it, or its MLflow id")
+    which: Literal["best", "last"] = setting("best", doc="checkpoint of that run")
+    centers: Union[str, None] = setting(None, doc="file of `workbench clean` with the head's first weights")
+
+    def look(self, store: Any) -> None:
+        self._state(store)
+
+    def fill(self, embedder: tf.keras.Model, store: Any) -> None:
+        from workbench import checkpoint
+
+        checkpoint.restore_embedder(embedder, self._state(store))
+
+    def _state(self, store: Any) -> State:
+        from workbench import checkpoint
+        from workbench.tracking.runs import find_run
+
+        folder = store.run_checkpoints(find_run(store, self.run))
+        best = folder / checkpoint.BEST
+        state = checkpoint.read(best) if self.which == "best" and best.exists() else checkpoint.newest(folder)
+        if state is None:
+            raise RecordError("no checkpoint to start from", where=self.run, do="choose a run that has one")
+        return state
+
+    def head_weights(self, identities: tuple[str, ...], where: Places) -> np.ndarray | None:
+        return None if self.centers is None else read_centers(self.centers, identities, where)
+
+
+@part
+class FromModel(Start):
+    """The embedding weights of a saved Keras model (.keras or .h5) of the same network."""
+
+    path: str = setting(positional=True, doc="the file, relative to the working folder or absolute")
+
+    def look(self, store: Any) -> None:
+        if not Path(self.path).exists():
+            raise DataError("no such model", where=self.path, do="give the path of a .keras or .h5 file")
+
+    def fill(self, embedder: tf.keras.Model, store: Any) -> None:
+        import tensorflow as tf
+
+        try:
+            other = tf.keras.models.load_model(self.path, compile=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise DataError(f"is no Keras model ({error})", where=self.path) from error
+        shapes, wanted = ([w.shape for w in model.get_weights()] for model in (other, embedder))
+        if shapes != wanted:
+            raise DataError(
+                f"its {len(shapes)} weights do not fit the {len(wanted)} of this network",
+                where=self.path,
+                do="start from a model of the same backbone and embedding",
+            )
+        embedder.set_weights(other.get_weights())
+
+
+def read_centers(path: str, identities: tuple[str, ...], where: Places) -> np.ndarray:
+    """Return the weights of a head, [C, d], in the order of `identities`, from a file of `workbench clean`.
+
+    Raises `DataError` for a file that is missing, broken or lacks an identity.
+    """
+    import numpy as np
+
+    found = next((root / path for root in (*where.roots, Path.cwd()) if (root / path).exists()), None)
+    if found is None:
+        raise DataError("no such file", where=path, do="write it with `workbench clean`")
+    try:
+        with np.load(found, allow_pickle=False) as file:
+            centers, names = file["centers"], [str(name) for name in file["identities"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError("holds no centers", where=found, expected="a file of `workbench clean`") from error
+    row = {name: number for number, name in enumerate(names)}
+    missing = [name for name in identities if name not in row]
+    if missing:
+        raise DataError(f"has no center of {missing[0]} ({len(missing)} missing)", where=found)
+    result: np.ndarray = centers[[row[name] for name in identities]]
+    return result
