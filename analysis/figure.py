@@ -102,6 +102,9 @@ def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]], smoo
 
     for curve in panel.curves:
         _draw_curve(axis, curve, looks[curve.label], smooth)
+    first, last = min(curve.x[0] for curve in panel.curves), max(curve.x[-1] for curve in panel.curves)
+    if last - first < 1:  # a single epoch: room on both sides, so that its tick is a whole number
+        axis.set_xlim(first - 1, last + 1)
     axis.set_title(panel.title, loc="left")
     axis.set_xlabel("epoch")
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=2))
@@ -198,7 +201,8 @@ def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) ->
         if name and x - previous > 0.055 * (high - low):
             look = {"rotation": 90, "ha": "left", "fontsize": SMALLEST, "color": "#505050", "zorder": 1}
             look |= {"va": "top"} if falling else {"va": "bottom"}
-            axis.text(x, 0.98 if falling else 0.02, f" {name} ", transform=axis.get_xaxis_transform(), **look)
+            look |= {"xytext": (1.5, 0), "textcoords": "offset points"}
+            axis.annotate(name, (x, 0.98 if falling else 0.02), xycoords=axis.get_xaxis_transform(), **look)
             previous = x
     axis.set_xlim(low, high)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.frames import RunData
+from workbench.labels import value_text
 from workbench.names import STAGE, TAG_ID, TAG_PARENT, TAG_QUICK, TAG_RUN, TAG_SEED, TAG_STATUS, TAG_STUDY
 
 TAG_REGULARISER = "workbench.loss_regulariser"  # whether a recorded loss includes or excludes it
@@ -50,15 +51,25 @@ def facts_of(
 
 
 def stages_of(parameters: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Return (name, epochs) of the stages that a run's parameters declare, in order; 0 where not said."""
-    numbers = sorted({int(match[1]) for name in parameters if (match := STAGE_SETTING.fullmatch(name))})
+    """Return (name, epochs) of the stages that a run's parameters declare, in order; 0 where not said.
+
+    A stage without a name is called by its loss: `ArcFace(scale=16), head`.
+    """
+    numbers = {int(match[1]) for name in parameters if (match := STAGE_SETTING.fullmatch(name))}
     return [
-        (
-            str(parameters.get(f"stages.{n}.name") or f"stage {n}"),
-            int(parameters.get(f"stages.{n}.epochs", 0)),
-        )
+        (_stage_name(parameters, f"stages.{n}.", n), int(parameters.get(f"stages.{n}.epochs", 0)))
         for n in range(1, max(numbers, default=0) + 1)
     ]
+
+
+def _stage_name(parameters: Mapping[str, Any], prefix: str, number: int) -> str:
+    if parameters.get(f"{prefix}name"):
+        return str(parameters[f"{prefix}name"])
+    loss, scale = parameters.get(f"{prefix}loss"), parameters.get(f"{prefix}loss.scale")
+    if not isinstance(loss, str):
+        return f"stage {number}"
+    text = loss if scale is None else f"{loss}(scale={value_text(scale)})"
+    return f"{text}, head" if parameters.get(f"{prefix}train") == "head" else text
 
 
 def shifted(steps: Iterable[np.ndarray], tags: Mapping[str, str]) -> int:

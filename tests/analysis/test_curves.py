@@ -151,6 +151,12 @@ def test_figures_are_written_and_hold_every_label(tmp_path):
         save(figure, tmp_path / "a.xyz")
 
 
+def test_a_single_epoch_has_whole_ticks():
+    axis = plot_curves(records(run("a", {"loss": [2.0]}))).axes[0]
+    ticks = [tick for tick in axis.get_xticks() if 0 <= tick <= 2]
+    assert ticks and all(tick == round(tick) for tick in ticks)
+
+
 def test_nothing_is_cut_off_or_overlaps(real_data):
     found = load(
         [real_data / "histories" / "resnet34_casia" / "*.json"], options=Options(stages=(1, 19, 10, 50))

@@ -15,7 +15,7 @@ import pytest
 from makers import mlflow_database
 
 from analysis.sources import load, mlflow_sql, read_store
-from analysis.sources.mlflow_common import parse_parameter
+from analysis.sources.mlflow_common import parse_parameter, stages_of
 from analysis.sources.mlflow_server import read_server
 from workbench.errors import RecordError, StoreError
 from workbench.tracking.journal import JournalWriter
@@ -107,6 +107,17 @@ def test_a_database_server_out_of_reach_is_refused_in_one_line():
     with pytest.raises(StoreError) as error:
         mlflow_sql.read_server_database("postgresql://user:secret@127.0.0.1:1/none")
     assert "\n" not in str(error.value) and "secret" not in str(error.value)
+
+
+def test_stages_are_called_by_name_or_by_their_loss():
+    given = {
+        "stages.1.loss": "Softmax",
+        "stages.1.epochs": 5,
+        "stages.2.loss": "ArcFace",
+        "stages.2.loss.scale": 16.0,
+    }
+    given |= {"stages.2.epochs": 1, "stages.2.train": "head", "stages.3.name": "end"}
+    assert stages_of(given) == [("Softmax", 5), ("ArcFace(scale=16), head", 1), ("end", 0)]
 
 
 @pytest.mark.parametrize(
