@@ -24,9 +24,11 @@ def documented_commands() -> Iterator[tuple[str, list[str]]]:
     for path in pages():
         text = path.read_text(encoding="utf-8")
         for block in BLOCK.finditer(text):
-            if block[1] == "console":
-                for command in typed(block[2]):
-                    yield from ((shown(path), words) for words in ours(command))
+            commands = typed(block[2]) if block[1] == "console" else plain_lines(block[2])
+            for command in commands if block[1] != "python" else ():
+                yield from ((shown(path), words) for words in ours(command))
+        for command in plain_lines(BLOCK.sub("", text), indent="    "):
+            yield from ((shown(path), words) for words in ours(command))
         for span in SPAN.finditer(BLOCK.sub("", text)):
             if span[1].startswith(tuple(f"{name} " for name in PROGRAMS)):
                 yield from ((shown(path), words) for words in ours(span[1]))
@@ -38,6 +40,13 @@ def typed(block: str) -> Iterator[str]:
     for line in joined.splitlines():
         if line.startswith("$ "):
             yield line[2:].strip()
+
+
+def plain_lines(text: str, indent: str = "") -> Iterator[str]:
+    """Yield the lines of a plain or indented code block that call one of our programs."""
+    for line in text.replace("\\\n", " ").splitlines():
+        if line.startswith(tuple(f"{indent}{name} " for name in PROGRAMS)):
+            yield line.strip()
 
 
 def ours(command: str) -> Iterator[list[str]]:

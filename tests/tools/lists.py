@@ -145,6 +145,12 @@ def chapters() -> str:
     return "\n".join(f"- [{_title(path)}]({path.relative_to(ROOT / 'docs')})" for path in pages)
 
 
+def networks() -> str:
+    """Return one row a backbone with its sizes, as `workbench models` prints them."""
+    models = importlib.import_module("workbench.commands.models")
+    return str(models.table([models.row(name) for name in models.AT_112], models.BATCH))
+
+
 def _title(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
     return next((line[2:].strip() for line in lines if line.startswith("# ")), path.stem)
@@ -194,6 +200,7 @@ def render(name: str) -> str:
         "experiments": experiments,
         "files": file_map,
         "chapters": chapters,
+        "networks": networks,
     }
     if name in single:
         return single[name]()
