@@ -87,7 +87,9 @@ def test_list_show_and_json_read_a_store_without_tensorflow(project: Path, root:
     run = "20260101T000000Z-00000001"
     with JournalWriter(project / "mlruns" / "journal" / f"{run}.jsonl") as journal:
         stages = ({"number": 1, "name": "Softmax", "epochs": 2, "first_epoch": 1},)
-        journal.append(StartRecord(run=run, study="study", name="base", stages=stages, parameters={"batch_size": 8}))
+        journal.append(
+            StartRecord(run=run, study="study", name="base", stages=stages, parameters={"batch_size": 8})
+        )
         for epoch, value in ((1, 0.9), (2, 0.8)):
             metrics = {"loss": 3.0 - epoch, "lfw": value, "lfw_thresh": 0.2}
             journal.append(
@@ -99,7 +101,9 @@ def test_list_show_and_json_read_a_store_without_tensorflow(project: Path, root:
         "for words in (['list'], ['show', '2026'], ['list', '--json']): assert main(words) == 0\n"
         "print([m for m in ('tensorflow', 'mlflow', 'keras') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=project, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=project, check=True
+    )
     lines = done.stdout.splitlines()
     assert "lfw 0.9000 @1" in done.stdout
     assert "2/2" in lines[1]

@@ -45,7 +45,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     return folder
 
 
-def start(root: Path, folder: Path, *words: str, planted: tuple[str, int] | None = None) -> subprocess.Popen[str]:
+def start(
+    root: Path, folder: Path, *words: str, planted: tuple[str, int] | None = None
+) -> subprocess.Popen[str]:
     program = ["-m", "workbench"]
     if planted:
         program = [str(root / "tests" / "acceptance" / "planted.py"), planted[0], str(planted[1])]
@@ -94,7 +96,9 @@ def test_every_epoch_of_every_stage_is_in_journal_and_mlflow(place: Path) -> Non
 
 
 def test_the_json_line_holds_best_values_with_their_epochs(place: Path) -> None:
-    line = json.loads(next(text for text in (place / "out.txt").read_text().splitlines() if text.startswith("{")))
+    line = json.loads(
+        next(text for text in (place / "out.txt").read_text().splitlines() if text.startswith("{"))
+    )
     assert (line["run"], line["study"], line["name"], line["status"]) == (WHOLE, "study", "base", "finished")
     rows = journal(place, WHOLE).accepted()
     assert line["best"]["unseen"]["value"] == max(row.metrics["unseen"] for row in rows)
