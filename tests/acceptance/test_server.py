@@ -22,6 +22,7 @@ from workbench.errors import StoreError
 from workbench.tracking.journal import encode_line, read_journal, status
 from workbench.tracking.mlflow_client import create_database, open_client
 from workbench.tracking.records import CheckpointRecord, EpochRecord, StartRecord, new_run_name
+from workbench.tracking.runs import find_run
 from workbench.tracking.store import Store, find_store
 from workbench.tracking.sync import sync
 from workbench.tracking.writer import Tracker
@@ -83,6 +84,7 @@ def assert_nothing_lost(store: Store, run: str, epochs: int) -> None:
     client = open_client(store)
     study = client.get_experiment_by_name("served")
     (found,) = client.search_runs([study.experiment_id], f"tags.`workbench.run` = '{run}'")
+    assert find_run(store, found.info.run_id) == run
     assert found.data.tags["workbench.status"] == "finished"
     for place in range(METRICS):
         points = client.get_metric_history(found.info.run_id, f"m{place}")

@@ -222,9 +222,14 @@ class JournalWriter:
         self._reserve = self.path.with_suffix(".d") / "reserve"
         self._descriptor = _open_locked(self.path)
         self._size = os.fstat(self._descriptor).st_size
-        if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
-            self._write(b"\n")
-        self._hold_reserve()
+        try:
+            if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
+                self._write(b"\n")
+            self._reserve.parent.mkdir(exist_ok=True)
+            self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
+        except OSError as error:
+            self.close()
+            raise self._refusal(error) from error
 
     def append(self, record: Record) -> None:
         """Write `record` and wait until it is on disk.
@@ -271,15 +276,6 @@ class JournalWriter:
         try:
             self._write(line)
         except OSError as error:
-            raise self._refusal(error) from error
-
-    def _hold_reserve(self) -> None:
-        try:
-            self._reserve.parent.mkdir(exist_ok=True)
-            self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
-        except OSError as error:
-            os.close(self._descriptor)
-            self._descriptor = -1
             raise self._refusal(error) from error
 
     def _refusal(self, error: OSError) -> StoreError:

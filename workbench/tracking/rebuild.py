@@ -109,7 +109,7 @@ def write_boards(store: Store, root: Path) -> None:
     root.mkdir()
     for run in store.runs():
         try:
-            level_run(store, run, [TensorBoardView(store, root)])
+            level_run(store, run, [TensorBoardView(store, root)], lambda line: None)
         except StoreError:
             continue  # a journal without a start row: `write_database` names it
 
@@ -124,7 +124,7 @@ def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str
         for number, run in enumerate(store.runs(), start=1):
             view = MlflowView(store, client, fresh=True, studies=studies)
             try:
-                level_run(store, run, [view])
+                level_run(store, run, [view], say)
             except StoreError as error:
                 failed[run] = str(error)
                 say(f"{run}: {error}")

@@ -6,12 +6,15 @@ come from the journal and its lock, so that a killed training is seen as interru
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from workbench.errors import RecordError
-from workbench.names import INTERRUPTED
+from workbench.names import INTERRUPTED, TAG_RUN
 from workbench.tracking.journal import Journal, is_locked, read_journal, status_of
 from workbench.tracking.store import Store, StoredRun, read_runs
+
+MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ def find_run(store: Store, text: str) -> str:
         if row.mlflow_id == text:
             return row.run or row.mlflow_id
     found = [name for name in names if name.startswith(text)] if text else []
+    if not found and not store.is_local and MLFLOW_ID.fullmatch(text):
+        found = _on_server(store, text)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -45,6 +50,19 @@ def find_run(store: Store, text: str) -> str:
     raise RecordError(
         f"{text!r} fits {len(found)} runs: {shown}", where=store.root, do="give more of the name"
     )
+
+
+def _on_server(store: Store, mlflow_id: str) -> list[str]:
+    """Return our name of a run that only its server knows by `mlflow_id`; nothing when it does not."""
+    from mlflow.exceptions import MlflowException
+
+    from workbench.tracking.mlflow_client import open_client
+
+    try:
+        tags = open_client(store).get_run(mlflow_id).data.tags
+    except MlflowException:
+        return []
+    return [tags.get(TAG_RUN, mlflow_id)]
 
 
 def stored_runs(store: Store) -> list[StoredRun]:

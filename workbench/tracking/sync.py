@@ -58,7 +58,7 @@ def sync(store: Store, say: Say) -> Levelled:
                     TensorBoardView(store),
                     MlflowView(store, client, revive=False, studies=studies),
                 ]
-                changed = level_run(store, run, views)
+                changed = level_run(store, run, views, say)
             (done.changed if changed else done.level).append(run)
         except Held:
             done.in_use.append(run)
@@ -69,11 +69,17 @@ def sync(store: Store, say: Say) -> Levelled:
     return done
 
 
-def level_run(store: Store, run: str, views: list[View]) -> bool:
-    """Bring `views` level with one journal; True when something had to be written."""
+def level_run(store: Store, run: str, views: list[View], say: Say) -> bool:
+    """Bring `views` level with one journal; True when something had to be written.
+
+    Lines of the journal that were not trusted are named through `say`.
+    """
     state = read_state(store, run)
     assert state.journal is not None
     journal = state.journal
+    if journal.damage:
+        lines = ", ".join(str(spot.line) for spot in journal.damage[:5]) + ", ..." * (len(journal.damage) > 5)
+        say(f"{run}: damaged or torn lines of its journal are left out: {lines}")
     if not journal.starts:
         raise StoreError("no start row is intact", where=journal.path, do="nothing of it can be shown")
     if state.status != RUNNING:

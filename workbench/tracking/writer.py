@@ -20,13 +20,14 @@ is reported once; training goes on, each epoch tries again, and `workbench sync`
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
-from workbench.errors import RecordError
+from workbench.errors import RecordError, StoreError
 from workbench.names import FAILED, RUNNING
 from workbench.tracking.history import FILE as HISTORY
 from workbench.tracking.history import history_text
@@ -68,19 +69,20 @@ class Tracker:
         Raises StoreError when the journal cannot be written and RecordError when another process is
         writing this run. Whether a server answers is found out later, in the thread.
         """
-        path = store.journal(start.run)
-        writer = JournalWriter(path)
+        writer = JournalWriter(store.journal(start.run))
         try:
-            journal = read_journal(path)
-            attempt = journal.attempt + 1
-            prefix = "" if attempt == 1 else f"attempt-{attempt}/"
-            for name, text in (texts or {}).items():
-                place(store.run_artifacts(start.run) / prefix / name, text.encode())
-            files = (*start.files, *(prefix + name for name in texts or {}))
-            row = dataclasses.replace(start, attempt=attempt, files=files)
+            journal = read_journal(writer.path)
+            row = _first_row(store, start, journal.attempt + 1, texts or {})
             writer.append(row)
-        except BaseException:
+        except BaseException as error:
             writer.close()
+            _forget(store, start.run)
+            if isinstance(error, OSError):
+                raise StoreError(
+                    f"cannot be written: {error.strerror}",
+                    where=store.root,
+                    do="make space or choose another --store",
+                ) from error
             raise
         journal.rows.append(row)
         tracker = cls(store, journal, writer, default_views(store) if views is None else views, say)
@@ -179,3 +181,20 @@ class Tracker:
 def default_views(store: Store) -> list[View]:
     """Return the views of a run: TensorBoard first, because it is quick and local."""
     return [TensorBoardView(store), MlflowView(store)]
+
+
+def _first_row(store: Store, start: StartRecord, attempt: int, texts: Mapping[str, str]) -> StartRecord:
+    """Keep the attempt's `texts` beside the journal and return the row that names them."""
+    prefix = "" if attempt == 1 else f"attempt-{attempt}/"
+    for name, text in texts.items():
+        place(store.run_artifacts(start.run) / prefix / name, text.encode())
+    files = (*start.files, *(prefix + name for name in texts))
+    return dataclasses.replace(start, attempt=attempt, files=files)
+
+
+def _forget(store: Store, run: str) -> None:
+    """Remove what a run left that could not even be started: nothing stays half-written."""
+    path = store.journal(run)
+    if path.exists() and path.stat().st_size == 0:
+        path.unlink()
+        shutil.rmtree(store.run_folder(run), ignore_errors=True)

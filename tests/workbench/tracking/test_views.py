@@ -9,12 +9,13 @@ import time
 import pytest
 from stores import Board, epoch, everything, points, query, record, start
 
+from workbench.errors import StoreError
 from workbench.names import TAG_STATUS
 from workbench.tracking.leveller import reason
 from workbench.tracking.mlflow_values import CUT_MARK, parameter_texts, safe_key
 from workbench.tracking.records import CheckpointRecord, EndRecord
 from workbench.tracking.runs import read_state
-from workbench.tracking.store import read_runs
+from workbench.tracking.store import connect, read_runs
 from workbench.tracking.sync import sync
 from workbench.tracking.writer import Tracker
 
@@ -141,18 +142,21 @@ def test_values_that_are_not_finite_are_kept_and_never_best(store):
 
 def test_long_and_odd_parameters_are_handled(store):
     text = "x" * 7000
-    first = start(parameters={"spec": text, "off": None, "rate@peak": 0.1, "worst": math.inf})
+    first = start(
+        parameters={"spec": text, "off": None, "rate@peak": 0.1, "worst": math.inf, "steps": [3, 5]}
+    )
     with Tracker.open(store, first, say=silent) as tracker:
         tracker.end("finished")
     shown = everything(store)[first.run]
     kept = dict(shown["parameters"])
-    assert set(kept) == {"spec", "rate_peak", "worst"}
+    assert set(kept) == {"spec", "rate_peak", "worst", "steps"}
     assert len(kept["spec"]) == 6000
     assert kept["spec"].endswith(CUT_MARK)
     assert kept["worst"] == "inf"
     assert text.encode() in shown["files"]["parameters.json"]
     (group,) = Board(store.tensorboard).sessions()
     assert "off" not in group.hparams
+    assert group.hparams["steps"].string_value == "[3, 5]"
 
 
 def test_parameter_texts_and_keys():
@@ -320,3 +324,40 @@ def test_artifacts_follow_the_run(store, tmp_path):
 )
 def test_an_outage_is_told_in_a_few_words(text, short):
     assert reason(OSError(text) if text else OSError()) == short
+
+
+def test_a_run_that_cannot_be_started_leaves_nothing(store):
+    (store.journals / "r.d").mkdir(parents=True)
+    (store.journals / "r.d" / "artifacts").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot be written") as caught:
+        Tracker.open(store, start("r"), texts={"spec.py": "1"}, views=[], say=silent)
+    assert "\n" not in str(caught.value)
+    assert store.runs() == []
+    assert list(store.journals.iterdir()) == []
+
+
+def test_a_long_read_delays_a_writer_and_costs_it_nothing_else(store):
+    first = start()
+    with connect(store.database) as connection:
+        reading = connection.execute("SELECT * FROM sqlite_master")
+        reading.fetchone()  # a read is under way
+        tracker = Tracker.open(store, first, say=silent)
+        record(tracker, range(1, 4))
+        time.sleep(0.5)
+        reading.fetchall()
+    tracker.end("finished")
+    assert tracker.close()
+    assert len(points(store, "loss", first.run)) == 3
+
+
+def test_damaged_lines_are_named_by_a_sync_and_not_shown(store):
+    first = start()
+    with Tracker.open(store, first, views=[], say=silent) as tracker:
+        record(tracker, range(1, 4))
+        tracker.end("finished")
+    path = store.journal(first.run)
+    path.write_bytes(path.read_bytes().replace(b'"epoch":2', b'"epoch":7', 1))
+    said = []
+    sync(store, said.append)
+    assert said == [f"{first.run}: damaged or torn lines of its journal are left out: 4"]
+    assert [step for step, _ in points(store, "loss", first.run)] == [1, 3]
