@@ -187,7 +187,8 @@ def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) ->
     Falling curves leave room above, rising ones below; a name that would touch another is left out.
     """
     low, high = axis.get_xlim()
-    falling = lower_is_better(panel.metric) or panel.metric == LEARNING_RATE
+    falling = lower_is_better(panel.metric)
+    named = panel.metric != LEARNING_RATE  # its steps fill the whole height: names would lie on the line
     here = {curve.label for curve in panel.curves}
     previous = low
     for x, (name, runs) in sorted(panel.borders.items()):
@@ -198,7 +199,7 @@ def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) ->
         color = looks[own[0]]["color"] if lonely else "#909090"
         look: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 3)), "zorder": 0.95}
         axis.axvline(x, color=color, alpha=0.45 if lonely else 1, **look)
-        if name and x - previous > 0.055 * (high - low):
+        if named and name and x - previous > 0.055 * (high - low):
             look = {"rotation": 90, "ha": "left", "fontsize": SMALLEST, "color": "#505050", "zorder": 1}
             look |= {"va": "top"} if falling else {"va": "bottom"}
             look |= {"xytext": (1.5, 0), "textcoords": "offset points"}
