@@ -105,7 +105,7 @@ class Index:
                 do="pip install 'workbench[ann]', or search exactly with approximate_above=None",
             ) from error  # fmt: skip
         graph = faiss.IndexHNSWFlat(self.gallery.shape[1], links, faiss.METRIC_INNER_PRODUCT)
-        graph.hnsw.efConstruction = graph.hnsw.efSearch = breadth
+        graph.hnsw.efConstruction, graph.hnsw.efSearch = max(links, breadth // 2), breadth
         graph.add(self.gallery)
         return graph
 
