@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def run(model: str | None, folder: Path | None, sample: Path | None, as_json: bo
         return
     protocol = ijb_files.read(folder)
     embedder = embedder_of(model, options["store"], options["which"], options["size"], options["raw"])
-    embedded = ijb.embed(protocol, embedder)
+    embedded = ijb.embed(protocol, embedder, _shown)
     if options["save_embeddings"]:
         embedders.save(options["save_embeddings"], embedded)
     fars = rates(options["far"]) if options["far"] else FARS
@@ -52,6 +53,15 @@ def run(model: str | None, folder: Path | None, sample: Path | None, as_json: bo
     for note in embedded.messages:
         click.echo(f"note: {note}", err=True)
     click.echo(shown)
+
+
+def _shown(work: list[slice]) -> Iterable[slice]:
+    """Show a bar on a terminal while images are embedded."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(work, "embedding", console=console, disable=not console.is_terminal, transient=True)
 
 
 def tables(name: str, outcome: ijb.Outcome) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,13 +45,17 @@ class Outcome:
     messages: tuple[str, ...]
 
 
-def embed(protocol: Protocol, embedder: Embedder) -> Embedded:
-    """Return the embeddings of all images, aligned by their landmarks, some thousand at a time."""
+def embed(
+    protocol: Protocol, embedder: Embedder, watched: Callable[[list[slice]], Iterable[slice]] = iter
+) -> Embedded:
+    """Return the embeddings of all images, aligned by their landmarks, some thousand at a time.
+
+    `watched` may wrap the parts of the work, to show how far it is.
+    """
     if isinstance(embedder, Saved):
         return embedder.embed(ImageSet(protocol.images, _no_pixels))
-    parts = [
-        embedder.embed(_aligned(protocol, part)) for part in blocks(len(protocol.images), IMAGES_AT_ONCE)
-    ]
+    work = list(blocks(len(protocol.images), IMAGES_AT_ONCE))
+    parts = [embedder.embed(_aligned(protocol, part)) for part in watched(work)]
     mirrored = [part.mirrored for part in parts if part.mirrored is not None]
     return Embedded(
         np.concatenate([part.plain for part in parts]),
@@ -68,11 +73,11 @@ def _aligned(protocol: Protocol, part: slice) -> ImageSet:
     names, landmarks = protocol.images[part], protocol.landmarks[part]
 
     def pixels(size: int) -> np.ndarray:
-        faces = [
-            align.aligned(protocol.path(name), marks, size)
-            for name, marks in zip(names, landmarks, strict=True)
-        ]
-        return np.stack(faces)
+        with ThreadPoolExecutor() as pool:  # Pillow gives up the interpreter's lock while it works
+            faces = pool.map(
+                lambda name, marks: align.aligned(protocol.path(name), marks, size), names, landmarks
+            )
+            return np.stack(list(faces))
 
     return ImageSet(names, pixels)
 
