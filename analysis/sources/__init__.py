@@ -73,7 +73,8 @@ def load(
             continue
         found = expand(item)
         if found and is_store(found[0]):
-            parts += [read_store(find_store(str(path)), None, journals) for path in found]
+            folders = [path if path.is_dir() else path.parent for path in found]
+            parts += [read_store(find_store(str(folder)), None, journals) for folder in folders]
         elif found:
             paths += found
         else:

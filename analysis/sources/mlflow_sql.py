@@ -24,12 +24,14 @@ from workbench.names import STAGE, TAG_RUN
 from workbench.tracking.store import MLFLOW_INFINITY, connect
 
 CHUNK_ROWS = 50_000
+CONNECT_SECONDS = 10
 RUNS = (
     "SELECT r.run_uuid, e.name, r.name, r.status, r.start_time, r.end_time FROM runs r "
     "JOIN experiments e ON e.experiment_id = r.experiment_id WHERE r.lifecycle_stage = 'active' "
     "ORDER BY r.start_time, r.run_uuid"
 )
 METRICS = "SELECT run_uuid, key, value, step, is_nan FROM metrics"
+LARGEST_EPOCH = np.iinfo("int32").max
 MOST_SELECTED = 500  # runs named in a query; beyond that the whole table is read and filtered
 
 
@@ -78,7 +80,8 @@ def _engine_query(address: str) -> Iterator[Query]:
     if address.startswith("postgresql://"):
         address = address.replace("postgresql://", "postgresql+psycopg2://", 1)
     try:
-        engine = sqlalchemy.create_engine(address)
+        patience = {"connect_timeout": CONNECT_SECONDS} if address.startswith("postgresql") else {}
+        engine = sqlalchemy.create_engine(address, connect_args=patience)
         with engine.connect().execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS) as connection:
             yield Query(connection.exec_driver_sql, shown)
     except ModuleNotFoundError as error:
@@ -152,14 +155,13 @@ def _metrics(query: Query, ids: dict[str, int], everything: bool) -> dict[str, A
                 run_codes,
                 np.fromiter(map(names.__getitem__, key), "int16", size),
                 values,
-                np.fromiter(step, "int32", size),
+                np.fromiter(step, "int64", size),
             )
         )
-    joined = (
-        [np.concatenate(column) for column in zip(*parts, strict=True)]
-        if parts
-        else [np.empty(0, "int32")] * 4
-    )
+    empty = [np.empty(0, "int32")] * 4
+    joined = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else empty
+    if joined[3].size and joined[3].max() <= LARGEST_EPOCH:  # all but steps of other programs
+        joined[3] = joined[3].astype("int32")
     if joined[0].size and joined[0].min() < 0:  # values of deleted or unwanted runs
         joined = [column[joined[0] >= 0] for column in joined]
     return dict(zip(("run", "metric", "value", "epoch"), joined, strict=True), names=list(names))
@@ -182,9 +184,9 @@ def _epochs(
 ) -> pd.DataFrame:
     run, epoch, names = columns["run"], columns["epoch"], columns["names"]
     if len(run) and not ours.all():
-        first = np.full(len(runs), np.iinfo("int32").max, "int32")
+        first = np.full(len(runs), LARGEST_EPOCH, "int64")
         np.minimum.at(first, run, epoch)
-        epoch = epoch + ((first == 0) & ~ours)[run].astype("int32")
+        epoch = epoch + ((first == 0) & ~ours)[run].astype(epoch.dtype)
     stage, stage_epoch = _stages(run, columns["metric"], columns["value"], epoch, names, len(runs))
     size = len(run)
     found: dict[str, Any] = {
@@ -211,9 +213,8 @@ def _stages(
     if STAGE not in names or not len(run):
         return np.ones(len(run), "int32"), epoch
     rows = metric == names.index(STAGE)
-    width = int(epoch.max()) + 1
-    number = np.ones((runs, width), "int32")  # by run and epoch; epochs without a value keep the one before
-    number[:, :] = 0
+    width = int(epoch[rows].max()) + 1  # other programs' steps may go far beyond: they have no stages
+    number = np.zeros((runs, width), "int32")  # by run and epoch; epochs without a value keep the one before
     number[run[rows], epoch[rows]] = value[rows].astype("int32")
     np.maximum.accumulate(number, axis=1, out=number)
     number[number == 0] = 1
@@ -221,7 +222,7 @@ def _stages(
     changes = np.diff(number, axis=1) > 0
     before[:, 1:] = np.where(changes, np.arange(width - 1, dtype="int32"), 0)
     np.maximum.accumulate(before, axis=1, out=before)
-    flat = run.astype("int64") * width + epoch
+    flat = run.astype("int64") * width + np.minimum(epoch, width - 1)
     return number.ravel()[flat], epoch - before.ravel()[flat]
 
 

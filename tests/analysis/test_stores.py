@@ -80,6 +80,19 @@ def test_chunks_make_no_difference(database, monkeypatch):
     assert mlflow_sql.read_database(database).epochs.equals(whole.epochs)
 
 
+def test_steps_of_another_program_may_be_huge(tmp_path):
+    steps = {"id": "d" * 32, "metrics": {"loss": {10**6: 2.0, 5 * 10**9: 1.0}}}
+    found = mlflow_sql.read_database(mlflow_database(tmp_path, [OURS, steps]))
+    rows = found.epochs[found.epochs["run"] == steps["id"]]
+    assert rows["epoch"].tolist() == [10**6, 5 * 10**9] and rows["stage"].tolist() == [1, 1]
+    ours = found.epochs[(found.epochs["metric"] == "triplet")]
+    assert ours["stage_epoch"].tolist() == [1, 2]
+
+
+def test_a_database_file_is_a_store(database):
+    assert len(load([database]).runs) == len(load([database.parent]).runs) == 2
+
+
 def test_an_empty_or_foreign_or_missing_database(tmp_path):
     assert "no run" in str(mlflow_sql.read_database(mlflow_database(tmp_path, [])).notes[0])
     with pytest.raises(StoreError, match="no records yet"):
