@@ -246,9 +246,17 @@ class Session:
 
     def _keep_scores(self, best: bool) -> None:
         """Keep the per-pair scores of the last and of the best epoch beside the run, compactly."""
-        for name, scores in self._scores.items():
-            packed = io.BytesIO()
-            np.savez_compressed(packed, scores=np.asarray(scores, np.float32), epoch=self.epoch)
+        for evaluator in self.data.evaluators:
+            name, packed = evaluator.name, io.BytesIO()
+            if name not in self._scores:
+                continue
+            np.savez_compressed(
+                packed,
+                scores=np.asarray(self._scores[name], np.float32),
+                same=evaluator.same,
+                pairs=evaluator.fingerprint,
+                epoch=self.epoch,
+            )
             for which in ("last", *(("best",) if best else ())):
                 self.tracker.artifact(f"scores/{which}/{name}.npz", text=packed.getvalue())
 
