@@ -206,15 +206,28 @@ class Trainer(tf.keras.Model):
     def batch_terms(self, data: Any, training: bool) -> tuple[dict[str, tf.Tensor], Batch]:
         """Return the unweighted loss terms of a batch and what they were computed from."""
         images, labels, _, *rest = data
+        if images.dtype == tf.uint8:  # pixels travel as bytes and become numbers on the device
+            images = (tf.cast(images, tf.float32) - 127.5) * (1 / 128)
         deep = training and self.plan.train != "head"  # type: ignore[union-attr]
         embeddings = tf.cast(self.embedder(images, training=deep), tf.float32)
         if not deep:
             embeddings = tf.stop_gradient(embeddings)
+        teacher = rest[0] if rest else None
+        if not isinstance(labels, tuple):
+            return self._terms_of(embeddings, labels, teacher, training)
+        first, second, share = labels  # mixed images: the loss is mixed as they are
+        values, batch = self._terms_of(embeddings, first, teacher, training)
+        others, _ = self._terms_of(embeddings, second, teacher, training)
+        return {name: share * values[name] + (1 - share) * others[name] for name in values}, batch
+
+    def _terms_of(
+        self, embeddings: tf.Tensor, labels: tf.Tensor, teacher: tf.Tensor | None, training: bool
+    ) -> tuple[dict[str, tf.Tensor], Batch]:
         logits, targets = None, None
         if self.head is not None:
             logits, targets = self.head(embeddings, labels, training=training)
         smoothing = self.plan.label_smoothing  # type: ignore[union-attr]
-        batch = Batch(embeddings, labels, logits, smoothing, rest[0] if rest else None, training, targets)
+        batch = Batch(embeddings, labels, logits, smoothing, teacher, training, targets)
         parts = terms(self.plan.loss)  # type: ignore[union-attr]
         return {part.loss.term: self.losses_by_term[part.loss.term](batch) for part in parts}, batch
 

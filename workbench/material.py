@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.data import pipeline
+from workbench.data import pipeline, samplers
 from workbench.errors import DataError, InputError
 from workbench.experiment import Experiment
 from workbench.families import PairSet, Places, Plan, Source
@@ -45,6 +45,10 @@ class Material:
                 f"{len(split.train)} training images are fewer than batch_size={plan.batch_size}",
                 where=where, do="choose a smaller batch_size",
             )  # fmt: skip
+        if isinstance(plan.sampler, samplers.MinedTriplets) and plan.batch_size % 3:
+            raise InputError(
+                f"triplets in batches of {plan.batch_size}", where=where, expected="a multiple of 3"
+            )
         try:
             labels, sampled = split.images.labels[split.train], plan.sampler is not None
             plan.loss.check_data(labels, plan.batch_size, sampled, split.images.teacher_size)
@@ -84,10 +88,21 @@ class Material:
         steps = len(self.splits[plan.data].train) // plan.batch_size
         return min(steps, self.limit) if self.limit else steps
 
-    def training(self, plan: Plan, seed: int, start: int) -> tf.data.Dataset:
-        """Return the stage's batches from step `start` of the stage on."""
+    def training(self, plan: Plan, seed: int, start: int, mined: np.ndarray | None = None) -> tf.data.Dataset:
+        """Return the stage's batches from step `start` of the stage on, those of `mined` triplets if given."""
+        split, steps = self.splits[plan.data], self.steps(plan)
+        draw = None if mined is None else samplers.of_triplets(mined, steps * plan.batch_size, seed)
+        return pipeline.training(split.images, split.train, plan, self.size, seed, steps, start, draw=draw)
+
+    def mine(self, plan: Plan, network: Any, seed: int, epoch: int) -> np.ndarray:
+        """Return the record numbers [T, 3] of the triplets that `network` gets wrong before global `epoch`."""
         split = self.splits[plan.data]
-        return pipeline.training(split.images, split.train, plan, self.size, seed, self.steps(plan), start)
+        assert isinstance(plan.sampler, samplers.MinedTriplets)
+
+        def embed(records: np.ndarray) -> np.ndarray:
+            return pipeline.embeddings(network, split.images, records, self.size)
+
+        return plan.sampler.mine(embed, split.images.labels, split.train, seed, epoch)
 
     def hold_out(self, plan: Plan) -> tf.data.Dataset | None:
         """Return the batches of the hold-out split, or None where there is none."""

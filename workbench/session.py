@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench import catalog, checkpoint, devices, model, names
+from workbench.data import cache
+from workbench.data.samplers import MinedTriplets
 from workbench.errors import InputError, RecordError
 from workbench.families import Plan
 from workbench.orders import Order, Outcome, Stop, Watcher
@@ -105,15 +107,38 @@ class Session:
         if self.epoch_step:
             self.trainer.keep_metrics = True
             self._fit(plan, steps - self.epoch_step, self.epoch + 1)
-        if self.epoch < plan.last_epoch:
-            self._fit(plan, steps, plan.last_epoch)
+        while self.epoch < plan.last_epoch:
+            self._fit(plan, steps, self._until(plan))
+
+    def _until(self, plan: Plan) -> int:
+        """Return the last epoch that one `fit` may run to: where triplets are mined anew, it ends before."""
+        if not isinstance(plan.sampler, MinedTriplets):
+            return plan.last_epoch
+        return min(
+            plan.last_epoch, plan.sampler.mined_at(plan.first_epoch, self.epoch + 1) + plan.sampler.every - 1
+        )
+
+    def _mined(self, plan: Plan) -> Any:
+        """Return the triplets of the next epoch: those kept from before where the run is taken up within
+        their epochs, else mined now and kept; None without such a sampler."""
+        if not isinstance(plan.sampler, MinedTriplets):
+            return None
+        at = plan.sampler.mined_at(plan.first_epoch, self.epoch + 1)
+        path = self.order.store.run_checkpoints(self.order.run) / f"mined-{at}.array"
+        kept = cache.load(path) if at < self.epoch + 1 or self.epoch_step else None
+        if kept is not None:
+            return kept
+        found = self.data.mine(plan, self.trainer.embedder, self.experiment.seed, at)
+        cache.store(path, found)
+        self.screen.say(f"epoch {at}: {len(found)} triplets mined")
+        return found
 
     def _fit(self, plan: Plan, steps: int, last_epoch: int) -> None:
         from workbench.callbacks import Hand
 
         start = (self.epoch + 1 - plan.first_epoch) * self.data.steps(plan) + self.epoch_step
         self.trainer.fit(
-            self.data.training(plan, self.experiment.seed, start),
+            self.data.training(plan, self.experiment.seed, start, self._mined(plan)),
             initial_epoch=self.epoch,
             epochs=last_epoch,
             steps_per_epoch=steps,

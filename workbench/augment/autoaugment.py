@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from workbench.augment import operations
-from workbench.augment.draws import uniform
-from workbench.families import Augmentation
+from workbench.augment.draws import Drawn
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
 
@@ -57,15 +56,16 @@ def policy(name: str) -> tuple[tuple[Step, Step], ...]:
 
 
 @part
-class AutoAugment(Augmentation):
+class AutoAugment(Drawn):
     """One of a policy's pairs of operations, drawn evenly; each step happens with its probability."""
 
     policy: Literal["imagenet", "cifar", "face"] = setting("face", doc="learned table of pairs")
 
-    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    numbers = 5
+
+    def changed(self, image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         pairs = policy(self.policy)
         names = tuple(sorted({name for pair in pairs for name, _, _ in pair}))
-        chance = uniform(seed, 5)
         row = tf.cast(chance[0] * len(pairs), tf.int32)
         for step in range(2):
             which = tf.constant([names.index(pair[step][0]) for pair in pairs])[row]

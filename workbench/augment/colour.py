@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.augment.draws import uniform
-from workbench.families import Augmentation
+from workbench.augment.draws import Drawn
+from workbench.augment.flip import mirrored
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
 
@@ -16,7 +16,7 @@ else:
 
 
 @part
-class Colour(Augmentation):
+class Colour(Drawn):
     """Flip and, by level, brightness, contrast, saturation and a crop; each level adds to the one below.
 
     0: mirrored with probability 1/2. 1: grey levels of 255 moved by up to 12.75 * level. 2: contrast
@@ -29,10 +29,11 @@ class Colour(Augmentation):
     hue: bool = setting(False, doc="also change the hue")
     jpeg: bool = setting(False, doc="also lose quality as JPEG does")
 
-    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        chance = uniform(seed, 8)
+    numbers = 8
+
+    def changed(self, image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         both = 2.0 * chance - 1.0  # in -1..1
-        image = tf.cond(chance[0] < 0.5, lambda: image[:, ::-1], lambda: image)
+        image = mirrored(image, chance[0] < 0.5)
         if self.level == 0 and not self.hue and not self.jpeg:
             return image
         shape, pixels = image.shape, tf.cast(image, tf.float32) / 255

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.families import Augmentation
 from workbench.lazy import Lazy
 
 if TYPE_CHECKING:
@@ -22,6 +23,26 @@ else:
 _GOLDEN = 0x9E3779B97F4A7C15
 _FIRST = 0xBF58476D1CE4E5B9
 _SECOND = 0x94D049BB133111EB
+
+
+class Drawn(Augmentation):
+    """An augmentation that needs a fixed count of even random numbers an image, and nothing else.
+
+    The pipeline draws them for a whole batch at once: fifty small operations for each image would cost
+    more than decoding it.
+    """
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers in [0, 1) `changed` takes."""
+        raise NotImplementedError
+
+    def changed(self, image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+        """Return `image` (uint8 [h, w, 3]) changed by `chance`, float32 [numbers]."""
+        raise NotImplementedError
+
+    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return self.changed(image, uniform(seed, self.numbers))
 
 
 def _mix(state: tf.Tensor) -> tf.Tensor:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.augment.draws import uniform
-from workbench.families import Augmentation
+from workbench.augment.draws import Drawn, uniform
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
 
@@ -16,14 +15,29 @@ else:
 
 
 @part
-class Flip(Augmentation):
+class Flip(Drawn):
     """Mirror an image left to right with a probability."""
 
     probability: float = setting(0.5, at_least=0, at_most=1, doc="share of images mirrored")
 
-    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return tf.cond(uniform(seed, 1)[0] < self.probability, lambda: image[:, ::-1], lambda: image)
+    numbers = 1
+
+    def changed(self, image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+        return mirrored(image, chance[0] < self.probability)
 
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        chosen = uniform(seeds, 1) < self.probability
-        return tf.where(chosen[:, None, None], images[:, :, ::-1], images)
+        return mirrored(images, uniform(seeds, 1)[:, 0] < self.probability)
+
+
+def mirrored(images: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+    """Return images [..., h, w, 3] mirrored where `chosen` (bool [...], one image or a batch) is true.
+
+    Reverse has a quick way for three dimensions with three channels, and the old Select takes whole
+    rows by a condition of one dimension; slicing by -1 and the new Select are ten times slower.
+    """
+    if images.shape.rank == 3:
+        return tf.raw_ops.Select(condition=chosen, x=tf.reverse(images, [1]), y=images)
+    shape = tf.shape(images)
+    flat = tf.reshape(images, tf.concat([[-1], shape[-2:]], 0))
+    turned = tf.reshape(tf.reverse(flat, [1]), shape)
+    return tf.raw_ops.Select(condition=chosen, x=turned, y=images)

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from workbench.lazy import Lazy
 
 if TYPE_CHECKING:
@@ -29,20 +31,25 @@ def _blend(degenerate: tf.Tensor, image: tf.Tensor, factor: tf.Tensor) -> tf.Ten
     return tf.cast(tf.clip_by_value(mixed, 0.0, 255.0), tf.uint8)
 
 
-def _grey(image: tf.Tensor) -> tf.Tensor:
-    """Return the luma [h, w] in int32 (ITU-R 601-2 in 16-bit fractions)."""
-    weighted = tf.cast(image, tf.int32) * tf.constant([19595, 38470, 7471])
-    return tf.bitwise.right_shift(tf.reduce_sum(weighted, -1) + 0x8000, 16)
+def _grey(image: tf.Tensor, channels: int) -> tf.Tensor:
+    """Return the luma [h * w, channels] in float32, the same in each channel.
+
+    ITU-R 601-2 in 16-bit fractions, as a matrix product: every sum is a whole number below 2 ** 24,
+    so float32 holds it exactly, and no broadcast over the three channels is needed (a slow one).
+    """
+    weights = tf.constant([[19595.0] * channels, [38470.0] * channels, [7471.0] * channels])
+    flat = tf.reshape(tf.cast(image, tf.float32), [-1, 3])
+    return tf.floor((tf.matmul(flat, weights) + 32768.0) * (1 / 65536))
 
 
 def color(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """ImageEnhance.Color: 0 is grey, 1 the image."""
-    return _blend(_grey(image)[..., None], image, factor)
+    return _blend(tf.reshape(_grey(image, 3), tf.shape(image)), image, factor)
 
 
 def contrast(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """ImageEnhance.Contrast: 0 is the mean grey, 1 the image."""
-    grey = _grey(image)
+    grey = tf.cast(_grey(image, 1), tf.int32)
     mean = tf.cast(tf.reduce_sum(grey), tf.float64) / tf.cast(tf.size(grey), tf.float64)
     return _blend(tf.floor(mean + 0.5), image, factor)
 
@@ -64,15 +71,21 @@ def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 def _by_table(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
     """Replace each grey level by `table` [3, 256] of its channel."""
-    position = tf.cast(image, tf.int32) + tf.constant([0, 256, 512])
-    return tf.gather(tf.reshape(tf.cast(table, tf.uint8), [-1]), position)
+    return tf.gather(tf.reshape(tf.cast(table, tf.uint8), [-1]), _positions(image))
+
+
+def _positions(image: tf.Tensor) -> tf.Tensor:
+    """Return each grey level plus 256 times its channel, int32 [h, w, 3]: its place in a table [3 * 256]."""
+    offsets: Any = tf.constant([0, 256, 512])
+    if image.shape.is_fully_defined():  # a constant of the full shape: adding [3] is a slow broadcast
+        offsets = np.broadcast_to(np.array([0, 256, 512], np.int32), image.shape.as_list())
+    return tf.cast(image, tf.int32) + offsets
 
 
 def autocontrast(image: tf.Tensor) -> tf.Tensor:
     """ImageOps.autocontrast: each channel stretched so that it reaches from 0 to 255."""
-    flat = tf.reshape(image, [-1, 3])
-    low = tf.cast(tf.reduce_min(tf.cast(flat, tf.int32), 0), tf.float64)[:, None]
-    high = tf.cast(tf.reduce_max(tf.cast(flat, tf.int32), 0), tf.float64)[:, None]
+    low = tf.cast(tf.reduce_min(image, [0, 1]), tf.float64)[:, None]
+    high = tf.cast(tf.reduce_max(image, [0, 1]), tf.float64)[:, None]
     levels = tf.range(256, dtype=tf.float64)[None]
     scale = 255.0 / tf.maximum(high - low, 1.0)
     stretched = tf.clip_by_value(tf.floor(levels * scale - low * scale), 0.0, 255.0)
@@ -81,8 +94,9 @@ def autocontrast(image: tf.Tensor) -> tf.Tensor:
 
 def equalize(image: tf.Tensor) -> tf.Tensor:
     """ImageOps.equalize: each channel's histogram made flat."""
-    position = tf.cast(image, tf.int32) + tf.constant([0, 256, 512])
-    counts = tf.reshape(tf.math.bincount(tf.reshape(position, [-1]), minlength=768, maxlength=768), [3, 256])
+    flat = tf.reshape(_positions(image), [-1])
+    counted = tf.raw_ops.DenseBincount(input=flat, size=768, weights=tf.constant([], tf.int32))
+    counts = tf.reshape(counted, [3, 256])
     present = counts > 0
     last = tf.reduce_max(tf.where(present, tf.range(256)[None], -1), -1)
     step = (tf.reduce_sum(counts, -1) - tf.gather(counts, last, batch_dims=1)) // 255

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.augment import operations
-from workbench.augment.draws import uniform
-from workbench.families import Augmentation
+from workbench.augment.draws import Drawn
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
 
@@ -20,7 +19,7 @@ FACE_STRONG = (*FACE, "Posterize")
 
 
 @part
-class RandAugment(Augmentation):
+class RandAugment(Drawn):
     """`layers` operations in a row, each drawn evenly from `operations`, at strength `magnitude`.
 
     Cubuk et al., "RandAugment", arXiv 1909.13719. By default the operations that leave a face a face;
@@ -33,8 +32,11 @@ class RandAugment(Augmentation):
         FACE, choices=tuple(operations.LEVELS), doc="names of the operations drawn from"
     )
 
-    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        chance = uniform(seed, 2 * self.layers)
+    @property
+    def numbers(self) -> int:
+        return 2 * self.layers
+
+    def changed(self, image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         level = tf.constant(self.magnitude, tf.float32)
         for layer in range(self.layers):
             which = tf.cast(chance[2 * layer] * len(self.operations), tf.int32)

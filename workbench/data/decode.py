@@ -30,8 +30,7 @@ def fit(image: tf.Tensor, size: int) -> tf.Tensor:
 
     Bilinear with a filter that follows the scale (antialias), rounded to the nearest grey level.
     """
-    shape = tf.shape(image)
-    right = tf.logical_and(tf.equal(shape[0], size), tf.equal(shape[1], size))
+    right = tf.reduce_all(tf.equal(tf.shape(image), [size, size, 3]))
     result = tf.cond(right, lambda: image, lambda: _resized(image, size))
     return tf.ensure_shape(result, [size, size, 3])
 

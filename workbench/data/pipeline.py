@@ -1,11 +1,13 @@
 """From an opened source to batches: one data set for a whole stage, from any step on.
 
 Record numbers of an epoch (a function of seed and global epoch) -> read, decode, resize -> augment
-each image (a function of seed, global epoch and image number) -> batch -> changes that mix images ->
-float32 in -1..1. Nothing here has a state: a stage taken up at any step, on any number of threads,
+each image (a function of seed, global epoch and image number) -> batch -> changes that mix images.
+Nothing here has a state: a stage taken up at any step, on any number of threads,
 gives the batches that it would have given without the stop, and a branch that starts at epoch 80
 sees what the full run would have seen. An element is (images, labels int32, ids int64) and, where
-the source has them, teacher embeddings.
+the source has them, teacher embeddings. Images are uint8, which the training step turns into float32
+(x - 127.5) / 128 on its device (a quarter of the bytes to move); batches that were mixed are float32
+in that range already, and their labels are `MixedLabels`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from workbench.augment.draws import fold
+from workbench.augment.draws import Drawn, fold, uniform
 from workbench.data import remembered, samplers
 from workbench.data.samplers import Draw
 from workbench.errors import DataError
@@ -110,6 +112,12 @@ def holdout(
     return finished.prefetch(PREFETCH).with_options(_options())
 
 
+def embeddings(network: Any, images: Images, records: np.ndarray, size: int, batch: int = 128) -> np.ndarray:
+    """Return `network`'s embeddings [n, d] of some records, float32, in their order."""
+    call = tf.function(lambda pixels: tf.cast(network(normalise(pixels), training=False), tf.float32))
+    return np.concatenate([call(row[0]).numpy() for row in holdout(images, records, batch, size)])
+
+
 def normalise(pixels: tf.Tensor) -> tf.Tensor:
     """Return uint8 or float pixels of 0..255 as float32 (x - 127.5) / 128."""
     return (tf.cast(pixels, tf.float32) - 127.5) * (1 / 128)
@@ -177,11 +185,12 @@ def _read(
     if gather is not None and all(type(one).images is not Augmentation.images for one in chain):
         return order.map(_together(images, gather, chain), num_parallel_calls=threads, deterministic=True)
     if gather is None and images.raw is not None and images.decode is not None:
-        read, source = images.decode(size), order.map(_raw(images), num_parallel_calls=2, deterministic=True)
+        read, source = images.decode(size), images.raw
     else:
-        read, source = images.reader(size), order.map(_numbers(images))
-    single = _one_by_one(images, read, size, chain)
-    rows = source.unbatch().map(single, num_parallel_calls=threads, deterministic=True)
+        read, source = images.reader(size), tf.identity
+    prepared = order.map(_prepared(images, source, chain), num_parallel_calls=2, deterministic=True)
+    single = _one_by_one(read, size, chain)
+    rows = prepared.unbatch().map(single, num_parallel_calls=threads, deterministic=True)
     return rows.batch(ragged or order.element_spec[0].shape[0], drop_remainder=ragged is None)
 
 
@@ -202,39 +211,35 @@ def _together(
     return together
 
 
-def _raw(images: Images) -> Callable[..., Any]:
-    """Return the step that reads the encoded images (and teachers) of a whole batch of a record file."""
-
-    @plain
-    def fetch(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        assert images.raw is not None
-        return (images.raw(numbers), numbers, seeds, *_taught(images, numbers))
-
-    return fetch
-
-
-def _numbers(images: Images) -> Callable[..., Any]:
-    """Return the step before reading one by one: (numbers, numbers, seeds[, teacher])."""
-
-    @plain
-    def pass_on(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return (numbers, numbers, seeds, *_taught(images, numbers))
-
-    return pass_on
-
-
-def _one_by_one(
-    images: Images, read: Callable[[Any], Any], size: int, chain: tuple[Augmentation, ...]
+def _prepared(
+    images: Images, source: Callable[[Any], Any], chain: tuple[Augmentation, ...]
 ) -> Callable[..., Any]:
+    """Return the step before images part: what is cheaper for a whole batch than for each image.
+
+    It gives (what `read` takes, numbers, (chance of each augmentation, ...), (teacher,)).
+    """
+
+    @plain
+    def prepare(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple[Any, ...]:
+        chances = []
+        for position, one in enumerate(chain):
+            own = fold(seeds, position)
+            chances.append(uniform(own, one.numbers) if isinstance(one, Drawn) else own)
+        return source(numbers), numbers, tuple(chances), _taught(images, numbers)
+
+    return prepare
+
+
+def _one_by_one(read: Callable[[Any], Any], size: int, chain: tuple[Augmentation, ...]) -> Callable[..., Any]:
     """Return the step of one image; `read` takes its record number or its encoded bytes."""
 
     @plain
     def single(
-        content: tf.Tensor, number: tf.Tensor, seed: tf.Tensor, *teacher: tf.Tensor
+        content: tf.Tensor, number: tf.Tensor, chances: tuple[tf.Tensor, ...], teacher: tuple[tf.Tensor, ...]
     ) -> tuple[tf.Tensor, ...]:
         image = read(content)
-        for position, one in enumerate(chain):
-            image = one.image(image, fold(seed, position))
+        for one, chance in zip(chain, chances):
+            image = one.changed(image, chance) if isinstance(one, Drawn) else one.image(image, chance)
         return (tf.ensure_shape(image, [size, size, 3]), number, *teacher)
 
     return single
@@ -258,7 +263,7 @@ def _finish(
             within = tf.cast(step % steps, tf.int32) * shard[1] + shard[0]
             seed = tf.stack([tf.constant(words, tf.int32)[step // steps], within])
             pixels, labels = one.batch(pixels, labels, fold(seed, 1000 + position))
-        return (normalise(pixels), labels, numbers, *teacher)
+        return (normalise(pixels) if mixing else pixels, labels, numbers, *teacher)
 
     return finish
 

@@ -192,9 +192,21 @@ class MinedTriplets(Sampler):
             )
         return chosen[found]
 
+    def mined_at(self, first_epoch: int, epoch: int) -> int:
+        """Return the epoch before which the triplets of global `epoch` are mined, in a stage's counting."""
+        return first_epoch + (epoch - first_epoch) // self.every * self.every
+
     def draw(self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int) -> Draw:
-        raise DataError(
-            "needs the network that mines",
-            where="MinedTriplets",
-            expected="to be drawn by a run, epoch by epoch",
-        )
+        """Draw triplets at random, unmined: what `check` tries a step with, where no network is trained."""
+        if batch % 3:
+            raise DataError(
+                f"triplets in batches of {batch}", where="MinedTriplets", expected="a multiple of 3"
+            )
+        chance = generator(seed, 0, purpose=4)
+        few = mining.sample(labels, records, min(self.identities, 100), self.images, chance)
+        found = mining.triplets(np.ones((len(few), 1)), labels[few], 2.0, chance)  # all alike: all violate
+        if not len(found):
+            raise DataError(
+                "no identity has two images", where="MinedTriplets", expected="pairs of one identity"
+            )
+        return of_triplets(few[found], count, seed)

@@ -1,0 +1,233 @@
+"""Data: how near the pipeline comes to the decoder alone, and the index to doing nothing.
+
+Images are JPEG faces of 112 x 112, drawn. Each side of a rate reads and batches the same images and
+gives images per second; the ratio is ours to bare.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from paired import Ratio, Row, compare_measured, main, spread
+
+SIZE, BATCH, PEOPLE, EACH = 112, 64, 20, 64
+FILES = int(os.environ.get("BENCH_FILES", "1000000"))
+
+
+def rows() -> list[Row]:
+    """Return all rows; the folder of many files is made and removed on the way (BENCH_FILES of them)."""
+    with scratch() as root:
+        write_jpegs(root / "faces")
+        return [*rates(root), *fitting(root), *indexing(root)]
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="bench-data-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_jpegs(folder: Path) -> None:
+    from PIL import Image
+
+    from workbench.data import faces
+
+    who, which = np.repeat(np.arange(PEOPLE), EACH), np.tile(np.arange(EACH), PEOPLE)
+    for person, number, pixels in zip(who, which, faces.draw(0, who, which, SIZE, 1.0, 0.1, 4.0)):
+        place = folder / f"p{person:03d}" / f"{number:03d}.jpg"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place, quality=95)
+
+
+def plan(augment: tuple[Any, ...] = (), epochs: int = 1) -> Any:
+    from workbench.families import Plan
+
+    empty = dict.fromkeys(Plan.__dataclass_fields__)
+    whole = {
+        **empty,
+        "first_epoch": 1,
+        "last_epoch": epochs,
+        "epochs": epochs,
+        "batch_size": BATCH,
+        "extras": {},
+    }
+    return replace(Plan(**whole), augment=augment)  # type: ignore[arg-type]
+
+
+def speed(dataset: Any) -> float:
+    """Return images per second of one pass, the first batch (building, starting threads) left out."""
+    rows = iter(dataset)
+    next(rows)
+    start, count = time.perf_counter(), 0
+    for row in rows:
+        count += int(row[0].shape[0])
+    return count / (time.perf_counter() - start)
+
+
+def rates(root: Path) -> list[Row]:
+    import tensorflow as tf
+
+    from workbench import Flip, ImageFolder, RandAugment, RecordIO
+    from workbench.data import pipeline, writing
+    from workbench.families import Places
+
+    where = Places((root,), root / "cache")
+    folder = ImageFolder("faces", keep="no")
+    writing.to_recordio(folder.encoded(where), root / "t.rec")
+    contents = tf.constant([path.read_bytes() for path in sorted((root / "faces").glob("*/*.jpg"))])
+    steps = PEOPLE * EACH // BATCH
+
+    def ours(source: Any, augment: tuple[Any, ...], threads: int = pipeline.THREADS) -> Any:
+        images, train, _ = pipeline.open_split(source, where, 0)
+        stage = plan(augment, epochs=2)
+        dataset = pipeline.training(images, train, stage, SIZE, 0, steps, threads=threads)
+        return lambda: speed(dataset)
+
+    def bare(threads: int = pipeline.THREADS) -> Any:
+        def decoded(content: tf.Tensor) -> tf.Tensor:
+            return (tf.io.decode_jpeg(content, channels=3),)
+
+        dataset = (
+            tf.data.Dataset.from_tensor_slices(contents).repeat(2).map(decoded, num_parallel_calls=threads)
+        )
+        batched = dataset.batch(BATCH).prefetch(4)
+        return lambda: speed(batched)
+
+    flip, rand = ours(folder, (Flip(),)), ours(folder, (Flip(), RandAugment(magnitude=5)))
+    held = ours(folder.but(keep="encoded"), (Flip(),))
+    records = ours(RecordIO("t.rec", keep="no"), (Flip(),))
+    memory = ours(folder.but(keep="decoded"), (Flip(),))
+    alone = bare()
+    cores = f"{pipeline.THREADS} threads; bare: decode_jpeg of bytes in memory, batched"
+    result = [
+        Row(
+            "JPEG folder, decode + flip / bare decoding, images/s",
+            compare_measured(flip, alone, 7),
+            None,
+            0.9,
+            note=cores,
+        ),
+        Row("the same, encoded images kept in memory", compare_measured(held, alone, 5), None, 0.9),
+        Row(
+            "the same + RandAugment of 2 operations / bare decoding",
+            compare_measured(rand, alone, 5),
+            None,
+            0.35,
+        ),
+        Row("RecordIO / folder, images/s", compare_measured(records, flip, 7), None, 0.9),
+        Row(
+            "small set decoded in memory / bare decoding",
+            compare_measured(memory, alone, 5),
+            note="what `keep='auto'` does up to 256 MiB",
+        ),
+    ]
+    for threads in (1, 2, 4, 8):
+        few, by_few = ours(folder, (Flip(),), threads), bare(threads)
+        ratio = compare_measured(few, by_few, 3)
+        note = f"{spread([few() for _ in range(3)]).median:,.0f} images/s against {by_few():,.0f}"
+        result.append(Row(f"decode + flip / bare, {threads} parallel calls", ratio, note=note))
+    return result
+
+
+def fitting(root: Path) -> list[Row]:
+    """Return what the pipeline costs a training on a small set: Keras `fit` of ours to `fit` of arrays."""
+    import tensorflow as tf
+
+    from workbench import Flip, ImageFolder
+    from workbench.data import pipeline
+    from workbench.families import Places
+
+    size, epochs = 32, 2
+    images, train, _ = pipeline.open_split(ImageFolder("faces"), Places((root,), root / "cache"), 0)
+    model = tf.keras.applications.MobileNet((size, size, 3), alpha=0.5, weights=None, classes=PEOPLE)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    numbers = tf.constant(train)
+    assert images.batches is not None
+    gather = images.batches(size)
+    assert gather is not None
+    x, y = pipeline.normalise(gather(numbers)).numpy(), images.labels[train]
+    steps = len(train) // BATCH
+
+    def of_arrays() -> float:
+        start = time.perf_counter()
+        model.fit(x[: steps * BATCH], y[: steps * BATCH], batch_size=BATCH, epochs=epochs, verbose=0)
+        return time.perf_counter() - start
+
+    def of_pipeline() -> float:
+        dataset = pipeline.training(images, train, plan((Flip(),), epochs), size, 0, steps)
+        pairs = dataset.map(lambda a, b, _: (pipeline.normalise(a), b))
+        start = time.perf_counter()
+        model.fit(pairs, epochs=epochs, steps_per_epoch=steps, verbose=0)
+        return time.perf_counter() - start
+
+    of_arrays()
+    of_pipeline()
+    ratio = compare_measured(of_pipeline, of_arrays, 7)
+    note = f"MobileNet alpha 0.5 at {size} x {size}, batch {BATCH}, flip included"
+    return [Row("fit through the pipeline / fit of arrays in memory", ratio, 1.05, note=note)]
+
+
+def indexing(root: Path) -> list[Row]:
+    from workbench.data import index
+    from workbench.families import Places
+
+    many = root / "many"
+    link_many(root / "faces", many, FILES)
+    where = Places((root,), root / "cache")
+    scanned = [timed(lambda: index.scan(str(many)))]
+    made = index.folder_index(many, where)
+    for folder in (many, *many.iterdir()):  # as if made a while ago: a folder changed just now is not trusted
+        os.utime(folder, (time.time() - 60, time.time() - 60))
+    made = index.folder_index(many, where)
+    cached, walked = [], []
+    for _ in range(3):
+        cached.append(timed(lambda: index.folder_index(many, where)))
+        walked.append(timed(lambda: walk(many)))
+    size = sum(getattr(made, name).nbytes for name in ("labels", "names", "offsets", "sizes"))
+    label = f"index of {FILES:,} files"
+    return [
+        Row(f"{label}: scanning and looking at each / from the cache", Ratio(scanned[0] / np.median(cached), scanned[0] / max(cached), scanned[0] / min(cached)), None, 20, note=f"{scanned[0]:.1f} s against {np.median(cached):.2f} s"),
+        Row(f"{label}: listing folders only (os.scandir) / from the cache", spread([w / c for w, c in zip(walked, cached)]), note=f"{np.median(walked):.1f} s; no size, no look into a file"),
+        Row(f"{label}: memory a file", size / len(made), 200, unit="bytes"),
+    ]  # fmt: skip
+
+
+def timed(action: Any) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def walk(root: Path) -> int:
+    """List every folder as the quickest scan would: names only."""
+    count = 0
+    for folder in os.scandir(root):
+        with os.scandir(folder.path) as files:
+            count += sum(1 for _ in files)
+    return count
+
+
+def link_many(source: Path, target: Path, count: int) -> None:
+    """Make `count` files of 100 a folder as hard links to a few images."""
+    originals = sorted(source.glob("*/*.jpg"))
+    for number in range(count):
+        if number % 100 == 0:
+            folder = target / f"{number // 100:06d}"
+            folder.mkdir(parents=True)
+        os.link(originals[number % len(originals)], folder / f"{number:07d}.jpg")
+
+
+if __name__ == "__main__":
+    main(rows)

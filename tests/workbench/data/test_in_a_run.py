@@ -1,0 +1,44 @@
+"""Samplers, mined triplets and mixed labels in a whole run, interrupted and not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from workbench.cli import main
+
+pytestmark = pytest.mark.tensorflow
+
+SPEC = '''"""Do mined triplets and mixed images train?"""
+from workbench import (GDC, SGD, Triplet, Experiment, Flip, MinedTriplets, Mixup, MobileNet, RandAugment,
+                       Softmax, Stage, SyntheticFaces)
+
+experiment = Experiment(
+    data=SyntheticFaces(identities=5, images=8, image_size=32, hold_out=0.2),
+    backbone=MobileNet(image_size=32, width=0.25), embedding=GDC(size=16),
+    stages=(
+        Stage(loss=Softmax(), epochs=1, augment=(Flip(), Mixup(0.4))),
+        Stage(loss=Triplet(alpha=0.3), epochs=3,
+              sampler=MinedTriplets(identities=5, images=4, alpha=0.5, every=2)),
+    ),
+    optimizer=SGD(), learning_rate=0.05, batch_size=9,
+)
+'''
+
+
+def rows(project: Path) -> list[dict[str, float]]:
+    (journal,) = (project / "mlruns" / "journal").glob("*.jsonl")
+    lines = [json.loads(line[9:]) for line in journal.read_text().splitlines()]
+    return [line["metrics"] for line in lines if line["kind"] == "epoch"]
+
+
+def test_mined_triplets_and_mixup(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "mine.py").write_text(SPEC)
+    assert main(["run", "mine.py"]) == 0, capsys.readouterr()
+    values = rows(project)
+    assert len(values) == 4
+    mined = sorted(path.name for path in (project / "mlruns").rglob("mined-*.array"))
+    assert mined == ["mined-2.array", "mined-4.array"]
+    assert all(value["loss"] > 0 for value in values)
