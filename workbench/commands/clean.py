@@ -137,6 +137,9 @@ def _say(found: Any, images: Images, records: np.ndarray, angle: float, output: 
         f"{int(found.kept.sum())} of {len(labels)} images lie within {angle:g} degrees of their center"
         f" (median {np.median(found.angles):.1f}, largest {found.angles.max():.1f})"
     )
+    worst = np.argsort(found.angles)[::-1][:3]
+    far = [f"{images.names[records[number]]} ({found.angles[number]:.1f})" for number in worst]
+    click.echo(f"farthest: {', '.join(far)}")
     if lost:
         shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         click.echo(f"identities without an image left: {shown}")

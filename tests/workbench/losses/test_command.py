@@ -1,0 +1,53 @@
+"""`workbench losses`: every loss is listed with its settings; any set of margins can be drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import workbench
+from workbench.cli import main
+from workbench.commands import losses
+from workbench.errors import SpecError
+
+
+def test_every_loss_is_listed_with_all_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["losses"]) == 0
+    printed = capsys.readouterr().out
+    names = [name for name, module in workbench.PARTS.items() if module.startswith("workbench.losses")]
+    assert len(names) == 16
+    for name in names:
+        loss = getattr(workbench, name)()
+        assert f"{name}  recorded as {loss.term}" in printed
+        for setting, value in loss.settings().items():
+            assert f"{setting}={value}" in printed
+
+
+def test_terms_have_names_of_their_own() -> None:
+    terms = [row["recorded as"] for row in losses.rows()]
+    assert len(set(terms)) == len(terms)
+    assert all(term.endswith("_loss") for term in terms)
+
+
+@pytest.mark.parametrize("text", ["Softmax()", "Triplet()", "SGD()", "3"])
+def test_what_has_no_curve_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="no curve of a target logit; expected a loss on scaled cosines"):
+        losses.loss_of(text if "(" in text else f"{text}")
+
+
+@pytest.mark.tensorflow
+def test_the_picture_shows_the_margins_that_were_asked_for(project: Path) -> None:
+    margins = ["ArcFace(margin=0.3)", "CombinedMargin(m1=0.9, m2=0.4, m3=0.15)", "MagFace", "AdaFace"]
+    assert main(["losses", *margins, "-o", "out/margins.svg"]) == 0
+    assert (project / "out" / "margins.svg").read_text().startswith("<?xml")
+    axes = losses.draw([losses.loss_of(text) for text in margins]).axes[0]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels[:2] == [
+        "ArcFace(margin=0.3, beyond=monotone)", "CombinedMargin(m1=0.9, m2=0.4, m3=0.15, beyond=monotone)",
+    ]  # fmt: skip
+    assert labels[2:4] == ["MagFace(margin=0.45), norm 10", "MagFace(margin=0.8), norm 110"]
+    assert labels[4:] == [f"AdaFace(margin=0.4), quality {z}" for z in (-1, 0, 1)]
+    cosine, t = axes.lines[0].get_data()
+    assert t[0] == pytest.approx(0.955336, abs=1e-5)  # cos(0.3) at cosine 1
+    assert cosine[0] == 1
