@@ -32,15 +32,26 @@ def scored(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_grid(scores: np.ndarray, same: np.ndarray) -> float:
-    """The field's way: 400 thresholds, tried on nine folds, in each of ten folds."""
+    """The field's way: in each of ten folds, 400 thresholds on nine folds, and on the tenth as well."""
     folds = np.arange(len(scores)) * 10 // len(scores)
+    thresholds = np.arange(-1, 1, 0.005)
     found = []
     for fold in range(10):
-        train = folds != fold
-        accuracies = [np.mean((scores[train] > t) == same[train]) for t in np.arange(-1, 1, 0.005)]
-        threshold = -1 + 0.005 * int(np.argmax(accuracies))
-        found.append(np.mean((scores[~train] > threshold) == same[~train]))
+        train, test = folds != fold, folds == fold
+        accuracies = [_counted(scores[train], same[train], t) for t in thresholds]
+        measured = [_counted(scores[test], same[test], t) for t in thresholds]
+        found.append(measured[int(np.argmax(accuracies))])
     return float(np.mean(found))
+
+
+def _counted(scores: np.ndarray, same: np.ndarray, threshold: float) -> float:
+    """Accuracy from the four counts, as the field's loops take them."""
+    accepted = scores > threshold
+    true_accepts = np.sum(np.logical_and(accepted, same))
+    false_accepts = np.sum(np.logical_and(accepted, np.logical_not(same)))
+    true_rejects = np.sum(np.logical_and(np.logical_not(accepted), np.logical_not(same)))
+    false_rejects = np.sum(np.logical_and(np.logical_not(accepted), same))
+    return float(true_accepts + true_rejects) / (true_accepts + true_rejects + false_accepts + false_rejects)
 
 
 def _against_grid(scores: np.ndarray, same: np.ndarray) -> Ratio:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from workbench.errors import DataError
-from workbench.verification.ordered import checked
+from workbench.verification.ordered import Ordered, checked
 
 
 class Folds(NamedTuple):
@@ -35,12 +35,15 @@ def numbers(count: int, folds: int) -> np.ndarray:
     return np.repeat(np.arange(folds), sizes)
 
 
-def cross_validated(scores: Any, same: Any, folds: int = 10, fold_of: np.ndarray | None = None) -> Folds:
+def cross_validated(
+    scores: Any, same: Any, folds: int = 10, fold_of: np.ndarray | None = None, ordered: Ordered | None = None
+) -> Folds:
     """Return accuracy by folds; scores and labels [n], `fold_of` [n] names each pair's fold, 0-based.
 
     For each fold the threshold is the highest of those distinct scores of the other folds that tell
     most of their pairs right (or just above them all, when accepting none is best); a pair is accepted
-    when its score >= threshold. Raises `DataError` for fewer pairs than folds.
+    when its score >= threshold. `ordered` saves the sorting where that was done with `keep_order`.
+    Raises `DataError` for fewer pairs than folds.
     """
     scores, same = checked(scores, same)
     if len(scores) < folds or folds < 2:
@@ -48,25 +51,26 @@ def cross_validated(scores: Any, same: Any, folds: int = 10, fold_of: np.ndarray
             f"{len(scores)} pairs in {folds} folds", expected="at least one pair a fold, two folds"
         )
     fold_of = numbers(len(scores), folds) if fold_of is None else np.asarray(fold_of)
-    order = np.lexsort((~same, scores))  # genuine first among equal scores, as in `Ordered`
-    steps = np.where(same, -1, 1).astype(np.int32)[order]
-    ordered_folds, ordered_scores = fold_of[order], scores[order]
+    if ordered is None or ordered.order is None:
+        ordered = Ordered(scores, same, keep_order=True)
+    assert ordered.order is not None
+    steps = (((ordered.keys & 1) << 1) - 1).astype(np.int8)  # +1 impostor, -1 genuine
+    ordered_folds = fold_of[ordered.order]
     thresholds = np.empty(folds, scores.dtype)
     for fold in range(folds):
-        thresholds[fold] = _threshold(np.where(ordered_folds == fold, 0, steps), ordered_scores)
+        thresholds[fold] = _threshold(steps * (ordered_folds != fold), scores, ordered.order)
     right = (scores >= thresholds[fold_of]) == same
     accuracies = np.bincount(fold_of, right, folds) / np.bincount(fold_of, minlength=folds)
     return Folds(accuracies, thresholds.astype(np.float64))
 
 
-def _threshold(steps: np.ndarray, scores: np.ndarray) -> np.floating[Any]:
+def _threshold(steps: np.ndarray, scores: np.ndarray, order: np.ndarray) -> np.floating[Any]:
     """Return the highest best threshold; `steps` are +1 impostor, -1 genuine, 0 not looked at."""
-    gained = np.cumsum(steps)
-    cut = len(steps) - int(np.argmax(gained[::-1]))
+    gained = steps.cumsum(dtype=np.int32)
+    cut = len(steps) - int(gained[::-1].argmax())
     if gained[cut - 1] < 0:
         cut = 0
-    seen = np.flatnonzero(steps[cut:])
-    if len(seen):
-        return scores[cut + seen[0]]
+    if cut < len(steps):  # the last cut with the most right: a pair that counts comes next
+        return scores[order[cut]]
     last = np.flatnonzero(steps)[-1]
-    return np.nextafter(scores[last], scores.dtype.type(np.inf))
+    return np.nextafter(scores[order[last]], scores.dtype.type(np.inf))

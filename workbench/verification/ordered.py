@@ -54,15 +54,22 @@ def blocks(count: int, size: int = BLOCK) -> Iterator[slice]:
 class Ordered:
     """Scores and labels in one sorted array, with the counts that exact measures need.
 
-    `genuine` and `impostors` count the pairs of either kind, `count` all of them.
+    `genuine` and `impostors` count the pairs of either kind, `count` all of them. `order`, where it is
+    kept, is the place of each sorted pair in the given lists, [n].
     """
 
-    def __init__(self, scores: Any, same: Any) -> None:
+    def __init__(self, scores: Any, same: Any, keep_order: bool = False) -> None:
         scores, same = checked(scores, same)
         self.dtype = scores.dtype
         self._values: np.ndarray | None = None  # distinct scores, where they are not of a cosine's range
         self.keys = self._pack(scores, same)
-        self.keys.sort()
+        self.order: np.ndarray | None = None
+        if keep_order:
+            self.order = self.keys.argsort()
+            self.keys = self.keys[self.order]
+        else:
+            self.keys.sort()
+        self._inside: tuple[int, np.ndarray] = (-1, self.keys[:0])
         self.count = len(scores)
         self.genuine = int(np.count_nonzero(same))
         self.impostors = self.count - self.genuine
@@ -89,7 +96,13 @@ class Ordered:
 
     def score(self, cut: int) -> float:
         """Return the threshold that makes `cut`: a score, or for the last cut the number above all."""
-        return float(self.scores(np.array([cut]))[0])
+        key = int(self.keys[min(cut, self.count - 1)]) >> 1
+        if self._values is not None:
+            value = self._values[key]
+        else:
+            value = self.keys.dtype.type(abs(key)).view(self.dtype)
+            value = -value if key < 0 else value
+        return float(value if cut < self.count else np.nextafter(value, self.dtype.type(np.inf)))
 
     def scores(self, cuts: np.ndarray) -> np.ndarray:
         """Return the thresholds of several cuts, both [k]."""
@@ -130,8 +143,10 @@ class Ordered:
     def position_of_impostor(self, number: int) -> int:
         """Return the position of an impostor pair, counted from 0 at the lowest score."""
         block = int(np.searchsorted(self._impostors, number, side="right")) - 1
-        inside = np.flatnonzero(self.keys[block * BLOCK : (block + 1) * BLOCK] & 1)
-        return block * BLOCK + int(inside[number - self._impostors[block]])
+        if self._inside[0] != block:  # rates near to each other fall into one block
+            places = np.flatnonzero(self.keys[block * BLOCK : (block + 1) * BLOCK] & 1)
+            self._inside = (block, places)
+        return block * BLOCK + int(self._inside[1][number - self._impostors[block]])
 
     def best_cut(self, above: int = -1, highest: bool = True) -> int:
         """Return the cut with the most pairs right among those above cut `above`; of equals the highest.

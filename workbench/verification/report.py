@@ -118,14 +118,14 @@ def report(
     message. Raises `DataError` for scores that are not finite or labels that do not fit.
     """
     scores, same = checked(scores, same)
-    ordered = Ordered(scores, same)
+    few = no_folds(len(scores), folds)
+    ordered = Ordered(scores, same, keep_order=not few)
     counts = (ordered.count, ordered.genuine, ordered.impostors)
     reason = one_class(ordered)
     if reason:
         return Report(*counts, messages=(reason,))
     accuracy, threshold = best_accuracy(ordered)
     eer, eer_threshold = equal_error_rate(ordered)
-    few = no_folds(ordered.count, folds)
     tars = tars_at_fars(ordered, fars)
     return Report(
         *counts,
@@ -133,7 +133,7 @@ def report(
         threshold=threshold,
         top300=None if plain_scores is None else top300(Ordered(plain_scores, same)),
         top_tenth=top_tenth(ordered),
-        folds=None if few else cross_validated(scores, same, folds, fold_of),
+        folds=None if few else cross_validated(scores, same, folds, fold_of, ordered),
         tars=tars,
         eer=eer,
         eer_threshold=eer_threshold,
@@ -148,13 +148,13 @@ def epoch_metrics(
 ) -> tuple[dict[str, float], str | None]:
     """Return the few measures that each epoch records, and a message where they have no meaning."""
     scores, same = checked(scores, same)
-    ordered = Ordered(scores, same)
+    few = no_folds(len(scores), 10)
+    ordered = Ordered(scores, same, keep_order=not few)
     reason = one_class(ordered)
     if reason:
         return {}, reason
     accuracy, threshold = best_accuracy(ordered)
-    few = no_folds(ordered.count, 10)
-    folds = None if few else cross_validated(scores, same, fold_of=fold_of)
+    folds = None if few else cross_validated(scores, same, fold_of=fold_of, ordered=ordered)
     found = Report(ordered.count, ordered.genuine, ordered.impostors, accuracy, threshold, folds=folds)
     return found.metrics(label), None
 
