@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import StoreError
-from workbench.names import DERIVED_SUFFIXES, FAILED, FINISHED, LEARNING_RATE, RUNNING, STAGE, lower_is_better
+from workbench.names import (
+    DERIVED_SUFFIXES,
+    FAILED,
+    FINISHED,
+    LEARNING_RATE,
+    REGULAR_LOSS,
+    RUNNING,
+    STAGE,
+    is_evaluation,
+    lower_is_better,
+)
 from workbench.tracking.events import EventFile
 from workbench.tracking.journal import Journal
 from workbench.tracking.locks import lock
@@ -24,7 +34,7 @@ from workbench.tracking.records import EpochRecord, StartRecord, plain
 from workbench.tracking.store import Store
 
 BEST = "best/"
-CONFIGURATION = ".configuration.json"
+CONFIGURATION = ".hparams.json"
 LEVEL_MARK = ".level.json"
 LOCK_PATIENCE = 20.0
 _KINDS = {bool: "bool", int: "float64", float: "float64", str: "string"}
@@ -87,7 +97,9 @@ class TensorBoardView:
         (folder / LEVEL_MARK).unlink(missing_ok=True)
         self._file = EventFile(folder, aside=True)
         self._written, self._best, self._ended = {}, {}, False
-        info = plugin_data_pb2.SessionStartInfo(group_name=start.run, start_time_secs=start.time)
+        info = plugin_data_pb2.SessionStartInfo(
+            group_name=f"{start.name} {start.run[-8:]}".strip(), start_time_secs=start.time
+        )
         for key, value in settings(start).items():
             _set(info.hparams[key], value)
         _add_plugin(self._file, metadata.SESSION_START_INFO_TAG, start.time, session_start_info=info)
@@ -147,7 +159,7 @@ def settings(start: StartRecord) -> dict[str, bool | float | str]:
 
 def has_best(metric: str) -> bool:
     """Tell whether a best value of `metric` means anything: not for rates and by-products."""
-    return metric not in (LEARNING_RATE, STAGE) and not metric.endswith(DERIVED_SUFFIXES)
+    return metric not in (LEARNING_RATE, REGULAR_LOSS, STAGE) and not metric.endswith(DERIVED_SUFFIXES)
 
 
 def level_mark(rows: list[EpochRecord], status: str) -> dict[str, Any]:
@@ -172,18 +184,26 @@ def merge_configuration(root: Path, start: StartRecord, metrics: set[str]) -> No
 
 
 def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dict[str, Any]:
+    """Return the configuration with one more run.
+
+    The tab shows few columns unasked: it puts settings that are marked as differing first, and the
+    metrics in the order given, so evaluation sets come first there.
+    """
     found = {key: dict(entry) for key, entry in known["settings"].items()}
     for key, value in settings(start).items():
         kind = _KINDS[type(value)]
         if key not in found:
-            found[key] = {"type": kind, "domain": plain(start.domains.get(key))}
+            domain = plain(start.domains.get(key))
+            found[key] = {"type": kind, "domain": domain, "value": value, "differs": key == "name"}
             continue
+        found[key]["differs"] |= found[key]["value"] != value
         if found[key]["type"] != kind:
-            found[key] = {"type": "unset", "domain": None}
+            found[key].update(type="unset", domain=None)
         elif key in start.domains:
             found[key]["domain"] = _wider(found[key]["domain"], plain(start.domains[key]))
-    tags = sorted(set(known["metrics"]) | {BEST + name for name in metrics if has_best(name)})
-    return {"settings": dict(sorted(found.items())), "metrics": tags}
+    tags = set(known["metrics"]) | {BEST + name for name in metrics if has_best(name)}
+    ranked = sorted(tags, key=lambda tag: (not is_evaluation(tag.removeprefix(BEST)), tag))
+    return {"settings": dict(sorted(found.items())), "metrics": ranked}
 
 
 def _wider(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
@@ -203,6 +223,7 @@ def _write_configuration(root: Path, wanted: dict[str, Any]) -> None:
         info = experiment.hparam_infos.add(
             name=key, type=api_pb2.DataType.Value(f"DATA_TYPE_{entry['type'].upper()}")
         )
+        info.differs = entry["differs"]
         domain = entry["domain"] or {}
         if "values" in domain:
             for value in domain["values"]:

@@ -52,6 +52,7 @@ def test_a_run_is_in_mlflow_and_in_the_hparams_tab(store):
     assert board.scalars(name, "best/loss") == [(1, 1.0)]
     assert board.scalars(name, "best/lfw") == [(n, pytest.approx(n + 0.3)) for n in (1, 2, 3)]
     (group,) = board.sessions()
+    assert group.name == f"baseline {first.run[-8:]}"
     assert group.hparams["batch_size"].number_value == 400
     assert group.hparams["flip"].bool_value is True
     assert group.hparams["stages.1.loss"].string_value == "ArcFace"
@@ -180,9 +181,11 @@ def test_settings_of_several_runs_are_merged_with_their_domains(store):
             tracker.end("finished")
     board = Board(store.tensorboard)
     infos = {info.name: info for info in board.experiment().hparam_infos}
+    # The tab shows the first columns only: what differs must be among them.
+    assert list(infos) == ["loss", "name", "rate", "momentum", "study"]
+    assert board.experiment().metric_infos[0].name.tag == "best/lfw"
     assert (infos["rate"].domain_interval.min_value, infos["rate"].domain_interval.max_value) == (0.01, 1.0)
     assert [value.string_value for value in infos["loss"].domain_discrete.values] == ["ArcFace", "Softmax"]
-    assert {"momentum", "study", "name"} <= set(infos)
     assert len(board.sessions()) == 2
     assert len(list(store.tensorboard.glob("events*"))) == 1
 
