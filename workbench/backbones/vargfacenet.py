@@ -22,7 +22,7 @@ STAGES = ((80, 3), (160, 7), (320, 4))  # filters and blocks, the first of them 
 class VarGFaceNet(Network):
     """VarGFaceNet (Yan et al. 2019, table 1): groups of 8 channels, squeeze-excite, PReLU.
 
-    With `F(size=512, bias=True)` 5.0 million parameters, as in the paper's table 2. The backbone ends
+    With `F(size=512)` 5.2 million trained parameters; the paper's table 2 says 5.0. The backbone ends
     in the paper's variable group embedding: 1024 maps, a group convolution over the whole map and 512 of
     1 x 1; without it (`group_embedding=False`) 112 pixels give maps of 7 x 7 x 1024.
     """
@@ -55,9 +55,10 @@ class VarGFaceNet(Network):
         return max(self.group, int(filters * self.width) // self.group * self.group)
 
     def _separable(self, x: tf.Tensor, filters: int, stride: int, name: str, active: bool) -> tf.Tensor:
-        """Return a group convolution of `expansion` times the channels and a 1 x 1 one back to `filters`."""
+        """Return a group convolution of more channels and a 1 x 1 one back to `filters`."""
         channels = x.shape[-1]
-        x = self.conv_unit(x, channels * self.expansion, 3, f"{name}_group", stride=stride,
+        expansion = 1 if name.startswith("head") else self.expansion
+        x = self.conv_unit(x, channels * expansion, 3, f"{name}_group", stride=stride,
                            groups=channels // self.group)  # fmt: skip
         x = self.conv_norm(x, filters, 1, f"{name}_point")
         return self.act(x, f"{name}_point") if active else x
@@ -70,7 +71,7 @@ class VarGFaceNet(Network):
         ]
         y = paths[0] if branches == 1 else self.act(add(name=f"{name}_merge")(paths), f"{name}_merge")
         y = self._separable(y, filters, 1, f"{name}_out", active=False)
-        if self.squeeze_excite_ratio:
+        if self.squeeze_excite_ratio and branches == 1:
             y = self.squeeze_excite(
                 y, max(1, int(filters * self.squeeze_excite_ratio)), name, self.activation
             )

@@ -22,6 +22,7 @@ else:
 
 FORMATS = ("saved_model", "h5", "onnx", "tflite")
 QUANTIZATIONS = ("dynamic", "float16", "int8")
+TELLING = ("not supported", "custom op", "No Op registered")  # what marks the telling line of a complaint
 OPSET = 17  # of ONNX: the newest that onnx 1.17, tf2onnx 1.17 and common runtimes share
 
 
@@ -84,7 +85,7 @@ def write(model: tf.keras.Model, target: Target, path: Path, samples: np.ndarray
 def _reason(error: Exception) -> str:
     """Return the line of a converter's complaint that says what it cannot do."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "not supported" in line or "custom op" in line.lower()]
+    telling = [line for line in lines if any(word in line for word in TELLING)]
     return f"cannot be expressed: {(telling or lines or [type(error).__name__])[0][:300]}"
 
 
@@ -113,6 +114,7 @@ def _h5(model: tf.keras.Model, path: Path) -> None:
 
 def _onnx(model: tf.keras.Model, path: Path) -> None:
     try:
+        import onnx
         import tf2onnx
     except ImportError as error:
         raise InputError(
@@ -121,6 +123,7 @@ def _onnx(model: tf.keras.Model, path: Path) -> None:
     given = model.inputs[0]
     signature = [tf.TensorSpec(given.shape, given.dtype, name="images")]
     tf2onnx.convert.from_keras(model, signature, opset=OPSET, output_path=str(path))
+    onnx.checker.check_model(str(path))  # tf2onnx writes down operations that it does not know
 
 
 def _tflite(model: tf.keras.Model, quantize: str | None, samples: np.ndarray | None) -> bytes:
