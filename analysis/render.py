@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -24,8 +25,14 @@ DECIMALS = {
 }
 
 
-def render(frame: pd.DataFrame, form: str = "markdown") -> str:
-    """Return a table as text. Markdown, LaTeX and HTML show means as `0.9822 ± 0.0011`, times as hours and
+BOLD = {"markdown": ("**", "**"), "latex": (r"\textbf{", "}"), "html": ("<b>", "</b>")}
+OPEN, CLOSE = "\ue000", "\ue001"  # stand for the marks of bold while tabulate escapes the rest
+
+
+def render(
+    frame: pd.DataFrame, form: str = "markdown", bold: Mapping[str, Collection[int]] | None = None
+) -> str:
+    """Return a table as text; `bold` names, by column, the positions of rows whose cells stand out. Markdown, LaTeX and HTML show means as `0.9822 ± 0.0011`, times as hours and
     minutes, missing cells empty; CSV and JSON hold the unrounded values, missing ones empty or null.
 
     Raises `InputError` for an unknown format.
@@ -42,12 +49,17 @@ def render(frame: pd.DataFrame, form: str = "markdown") -> str:
 
     columns = [name for name in frame.columns if not name.endswith(" ±")]
     cells = [[cell(row, name) for name in columns] for row in frame.to_dict("records")]
+    for name, positions in (bold or {}).items():
+        for position in positions:
+            at = columns.index(name)
+            cells[position][at] = f"{OPEN}{cells[position][at]}{CLOSE}"
     align = ["right" if _numeric(frame[name]) else "left" for name in columns]
     titles = [
         "time" if name == "seconds" else name.replace("_", " ") if name in DECIMALS else name
         for name in columns
     ]
-    return tabulate.tabulate(cells, titles, tablefmt=FORMATS[form], disable_numparse=True, colalign=align)
+    text = tabulate.tabulate(cells, titles, tablefmt=FORMATS[form], disable_numparse=True, colalign=align)
+    return text.replace(OPEN, BOLD[form][0]).replace(CLOSE, BOLD[form][1])
 
 
 def cell(row: dict[str, Any], name: str) -> str:

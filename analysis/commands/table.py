@@ -21,9 +21,20 @@ FEW_RUNS = 50  # so many are read from their journals, which know steps and time
 @click.option(
     "--per-stage", is_flag=True, help="The record of every stage instead: epochs, times, loss, accuracy."
 )
+@click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    metavar="RUN",
+    help="Judge every row against this one: is it noise?",
+)
 @click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
 @click.option("--quick", is_flag=True, help="Include --quick runs.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--update", metavar="FILE", help="Write the tables marked in this Markdown or LaTeX file anew.")
+@click.option(
+    "--check", metavar="FILE", help="Exit with 1 when a table marked in this file is no longer true."
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write into this file instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -32,16 +43,46 @@ def table(
     select: str | None,
     form: str,
     per_stage: bool,
+    baselines: tuple[str, ...],
     stages: str | None,
     quick: bool,
     store: str | None,
+    update: str | None,
+    check: str | None,
     output: str | None,
     as_json: bool,
     debug: bool,
-) -> None:
+) -> int | None:
     """Compare runs (all of the store, if none is named): the settings that differ, best values, times."""
+    if update or check:
+        from analysis.blocks import renew
+
+        return renew(Path(str(update or check)), store, write=bool(update))
+    return show(items, select, form, per_stage, baselines, stages, quick, store, output, as_json)
+
+
+def show(  # type: ignore[no-untyped-def]
+    items, select, form, per_stage, baselines, stages, quick, store, output, as_json
+) -> None:
+    """Print the table, or write it to `output`."""
     from analysis import tables
-    from analysis.render import FORMATS, render
+
+    records = chosen(items, form, per_stage, stages, quick, store)
+    say_notes(records)
+    if as_json:
+        for line in tables.best_lines(records):
+            click.echo(json.dumps(line))
+        return
+    text = written(records, select, form, per_stage, baselines, store)
+    if output:
+        Path(output).write_text(text + "\n", encoding="utf-8")
+    else:
+        click.echo(text)
+
+
+def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-untyped-def]
+    """Return the records that a query means; raises `InputError` for a wrong one."""
+    from analysis.render import FORMATS
     from analysis.sources import Options, load
     from workbench.errors import InputError, suggestion
     from workbench.tracking.store import find_store
@@ -52,16 +93,34 @@ def table(
     records = load(items, store, Options(stages=lengths(stages)), journals=per_stage or few)
     if not items and not quick:
         records = without_quick(records)
-    say_notes(records)
-    if as_json:
-        for line in tables.best_lines(records):
-            click.echo(json.dumps(line))
-        return
-    text = render(tables.per_stage(records) if per_stage else tables.summary(records, select), form)
-    if output:
-        Path(output).write_text(text + "\n", encoding="utf-8")
-    else:
-        click.echo(text)
+    return records
+
+
+def written(records, select, form, per_stage, baselines, store) -> str:  # type: ignore[no-untyped-def]
+    """Return the table of `records` as text in a format."""
+    from analysis import tables
+    from analysis.render import render
+
+    if per_stage:
+        return render(tables.per_stage(records), form)
+    return comparison(records, select, form, baselines, store)
+
+
+def comparison(records, select, form, baselines, store) -> str:  # type: ignore[no-untyped-def]
+    """Return the summary as text, with bold for all that may be best and verdicts against a baseline."""
+    from analysis import tables, verdicts
+    from analysis.render import render
+    from workbench.tracking.store import find_store
+
+    select = select or tables.default_metric(records)
+    frame = tables.summary(records, select)
+    rows = verdicts.rows_of(records, frame, select, find_store(store))
+    bold = {select: verdicts.best_rows(rows, select)} if len(rows) > 1 else None
+    if baselines:
+        frame = verdicts.judged(frame, rows, select, verdicts.find_baseline(rows, baselines))
+        for note in verdicts.optimism_notes(records, rows, select):
+            click.echo(f"note: {note}", err=True)
+    return render(frame, form, bold)
 
 
 def without_quick(records):  # type: ignore[no-untyped-def]
