@@ -71,7 +71,8 @@ def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 def _by_table(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
     """Replace each grey level by `table` [3, 256] of its channel."""
-    return tf.gather(tf.reshape(tf.cast(table, tf.uint8), [-1]), _positions(image))
+    flat = tf.reshape(tf.cast(table, tf.uint8), [-1])
+    return tf.gather_nd(flat, _positions(image)[..., None])  # for single bytes quicker than gather
 
 
 def _positions(image: tf.Tensor) -> tf.Tensor:
@@ -178,8 +179,10 @@ def _rounded(value: tf.Tensor) -> tf.Tensor:
     return tf.round(value * 1e15) / 1e15
 
 
-def _enhancement(level: tf.Tensor) -> tf.Tensor:
-    return level * 0.18 + 0.1
+def _enhanced(operation: Callable[[Any, Any], Any], image: tf.Tensor, level: Any) -> tf.Tensor:
+    """Return an enhancement of `image`; a factor known to be 1, as at level 5, leaves it as it is."""
+    factor = level * 0.18 + 0.1
+    return image if isinstance(factor, float) and factor == 1.0 else operation(image, factor)
 
 
 def _whole(level: tf.Tensor, most: int, low: int, high: int) -> tf.Tensor:
@@ -188,15 +191,15 @@ def _whole(level: tf.Tensor, most: int, low: int, high: int) -> tf.Tensor:
 
 Operation = Callable[[Any, Any, Any], Any]
 
-# name: the operation at a level (float 0..10 and beyond); `sign` is 1 or -1 where a direction is free
+# name: the operation at a level, a number or scalar (0..10 and beyond); `sign` is 1 or -1 where it is free
 LEVELS: dict[str, Operation] = {
     "AutoContrast": lambda image, level, sign: autocontrast(image),
     "Equalize": lambda image, level, sign: equalize(image),
     "Invert": lambda image, level, sign: invert(image),
-    "Color": lambda image, level, sign: color(image, _enhancement(level)),
-    "Contrast": lambda image, level, sign: contrast(image, _enhancement(level)),
-    "Brightness": lambda image, level, sign: brightness(image, _enhancement(level)),
-    "Sharpness": lambda image, level, sign: sharpness(image, _enhancement(level)),
+    "Color": lambda image, level, sign: _enhanced(color, image, level),
+    "Contrast": lambda image, level, sign: _enhanced(contrast, image, level),
+    "Brightness": lambda image, level, sign: _enhanced(brightness, image, level),
+    "Sharpness": lambda image, level, sign: _enhanced(sharpness, image, level),
     "Posterize": lambda image, level, sign: posterize(image, _whole(level, 4, 1, 8)),
     "Solarize": lambda image, level, sign: solarize(image, _whole(level, 256, 0, 256)),
     "SolarizeAdd": lambda image, level, sign: solarize_add(image, _whole(level, 110, 0, 255)),
@@ -209,7 +212,7 @@ LEVELS: dict[str, Operation] = {
 
 
 def apply(
-    image: tf.Tensor, names: tuple[str, ...], which: tf.Tensor, level: tf.Tensor, sign: tf.Tensor
+    image: tf.Tensor, names: tuple[str, ...], which: tf.Tensor, level: Any, sign: tf.Tensor
 ) -> tf.Tensor:
     """Return `image` after operation number `which` (int32 scalar) of `names` at `level`."""
 

@@ -37,9 +37,8 @@ class RandAugment(Drawn):
         return 2 * self.layers
 
     def changed(self, image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
-        level = tf.constant(self.magnitude, tf.float32)
         for layer in range(self.layers):
             which = tf.cast(chance[2 * layer] * len(self.operations), tf.int32)
             sign = tf.where(chance[2 * layer + 1] < 0.5, -1.0, 1.0)
-            image = operations.apply(image, self.operations, which, level, sign)
+            image = operations.apply(image, self.operations, which, self.magnitude, sign)
         return image
