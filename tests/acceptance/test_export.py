@@ -36,11 +36,22 @@ def workbench(root: Path, folder: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, root, real_data) -> tuple[Path, str]:
+    """A project with one finished run, and the run's name."""
+    folder = tmp_path_factory.mktemp("orl")
+    for name in ("experiments", "mlruns"):
+        (folder / name).mkdir()
+    (folder / "experiments" / "orl.py").write_text(SPEC.format(data=str(real_data / "orl_faces")))
+    said = workbench(root, folder, "run", "experiments/orl.py", "--json")
+    return folder, json.loads(said.splitlines()[-1])["run"]
+
+
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("wrap", [(), ("--wrap",)], ids=["plain", "wrapped"])
-def test_an_orl_run_in_every_format(root, real_data, project, wrap):
-    (project / "experiments" / "orl.py").write_text(SPEC.format(data=str(real_data / "orl_faces")))
-    run = json.loads(workbench(root, project, "run", "experiments/orl.py", "--json").splitlines()[-1])["run"]
-    said = workbench(root, project, "export", run, "--all", "--json", *wrap)
+def test_an_orl_run_in_every_format(root, trained, wrap):
+    folder, run = trained
+    said = workbench(root, folder, "export", run, "--all", "--json", *wrap)
     rows = {row["name"]: row for row in json.loads(said.splitlines()[-1])["exports"]}
     original = rows["keras (original)"]["accuracy"]["orl"]
     assert len(rows) == 8 and original > 0.6
