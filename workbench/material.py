@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
 
 class Material:
-    """Everything a run reads. `limit` bounds the steps of an epoch (`--quick`, `check`)."""
+    """Everything a run reads. `limit` bounds the steps of an epoch (`--quick`, `check`).
 
-    def __init__(self, experiment: Experiment, where: Places, limit: int | None = None) -> None:
+    `meant` is the experiment that a trial with smaller batches stands for: losses judge the data by its
+    batch sizes, as few images find a second one of their identity in a small batch.
+    """
+
+    def __init__(
+        self, experiment: Experiment, where: Places, limit: int | None = None, meant: Experiment | None = None
+    ) -> None:
         plans = experiment.plans()
         self.size = experiment.backbone.image_size
         self.limit = limit
@@ -35,10 +41,10 @@ class Material:
             if plan.data not in self.splits:
                 split = pipeline.open_split(plan.data, where, experiment.seed)
                 self.splits[plan.data] = without(split, self.held_out)
-        for plan in plans:
-            self._check(plan)
+        for plan, real in zip(plans, (meant or experiment).plans()):
+            self._check(plan, real.batch_size)
 
-    def _check(self, plan: Plan) -> None:
+    def _check(self, plan: Plan, batch_size: int) -> None:
         split, where = self.splits[plan.data], f"stage {plan.number} ({plan.name})"
         if len(split.train) < plan.batch_size:
             raise InputError(
@@ -51,7 +57,7 @@ class Material:
             )
         try:
             labels, sampled = split.images.labels[split.train], plan.sampler is not None
-            plan.loss.check_data(labels, plan.batch_size, sampled, split.images.teacher_size)
+            plan.loss.check_data(labels, batch_size, sampled, split.images.teacher_size)
         except InputError as error:
             raise type(error)(str(error), where=where) from error
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 C, D, B = 85_742, 512, 128
 GROWTH = (10_000, 40_000, 85_742, 180_000, 360_000)
-REPEATS = 9
+REPEATS = 7
 
 
 def batch(classes: int) -> tuple[Any, Any]:

@@ -30,7 +30,7 @@ STEP_BATCH = 8  # images of the trial step; its time is scaled to the real batch
 def check(files: tuple[str, ...], assignments: tuple[str, ...], no_steps: bool, debug: bool) -> None:
     """Check the experiments of spec FILEs: settings, data, every stage and the switches between them."""
     where = catalog.places(find_store().root.parent)
-    paths = [word for word in files if word.endswith(".py") or "/" in word]
+    paths = [word for word in files if word.endswith(".py")]
     chosen = [word for word in files if word not in paths]
     if not paths:
         raise SpecError(
@@ -103,7 +103,7 @@ def _try(experiment: Experiment, stand_in: Experiment, where: Places) -> Iterato
     )
     from workbench.material import Material
 
-    data = Material(small, where, limit=1)
+    data = Material(small, where, limit=1, meant=stand_in)
     for note in data.notes:
         yield f"note: {note}"
     trainer = Trainer(model.build(experiment))

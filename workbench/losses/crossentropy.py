@@ -75,8 +75,7 @@ def _entropy(scaled: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
     """
     top = tf.reduce_max(scaled, axis=1, keepdims=True)
     own = pick(scaled, targets) - top[:, 0]
-    with tf.control_dependencies([own]):  # from here on one array is worked on in its own memory
-        powers = tf.exp(scaled - top)
+    powers = tf.exp(scaled - top)
     total = tf.reduce_sum(powers, axis=1, keepdims=True)
     shares = powers / total
     return tf.math.log(total[:, 0]) - own, put(shares, targets, pick(shares, targets) - 1.0)
