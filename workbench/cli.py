@@ -71,6 +71,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
 }
 
+WATCHER = "analysis.forecast.watcher:watch"  # makes what `run --forecast` hands to the runner
+
 
 class LazyGroup(click.Group):
     """A group that imports a command's module only when that command is called."""
@@ -82,6 +84,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        ctx.find_root().obj = watcher
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
@@ -97,6 +100,12 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def watcher(text: str, study: str, store: str | None) -> Any:
+    """Return the watcher that a line such as "lfw beat=0.99 stop=0.05" asks for, learned from `study`."""
+    module, _, attribute = WATCHER.partition(":")
+    return getattr(importlib.import_module(module), attribute)(text, study, store)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

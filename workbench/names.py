@@ -31,6 +31,7 @@ TAG_SEED = "workbench.seed"
 TAG_QUICK = "workbench.quick"
 TAG_STATUS = "workbench.status"
 TAG_PARENT = "workbench.parent"
+TAG_FORECAST = "workbench.forecast"  # the words of `run --forecast`, taken up again by a resume
 
 RUNNING = "running"
 FINISHED = "finished"

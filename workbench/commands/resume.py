@@ -10,6 +10,7 @@ from workbench import catalog, names
 from workbench.commands.run import Task, run_here
 from workbench.errors import RecordError, SpecError
 from workbench.experiment import Experiment
+from workbench.names import TAG_FORECAST
 from workbench.parts import from_json
 from workbench.tracking.records import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
@@ -25,7 +26,10 @@ def resume(run: str, store: str | None, as_json: bool, debug: bool) -> int:
     """Go on with RUN from its last checkpoint, in the same record, as if it had never stopped."""
     place = find_store(store)
     name = find_run(place, run)
-    return run_here(Task(recorded_variant(place, name, resumable=True), name, True), place, as_json)
+    variant = recorded_variant(place, name, resumable=True)
+    journal = read_state(place, name).journal
+    tags = journal.start.tags if journal and journal.start else {}
+    return run_here(Task(variant, name, True, tags.get(TAG_FORECAST)), place, as_json)
 
 
 def recorded_variant(store: Store, run: str, resumable: bool = False) -> catalog.Variant:

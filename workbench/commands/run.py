@@ -18,6 +18,8 @@ import click
 from workbench import catalog, rates
 from workbench.errors import InputError, RunFailed, SpecError
 from workbench.families import PairSet, Places, Source
+from workbench.names import TAG_FORECAST
+from workbench.orders import Order, Watcher
 from workbench.tracking.records import new_run_name
 from workbench.tracking.runs import unfinished
 from workbench.tracking.store import Store, find_store
@@ -30,6 +32,7 @@ class Task:
     variant: catalog.Variant
     run: str
     resume: bool
+    forecast: str | None = None
 
 
 @click.command()
@@ -48,12 +51,17 @@ class Task:
 )
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same settings and seed.")
 @click.option("--store", metavar="URI", help="Where to record: a folder or an MLflow server.")
+@click.option(
+    "--forecast",
+    metavar="TEXT",
+    help="Forecast at every epoch, and stop hopeless runs: 'lfw beat=0.99 stop=0.05 grace=10'.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--run-name", hidden=True, help="Name of the run's record (given to child processes).")
 def run(
     files: tuple[str, ...], assignments: tuple[str, ...], seed: int | None, seeds: str | None, quick: bool,
-    resume: bool, store: str | None, as_json: bool, debug: bool, run_name: str | None,
+    resume: bool, store: str | None, forecast: str | None, as_json: bool, debug: bool, run_name: str | None,
 ) -> int:  # fmt: skip
     """Train the experiments of spec FILEs (all, or only the variants of the given NAMEs).
 
@@ -63,7 +71,8 @@ def run(
     place = find_store(store)
     place.require_writable()
     variants = wanted(files, assignments, _seeds(seed, seeds), quick, place)
-    tasks = [_task(variant, place, resume, run_name) for variant in variants]
+    tasks = [replace(_task(variant, place, resume, run_name), forecast=forecast) for variant in variants]
+    watched(tasks[0], store)  # a wrong --forecast is refused before anything runs
     if len(tasks) == 1:
         return run_here(tasks[0], place, as_json)
     statuses = [_run_child(task, store, as_json, debug) for task in _until_stopped(tasks)]
@@ -72,11 +81,20 @@ def run(
     return next((status for status in (130, 75, 1, 2) if status in statuses), 0)
 
 
+def watched(task: Task, store: str | None) -> Watcher | None:
+    """Return what looks on at each epoch, where the user asked for it; the program hands its maker in."""
+    if not task.forecast:
+        return None
+    maker = click.get_current_context().find_root().obj
+    found: Watcher = maker(task.forecast, task.variant.study, store)
+    return found
+
+
 def wanted(
     files: tuple[str, ...], assignments: tuple[str, ...], seeds: list[int] | None, quick: bool, store: Store
 ) -> list[catalog.Variant]:
     """Return the variants that the words of the command line mean, overrides applied."""
-    paths = [word for word in files if word.endswith(".py") or "/" in word]
+    paths = [word for word in files if word.endswith(".py")]
     chosen = [word for word in files if word not in paths]
     if not paths:
         raise SpecError(
@@ -124,11 +142,13 @@ def _seeds(seed: int | None, seeds: str | None) -> list[int] | None:
 
 
 def _task(variant: catalog.Variant, store: Store, resume: bool, name: str | None) -> Task:
+    if name:
+        return Task(variant, name, store.journal(name).exists())
     if resume:
         found = unfinished(store, variant.experiment.id, variant.experiment.seed)
         if found:
             return Task(variant, found[0], True)
-    return Task(variant, name or new_run_name(), bool(name) and store.journal(name or "").exists())
+    return Task(variant, new_run_name(), False)
 
 
 # ---------------------------------------------------------------- here
@@ -136,18 +156,19 @@ def _task(variant: catalog.Variant, store: Store, resume: bool, name: str | None
 
 def run_here(task: Task, store: Store, as_json: bool) -> int:
     """Run in this process; retry as the experiment's `safety.retries` allows."""
-    from workbench.orders import Order
     from workbench.runner import run
     from workbench.screen import screen
 
     retries = task.variant.experiment.safety.retries
     stream = sys.stderr if as_json else sys.stdout
     steps = catalog.QUICK_STEPS if task.variant.quick else None
-    order = Order(task.variant, store, task.run, resume=task.resume, steps=steps)
+    tags = {TAG_FORECAST: task.forecast} if task.forecast else {}
+    order = Order(task.variant, store, task.run, resume=task.resume, steps=steps, tags=tags)
+    watcher = watched(task, str(store.root) if store.is_local else store.uri)
     try:
         while True:
             try:
-                run(order, screen(stream))
+                run(order, screen(stream), watcher)
                 return 0
             except RunFailed as failure:
                 if not retries:
@@ -207,7 +228,7 @@ def _run_child(task: Task, store: str | None, as_json: bool, debug: bool) -> int
     ]
     words += ["--quick"] * task.variant.quick + ["--json"] * as_json + ["--debug"] * debug
     words += ["--store", store] if store else []
-    words += ["--resume"] * task.resume
+    words += ["--forecast", task.forecast] if task.forecast else []
     _child = subprocess.Popen(words, preexec_fn=_die_gently_with_parent)
     while True:
         try:
