@@ -41,7 +41,8 @@ class Images:
     for images that lie decoded in memory, returns a function [B] record numbers -> [B, size, size, 3]
     whose pixels equal those of `reader(size)`, or None. `raw`, for record files,
     reads many records at once: [B] numbers -> [B] encoded images, which `decode(size)` turns into pixels
-    one by one. `teacher` takes numbers of any shape.
+    one by one. `teacher` takes numbers of any shape. `blame(numbers)` finds the first broken image among
+    some after reading has failed, and returns the error that names it.
     """
 
     labels: np.ndarray
@@ -54,6 +55,7 @@ class Images:
     batches: Callable[[int], Callable[[tf.Tensor], tf.Tensor] | None] | None = None
     raw: Callable[[tf.Tensor], tf.Tensor] | None = None
     decode: Callable[[int], Callable[[tf.Tensor], tf.Tensor]] | None = None
+    blame: Callable[[Sequence[int]], Exception | None] | None = None
     notes: tuple[str, ...] = ()  # said once when a run starts: skipped images, changed data ...
 
 

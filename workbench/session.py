@@ -15,6 +15,7 @@ from workbench.data import cache
 from workbench.data.samplers import MinedTriplets
 from workbench.errors import InputError, RecordError
 from workbench.families import Plan
+from workbench.lazy import Lazy
 from workbench.orders import Order, Outcome, Stop, Watcher
 from workbench.screen import Screen
 from workbench.tracking.history import history
@@ -23,8 +24,12 @@ from workbench.tracking.summary import best_values
 from workbench.tracking.writer import Tracker
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from workbench.layers import Trainer
     from workbench.material import Material
+else:
+    tf = Lazy("tensorflow")
 
 
 class Session:
@@ -137,14 +142,17 @@ class Session:
         from workbench.callbacks import Hand
 
         start = (self.epoch + 1 - plan.first_epoch) * self.data.steps(plan) + self.epoch_step
-        self.trainer.fit(
-            self.data.training(plan, self.experiment.seed, start, self._mined(plan)),
-            initial_epoch=self.epoch,
-            epochs=last_epoch,
-            steps_per_epoch=steps,
-            callbacks=[Hand(self)],
-            verbose=0,
-        )
+        try:
+            self.trainer.fit(
+                self.data.training(plan, self.experiment.seed, start, self._mined(plan)),
+                initial_epoch=self.epoch,
+                epochs=last_epoch,
+                steps_per_epoch=steps,
+                callbacks=[Hand(self)],
+                verbose=0,
+            )
+        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+            raise self.data.blame(plan) or error from error
 
     # ------------------------------------------------------------ steps
 

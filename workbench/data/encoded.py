@@ -76,6 +76,7 @@ def opened(stored: Encoded, keep: str) -> Images:
         teacher_size=stored.teacher_size,
         raw=stored.fetch if stored.ranged is not None and keep != "encoded" else None,
         decode=lambda size: lambda content: decode.fit(decode.decode(content), size),
+        blame=lambda numbers: blame(stored, numbers),
         batches=lambda size: memory.batches(size) if in_memory(size) else None,
         notes=stored.notes,
     )
@@ -118,7 +119,7 @@ def blame(stored: Encoded, numbers: Sequence[int]) -> DataError | None:
                 f"{stored.names[number]} cannot be decoded",
                 where=stored.where,
                 expected="a complete JPEG, PNG, BMP or GIF",
-                do="replace it, or set broken='skip'",
+                do="replace it; ImageFolder(broken='skip', thorough=True) leaves it out",
             )
     return None
 

@@ -83,9 +83,7 @@ def content(path: Path, keys: Keys) -> Content:
             where=path,
             expected="whole TFRecords with right checksums",
         ) from error
-    if number == 0 or position != path.stat().st_size:
-        what = "holds no records" if number == 0 else f"has bytes behind its last record (byte {position})"
-        raise DataError(what, where=path, expected="TFRecords of images")
+    _check_end(path, number, position)
     result = [np.array(column, np.int64) for column in columns]
     if len(kinds) > 1 or (kinds and len(set(result[4].tolist())) > 1) or 0 < len(result[3]) < number:
         raise DataError(
@@ -94,6 +92,12 @@ def content(path: Path, keys: Keys) -> Content:
     labels, offsets, lengths, teacher_offsets, teacher_lengths = result
     kind = kinds.pop() if kinds else ""
     return Content(labels, offsets, lengths, names, identities, teacher_offsets, teacher_lengths, kind)
+
+
+def _check_end(path: Path, records: int, position: int) -> None:
+    if records == 0 or position != path.stat().st_size:
+        what = "holds no records" if records == 0 else f"has bytes behind its last record (byte {position})"
+        raise DataError(what, where=path, expected="TFRecords of images")
 
 
 def _parsed(serialized: bytes, keys: Keys, where: str) -> Any:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from material import write_faces
 
 from workbench.cli import main
 
@@ -27,6 +28,15 @@ experiment = Experiment(
 )
 '''
 
+BROKEN = '''"""Is a broken image named?"""
+from workbench import GDC, SGD, Experiment, ImageFolder, MobileNet, Softmax, Stage
+
+experiment = Experiment(
+    data=ImageFolder("faces", keep="no"), backbone=MobileNet(image_size=32, width=0.25), embedding=GDC(size=8),
+    stages=Stage(loss=Softmax(), epochs=1), optimizer=SGD(), learning_rate=0.1, batch_size=4,
+)
+'''
+
 
 def rows(project: Path) -> list[dict[str, float]]:
     (journal,) = (project / "mlruns" / "journal").glob("*.jsonl")
@@ -42,3 +52,19 @@ def test_mined_triplets_and_mixup(project: Path, capsys: pytest.CaptureFixture[s
     mined = sorted(path.name for path in (project / "mlruns").rglob("mined-*.array"))
     assert mined == ["mined-2.array", "mined-4.array"]
     assert all(value["loss"] > 0 for value in values)
+
+
+def test_image_that_breaks_in_the_middle_of_a_training_is_named(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_faces(project / "faces", people=3, images=4, side=48)
+    victim = folder / "person 1" / "02.png"
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 40] = bytes(40)
+    victim.write_bytes(content)
+    (project / "broken.py").write_text(BROKEN)
+    assert main(["run", "broken.py"]) == 2
+    (journal,) = (project / "mlruns" / "journal").glob("*.jsonl")
+    end = json.loads(journal.read_text().splitlines()[-1][9:])
+    assert end["kind"] == "end"
+    assert "person 1/02.png cannot be decoded" in end["reason"]
