@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import InputError
+from workbench.export.formats import quiet
 from workbench.verification import models, report, scoring
 from workbench.verification.embedders import Embedder, ImageSet
 
@@ -53,7 +54,8 @@ def compare(
     `expected` [N, d] are the original's. Raises `InputError` where the runtime cannot open or run it.
     """
     try:
-        embedder = models.from_file(str(path), images.shape[1], values)
+        with quiet():
+            embedder = models.from_file(str(path), images.shape[1], values)
         found = embedder.embed(image_set(images)).plain
     except InputError:
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def write(model: tf.keras.Model, target: Target, path: Path, samples: np.ndarray
     path.parent.mkdir(parents=True, exist_ok=True)
     writers = {"saved_model": _saved_model, "h5": _h5, "onnx": _onnx}
     try:
-        with _quiet():
+        with quiet():
             if target.format == "tflite":
                 path.write_bytes(_tflite(model, target.quantize, samples))
             else:
@@ -90,14 +91,15 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the converters' chatter off the screen; their errors are raised."""
+def quiet() -> Iterator[None]:
+    """Keep the chatter of converters and loaders off the screen; their errors are raised."""
     loggers = [logging.getLogger(name) for name in ("tensorflow", "tf2onnx", "absl")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
     finally:
         for logger, level in zip(loggers, levels):

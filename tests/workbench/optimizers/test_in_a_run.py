@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from workbench.schedules import Cosine, Steps
 from workbench.tracking.journal import read_journal
 
 pytestmark = pytest.mark.tensorflow
 
 SPEC = '''"""What becomes of one weight under every form of decay?"""
-from workbench import L2, SGD, SGDW, Coupled, Decoupled, Experiment, OneDevice, Stage
+from workbench import L2, SGD, SGDW, Coupled, Cosine, Decoupled, Experiment, Stage, Steps
 from workbench.families import Backbone, Embedding, Images, Loss, Source
 from workbench.parts import part, setting
 
@@ -63,9 +64,22 @@ stages = [
     Stage(loss=HalfSquare(), epochs=4, optimizer=rule, weight_decay=decay, optimizer_state="reset", name=f"row {n}")
     for n, (rule, decay) in enumerate(rows)
 ]
-experiment = Experiment(
+table = Experiment(
     data=Ones(), backbone=One(), embedding=Weight(), stages=stages, optimizer=SGD(), learning_rate=0.1, batch_size=2,
+    name="table",
 )
+moving = table.but(
+    name="moving", optimizer=SGDW(), weight_decay=Decoupled(0.01),
+    learning_rate=Cosine(peak=0.1, floor=0.001, cycle=3, growth=1.5, decay=0.5, warmup=1, per="batch"),
+    stages=(
+        Stage(loss=HalfSquare(), epochs=3, name="warm-up and first cycle"),
+        Stage(loss=HalfSquare(), epochs=2, advances_schedule=False, name="stands still"),
+        Stage(loss=HalfSquare(), epochs=4, name="cool-down and restart"),
+        Stage(loss=HalfSquare(), epochs=3, learning_rate=Steps(peak=0.05, from_epochs=(3,)), name="its own"),
+        Stage(loss=HalfSquare(), epochs=2, schedule_start=4.0, name="enters at 4"),
+    ),
+)
+experiments = [table, moving]
 '''
 TABLE = [
     (0.9, 0.81, 0.729), (0.898, 0.806404, 0.7241508), (0.898, 0.806404, 0.72415084), (0.9, 0.72, 0.486),
@@ -86,17 +100,41 @@ def workbench(root: Path, folder: Path, *words: str) -> subprocess.CompletedProc
 
 
 @pytest.fixture(scope="module")
-def epochs(tmp_path_factory, root):
-    """The recorded metrics of the run, a list of four epochs a stage."""
+def recorded_by(tmp_path_factory, root):
+    """A function: the name of an experiment of the spec -> the metrics of its epochs, out of the journal."""
     folder = tmp_path_factory.mktemp("one_weight")
     (folder / "experiments").mkdir()
     (folder / "mlruns").mkdir()
     (folder / "experiments" / "one_weight.py").write_text(SPEC)
-    done = workbench(root, folder, "run", "experiments/one_weight.py")
-    assert done.returncode == 0, done.stderr[-3000:]
-    (journal,) = (folder / "mlruns" / "journal").glob("*.jsonl")
-    rows = [record.metrics for record in read_journal(journal).accepted]
+
+    def run(name):
+        before = set((folder / "mlruns" / "journal").glob("*.jsonl"))
+        done = workbench(root, folder, "run", "experiments/one_weight.py", name)
+        assert done.returncode == 0, done.stderr[-3000:]
+        (journal,) = set((folder / "mlruns" / "journal").glob("*.jsonl")) - before
+        return [record.metrics for record in read_journal(journal).accepted()]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def epochs(recorded_by):
+    """The recorded metrics of the table's run, a list of four epochs a stage."""
+    rows = recorded_by("table")
     return [rows[4 * stage : 4 * stage + 4] for stage in range(len(TABLE))]
+
+
+def test_recorded_rate_and_decay_follow_the_schedule_through_stages(recorded_by):
+    rows = recorded_by("moving")
+    cosine = Cosine(peak=0.1, floor=0.001, cycle=3, growth=1.5, decay=0.5, warmup=1, per="batch")
+    steps = Steps(peak=0.05, from_epochs=(3,))
+    times = [0, 1, 2, 3, 3, 3, 4, 5, 6]  # one step an epoch; the second stage leaves t at 3
+    rates = [*map(cosine.at, times), *(steps.at(t) for t in (0, 1, 2)), cosine.at(4), cosine.at(5)]
+    assert [row["lr"] for row in rows] == pytest.approx(rates, rel=1e-6)
+    peaks = [0.1] * 9 + [0.05] * 3 + [0.1] * 2
+    weights = [(2 * row["loss"]) ** 0.5 for row in rows]
+    for before, after, rate, peak in zip(weights, weights[1:], rates, peaks):
+        assert after == pytest.approx(before * (1 - 0.01 * rate / peak - rate), rel=1e-6)
 
 
 def test_the_fields_table_from_the_record(epochs):
@@ -131,7 +169,12 @@ experiment = Experiment(
         (9, 0, 0, "equals tfa SGDW weight_decay=5e-05 at lr 0.1"),
         (9, 0, 0, "1e-05 ┤"),
         (16, 0, 2, "stage 1 (ArcFace()): learning_rate: the first cycle of 16 epochs is longer than the 10"),
-        (3, 11, 2, "stage 1 (ArcFace()): learning_rate: a warm-up of 11 epochs is longer than the stage of 10"),
+        (
+            3,
+            11,
+            2,
+            "stage 1 (ArcFace()): learning_rate: a warm-up of 11 epochs is longer than the stage of 10",
+        ),
     ],
 )
 def test_check_prints_and_refuses(root, project, cycle, warmup, status, said):
