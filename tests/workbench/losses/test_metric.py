@@ -96,10 +96,10 @@ def test_expected_positives_is_the_share_that_random_batches_show() -> None:
     labels = np.repeat(np.arange(5), counts)
     for batch in (2, 8, 30, 56):
         shares = []
-        for _ in range(4000):
+        for _ in range(1000):
             drawn = rng.permutation(labels)[:batch]
             shares.append(np.mean([np.sum(drawn == one) > 1 for one in drawn]))
-        assert expected_positives(counts, batch) == pytest.approx(np.mean(shares), abs=0.02)
+        assert expected_positives(counts, batch) == pytest.approx(np.mean(shares), abs=0.03)
 
 
 def test_center_loss_and_its_centers_follow_the_definition() -> None:
