@@ -68,7 +68,7 @@ def answer(query: str, store: str | None, form: str, where: str) -> str:
         asked["store"] = asked["store"] or store
         picked = {name: asked[name] for name in ("items", "per_stage", "stages", "quick", "store")}
         records = command.chosen(form=form, **picked)
-        rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "store")}
+        rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store")}
         return command.written(records, form=form, **rest)
     except click.ClickException as error:
         raise InputError(error.format_message(), where=where) from error

@@ -33,7 +33,7 @@ FORMATS = (".svg", ".png", ".pdf")
 COLUMNS = 3
 PANEL_INCHES = (4.4, 3.1)
 SMALLEST = 7  # points; nothing in a figure is written smaller
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.grid": True,

@@ -32,7 +32,9 @@ OPEN, CLOSE = "\ue000", "\ue001"  # stand for the marks of bold while tabulate e
 def render(
     frame: pd.DataFrame, form: str = "markdown", bold: Mapping[str, Collection[int]] | None = None
 ) -> str:
-    """Return a table as text; `bold` names, by column, the positions of rows whose cells stand out. Markdown, LaTeX and HTML show means as `0.9822 ± 0.0011`, times as hours and
+    """Return a table as text; `bold` names, by column, the positions of rows whose cells stand out.
+
+    Markdown, LaTeX and HTML show means as `0.9822 ± 0.0011`, times as hours and
     minutes, missing cells empty; CSV and JSON hold the unrounded values, missing ones empty or null.
 
     Raises `InputError` for an unknown format.

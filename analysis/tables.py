@@ -70,7 +70,7 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     if select not in known:
         raise RecordError(f"no metric {select!r}", do=suggestion(select, known))
     metrics = metrics_shown(records, select)
-    single = _single(records, select, metrics)
+    single = at_best_epoch(records, select, metrics)
     groups = seed_groups(records.runs)
     settings = _settings(records.runs)
     names = [
@@ -141,7 +141,7 @@ def _only_missing(name: str, rows: Sequence[dict[str, Any]]) -> bool:
     return len(there) < len(rows) and len({labels.value_text(row.get(name)) for row in there}) == 1
 
 
-def _single(records: Records, select: str, metrics: Sequence[str]) -> pd.DataFrame:
+def at_best_epoch(records: Records, select: str, metrics: Sequence[str]) -> pd.DataFrame:
     """Return the chosen epoch of every run by position: metrics, epoch, stage, time, speed, cost."""
     order = {run: position for position, run in enumerate(records.runs["run"])}
     chosen = best(records.epochs, select).set_index("run")

@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis import significance as sig
 from analysis.frames import Records, is_missing
-from analysis.tables import seed_groups
+from analysis.tables import at_best_epoch, seed_groups
 from workbench.errors import RecordError, suggestion
 from workbench.names import lower_is_better
 from workbench.tracking.store import Store
@@ -24,40 +24,57 @@ PAIRS = {"lfw": 6000, "cfp_fp": 7000, "cfp_ff": 7000, "agedb_30": 6000, "calfw":
 SEED = 20200101  # of the bootstrap and of permutations: the same records give the same words
 BASELINE = "the baseline"
 UNKNOWN = "not comparable"
+OTHER_PAIRS = "other pairs"
+
+
+class OtherPairs(RecordError):
+    """Two rows hold scores of different pairs under one name."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The stored decisions of one run on one set: `right` bool [P]; `pairs` identifies the set's content."""
+    """The stored decisions of one run on one set after `epoch` (0: not told).
+
+    `right` is bool [P]; `pairs` identifies the set's content.
+    """
 
     right: np.ndarray
     pairs: str
+    epoch: int = 0
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of a table's row: its name, its runs' values of the metric, scores of a single run."""
+    """What is known of a table's row: its name, its runs' values of the metric, scores of a single run.
+
+    `pairs` is the number of pairs that the values were measured on, 0 where it is not known.
+    """
 
     name: str
     runs: tuple[str, ...]
     values: tuple[float, ...]
     scores: Scores | None
+    pairs: int = 0
 
     @property
     def value(self) -> float:
         return float(np.mean(self.values))
 
 
-def read_scores(store: Store, run: str, metric: str) -> Scores | None:
-    """Return a run's right decisions at its best epoch's best threshold; None where none are stored."""
-    path = store.run_artifacts(run) / "scores" / "best" / f"{metric}.npz"
+def read_scores(store: Store, run: str, metric: str, which: str = "best") -> Scores | None:
+    """Return a run's right decisions at the best threshold, after its `which` ("best" or "last") epoch.
+
+    None where no scores are stored, or not of every pair.
+    """
+    path = store.run_artifacts(run) / "scores" / which / f"{metric}.npz"
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as kept:
         if "same" not in kept:
             return None
         scores, same, pairs = kept["scores"], kept["same"].astype(bool), str(kept["pairs"])
-    return None if not np.isfinite(scores).all() else Scores(decisions(scores, same), pairs)
+        epoch = int(kept["epoch"]) if "epoch" in kept else 0
+    return None if not np.isfinite(scores).all() else Scores(decisions(scores, same), pairs, epoch)
 
 
 def decisions(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
@@ -71,24 +88,41 @@ def decisions(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
     return decided
 
 
-def rows_of(records: Records, frame: pd.DataFrame, select: str, store: Store) -> list[Row]:
-    """Return what is known of each row of `frame`, a summary of `records` by `select`."""
-    from analysis.frames import best
+def rows_of(
+    records: Records, frame: pd.DataFrame, select: str, store: Store, metric: str | None = None
+) -> list[Row]:
+    """Return what is known of each row of `frame`, a summary of `records` by `select`.
 
-    chosen = best(records.epochs, select).set_index("run")["value"]
+    `metric` is what is judged, at the epoch that `select` chose; `select` itself unless told.
+    """
+    metric = metric or select
+    chosen = at_best_epoch(records, select, [metric])
     found = []
     for name, members in zip(frame["run"], seed_groups(records.runs), strict=True):
         runs = tuple(str(records.runs["run"].iloc[member]) for member in members)
-        values = tuple(float(chosen.get(run, np.nan)) for run in runs)
-        scores = read_scores(store, runs[0], select) if len(runs) == 1 else None
-        found.append(Row(str(name), runs, values, scores))
+        values = tuple(float(chosen[metric].iloc[member]) for member in members)
+        kept = [read_scores(store, runs[0], metric, which) for which in ("best", "last")]
+        epoch = chosen["epoch"].iloc[members[0]]
+        # scores of another epoch than the one that the row shows would judge another network
+        fitting = (
+            [scores for scores in kept if scores and scores.epoch in (0, epoch)] if len(runs) == 1 else []
+        )
+        pairs = next((len(scores.right) for scores in kept if scores), PAIRS.get(metric, 0))
+        found.append(Row(str(name), runs, values, fitting[0] if fitting else None, pairs))
     return found
+
+
+def interval(row: Row) -> tuple[float, float]:
+    """Return the 95 % interval of a single run's accuracy from its number of pairs; NaN where unknown."""
+    if not row.pairs or len(row.values) > 1 or not 0 <= row.value <= 1:
+        return np.nan, np.nan
+    return sig.accuracy_interval(row.value, row.pairs)
 
 
 def compare(ours: Row, theirs: Row, metric: str) -> sig.Comparison | None:
     """Compare two rows in the strongest way that their records admit; None where there is none.
 
-    Raises `RecordError` where both hold scores, but of different pairs.
+    Raises `OtherPairs` where both hold scores, but of different pairs.
     """
     if not (np.isfinite(ours.value) and np.isfinite(theirs.value)):
         return None
@@ -103,7 +137,7 @@ def compare(ours: Row, theirs: Row, metric: str) -> sig.Comparison | None:
         return None  # one seed says nothing of the spread between seeds
     if ours.scores is not None and theirs.scores is not None:
         if ours.scores.pairs != theirs.scores.pairs:
-            raise RecordError(
+            raise OtherPairs(
                 f"{ours.name} and {theirs.name} hold scores of different pairs under the name {metric!r}",
                 do="compare runs that were evaluated on one set",
             )
@@ -111,8 +145,8 @@ def compare(ours: Row, theirs: Row, metric: str) -> sig.Comparison | None:
         return sig.Comparison(
             found, low, high, sig.mcnemar(ours.scores.right, theirs.scores.right), "McNemar"
         )
-    pairs = PAIRS.get(metric) or next((len(r.scores.right) for r in (ours, theirs) if r.scores), None)
-    return sig.unpaired(ours.value, theirs.value, pairs) if pairs else None
+    pairs, other = ours.pairs or theirs.pairs, theirs.pairs or ours.pairs
+    return sig.unpaired(ours.value, theirs.value, pairs, other) if pairs else None
 
 
 def find_baseline(rows: Sequence[Row], words: Sequence[str]) -> Row:
@@ -132,26 +166,49 @@ def find_baseline(rows: Sequence[Row], words: Sequence[str]) -> Row:
     return found[0]
 
 
-def judged(frame: pd.DataFrame, rows: Sequence[Row], metric: str, baseline: Row) -> pd.DataFrame:
-    """Return `frame` with `difference`, its interval and the `verdict` of every row against `baseline`."""
-    lower = lower_is_better(metric)
-    compared = [None if row is baseline else compare(row, baseline, metric) for row in rows]
-    said = sig.verdicts(compared, lower)
+def judged(
+    frame: pd.DataFrame, rows: Sequence[Row], metric: str, baseline: Row, strict: bool = True
+) -> pd.DataFrame:
+    """Return `frame` with the verdict of every row against `baseline`, and what it rests on.
+
+    Columns: `low` and `high`, the 95 % interval of the value from its number of pairs; `difference` with
+    its interval `from` and `to`; `p` after Holm's correction; `test`; `verdict`.
+    Raises `OtherPairs` for scores of different pairs, unless not `strict`: then the row says so.
+    """
+    compared = [None if row is baseline else _compared(row, baseline, metric, strict) for row in rows]
+    said = sig.verdicts(compared, lower_is_better(metric))
+    corrected = iter(sig.holm([c.p for c in compared if c is not None]))
     result = frame.copy()
+    result["low"], result["high"] = np.array([interval(row) for row in rows]).T
     result["difference"] = [np.nan if c is None else c.difference for c in compared]
     result["from"] = [np.nan if c is None else c.low for c in compared]
     result["to"] = [np.nan if c is None else c.high for c in compared]
+    result["p"] = [np.nan if c is None else next(corrected) for c in compared]
+    result["test"] = ["" if c is None else c.method for c in compared]
     result["verdict"] = [
-        BASELINE if row is baseline else _why_not(row, baseline) if c is None else word
+        BASELINE if row is baseline else _why_not(row, baseline, metric) if c is None else word
         for row, c, word in zip(rows, compared, said)
     ]
     return result
 
 
-def _why_not(row: Row, baseline: Row) -> str:
+def _compared(ours: Row, theirs: Row, metric: str, strict: bool = False) -> sig.Comparison | None:
+    try:
+        return compare(ours, theirs, metric)
+    except OtherPairs:
+        if strict:
+            raise
+        return None
+
+
+def _why_not(row: Row, baseline: Row, metric: str) -> str:
+    if not np.isfinite(row.value) or not np.isfinite(baseline.value):
+        return f"{UNKNOWN} (no {metric})"
     if len(row.values) != len(baseline.values) and min(len(row.values), len(baseline.values)) == 1:
         return f"{UNKNOWN} (one seed)"
-    return UNKNOWN
+    if row.scores and baseline.scores and row.scores.pairs != baseline.scores.pairs:
+        return f"{UNKNOWN} ({OTHER_PAIRS})"
+    return f"{UNKNOWN} (number of pairs unknown)"
 
 
 def best_rows(rows: Sequence[Row], metric: str) -> list[int]:
@@ -165,7 +222,7 @@ def best_rows(rows: Sequence[Row], metric: str) -> list[int]:
         return []
     top = max(finite, key=lambda position: sign * rows[position].value)
     others = [position for position in finite if position != top]
-    compared = [compare(rows[position], rows[top], metric) for position in others]
+    compared = [_compared(rows[position], rows[top], metric) for position in others]
     words = sig.verdicts(compared, lower=sign < 0)
     same = [
         position
@@ -175,20 +232,32 @@ def best_rows(rows: Sequence[Row], metric: str) -> list[int]:
     return sorted([top, *same])
 
 
-def optimism_notes(records: Records, rows: Sequence[Row], metric: str) -> list[str]:
-    """Return a line on what choosing the best epoch on the reported set itself adds through noise."""
-    found: list[float] = []
+def optimism(records: Records, rows: Sequence[Row], metric: str) -> float:
+    """Return by how much choosing the best epoch on `metric` itself lifts it through noise, on average.
+
+    Each run's noise comes from the neighbouring differences of its last stage, over whose epochs the
+    largest is taken; NaN where no run has three epochs of a stage to tell.
+    """
+    shown = {run for row in rows for run in row.runs}
     measured = records.epochs[records.epochs["metric"] == metric]
-    for row in rows:
-        for run in row.runs:
-            own = measured[measured["run"] == run]
-            last = own[own["stage"] == own["stage"].max()].sort_values("epoch")["value"].to_numpy(float)
-            noise = sig.plateau_noise(last)
-            if not is_missing(noise):
-                found.append(sig.optimism(noise, len(last)))
-    if not found:
-        return []
-    return [
-        f"choosing the best epoch on {metric} itself adds about {np.mean(found):.4f} by noise alone "
-        "(expected largest of the last stage's epochs); --select another set avoids it"
-    ]
+    found = []
+    for run, own in measured.groupby("run", observed=True):
+        last = own[own["stage"] == own["stage"].max()].sort_values("epoch")["value"].to_numpy(float)
+        noise = sig.plateau_noise(last)
+        if run in shown and not is_missing(noise):
+            found.append(sig.optimism(noise, len(last)))
+    return float(np.mean(found)) if found else np.nan
+
+
+def optimism_note(records: Records, rows: Sequence[Row], select: str, metric: str) -> str:
+    """Return the line on what choosing the epoch did to `metric`; empty where nothing is known."""
+    if select != metric:
+        return f"the epochs were chosen on {select}, so {metric} is free of the optimism of that choice"
+    amount = optimism(records, rows, metric)
+    if is_missing(amount):
+        return ""
+    return (
+        f"choosing the best epoch on {metric} itself {'lowers' if lower_is_better(metric) else 'adds'} "
+        f"about {amount:.4f} by noise alone (expected largest of the last stage's epochs); "
+        "--select another set avoids it"
+    )

@@ -69,6 +69,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "analysis.commands.table:table",
         "Compare runs in a table: differing settings, best values, times.",
     ),
+    "report": (
+        "analysis.commands.report:report",
+        "Write a study as one page: curves, tables, verdicts, costs.",
+    ),
 }
 
 WATCHER = "analysis.forecast.watcher:watch"  # makes what `run --forecast` hands to the runner

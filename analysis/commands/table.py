@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from workbench.errors import RecordError
+from workbench.errors import InputError, RecordError
 
 FEW_RUNS = 50  # so many are read from their journals, which know steps and times; more from the database
 
@@ -28,6 +28,9 @@ FEW_RUNS = 50  # so many are read from their journals, which know steps and time
     metavar="RUN",
     help="Judge every row against this one: is it noise?",
 )
+@click.option(
+    "--judge", metavar="METRIC", help="What is judged, at the epoch that --select chose; else that."
+)
 @click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
 @click.option("--quick", is_flag=True, help="Include --quick runs.")
 @click.option("--store", metavar="URI", help="Where the records are.")
@@ -44,6 +47,7 @@ def table(
     form: str,
     per_stage: bool,
     baselines: tuple[str, ...],
+    judge: str | None,
     stages: str | None,
     quick: bool,
     store: str | None,
@@ -54,15 +58,17 @@ def table(
     debug: bool,
 ) -> int | None:
     """Compare runs (all of the store, if none is named): the settings that differ, best values, times."""
+    if update and check:
+        raise InputError("--update and --check together", expected="one of them")
     if update or check:
         from analysis.blocks import renew
 
         return renew(Path(str(update or check)), store, write=bool(update))
-    return show(items, select, form, per_stage, baselines, stages, quick, store, output, as_json)
+    return show(items, select, form, per_stage, baselines, judge, stages, quick, store, output, as_json)
 
 
 def show(  # type: ignore[no-untyped-def]
-    items, select, form, per_stage, baselines, stages, quick, store, output, as_json
+    items, select, form, per_stage, baselines, judge, stages, quick, store, output, as_json
 ) -> None:
     """Print the table, or write it to `output`."""
     from analysis import tables
@@ -73,7 +79,7 @@ def show(  # type: ignore[no-untyped-def]
         for line in tables.best_lines(records):
             click.echo(json.dumps(line))
         return
-    text = written(records, select, form, per_stage, baselines, store)
+    text = written(records, select, form, per_stage, baselines, judge, store)
     if output:
         Path(output).write_text(text + "\n", encoding="utf-8")
     else:
@@ -84,7 +90,7 @@ def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-unt
     """Return the records that a query means; raises `InputError` for a wrong one."""
     from analysis.render import FORMATS
     from analysis.sources import Options, load
-    from workbench.errors import InputError, suggestion
+    from workbench.errors import suggestion
     from workbench.tracking.store import find_store
 
     if form not in FORMATS:
@@ -96,29 +102,38 @@ def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-unt
     return records
 
 
-def written(records, select, form, per_stage, baselines, store) -> str:  # type: ignore[no-untyped-def]
+def written(records, select, form, per_stage, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]
     """Return the table of `records` as text in a format."""
     from analysis import tables
     from analysis.render import render
 
     if per_stage:
         return render(tables.per_stage(records), form)
-    return comparison(records, select, form, baselines, store)
+    return comparison(records, select, form, baselines, judge, store)
 
 
-def comparison(records, select, form, baselines, store) -> str:  # type: ignore[no-untyped-def]
+def comparison(records, select, form, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]
     """Return the summary as text, with bold for all that may be best and verdicts against a baseline."""
     from analysis import tables, verdicts
     from analysis.render import render
+    from workbench.errors import suggestion
     from workbench.tracking.store import find_store
 
     select = select or tables.default_metric(records)
+    judge = judge or select
     frame = tables.summary(records, select)
-    rows = verdicts.rows_of(records, frame, select, find_store(store))
-    bold = {select: verdicts.best_rows(rows, select)} if len(rows) > 1 else None
+    if judge not in frame:
+        raise InputError(
+            f"no metric {judge!r}",
+            where="--judge",
+            do=suggestion(judge, tables.metrics_shown(records, select)),
+        )
+    rows = verdicts.rows_of(records, frame, select, find_store(store), judge)
+    bold = {judge: verdicts.best_rows(rows, judge)} if len(rows) > 1 else None
     if baselines:
-        frame = verdicts.judged(frame, rows, select, verdicts.find_baseline(rows, baselines))
-        for note in verdicts.optimism_notes(records, rows, select):
+        frame = verdicts.judged(frame, rows, judge, verdicts.find_baseline(rows, baselines))
+        note = verdicts.optimism_note(records, rows, select, judge)
+        if note:
             click.echo(f"note: {note}", err=True)
     return render(frame, form, bold)
 
@@ -133,8 +148,6 @@ def without_quick(records):  # type: ignore[no-untyped-def]
 
 def lengths(text: str | None) -> tuple[int, ...]:
     """Return "5,5,10" as whole numbers; raises `InputError` for anything else."""
-    from workbench.errors import InputError
-
     if not text:
         return ()
     try:

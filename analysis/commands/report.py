@@ -1,0 +1,46 @@
+"""`workbench report`: a study as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+REPORTS = "reports"  # the folder of reports within the store
+
+
+@click.command()
+@click.argument("study")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False), help="The folder.  [default: mlruns/reports/STUDY]"
+)
+@click.option("--select", metavar="METRIC", help="The metric that chooses the best epoch.")
+@click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    metavar="RUN",
+    help="What is judged against; else the first run.",
+)
+@click.option("--quick", is_flag=True, help="Include --quick runs.")
+@click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def report(
+    study: str,
+    output: str | None,
+    select: str | None,
+    baselines: tuple[str, ...],
+    quick: bool,
+    store: str | None,
+    debug: bool,
+) -> None:
+    """Write a STUDY's question, differences, curves, tables, verdicts, costs and links as one page."""
+    from analysis.report.study import read_study
+    from analysis.report.writing import write
+    from workbench.tracking.store import find_store
+
+    place = find_store(store)
+    known = read_study(study, place, store, select, baselines, quick)
+    folder = Path(output) if output else place.root / REPORTS / study.replace("/", "_")
+    for path in write(known, folder):
+        click.echo(path)
