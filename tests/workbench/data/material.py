@@ -25,8 +25,8 @@ def write_faces(root: Path, people: int = 4, images: int = 5, side: int = 24, en
 
 
 def places(root: Path) -> Places:
-    """Return places that look in `root` and keep their cache beside it."""
-    return Places((root,), root.parent / "cache")
+    """Return places that look in `root` and keep their cache there, hidden."""
+    return Places((root,), root / ".cache")
 
 
 def plan(**changes: Any) -> Plan:

@@ -53,7 +53,7 @@ def test_synthetic_source(tmp_path: Path) -> None:
     images = source.open(places(tmp_path))
     np.testing.assert_array_equal(images.labels, np.repeat(np.arange(3), 4))
     assert images.names[5] == "person0001/001"
-    (cached,) = (tmp_path.parent / "cache").glob("faces-*.array")
+    (cached,) = (tmp_path / ".cache").glob("faces-*.array")
     again = source.open(places(tmp_path))
     assert again.fingerprint == images.fingerprint
     cached.write_bytes(cached.read_bytes()[:-3] + b"abc")  # a damaged cache is not believed

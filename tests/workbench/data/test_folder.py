@@ -195,7 +195,7 @@ def test_index_comes_from_the_cache_until_a_folder_changes(
 def test_damaged_cache_is_made_anew(root: Path) -> None:
     aged(root)
     names = list(opened(root).names)
-    (file,) = (root.parent / "cache").glob("*.index")
+    (file,) = (root / ".cache").glob("*.index")
     content = file.read_bytes()
     for damaged in (
         b"",
