@@ -265,12 +265,12 @@ def _borders(
     rates = epochs[epochs["metric"] == LEARNING_RATE]
     for run, own in rates.groupby("run", observed=True):
         last = own.sort_values(["epoch", "step"], kind="stable").drop_duplicates("epoch", keep="last")
-        for x in _rate_breaks(last):
+        for x in rate_breaks(last):
             breaks.setdefault(x, set()).add(label_of[run])
     return borders, breaks
 
 
-def _rate_breaks(rates: pd.DataFrame) -> set[float]:
+def rate_breaks(rates: pd.DataFrame) -> set[float]:
     """Return where a learning rate drops at once, or rises again after falling or standing still."""
     epoch, rate = rates["epoch"].to_numpy(), rates["value"].to_numpy()
     found = set()

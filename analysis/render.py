@@ -26,6 +26,7 @@ DECIMALS = {
 
 
 BOLD = {"markdown": ("**", "**"), "latex": (r"\textbf{", "}"), "html": ("<b>", "</b>")}
+SMALLEST_P = 0.0001
 OPEN, CLOSE = "\ue000", "\ue001"  # stand for the marks of bold while tabulate escapes the rest
 
 
@@ -50,7 +51,8 @@ def render(
     import tabulate
 
     columns = [name for name in frame.columns if not name.endswith(" ±")]
-    cells = [[cell(row, name) for name in columns] for row in frame.to_dict("records")]
+    even = {name for name in columns if frame[name].dtype.kind == "f" and frame[name].map(_measured).any()}
+    cells = [[cell(row, name, name in even) for name in columns] for row in frame.to_dict("records")]
     for name, positions in (bold or {}).items():
         for position in positions:
             at = columns.index(name)
@@ -64,8 +66,8 @@ def render(
     return text.replace(OPEN, BOLD[form][0]).replace(CLOSE, BOLD[form][1])
 
 
-def cell(row: dict[str, Any], name: str) -> str:
-    """Return one cell as a reader sees it."""
+def cell(row: dict[str, Any], name: str, even: bool = False) -> str:
+    """Return one cell as a reader sees it; `even` writes all measured digits, for columns that line up."""
     value, half = row[name], row.get(f"{name} ±")
     if is_missing(value):
         return ""
@@ -75,9 +77,11 @@ def cell(row: dict[str, Any], name: str) -> str:
         return labels.value_text(value)
     if name in ("epoch", "stage"):
         return f"{value:g}"
+    if name == "p":
+        return f"{value:.4f}" if value >= SMALLEST_P else f"below {SMALLEST_P}"
     text = (
         f"{value:.{DECIMALS.get(name, 4)}f}"
-        if name in DECIMALS or f"{name} ±" in row or _measured(value)
+        if name in DECIMALS or f"{name} ±" in row or _measured(value) or even
         else f"{value:g}"
     )
     return text if half is None or is_missing(half) else f"{text} ± {half:.4f}"

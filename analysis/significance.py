@@ -190,7 +190,7 @@ def _mean_largest(count: int) -> float:
     return float(integrate(x * count * below ** (count - 1) * density, x))
 
 
-def plateau_noise(values: Sequence[float]) -> float:
+def plateau_noise(values: Sequence[float] | np.ndarray) -> float:
     """Return the standard deviation of a curve's noise from the differences of neighbouring epochs.
 
     For independent noise Var(x[t+1] - x[t]) = 2 sigma^2; a slow trend hardly enters. The median absolute

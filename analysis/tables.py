@@ -7,7 +7,7 @@ A best value is the first best one and never a NaN; epochs are 1-based.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     metrics = metrics_shown(records, select)
     single = at_best_epoch(records, select, metrics)
     groups = seed_groups(records.runs)
-    settings = _settings(records.runs)
+    settings = differing_settings(records.runs)
     names = [
         run if is_missing(name) else name for run, name in zip(records.runs["run"], records.runs["name"])
     ]
@@ -120,7 +120,7 @@ def seed_groups(runs: pd.DataFrame) -> list[list[int]]:
     return list(groups.values())
 
 
-def _settings(runs: pd.DataFrame) -> dict[str, list[Any]]:
+def differing_settings(runs: pd.DataFrame) -> dict[str, list[Any]]:
     """Return the settings that differ as columns under their short names.
 
     Where runs differ in their number of stages, a stage that some lack is shown by its loss alone, unless
@@ -207,13 +207,14 @@ def _merged(values: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
     return row
 
 
-def per_stage(records: Records) -> pd.DataFrame:
+def per_stage(records: Records, names: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Return the record table of a notebook: one row a run and stage.
 
     Columns: `run`, `stage`, `name`, `epochs` (as "first-last"), `first_epoch_seconds`, `ms_per_step`
     (of the stage's later epochs, its first being slow), `loss` and `accuracy` at the stage's end.
+    `names` are what runs are called instead of by their differences.
     """
-    shown = run_labels(records.runs)
+    shown = names or run_labels(records.runs)
     rows = []
     for (run, stage), own in records.epochs.groupby(["run", "stage"], observed=True, sort=False):
         first, last = int(own["epoch"].min()), int(own["epoch"].max())

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from analysis import significance as sig
-from analysis.frames import Records, is_missing
+from analysis.curves import rate_breaks
+from analysis.frames import Records, is_missing, per_epoch
 from analysis.tables import at_best_epoch, seed_groups
 from workbench.errors import RecordError, suggestion
-from workbench.names import lower_is_better
+from workbench.names import LEARNING_RATE, lower_is_better
 from workbench.tracking.store import Store
 
 PAIRS = {"lfw": 6000, "cfp_fp": 7000, "cfp_ff": 7000, "agedb_30": 6000, "calfw": 6000, "cplfw": 6000}
@@ -211,6 +212,11 @@ def _why_not(row: Row, baseline: Row, metric: str) -> str:
     return f"{UNKNOWN} (number of pairs unknown)"
 
 
+def unknown_rows(rows: Sequence[Row], metric: str, other: Row) -> int:
+    """Return how many of the rows cannot be compared with `other`."""
+    return sum(row is not other and _compared(row, other, metric) is None for row in rows)
+
+
 def best_rows(rows: Sequence[Row], metric: str) -> list[int]:
     """Return the positions of the best row and of all that are not distinguishable from it.
 
@@ -235,18 +241,33 @@ def best_rows(rows: Sequence[Row], metric: str) -> list[int]:
 def optimism(records: Records, rows: Sequence[Row], metric: str) -> float:
     """Return by how much choosing the best epoch on `metric` itself lifts it through noise, on average.
 
-    Each run's noise comes from the neighbouring differences of its last stage, over whose epochs the
-    largest is taken; NaN where no run has three epochs of a stage to tell.
+    Each run's noise comes from the neighbouring differences of its last plateau (its last stage, after the
+    last break of its learning rate), over whose epochs the largest is taken; NaN where no run has three
+    epochs of a plateau to tell.
     """
     shown = {run for row in rows for run in row.runs}
+    rates = dict(
+        iter(
+            per_epoch(records.epochs[records.epochs["metric"] == LEARNING_RATE]).groupby("run", observed=True)
+        )
+    )
     measured = records.epochs[records.epochs["metric"] == metric]
     found = []
     for run, own in measured.groupby("run", observed=True):
-        last = own[own["stage"] == own["stage"].max()].sort_values("epoch")["value"].to_numpy(float)
+        last = _last_plateau(own.sort_values(["epoch", "step"], kind="stable"), rates.get(run))
         noise = sig.plateau_noise(last)
         if run in shown and not is_missing(noise):
             found.append(sig.optimism(noise, len(last)))
     return float(np.mean(found)) if found else np.nan
+
+
+def _last_plateau(own: pd.DataFrame, rates: pd.DataFrame | None) -> np.ndarray:
+    """Return the values of one run (in order) since its last stage or break of the learning rate began."""
+    first = float(own["epoch"][own["stage"] == own["stage"].max()].min())
+    if rates is not None:
+        first = max([first, *rate_breaks(rates.sort_values("epoch"))])
+    values: np.ndarray = own["value"][own["epoch"] >= first].to_numpy(float)
+    return values
 
 
 def optimism_note(records: Records, rows: Sequence[Row], select: str, metric: str) -> str:
@@ -258,6 +279,6 @@ def optimism_note(records: Records, rows: Sequence[Row], select: str, metric: st
         return ""
     return (
         f"choosing the best epoch on {metric} itself {'lowers' if lower_is_better(metric) else 'adds'} "
-        f"about {amount:.4f} by noise alone (expected largest of the last stage's epochs); "
+        f"about {amount:.4f} by noise alone (expected largest of its last plateau's epochs); "
         "--select another set avoids it"
     )

@@ -10,7 +10,7 @@ from analysis.report.blocks import Block, Links, Page, Picture, Text
 
 STYLE = """
 body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; color: #1d1d1f; background: #fff;
-       max-width: 72rem; margin: 0 auto; padding: 1.5rem 1.5rem 4rem; }
+       max-width: 84rem; margin: 0 auto; padding: 1.5rem 1.5rem 4rem; }
 h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid #ddd; }
 .question { font-size: 1.1rem; color: #444; margin: .3rem 0 1rem; }
 nav { font-size: .9rem; margin-bottom: 1rem; } nav a { margin-right: 1rem; }

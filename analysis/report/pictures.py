@@ -31,7 +31,7 @@ def curves(study: Study) -> Picture:
     caption = (
         f"{what}: dashed where a stage begins, dotted where the learning rate drops, a dot at each best."
     )
-    return Picture("curves", caption, svg(plot_curves(study.records.only(runs))))
+    return Picture("curves", caption, svg(plot_curves(study.records.only(runs), labels=study.names())))
 
 
 def distribution(study: Study) -> Picture:
@@ -57,6 +57,7 @@ def _histogram(axis: Axes, values: np.ndarray, study: Study) -> None:
     axis.set_xlabel(study.select)
     axis.set_ylabel("rows")
     axis.set_title("all rows", loc="left")
+    axis.set_ylim(top=1.15 * axis.get_ylim()[1])  # room for the baseline's name above the bars
     mark = float(study.frame[study.select].iloc[study.baseline])
     if np.isfinite(mark):
         axis.axvline(mark, color=COLORS[4], linewidth=1.2)

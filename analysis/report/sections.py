@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,18 +9,18 @@ import numpy as np
 import pandas as pd
 
 from analysis import significance, tables, verdicts
-from analysis.frames import is_missing, known_settings, run_labels
-from analysis.render import cell, clock
+from analysis.frames import is_missing, known_settings
+from analysis.render import cell
 from analysis.report import pictures
-from analysis.report.blocks import Block, Links, Page, Section, Table, Text
-from analysis.report.study import Study, mlflow_pages
+from analysis.report.blocks import Block, Page, Section, Table, Text
+from analysis.report.ledger import costs, runs
+from analysis.report.study import ALL_ROWS, Study
 from workbench import labels
 from workbench.names import lower_is_better
 
-ALL_ROWS = 30  # so many rows are shown in full; of more the first TOP and the last BOTTOM, the rest folded
-TOP, BOTTOM = 10, 5
+TOP, BOTTOM = 10, 5  # rows shown of more than ALL_ROWS; the rest is folded
+COLUMNS = 5  # rows that have a column each in the table of differences
 VALUES_SHOWN = 6  # distinct values of a setting that are written out
-UI_ADDRESS = "http://127.0.0.1:5000/"  # where `workbench ui` shows MLflow unless told otherwise
 
 
 def page(study: Study, folder: Path) -> Page:
@@ -32,29 +31,25 @@ def page(study: Study, folder: Path) -> Page:
         Section("Curves", _curves(study)),
         Section("Results", _results(study)),
         Section("Is it noise?", _verdicts(study)),
-        Section("Costs", _costs(study)),
-        Section("Runs", _runs(study, folder)),
+        Section("Costs", costs(study)),
+        Section("Runs", runs(study, folder)),
     ]
     question = study.question or "No question is recorded for this study."
     return Page(study.name, question, sections)
 
 
 def _short(study: Study) -> list[Block]:
-    runs, select = study.records.runs, study.select
-    states = runs["status"].fillna("unknown").value_counts()
-    said = [f"{_count(len(runs), 'run')}: " + ", ".join(f"{n} {state}" for state, n in states.items()) + "."]
+    select = study.select
+    states = study.records.runs["status"].fillna("unknown").value_counts()
+    said = [
+        f"{count(len(study.records.runs), 'run')}: "
+        + ", ".join(f"{n} {state}" for state, n in states.items())
+        + "."
+    ]
     top = study.order()[0]
     row = study.frame.iloc[top]
-    alike = [place for place in verdicts.best_rows(study.rows[select], select) if place != top]
-    same = (
-        "no other row is"
-        if not alike
-        else f"{_count(len(alike), 'other row')} {'is' if len(alike) == 1 else 'are'}"
-    )
     epoch = "" if is_missing(row["epoch"]) else f" at epoch {cell({'epoch': float(row['epoch'])}, 'epoch')}"
-    said.append(
-        f"Best by {select}: {row['run']} with {_shown(study, top)}{epoch}; {same} indistinguishable from it."
-    )
+    said.append(f"Best by {select}: {row['run']} with {_shown(study, top)}{epoch}. {_alike(study, top)}")
     words = study.judged(select)["verdict"].tolist()
     counts = [
         (words.count(word), word) for word in (significance.BETTER, significance.WORSE, significance.SAME)
@@ -70,6 +65,21 @@ def _short(study: Study) -> list[Block]:
     return [*([Text([prose])] if prose else []), Text(said, listed=True)]
 
 
+def _alike(study: Study, top: int) -> str:
+    """Say how many rows cannot be told from the best one, and of how many that is not known."""
+    own = study.rows[study.select]
+    if len(own) == 1:
+        return ""
+    alike = len(verdicts.best_rows(own, study.select)) - 1
+    unknown = verdicts.unknown_rows(own, study.select, own[top])
+    said = f"{count(alike, 'other row')} cannot be told from it" if alike else "No other row is as good"
+    if unknown == len(own) - 1:
+        said = "Whether that is noise is not known: nothing tells how many pairs stand behind the values"
+    elif unknown:
+        said += f"; of {unknown} that is not known"
+    return said + "."
+
+
 def _shown(study: Study, position: int) -> str:
     row = study.frame.iloc[position].to_dict()
     row[study.select] = float(row[study.select])
@@ -79,26 +89,36 @@ def _shown(study: Study, position: int) -> str:
     return text if is_missing(low) else f"{text} (95 % interval {low:.4f} to {high:.4f} from {pairs} pairs)"
 
 
-def _count(number: int, thing: str) -> str:
+def count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _differences(study: Study) -> list[Block]:
-    rows = known_settings(study.records.runs)
-    differing = labels.differing(rows)
+    """Return the settings that differ: a column a row where they are few, else the values and their counts."""
+    settings = tables.differing_settings(study.records.runs)
+    firsts = [study.records.runs["run"].tolist().index(runs[0]) for runs in study.members]
     blocks: list[Block] = []
-    if differing:
-        short = labels.short_names(differing, dict.fromkeys(name for row in rows for name in row))
+    if settings and len(firsts) <= COLUMNS:
+        names = study.frame["run"]
         table = [
-            {"setting": short[name], "values": _values([row.get(name) for row in rows])} for name in differing
+            {"setting": name, **{row: labels.value_text(column[at]) for row, at in zip(names, firsts)}}
+            for name, column in settings.items()
         ]
         blocks.append(Table(pd.DataFrame(table)))
+    elif settings:
+        rows = [
+            {"setting": name, "values (rows)": _values([v[at] for at in firsts])}
+            for name, v in settings.items()
+        ]
+        blocks.append(Table(pd.DataFrame(rows)))
     else:
         blocks.append(Text(["The recorded settings do not differ; the runs are told apart by name or seed."]))
-    common = [name for name in dict.fromkeys(n for row in rows for n in row) if name not in set(differing)]
+    known = known_settings(study.records.runs)
+    differing = set(labels.differing(known))
+    common = [name for name in dict.fromkeys(n for row in known for n in row) if name not in differing]
     if common:
-        table = [{"setting": name, "value": labels.value_text(rows[0].get(name))} for name in common]
-        blocks.append(Table(pd.DataFrame(table), fold=f"{_count(len(common), 'setting')} in common"))
+        table = [{"setting": name, "value": labels.value_text(known[0].get(name))} for name in common]
+        blocks.append(Table(pd.DataFrame(table), fold=f"{count(len(common), 'setting')} in common"))
     return blocks
 
 
@@ -187,12 +207,13 @@ def _verdicts(study: Study) -> list[Block]:
     for metric in study.rows:
         frame = study.judged(metric).drop(columns="run")
         frame.insert(0, "run", study.frame["run"])
-        note = verdicts.optimism_note(study.records, study.rows[metric], study.select, metric)
+        chosen_here = metric == study.select  # what that does to the values stands in the first section
+        note = "" if chosen_here else f"; the epochs were chosen on {study.select}"
         counts = frame["verdict"].value_counts()
         said = f"{metric}: " + ", ".join(
             f"{n} {word}" for word, n in counts.items() if word != verdicts.BASELINE
         )
-        blocks.append(Text([said + (f"; {note}." if note else ".")]))
+        blocks.append(Text([said + note + "."]))
         frame = frame.dropna(axis="columns", how="all").drop(columns=_empty(frame))
         sign = 1 if lower_is_better(metric) else -1
         order = (frame[metric] * sign).argsort(kind="stable").tolist()
@@ -210,53 +231,3 @@ def _verdicts(study: Study) -> list[Block]:
 
 def _empty(frame: pd.DataFrame) -> list[str]:
     return ["test"] if (frame["test"] == "").all() else []
-
-
-def _costs(study: Study) -> list[Block]:
-    frame, runs = study.frame, study.records.runs
-    seconds = runs["seconds"].dropna()
-    if seconds.empty:
-        return [Text(["No run has recorded how long it took."])]
-    said = [
-        f"{clock(float(seconds.sum()))} in all"
-        + (f" of {len(seconds)} of {len(runs)} runs" if len(seconds) < len(runs) else "")
-    ]
-    if "device_hours" in frame:
-        said.append(f"{frame['device_hours'].sum():.2f} device hours")
-    if len(seconds) > 1:
-        said.append(
-            f"a run takes {clock(float(seconds.median()))} (median), at most {clock(float(seconds.max()))}"
-        )
-    stages = tables.per_stage(study.records)
-    fold = "" if len(stages) <= ALL_ROWS else f"All {len(stages)} stages"
-    return [Text(["; ".join(said) + "."]), Table(stages, fold=fold)]
-
-
-def _runs(study: Study, folder: Path) -> list[Block]:
-    shown, pages = run_labels(study.records.runs), mlflow_pages(study.store)
-    rows = []
-    for run, name, status in study.records.runs[["run", "name", "status"]].itertuples(index=False, name=None):
-        title = shown[run] if is_missing(name) or shown[run] == name else f"{name} ({shown[run]})"
-        rows.append((title, f"{run}, {status}", _addresses(study, str(run), pages, folder)))
-    ui = "Links to MLflow work while `workbench ui` runs here; the others lead into the folder of records."
-    fold = "" if len(rows) <= ALL_ROWS else f"All {len(rows)} runs"
-    notes = [str(note) for note in study.records.notes]
-    blocks: list[Block] = [Text([ui]), Links(rows, fold)]
-    if notes:
-        blocks.append(Text([f"Remarks made while reading: {'; '.join(notes[:VALUES_SHOWN])}"]))
-    return [*blocks, Text([f"Partial: {study.records.partial}"])] if study.records.partial else blocks
-
-
-def _addresses(study: Study, run: str, pages: dict[str, str], folder: Path) -> list[tuple[str, str]]:
-    found = []
-    for text, path in (
-        ("journal", study.store.journal(run)),
-        ("artifacts", study.store.run_artifacts(run)),
-        ("spec", study.store.run_artifacts(run) / "spec.py"),
-    ):
-        if path.exists():
-            found.append((text, Path(os.path.relpath(path, folder)).as_posix()))
-    if run in pages:
-        server = UI_ADDRESS if study.store.is_local else f"{study.store.uri}/"
-        found.append(("MLflow", server + pages[run]))
-    return found

@@ -18,6 +18,7 @@ from workbench.tracking.records import StartRecord
 from workbench.tracking.runs import stored_runs
 from workbench.tracking.store import Store, StoredRun, connect
 
+ALL_ROWS = 30  # so many rows are shown in full; of more the best, the last, and all of them folded
 READ_FROM_JOURNALS = 50  # journals know steps and times; more runs than that are read from the database
 
 
@@ -38,6 +39,10 @@ class Study:
     rows: dict[str, list[verdicts.Row]] = field(default_factory=dict)
     question: str = ""
     prose: str = ""
+
+    def names(self) -> dict[str, str]:
+        """Return what each run's row is called, by run."""
+        return {run: str(name) for name, runs in zip(self.frame["run"], self.members) for run in runs}
 
     def judged(self, metric: str) -> pd.DataFrame:
         """Return name, value and verdict of every row on one metric, at the epochs that `select` chose."""
@@ -65,6 +70,7 @@ def read_study(
     groups = tables.seed_groups(records.runs)
     members = [[str(records.runs["run"].iloc[place]) for place in group] for group in groups]
     judged = [select, *(metric for metric in tables.metrics_shown(records, select) if is_evaluation(metric))]
+    frame["run"] = _unique(frame["run"].tolist(), [runs[0] for runs in members])
     rows = {
         metric: verdicts.rows_of(records, frame, select, store, metric) for metric in dict.fromkeys(judged)
     }
@@ -89,6 +95,11 @@ def _records(name: str, store: Store, address: str | None, quick: bool) -> Recor
     if len(runs) <= READ_FROM_JOURNALS and journals.issuperset(runs):
         return load(runs, address, journals=True)
     return records.only(runs)
+
+
+def _unique(names: Sequence[str], runs: Sequence[str]) -> list[str]:
+    """Return the rows' names, with the end of the run's own name where two rows are called alike."""
+    return [name if names.count(name) == 1 else f"{name} ({run[-8:]})" for name, run in zip(names, runs)]
 
 
 def _first(records: Records, members: Sequence[Sequence[str]]) -> int:

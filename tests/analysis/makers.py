@@ -7,7 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis.frames import MEASURED, Records, RunData, build
+from workbench.tracking.journal import JournalWriter
+from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
 
 SCHEMA = """
 CREATE TABLE experiments(experiment_id INTEGER PRIMARY KEY, name TEXT);
@@ -31,6 +35,38 @@ def run(name: str, values: Mapping[str, Sequence[float]], first_epoch: int = 1, 
 def records(*runs: RunData) -> Records:
     """Make the frames of some runs."""
     return build(runs)
+
+
+def add_run(
+    project: Path, number: int, name: str, value: float | Sequence[float], scores: np.ndarray | None = None,
+    lfw: Sequence[float] = (), study: str = "study", question: str = "", epoch: int = 1, **more: int,
+) -> str:  # fmt: skip
+    """Write a journal of one stage (one epoch a value of the set "unseen"), and scores of its pairs."""
+    run = f"20260101T{number:06d}Z-{number:08d}"
+    values = [value] if isinstance(value, float) else list(value)
+    parameters = {"batch_size": 8, "label_smoothing": number / 10, **more}
+    start = StartRecord(
+        run=run, id=f"{more.get('group', number):012x}", study=study, name=name, seed=more.get("seed", 0),
+        time=1767225600.0 + number, parameters=parameters, provenance={"question": question},
+        stages=({"number": 1, "name": "Softmax", "epochs": len(values), "first_epoch": 1},),
+    )  # fmt: skip
+    path = project / "mlruns" / "journal" / f"{run}.jsonl"
+    path.unlink(missing_ok=True)
+    with JournalWriter(path) as journal:
+        journal.append(start)
+        for at, unseen in enumerate(values):
+            row = {"loss": 1.0, "unseen": unseen} | ({"lfw": lfw[at]} if lfw else {})
+            journal.append(
+                EpochRecord(stage=1, stage_epoch=at + 1, epoch=at + 1, step=at + 1, metrics=row, seconds=1.0)
+            )
+        journal.append(EndRecord(status="finished"))
+    if scores is not None:
+        place = path.with_name(f"{run}.d") / "artifacts" / "scores" / "best"
+        place.mkdir(parents=True)
+        same = np.arange(len(scores)) % 2 == 0
+        kept = {"scores": scores, "same": same, "pairs": str(more.get("pairs", "p")), "epoch": epoch}
+        np.savez(place / "unseen.npz", **kept)
+    return run
 
 
 def mlflow_database(folder: Path, runs: Sequence[Mapping[str, Any]]) -> Path:
