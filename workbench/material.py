@@ -113,7 +113,7 @@ class Material:
     def blame(self, plan: Plan) -> Exception | None:
         """Return the error that names the first broken image of a stage, after reading has failed."""
         split = self.splits[plan.data]
-        return split.images.blame(split.train) if split.images.blame is not None else None
+        return split.images.blame(split.train.tolist()) if split.images.blame is not None else None
 
     def hold_out(self, plan: Plan) -> tf.data.Dataset | None:
         """Return the batches of the hold-out split, or None where there is none."""
