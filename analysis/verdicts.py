@@ -23,6 +23,7 @@ from workbench.tracking.store import Store
 
 PAIRS = {"lfw": 6000, "cfp_fp": 7000, "cfp_ff": 7000, "agedb_30": 6000, "calfw": 6000, "cplfw": 6000}
 SEED = 20200101  # of the bootstrap and of permutations: the same records give the same words
+PLATEAU_EPOCHS = 5  # fewer after the last break of the learning rate are no plateau
 BASELINE = "the baseline"
 UNKNOWN = "not comparable"
 OTHER_PAIRS = "other pairs"
@@ -263,11 +264,11 @@ def optimism(records: Records, rows: Sequence[Row], metric: str) -> float:
 
 def _last_plateau(own: pd.DataFrame, rates: pd.DataFrame | None) -> np.ndarray:
     """Return the values of one run (in order) since its last stage or break of the learning rate began."""
-    first = float(own["epoch"][own["stage"] == own["stage"].max()].min())
-    if rates is not None:
-        first = max([first, *rate_breaks(rates.sort_values("epoch"))])
-    values: np.ndarray = own["value"][own["epoch"] >= first].to_numpy(float)
-    return values
+    stage = own[own["stage"] == own["stage"].max()]
+    breaks = rate_breaks(rates.sort_values("epoch")) if rates is not None else set()
+    values: np.ndarray = stage["value"][stage["epoch"] >= max(breaks, default=0)].to_numpy(float)
+    # a rate that falls all the time ends in steps that look like breaks: then the stage tells more
+    return values if len(values) >= PLATEAU_EPOCHS else stage["value"].to_numpy(float)
 
 
 def optimism_note(records: Records, rows: Sequence[Row], select: str, metric: str) -> str:

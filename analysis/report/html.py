@@ -20,7 +20,7 @@ p, ul { max-width: 52rem; } ul { padding-left: 1.2rem; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .22rem .6rem; border-bottom: 1px solid #e8e8e8; text-align: left; vertical-align: top; }
 th { border-bottom: 2px solid #bbb; white-space: nowrap; } tbody tr:hover { background: #f5f8fb; }
-td { max-width: 26rem; overflow-wrap: anywhere; } td[style*=right] { white-space: nowrap; }
+td { max-width: 26rem; overflow-wrap: break-word; } td[style*=right] { white-space: nowrap; }
 figure { margin: .6rem 0 1.2rem; } figure img { max-width: 100%; height: auto; }
 figcaption { font-size: .86rem; color: #555; max-width: 52rem; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: #0058a3; }

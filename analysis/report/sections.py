@@ -90,6 +90,7 @@ def _shown(study: Study, position: int) -> str:
 
 
 def count(number: int, thing: str) -> str:
+    """Return a number with its thing, in the plural where it is not one."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 

@@ -118,6 +118,7 @@ def test_many_runs_are_shown_by_their_ends_and_their_spread(many: Path) -> None:
     assert len(re.findall(r"^\| +\d+ \| try", plain, re.MULTILINE)) == 15
     assert len(re.findall(r"^\| +\d+ \| try", folded, re.MULTILINE)) == 60
     assert "median" in plain
+    assert "60 values from 0.1 to 6" in page.text
     assert "The best 7 of 60 rows" in page.text
     assert len(page.sources) == 2  # curves and distribution
     assert page.counts["details"] >= 3
