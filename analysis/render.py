@@ -27,6 +27,7 @@ DECIMALS = {
 
 BOLD = {"markdown": ("**", "**"), "latex": (r"\textbf{", "}"), "html": ("<b>", "</b>")}
 SMALLEST_P = 0.0001
+SMALLEST_MEASURED = 1e-3  # smaller numbers are settings such as 5e-4
 OPEN, CLOSE = "\ue000", "\ue001"  # stand for the marks of bold while tabulate escapes the rest
 
 
@@ -79,11 +80,11 @@ def cell(row: dict[str, Any], name: str, even: bool = False) -> str:
         return f"{value:g}"
     if name == "p":
         return f"{value:.4f}" if value >= SMALLEST_P else f"below {SMALLEST_P}"
-    text = (
-        f"{value:.{DECIMALS.get(name, 4)}f}"
-        if name in DECIMALS or f"{name} ±" in row or _measured(value) or even
-        else f"{value:g}"
-    )
+    text = labels.value_text(value)  # all digits: 123.4567 must not become 123.457
+    if name in DECIMALS or f"{name} ±" in row or _measured(value) or even:
+        text = f"{value:.{DECIMALS.get(name, 4)}f}"
+    elif abs(value) < SMALLEST_MEASURED:
+        text = f"{value:g}"
     return text if half is None or is_missing(half) else f"{text} ± {half:.4f}"
 
 
@@ -97,7 +98,7 @@ def clock(seconds: float) -> str:
 
 def _measured(value: float) -> bool:
     """Tell a measured value from a setting such as 0.1 or 5e-4: it has more than four decimals."""
-    return math.isfinite(value) and abs(value) >= 1e-3 and round(value, 4) != value
+    return math.isfinite(value) and abs(value) >= SMALLEST_MEASURED and round(value, 4) != value
 
 
 def _numeric(column: pd.Series) -> bool:

@@ -48,7 +48,9 @@ def _short(study: Study) -> list[Block]:
     ]
     top = study.order()[0]
     row = study.frame.iloc[top]
-    epoch = "" if is_missing(row["epoch"]) else f" at epoch {cell({'epoch': float(row['epoch'])}, 'epoch')}"
+    epoch = (
+        "" if is_missing(row.get("epoch")) else f" at epoch {cell({'epoch': float(row['epoch'])}, 'epoch')}"
+    )
     said.append(f"Best by {select}: {row['run']} with {_shown(study, top)}{epoch}. {_alike(study, top)}")
     words = study.judged(select)["verdict"].tolist()
     counts = [

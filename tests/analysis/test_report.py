@@ -150,6 +150,28 @@ def test_one_run_and_sets_of_other_pairs_are_labelled(project: Path) -> None:
     assert "not comparable (other pairs)" in made(project)[0]
 
 
+def test_groups_of_seeds_are_one_row_with_one_line(project: Path) -> None:
+    for number in range(1, 9):
+        group = 50 + number % 2
+        value = [0.5 + 0.2 * (number % 2) + number / 1000, 0.4]
+        add_run(project, number, f"v{group}", value, group=group, seed=number, label_smoothing=number % 2)
+    text, _ = made(project)
+    assert "permutation of seeds" in text
+    assert re.search(r"\\| v51 .*better", text)
+    assert len(re.findall(r"<li>", (project / "out" / "report.html").read_text())) >= 8  # every run is linked
+
+
+def test_a_run_that_diverged_or_has_not_begun_does_not_stop_a_report(project: Path) -> None:
+    add_run(project, 1, "diverged", [float("nan")] * 3)
+    text, _ = made(project)
+    assert "diverged" in text
+    add_run(project, 2, "good", [0.5, 0.6, 0.7])
+    add_run(project, 3, "empty", [])
+    text, _ = made(project)
+    assert "Best by unseen: good with 0.7" in text
+    assert "not comparable (no unseen)" in text
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -210,3 +210,10 @@ def test_noise_is_taken_from_the_last_plateau_only() -> None:
     assert verdicts.optimism(found, rows, "lfw") == pytest.approx(
         2.04e-3, rel=0.4
     )  # 30 draws: 2.04 deviations
+
+
+@pytest.mark.parametrize("value", [0.5, 0.61234, 1.0, 123.4567, 0.0])
+def test_a_change_of_a_ten_thousandth_shows_in_every_cell(value: float) -> None:
+    from analysis.render import cell
+
+    assert cell({"loss": value}, "loss") != cell({"loss": value + 1e-4}, "loss")
