@@ -27,7 +27,7 @@ def curves(study: Study) -> Picture:
     few = len(order) <= LINES_TOLD_APART
     chosen = sorted(order) if few else order[:LINES_TOLD_APART]
     runs = [run for position in chosen for run in study.members[position]]
-    what = "All rows" if few else f"The best {len(chosen)} of {len(order)} rows by {study.select}"
+    what = "All rows" if few else f"The best {len(chosen)} of {len(order)} rows by {study.metric}"
     caption = (
         f"{what}: dashed where a stage begins, dotted where the learning rate drops, a dot at each best."
     )
@@ -39,14 +39,14 @@ def distribution(study: Study) -> Picture:
     import matplotlib
     from matplotlib.figure import Figure
 
-    values = study.frame[study.select].to_numpy("float64")
+    values = study.frame[study.metric].to_numpy("float64")
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.8, 3.2), layout="constrained")
         left, right = figure.subplots(1, 2)
         _histogram(left, values[np.isfinite(values)], study)
         _ranks(right, study)
     caption = (
-        f"Best {study.select} of all {len(values)} rows: how many reach a value, and each by its rank with the "
+        f"Best {study.metric} of all {len(values)} rows: how many reach a value, and each by its rank with the "
         "95 % interval from its number of pairs."
     )
     return Picture("distribution", caption, svg(figure))
@@ -54,11 +54,11 @@ def distribution(study: Study) -> Picture:
 
 def _histogram(axis: Axes, values: np.ndarray, study: Study) -> None:
     axis.hist(values, bins=min(BINS, max(5, len(values) // 5)), color="#9ec5de", edgecolor="white")
-    axis.set_xlabel(study.select)
+    axis.set_xlabel(study.metric)
     axis.set_ylabel("rows")
     axis.set_title("all rows", loc="left")
     axis.set_ylim(top=1.15 * axis.get_ylim()[1])  # room for the baseline's name above the bars
-    mark = float(study.frame[study.select].iloc[study.baseline])
+    mark = float(study.frame[study.metric].iloc[study.baseline])
     if np.isfinite(mark):
         axis.axvline(mark, color=COLORS[4], linewidth=1.2)
         axis.annotate(
@@ -70,13 +70,13 @@ def _histogram(axis: Axes, values: np.ndarray, study: Study) -> None:
 def _ranks(axis: Axes, study: Study) -> None:
     from analysis.verdicts import best_rows, interval
 
-    rows = study.rows[study.select]
+    rows = study.rows[study.metric]
     order = [position for position in study.order() if np.isfinite(rows[position].value)]
     rank = np.arange(1, len(order) + 1)
     values = np.array([rows[position].value for position in order])
     low, high = np.array([interval(rows[position]) for position in order]).T
     axis.fill_between(rank, low, high, color="#d9d9d9", linewidth=0)
-    maybe = set(best_rows(rows, study.select))
+    maybe = set(best_rows(rows, study.metric))
     best = np.array([position in maybe for position in order])
     axis.plot(rank[~best], values[~best], ".", markersize=3, color="#7a7a7a")
     axis.plot(
@@ -88,8 +88,8 @@ def _ranks(axis: Axes, study: Study) -> None:
         label="not distinguishable from the best",
     )
     axis.set_xlabel("rank")
-    axis.set_title(f"{study.select} by rank", loc="left")
-    axis.legend(loc="lower right" if lower_is_better(study.select) else "lower left", fontsize=8)
+    axis.set_title(f"{study.metric} by rank", loc="left")
+    axis.legend(loc="lower right" if lower_is_better(study.metric) else "lower left", fontsize=8)
 
 
 def svg(figure: Figure) -> bytes:

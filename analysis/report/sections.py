@@ -20,6 +20,7 @@ from workbench.names import lower_is_better
 
 TOP, BOTTOM = 10, 5  # rows shown of more than ALL_ROWS; the rest is folded
 COLUMNS = 5  # rows that have a column each in the table of differences
+SETTINGS_SHOWN = 4  # columns of settings beside results; more stand in the table of differences only
 VALUES_SHOWN = 6  # distinct values of a setting that are written out
 
 
@@ -39,7 +40,7 @@ def page(study: Study, folder: Path) -> Page:
 
 
 def _short(study: Study) -> list[Block]:
-    select = study.select
+    select, metric = study.select, study.metric
     states = study.records.runs["status"].fillna("unknown").value_counts()
     said = [
         f"{count(len(study.records.runs), 'run')}: "
@@ -51,8 +52,8 @@ def _short(study: Study) -> list[Block]:
     epoch = (
         "" if is_missing(row.get("epoch")) else f" at epoch {cell({'epoch': float(row['epoch'])}, 'epoch')}"
     )
-    said.append(f"Best by {select}: {row['run']} with {_shown(study, top)}{epoch}. {_alike(study, top)}")
-    words = study.judged(select)["verdict"].tolist()
+    said.append(f"Best by {metric}: {row['run']} with {_shown(study, top)}{epoch}. {_alike(study, top)}")
+    words = study.judged(metric)["verdict"].tolist()
     counts = [
         (words.count(word), word) for word in (significance.BETTER, significance.WORSE, significance.SAME)
     ]
@@ -60,8 +61,8 @@ def _short(study: Study) -> list[Block]:
     counts.append((rest, verdicts.UNKNOWN))
     if len(words) > 1:
         found = ", ".join(f"{n} {word}" for n, word in counts if n)
-        said.append(f"Against the baseline {study.frame['run'].iloc[study.baseline]} on {select}: {found}.")
-    note = verdicts.optimism_note(study.records, study.rows[select], select, select)
+        said.append(f"Against the baseline {study.frame['run'].iloc[study.baseline]} on {metric}: {found}.")
+    note = verdicts.optimism_note(study.records, study.rows[metric], select, metric)
     said += [note[0].upper() + note[1:] + "."] if note else []
     prose = " ".join(study.prose.split())
     return [*([Text([prose])] if prose else []), Text(said, listed=True)]
@@ -69,11 +70,11 @@ def _short(study: Study) -> list[Block]:
 
 def _alike(study: Study, top: int) -> str:
     """Say how many rows cannot be told from the best one, and of how many that is not known."""
-    own = study.rows[study.select]
+    own = study.rows[study.metric]
     if len(own) == 1:
         return ""
-    alike = len(verdicts.best_rows(own, study.select)) - 1
-    unknown = verdicts.unknown_rows(own, study.select, own[top])
+    alike = len(verdicts.best_rows(own, study.metric)) - 1
+    unknown = verdicts.unknown_rows(own, study.metric, own[top])
     said = f"{count(alike, 'other row')} cannot be told from it" if alike else "No other row is as good"
     if unknown == len(own) - 1:
         said = "Whether that is noise is not known: nothing tells how many pairs stand behind the values"
@@ -84,10 +85,10 @@ def _alike(study: Study, top: int) -> str:
 
 def _shown(study: Study, position: int) -> str:
     row = study.frame.iloc[position].to_dict()
-    row[study.select] = float(row[study.select])
-    text = cell(row, study.select)
-    low, high = verdicts.interval(study.rows[study.select][position])
-    pairs = study.rows[study.select][position].pairs
+    row[study.metric] = float(row[study.metric])
+    text = cell(row, study.metric)
+    low, high = verdicts.interval(study.rows[study.metric][position])
+    pairs = study.rows[study.metric][position].pairs
     return text if is_missing(low) else f"{text} (95 % interval {low:.4f} to {high:.4f} from {pairs} pairs)"
 
 
@@ -144,18 +145,24 @@ def _curves(study: Study) -> list[Block]:
 
 
 def _results(study: Study) -> list[Block]:
-    bold = {study.select: verdicts.best_rows(study.rows[study.select], study.select)}
+    bold = {study.metric: verdicts.best_rows(study.rows[study.metric], study.metric)}
     text = f"The epoch of every row is that of its best {study.select}"
     text += "; bold is the best and all that is not distinguishable from it." if len(study.frame) > 1 else "."
     blocks: list[Block] = [Text([text])]
     if len(study.frame) <= ALL_ROWS:
-        return [*blocks, _sorted(study, study.frame, bold, lambda order: order)]
+        return [*blocks, _sorted(study, _without_settings(study), bold, lambda order: order)]
     blocks.append(Table(_spread(study)))
     blocks.append(Text([f"The best {TOP} and the last {BOTTOM} of {len(study.frame)} rows:"]))
-    narrow = study.frame.drop(columns=_crowd(study.frame))
+    narrow = _without_settings(study).drop(columns=_crowd(study.frame))
     blocks.append(_sorted(study, narrow, bold, _ends))
     whole = _sorted(study, study.frame, bold, lambda order: order)
     return [*blocks, Table(whole.frame, whole.bold, fold=f"All {len(study.frame)} rows")]
+
+
+def _without_settings(study: Study) -> pd.DataFrame:
+    """Return the rows without their settings where these would push the results off the page."""
+    settings = [name for name in tables.differing_settings(study.records.runs) if name in study.frame]
+    return study.frame.drop(columns=settings) if len(settings) > SETTINGS_SHOWN else study.frame
 
 
 def _ends(order: list[int]) -> list[int]:
@@ -210,7 +217,8 @@ def _verdicts(study: Study) -> list[Block]:
     for metric in study.rows:
         frame = study.judged(metric).drop(columns="run")
         frame.insert(0, "run", study.frame["run"])
-        chosen_here = metric == study.select  # what that does to the values stands in the first section
+        # what that does to the ranked metric stands in the first section
+        chosen_here = metric in (study.select, study.metric)
         note = "" if chosen_here else f"; the epochs were chosen on {study.select}"
         counts = frame["verdict"].value_counts()
         said = f"{metric}: " + ", ".join(

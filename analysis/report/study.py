@@ -24,7 +24,8 @@ READ_FROM_JOURNALS = 50  # journals know steps and times; more runs than that ar
 
 @dataclass(frozen=True)
 class Study:
-    """A study's records and their comparison by `select`; `frame` has a row a run or group of seeds.
+    """A study's records and their comparison at the epochs that `select` chose; `frame` has a row a run or
+    group of seeds, ranked by `metric`: `select` itself, or the last evaluation set where that is none.
 
     `rows` hold, for each metric that is judged, what is known of each row of `frame`.
     """
@@ -33,6 +34,7 @@ class Study:
     store: Store
     records: Records
     select: str
+    metric: str
     frame: pd.DataFrame
     members: list[list[str]]
     baseline: int
@@ -51,33 +53,34 @@ class Study:
         return verdicts.judged(frame, rows, metric, rows[self.baseline], strict=False)
 
     def order(self) -> list[int]:
-        """Return the positions of all rows, the best by `select` first, rows without a value last."""
-        sign = 1 if verdicts.lower_is_better(self.select) else -1
-        values = self.frame[self.select].astype("float64") * sign
+        """Return the positions of all rows, the best by `metric` first, rows without a value last."""
+        sign = 1 if verdicts.lower_is_better(self.metric) else -1
+        values = self.frame[self.metric].astype("float64") * sign
         return [int(position) for position in values.argsort(kind="stable").tolist()] if len(values) else []
 
 
 def read_study(
-    name: str, store: Store, address: str | None, select: str | None, baselines: Sequence[str], quick: bool
+    study: str, store: Store, address: str | None, select: str | None, baselines: Sequence[str], quick: bool
 ) -> Study:
     """Gather a study; the baseline is its first run unless told.
 
     Raises `RecordError` for an unknown study, metric or baseline, and for a study without an epoch.
     """
-    records = _records(name, store, address, quick)
+    records = _records(study, store, address, quick)
     select = select or tables.default_metric(records)
     frame = tables.summary(records, select)
     groups = tables.seed_groups(records.runs)
     members = [[str(records.runs["run"].iloc[place]) for place in group] for group in groups]
-    judged = [select, *(metric for metric in tables.metrics_shown(records, select) if is_evaluation(metric))]
+    shown = tables.metrics_shown(records, select)
+    sets = [name for name in shown if is_evaluation(name) and name in frame]
+    metric = sets[-1] if sets and not is_evaluation(select) else select
+    judged = [metric, *sets]
     frame["run"] = _unique(frame["run"].tolist(), [runs[0] for runs in members])
-    rows = {
-        metric: verdicts.rows_of(records, frame, select, store, metric) for metric in dict.fromkeys(judged)
-    }
-    own = rows[select]
+    rows = {name: verdicts.rows_of(records, frame, select, store, name) for name in dict.fromkeys(judged)}
+    own = rows[metric]
     baseline = own.index(verdicts.find_baseline(own, baselines)) if baselines else _first(records, members)
     question, prose = _question(store, [run for group in members for run in group])
-    return Study(name, store, records, select, frame, members, baseline, rows, question, prose)
+    return Study(study, store, records, select, metric, frame, members, baseline, rows, question, prose)
 
 
 def _records(name: str, store: Store, address: str | None, quick: bool) -> Records:
@@ -90,10 +93,10 @@ def _records(name: str, store: Store, address: str | None, quick: bool) -> Recor
         own = own[~own["quick"].eq(True)]
     if own.empty:
         raise RecordError(f"study {name!r} has only --quick runs", do="give --quick to see them")
-    runs = [str(run) for run in own["run"]]
+    runs = [str(run) for run in own.sort_values("started", kind="stable", na_position="last")["run"]]
     journals = set(store.runs())
     if len(runs) <= READ_FROM_JOURNALS and journals.issuperset(runs):
-        return load(runs, address, journals=True)
+        return load(runs, address, journals=True).only(runs)
     return records.only(runs)
 
 

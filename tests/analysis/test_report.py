@@ -211,3 +211,11 @@ def test_nothing_in_a_text_is_markup() -> None:
     assert "**0.1235**" in text
     assert "(<p q/x.jsonl>)" in text
     assert r"\*x\*" in text
+
+
+def test_epochs_chosen_by_a_metric_that_is_no_set_are_ranked_by_the_set(project: Path) -> None:
+    for number, name in ((1, "base"), (2, "other")):
+        add_run(project, number, name, [0.9, 0.6 + number / 100], select="loss")
+    text, _ = made(project)
+    assert "Best by unseen: base with 0.9 at epoch 1" in text  # the loss is equal: its first epoch
+    assert "the epochs were chosen on loss, so unseen is free of the optimism" in text.lower()
