@@ -77,7 +77,9 @@ def _alike(study: Study, top: int) -> str:
     unknown = verdicts.unknown_rows(own, study.metric, own[top])
     said = f"{count(alike, 'other row')} cannot be told from it" if alike else "No other row is as good"
     if unknown == len(own) - 1:
-        said = "Whether that is noise is not known: nothing tells how many pairs stand behind the values"
+        said = (
+            "Whether that is noise is not known: the other rows cannot be compared with it (see Is it noise?)"
+        )
     elif unknown:
         said += f"; of {unknown} that is not known"
     return said + "."
