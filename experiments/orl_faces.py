@@ -3,6 +3,8 @@
 Cost: 60 epochs of 6 steps, a minute or two on two CPU cores.  Needs the ORL faces under WORKBENCH_DATA.
 """
 
+from typing import Any
+
 from workbench import (
     Adam,
     Affine,
@@ -48,9 +50,8 @@ experiments = [final, *(fold(number) for number in range(1, 5))]
 def compare(run: str | None = None, store: str | None = None) -> None:
     """Print the accuracies of a finished `final` run and of raw pixels on the same pairs, and their difference.
 
-    Pixels: the cosine of grey images minus the mean of the training images, nothing trained. Both use
-    the threshold of best accuracy. The interval is over subjects: the ten people are drawn anew with
-    repetition 2,000 times, a pair counting as often as the product of its people's draws.
+    Both use the threshold of best accuracy. The interval is over subjects: the ten people are drawn
+    anew with repetition 2,000 times, a pair counting as often as the product of its people's draws.
     """
     import numpy as np
 
@@ -59,40 +60,47 @@ def compare(run: str | None = None, store: str | None = None) -> None:
     from workbench.tracking.store import find_store
 
     at = find_store(store)
-    finished = [
-        s.run for s in read_states(at) if s.journal and s.journal.start and s.journal.start.name == "final"
-    ]
-    name = find_run(at, run) if run else finished[-1]
-    ours = np.load(at.run_artifacts(name) / "scores" / "last" / "unseen.npz")["scores"]
-    where, size = places(), final.backbone.image_size
-    pairs = final.sets[0].open(where, final.data)
-    faces = final.data.open(where)
-    read = faces.reader(size)
-    mean = np.mean([np.asarray(read(number), np.float64).mean(-1) for number in range(len(faces.labels))], 0)
-    flat = (pairs.pixels(size).mean(-1) - mean).reshape(len(pairs.identities), -1)
-    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
-    pixels = np.sum(flat[pairs.first] * flat[pairs.second], axis=1)
-
-    def accuracy(scores: np.ndarray, weight: np.ndarray) -> float:
-        order = np.argsort(-scores)
-        genuine = np.cumsum((weight * pairs.same)[order])
-        impostors = np.cumsum((weight * ~pairs.same)[order])
-        return float(np.max(genuine - impostors + impostors[-1]) / weight.sum())
-
+    starts = [(state.run, state.journal.start) for state in read_states(at) if state.journal]
+    name = find_run(at, run or [known for known, start in starts if start and start.name == "final"][-1])
+    pairs = final.sets[0].open(places(), final.data)
     _, person = np.unique(pairs.identities, return_inverse=True)
     one, other = person[pairs.first], person[pairs.second]
+    ours = np.load(at.run_artifacts(name) / "scores" / "last" / "unseen.npz")["scores"]
+    raw = pixels(pairs)
     rng, found = np.random.default_rng(0), []
     for _ in range(2000):
         drawn = np.bincount(rng.integers(0, 10, 10), minlength=10)
         weight = np.where(pairs.same, drawn[one], drawn[one] * drawn[other]).astype(float)
-        found.append(accuracy(ours, weight) - accuracy(pixels, weight))
-    even = np.ones(len(ours))
-    network, raw = accuracy(ours, even), accuracy(pixels, even)
+        found.append(accuracy(ours, pairs.same, weight) - accuracy(raw, pairs.same, weight))
+    both = [accuracy(scores, pairs.same, np.ones(len(ours))) for scores in (ours, raw)]
     low, high = np.quantile(found, [0.025, 0.975])
     print(f"run {name}: {len(ours)} pairs of {len(set(person))} people never seen in training")
     print(
-        f"network {network:.4f}, pixels {raw:.4f}, difference {network - raw:+.4f} ({low:+.4f} to {high:+.4f})"
+        f"network {both[0]:.4f}, pixels {both[1]:.4f}, difference {both[0] - both[1]:+.4f} ({low:+.4f} to {high:+.4f})"
     )
+
+
+def pixels(pairs: Any) -> Any:
+    """Return the cosines of grey images minus the mean training image, [P]: nothing is trained."""
+    import numpy as np
+
+    from workbench.catalog import places
+
+    size, faces = final.backbone.image_size, final.data.open(places())
+    read = faces.reader(size)
+    mean = np.mean([np.asarray(read(number), np.float64).mean(-1) for number in range(len(faces.labels))], 0)
+    flat = (pairs.pixels(size).mean(-1) - mean).reshape(len(pairs.identities), -1)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    return np.sum(flat[pairs.first] * flat[pairs.second], axis=1)
+
+
+def accuracy(scores: Any, same: Any, weight: Any) -> float:
+    """Return the weighted share of right decisions at the best threshold."""
+    import numpy as np
+
+    order = np.argsort(-scores)
+    genuine, impostors = (np.cumsum((weight * kind)[order]) for kind in (same, ~same))
+    return float(np.max(genuine - impostors + impostors[-1]) / weight.sum())
 
 
 if __name__ == "__main__":

@@ -297,6 +297,10 @@ class Trainer(tf.keras.Model):
         if batch.logits is not None:
             right = tf.equal(tf.argmax(batch.logits, -1, tf.int32), batch.targets)
             self.means[names.ACCURACY].update_state(tf.cast(right, tf.float32))
+        return self.results()
+
+    def results(self) -> dict[str, tf.Tensor]:
+        """Return the epoch's means so far."""
         return {name: mean.result() for name, mean in self.means.items()}
 
     def measure(self, batches: tf.data.Dataset) -> dict[str, float]:

@@ -48,6 +48,7 @@ class Session:
         self.plan: Plan | None = None
         self.epoch, self.epoch_step, self.step = 0, 0, 0  # finished epochs, steps in the next, all steps
         self.spent = 0.0  # seconds of the unfinished epoch before this attempt
+        self._mark = time.monotonic()  # when this attempt began to work on the epoch
         self.best: dict[str, Any] | None = None  # by the selecting metric
         self.inside: dict[str, float] = {}  # best values found within the current epoch
         self._last_save = time.monotonic()
@@ -109,7 +110,10 @@ class Session:
         if self.epoch >= plan.last_epoch:
             return
         steps = self.data.steps(plan)
-        if self.epoch_step:
+        self._mark = time.monotonic()
+        if self.epoch_step >= steps:  # saved between an epoch's last step and its end
+            self.after_epoch(self.trainer.results(), 0.0)
+        elif self.epoch_step:
             self.trainer.keep_metrics = True
             self._fit(plan, steps - self.epoch_step, self.epoch + 1)
         while self.epoch < plan.last_epoch:
@@ -243,7 +247,7 @@ class Session:
         best = self._improves(metrics, self.epoch)
         self.tracker.epoch(record)
         self._keep_scores(best)
-        self.spent = 0.0
+        self.spent, self._mark = 0.0, time.monotonic()
         self.save(best=best)
         self.screen.epoch(self.epoch, self.experiment.epochs, plan, metrics, total)
         self._gentle_ends(wish)
@@ -333,7 +337,8 @@ class Session:
         facts = {
             "run": self.order.run, "id": self.experiment.id, "attempt": self.tracker.attempt, "stage": self.plan.number,
             "epoch": self.epoch, "epoch_step": self.epoch_step, "step": self.step, "best": self.best,
-            "inside": self.inside, "spent": self.spent, "rows": self.epoch,
+            "inside": self.inside, "rows": self.epoch,
+            "spent": self.spent + (time.monotonic() - self._mark if inside else 0.0),
         }  # fmt: skip
         state = checkpoint.capture(self.trainer, facts)
         name = checkpoint.file_name(self.epoch, self.step)
