@@ -1,6 +1,9 @@
 """Can 300 photographs of 30 people teach a network to tell ten others apart better than raw pixels do?
 
 Cost: 60 epochs of 6 steps, a minute or two on two CPU cores.  Needs the ORL faces under WORKBENCH_DATA.
+Chosen on four folds of subjects 1 to 30 (network against pixels): .949 .901, .974 .961, .878 .851, .943 .919.
+Subjects 31 to 40, last epoch: network .8922, pixels .8611, difference +.0311 (-.0462 to +.0947 over subjects).
+`workbench run experiments/orl_faces.py final`, then `python experiments/orl_faces.py` prints the last line anew.
 """
 
 from typing import Any
