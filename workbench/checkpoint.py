@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import random
@@ -59,6 +58,7 @@ def variables(trainer: Trainer) -> dict[str, tf.Variable]:
         groups["optimizer"] = list(engine.state(trainer.optimizer))
     for name, mean in sorted(trainer.means.items()):
         groups[f"mean.{name}"] = list(mean.variables)
+    groups["recent"] = [value for _, value in sorted(trainer.recent.items())]
     groups["random"] = _generators(trainer)
     groups["step"] = [trainer.stage_step]
     return {f"{group}/{i:05d}": v for group, members in groups.items() for i, v in enumerate(members)}
@@ -123,13 +123,15 @@ def restore_embedder(embedder: tf.keras.Model, state: State) -> None:
 
 
 def digest(state: State) -> str:
-    """Return the SHA-256 over every name, type, shape and value and over the facts."""
-    found = hashlib.sha256(json.dumps(state.facts, sort_keys=True).encode())
+    """Return the XXH3 hash (128 bits) over every name, type, shape and value and over the facts."""
+    import xxhash
+
+    found = xxhash.xxh3_128(json.dumps(state.facts, sort_keys=True).encode())
     for name in sorted(state.arrays):
         array = state.arrays[name]
         found.update(f"|{name}|{array.dtype.str}|{array.shape}|".encode())
         found.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
-    return found.hexdigest()
+    return str(found.hexdigest())
 
 
 def write(path: Path, state: State) -> str:

@@ -65,12 +65,12 @@ def table_of(states: Sequence[RunState]) -> str:
     settings = list(told[0])[:SHOWN_SETTINGS] if told else []
     table = Table(box=None, pad_edge=False)
     for title in ("run", "study", "name", *settings, "status", "epochs", "best"):
-        table.add_column(title, overflow="fold", no_wrap=title in ("run", "status", "epochs"))
+        table.add_column(title, overflow="fold", no_wrap=title not in ("study", "name"))
     for state, differing in zip(states, told):
         words = [labels.value_text(differing.get(name)) for name in settings]
         table.add_row(*_identity(state), *words, state.status, _progress(state), _best(state))
     stream = io.StringIO()
-    Console(file=stream, width=max(100, shutil.get_terminal_size().columns)).print(table)
+    Console(file=stream, width=max(140, shutil.get_terminal_size().columns)).print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
