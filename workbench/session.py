@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from workbench.errors import InputError, RecordError
 from workbench.families import Plan
 from workbench.lazy import Lazy
 from workbench.orders import Order, Outcome, Stop, Watcher
+from workbench.scoreboard import Scoreboard
 from workbench.screen import Screen
 from workbench.tracking.history import history
 from workbench.tracking.records import CheckpointRecord, EpochRecord
@@ -49,10 +49,8 @@ class Session:
         self.epoch, self.epoch_step, self.step = 0, 0, 0  # finished epochs, steps in the next, all steps
         self.spent = 0.0  # seconds of the unfinished epoch before this attempt
         self._mark = time.monotonic()  # when this attempt began to work on the epoch
-        self.best: dict[str, Any] | None = None  # by the selecting metric
-        self.inside: dict[str, float] = {}  # best values found within the current epoch
+        self.scores = Scoreboard(self.experiment, data, tracker, screen)
         self._last_save = time.monotonic()
-        self._scores: dict[str, np.ndarray] = {}  # of the epoch's evaluation, by set
         self._ended = False
 
     # ------------------------------------------------------------ stages
@@ -69,7 +67,8 @@ class Session:
             self._check_identity(state)
             facts = state.facts
             self.epoch, self.epoch_step, self.step = facts["epoch"], facts["epoch_step"], facts["step"]
-            self.best, self.spent, self.inside = facts["best"], facts["spent"], dict(facts["inside"])
+            self.spent = facts["spent"]
+            self.scores.take_up(facts)
             self.screen.say(f"resumed after epoch {self.epoch}, step {self.epoch_step} of the next")
 
     def _check_identity(self, state: checkpoint.State) -> None:
@@ -212,11 +211,9 @@ class Session:
 
     def _evaluate_inside(self) -> None:
         self._check_finite()
-        values = self._evaluate()
-        for name, value in values.items():
-            if not name.endswith(names.DERIVED_SUFFIXES):
-                self.inside[name] = max(value, self.inside.get(name, -np.inf))
-        if self._improves(values, self.epoch + 1):
+        values = self.scores.evaluate(self.trainer.embedder)
+        self.scores.note_inside(values)
+        if self.scores.improves(values, self.epoch + 1, self.step):
             self.save(inside=True, best=True)
 
     # ------------------------------------------------------------ epochs
@@ -228,25 +225,19 @@ class Session:
         plan, began = self.plan, time.monotonic()
         metrics = {name: float(value) for name, value in logs.items()}
         metrics[names.LEARNING_RATE] = float(self.trainer.recent["rate"].numpy())
-        metrics.update(self._validate(plan))
-        values = self._evaluate()
-        metrics.update(values)
-        metrics.update(
-            {
-                name + names.PEAK_SUFFIX: max(value, values.get(name, value))
-                for name, value in self.inside.items()
-            }
-        )
-        self.epoch, self.epoch_step, self.inside = self.epoch + 1, 0, {}
+        metrics.update(self.scores.hold_out(self.trainer, plan))
+        values = self.scores.evaluate(self.trainer.embedder)
+        metrics.update({**values, **self.scores.peaks(values)})
+        self.epoch, self.epoch_step = self.epoch + 1, 0
         metrics, wish = self._watch(plan, metrics)
         total = seconds + self.spent + time.monotonic() - began
         record = EpochRecord(
             stage=plan.number, stage_epoch=self.epoch - plan.first_epoch + 1,
             epoch=self.epoch, step=self.step, metrics=metrics, seconds=total,
         )  # fmt: skip
-        best = self._improves(metrics, self.epoch)
+        best = self.scores.improves(metrics, self.epoch, self.step)
         self.tracker.epoch(record)
-        self._keep_scores(best)
+        self.scores.keep_scores(best, self.epoch)
         self.spent, self._mark = 0.0, time.monotonic()
         self.save(best=best)
         self.screen.epoch(self.epoch, self.experiment.epochs, plan, metrics, total)
@@ -267,36 +258,6 @@ class Session:
             self.saver.wait()
             raise Stop(names.STOPPED, f"paused after epoch {self.epoch}, as asked")
 
-    def _validate(self, plan: Plan) -> dict[str, float]:
-        batches = self.data.hold_out(plan)
-        return self.trainer.measure(batches) if batches is not None else {}
-
-    def _evaluate(self) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for evaluator in self.data.evaluators:
-            result = evaluator.evaluate(self.trainer.embedder)
-            if result.message:
-                self.screen.warn(f"{evaluator.name}: {result.message}")
-            found.update(result.metrics)
-            self._scores[evaluator.name] = result.scores
-        return found
-
-    def _keep_scores(self, best: bool) -> None:
-        """Keep the per-pair scores of the last and of the best epoch beside the run, compactly."""
-        for evaluator in self.data.evaluators:
-            name, packed = evaluator.name, io.BytesIO()
-            if name not in self._scores:
-                continue
-            np.savez_compressed(
-                packed,
-                scores=np.asarray(self._scores[name], np.float32),
-                same=evaluator.same,
-                pairs=evaluator.fingerprint,
-                epoch=self.epoch,
-            )
-            for which in ("last", *(("best",) if best else ())):
-                self.tracker.artifact(f"scores/{which}/{name}.npz", text=packed.getvalue())
-
     def _watch(self, plan: Plan, metrics: dict[str, float]) -> tuple[dict[str, float], str | None]:
         if self.watcher is None:
             return metrics, None
@@ -316,18 +277,6 @@ class Session:
             found.setdefault(name, []).append(value)
         return found
 
-    def _improves(self, metrics: Mapping[str, float], epoch: int) -> bool:
-        """Note and tell whether the selecting metric is the best of the whole run; NaN never is."""
-        name = self.experiment.selector()
-        value = metrics.get(name)
-        if value is None or not np.isfinite(value):
-            return False
-        sign = -1 if names.lower_is_better(name) else 1
-        if self.best is not None and sign * value <= sign * self.best["value"]:
-            return False
-        self.best = {"metric": name, "value": value, "epoch": epoch, "step": self.step}
-        return True
-
     # ------------------------------------------------------------ states and ends
 
     def save(self, inside: bool = False, best: bool = False) -> None:
@@ -336,8 +285,8 @@ class Session:
         self.saver.wait()
         facts = {
             "run": self.order.run, "id": self.experiment.id, "attempt": self.tracker.attempt, "stage": self.plan.number,
-            "epoch": self.epoch, "epoch_step": self.epoch_step, "step": self.step, "best": self.best,
-            "inside": self.inside, "rows": self.epoch,
+            "epoch": self.epoch, "epoch_step": self.epoch_step, "step": self.step, "rows": self.epoch,
+            **self.scores.facts(),
             "spent": self.spent + (time.monotonic() - self._mark if inside else 0.0),
         }  # fmt: skip
         state = checkpoint.capture(self.trainer, facts)

@@ -110,9 +110,9 @@ def half_a_row() -> None:
 
 
 def evaluation() -> None:
-    from workbench.session import Session
+    from workbench.scoreboard import Scoreboard
 
-    _before(Session, "_evaluate")
+    _before(Scoreboard, "evaluate")
 
 
 def after_row() -> None:
