@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from workbench import catalog, names
-from workbench.commands.run import Task, run_here
+from workbench.commands.run import run_here
 from workbench.errors import RecordError, SpecError
 from workbench.experiment import Experiment
+from workbench.jobs.task import Task
 from workbench.names import TAG_FORECAST
 from workbench.parts import from_json
 from workbench.tracking.records import StartRecord

@@ -1,38 +1,25 @@
-"""`workbench run`: train the experiments of spec files, one after another, each in its own process.
+"""`workbench run`: train the experiments of spec files, here, in processes side by side, or on a cluster.
 
-A single run works in this process. Several go to children, which are told to stop gently when their
-parent dies, so that one failure ends nothing but itself.
+A single run works in this process. Several go to the queue (`several.py`), each in a process of its own.
 """
 
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
+import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import click
 
 from workbench import catalog, rates
 from workbench.errors import InputError, RunFailed, SpecError
 from workbench.families import PairSet, Places, Source
+from workbench.jobs.places import places
+from workbench.jobs.task import Task, planned, with_forecast
 from workbench.names import TAG_FORECAST
 from workbench.orders import Order, Watcher
-from workbench.tracking.records import new_run_name
-from workbench.tracking.runs import unfinished
 from workbench.tracking.store import Store, find_store
-
-
-@dataclass(frozen=True)
-class Task:
-    """One training to do: a variant and the name of its run, new or to be resumed."""
-
-    variant: catalog.Variant
-    run: str
-    resume: bool
-    forecast: str | None = None
 
 
 @click.command()
@@ -49,7 +36,17 @@ class Task:
 @click.option(
     "--quick", is_flag=True, help="Walk the same code in minutes: small data, small input, few steps."
 )
-@click.option("--resume", is_flag=True, help="Go on with the unfinished run of the same settings and seed.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with unfinished runs of the same settings and seed; leave finished ones alone.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N", help="Train N at once, a process and a device each."
+)
+@click.option(
+    "--devices", metavar="0,1", help="The devices to use: GPUs, or processor cores where there is no GPU."
+)
 @click.option("--store", metavar="URI", help="Where to record: a folder or an MLflow server.")
 @click.option(
     "--forecast",
@@ -61,7 +58,8 @@ class Task:
 @click.option("--run-name", hidden=True, help="Name of the run's record (given to child processes).")
 def run(
     files: tuple[str, ...], assignments: tuple[str, ...], seed: int | None, seeds: str | None, quick: bool,
-    resume: bool, store: str | None, forecast: str | None, as_json: bool, debug: bool, run_name: str | None,
+    resume: bool, jobs: int | None, devices: str | None, store: str | None, forecast: str | None, as_json: bool,
+    debug: bool, run_name: str | None,
 ) -> int:  # fmt: skip
     """Train the experiments of spec FILEs (all, or only the variants of the given NAMEs).
 
@@ -71,14 +69,19 @@ def run(
     place = find_store(store)
     place.require_writable()
     variants = wanted(files, assignments, _seeds(seed, seeds), quick, place)
-    tasks = [replace(_task(variant, place, resume, run_name), forecast=forecast) for variant in variants]
+    where = places(jobs, devices) if jobs or devices else []
+    tasks = with_forecast(_tasks(variants, place, resume, run_name), forecast)
+    if not tasks:
+        return 0
     watched(tasks[0], store)  # a wrong --forecast is refused before anything runs
     if len(tasks) == 1:
+        for spot in where[:1]:
+            os.environ.update(spot.environment())
+            spot.bind()
         return run_here(tasks[0], place, as_json)
-    statuses = [_run_child(task, store, as_json, debug) for task in _until_stopped(tasks)]
-    if not as_json:
-        _compare(place, tasks)
-    return next((status for status in (130, 75, 1, 2) if status in statuses), 0)
+    from workbench.commands.several import several
+
+    return several(tasks, place, where, address=store, as_json=as_json, debug=debug)
 
 
 def watched(task: Task, store: str | None) -> Watcher | None:
@@ -141,14 +144,10 @@ def _seeds(seed: int | None, seeds: str | None) -> list[int] | None:
         ) from error
 
 
-def _task(variant: catalog.Variant, store: Store, resume: bool, name: str | None) -> Task:
+def _tasks(variants: list[catalog.Variant], store: Store, resume: bool, name: str | None) -> list[Task]:
     if name:
-        return Task(variant, name, store.journal(name).exists())
-    if resume:
-        found = unfinished(store, variant.experiment.id, variant.experiment.seed)
-        if found:
-            return Task(variant, found[0], True)
-    return Task(variant, new_run_name(), False)
+        return [Task(variant, name, store.journal(name).exists()) for variant in variants]
+    return planned(variants, store, resume, lambda text: click.echo(text, err=True))
 
 
 # ---------------------------------------------------------------- here
@@ -188,76 +187,3 @@ def print_json(store: Store, runs: list[str]) -> None:
     for name in runs:
         if store.journal(name).exists():
             click.echo(json.dumps(summary(store, name)))
-
-
-# ---------------------------------------------------------------- children
-
-
-def _until_stopped(tasks: list[Task]) -> Iterator[Task]:
-    """Yield the tasks until a Ctrl-C or SIGTERM came; the child at work gets the same signal."""
-    asked: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        asked.append(number)
-        if number == signal.SIGTERM and _child is not None:
-            _child.terminate()
-
-    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for task in tasks:
-            if asked:
-                return
-            yield task
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
-_child: subprocess.Popen[bytes] | None = None
-
-
-def _run_child(task: Task, store: str | None, as_json: bool, debug: bool) -> int:
-    """Run one task in a process of its own and return its exit status."""
-    global _child
-    words = [sys.executable, "-m", "workbench", "run", task.variant.path, task.variant.name]
-    words += ["--run-name", task.run, "--seed", str(task.variant.experiment.seed)]
-    words += [
-        f"--set={how.removeprefix('--set ')}"
-        for how in task.variant.overrides.values()
-        if how.startswith("--set")
-    ]
-    words += ["--quick"] * task.variant.quick + ["--json"] * as_json + ["--debug"] * debug
-    words += ["--store", store] if store else []
-    words += ["--forecast", task.forecast] if task.forecast else []
-    _child = subprocess.Popen(words, preexec_fn=_die_gently_with_parent)
-    while True:
-        try:
-            status = _child.wait()
-            break
-        except KeyboardInterrupt:
-            continue
-    _child = None
-    return status if status >= 0 else 128 - status
-
-
-def _die_gently_with_parent() -> None:
-    """Ask the kernel for a SIGTERM when the parent dies (Linux only; elsewhere nothing happens)."""
-    import ctypes
-
-    set_death_signal = 1
-    library = ctypes.CDLL(None, use_errno=True)
-    library.prctl(set_death_signal, signal.SIGTERM)
-
-
-def _compare(store: Store, tasks: list[Task]) -> None:
-    from workbench.commands.look import runs_table
-
-    names = [task.run for task in tasks if store.journal(task.run).exists()]
-    if not names:
-        return
-    click.echo("")
-    click.echo(runs_table(store, names))
-    click.echo("\nNext:")
-    click.echo(f"  workbench show {names[0]}      one run: settings, stages, every epoch")
-    click.echo("  workbench list                 all runs")
-    click.echo("  workbench ui                   MLflow and TensorBoard in the browser")

@@ -1,0 +1,73 @@
+"""Several runs of one `workbench run`: in the queue, side by side or one after another, compared at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from workbench.commands.run import print_json
+from workbench.jobs.boards import LiveBoard, PlainBoard, Quiet, log_of
+from workbench.jobs.child import Child
+from workbench.jobs.cost import Costs, longest_first
+from workbench.jobs.places import Place
+from workbench.jobs.queue import Board, Job, work_off
+from workbench.jobs.task import Task
+from workbench.tracking.runs import read_states
+from workbench.tracking.store import Store
+
+
+def several(
+    tasks: Sequence[Task],
+    store: Store,
+    places: Sequence[Place],
+    *,
+    address: str | None,
+    as_json: bool,
+    debug: bool,
+) -> int:
+    """Train all tasks, as many at once as there are places; return the exit status of all together.
+
+    `address` is the store as the user named it, for the words of the child processes.
+    """
+    aside = len(places) > 1  # then each run prints into a file of its own
+    board: Board = Quiet()
+    if aside:
+        costs = Costs(read_states(store))
+        tasks = longest_first(tasks, costs)
+        board = board_of(store, tasks, costs, as_json)
+
+    def start(task: Task, place: Place) -> Job:
+        words = task.words(address, as_json=as_json and not aside, debug=debug)
+        return Child(words, place, log_of(store, task.run) if aside else None)
+
+    status = work_off(tasks, places or [Place()], start, board)
+    if not as_json:
+        compare(store, tasks)
+    return status
+
+
+def board_of(store: Store, tasks: Sequence[Task], costs: Costs, as_json: bool) -> Board:
+    """Return the board that fits the output: live on a terminal, else lines; JSON keeps standard output."""
+    stream = sys.stderr if as_json else sys.stdout
+    kind = LiveBoard if stream.isatty() else PlainBoard
+    board = kind(store, stream, len(tasks), costs)
+    if as_json:
+        board.after = lambda run: print_json(store, [run])
+    return board
+
+
+def compare(store: Store, tasks: Sequence[Task]) -> None:
+    """Print the table of all that has a record, and what to look at next."""
+    from workbench.commands.look import runs_table
+
+    names = [task.run for task in tasks if store.journal(task.run).exists()]
+    if not names:
+        return
+    click.echo("")
+    click.echo(runs_table(store, names))
+    click.echo("\nNext:")
+    click.echo(f"  workbench show {names[0]}      one run: settings, stages, every epoch")
+    click.echo("  workbench list                 all runs")
+    click.echo("  workbench ui                   MLflow and TensorBoard in the browser")
