@@ -121,7 +121,7 @@ def ending(error: BaseException) -> tuple[str, str]:
     if isinstance(error, KeyboardInterrupt):
         return names.KILLED, "stopped by Ctrl-C"
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
-        return names.FAILED, "out of memory; try a smaller batch_size"
+        return names.FAILED, "out of memory; try a smaller batch_size or network"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return names.FAILED, "no space left on the disk; make space and resume"
     if isinstance(error, WorkbenchError):
