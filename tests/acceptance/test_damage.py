@@ -134,4 +134,6 @@ def test_the_journal_cut_at_every_byte(states: tuple[Path, Path], tmp_path: Path
         # a line is complete without its line feed too: nothing of it is missing
         assert found[:complete] == rows[:complete]
         assert len(found) in (complete, complete + (length + 1 in ends))
-    print(f"\na journal of {len(whole):,} bytes, {len(rows)} rows, cut at every byte: all complete rows came back")
+    print(
+        f"\na journal of {len(whole):,} bytes, {len(rows)} rows, cut at every byte: all complete rows came back"
+    )

@@ -75,12 +75,12 @@ def test_the_commands_of_the_readmes_chapter_do_what_it_says(place: Path, root: 
     commands = chapter(root)
     assert [words.split()[0] for words in commands] == ["list", "resume", "run", "sync", "rebuild"]
     said = {}
-    for words in commands:
-        words = words.replace("RUN", KILLED)
-        if words.startswith("run "):  # nothing is left to resume by then: the variant that was done starts anew
-            words += " base"
-        done = start(root, place, *words.split())
-        said[words.split()[0]], _ = done.communicate(timeout=300)
+    for command in commands:
+        words = command.replace("RUN", KILLED).split()
+        if words[0] == "run":  # nothing is left to resume by then, so that a run of the variant begins
+            words.append("base")
+        done = start(root, place, *words)
+        said[words[0]], _ = done.communicate(timeout=300)
         assert done.returncode == 0, said
     assert "interrupted" in said["list"]
     assert "resumed after epoch" in said["resume"]
