@@ -108,6 +108,15 @@ PARTS: dict[str, str] = {
     "RandomErasing": "workbench.augment.hiding",
     "Affine": "workbench.augment.geometry",
     "Mixup": "workbench.augment.mixup",
+    "Sweep": "workbench.sweep.spec",
+    "Choice": "workbench.sweep.domains",
+    "Int": "workbench.sweep.domains",
+    "Float": "workbench.sweep.domains",
+    "Boolean": "workbench.sweep.domains",
+    "RandomSearch": "workbench.sweep.tuners",
+    "GridSearch": "workbench.sweep.tuners",
+    "BayesianOptimization": "workbench.sweep.tuners",
+    "Hyperband": "workbench.sweep.tuners",
 }
 
 __all__ = ["PARTS", *PARTS]  # noqa: PLE0604

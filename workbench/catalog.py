@@ -101,9 +101,11 @@ def load(path: Path | str) -> list[Variant]:
         found = [module.experiment] if hasattr(module, "experiment") else []
     found = list(found) if isinstance(found, (list, tuple)) else [found]
     if not found:
+        sweeps = hasattr(module, "sweep") or hasattr(module, "sweeps")
         raise SpecError(
-            "holds no experiment", where=path, expected="`experiment = ...` or `experiments = [...]`"
-        )
+            "holds no experiment", where=path, expected="`experiment = ...` or `experiments = [...]`",
+            do="`workbench sweep` runs the sweep in it" if sweeps else None,
+        )  # fmt: skip
     for item in found:
         if not isinstance(item, Experiment):
             raise SpecError(f"{item!r} is no Experiment", where=path)

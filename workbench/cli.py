@@ -19,6 +19,7 @@ from workbench.errors import RunStopped, WorkbenchError, suggestion
 # name: (module:function, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("workbench.commands.run:run", "Train the experiments of spec files and record every epoch."),
+    "sweep": ("workbench.commands.sweep:sweep", "Search the settings of a spec; every trial is a run."),
     "check": (
         "workbench.commands.check:check",
         "Build every stage of a spec, run one step of each, print sizes.",

@@ -31,6 +31,13 @@ TAG_SEED = "workbench.seed"
 TAG_QUICK = "workbench.quick"
 TAG_STATUS = "workbench.status"
 TAG_PARENT = "workbench.parent"
+TAG_KIND = "workbench.kind"  # "sweep" for a sweep's own run, which trains nothing; else absent
+TAG_SWEEP = "workbench.sweep"  # of a trial's run: the name of its sweep, whose run is the parent
+TAG_TRIAL = "workbench.trial"  # the number of the trial that this attempt works on
+TAG_ORDER = "workbench.order"  # the tuner's values of that trial, as JSON
+TAG_OBJECTIVE = "workbench.objective"  # the metric that is sought
+SWEEP = "sweep"
+BEST_PREFIX = "best/"  # in MLflow and TensorBoard: the best value so far of the metric behind it
 TAG_FORECAST = "workbench.forecast"  # the words of `run --forecast`, taken up again by a resume
 
 RUNNING = "running"

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from workbench.catalog import Variant
 from workbench.tracking.store import Store
 
+PAUSED = "paused after epoch"  # how the reason begins where a run stopped at `Order.epochs`
+
 
 class Watcher(Protocol):
     """What may look on at each epoch, add metrics and ask for an end (a forecast, a tuner)."""
@@ -31,6 +33,7 @@ class Order:
     tags: Mapping[str, str] = field(default_factory=dict)
     domains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     parent: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # recorded beside the experiment's own
     epochs: int | None = None  # stop gently after this global epoch (a tuner's rung)
 
 

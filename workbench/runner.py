@@ -84,7 +84,7 @@ def open_tracker(
         parent=order.parent,
         spec=experiment.to_json(),
         stages=tuple(stage_facts(plan, data) for plan in plans),
-        parameters={**experiment.parameters(), "seed": experiment.seed},
+        parameters={**experiment.parameters(), **order.parameters, "seed": experiment.seed},
         domains=order.domains,
         tags=order.tags,
         host=found.host,

@@ -15,7 +15,7 @@ from workbench.data.samplers import MinedTriplets
 from workbench.errors import InputError, RecordError
 from workbench.families import Plan
 from workbench.lazy import Lazy
-from workbench.orders import Order, Outcome, Stop, Watcher
+from workbench.orders import PAUSED, Order, Outcome, Stop, Watcher
 from workbench.scoreboard import Scoreboard
 from workbench.screen import Screen
 from workbench.tracking.history import history
@@ -108,6 +108,8 @@ class Session:
         """Run the epochs of the stage that are still to do."""
         if self.epoch >= plan.last_epoch:
             return
+        if self.order.epochs is not None and self.epoch >= self.order.epochs:  # killed after its last epoch
+            raise self._pause()
         steps = self.data.steps(plan)
         self._mark = time.monotonic()
         if self.epoch_step >= steps:  # saved between an epoch's last step and its end
@@ -256,7 +258,10 @@ class Session:
             raise Stop(names.FINISHED, wish)
         if self.order.epochs is not None and self.epoch >= self.order.epochs and not last:
             self.saver.wait()
-            raise Stop(names.STOPPED, f"paused after epoch {self.epoch}, as asked")
+            raise self._pause()
+
+    def _pause(self) -> Stop:
+        return Stop(names.STOPPED, f"{PAUSED} {self.epoch}, as asked")
 
     def _watch(self, plan: Plan, metrics: dict[str, float]) -> tuple[dict[str, float], str | None]:
         if self.watcher is None:

@@ -81,7 +81,7 @@ def load(
             runs.append(item)
     if runs:
         place = find_store(store)
-        parts.append(read_store(place, resolve(place, runs), journals))
+        parts.append(read_store(place, named(place, runs), journals))
     if paths:
         parts.append(read_files(paths, options))
     return concat(parts)
@@ -244,6 +244,23 @@ def _together(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(whole))
 
 
+def named(store: Store, items: Sequence[str]) -> list[str]:
+    """Return the runs that items mean: runs, and for a sweep those of its trials.
+
+    Raises `RecordError` for what is neither, and for a sweep without a trial.
+    """
+    from workbench.tracking import sweeps
+
+    found: list[str] = []
+    for item in items:
+        sweep = sweeps.find(store, item)
+        begun = [run for run in sweep.runs if store.journal(run).exists()] if sweep else []
+        if sweep and not begun:
+            raise RecordError("no trial yet", where=f"sweep {item}", do="`workbench sweep FILE --resume`")
+        found += begun or resolve(store, [item])
+    return list(dict.fromkeys(found))
+
+
 def resolve(store: Store, items: Sequence[str]) -> list[str]:
     """Return the runs that names, unique beginnings of names or MLflow ids mean, duplicates left out."""
     from workbench.tracking.runs import find_run
@@ -282,7 +299,7 @@ def read_store(store: Store, runs: Sequence[str] | None = None, journals: bool =
 def _journals(store: Store, runs: Sequence[str]) -> Records:
     from analysis.sources import journal
 
-    read = [journal.read(store.journal(name)) for name in runs]
+    read = [journal.read(store.journal(name)) for name in runs if not journal.is_sweep(store.journal(name))]
     return build([data for found, _ in read for data in found], [note for _, notes in read for note in notes])
 
 

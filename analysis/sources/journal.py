@@ -10,11 +10,25 @@ from typing import Any
 
 from analysis.frames import MEASURED, Note, Notes, RunData
 from analysis.sources.mlflow_common import TAG_REGULARISER
-from workbench.names import SECONDS
-from workbench.tracking.journal import read_journal, status
+from workbench.errors import RecordError
+from workbench.names import SECONDS, SWEEP, TAG_KIND
+from workbench.tracking.journal import decode_line, read_journal, status
 from workbench.tracking.records import EpochRecord, StartRecord
 
 STAGE_NAMES = ("name", "title", "loss")  # what a stage may be called by, the best first
+
+
+def is_sweep(path: Path) -> bool:
+    """Tell the journal of a sweep itself: its trials have journals of their own.
+
+    Only its first line is read, where the run says what it is.
+    """
+    try:
+        with path.open("rb") as file:
+            start = decode_line(file.readline().rstrip(b"\n"))
+    except (OSError, ValueError, RecordError):
+        return False
+    return isinstance(start, StartRecord) and start.tags.get(TAG_KIND) == SWEEP
 
 
 def read(path: Path) -> tuple[list[RunData], list[Note]]:

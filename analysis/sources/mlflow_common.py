@@ -10,7 +10,19 @@ import numpy as np
 
 from analysis.frames import RunData
 from workbench.labels import value_text
-from workbench.names import STAGE, TAG_ID, TAG_PARENT, TAG_QUICK, TAG_RUN, TAG_SEED, TAG_STATUS, TAG_STUDY
+from workbench.names import (
+    BEST_PREFIX,
+    STAGE,
+    SWEEP,
+    TAG_ID,
+    TAG_KIND,
+    TAG_PARENT,
+    TAG_QUICK,
+    TAG_RUN,
+    TAG_SEED,
+    TAG_STATUS,
+    TAG_STUDY,
+)
 
 TAG_REGULARISER = "workbench.loss_regulariser"  # whether a recorded loss includes or excludes it
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -29,6 +41,16 @@ def parse_parameter(text: str) -> Any:
     if NUMBER.fullmatch(text):
         return int(text) if text.lstrip("+-").isdigit() else float(text)
     return {"true": True, "false": False, "True": True, "False": False, "None": None}.get(text, text)
+
+
+def is_sweep(tags: Mapping[str, str]) -> bool:
+    """Tell the run of a sweep itself, which trained nothing: its trials are the runs to compare."""
+    return tags.get(TAG_KIND) == SWEEP
+
+
+def is_derived(metric: str) -> bool:
+    """Tell a metric that MLflow's pages need and that follows from another: a best value so far."""
+    return metric.startswith(BEST_PREFIX)
 
 
 def facts_of(

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from analysis.frames import MEASURED, Note, Records, RunData, build
-from analysis.sources.mlflow_common import facts_of, parse_parameter, place_by_metric, shifted, stages_of
+from analysis.sources.mlflow_common import (
+    facts_of,
+    is_derived,
+    is_sweep,
+    parse_parameter,
+    place_by_metric,
+    shifted,
+    stages_of,
+)
 from workbench.errors import RecordError, StoreError
 from workbench.names import TAG_RUN
 
@@ -89,13 +97,17 @@ def read_server(address: str, runs: Sequence[str] | None = None, timeout: float 
         else []
     )
     chosen = [
-        run for run in found if runs is None or {run["info"]["run_id"], _tags(run).get(TAG_RUN)} & set(runs)
+        run
+        for run in found
+        if not is_sweep(_tags(run))
+        if runs is None or {run["info"]["run_id"], _tags(run).get(TAG_RUN)} & set(runs)
     ]
     known = {name for run in chosen for name in (run["info"]["run_id"], _tags(run).get(TAG_RUN))}
     missing = [name for name in runs or () if name not in known]
     if missing:
         raise RecordError(f"no run {missing[0]!r}", where=address)
     jobs = [(run["info"]["run_id"], m["key"]) for run in chosen for m in run["data"].get("metrics", [])]
+    jobs = [job for job in jobs if not is_derived(job[1])]
     with ThreadPoolExecutor(THREADS) as pool:
         answers = dict(zip(jobs, pool.map(lambda job: _history(server, *job), jobs), strict=True))
     late = [job for job, points in answers.items() if points is None]

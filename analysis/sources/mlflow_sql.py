@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames import EPOCH_COLUMNS, KINDS, Note, Records, optional_int, run_frame
-from analysis.sources.mlflow_common import facts_of, parse_parameter, stages_of
+from analysis.sources.mlflow_common import facts_of, is_derived, is_sweep, parse_parameter, stages_of
 from workbench.errors import RecordError, StoreError
 from workbench.names import STAGE, TAG_RUN
 from workbench.tracking.store import MLFLOW_INFINITY, connect
@@ -110,6 +110,8 @@ def _runs(query: Query, wanted: Sequence[str] | None) -> tuple[list[dict[str, An
     rows, ids = [], []
     for run_id, study, name, status, started, ended in query.rows(RUNS):
         own_tags = tags.get(run_id, {})
+        if is_sweep(own_tags):
+            continue
         facts = facts_of(own_tags, run_id, name or "", query.origin, status or "")
         if wanted is not None and facts["run"] not in wanted and run_id not in wanted:
             continue
@@ -162,6 +164,9 @@ def _metrics(query: Query, ids: dict[str, int], everything: bool) -> dict[str, A
     joined = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else empty
     if joined[3].size and joined[3].max() <= LARGEST_EPOCH:  # all but steps of other programs
         joined[3] = joined[3].astype("int32")
+    derived = [code for name, code in names.items() if is_derived(name)]
+    if derived:
+        joined = [column[~np.isin(joined[1], derived)] for column in joined]
     if joined[0].size and joined[0].min() < 0:  # values of deleted or unwanted runs
         joined = [column[joined[0] >= 0] for column in joined]
     return dict(zip(("run", "metric", "value", "epoch"), joined, strict=True), names=list(names))

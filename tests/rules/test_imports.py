@@ -26,6 +26,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.tracking.journal",
     "workbench.tracking.store",
     "workbench.tracking.runs",
+    "workbench.tracking.sweeps",
     "workbench.tracking.writer",  # `workbench import` records old runs as any run is recorded
 )
 

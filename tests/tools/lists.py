@@ -33,6 +33,8 @@ FAMILIES = {
     "devices": "Devices",
     "operations": "Operation",
     "starts": "Start",
+    "tuners": "Tuner",
+    "domains": "Domain",
 }
 PURPOSES = {  # what cannot say so itself, in the words of the map
     "CHANGELOG.md": "what changed, newest first",
@@ -112,7 +114,11 @@ def table_of_settings(name: str) -> str:
 
 def overview() -> str:
     """Return one row a family: its members, each to be imported from `workbench`."""
-    lines = ["| family | parts |", "| --- | --- |", "| the spec itself | `Experiment`, `Stage`, `Safety` |"]
+    lines = [
+        "| family | parts |",
+        "| --- | --- |",
+        "| the spec itself | `Experiment`, `Stage`, `Safety`, `Sweep` |",
+    ]
     for family in FAMILIES:
         names = ", ".join(f"`{cls.__name__}`" for cls in members(family))
         if names:
@@ -204,7 +210,7 @@ def render(name: str) -> str:
     }
     if name in single:
         return single[name]()
-    if name in ("experiment", "stage", "safety"):
+    if name in ("experiment", "stage", "safety", "sweep"):
         return table_of_settings(name.capitalize())
     if name in FAMILIES:
         return table_of_members(name)

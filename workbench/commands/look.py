@@ -77,7 +77,7 @@ def table_of(states: Sequence[RunState]) -> str:
 def parameters(state: RunState) -> dict[str, Any]:
     """Return a run's parameters, places of execution left out."""
     start = state.journal.start if state.journal else None
-    found = dict(start.parameters) if start else {}
+    found = dict(start.parameters) if start and start.tags.get(names.TAG_KIND) != names.SWEEP else {}
     return {name: value for name, value in found.items() if not name.startswith("devices")}
 
 
@@ -99,6 +99,10 @@ def _best(state: RunState) -> str:
     if state.journal is None:
         return ""
     best = best_values(state.journal.accepted())
+    start = state.journal.start
+    if start and start.tags.get(names.TAG_KIND) == names.SWEEP:  # its epochs are trials
+        target = start.tags.get(names.TAG_OBJECTIVE, "")
+        return f"{target} {best[target]['value']:.4f}" if target in best else ""
     sets = [name for name in best if names.is_evaluation(name)]
     chosen = sets or [name for name in ("val_accuracy", "accuracy", "loss") if name in best][:1]
     return ", ".join(f"{name} {best[name]['value']:.4f} @{best[name]['epoch']}" for name in chosen)

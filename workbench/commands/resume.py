@@ -11,7 +11,7 @@ from workbench.commands.run import run_here
 from workbench.errors import RecordError, SpecError
 from workbench.experiment import Experiment
 from workbench.jobs.task import Task
-from workbench.names import TAG_FORECAST
+from workbench.names import SWEEP, TAG_FORECAST, TAG_KIND
 from workbench.parts import from_json
 from workbench.tracking.records import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
@@ -60,6 +60,11 @@ def _overrides(start: StartRecord) -> dict[str, str]:
 
 def recorded_experiment(start: StartRecord) -> Experiment:
     """Return the experiment of a start row; the spec file is run only where it defines parts itself."""
+    if start.tags.get(TAG_KIND) == SWEEP:
+        raise RecordError(
+            "is a sweep", where=start.run, expected="a training",
+            do=f"`workbench sweep {start.provenance.get('spec_path', 'FILE')} --resume` goes on with it",
+        )  # fmt: skip
     try:
         experiment = from_json(dict(start.spec), where=start.run)
     except SpecError:

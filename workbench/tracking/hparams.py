@@ -16,6 +16,7 @@ from typing import Any
 
 from workbench.errors import StoreError
 from workbench.names import (
+    BEST_PREFIX,
     DERIVED_SUFFIXES,
     FAILED,
     FINISHED,
@@ -23,6 +24,9 @@ from workbench.names import (
     REGULAR_LOSS,
     RUNNING,
     STAGE,
+    SWEEP,
+    TAG_KIND,
+    TAG_SWEEP,
     is_evaluation,
     lower_is_better,
 )
@@ -33,10 +37,11 @@ from workbench.tracking.mlflow_values import safe_name
 from workbench.tracking.records import EpochRecord, StartRecord, plain
 from workbench.tracking.store import Store
 
-BEST = "best/"
+BEST = BEST_PREFIX
 CONFIGURATION = ".hparams.json"
 LEVEL_MARK = ".level.json"
 LOCK_PATIENCE = 20.0
+SEEN = 200  # different values of a setting that are remembered, so that a later domain can hold them
 _KINDS = {bool: "bool", int: "float64", float: "float64", str: "string"}
 
 
@@ -60,6 +65,8 @@ class TensorBoardView:
         start = journal.start
         if start is None:
             raise StoreError("no start row is intact", where=journal.path)
+        if start.tags.get(TAG_KIND) == SWEEP:
+            return  # the sweep itself trained nothing: its trials are the sessions
         mark = level_mark(rows, status)
         if status != RUNNING and _read_json(run_folder(self.root, start) / LEVEL_MARK) == mark:
             return
@@ -97,8 +104,10 @@ class TensorBoardView:
         (folder / LEVEL_MARK).unlink(missing_ok=True)
         self._file = EventFile(folder, aside=True)
         self._written, self._best, self._ended = {}, {}, False
+        # The executions of a sweep's trial are one row of the tab, any other run is a row of its own.
+        group = (start.parent or "")[-8:] if TAG_SWEEP in start.tags else start.run[-8:]
         info = plugin_data_pb2.SessionStartInfo(
-            group_name=f"{start.name} {start.run[-8:]}".strip(), start_time_secs=start.time
+            group_name=f"{start.name} {group}".strip(), start_time_secs=start.time
         )
         for key, value in settings(start).items():
             _set(info.hparams[key], value)
@@ -195,24 +204,44 @@ def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dic
         if key not in found:
             domain = plain(start.domains.get(key))
             found[key] = {"type": kind, "domain": domain, "value": value, "differs": key == "name"}
+            found[key]["seen"] = [value]
             continue
+        seen = found[key].get("seen", [found[key]["value"]])
+        if value not in seen and len(seen) < SEEN and key not in ("name", "study"):
+            found[key]["seen"] = seen = [*seen, value]
         found[key]["differs"] |= found[key]["value"] != value
         if found[key]["type"] != kind:
             found[key].update(type="unset", domain=None)
-        elif key in start.domains:
-            found[key]["domain"] = _wider(found[key]["domain"], plain(start.domains[key]))
+        elif key in start.domains or found[key]["domain"]:
+            # A domain must hold every run's value: the tab hides the runs outside of it.
+            domain = _wider(found[key]["domain"], plain(start.domains.get(key)))
+            found[key]["domain"] = _holding(domain, seen)
     tags = set(known["metrics"]) | {BEST + name for name in metrics if has_best(name)}
     ranked = sorted(tags, key=lambda tag: (not is_evaluation(tag.removeprefix(BEST)), tag))
     return {"settings": dict(sorted(found.items())), "metrics": ranked}
 
 
-def _wider(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
+def _wider(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the domain that holds both: the union of values, or the interval around both."""
-    if not one or one.keys() != other.keys():
-        return other
+    if not one or not other:
+        return other or one
+    if one.keys() != other.keys():
+        listed, around = (one, other) if "values" in one else (other, one)
+        return _holding(around, listed["values"])
     if "values" in one:
         return {"values": one["values"] + [value for value in other["values"] if value not in one["values"]]}
     return {"min": min(one["min"], other["min"]), "max": max(one["max"], other["max"])}
+
+
+def _holding(domain: dict[str, Any] | None, values: list[Any]) -> dict[str, Any] | None:
+    """Return the domain with `values` in it; None where they do not fit its kind or are too many to know."""
+    if domain is None or len(values) >= SEEN:
+        return None
+    if "values" in domain:
+        return {"values": domain["values"] + [value for value in values if value not in domain["values"]]}
+    if any(isinstance(value, (bool, str)) for value in values):
+        return None
+    return {"min": min(domain["min"], *values), "max": max(domain["max"], *values)}
 
 
 def _write_configuration(root: Path, wanted: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.names import (
+    BEST_PREFIX,
     STAGE,
     TAG_ID,
     TAG_PARENT,
@@ -18,6 +20,7 @@ from workbench.names import (
     TAG_SEED,
     TAG_STATUS,
     TAG_STUDY,
+    lower_is_better,
 )
 from workbench.tracking.journal import Journal
 from workbench.tracking.records import EpochRecord, StartRecord, plain
@@ -93,15 +96,37 @@ def folder_state(folder: Path) -> str:
     return f"{len(facts)} files, {zlib.crc32(repr(facts).encode()):08x}" if facts else ""
 
 
-def metric_batches(rows: Iterable[EpochRecord]) -> Iterator[list[Metric]]:
-    """Yield the metrics of whole epochs in batches; the `stage` of an epoch, which marks it as
-    logged, is the last of its values, so that an epoch cut by an error is sent again."""
+def best_so_far(rows: Iterable[EpochRecord], objective: str | None) -> dict[int, dict[str, float]]:
+    """Return by epoch the best finite value until then of what a sweep seeks, under a name of its own.
+
+    MLflow's tables show and sort by the last value of a metric, so a trial's best must be one.
+    """
+    found: dict[int, dict[str, float]] = {}
+    best: float | None = None
+    for row in rows if objective else ():
+        value = row.metrics.get(objective or "", math.nan)
+        if math.isfinite(value) and (
+            best is None or (value < best if lower_is_better(objective or "") else value > best)
+        ):
+            best = value
+        if best is not None:
+            found[row.epoch] = {f"{BEST_PREFIX}{objective}": best}
+    return found
+
+
+def metric_batches(
+    rows: Iterable[EpochRecord], best: Mapping[int, Mapping[str, float]] | None = None
+) -> Iterator[list[Metric]]:
+    """Yield the metrics of whole epochs in batches, `best` values by epoch with them; the `stage` of an
+    epoch, which marks it as logged, is the last of its values, so that an epoch cut by an error is sent
+    again."""
     from mlflow.entities import Metric
 
     batch: list[Metric] = []
     for row in rows:
         moment = milliseconds(row.time)
         values = {name: value for name, value in row.metrics.items() if name != STAGE}
+        values.update((best or {}).get(row.epoch, {}))
         values[STAGE] = float(row.stage)
         if batch and len(batch) + len(values) > BATCH_METRICS:
             yield batch

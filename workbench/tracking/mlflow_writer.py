@@ -13,12 +13,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import StoreError
-from workbench.names import FAILED, FINISHED, RUNNING, STAGE, TAG_PREFIX, TAG_RUN, TAG_STATUS
+from workbench.names import (
+    FAILED,
+    FINISHED,
+    RUNNING,
+    STAGE,
+    STOPPED,
+    TAG_OBJECTIVE,
+    TAG_PREFIX,
+    TAG_RUN,
+    TAG_STATUS,
+    TAG_SWEEP,
+)
 from workbench.tracking.journal import Journal
 from workbench.tracking.mlflow_client import open_client
 from workbench.tracking.mlflow_values import (
     CUT_MARK,
     TAG_REASON,
+    best_so_far,
     folder_state,
     metric_batches,
     milliseconds,
@@ -35,6 +47,7 @@ if TYPE_CHECKING:
 
 BATCH_ITEMS = 100  # MLflow's limit for the parameters, and for the tags, of one log_batch
 TAG_FILES = TAG_PREFIX + "files"
+TAG_NESTED = "mlflow.parentRunId"  # MLflow's own tag: its pages show the run below that one
 TAG_SUPERSEDED = TAG_PREFIX + "superseded"
 _MLFLOW_STATUS = {RUNNING: "RUNNING", FINISHED: "FINISHED", FAILED: "FAILED"}
 
@@ -88,10 +101,12 @@ class MlflowView:
         if status == RUNNING and self._status != "RUNNING":
             self._set_status("RUNNING", None)
         self._send_parameters(journal)
-        self._send_metrics(rows)
+        self._send_metrics(rows, best_so_far(rows, start.tags.get(TAG_OBJECTIVE)))
+        self._nest(start)
         self._send_files(journal.run)
         self._send_tags(wanted_tags(journal, start, status))
-        self._set_status(_MLFLOW_STATUS.get(status, "KILLED"), journal)
+        paused = status == STOPPED and TAG_SWEEP in start.tags  # complete as far as its trial goes
+        self._set_status("FINISHED" if paused else _MLFLOW_STATUS.get(status, "KILLED"), journal)
 
     def _open(self, journal: Journal, start: StartRecord, status: str) -> bool:
         """Find or create the run in MLflow; False when it was deleted there and is to stay so."""
@@ -194,10 +209,18 @@ class MlflowView:
             self._client.log_batch(self.run_id, params=[Param(key, value) for key, value in part])
         self._parameters |= set(new)
 
-    def _send_metrics(self, rows: list[EpochRecord]) -> None:
+    def _nest(self, start: StartRecord) -> None:
+        """Put a sweep's trial under the sweep in MLflow's pages, as soon as MLflow knows the sweep."""
+        if TAG_SWEEP not in start.tags or not start.parent or TAG_NESTED in self._tags:
+            return
+        parent = self._find(start.parent, self._study(start.study))
+        if parent is not None:
+            self._send_tags({TAG_NESTED: parent.info.run_id})
+
+    def _send_metrics(self, rows: list[EpochRecord], best: dict[int, dict[str, float]]) -> None:
         assert self._client is not None
         new = [row for row in rows if row.epoch not in self._logged]
-        for batch in metric_batches(new):
+        for batch in metric_batches(new, best):
             self.changes += 1
             self._client.log_batch(self.run_id, metrics=batch)
         self._logged.update({row.epoch: milliseconds(row.time) for row in new})

@@ -1,0 +1,134 @@
+"""`workbench sweep`: search the space of a sweep's spec; every trial is an ordinary run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench import catalog
+from workbench.errors import InputError
+from workbench.tracking.store import Store, find_store
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]...")
+@click.option(
+    "--trials", type=click.IntRange(1), help="At most so many trials, those before a resume with them."
+)
+@click.option("--resume", is_flag=True, help="Go on with the newest sweep of this name.")
+@click.option(
+    "--allow-changed-space", is_flag=True, help="Resume although the sweep's settings are no longer the same."
+)
+@click.option(
+    "--quick", is_flag=True, help="Walk the same code in minutes: small data, small input, few steps."
+)
+@click.option(
+    "--emit", metavar="FILE", type=click.Path(dir_okay=False), help="Write the best settings as a spec."
+)
+@click.option("--train-best", is_flag=True, help="Then train the best settings in full, as a run of its own.")
+@click.option("--verbose", is_flag=True, help="Show the epochs of the trials too.")
+@click.option("--store", metavar="URI", help="Where to record: a folder or an MLflow server.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def sweep(
+    files: tuple[str, ...], trials: int | None, resume: bool, allow_changed_space: bool,
+    quick: bool, emit: str | None, train_best: bool, verbose: bool, store: str | None, as_json: bool, debug: bool,
+) -> int:  # fmt: skip
+    """Run the sweeps of a spec FILE (all, or those of the given NAMEs), one trial after another.
+
+    Exit status: 0 done, 1 the search gave up, 2 bad input, 75 stopped but resumable, 130 stopped by Ctrl-C.
+    """
+    from workbench.screen import Screen
+    from workbench.sweep import loading, running
+
+    place = find_store(store)
+    place.require_writable()
+    chosen = loading.choose(loading.load(files[0]), files[1:])
+    if (emit or train_best) and len(chosen) > 1:
+        raise InputError("more than one sweep", where=files[0], do="name the one whose best is meant")
+    if not quick:
+        for item, variant in chosen:
+            loading.refuse_missing(item, variant, place)
+    if emit:
+        writable(Path(emit))
+    screen = Screen(sys.stderr if as_json else sys.stdout)
+    wish = running.Wish(trials, resume, allow_changed=allow_changed_space, verbose=verbose)
+    for item, variant in chosen:
+        bench = running.run(item, _quick(variant) if quick else variant, place, screen, wish)
+        report(bench, screen, as_json)
+        best(bench, emit, train_best, as_json)
+    return 0
+
+
+def _quick(variant: catalog.Variant) -> catalog.Variant:
+    from dataclasses import replace
+
+    return replace(variant, quick=True)
+
+
+def writable(path: Path) -> None:
+    """Refuse, before anything is trained, a place that the best spec cannot be written to."""
+    if path.suffix != ".py":
+        raise InputError(f"{path.name!r} is no spec file", where="--emit", expected="a name that ends in .py")
+    if not path.parent.is_dir():
+        raise InputError("no such folder", where=f"--emit {path}", do="make it first")
+    if path.exists():
+        raise InputError("is there already", where=f"--emit {path}", do="move it away or choose another name")
+
+
+def report(bench: Any, screen: Any, as_json: bool) -> None:
+    """Show the trials, the best first, and what to do next; with JSON one line a run."""
+    from workbench.sweep.showing import closing
+    from workbench.tracking.summary import summary
+    from workbench.tracking.sweeps import read
+
+    record = read(bench.store, bench.run)
+    screen.say(closing(record, bench.sweep.domains))
+    if as_json:
+        for trial in record.trials:
+            for run in trial.order.runs:
+                if trial.id == trial.order.chain and bench.store.journal(run).exists():
+                    line = summary(bench.store, run)
+                    click.echo(
+                        json.dumps({**line, "sweep": record.run, "settings": dict(trial.order.settings)})
+                    )
+
+
+def best(bench: Any, emit: str | None, train: bool, as_json: bool) -> None:
+    """Write the best settings as a spec file, and train them in full, where that was asked for."""
+    if not (emit or train):
+        return
+    from workbench.sweep.emit import best_variant, write_spec
+
+    variant = best_variant(bench)
+    if emit:
+        write_spec(Path(emit), variant)
+        click.echo(f"wrote {emit}: `workbench run {emit}` trains it", err=as_json)
+    if train:
+        train_in_full(variant, bench.store, as_json)
+
+
+def train_in_full(variant: catalog.Variant, store: Store, as_json: bool) -> None:
+    """Train the best settings as a run of its own, or go on with it where an earlier command was stopped."""
+    from workbench.commands.run import run_here
+    from workbench.jobs.task import Task
+    from workbench.tracking.records import new_run_name
+    from workbench.tracking.runs import read_states
+
+    for state in reversed(read_states(store)):
+        start = state.journal.start if state.journal else None
+        if start and (start.study, start.name, start.id) == (
+            variant.study,
+            variant.name,
+            variant.experiment.id,
+        ):
+            if state.status == "finished":
+                click.echo(f"{state.run} has trained it in full already", err=as_json)
+                return
+            run_here(Task(variant, state.run, True), store, as_json)
+            return
+    run_here(Task(variant, new_run_name(), False), store, as_json)

@@ -1,0 +1,83 @@
+"""The sweep's own run: a journal with a row for every ended trial, and MLflow's parent of the trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from workbench import names
+from workbench.sweep.trials import Bench
+from workbench.tracking import provenance
+from workbench.tracking.journal import read_journal
+from workbench.tracking.mlflow_writer import MlflowView
+from workbench.tracking.records import CheckpointRecord, EpochRecord, StartRecord
+from workbench.tracking.sweeps import STATE, deviation
+from workbench.tracking.writer import Tracker
+
+TRIAL = "trial"  # the number of the trial that a row tells of
+FAILED_TRIALS = "failed_trials"  # so many until then
+
+
+class Parent:
+    """Records the sweep itself: an "epoch" is an ended trial, its metric the trial's result."""
+
+    def __init__(self, bench: Bench, planned: int, say: Callable[[str], None]) -> None:
+        path = bench.store.journal(bench.run)
+        journal = read_journal(path) if path.exists() else None
+        rows = journal.accepted() if journal else []
+        self._told = {int(row.metrics[TRIAL]) for row in rows}
+        self._rows = len(rows)
+        self._failed = int(rows[-1].metrics.get(FAILED_TRIALS, 0)) if rows else 0
+        self._target = bench.sweep.target
+        start = _start(bench, planned, self._rows + 1)
+        view = MlflowView(bench.store)  # no session in TensorBoard: it would stand among the trials
+        self.tracker = Tracker.open(bench.store, start, say=say, views=[view])
+
+    def ended(self, trial: str, result: Mapping[str, Any]) -> None:
+        """Add the row of an ended trial, once."""
+        if int(trial) in self._told:
+            return
+        self._told.add(int(trial))
+        self._rows += 1
+        metrics = {TRIAL: float(int(trial))}
+        if result["value"] is None:
+            self._failed += 1
+        else:
+            metrics[self._target] = result["value"]
+            if len(result["values"]) > 1:
+                metrics[f"{self._target}_std"] = deviation(result["values"])
+        metrics[FAILED_TRIALS] = float(self._failed)
+        row = EpochRecord(
+            stage=1, stage_epoch=self._rows, epoch=self._rows, step=self._rows, metrics=metrics,
+            seconds=result["seconds"],
+        )  # fmt: skip
+        self.tracker.epoch(row)
+        self.tracker.checkpoint(CheckpointRecord(epoch=self._rows, file=STATE, digest="", step=self._rows))
+
+    def end(self, status: str, reason: str) -> None:
+        """Record how the sweep ended."""
+        self.tracker.end(status, reason)
+        self.tracker.close()
+
+
+def _start(bench: Bench, planned: int, row: int) -> StartRecord:
+    sweep = bench.sweep
+    found = provenance.collect(bench.variant.path or None, bench.store.root.parent)
+    parameters: dict[str, Any] = {
+        "sweep.tuner": type(sweep.tuner).__name__,
+        "sweep.objective": sweep.target,
+        "sweep.executions": sweep.executions,
+        "sweep.settings": ", ".join(sweep.domains),
+    }
+    parameters |= {
+        f"sweep.tuner.{name}": value
+        for name, value in sweep.tuner.settings().items()
+        if isinstance(value, (int, float, str))
+    }
+    return StartRecord(
+        run=bench.run, from_epoch=row, study=bench.variant.study, name=bench.name, seed=sweep.base.seed,
+        quick=bench.variant.quick, stages=({"number": 1, "name": "trials", "epochs": planned, "first_epoch": 1},),
+        parameters=parameters, host=found.host, process=found.process, versions=found.versions,
+        tags={names.TAG_KIND: names.SWEEP, names.TAG_OBJECTIVE: sweep.target},
+        provenance={**found.facts, "question": bench.variant.question, "spec_path": bench.variant.path},
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""One sweep from its first trial to its last."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from workbench import catalog, names
+from workbench.errors import RunFailed, RunKilled, RunStopped
+from workbench.screen import Screen
+from workbench.sweep import search
+from workbench.sweep.spec import Sweep
+from workbench.sweep.trials import Bench
+from workbench.tracking.store import Store
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asks of a sweep; None and False leave it as the spec says."""
+
+    trials: int | None = None
+    resume: bool = False
+    allow_changed: bool = False
+    verbose: bool = False
+
+
+def run(sweep: Sweep, variant: catalog.Variant, store: Store, screen: Screen, wish: Wish) -> Bench:
+    """Run (or go on with) a sweep; return its bench, which knows its record.
+
+    Raises `RecordError` for a resume that cannot be, `RunFailed` where the search gave up or no trial
+    succeeded, and `RunStopped` where it was stopped between two points from which it can be resumed.
+    """
+    run, again = search.choose_run(sweep, variant, store, wish.resume, wish.allow_changed)
+    bench = Bench(sweep, search.sweep_name(sweep, variant.study), run, variant, store, screen, wish.verbose)
+    with search.held(bench):
+        found = search.Search(bench, wish.trials, screen.say)
+        screen.say(heading(found, again))
+        try:
+            with terminated():
+                search.work(found.oracle, bench, "here")
+        except BaseException as error:
+            found.parent.end(*_ending(error))
+            raise
+        reason = found.given_up()
+        found.parent.end(names.FAILED if reason else names.FINISHED, reason)
+        if reason:
+            raise RunFailed(f"sweep {bench.name} gave up: {reason}; `--resume` goes on")
+    return bench
+
+
+def heading(found: search.Search, again: bool) -> str:
+    """Return the first line of a sweep: what is searched, how, and what it will come to."""
+    sweep = found.bench.sweep
+    ended = len(found.oracle.end_order)
+    where = f"goes on after {ended} trials" if again else f"about {found.planned} trials"
+    words = [f"sweep {found.bench.run}", f"{found.bench.variant.study}/{found.bench.name}"]
+    words += [f"{type(sweep.tuner).__name__} for the best {sweep.target}", where]
+    longest = getattr(sweep.tuner, "max_epochs", None)
+    if longest is not None and longest < found.whole:
+        words.append(f"up to epoch {longest} of the {found.whole} that the spec has")
+    return "  ".join(words)
+
+
+def _ending(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, (RunKilled, KeyboardInterrupt)):
+        return names.KILLED, "stopped by Ctrl-C; `--resume` goes on"
+    if isinstance(error, RunStopped):
+        return names.STOPPED, "stopped; `--resume` goes on"
+    return names.FAILED, " ".join(f"{error}".split())[:500] or type(error).__name__
+
+
+@contextmanager
+def terminated() -> Iterator[None]:
+    """Make a SIGTERM between two trials an orderly stop; within one the run itself listens."""
+
+    def stop(number: int, frame: object) -> None:
+        raise RunStopped("stopped by SIGTERM; `--resume` goes on")
+
+    old = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)

@@ -1,0 +1,242 @@
+"""The search of one sweep: begun or taken up, its state kept, its trials counted and told of."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import catalog, names
+from workbench.errors import RecordError
+from workbench.labels import short_names
+from workbench.parts import to_json
+from workbench.screen import duration
+from workbench.sweep.record import Parent
+from workbench.sweep.showing import shown
+from workbench.sweep.space import combinations, declared
+from workbench.sweep.spec import Sweep, changes
+from workbench.sweep.trials import Bench
+from workbench.tracking import sweeps
+from workbench.tracking.locks import Held, lock
+from workbench.tracking.records import new_run_name
+from workbench.tracking.store import Store
+from workbench.tracking.sweeps import Order, deviation
+
+if TYPE_CHECKING:
+    from workbench.sweep.oracles import Kept
+
+VERSION = 1
+EXTENDING = ("max_trials", "hyperband_iterations", "num_initial_points")  # may grow when a sweep goes on
+
+
+class Search:
+    """The tuner at work for a sweep, and the desk that keeps its state: see `oracles.Desk`."""
+
+    def __init__(self, bench: Bench, limit: int | None, say: Callable[[str], None]) -> None:
+        import keras_tuner
+
+        self.bench, self.say = bench, say
+        sweep = bench.sweep
+        self.limit = min(filter(None, (limit, getattr(sweep.tuner, "max_trials", None))), default=None)
+        self.max_failed = sweep.max_failed
+        self.place = sweeps.folder(bench.store, bench.run)
+        space = declared(sweep, keras_tuner.HyperParameters())
+        self._combinations = list(itertools.islice(combinations(sweep, space), 1_000_000))
+        self.whole = bench.trial_variant(Order({}, (), 0, "0000")).experiment.epochs
+        trials, epochs = sweep.tuner.planned(self.whole, sweep.combinations)
+        self.planned = min(trials, self.limit or trials)
+        self.planned_epochs = epochs * self.planned / max(1, trials)
+        self.oracle: Kept = sweep.tuner.oracle(
+            objective=keras_tuner.Objective(sweep.target, "min" if sweep.lower else "max"),
+            hyperparameters=space, seed=sweep.seed + 1,
+        )  # fmt: skip
+        self.oracle.attach(self)
+        self._take_up()
+        self.parent = Parent(bench, self.planned, say)
+        for trial in self.oracle.end_order:  # rows that a kill left out
+            self.parent.ended(trial, self.oracle.results[trial])
+        self._began, self._new_epochs = time.monotonic(), 0
+
+    def _take_up(self) -> None:
+        path = self.place / sweeps.STATE
+        if path.exists():
+            self.oracle.take_up(sweeps.read_json(path))
+            return
+        from workbench.sweep.recovery import rows_of
+
+        rows = rows_of(self.bench)
+        if rows:
+            self.say(f"note: {path} is missing: made anew from the journals of {len(rows)} trials")
+            self.oracle.recover(rows)
+
+    # ------------------------------------------------------------ the desk
+
+    def write(self, state: Mapping[str, Any]) -> None:
+        """Keep the tuner's state durably."""
+        sweeps.write_json(self.place / sweeps.STATE, state)
+
+    def order(self, trial: str, values: Mapping[str, Any]) -> str:
+        """Return the order of a new trial; a promotion goes on with the runs of what it promotes."""
+        epochs = self.bench.sweep.tuner.epochs(values, self.whole)
+        if sweeps.ORDER in values:
+            before = Order.of(values)
+            return Order(before.settings, before.runs, epochs, before.chain).text()
+        settings = {name: values[name] for name in self.bench.sweep.domains if name in values}
+        runs = tuple(new_run_name() for _ in range(self.bench.sweep.executions))
+        return Order(settings, runs, epochs, trial).text()
+
+    def judge(self, trial: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the result of an ended trial."""
+        return self.bench.judge(trial, values)
+
+    def combinations(self) -> list[dict[str, Any]]:
+        """Return the combinations of a grid, in order."""
+        return self._combinations
+
+    def ended(self, trial: str, values: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Record and show an ended trial."""
+        self.parent.ended(trial, result)
+        before = values.get("tuner/initial_epoch", 0)
+        self._new_epochs += max(0, Order.of(values).epochs - int(before))
+        self.say(self._line(trial, values, result))
+
+    # ------------------------------------------------------------ what is shown
+
+    def _line(self, trial: str, values: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+        order, target = Order.of(values), self.bench.sweep.target
+        words = [f"trial {trial}", f"{len(self.oracle.end_order)}/{self.planned}"]
+        words.append(self.settings_text(order))
+        if order.chain != trial:
+            words.append(f"goes on from {order.chain} to epoch {order.epochs}")
+        if result["value"] is None:
+            words.append(f"failed: {result['reason']}")
+        else:
+            spread = f" ± {deviation(result['values']):.4f}" if len(result["values"]) > 1 else ""
+            words.append(f"{target} {result['value']:.4f}{spread} @{result['epoch']}")
+        best = self.best()
+        if best:
+            words.append(f"best {best['score']:.4f} ({best['id']})")
+        left = self.seconds_left()
+        return "  ".join([*words, duration(result["seconds"]), *([f"{duration(left)} left"] if left else [])])
+
+    def settings_text(self, order: Order) -> str:
+        """Return a trial's settings as `weight_decay=0.0001 dropout=0`, names as short as is clear."""
+        domains = self.bench.sweep.domains
+        short = short_names(order.settings, domains)
+        return " ".join(
+            f"{short[name]}={shown(domains[name].decode(raw))}" for name, raw in order.settings.items()
+        )
+
+    def best(self) -> dict[str, Any] | None:
+        """Return number and score of the best trial so far, the earliest of equals."""
+        done = [t for t in self.oracle.trials.values() if t.status == "COMPLETED"]
+        sign = -1 if self.bench.sweep.lower else 1
+        found = max(sorted(done, key=lambda t: t.trial_id), key=lambda t: sign * t.score, default=None)
+        return {"id": found.trial_id, "score": found.score} if found else None
+
+    def seconds_left(self) -> float:
+        """Return about how long the rest will take, by the epochs done since the start; 0 for unknown."""
+        done = sum(
+            max(0, Order.of(v).epochs - int(v.get("tuner/initial_epoch", 0)))
+            for v in (self.oracle.trials[trial].hyperparameters.values for trial in self.oracle.end_order)
+        )
+        left = max(0.0, self.planned_epochs - done)
+        return (time.monotonic() - self._began) * left / self._new_epochs if self._new_epochs else 0.0
+
+    def given_up(self) -> str:
+        """Return why the search ended before its time, "" if it did not."""
+        count = self.oracle.failures()
+        if count < self.max_failed:
+            return ""
+        last = self.oracle.results[self.oracle.end_order[-1]]["reason"]
+        return f"{count} trials failed in a row, the last: {last}"
+
+
+# ---------------------------------------------------------------- begin or go on
+
+
+def sweep_name(sweep: Sweep, study: str) -> str:
+    """Return what a sweep is called."""
+    return sweep.name or study
+
+
+def choose_run(
+    sweep: Sweep, variant: catalog.Variant, store: Store, resume: bool, allow_changed: bool
+) -> tuple[str, bool]:
+    """Return the sweep's run, and whether it goes on with an old one.
+
+    Raises `RecordError` where that is at work, or was of another space and that is not allowed.
+    """
+    name = sweep_name(sweep, variant.study)
+    old = sweeps.newest(store, variant.study, name) if resume else None
+    if old is None:
+        return new_run_name(), False
+    if sweeps.sweep_status(store, old.run) == names.RUNNING:
+        raise RecordError("is still running", where=f"sweep {name}", do="wait for it, or stop it first")
+    said = changes(_compared(old.facts["sweep"]), _compared(to_json(sweep)))
+    if bool(old.facts.get("quick")) != variant.quick:
+        raise RecordError("was begun with other --quick", where=f"sweep {name}", do="give the same")
+    if said and not allow_changed:
+        raise RecordError(
+            f"the sweep changed since {old.run}: {'; '.join(said)}", where=f"sweep {name}",
+            do="resume it with --allow-changed-space, or begin anew without --resume",
+        )  # fmt: skip
+    return old.run, True
+
+
+def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a sweep's JSON without what may differ between its attempts."""
+    found = {name: value for name, value in facts.items() if name not in ("name", "max_failed")}
+    found["tuner"] = {name: value for name, value in found["tuner"].items() if name not in EXTENDING}
+    base = {name: value for name, value in found["base"].items() if name not in ("safety", "devices", "name")}
+    return {**found, "base": base}
+
+
+@contextmanager
+def held(bench: Bench) -> Iterator[Path]:
+    """Hold a sweep's folder against a second search of it; write what is searched if it is new."""
+    place = sweeps.folder(bench.store, bench.run)
+    try:
+        with lock(place / "lock", why="another process is at work on this sweep"):
+            _write_facts(bench, place)
+            yield place
+    except Held as error:
+        raise RecordError("is still running", where=f"sweep {bench.name}", do="wait for it") from error
+
+
+def _write_facts(bench: Bench, place: Path) -> None:
+    sweep, variant = bench.sweep, bench.variant
+    facts = {
+        "version": VERSION, "run": bench.run, "study": variant.study, "name": bench.name, "path": variant.path,
+        "question": variant.question, "quick": variant.quick, "objective": sweep.target, "lower": sweep.lower,
+        "executions": sweep.executions, "epochs": sweep.base.epochs, "tuner": type(sweep.tuner).__name__,
+        "base": sweep.base.parameters(), "sweep": to_json(sweep),
+        "space": {
+            name: {**domain.facts(), "only_if": _condition(sweep, name)} for name, domain in sweep.space
+        },
+    }  # fmt: skip
+    path = place / sweeps.FACTS
+    if not path.exists() or sweeps.read_json(path) != facts:
+        sweeps.write_json(path, facts)
+
+
+def _condition(sweep: Sweep, name: str) -> list[Any] | None:
+    given = sweep.domains[name].only_if
+    return [given[0], [sweep.domains[given[0]].encode(value) for value in given[1]]] if given else None
+
+
+def work(oracle: Any, bench: Bench, worker: str, idle_seconds: float = 0.2) -> None:
+    """Do trials until the search hands out no more; `oracle` is the search or a client of the chief's."""
+    while True:
+        trial = oracle.create_trial(worker)
+        if trial.status == "STOPPED":
+            return
+        if trial.status == "IDLE":
+            time.sleep(idle_seconds)
+            continue
+        bench.train(trial.trial_id, trial.hyperparameters.values)
+        trial.status = "COMPLETED"  # how it ended is judged by its journals
+        oracle.end_trial(trial)

@@ -1,0 +1,225 @@
+"""A trial as ordinary runs: begun, continued or found done, and judged by their journals alone.
+
+Running a trial is idempotent: whatever a kill left of its runs, calling `Bench.run` again takes up
+each of them from its last checkpoint and leaves alone what is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from workbench import catalog, names
+from workbench.errors import InputError, RecordError, RunFailed, RunStopped
+from workbench.orders import PAUSED, Outcome
+from workbench.orders import Order as RunOrder
+from workbench.screen import Screen
+from workbench.sweep.space import domains_of, extra_parameters
+from workbench.sweep.spec import Sweep
+from workbench.tracking.journal import is_locked, read_journal, status
+from workbench.tracking.store import Store
+from workbench.tracking.sweeps import Order, folder, write_json
+
+LOCK_SECONDS = 60.0  # a worker before us may still be saving: its grace is 30 s by default
+LOCK_POLL = 0.2
+
+
+class TrialScreen(Screen):
+    """What of a trial's run is shown: warnings, under the trial's name; epochs only where wanted."""
+
+    def __init__(self, screen: Screen, name: str, verbose: bool) -> None:
+        super().__init__(screen.stream)
+        self._screen, self._name, self._verbose = screen, name, verbose
+
+    def say(self, text: str) -> None:
+        if self._verbose:
+            self._screen.say(f"{self._name}: {text}")
+
+    def warn(self, text: str) -> None:
+        self._screen.say(f"{self._name}: note: {text}")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What it takes to run the trials of one sweep: `run` is the sweep's own run, `variant` its base."""
+
+    sweep: Sweep
+    name: str
+    run: str
+    variant: catalog.Variant
+    store: Store
+    screen: Screen
+    verbose: bool = False
+
+    @functools.cached_property
+    def domains(self) -> dict[str, dict[str, Any]]:
+        """The values that parameters may take in the sweep."""
+        return domains_of(self.sweep)
+
+    # ------------------------------------------------------------ running
+
+    def train(self, trial: str, values: Mapping[str, Any]) -> None:
+        """Bring every run of a trial to its epochs; raises `RunStopped` where somebody asked for an end.
+
+        A run that fails ends the trial: its reason is in its journal, or in a note where it has none.
+        """
+        order = Order.of(values)
+        try:
+            for number, run in enumerate(order.runs):
+                self._bring(trial, values, order, number, run)
+        except RunFailed:
+            return
+        except InputError as error:
+            self._note(trial, str(error))
+
+    def _bring(self, trial: str, values: Mapping[str, Any], order: Order, number: int, run: str) -> None:
+        self._wait_for(run)
+        there = self.store.journal(run).exists()
+        if there and self.reached(run, order.epochs):
+            return
+        if there and (end := read_journal(self.store.journal(run)).end) and end.status == names.FAILED:
+            raise RunFailed(end.reason)
+        self._run(trial, values, order, number, run, resume=there)
+
+    def _wait_for(self, run: str) -> None:
+        """Wait while a worker that was told to stop still writes the run."""
+        deadline = time.monotonic() + LOCK_SECONDS
+        while is_locked(self.store.journal(run)):
+            if time.monotonic() > deadline:
+                raise RecordError("another process is writing this run", where=run, do="stop it first")
+            time.sleep(LOCK_POLL)
+
+    def reached(self, run: str, epochs: int) -> bool:
+        """Tell whether a run has ended properly with at least so many epochs, or with all it has."""
+        journal = read_journal(self.store.journal(run))
+        end, rows = journal.end, journal.accepted()
+        if end is None or end.status == names.FAILED:
+            return False
+        return end.status == names.FINISHED or bool(rows and rows[-1].epoch >= epochs)
+
+    def _run(
+        self, trial: str, values: Mapping[str, Any], order: Order, number: int, run: str, resume: bool
+    ) -> Outcome:
+        from workbench.runner import run as run_experiment
+
+        variant = self.trial_variant(order, number)
+        epochs = order.epochs if order.epochs < variant.experiment.epochs else None
+        request = RunOrder(
+            variant, self.store, run, resume=resume, parent=self.run, epochs=epochs,
+            steps=catalog.QUICK_STEPS if variant.quick else None,
+            domains=self.domains, parameters=extra_parameters(self.sweep, order.settings, variant.experiment),
+            tags={
+                names.TAG_SWEEP: self.name, names.TAG_TRIAL: trial, names.TAG_OBJECTIVE: self.sweep.target,
+                names.TAG_ORDER: json.dumps(dict(values)),
+            },
+        )  # fmt: skip
+        try:
+            with _paused_is_no_stop():
+                return run_experiment(request, TrialScreen(self.screen, variant.name, self.verbose))
+        finally:
+            forget_models()
+
+    def trial_variant(self, order: Order, number: int = 0) -> catalog.Variant:
+        """Return the named experiment of one execution of a trial (counted from 0)."""
+        experiment = self.sweep.experiment(order.settings)
+        seeded = experiment.but(seed=experiment.seed + number)
+        changed = dict.fromkeys(order.settings, "sweep")
+        variant = replace(
+            self.variant, name=f"{self.name}-{order.chain}", experiment=seeded,
+            overrides={**self.variant.overrides, **changed}, quick=False,
+        )  # fmt: skip
+        where = catalog.places(self.store.root.parent)
+        return catalog.quick(variant, where) if self.variant.quick else variant
+
+    # ------------------------------------------------------------ judging
+
+    def judge(self, trial: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a trial came to: `value` (mean over its runs; None where it failed), `values`,
+        `epoch` of the first run's best, `seconds` of training and the `reason` of a failure.
+
+        Only epochs up to the trial's own count, however far a later promotion went.
+        """
+        order = Order.of(values)
+        found, epochs, seconds, reason = [], [], 0.0, self._noted(trial)
+        for run in order.runs:
+            path = self.store.journal(run)
+            if reason or not path.exists():
+                reason = reason or "its run left no record here: do the workers share the store?"
+                break
+            journal = read_journal(path)
+            rows = [row for row in journal.accepted() if row.epoch <= order.epochs]
+            seconds += sum(row.seconds for row in rows)
+            value, epoch = best_of(rows, self.sweep.target, self.sweep.lower)
+            reason = _complaint(journal, rows, value, order.epochs, self.sweep.target)
+            found.append(value)
+            epochs.append(epoch)
+        done = not reason and len(found) == len(order.runs)
+        return {
+            "value": sum(found) / len(found) if done else None,
+            "values": found if done else [],
+            "epoch": epochs[0] if done else 0,
+            "seconds": round(seconds, 3),
+            "reason": reason,
+        }
+
+    def _note(self, trial: str, reason: str) -> None:
+        write_json(folder(self.store, self.run) / f"trial-{trial}.json", {"reason": reason})
+
+    def _noted(self, trial: str) -> str:
+        path = folder(self.store, self.run) / f"trial-{trial}.json"
+        return str(json.loads(path.read_text(encoding="utf-8"))["reason"]) if path.exists() else ""
+
+
+def best_of(rows: list[Any], metric: str, lower: bool) -> tuple[float, int]:
+    """Return the first best finite value of a metric and its epoch; NaN and 0 where there is none."""
+    best, epoch = math.nan, 0
+    for row in rows:
+        value = row.metrics.get(metric, math.nan)
+        if math.isfinite(value) and (math.isnan(best) or (value < best if lower else value > best)):
+            best, epoch = float(value), row.epoch
+    return best, epoch
+
+
+def _complaint(journal: Any, rows: list[Any], value: float, epochs: int, metric: str) -> str:
+    """Return why a run does not count, "" where it does."""
+    end = journal.end
+    if end is not None and end.status == names.FAILED:
+        return end.reason or "failed"
+    if not rows or (rows[-1].epoch < epochs and not (end and end.status == names.FINISHED)):
+        return f"ended after epoch {rows[-1].epoch if rows else 0} of {epochs}"
+    if not math.isnan(value):
+        return ""
+    known = ", ".join(sorted(rows[-1].metrics))
+    never = metric not in {name for row in rows for name in row.metrics}
+    return f"its runs record no {metric}; they record {known}" if never else f"{metric} is never finite"
+
+
+def run_status(store: Store, run: str) -> str:
+    """Return the true status of a run, "waiting" for one that has not begun."""
+    path = store.journal(run)
+    return status(path) if path.exists() else "waiting"
+
+
+@contextlib.contextmanager
+def _paused_is_no_stop() -> Iterator[None]:
+    """Let a run that paused at its last epoch, as asked, count as done."""
+    try:
+        yield
+    except RunStopped as stop:
+        if not str(stop).startswith(PAUSED):
+            raise
+
+
+def forget_models() -> None:
+    """Give back what Keras keeps of a model, so that a thousand trials fit into one process."""
+    import tensorflow as tf
+
+    tf.keras.backend.clear_session()
+    gc.collect()

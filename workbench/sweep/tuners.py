@@ -1,0 +1,154 @@
+"""How a sweep chooses what to try: Keras Tuner's searches as parts of a spec. No Keras Tuner at import."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Union
+
+from workbench.errors import SpecError
+from workbench.parts import Part, part, setting
+
+if TYPE_CHECKING:
+    from workbench.sweep.oracles import Kept
+
+RUNGS = "tuner/epochs"  # Keras Tuner's name of the epochs that a Hyperband trial may use
+
+
+@part
+class Tuner(Part):
+    """How a sweep chooses what to try next."""
+
+    def oracle(self, **common: Any) -> Kept:
+        """Return Keras Tuner's search; `common` are its objective, space and seed."""
+        raise SpecError("is no search by itself", where=type(self).__name__)
+
+    def epochs(self, values: Mapping[str, Any], whole: int) -> int:
+        """Return up to which global epoch a trial trains; `whole` is the number its spec has."""
+        return whole
+
+    def refuse(self, longest: int, combinations: int | None) -> None:
+        """Raise `SpecError` for a search that does not fit: `longest` is the most epochs of any trial,
+        `combinations` the number of distinct trials, None where it is unlimited."""
+
+    def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
+        """Return about how many trials and how many epochs of `whole`-epoch trials the search will do."""
+        raise SpecError("is no search by itself", where=type(self).__name__)
+
+
+@part
+class RandomSearch(Tuner):
+    """Random values, no combination twice."""
+
+    max_trials: int = setting(10, at_least=1, doc="trials at most")
+
+    def oracle(self, **common: Any) -> Kept:
+        from workbench.sweep.oracles import Random
+
+        return Random(**common)
+
+    def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
+        trials = min(self.max_trials, combinations or self.max_trials)
+        return trials, trials * whole
+
+
+@part
+class BayesianOptimization(Tuner):
+    """A Gaussian process over the trials so far proposes the next, after some random ones."""
+
+    max_trials: int = setting(10, at_least=1, doc="trials at most")
+    num_initial_points: Union[int, None] = setting(
+        None, at_least=1, doc="random trials first; None: three for each setting"
+    )
+    alpha: float = setting(1e-4, above=0, doc="variance of the objective's noise, in its standard deviations")
+    beta: float = setting(2.6, at_least=0, doc="weight of what is unknown against what is good")
+
+    def oracle(self, **common: Any) -> Kept:
+        from workbench.sweep.oracles import Bayesian
+
+        return Bayesian(
+            num_initial_points=self.num_initial_points, alpha=self.alpha, beta=self.beta, **common
+        )
+
+    def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
+        trials = min(self.max_trials, combinations or self.max_trials)
+        return trials, trials * whole
+
+
+@part
+class GridSearch(Tuner):
+    """Every combination, in order; a range without a step is taken at ten places."""
+
+    max_trials: Union[int, None] = setting(None, at_least=1, doc="trials at most; None: all combinations")
+
+    def oracle(self, **common: Any) -> Kept:
+        from workbench.sweep.oracles import Grid
+
+        return Grid(**common)
+
+    def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
+        trials = min(self.max_trials or combinations or 0, combinations or self.max_trials or 0)
+        return trials, trials * whole
+
+
+@part
+class Hyperband(Tuner):
+    """Many short trials, of which the best go on for longer (Li et al., JMLR 18, 2018).
+
+    Epochs are global ones of the spec's stages: a trial stops where its rung ends, under the schedule
+    of the whole spec, and a promotion continues the same run.
+    """
+
+    max_epochs: int = setting(doc="epochs of the longest trials, at most those of the spec's stages")
+    factor: int = setting(3, at_least=2, doc="of epochs from rung to rung, and of trials that are dropped")
+    hyperband_iterations: int = setting(1, at_least=1, doc="how often the whole scheme is gone through")
+
+    def check(self) -> None:
+        if self.max_epochs < 1:
+            raise SpecError(
+                f"{self.max_epochs} is out of range", where="Hyperband.max_epochs", expected="1 or more"
+            )
+
+    def oracle(self, **common: Any) -> Kept:
+        from workbench.sweep.oracles import Halving
+
+        return Halving(
+            max_epochs=self.max_epochs, factor=self.factor,
+            hyperband_iterations=self.hyperband_iterations, **common,
+        )  # fmt: skip
+
+    def epochs(self, values: Mapping[str, Any], whole: int) -> int:
+        return min(int(values[RUNGS]), whole)
+
+    def refuse(self, longest: int, combinations: int | None) -> None:
+        if self.max_epochs > longest:
+            raise SpecError(
+                f"max_epochs={self.max_epochs} is more than the {longest} epochs of the spec's stages",
+                where="Hyperband", do="lengthen the stages or lower max_epochs",
+            )  # fmt: skip
+
+    def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
+        """Count rung by rung, as Keras Tuner sizes them; fewer where the combinations run out."""
+        count, epochs, left = 0, 0, combinations
+        for bracket in list(reversed(range(self._brackets()))) * self.hyperband_iterations:
+            first = self._size(bracket, 0)
+            share = 1.0 if left is None else min(1.0, left / first)
+            left = None if left is None else max(0, left - first)
+            for rung in range(bracket + 1 if share else 0):
+                size = math.ceil(self._size(bracket, rung) * share)
+                before = self._rung_epochs(bracket, rung - 1) if rung else 0
+                count, epochs = count + size, epochs + size * (self._rung_epochs(bracket, rung) - before)
+        return count, epochs
+
+    def _brackets(self) -> int:
+        epochs, brackets = float(self.max_epochs), 0
+        while epochs >= 1:
+            epochs, brackets = epochs / self.factor, brackets + 1
+        return brackets
+
+    def _size(self, bracket: int, rung: int) -> int:
+        last = math.ceil(1 + math.log(self.max_epochs, self.factor)) / (bracket + 1)
+        return math.ceil(last * self.factor ** (bracket - rung))
+
+    def _rung_epochs(self, bracket: int, rung: int) -> int:
+        return math.ceil(self.max_epochs / self.factor ** (bracket - rung))

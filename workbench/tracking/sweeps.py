@@ -1,0 +1,210 @@
+"""What a store holds of sweeps: one folder each, `mlruns/sweeps/<run>/`, named after the sweep's own run.
+
+`sweep.json` says what is searched and is written once. `state.json` is the tuner's state with all
+trials, replaced as a whole after every change, so that a kill at any moment leaves one or the other.
+The results in it are copies: the journals of the trials' runs are the truth.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import RecordError, suggestion
+from workbench.tracking.journal import status, sync_folder
+from workbench.tracking.store import Store
+
+FOLDER = "sweeps"
+FACTS, STATE = "sweep.json", "state.json"
+ORDER = "tuner/order"  # where a trial's values carry its order, as JSON
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a trial asks for: raw values, the names of its runs (one an execution) and epochs.
+
+    `chain` is the trial that began the runs: Hyperband numbers a promotion anew, but it continues them.
+    It travels as JSON because Keras Tuner's messages round numbers to 32 bits.
+    """
+
+    settings: Mapping[str, Any]
+    runs: tuple[str, ...]
+    epochs: int
+    chain: str
+
+    def text(self) -> str:
+        return json.dumps(
+            {
+                "settings": dict(self.settings),
+                "runs": self.runs,
+                "epochs": self.epochs,
+                "chain": self.chain,
+            }
+        )
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Order:
+        """Return the order in a trial's values."""
+        row = json.loads(values[ORDER])
+        return cls(row["settings"], tuple(row["runs"]), int(row["epochs"]), row["chain"])
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial as the state holds it; `score` is the mean of `results`, the best values of its runs.
+
+    `status` is running, completed or failed; `epoch` that of the first run's best value (1-based).
+    """
+
+    id: str
+    order: Order
+    status: str
+    score: float | None = None
+    results: tuple[float, ...] = ()
+    epoch: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """One sweep of a store: `facts` of `sweep.json`, and its trials in the order of their numbers."""
+
+    run: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    trials: tuple[TrialRow, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return str(self.facts.get("name", ""))
+
+    @property
+    def study(self) -> str:
+        return str(self.facts.get("study", ""))
+
+    @property
+    def objective(self) -> str:
+        return str(self.facts.get("objective", ""))
+
+    @property
+    def lower(self) -> bool:
+        return bool(self.facts.get("lower"))
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs of all trials, each once, in the order in which they were begun."""
+        return list(dict.fromkeys(run for trial in self.trials for run in trial.order.runs))
+
+    def best(self) -> TrialRow | None:
+        """Return the completed trial with the best score, the earliest of equals; None before the first."""
+        done = [trial for trial in self.trials if trial.status == "completed" and trial.score is not None]
+        sign = -1 if self.lower else 1
+        return max(done, key=lambda trial: sign * float(trial.score or 0.0), default=None)
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Return the standard deviation of a few repeats (n - 1)."""
+    mean = sum(values) / len(values)
+    return float((sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5)
+
+
+def folder(store: Store, run: str) -> Path:
+    """Return the folder of a sweep."""
+    return store.root / FOLDER / run
+
+
+def names(store: Store) -> list[str]:
+    """Return the runs of all sweeps of a store, the oldest first."""
+    return sorted(path.parent.name for path in (store.root / FOLDER).glob(f"*/{FACTS}"))
+
+
+def read(store: Store, run: str) -> SweepRecord:
+    """Return a sweep as its folder holds it; raises `RecordError` for a damaged or missing one."""
+    place = folder(store, run)
+    facts = read_json(place / FACTS)
+    state = read_json(place / STATE) if (place / STATE).exists() else {}
+    try:
+        trials = [_trial(row) for row in state.get("trials", [])]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"is damaged: {error!r}", where=place / STATE, do=REPAIR) from error
+    return SweepRecord(run, facts, tuple(sorted(trials, key=lambda trial: trial.id)))
+
+
+REPAIR = "move it away: `workbench sweep FILE --resume` makes it anew from the journals"
+
+
+def _trial(row: Mapping[str, Any]) -> TrialRow:
+    result = row.get("result") or {}
+    return TrialRow(
+        row["id"], Order.of(row["values"]), str(row["status"]).lower(), row.get("score"),
+        tuple(result.get("values", ())), int(result.get("epoch", 0)), float(result.get("seconds", 0.0)),
+        str(result.get("reason", "")),
+    )  # fmt: skip
+
+
+def find(store: Store, text: str) -> SweepRecord | None:
+    """Return the sweep that `text` means: its run, a beginning of it, `study/name` or its name (the
+    newest of that name); None where no sweep fits."""
+    runs = names(store)
+    if text in runs:
+        return read(store, text)
+    begun = [run for run in runs if "Z-" in text and run.startswith(text)]
+    if len(begun) == 1:
+        return read(store, begun[0])
+    for run in reversed(runs):
+        facts = read_json(folder(store, run) / FACTS)
+        if text in (facts.get("name"), f"{facts.get('study')}/{facts.get('name')}"):
+            return read(store, run)
+    return None
+
+
+def require(store: Store, text: str) -> SweepRecord:
+    """Return the sweep that `text` means; raises `RecordError` with near names where there is none."""
+    found = find(store, text)
+    if found is None:
+        known = {str(read_json(folder(store, run) / FACTS).get("name")) for run in names(store)}
+        do = suggestion(text, known) if known else "`workbench sweep FILE` makes one"
+        raise RecordError(f"no sweep {text!r}", where=store.root, do=do)
+    return found
+
+
+def newest(store: Store, study: str, name: str) -> SweepRecord | None:
+    """Return the newest sweep of a study by its name, None where there is none."""
+    for run in reversed(names(store)):
+        facts = read_json(folder(store, run) / FACTS)
+        if (facts.get("study"), facts.get("name")) == (study, name):
+            return read(store, run)
+    return None
+
+
+def sweep_status(store: Store, run: str) -> str:
+    """Return the true state of a sweep, as of any run."""
+    path = store.journal(run)
+    return status(path) if path.exists() else "interrupted"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file; raises `RecordError` where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"cannot be read: {error}", where=path, do=REPAIR) from error
+    if not isinstance(found, dict):
+        raise RecordError("holds no object", where=path, do=REPAIR)
+    return found
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace the file at `path` durably: a kill at any moment leaves the old content or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with aside.open("w", encoding="utf-8") as file:
+        json.dump(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+    sync_folder(path.parent)
