@@ -15,6 +15,7 @@ PARTS: dict[str, str] = {
     "Stage": "workbench.experiment",
     "Stages": "workbench.experiment",
     "Safety": "workbench.experiment",
+    "Trunk": "workbench.trunks",
     "INHERIT": "workbench.parts",
     "OneDevice": "workbench.families",
     "FromRun": "workbench.start",

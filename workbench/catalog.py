@@ -11,12 +11,13 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from workbench import trunks
 from workbench.errors import InputError, SpecError, nearest, suggestion
 from workbench.experiment import Experiment
 from workbench.families import Places, Source
@@ -131,14 +132,36 @@ def variant_names(experiments: Sequence[Experiment], where: object = None) -> li
 
 
 def difference_name(experiment: Experiment, first: Experiment) -> str:
-    """Return `label_smoothing=0.1,backbone=GhostNet`: what differs from the first variant."""
+    """Return `label_smoothing=0.1,backbone=GhostNet`: what differs from the first variant.
+
+    A branch of another trunk than the first is `@80,stages.3.loss=CosFace`: its trunk's name or difference,
+    the epoch after which it leaves it, and what its own stages change.
+    """
     if experiment is first:
         return FIRST
+    root = trunks.trunk_of(experiment)
+    if experiment.trunk is None or root is None or experiment.trunk == first.trunk:
+        return _words({name: here for name, (here, _) in experiment.diff(first).items()}) or FIRST
+    own = _words(trunks.own_parameters(experiment))
+    if root.trunk is not None or root.name:
+        return f"{root.name or difference_name(root, first)}@{root.epochs},{own}"
+    shared = {name: here for name, (here, _) in root.diff(first).items() if _of_trunk(name, root)}
+    return f"{_words(shared)}@{root.epochs},{own}".rstrip(",")
+
+
+def _of_trunk(setting: str, root: Experiment) -> bool:
+    """Tell whether a setting says something of a trunk other than where it was cut."""
+    family, _, rest = setting.partition(".")
+    number, last = rest.partition(".")[0], len(root.stages)
+    return family != "stages" or (int(number) <= last and setting != f"stages.{last}.epochs")
+
+
+def _words(differences: Mapping[str, Any]) -> str:
     words = []
-    for setting, (here, _) in experiment.diff(first).items():
+    for setting, here in differences.items():
         value = f"{here:g}" if isinstance(here, float) else ("off" if here is None else str(here))
         words.append(f"{setting}={value}")
-    return ",".join(words) or FIRST
+    return ",".join(words)
 
 
 def choose(variants: Sequence[Variant], names: Sequence[str]) -> list[Variant]:

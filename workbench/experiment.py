@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Union
 
+from workbench import trunks
 from workbench.errors import SpecError
 from workbench.families import (
     Augmentation,
@@ -30,6 +31,7 @@ from workbench.families import (
     WeightDecay,
 )
 from workbench.parts import INHERIT, Inherit, Part, part, setting, to_json
+from workbench.trunks import Trunk
 
 SCHEMA = 1  # raised when the meaning of settings changes; part of every identity
 
@@ -107,6 +109,7 @@ class Safety(Part):
     every_minutes: Union[float, None] = setting(None, above=0, doc="also checkpoint every n minutes")
     retries: int = setting(0, at_least=0, doc="automatic resumes after a failure that may pass")
     grace_seconds: float = setting(30.0, above=0, doc="time for a checkpoint after SIGTERM, seconds")
+    keep: tuple[int, ...] = setting((), at_least=1, doc="epochs whose state is kept for branches")
 
 
 @part
@@ -132,6 +135,7 @@ class Experiment(Part):
     select: Union[str, None] = setting(None, doc="metric that chooses the best epoch; None: the last set")
     start: Union[Start, None] = setting(None, later=True, doc="weights to start from; None: at random")
     safety: Safety = setting(Safety(), place=True, doc="checkpoints and retries")
+    trunk: Union[Trunk, None] = setting(None, place=True, doc="the part that branches share; see branch()")
     seed: int = setting(0, at_least=0, place=True, doc="of weights, shuffling and augmentation")
     name: Union[str, None] = setting(None, place=True, doc="short name of the variant")
 
@@ -141,6 +145,7 @@ class Experiment(Part):
     def check(self) -> None:
         self._normalise()
         self._check_sets()
+        self._check_trunk()
         for plan in self.plans():
             where = f"stage {plan.number} ({plan.name})"
             if plan.train == "head" and plan.loss.classifier() is None:
@@ -172,6 +177,26 @@ class Experiment(Part):
                 raise SpecError(
                     f"two evaluation sets named {label!r}", where="Experiment.evaluate", do="give one a name="
                 )
+
+    def _check_trunk(self) -> None:
+        if self.trunk is not None and self.trunk.stages >= len(self.stages):
+            raise SpecError(
+                f"{self.trunk.stages} of {len(self.stages)} stages are the trunk's", where="Experiment.trunk",
+                expected="a stage of the branch's own after them", do="make branches with branch()",
+            )  # fmt: skip
+
+    def branch(
+        self, *, after_stage: int | None = None, at_epoch: int | None = None, stages: Any = None,
+        name: str | None = None, **settings: Any,
+    ) -> Experiment:  # fmt: skip
+        """Return a branch: this experiment up to a stage or epoch (1-based), and then `stages`.
+
+        Without `stages` the rest of this experiment follows. `settings` are those that a stage may
+        override; they hold for the branch's own stages where these leave them out. `but()` on a branch
+        changes the whole run, its trunk included. Raises `SpecError`.
+        """
+        own = None if stages is None else tuple(flat(stages))
+        return trunks.branch(self, after_stage, at_epoch, own, name, settings)
 
     @property
     def sets(self) -> tuple[PairSet, ...]:
@@ -243,7 +268,7 @@ class Experiment(Part):
         """
         found: dict[str, str | int | float | bool] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            if field.name not in ("name", "stages", "seed", "safety"):
+            if field.name not in ("name", "stages", "seed", "safety", "trunk"):
                 _flatten(found, field.name, getattr(self, field.name))
         for number, stage in enumerate(self.stages, start=1):
             for field in dataclasses.fields(stage):

@@ -117,7 +117,7 @@ def overview() -> str:
     lines = [
         "| family | parts |",
         "| --- | --- |",
-        "| the spec itself | `Experiment`, `Stage`, `Safety`, `Sweep` |",
+        "| the spec itself | `Experiment`, `Stage`, `Trunk`, `Safety`, `Sweep` |",
     ]
     for family in FAMILIES:
         names = ", ".join(f"`{cls.__name__}`" for cls in members(family))

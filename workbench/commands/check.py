@@ -18,6 +18,7 @@ from workbench.experiment import Experiment
 from workbench.families import Places, Plan
 from workbench.screen import duration
 from workbench.tracking.store import find_store
+from workbench.trunks import trunk_of
 
 STEP_BATCH = 8  # images of the trial step; its time is scaled to the real batch
 
@@ -61,6 +62,9 @@ def report(experiment: Experiment, where: Places, steps: bool, seen: set[Any] | 
         yield f"missing: {line}"
         stand_in = _replaced(stand_in, part)
     yield from rates.picture(experiment.plans())
+    root = trunk_of(experiment)
+    if root is not None:
+        yield f"branch: epochs 1-{root.epochs} are the trunk {root.id}, trained once for all its branches"
     for line in dict.fromkeys(
         line
         for plan in experiment.plans()
