@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import RecordError
+from workbench.masking import masked
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -80,7 +81,7 @@ def capture(trainer: Trainer, facts: Mapping[str, Any]) -> State:
     arrays["random/numpy"] = np.random.get_state()[1].astype(np.uint32)  # type: ignore[union-attr,index]
     arrays["random/python"] = np.array(random.getstate()[1], np.uint64)
     position = int(np.random.get_state()[2])  # type: ignore[arg-type,index]
-    return State(arrays, {**facts, "numpy_position": position})
+    return State(arrays, masked({**facts, "numpy_position": position}))
 
 
 def restore(trainer: Trainer, state: State) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from workbench.errors import RunStopped, WorkbenchError, suggestion
+from workbench.masking import mask
 
 # name: (module:function, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -132,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         if not isinstance(error, RunStopped):  # no error, and said already
-            click.echo(f"error: {error}", err=True)
+            click.echo(mask(f"error: {error}"), err=True)
         return error.exit_status
     except click.exceptions.Abort:
         return 130

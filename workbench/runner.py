@@ -73,6 +73,8 @@ def open_tracker(
     """Begin this attempt's record."""
     experiment, variant = order.variant.experiment, order.variant
     found = provenance.collect(variant.path or None, order.store.root.parent)
+    for note in found.notes:
+        screen.warn(note)
     start = StartRecord(
         run=order.run,
         from_epoch=int(state.facts["epoch"]) + 1 if state else 1,

@@ -57,17 +57,13 @@ def clean(run: str, output: Path, angle: float, store: str | None, debug: bool) 
 def _recorded(run: str, store: str | None) -> tuple[Experiment, State]:
     """Return the experiment and the last checkpoint of a run (the only one that holds its head)."""
     from workbench import checkpoint
-    from workbench.commands.resume import recorded_experiment
-    from workbench.tracking.runs import find_run, read_state
-    from workbench.tracking.store import find_store
+    from workbench.recorded import open_run
 
-    place = find_store(store)
-    name = find_run(place, run)
-    journal = read_state(place, name).journal
-    state = checkpoint.newest(place.run_checkpoints(name))
-    if journal is None or journal.start is None or state is None:
-        raise RecordError("has no spec or no checkpoint", where=name, do="choose a run of this workbench")
-    return recorded_experiment(journal.start), state
+    found = open_run(run, store)
+    state = checkpoint.newest(found.checkpoints)
+    if state is None:
+        raise RecordError("has no checkpoint", where=found.run, do="choose a run that has one")
+    return found.experiment, state
 
 
 def _centers(experiment: Experiment, state: State, run: str) -> tuple[Plan, Any]:

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import click
 
-from workbench.errors import RecordError
 from workbench.verification import models
 from workbench.verification.embedders import Embedder
 
@@ -41,18 +40,11 @@ def embedder_of(text: str, store: str | None, which: str, size: int | None, raw:
 def of_run(text: str, store: str | None, which: str) -> tuple[Embedder, Any, str]:
     """Return the embedder of a run's checkpoint, its experiment and its full name."""
     from workbench import model
-    from workbench.commands.resume import recorded_experiment
-    from workbench.tracking.runs import find_run, read_state
-    from workbench.tracking.store import find_store
+    from workbench.recorded import open_run
 
-    place = find_store(store)
-    run = find_run(place, text)
-    journal = read_state(place, run).journal
-    if journal is None or journal.start is None:
-        raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
-    experiment = recorded_experiment(journal.start)
-    network = model.load(experiment, place.run_checkpoints(run), which)
-    return models.from_keras(network, f"run {run} ({which})"), experiment, run
+    found = open_run(text, store)
+    network = model.load(found.experiment, found.checkpoints, which)
+    return models.from_keras(network, f"run {found.run} ({which})"), found.experiment, found.run
 
 
 def rates(values: tuple[str, ...]) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from workbench.errors import DataError, InputError, RecordError
+from workbench.errors import DataError, InputError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, Target, write
 
 if TYPE_CHECKING:
@@ -153,18 +153,12 @@ def _of_run(
     text: str, which: str, store: str | None, data: Path | None, out: Path | None, count: int
 ) -> Subject:
     from workbench import catalog, model
-    from workbench.commands.resume import recorded_experiment
-    from workbench.tracking.runs import find_run, read_state
-    from workbench.tracking.store import find_store
+    from workbench.recorded import open_run
     from workbench.verification.evaluator import Evaluator
 
-    place = find_store(store)
-    run = find_run(place, text)
-    journal = read_state(place, run).journal
-    if journal is None or journal.start is None:
-        raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
-    experiment = recorded_experiment(journal.start)
-    network = model.load(experiment, place.run_checkpoints(run), which)
+    found = open_run(text, store)
+    place, run, experiment = found.store, found.run, found.experiment
+    network = model.load(experiment, found.checkpoints, which)
     size, where = experiment.backbone.image_size, catalog.places(place.root.parent)
     images = _of_folder(data, size, count) if data else _of_source(experiment.data, where, size, count)
     evaluators = [Evaluator.open(part, where, experiment.data, size) for part in experiment.sets]

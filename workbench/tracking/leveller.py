@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
+from workbench.masking import mask
 from workbench.tracking.journal import Journal
 from workbench.tracking.locks import views_of_run
 from workbench.tracking.records import EpochRecord
@@ -140,7 +141,7 @@ class Leveller:
         if name not in self._reported and not self._silent:
             self._reported.add(name)
             words = f"cannot be written: {reason(error)}; training goes on, the journal keeps every row"
-            self._say(f"{name} ({address}) {words}")
+            self._say(mask(f"{name} ({address}) {words}"))
 
 
 def reason(error: BaseException) -> str:
@@ -149,8 +150,8 @@ def reason(error: BaseException) -> str:
     for cause in CAUSES:
         found = cause.search(text)
         if found:
-            return found[1]
-    return text[:LONGEST_REASON]
+            return mask(found[1])
+    return mask(text)[:LONGEST_REASON]
 
 
 def place(target: Path, content: bytes | Path) -> None:

@@ -1,4 +1,4 @@
-"""Where a run came from: code, packages, machine and process, collected in well under a second.
+"""Where a run came from: code, packages, machine, process and environment, collected in well under a second.
 
 Nothing here needs git to be there, a repository to exist or a package manager to start.
 """
@@ -6,17 +6,19 @@ Nothing here needs git to be there, a repository to exist or a package manager t
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import platform
 import socket
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-GIT_SECONDS = 10.0
+from workbench.masking import mask, masked
+from workbench.tracking import code
+
 NAMED_VERSIONS = (
     "tensorflow",
     "tensorflow-cpu",
@@ -26,52 +28,89 @@ NAMED_VERSIONS = (
     "numpy",
     "workbench",
 )
+# Variables that can change what a training computes, or where its records go.
+ENVIRONMENT = (
+    "TF_", "XLA_", "OMP_", "MKL_", "KMP_", "CUDA_", "NVIDIA_", "NCCL_", "HOROVOD_", "KERAS_", "WORKBENCH_", "MLFLOW_",
+    "PYTHONHASHSEED",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """`facts` are short and go into the start row; `texts` (file name: content) lie beside it."""
+    """`facts` are short and go into the start row; `texts` (file name: content) lie beside it; `notes`
+    are for the screen."""
 
     host: str
     process: int
     versions: dict[str, str]
     facts: dict[str, Any]
     texts: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def collect(spec_file: str | Path | None = None, project: str | Path | None = None) -> Provenance:
-    """Return what can be known of this process and its code.
+    """Return what can be known of this process and its code, without secrets.
 
-    `spec_file` is the file that defines the experiment, `project` a folder in the repository
-    (default: the working directory). Texts: `spec.py`, `uncommitted.diff`, `packages.txt`.
+    `spec_file` is the file that defines the experiment, `project` a folder in the repository where the
+    spec file is in none (default: the working directory). Texts: `spec.py`, `uncommitted.diff`,
+    `packages.txt`, and `untracked/...`, modules of the project that are loaded and that git does not know.
     """
     folder = Path(project) if project else Path.cwd()
+    spec = Path(spec_file) if spec_file is not None and Path(spec_file).is_file() else None
     packages = installed_packages()
     texts = {"packages.txt": "".join(f"{name}=={version}\n" for name, version in packages.items())}
     facts: dict[str, Any] = {
         "user": _user(),
         "platform": platform.platform(),
+        "processor": processor(),
         "python": platform.python_version(),
         "processors": os.cpu_count(),
-        "command": [mask(word) for word in sys.argv],
+        "command": masked(sys.argv),
         "folder": str(folder),
+        "environment": environment(),
+        "engine": engine(),
     }
-    git, diff = _git_facts(folder)
-    facts.update(git)
-    if diff:
-        texts["uncommitted.diff"] = diff
-    if spec_file is not None:
+    state = code.state(spec.resolve().parent if spec else folder) or code.state(folder)
+    if state is not None:
+        facts.update(state.facts())
+        texts.update(state.texts())
+        facts["untracked_modules"] = sorted(
+            name.removeprefix("untracked/") for name in texts if name.startswith("untracked/")
+        )
+    if spec is not None:
         facts["spec_file"] = str(spec_file)
-        texts["spec.py"] = Path(spec_file).read_text(encoding="utf-8")
+        texts["spec.py"] = spec.read_text(encoding="utf-8")
     versions = {"python": platform.python_version()}
     versions.update({name: packages[name] for name in NAMED_VERSIONS if name in packages})
-    masked = {name: mask(text) for name, text in texts.items()}
-    return Provenance(socket.gethostname(), os.getpid(), versions, facts, masked)
+    clean = {name: mask(text, code=not name.endswith(".txt")) for name, text in texts.items()}
+    notes = state.notes() if state is not None else ()
+    return Provenance(socket.gethostname(), os.getpid(), versions, masked(facts), clean, notes)
 
 
-def mask(text: str) -> str:
-    """Return `text` as it may be recorded: the one place where secrets are taken out of texts."""
-    return text
+def environment() -> dict[str, str]:
+    """Return the environment variables that may change a training, the secret ones masked."""
+    chosen = {name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT)}
+    found: dict[str, str] = masked(dict(sorted(chosen.items())))
+    return found
+
+
+def engine() -> str:
+    """Return a digest of the workbench's own source files, wherever they are installed."""
+    found = hashlib.sha256()
+    root = Path(__file__).resolve().parent.parent
+    for path in sorted(root.rglob("*.py")):
+        found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def processor() -> str:
+    """Return the processor's model: the last bits of floating-point sums differ between models."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
 
 
 def installed_packages() -> dict[str, str]:
@@ -82,37 +121,6 @@ def installed_packages() -> dict[str, str]:
         if name and name not in found:  # the first on the path is the one that is imported
             found[name] = distribution.version
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
-
-
-def _git_facts(folder: Path) -> tuple[dict[str, Any], str]:
-    commit = _git(folder, "rev-parse", "HEAD")
-    if not commit:
-        return {}, ""
-    diff = _git(folder, "diff", "HEAD", "--no-color", "--no-ext-diff") or ""
-    untracked = (_git(folder, "ls-files", "--others", "--exclude-standard", "--full-name") or "").splitlines()
-    facts = {
-        "commit": commit.strip(),
-        "branch": (_git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
-        "uncommitted": bool(diff),
-        "untracked": untracked[:100],
-    }
-    return facts, diff
-
-
-def _git(folder: Path, *words: str) -> str | None:
-    """Return what git prints, or None: git missing, no repository, or no answer in time."""
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words],
-            capture_output=True,
-            timeout=GIT_SECONDS,
-            env=environment,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode("utf-8", errors="replace") if done.returncode == 0 else None
 
 
 def _user() -> str:

@@ -15,11 +15,14 @@ the attempt is counted here. Without checkpoints call `tracker.publish(epoch)` a
 
 A thread brings the views (MLflow, TensorBoard) level with the journal. A view that cannot be reached
 is reported once; training goes on, each epoch tries again, and `workbench sync` does what is left.
+
+All that is recorded passes through here, so this is where secrets are taken out of it (`masking`).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import threading
 import time
@@ -28,6 +31,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from workbench.errors import RecordError, StoreError
+from workbench.masking import mask, masked, secrets_in
 from workbench.names import FAILED, RUNNING
 from workbench.tracking.history import FILE as HISTORY
 from workbench.tracking.history import history_text
@@ -39,6 +43,8 @@ from workbench.tracking.records import CheckpointRecord, EndRecord, EpochRecord,
 from workbench.tracking.store import Store
 
 CLOSE_SECONDS = 30.0
+CODE = (".py", ".diff")
+READABLE = re.compile(rb"[\x20-\x7e]{8,}")
 
 
 class Tracker:
@@ -114,15 +120,19 @@ class Tracker:
     def artifact(self, name: str, *, path: str | Path | None = None, text: str | bytes | None = None) -> Path:
         """Keep a file with the run under `name` (a relative path); views get it at the next row.
 
-        A `path` is linked where the file system allows, else copied: do not change it afterwards.
+        A `path` is linked where the file system allows, else copied: do not change it afterwards. Secrets
+        in a text are masked; any other file that holds one is not kept, which is said.
         """
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise RecordError(f"artifact name {name!r}", where=self.run, expected="a relative path")
         target = self.store.run_artifacts(self.run) / name
-        if path is not None:
-            place(target, Path(path))
+        content = text.encode() if isinstance(text, str) else text or b""
+        given = Path(path).read_bytes() if path is not None else content
+        clean = without_secrets(given)
+        if clean is None:
+            self._say(f"{name} holds a secret ({', '.join(secrets_in(readable(given)))}): not kept")
         else:
-            place(target, text.encode() if isinstance(text, str) else text or b"")
+            place(target, Path(path) if path is not None and clean is given else clean)
         return target
 
     def end(
@@ -166,6 +176,8 @@ class Tracker:
     def _append(self, record: Record) -> None:
         with self._lock:
             row = dataclasses.replace(record, attempt=self.journal.starts[-1].attempt)
+            if isinstance(row, EndRecord):
+                row = dataclasses.replace(row, reason=mask(row.reason))
             self._writer.append(row)
             self.journal.rows.append(row)
 
@@ -187,9 +199,36 @@ def _first_row(store: Store, start: StartRecord, attempt: int, texts: Mapping[st
     """Keep the attempt's `texts` beside the journal and return the row that names them."""
     prefix = "" if attempt == 1 else f"attempt-{attempt}/"
     for name, text in texts.items():
-        place(store.run_artifacts(start.run) / prefix / name, text.encode())
+        place(store.run_artifacts(start.run) / prefix / name, mask(text, code=name.endswith(CODE)).encode())
     files = (*start.files, *(prefix + name for name in texts))
-    return dataclasses.replace(start, attempt=attempt, files=files)
+    return dataclasses.replace(clean_start(start), attempt=attempt, files=files)
+
+
+def clean_start(start: StartRecord) -> StartRecord:
+    """Return a start row without secrets; one whose spec held some says so, for a resume needs them."""
+    fields = {part.name: getattr(start, part.name) for part in dataclasses.fields(start)}
+    clean = {name: masked(value, name) for name, value in fields.items()}
+    if clean["spec"] != start.spec:
+        clean["provenance"] = {**clean["provenance"], "masked": True}
+    return StartRecord(**clean)
+
+
+def without_secrets(content: bytes) -> bytes | None:
+    """Return a file's content as it may be kept: texts masked, `content` itself where nothing is secret.
+
+    None for a file that is no text and holds a secret: it cannot be changed without breaking it.
+    """
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None if secrets_in(readable(content)) else content
+    clean = mask(text)
+    return content if clean == text else clean.encode()
+
+
+def readable(content: bytes) -> str:
+    """Return the runs of readable letters within a file that is no text, a line each."""
+    return "\n".join(run.decode("ascii") for run in READABLE.findall(content))
 
 
 def _forget(store: Store, run: str) -> None:
