@@ -71,6 +71,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "analysis.commands.table:table",
         "Compare runs in a table: differing settings, best values, times.",
     ),
+    "effects": (
+        "analysis.commands.effects:effects",
+        "Say what each setting of a sweep does, how surely, and draw it.",
+    ),
     "report": (
         "analysis.commands.report:report",
         "Write a study as one page: curves, tables, verdicts, costs.",

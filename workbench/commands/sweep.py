@@ -21,6 +21,9 @@ from workbench.tracking.store import Store, find_store
 )
 @click.option("--resume", is_flag=True, help="Go on with the newest sweep of this name.")
 @click.option(
+    "--workers", type=click.IntRange(1), help="Do trials in so many processes, each on its own device."
+)
+@click.option(
     "--allow-changed-space", is_flag=True, help="Resume although the sweep's settings are no longer the same."
 )
 @click.option(
@@ -35,7 +38,7 @@ from workbench.tracking.store import Store, find_store
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def sweep(
-    files: tuple[str, ...], trials: int | None, resume: bool, allow_changed_space: bool,
+    files: tuple[str, ...], trials: int | None, resume: bool, workers: int | None, allow_changed_space: bool,
     quick: bool, emit: str | None, train_best: bool, verbose: bool, store: str | None, as_json: bool, debug: bool,
 ) -> int:  # fmt: skip
     """Run the sweeps of a spec FILE (all, or those of the given NAMEs), one trial after another.
@@ -56,12 +59,31 @@ def sweep(
     if emit:
         writable(Path(emit))
     screen = Screen(sys.stderr if as_json else sys.stdout)
-    wish = running.Wish(trials, resume, allow_changed=allow_changed_space, verbose=verbose)
+    wish = running.Wish(
+        trials, resume, workers or 0, chief_role(), store, as_json, allow_changed_space, verbose
+    )
+    if wish.role and len(chosen) > 1:
+        raise InputError("a chief and its workers do one sweep", where=files[0], do="name it behind the file")
     for item, variant in chosen:
-        bench = running.run(item, _quick(variant) if quick else variant, place, screen, wish)
+        variant = _quick(variant) if quick else variant
+        if wish.role and "chief" not in wish.role[0]:
+            running.serve(item, variant, place, screen, wish)
+            continue
+        bench = running.run(item, variant, place, screen, wish)
         report(bench, screen, as_json)
         best(bench, emit, train_best, as_json)
     return 0
+
+
+def chief_role() -> tuple[str, str, int] | None:
+    """Return what Keras Tuner's environment variables make of this process, None where they are not set."""
+    import os
+
+    if not any(name.startswith("KERASTUNER_") for name in os.environ):
+        return None  # without the cost of the imports
+    from workbench.sweep import chief
+
+    return chief.role()
 
 
 def _quick(variant: catalog.Variant) -> catalog.Variant:

@@ -83,6 +83,8 @@ class Kept(keras_tuner.Oracle):
     def end_trial(self, trial: Any) -> None:
         """Take up an ended trial; how it ended is read from its runs' journals."""
         kept = self.trials[trial.trial_id]
+        if kept.status != RUNNING:
+            return  # a worker that was thought to be lost: another has ended its trial
         result = self.desk.judge(trial.trial_id, kept.hyperparameters.values)
         self.results[trial.trial_id] = result
         trial.hyperparameters = kept.hyperparameters  # a worker's are rounded to 32 bits

@@ -1,4 +1,4 @@
-"""One sweep from its first trial to its last."""
+"""One sweep from its first trial to its last, in this process or by a chief and workers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from workbench.sweep.spec import Sweep
 from workbench.sweep.trials import Bench
 from workbench.tracking.store import Store
 
+LOOPBACK = "127.0.0.1"  # where workers of this machine find their chief, at any free port
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -22,6 +24,10 @@ class Wish:
 
     trials: int | None = None
     resume: bool = False
+    workers: int = 0  # 0: in this process
+    role: tuple[str, str, int] | None = None  # name, host, port of Keras Tuner's environment variables
+    store: str | None = None  # as it was given, for workers
+    as_json: bool = False
     allow_changed: bool = False
     verbose: bool = False
 
@@ -39,7 +45,10 @@ def run(sweep: Sweep, variant: catalog.Variant, store: Store, screen: Screen, wi
         screen.say(heading(found, again))
         try:
             with terminated():
-                search.work(found.oracle, bench, "here")
+                if wish.workers or wish.role:
+                    _lead(found, wish)
+                else:
+                    search.work(found.oracle, bench, "here")
         except BaseException as error:
             found.parent.end(*_ending(error))
             raise
@@ -48,6 +57,25 @@ def run(sweep: Sweep, variant: catalog.Variant, store: Store, screen: Screen, wi
         if reason:
             raise RunFailed(f"sweep {bench.name} gave up: {reason}; `--resume` goes on")
     return bench
+
+
+def _lead(found: search.Search, wish: Wish) -> None:
+    from workbench.sweep import chief
+
+    words = chief.worker_words(found.bench, wish.store, wish.as_json)
+    _, host, port = wish.role or ("", LOOPBACK, 0)
+    chief.Chief(found, words).lead(wish.workers, host, port)
+
+
+def serve(sweep: Sweep, variant: catalog.Variant, store: Store, screen: Screen, wish: Wish) -> None:
+    """Be a worker of a chief, as the environment says; raises `InputError` where the chief is lost."""
+    from workbench.sweep import chief
+
+    assert wish.role is not None
+    name = search.sweep_name(sweep, variant.study)
+    bench = Bench(sweep, name, "", variant, store, screen, wish.verbose)
+    with terminated():
+        chief.serve_worker(bench, *wish.role)
 
 
 def heading(found: search.Search, again: bool) -> str:

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,11 @@ class Search:
     def _take_up(self) -> None:
         path = self.place / sweeps.STATE
         if path.exists():
-            self.oracle.take_up(sweeps.read_json(path))
+            state = sweeps.read_json(path)
+            for row in state["trials"]:  # workers take orders of the present spec only
+                order = replace(Order.of(row["values"]), spec=self.bench.sweep.id)
+                row["values"][sweeps.ORDER] = order.text()
+            self.oracle.take_up(state)
             return
         from workbench.sweep.recovery import rows_of
 
@@ -83,14 +88,18 @@ class Search:
         epochs = self.bench.sweep.tuner.epochs(values, self.whole)
         if sweeps.ORDER in values:
             before = Order.of(values)
-            return Order(before.settings, before.runs, epochs, before.chain).text()
+            return replace(before, epochs=epochs).text()
         settings = {name: values[name] for name in self.bench.sweep.domains if name in values}
         runs = tuple(new_run_name() for _ in range(self.bench.sweep.executions))
-        return Order(settings, runs, epochs, trial).text()
+        return Order(settings, runs, epochs, trial, self.bench.run, self.bench.sweep.id).text()
 
     def judge(self, trial: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of an ended trial."""
         return self.bench.judge(trial, values)
+
+    def fail(self, trial: str, reason: str) -> None:
+        """Let a trial at work count as failed: whoever takes it up finds it ended."""
+        self.bench.note(trial, reason)
 
     def combinations(self) -> list[dict[str, Any]]:
         """Return the combinations of a grid, in order."""
@@ -237,6 +246,12 @@ def work(oracle: Any, bench: Bench, worker: str, idle_seconds: float = 0.2) -> N
         if trial.status == "IDLE":
             time.sleep(idle_seconds)
             continue
-        bench.train(trial.trial_id, trial.hyperparameters.values)
+        values = trial.hyperparameters.values
+        order = Order.of(values)
+        if order.spec != bench.sweep.id:
+            raise RecordError(
+                "this spec is not the chief's", where=bench.variant.path, do="give all the same file"
+            )
+        replace(bench, run=order.sweep).train(trial.trial_id, values)
         trial.status = "COMPLETED"  # how it ended is judged by its journals
         oracle.end_trial(trial)

@@ -71,13 +71,15 @@ class Bench:
         A run that fails ends the trial: its reason is in its journal, or in a note where it has none.
         """
         order = Order.of(values)
+        if self._noted(trial):
+            return
         try:
             for number, run in enumerate(order.runs):
                 self._bring(trial, values, order, number, run)
         except RunFailed:
             return
         except InputError as error:
-            self._note(trial, str(error))
+            self.note(trial, str(error))
 
     def _bring(self, trial: str, values: Mapping[str, Any], order: Order, number: int, run: str) -> None:
         self._wait_for(run)
@@ -169,7 +171,8 @@ class Bench:
             "reason": reason,
         }
 
-    def _note(self, trial: str, reason: str) -> None:
+    def note(self, trial: str, reason: str) -> None:
+        """Keep why a trial failed where no run of it can say so."""
         write_json(folder(self.store, self.run) / f"trial-{trial}.json", {"reason": reason})
 
     def _noted(self, trial: str) -> str:

@@ -28,29 +28,24 @@ class Order:
     """What a trial asks for: raw values, the names of its runs (one an execution) and epochs.
 
     `chain` is the trial that began the runs: Hyperband numbers a promotion anew, but it continues them.
-    It travels as JSON because Keras Tuner's messages round numbers to 32 bits.
+    `sweep` and `spec` are the sweep's run and identity, for a worker that knows its spec file only. It travels as JSON because Keras Tuner's messages round numbers to 32 bits.
     """
 
     settings: Mapping[str, Any]
     runs: tuple[str, ...]
     epochs: int
     chain: str
+    sweep: str = ""
+    spec: str = ""
 
     def text(self) -> str:
-        return json.dumps(
-            {
-                "settings": dict(self.settings),
-                "runs": self.runs,
-                "epochs": self.epochs,
-                "chain": self.chain,
-            }
-        )
+        return json.dumps({**vars(self), "settings": dict(self.settings)})
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Order:
         """Return the order in a trial's values."""
         row = json.loads(values[ORDER])
-        return cls(row["settings"], tuple(row["runs"]), int(row["epochs"]), row["chain"])
+        return cls(**{**row, "runs": tuple(row["runs"])})
 
 
 @dataclass(frozen=True)

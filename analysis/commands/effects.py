@@ -1,0 +1,89 @@
+"""`workbench effects`: what the settings of a sweep do, in words and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from workbench.errors import InputError
+
+PLOTS = ("slices", "parallel", "heat")
+
+
+@click.command()
+@click.argument("sweep")
+@click.option("--metric", metavar="METRIC", help="What is compared; else what the sweep sought.")
+@click.option(
+    "--epoch", type=click.IntRange(1), help="Compare at this epoch; else at the last that all reached."
+)
+@click.option("--plot", metavar="KIND", help="Draw slices, parallel or heat.  [default with -o: slices]")
+@click.option("--settings", metavar="A,B", help="The two settings of a heat map.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The figure: SVG, PNG or PDF.")
+@click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line an effect.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def effects(
+    sweep: str, metric: str | None, epoch: int | None, plot: str | None, settings: str | None,
+    output: str | None, store: str | None, as_json: bool, debug: bool,
+) -> None:  # fmt: skip
+    """Say what each setting of a SWEEP (its name or run) does, with intervals, and what cannot be judged."""
+    from analysis import sweeps
+    from analysis.sources import load
+    from workbench.tracking.store import find_store
+    from workbench.tracking.sweeps import require
+
+    kind = _kind(plot, settings, output)
+    record = require(find_store(store), sweep)
+    records = load([record.run], store)
+    data = sweeps.trials(record, records, metric, epoch)
+    if kind:
+        draw(data, kind, settings, Path(output or f"{record.name}-{kind}.svg"))
+        return
+    found = sweeps.effects(data)
+    if as_json:
+        click.echo(found.to_json(orient="records", lines=True).strip())
+        return
+    for line in words(data, found, sweeps.bests(record, records)):
+        click.echo(line)
+
+
+def _kind(plot: str | None, settings: str | None, output: str | None) -> str | None:
+    from workbench.errors import suggestion
+
+    kind = plot or ("heat" if settings else "slices" if output else None)
+    if kind is not None and kind not in PLOTS:
+        raise InputError(f"no kind of picture {kind!r}", where="--plot", do=suggestion(kind, PLOTS))
+    if kind == "heat" and (settings or "").count(",") != 1:
+        raise InputError(
+            f"{settings or 'nothing'} for the heat map", where="--settings", expected="two settings: A,B"
+        )
+    return kind
+
+
+def draw(data, kind: str, settings: str | None, path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Draw one picture into a file."""
+    from analysis import sweep_figures as figures
+    from analysis.figure import save
+
+    if kind == "heat":
+        across, down = (word.strip() for word in str(settings).split(","))
+        made = figures.heat(data, across, down)
+    else:
+        made = figures.parallel(data) if kind == "parallel" else figures.slices(data)
+    click.echo(f"{save(made, path)}: {len(data.frame)} trials")
+
+
+def words(data, found, bests: list[str]) -> list[str]:  # type: ignore[no-untyped-def]
+    """Return the answer as lines: what was compared, the bests, the effects, what cannot be judged."""
+    from analysis import sweeps
+    from analysis.sweep_figures import title
+
+    judged = found[found["effect"].notna()]
+    rest = found[found["effect"].isna()]
+    said = [title(data), *bests, "", "effects on it, with 95 % intervals:"]
+    said += [f"  {line}" for line in sweeps.lines(data, judged)] or ["  none"]
+    if len(rest):
+        said += ["", "cannot be judged from these trials:"]
+        said += [f"  {line.replace(': cannot be judged:', ':')}" for line in sweeps.lines(data, rest)]
+    return said

@@ -1,0 +1,298 @@
+"""Keras Tuner's chief and workers: more than one process on one search, on one machine or several.
+
+The chief serves the search by Keras Tuner's own protocol and sees to its workers: one that dies is
+started anew and takes up its trial; one started by hand elsewhere that is lost gives its trial back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
+from dataclasses import dataclass, field
+from typing import Any
+
+from workbench.errors import InputError, RunKilled, RunStopped
+from workbench.sweep.search import Search, work
+from workbench.sweep.trials import Bench
+from workbench.tracking.journal import is_locked
+from workbench.tracking.sweeps import Order
+
+TUNER, HOST, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
+LOOK_SECONDS = 0.2  # between two looks at the workers
+LOST_SECONDS = 120.0  # a trial of a foreign worker whose runs nobody writes for so long is given to another
+STARTS = 3  # of a worker within one trial; then the trial has failed
+STOP_SECONDS = 60.0  # for workers to save and end
+
+
+@dataclass
+class Worker:
+    """One worker process on this machine: its place, and how often it was started in its present trial."""
+
+    number: int
+    process: subprocess.Popen[bytes] | None = None
+    trial: str = ""
+    starts: int = 0
+    done: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"worker-{self.number}"
+
+
+@dataclass
+class Chief:
+    """The chief of a search: serves it at an address and keeps `workers` processes at work on it."""
+
+    search: Search
+    words: list[str]  # the command of a worker
+    workers: list[Worker] = field(default_factory=list)
+    seen: dict[str, tuple[str, float]] = field(
+        default_factory=dict
+    )  # foreign worker: trial, last sign of life
+
+    def lead(self, count: int, host: str, port: int) -> None:
+        """Serve until the search is over and every worker has been told so."""
+        with served(self.search.oracle, host, port) as (bound, servicer):
+            self.search.say(f"chief at {host}:{bound}" + (f", {count} workers" if count else ""))
+            self.workers = [Worker(number) for number in range(count)]
+            address = {HOST: host, PORT: str(bound)}
+            try:
+                while not self._over(servicer):
+                    for worker in self.workers:
+                        self._look_after(worker, address)
+                    self._look_for_lost()
+                    time.sleep(LOOK_SECONDS)
+            finally:
+                self._stop()
+
+    # ------------------------------------------------------------ the end
+
+    def _over(self, servicer: Any) -> bool:
+        oracle = self.search.oracle
+        if self.workers:
+            return all(worker.done for worker in self.workers)
+        return servicer.stop_triggered and not oracle.ongoing_trials and not oracle.tuner_ids
+
+    def _stop(self) -> None:
+        """End what is still at work, gently: each saves its run."""
+        alive = [w.process for w in self.workers if w.process is not None and w.process.poll() is None]
+        for process in alive:
+            process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in alive:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    # ------------------------------------------------------------ workers of this machine
+
+    def _look_after(self, worker: Worker, address: Mapping[str, str]) -> None:
+        if worker.done:
+            return
+        if worker.process is None:
+            self._start(worker, address)
+            return
+        status = worker.process.poll()
+        if status is None:
+            return
+        if status == 0:
+            worker.done = True
+            return
+        if status == InputError.exit_status:
+            raise InputError(
+                f"{worker.name} refused its work", do="its reason stands above; `--resume` goes on"
+            )
+        if status in (RunStopped.exit_status, RunKilled.exit_status):
+            raise (RunStopped if status == RunStopped.exit_status else RunKilled)("a worker was stopped")
+        self._take_up(worker, address, status)
+
+    def _take_up(self, worker: Worker, address: Mapping[str, str], status: int) -> None:
+        """Start a worker that died anew; it gets its own trial back, unless that keeps killing it."""
+        trial = self._trial_of(worker.name)
+        worker.starts = worker.starts + 1 if trial == worker.trial else 1
+        worker.trial = trial
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        self.search.say(
+            f"note: {worker.name} died ({how})" + (f" in trial {trial}; it goes on" if trial else "")
+        )
+        if trial and worker.starts >= STARTS:
+            self.search.fail(trial, f"its worker died {worker.starts} times in it, last by {how}")
+        elif not trial and worker.starts >= STARTS:
+            raise InputError(
+                f"{worker.name} died {worker.starts} times before any trial", do="look above for why"
+            )
+        self._start(worker, address)
+
+    def _trial_of(self, worker: str) -> str:
+        trial = self.search.oracle.ongoing_trials.get(worker)
+        return str(trial.trial_id) if trial else ""
+
+    def _start(self, worker: Worker, address: Mapping[str, str]) -> None:
+        environment = {
+            **os.environ, **address, TUNER: worker.name, **place(worker.number, len(self.workers)),
+        }  # fmt: skip
+        worker.process = subprocess.Popen(
+            self.words, env=environment, preexec_fn=_prepared(worker.number, len(self.workers))
+        )
+
+    # ------------------------------------------------------------ workers elsewhere
+
+    def _look_for_lost(self) -> None:
+        """Give the trials of foreign workers that show no life to the next that asks."""
+        own = {worker.name for worker in self.workers}
+        store, now = self.search.bench.store, time.monotonic()
+        for name, trial in list(self.search.oracle.ongoing_trials.items()):
+            if name in own:
+                continue
+            known, last = self.seen.get(name, ("", now))
+            runs = Order.of(trial.hyperparameters.values).runs
+            if known != trial.trial_id or any(is_locked(store.journal(run)) for run in runs):
+                self.seen[name] = (trial.trial_id, now)
+            elif now - last > LOST_SECONDS:
+                self.search.oracle.hand_back(name)
+                self.search.say(
+                    f"note: {name} is lost; trial {trial.trial_id} goes to the next worker that asks"
+                )
+
+
+@contextlib.contextmanager
+def served(oracle: Any, host: str, port: int) -> Iterator[tuple[int, Any]]:
+    """Serve a search by Keras Tuner's protocol; yield the port and the servicer.
+
+    Raises `InputError` for a port that is in use.
+    """
+    import grpc
+    from keras_tuner.src import protos
+    from keras_tuner.src.distribute.oracle_chief import OracleServicer
+
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=(("grpc.so_reuseport", 0),))
+    servicer = OracleServicer(oracle)
+    protos.get_service_grpc().add_OracleServicer_to_server(servicer, server)
+    _refuse_used(host, port)
+    try:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as error:
+        raise InputError(
+            "the port is in use or not ours", where=f"{host}:{port}", do="choose another"
+        ) from error
+    server.start()
+    try:
+        yield bound, servicer
+    finally:
+        server.stop(grace=1.0).wait()
+
+
+def _refuse_used(host: str, port: int) -> None:
+    """Try the port with a plain socket first: its error says why, gRPC's does not."""
+    if not port:
+        return
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InputError(
+                f"cannot be listened at: {error.strerror}", where=f"{host}:{port}", do="choose another port"
+            ) from error
+
+
+# ---------------------------------------------------------------- devices
+
+
+def place(number: int, workers: int) -> dict[str, str]:
+    """Return the environment that gives a worker its own device: a GPU in turn, else a share of the cores."""
+    gpus = visible_gpus()
+    if gpus:
+        return {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]}
+    share = str(max(1, len(own_cores(number, workers))))
+    return {"TF_NUM_INTRAOP_THREADS": share, "OMP_NUM_THREADS": share, "TF_NUM_INTEROP_THREADS": "1"}
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name for name in given.split(",") if name.strip() not in ("", "-1")]
+    try:
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [str(number) for number, line in enumerate(done.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+def own_cores(number: int, workers: int) -> list[int]:
+    """Return the cores of a worker, all cores dealt out in turn; with more workers than cores they share."""
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[number::workers] or [cores[number % len(cores)]]
+
+
+def _prepared(number: int, workers: int) -> Callable[[], None]:
+    """Return what a worker does before it starts: take its cores, and end gently with its chief."""
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    cores = own_cores(number, workers) if not visible_gpus() else []
+    set_death_signal = 1  # of prctl: the kernel sends SIGTERM when the parent dies
+
+    def prepare() -> None:
+        library.prctl(set_death_signal, signal.SIGTERM)
+        if cores:
+            os.sched_setaffinity(0, cores)
+
+    return prepare
+
+
+# ---------------------------------------------------------------- what the command calls
+
+
+def role() -> tuple[str, str, int] | None:
+    """Return (name, host, port) from Keras Tuner's environment variables; None where they are not set.
+
+    Raises `InputError` where they contradict each other.
+    """
+    given = {name: os.environ.get(name, "") for name in (TUNER, HOST, PORT)}
+    if not any(given.values()):
+        return None
+    for name, value in given.items():
+        if not value:
+            raise InputError("is not set", where=name, expected=f"{TUNER}, {HOST} and {PORT} together")
+    if not given[PORT].isdigit() or not 0 < int(given[PORT]) < 65536:
+        raise InputError(f"{given[PORT]!r} is no port", where=PORT, expected="a number from 1 to 65535")
+    return given[TUNER], given[HOST], int(given[PORT])
+
+
+def worker_words(bench: Bench, store: str | None, as_json: bool) -> list[str]:
+    """Return the command of a worker of a sweep; with JSON it leaves standard output to its chief."""
+    words = [sys.executable, "-m", "workbench", "sweep", bench.variant.path, bench.name]
+    words += ["--store", store] if store else []
+    words += ["--json"] * as_json
+    return words + ["--quick"] * bench.variant.quick + ["--verbose"] * bench.verbose
+
+
+def serve_worker(bench: Bench, name: str, host: str, port: int) -> None:
+    """Be a worker of the chief at an address until the search is over; `bench` has no run yet.
+
+    Raises `InputError` where no chief answers, and where it is lost: the run at work is recorded.
+    """
+    import grpc
+    from keras_tuner.src.distribute import oracle_client
+
+    oracle_client.TIMEOUT = 30
+    try:
+        work(oracle_client.OracleClient(None), bench, name)
+    except grpc.RpcError as error:
+        code = error.code().name if hasattr(error, "code") else type(error).__name__
+        raise InputError(
+            f"the chief does not answer ({code})",
+            where=f"{host}:{port}",
+            do="nothing is lost: start the chief with --resume, then this worker again",
+        ) from error

@@ -1,0 +1,98 @@
+"""A spec as a Keras Tuner `HyperModel`, for tuners of a notebook's own. Imports Keras Tuner and TensorFlow.
+
+Nothing is recorded here: a trial of `workbench sweep` is a run, a trial of such a tuner is Keras Tuner's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras_tuner
+import tensorflow as tf
+
+from workbench import catalog, devices, model
+from workbench.layers import Trainer
+from workbench.material import Material
+from workbench.sweep.space import declared
+from workbench.sweep.spec import Sweep, is_active
+
+
+class SpecModel(keras_tuner.HyperModel):
+    """Declares a sweep's space, builds its first stage, and trains the stages one after another.
+
+    `objective` of a tuner may be any of `loss`, `accuracy`, `val_loss` and `val_accuracy`.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        super().__init__(name=sweep.name)
+        self.sweep = sweep
+
+    def experiment(self, hp: Any) -> Any:
+        """Return the experiment that a tuner's values mean."""
+        chosen: dict[str, Any] = {}
+        for name, domain in self.sweep.space:
+            if name in hp.values and is_active(domain, chosen, self.sweep.domains):
+                chosen[name] = hp.values[name]
+        return self.sweep.experiment(chosen)
+
+    def build(self, hp: Any) -> tf.keras.Model:
+        """Return the compiled model of a trial, its first stage set up."""
+        declared(self.sweep, hp)
+        experiment = self.experiment(hp)
+        devices.prepare(experiment)
+        trainer = Trainer(model.build(experiment))
+        size = experiment.backbone.image_size
+        data = Material(experiment, catalog.places())
+        self._begin(trainer, experiment.plans()[0], data)
+        trainer(tf.zeros([1, size, size, 3]))  # Keras Tuner saves and loads weights of built models only
+        return trainer
+
+    def fit(self, hp: Any, model: tf.keras.Model, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Train from `initial_epoch` to `epochs` (global, 0-based as in Keras) of the stages; return the history.
+
+        The images are those of the spec: data given to the tuner's `search` is refused.
+        """
+        if args or "x" in kwargs:
+            raise ValueError("the images are those of the spec: call search() without data")
+        experiment = self.experiment(hp)
+        data = Material(experiment, catalog.places())
+        done = int(kwargs.pop("initial_epoch", 0))
+        wanted = min(int(kwargs.pop("epochs", experiment.epochs)), experiment.epochs)
+        history: dict[str, list[float]] = {}
+        for plan in experiment.plans():
+            if plan.number > 1 and plan.first_epoch <= wanted:
+                self._begin(model, plan, data)
+            if plan.last_epoch <= done or plan.first_epoch > wanted:
+                continue
+            found = self._fit(
+                model, plan, data, experiment.seed, max(done, plan.first_epoch - 1), wanted, kwargs
+            )
+            for name, values in found.items():
+                history.setdefault(name, []).extend(values)
+            done = min(plan.last_epoch, wanted)
+        return history if history else model.evaluate(data.hold_out(experiment.plans()[-1]), return_dict=True)
+
+    def _begin(self, trainer: Any, plan: Any, data: Material) -> None:
+        trainer.begin_stage(plan, data.steps(plan), data.classes(plan), data.teacher_size(plan))
+
+    def _fit(
+        self,
+        trainer: Any,
+        plan: Any,
+        data: Material,
+        seed: int,
+        done: int,
+        wanted: int,
+        options: dict[str, Any],
+    ) -> dict[str, list[float]]:
+        steps = data.steps(plan)
+        start = (done - plan.first_epoch + 1) * steps
+        trainer.stage_step.assign(start)
+        held = data.hold_out(plan)
+        validation = {} if held is None else {"validation_data": held}
+        fitted = trainer.fit(
+            data.training(plan, seed, start), initial_epoch=done, epochs=min(plan.last_epoch, wanted),
+            steps_per_epoch=steps, **{"verbose": 0, **validation, **options},
+        )  # fmt: skip
+        found: dict[str, list[float]] = fitted.history
+        return found
