@@ -22,7 +22,7 @@ PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([\w.!+]+)(; python_version (<|>=) '
 # Modules whose package has another name.
 PACKAGES = {
     "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml", "google": "protobuf", "keras": "tensorflow",
-    "pkg_resources": "setuptools",
+    "pkg_resources": "setuptools", "grpc": "grpcio",
 }  # fmt: skip
 OPTIONAL = {  # imported inside functions only; the extra that brings them
     "faiss": "ann", "onnx": "onnx", "tf2onnx": "onnx", "onnxruntime": "onnx", "ray": "ray",
