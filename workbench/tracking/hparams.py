@@ -26,6 +26,7 @@ from workbench.names import (
     STAGE,
     SWEEP,
     TAG_KIND,
+    TAG_OBJECTIVE,
     TAG_SWEEP,
     is_evaluation,
     lower_is_better,
@@ -196,7 +197,7 @@ def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dic
     """Return the configuration with one more run.
 
     The tab shows few columns unasked: it puts settings that are marked as differing first, and the
-    metrics in the order given, so evaluation sets come first there.
+    metrics in the order given, so what sweeps seek and evaluation sets come first there.
     """
     found = {key: dict(entry) for key, entry in known["settings"].items()}
     for key, value in settings(start).items():
@@ -217,8 +218,17 @@ def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dic
             domain = _wider(found[key]["domain"], plain(start.domains.get(key)))
             found[key]["domain"] = _holding(domain, seen)
     tags = set(known["metrics"]) | {BEST + name for name in metrics if has_best(name)}
-    ranked = sorted(tags, key=lambda tag: (not is_evaluation(tag.removeprefix(BEST)), tag))
-    return {"settings": dict(sorted(found.items())), "metrics": ranked}
+    sought = dict.fromkeys([*known.get("sought", []), *filter(None, [start.tags.get(TAG_OBJECTIVE)])])
+
+    def rank(tag: str) -> tuple[bool, bool, str]:
+        name = tag.removeprefix(BEST)
+        return name not in sought, not is_evaluation(name), tag
+
+    return {
+        "settings": dict(sorted(found.items())),
+        "metrics": sorted(tags, key=rank),
+        "sought": list(sought),
+    }
 
 
 def _wider(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:
