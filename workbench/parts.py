@@ -77,10 +77,13 @@ class Part:
         return self
 
     def but(self, **changes: Any) -> Self:
-        """Return a copy with some settings changed; dotted names (in a dict) reach into parts."""
-        result = self
+        """Return a copy with some settings changed at once; dotted names (in a dict) reach into parts."""
+        known = list(self.settings())
+        whole = {path: value for path, value in changes.items() if path in known}
+        result = dataclasses.replace(self, **whole) if whole else self  # type: ignore[type-var]
         for path, value in changes.items():
-            result = replace(result, path, value)
+            if path not in whole:
+                result = replace(result, path, value)
         return result
 
     def settings(self) -> dict[str, Any]:

@@ -33,6 +33,11 @@ FEW_RUNS = 50  # so many are read from their journals, which know steps and time
 )
 @click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
 @click.option("--quick", is_flag=True, help="Include --quick runs.")
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Published numbers of one STUDY beside ours: the difference, is it noise?",
+)
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--update", metavar="FILE", help="Write the tables marked in this Markdown or LaTeX file anew.")
 @click.option(
@@ -50,6 +55,7 @@ def table(
     judge: str | None,
     stages: str | None,
     quick: bool,
+    published: bool,
     store: str | None,
     update: str | None,
     check: str | None,
@@ -64,6 +70,10 @@ def table(
         from analysis.blocks import renew
 
         return renew(Path(str(update or check)), store, write=bool(update))
+    if published:
+        from analysis.commands.published import show_published
+
+        return show_published(items, form, store, output, as_json)
     return show(items, select, form, per_stage, baselines, judge, stages, quick, store, output, as_json)
 
 

@@ -223,6 +223,7 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 @click.argument("source")
 @click.argument("target", type=FILE)
 @click.option("--float32", "exact", is_flag=True, help="Keep the embeddings in full, not in half precision.")
+@click.option("--logits", is_flag=True, help="Write a run's logits, one an identity, for DistillLogits.")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--input-size", type=int, help="Input side in pixels, for a model that leaves it open.")
 @click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128.")
@@ -233,6 +234,7 @@ def distill(
     source: str,
     target: Path,
     exact: bool,
+    logits: bool,
     which: str,
     input_size: int | None,
     raw: bool,
@@ -240,12 +242,13 @@ def distill(
 ) -> None:
     """Write TARGET.tfrecord: the images of SOURCE with the embeddings of MODEL (a run or a model file)."""
     from workbench.commands.embedding import embedder_of
+    from workbench.commands.logits import logits_of
     from workbench.data import distilling, writing
 
     if target.suffix != ".tfrecord":
         raise DataError(f"{target} is no name of a TFRecord file", expected="a name that ends in .tfrecord")
     images = writing.stored(source_of(source), places(), size)
-    embedder = embedder_of(model, None, which, input_size, raw)
+    embedder = logits_of(model, which) if logits else embedder_of(model, None, which, input_size, raw)
     vectors = distilling.teacher(embedder, images, exact)
     writing.to_tfrecords(images, target, vectors)
     click.echo(f"{len(vectors)} images with {vectors.shape[1]} numbers of {embedder.label} in {target}")

@@ -58,6 +58,9 @@ class Identities(Sampler):
     identities: int = setting(at_least=2, doc="people in a batch")
     images: int = setting(at_least=1, doc="images of each")
 
+    def quick(self) -> Identities:
+        return self.but(identities=4, images=4)  # a batch of `catalog.quick`
+
     def draw(self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int) -> Draw:
         people = np.unique(labels[records])
         if self.identities * self.images != batch:

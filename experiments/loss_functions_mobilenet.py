@@ -1,0 +1,51 @@
+"""What does one epoch of another loss do to a MobileNet after six epochs of ArcFace?
+
+Cost: a trunk of 6 epochs of 5,822,653 images at batch 128 and eight branches of 1.
+Expected: softmax and ArcFace agree; triplets gain on cfp_fp or fall behind; semi-hard loses most.
+"""
+
+from typing import Any
+
+import baseline_emore
+
+from workbench import (
+    Adam,
+    ArcFace,
+    Center,
+    Experiment,
+    Identities,
+    MarginSoftmax,
+    ScaledSoftmax,
+    Softmax,
+    Stage,
+    Triplet,
+)
+
+trunk = baseline_emore.experiment.but(
+    stages=Stage(loss=ArcFace(scale=64), epochs=6),
+    optimizer=Adam(),
+    learning_rate=0.001,
+    weight_decay=None,
+    batch_size=128,
+    name="original",
+)
+
+
+def seventh(loss: Any, name: str, **settings: Any) -> Experiment:
+    """Return the trunk with one epoch of `loss` after it."""
+    return trunk.branch(after_stage=1, stages=Stage(loss=loss, epochs=1, **settings), name=name)
+
+
+four_of_each = Identities(identities=32, images=4)
+
+experiments = [
+    trunk,
+    seventh(Softmax(), "softmax"),
+    seventh(MarginSoftmax(), "margin-softmax"),
+    seventh(ScaledSoftmax(), "scaled-softmax"),
+    seventh(ArcFace(scale=64), "arcface"),
+    seventh(ArcFace(scale=64) + Center(), "center-arcface"),
+    seventh(Triplet(), "batch-hard", sampler=four_of_each),
+    seventh(Triplet(mining="all"), "batch-all", sampler=four_of_each),
+    seventh(Triplet(mining="semi-hard", distance="squared"), "semi-hard", sampler=four_of_each),
+]

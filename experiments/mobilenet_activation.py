@@ -1,0 +1,26 @@
+"""Which activation suits MobileNet on emore, and which embedding head goes with it?
+
+Cost: eight variants of 50 epochs, six of 5,822,653 images and two of MS1MV3's 5,179,510, at batch 512.
+Expected: PReLU and swish gain .002 to .003 on agedb_30; the heads differ by noise.
+"""
+
+import baseline_emore
+import baseline_ms1m
+
+from workbench import GAP, GDC, E, MobileNet
+
+no_bias = GDC(size=512, norm_bias=False)
+swish = MobileNet(activation="swish")
+base = baseline_emore.experiment.but(embedding=no_bias, precision="mixed_float16", name="relu")
+ms1m = baseline_ms1m.experiment.but(batch_size=512, precision="mixed_float16")
+
+experiments = [
+    base,
+    base.but(embedding=GDC(size=512), name="relu-bias"),
+    base.but(backbone=MobileNet(activation="prelu"), name="prelu"),
+    base.but(backbone=swish, name="swish"),
+    base.but(backbone=swish, embedding=E(size=512, dropout=0.4, norm_bias=False), name="swish-e"),
+    base.but(backbone=swish, embedding=GAP(size=512, norm_bias=False), name="swish-gap"),
+    ms1m.but(name="swish-ms1m"),
+    ms1m.but(embedding=GDC(size=512, dropout=0.4), name="swish-ms1m-dropout"),
+]

@@ -1,0 +1,55 @@
+"""The logits of a run as a model: its network and the classification head of its last stage.
+
+What `workbench data distill --logits` records for students that learn from logits (`DistillLogits`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.errors import RecordError
+from workbench.heads.full import Dense
+from workbench.lazy import Lazy
+from workbench.verification import models
+from workbench.verification.embedders import Embedder
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = Lazy("tensorflow")
+
+KERNEL, BIAS = "head/00000", "head/00001"  # the names of a head's weights in a checkpoint
+
+
+def logits_of(text: str, which: str) -> Embedder:
+    """Return what gives the logits [B, C] of a run; raises `RecordError` where its head gives none."""
+    from workbench import checkpoint, model
+    from workbench.commands.embedding import of_run
+    from workbench.tracking.store import find_store
+
+    _, experiment, run = of_run(text, None, which)
+    head = experiment.plans()[-1].loss.classifier()
+    if not isinstance(head, Dense):
+        raise RecordError(
+            f"its last stage has the head {type(head).__name__ if head else None}", where=run,
+            expected="Dense logits", do="distill its embeddings instead, without --logits",
+        )  # fmt: skip
+    folder = find_store(None).run_checkpoints(run)
+    best = folder / checkpoint.BEST
+    state = checkpoint.read(best) if which == "best" and best.exists() else checkpoint.newest(folder)
+    assert state is not None  # `of_run` has read it
+    if KERNEL not in state.arrays:
+        raise RecordError("this checkpoint holds no head", where=run, do="give --which last")
+    bias = state.arrays[BIAS] if head.bias else None
+    network = with_logits(model.load(experiment, folder, which), state.arrays[KERNEL], bias)
+    return models.from_keras(network, f"run {run} ({which}), logits")
+
+
+def with_logits(network: tf.keras.Model, kernel: np.ndarray, bias: np.ndarray | None) -> tf.keras.Model:
+    """Return the network followed by x.w_j + b_j; `kernel` is [C, d], `bias` [C]."""
+    layer = tf.keras.layers.Dense(len(kernel), use_bias=bias is not None, dtype="float32", name="logits")
+    outputs = layer(network.output)
+    layer.set_weights([kernel.T, *([] if bias is None else [bias])])
+    return tf.keras.Model(network.input, outputs)

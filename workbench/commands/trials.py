@@ -1,0 +1,189 @@
+"""Trial steps of `workbench check`: every network built, every stage stepped, every switch between two made.
+
+With one file that happens at full size; a variant of which network, stages and switches have all been tried in
+variants before it is left out. With several files networks are built at full size once each, and each kind of
+stage and switch is tried once in all, in the small form that `--quick` trains. Stages are of one kind when they
+differ in numbers alone (a scale, a weight, a rate): those are constants of one graph, and their limits have been
+checked when the spec was made. So a library of studies is checked in minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from workbench import catalog
+from workbench.errors import SpecError
+from workbench.experiment import Experiment
+from workbench.families import Places, Plan
+from workbench.parts import Part
+from workbench.screen import duration
+
+STEP_BATCH = 8  # images of the trial step; its time is scaled to the real batch
+SAMPLED_BATCH = 16  # of a stage with a sampler, as its small form fills it
+
+
+class Trials:
+    """What has been tried in this call of `check`, and what is still to try."""
+
+    def __init__(self, full: bool, where: Places) -> None:
+        self.full, self.where = full, where
+        self._networks: set[Any] = set()
+        self._tried: set[Any] = set()
+
+    def lines(self, variant: catalog.Variant, stand_in: Experiment) -> Iterator[str]:
+        """Try what is new in a variant, and yield what there is to say; raises `InputError`.
+
+        `stand_in` is the experiment with small synthetic data in the place of what is missing.
+        """
+        experiment = variant.experiment
+        small = shrunk(stand_in) if self.full else catalog.quick(variant, self.where).experiment
+        todo = self._untried(small)
+        fresh = (experiment.backbone, experiment.embedding, experiment.precision) not in self._networks
+        if not (todo or fresh):
+            yield "networks, stages and switches are those of variants above"
+            return
+        yield from self._network(experiment) if fresh else ()
+        if todo:
+            yield from self._walk(experiment, stand_in, small, todo)
+
+    def _network(self, experiment: Experiment) -> Iterator[str]:
+        """Build the network at full size and say how large it is."""
+        import tensorflow as tf
+
+        from workbench import devices, model
+
+        device = devices.prepare(experiment)
+        if not self._networks:
+            yield f"device {device}"
+        yield network_line(experiment, model.build(experiment))
+        self._networks.add((experiment.backbone, experiment.embedding, experiment.precision))
+        tf.keras.backend.clear_session()
+
+    def _untried(self, small: Experiment) -> int:
+        """Return how many of the first stages must be walked to try all that is new; marks them as tried."""
+        network: Any = (small.backbone, small.embedding, small.precision)
+        keys: list[Any] = [stage_key(plan) for plan in small.plans()]
+        if self.full:
+            keys = [(network, key) for key in keys]
+        else:
+            network, keys = kind(network), [kind(key) for key in keys]
+        switches = list(zip([network, *keys], keys))
+        last = 0
+        for number, wanted in enumerate(switches, start=1):
+            # the first stage on a network counts as its trial; later ones are tried with any network
+            new = {wanted} if number == 1 else {wanted, wanted[1]}
+            last = number if new - self._tried else last
+        last = len(keys) if self.full and last else last
+        for switch in switches[:last]:
+            self._tried |= {switch, switch[1]}
+        return last
+
+    def _walk(
+        self, experiment: Experiment, stand_in: Experiment, small: Experiment, todo: int
+    ) -> Iterator[str]:
+        """Walk the first `todo` stages with one small step each."""
+        import tensorflow as tf
+
+        from workbench import devices, model
+        from workbench.layers import Trainer
+        from workbench.material import Material
+
+        devices.prepare(small)
+        data = Material(small, self.where, limit=1, meant=stand_in)
+        for note in data.notes if self.full else ():
+            yield f"note: {note}"
+        trainer = Trainer(model.build(small))
+        total, unknown = 0.0, False
+        for plan, whole in list(zip(small.plans(), experiment.plans()))[:todo]:
+            seconds = step(trainer, data, plan)
+            images = images_of(whole, data, stand_in, experiment)
+            unknown = unknown or images is None
+            guess = None if images is None else seconds / plan.batch_size * images * whole.epochs
+            total += guess or 0.0
+            yield stage_line(whole, trainer if self.full else None, images, guess if self.full else None)
+        if self.full and not unknown and todo == len(experiment.stages):
+            yield f"estimate {duration(total)} of training on this device, evaluation aside"
+        tf.keras.backend.clear_session()
+
+
+def stage_key(plan: Plan) -> tuple[Any, ...]:
+    """Return what makes a stage's step another one; rates and lengths do not."""
+    return (
+        plan.loss, plan.train, plan.optimizer, plan.optimizer_state, plan.weight_decay, type(plan.schedule),
+        plan.label_smoothing, plan.augment, plan.sampler, plan.batch_size, plan.data,
+    )  # fmt: skip
+
+
+def kind(value: Any) -> Any:
+    """Return a value with its numbers left out, but for whether they are zero; equal kinds make equal graphs."""
+    if isinstance(value, Part):
+        return (type(value).__name__, *(kind(inner) for inner in value.settings().values()))
+    if isinstance(value, tuple):
+        return tuple(kind(item) for item in value)
+    return bool(value) if isinstance(value, (int, float)) else value
+
+
+def shrunk(stand_in: Experiment) -> Experiment:
+    """Return an experiment whose batches are small, its network as it is."""
+    return stand_in.but(
+        batch_size=min(stand_in.batch_size, STEP_BATCH), stages=tuple(_small(s) for s in stand_in.stages)
+    )
+
+
+def _small(stage: Any) -> Any:
+    size = stage.batch_size
+    changes: dict[str, Any] = {"batch_size": min(size, STEP_BATCH)} if isinstance(size, int) else {}
+    if stage.sampler is not None:
+        small = stage.sampler.quick()
+        changes["sampler"] = small
+        if small != stage.sampler:
+            changes["batch_size"] = SAMPLED_BATCH
+    return stage.but(**changes)
+
+
+def network_line(experiment: Experiment, embedder: Any) -> str:
+    """Say how large a network is."""
+    from workbench.backbones.measure import sizes
+
+    found, batch = sizes(embedder), experiment.batch_size
+    return (
+        f"network {type(experiment.backbone).__name__} + {type(experiment.embedding).__name__}: "
+        f"{found.parameters:,} parameters, {found.multiply_adds / 1e6:,.1f} million multiply-adds an image, "
+        f"activations {found.activation_bytes(batch) / 2**20:,.0f} MiB at batch {batch}, "
+        f"output {' x '.join(str(size) for size in found.output)}"
+    )
+
+
+def step(trainer: Any, data: Any, plan: Plan) -> float:
+    """Run two steps of a stage and return the seconds of the second, without tracing."""
+    trainer.begin_stage(plan, 1, data.classes(plan), data.teacher_size(plan))
+    batches = data.training(plan, 0, 0)
+    one = trainer.make_train_function(force=True)
+    seconds = 0.0
+    for _ in range(2):
+        iterator = iter(batches)
+        began = time.monotonic()
+        loss = float(one(iterator)["loss"])
+        seconds = time.monotonic() - began
+    if loss != loss:
+        raise SpecError("its first step gives a loss of nan", where=f"stage {plan.number} ({plan.name})")
+    return seconds
+
+
+def images_of(plan: Plan, data: Any, stand_in: Experiment, experiment: Experiment) -> int | None:
+    """Return the images of an epoch: counted, or as the missing source states; None if nobody knows."""
+    if stand_in.data == experiment.data and stand_in.data in data.splits:
+        return len(data.splits[stand_in.data].train)
+    return getattr(plan.data, "images", None)
+
+
+def stage_line(plan: Plan, trainer: Any | None, images: int | None, seconds: float | None) -> str:
+    """Say what a stage is: its length, its steps, and where they are known its weights and time."""
+    steps = "steps unknown" if images is None else f"{images // plan.batch_size} steps"
+    weights = ""
+    if trainer is not None:
+        weights = f", {sum(int(v.shape.num_elements()) for v in trainer.trained()):,} trained parameters"
+    time_ = "" if seconds is None else f", about {duration(seconds)}"
+    return f"stage {plan.number} {plan.name}: {plan.epochs} epochs of {steps} of {plan.batch_size}{weights}{time_}"
