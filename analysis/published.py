@@ -184,6 +184,16 @@ def comparison(published: Published, ours: Mapping[str, Ours], variants: Iterabl
     return frame[order]
 
 
+def shortened(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a comparison for readers: without columns that are empty, and without rows that say nothing."""
+    kept = [column for column in frame.columns if column in ("run", "set") or not _empty(frame[column])]
+    return frame[kept]
+
+
+def _empty(column: pd.Series) -> bool:
+    return all(is_missing(value) or value == "" for value in column)
+
+
 def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, Any]]:
     theirs = published.runs.get(name, {})
     own = {} if ours is None else ours.values.get(published.at, {})

@@ -8,8 +8,8 @@ import baseline_ms1m
 
 from workbench import GDC, ArcFace, BoTNet, Cosine, E, Stage
 
-# peaks .1 .1 .05 .025: cycles of 16 with an epoch at the floor, after a first epoch at scale 32
-restarts = Cosine(peak=0.1, floor=1e-5, cycle=16, growth=1, decay=0.5, warmup=1, per="batch")
+# after a first epoch at scale 32, cycles of 16 with an epoch at the floor; peaks .1 .05 .025
+restarts = Cosine(peak=0.1, floor=1e-5, cycle=16, growth=1, decay=0.5, per="batch")
 no_bias = GDC(size=512, norm_bias=False)
 relu = BoTNet(shortcut_activation=None)
 
@@ -17,7 +17,7 @@ base = baseline_ms1m.experiment.but(
     backbone=BoTNet(conv_bias=True, shortcut_activation="relu"),
     embedding=no_bias,
     stages=(
-        Stage(loss=ArcFace(scale=32), epochs=1),
+        Stage(loss=ArcFace(scale=32), epochs=1, learning_rate=0.1),
         *(Stage(loss=ArcFace(scale=64), epochs=epochs) for epochs in (17, 17, 17, 20)),
     ),
     learning_rate=restarts,

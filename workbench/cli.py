@@ -75,6 +75,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "analysis.commands.effects:effects",
         "Say what each setting of a sweep does, how surely, and draw it.",
     ),
+    "results": (
+        "analysis.commands.published:results",
+        "Show what runs reached beside published numbers, from a kept summary.",
+    ),
     "report": (
         "analysis.commands.report:report",
         "Write a study as one page: curves, tables, verdicts, costs.",

@@ -9,6 +9,40 @@ import click
 from workbench.errors import InputError, StoreError
 
 
+@click.command()
+@click.argument("studies", nargs=-1, metavar="[STUDY]...")
+@click.option(
+    "--refresh", is_flag=True, help="Write the file anew from the records; studies not there are kept."
+)
+@click.option(
+    "--file",
+    "path",
+    default="docs/results.json",
+    show_default=True,
+    type=click.Path(dir_okay=False),
+    help="Where the numbers are kept.",
+)
+@click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | None, debug: bool) -> None:
+    """Print what runs reached beside published numbers, from a file that --refresh makes of the records."""
+    from analysis import results as kept
+
+    file = Path(path)
+    if not refresh:
+        if studies:
+            raise InputError("a STUDY without --refresh", do="workbench table STUDY --published shows one")
+        click.echo(kept.page(file))
+        return
+    if not file.parent.is_dir():
+        raise InputError("no such folder", where=file.parent, do="make it, or give --file")
+    old = kept.read_results(file)
+    new = kept.refreshed(old, records(store), studies)
+    kept.write_results(file, new)
+    changed = [study for study in new if new[study] != old.get(study)]
+    click.echo(f"{file}: {len(new)} studies, changed: {', '.join(changed) or 'none'}")
+
+
 def show_published(items, form, store, output, as_json) -> None:  # type: ignore[no-untyped-def]
     """Print the published numbers of one study beside ours, and what is missing."""
     from analysis import published
@@ -22,7 +56,8 @@ def show_published(items, form, store, output, as_json) -> None:  # type: ignore
     names = variants(items[0])
     ours = published.ours_of(records(store), theirs.study, (theirs.at,)) if has_records(store) else {}
     frame = published.comparison(theirs, ours, names)
-    text = render(frame, "json" if as_json else form)
+    for_reader = form in ("markdown", "latex", "html") and not as_json
+    text = render(published.shortened(frame) if for_reader else frame, "json" if as_json else form)
     if output:
         Path(output).write_text(text + "\n", encoding="utf-8")
     else:

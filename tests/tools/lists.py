@@ -157,6 +157,11 @@ def networks() -> str:
     return str(models.table([models.row(name) for name in models.AT_112], models.BATCH))
 
 
+def results() -> str:
+    """Return the tables of what runs reached beside published numbers, from docs/results.json."""
+    return str(importlib.import_module("analysis.results").page(ROOT / "docs" / "results.json"))
+
+
 def _title(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
     return next((line[2:].strip() for line in lines if line.startswith("# ")), path.stem)
@@ -207,6 +212,7 @@ def render(name: str) -> str:
         "files": file_map,
         "chapters": chapters,
         "networks": networks,
+        "results": results,
     }
     if name in single:
         return single[name]()

@@ -1,0 +1,196 @@
+"""Published numbers: those of the notebook, held as data; beside ours from records, and from docs/results.json."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import published, results
+from analysis.commands.published import variants
+from analysis.published import Ours, Published, comparison
+from workbench.errors import RecordError
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "experiments" / "published").glob("*.json"))
+SETS = ("lfw", "cfp_fp", "agedb_30")
+PRINTED = {  # study: {variant: (lfw, cfp_fp, agedb_30)}, or with 0-based epochs behind them
+    "subcenter_casia": {
+        "base": (0.9822, 0.8694, 0.8695), "k3": (0.9838, 0.9044, 0.8743), "k3-to-1": (0.9838, 0.8960, 0.8768),
+        "head-first": (0.9878, 0.8920, 0.8857), "head-first-from-40": (0.9835, 0.9030, 0.8763),
+    },
+    "nesterov_casia": {
+        "base": (0.9822, 0.8694, 0.8695, 38, 44, 36), "512-dropout": (0.9837, 0.8491, 0.8745, 43, 47, 40),
+        "nesterov": (0.9830, 0.8739, 0.8772, 30, 40, 34),
+        "nesterov-512-dropout": (0.9828, 0.8673, 0.8810, 40, 42, 31),
+    },
+    "distillation_casia": {
+        "base": (0.9838, 0.8730, 0.8697), "dropout": (0.9837, 0.8491, 0.8745), "r34-7": (0.9890, 0.9099, 0.9058),
+        "r100-7": (0.9900, 0.9111, 0.9068), "r100-7-dropout": (0.9905, 0.9170, 0.9112),
+        "r100-64-dropout": (0.9938, 0.9333, 0.9435), "r100-64-dropout-adamw": (0.9920, 0.9346, 0.9387),
+    },
+    "ghostnet_ms1m": {
+        "gdc-dropout-bs512": (0.995333, 0.957714, 0.956, 47), "e-pointwise-dropout-bs512": (0.995833, 0.953571, 0.959, 45),
+        "l2-cosine16-fixed": (0.997167, 0.959429, 0.969333, 45), "sgdw-cosine16-fixed": (0.996167, 0.961286, 0.966833, 46),
+        "l2-cosine7-epoch": (0.9965, 0.965, 0.97, 48), "l2-1e-3-cosine7-epoch": (0.996833, 0.962429, 0.969, 53),
+        "l2-1e-3-cosine7-batch": (0.997167, 0.959857, 0.968667, 48),
+        "l2-1e-3-cosine7-batch-4-images": (0.996333, 0.959714, 0.968, 47),
+        "sgdw-cosine16": (0.9965, 0.957857, 0.966, 45), "l2-cosine16": (0.996667, 0.960429, 0.968667, 45),
+    },
+    "loss_functions_mobilenet": {
+        "original": (0.987833, 0.891714, 0.900333), "softmax": (0.987333, 0.895286, 0.901667),
+        "margin-softmax": (0.989, 0.889, 0.897833), "scaled-softmax": (0.987333, 0.887857, 0.900333),
+        "arcface": (0.9875, 0.886857, 0.904833), "center-arcface": (0.987833, 0.884, 0.894833),
+        "batch-hard": (0.986333, 0.910571, 0.891333), "batch-all": (0.984333, 0.902571, 0.837167),
+        "semi-hard": (0.9575, 0.837857, 0.778833),
+    },
+}  # fmt: skip
+HISTORIES = {  # study: {variant: (file, epochs before it)}
+    "subcenter_casia": {
+        "base": ("subcenter_casia/base_topk1", 0), "k3": ("subcenter_casia/topk3", 0),
+        "k3-to-1": ("subcenter_casia/topk3_to_1", 0),
+    },
+    "resnet34_casia": {
+        "mxnet": ("resnet34_casia/mxnet_r34", 0), "sgd": ("resnet34_casia/tf_sgd_baseline", 0),
+        "l2-5e-4": ("resnet34_casia/tf_sgd_l2_5e4", 0), "sgdw-1e-3": ("resnet34_casia/tf_sgdw_1e3", 0),
+    },
+    "mobilefacenet_emore": {
+        "bs160": ("mobilefacenet_emore/bs160_lr_decay_01", 0), "bs768": ("mobilefacenet_emore/bs768_lr_decay_005", 0),
+    },
+    "mobilefacenet_epoch44": {"scale32-fixed": ("mobilefacenet_emore/E44_scale_32_lr_5e_5", 44)},
+    "mobilenet_emore_bs256": {
+        "softmax-center": ("mobilenet_emore_bs256/softmax_center_E80", 0),
+        "triplet-64-falling": ("mobilenet_emore_bs256/soft_E80_arc_trip_64_alpha_decay_E40", 80),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_file_belongs_to_variants_of_its_study(path: Path):
+    theirs = published.read_published(path)
+    assert theirs.runs
+    assert set(theirs.runs) <= set(variants(path.stem))
+    for row in theirs.runs.values():
+        assert set(row) == set(SETS)
+        assert all(0.5 < value < 1 for value, _ in row.values())
+
+
+@pytest.mark.parametrize("study", PRINTED)
+def test_the_notebooks_printed_numbers(study: str):
+    theirs = published.published_of(study)
+    for name, printed in PRINTED[study].items():
+        row = theirs.runs[name]
+        assert tuple(row[metric][0] for metric in SETS) == printed[:3], name
+        if len(printed) == 6:
+            assert tuple(row[metric][1] for metric in SETS) == tuple(epoch + 1 for epoch in printed[3:])
+        if len(printed) == 4:
+            assert {row[metric][1] for metric in SETS} == {printed[3] + 1}
+
+
+@pytest.mark.parametrize("study", HISTORIES)
+def test_histories_of_the_same_trainings_give_the_published_numbers(study: str, real_data: Path):
+    theirs = published.published_of(study)
+    for name, (file, before) in HISTORIES[study].items():
+        history = json.loads((real_data / "histories" / f"{file}_hist.json").read_text())
+        for metric in SETS:
+            epoch = int(np.argmax(history[metric if theirs.at == "each" else theirs.at]))
+            value, at = theirs.runs[name][metric]
+            digits = max(len(str(number).partition(".")[2]) for number, _ in theirs.runs[name].values())
+            assert history[metric][epoch] == pytest.approx(value, abs=0.6 * 10**-digits), (name, metric)
+            assert at in (None, epoch + 1 + before)
+
+
+THEIRS = Published(
+    "s", "each", {"a": {"lfw": (0.98, 10), "other": (0.9, None)}, "b": {"lfw": (0.98, 3)}}, "someone"
+)
+
+
+def ours(value: float, kind: str = "run", runs: int = 1) -> Ours:
+    return Ours(kind, runs, {"each": {"lfw": (value, 7), "other": (value, 7)}})
+
+
+def test_nothing_run_leaves_the_published_numbers():
+    frame = comparison(THEIRS, {}, ["a", "b", "c"])
+    assert list(frame["runs"]) == ["no run"] * 4
+    assert frame["ours"].isna().all()
+    assert set(frame["verdict"]) == {""}
+    assert published.missing({}, ["a", "b", "c"]) == ["a", "b", "c"]
+
+
+def test_a_real_difference_and_noise_are_told_apart():
+    frame = comparison(THEIRS, {"a": ours(0.95), "b": ours(0.981)}, ["a", "b"])
+    said = {(row["run"], row["set"]): row["verdict"] for _, row in frame.iterrows()}
+    assert said[("a", "lfw")] == "worse"
+    assert said[("b", "lfw")] == "indistinguishable"
+    assert said[("a", "other")] == "not comparable (number of pairs unknown)"
+    assert said[("b", "other")] == "not published"
+    row = frame.iloc[0]
+    half = 1.959964 * np.sqrt(0.95 * 0.05 / 6000 + 0.98 * 0.02 / 6000)  # by hand
+    assert row["difference"] == pytest.approx(-0.03)
+    assert (row["from"], row["to"]) == pytest.approx((-0.03 - half, -0.03 + half))
+
+
+def test_quick_runs_are_marked_and_get_no_verdict():
+    frame = comparison(THEIRS, {"b": ours(0.6, "quick")}, ["b"])
+    row = frame.iloc[0]
+    assert (row["runs"], row["verdict"]) == ("quick", "not comparable (quick)")
+    assert np.isnan(row["difference"])
+    assert published.missing({"b": ours(0.6, "quick")}, ["b"]) == ["b"]
+
+
+def test_seeds_are_counted():
+    assert comparison(THEIRS, {"b": ours(0.98, runs=3)}, ["b"]).iloc[0]["runs"] == "3 seeds"
+
+
+def test_a_damaged_file_and_an_unknown_study_are_named(tmp_path: Path):
+    (tmp_path / "x.json").write_text('{"at": "each", "first_epoch": 0, "runs": {"a": {"lfw": 0.9}}}')
+    with pytest.raises(RecordError, match="x.json"):
+        published.read_published(tmp_path / "x.json")
+    with pytest.raises(RecordError, match="subcenter_casia"):
+        published.published_of("subcenter_casa")
+
+
+def test_results_survive_writing_and_are_kept_where_the_store_has_no_run(tmp_path: Path):
+    path = tmp_path / "results.json"
+    mine = {"s": {"a": Ours("imported", 1, {"each": {"lfw": (0.98, 7)}, "last": {"lfw": (0.9, None)}})}}
+    results.write_results(path, mine)
+    assert results.read_results(path) == mine
+    path.write_text("{")
+    with pytest.raises(RecordError, match="--refresh"):
+        results.read_results(path)
+
+
+def test_the_kept_results_are_of_known_variants():
+    for study, rows in results.read_results(ROOT / "docs" / "results.json").items():
+        assert set(rows) <= set(variants(study))
+
+
+def workbench(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "workbench", *words], cwd=project, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_history_imported_under_a_variants_name_stands_beside_the_published_number(project: Path):
+    values = {"lfw": [0.9, 0.98], "cfp_fp": [0.8, 0.86], "agedb_30": [0.8, 0.87], "loss": [2.0, 1.0]}
+    (project / "k3_hist.json").write_text(json.dumps(values))
+    empty = workbench(project, "table", "subcenter_casia", "--published")
+    assert empty.returncode == 0
+    assert "missing: 5 of 5 runs" in empty.stderr
+    done = workbench(project, "import", "k3_hist.json", "--study", "subcenter_casia", "--name", "k3")
+    assert done.returncode == 0, done.stderr
+    table = workbench(project, "table", "subcenter_casia", "--published", "--format", "csv")
+    row = next(line.split(",") for line in table.stdout.splitlines() if line.startswith("k3,cfp_fp"))
+    assert row[2:6] == ["0.9044", "", "0.86", "2"]
+    assert row[9:] == ["worse", "imported"]
+    assert "missing: 4 of 5 runs" in table.stderr
+    done = workbench(project, "results", "--refresh", "--file", "results.json")
+    assert done.returncode == 0, done.stderr
+    kept = results.read_results(project / "results.json")
+    assert kept["subcenter_casia"]["k3"].values["each"]["cfp_fp"] == (0.86, 2)
+    wrong = workbench(project, "table", "--published")
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
