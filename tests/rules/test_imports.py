@@ -21,6 +21,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.parts",
     "workbench.families",
     "workbench.experiment",
+    "workbench.catalog",  # a study's variants, from its spec
     "workbench.schedules",
     "workbench.tracking.records",
     "workbench.tracking.journal",
@@ -31,11 +32,12 @@ OPEN_TO_ANALYSIS = (
 )
 
 PROBE = """
-import importlib, importlib.util, json, sys
+import importlib, importlib.util, json, os, sys
 heavy, targets = json.loads(sys.stdin.read())
 brought = {}
 for target in targets:
     if target.endswith(".py"):
+        sys.path.insert(0, os.path.dirname(target))  # a spec imports its siblings
         spec = importlib.util.spec_from_file_location("spec_" + str(len(brought)), target)
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
     elif ":" in target:
