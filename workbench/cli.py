@@ -58,6 +58,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Write a run or model in other formats, each checked against the original.",
     ),
     "ui": ("workbench.commands.ui:ui", "Start the MLflow UI and TensorBoard on this machine."),
+    "server": (
+        "workbench.commands.server:server",
+        "Serve runs of many machines: MLflow on PostgreSQL, with user names and passwords.",
+    ),
     "import": (
         "analysis.commands.importing:import_records",
         "Write old histories and logs into the store as finished runs.",

@@ -25,6 +25,7 @@ from analysis.sources.mlflow_common import (
 )
 from workbench.errors import RecordError, StoreError
 from workbench.names import TAG_RUN
+from workbench.tracking.credentials import credentials
 
 THREADS = 8
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
@@ -42,6 +43,7 @@ class Server:
         self.address = address.rstrip("/")
         self.timeout = (min(CONNECT_SECONDS, timeout), timeout)
         self.session = requests.Session()
+        self.session.auth = credentials()
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, HTTPAdapter(pool_maxsize=THREADS, max_retries=1))
 
@@ -58,6 +60,11 @@ class Server:
                 answer = self.session.post(address, json=fields, timeout=self.timeout)
             else:
                 answer = self.session.get(address, params=fields, timeout=self.timeout)
+            if answer.status_code == 401:
+                raise StoreError(
+                    "the tracking server refuses this user name or password", where=self.address,
+                    do="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+                )  # fmt: skip
             answer.raise_for_status()
             content = answer.json()
         except requests.Timeout as error:

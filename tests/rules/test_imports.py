@@ -28,6 +28,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.tracking.store",
     "workbench.tracking.runs",
     "workbench.tracking.sweeps",
+    "workbench.tracking.credentials",
     "workbench.tracking.writer",  # `workbench import` records old runs as any run is recorded
 )
 

@@ -26,7 +26,7 @@ PACKAGES = {
 }  # fmt: skip
 OPTIONAL = {  # imported inside functions only; the extra that brings them
     "faiss": "ann", "onnx": "onnx", "tf2onnx": "onnx", "onnxruntime": "onnx", "ray": "ray",
-    "horovod": "horovod", "psycopg2": "postgres",
+    "horovod": "horovod", "psycopg2": "postgres", "boto3": "s3", "botocore": "s3",
 }  # fmt: skip
 
 

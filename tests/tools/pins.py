@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = "gpu,onnx,ann,ray,postgres,test"
+EXTRAS = "gpu,onnx,ann,ray,server,s3,test"
 BY_HAND = {"horovod": "0.28.1"}
 HEADER = "# The pinned set for Python 3.10 and 3.11 on Linux x86-64: versions only. `make pins` renews it."
 

@@ -9,16 +9,18 @@ import json
 import os
 import sys
 from dataclasses import replace
+from typing import TextIO
 
 import click
 
 from workbench import catalog, rates
 from workbench.errors import InputError, RunFailed, SpecError
 from workbench.families import PairSet, Places, Source
-from workbench.jobs.places import places
+from workbench.jobs.places import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
 from workbench.names import TAG_FORECAST
 from workbench.orders import Order, Watcher
+from workbench.tracking.reach import require_reachable
 from workbench.tracking.store import Store, find_store
 
 
@@ -47,6 +49,9 @@ from workbench.tracking.store import Store, find_store
 @click.option(
     "--devices", metavar="0,1", help="The devices to use: GPUs, or processor cores where there is no GPU."
 )
+@click.option(
+    "--ray", metavar="HOST:PORT", help="Train on the Ray cluster with this address instead of here."
+)
 @click.option("--store", metavar="URI", help="Where to record: a folder or an MLflow server.")
 @click.option(
     "--forecast",
@@ -58,8 +63,8 @@ from workbench.tracking.store import Store, find_store
 @click.option("--run-name", hidden=True, help="Name of the run's record (given to child processes).")
 def run(
     files: tuple[str, ...], assignments: tuple[str, ...], seed: int | None, seeds: str | None, quick: bool,
-    resume: bool, jobs: int | None, devices: str | None, store: str | None, forecast: str | None, as_json: bool,
-    debug: bool, run_name: str | None,
+    resume: bool, jobs: int | None, devices: str | None, ray: str | None, store: str | None, forecast: str | None,
+    as_json: bool, debug: bool, run_name: str | None,
 ) -> int:  # fmt: skip
     """Train the experiments of spec FILEs (all, or only the variants of the given NAMEs).
 
@@ -69,11 +74,17 @@ def run(
     place = find_store(store)
     place.require_writable()
     variants = wanted(files, assignments, _seeds(seed, seeds), quick, place)
-    where = places(jobs, devices) if jobs or devices else []
+    if run_name is None:  # a run that goes on elsewhere does not depend on the server
+        require_reachable(place)
+    where = _where(jobs, devices, ray)
     tasks = with_forecast(_tasks(variants, place, resume, run_name), forecast)
     if not tasks:
         return 0
     watched(tasks[0], store)  # a wrong --forecast is refused before anything runs
+    if ray:
+        from workbench.commands.several import on_cluster
+
+        return on_cluster(tasks, place, ray, jobs, address=store, as_json=as_json, debug=debug)
     if len(tasks) == 1:
         for spot in where[:1]:
             os.environ.update(spot.environment())
@@ -82,6 +93,15 @@ def run(
     from workbench.commands.several import several
 
     return several(tasks, place, where, address=store, as_json=as_json, debug=debug)
+
+
+def _where(jobs: int | None, devices: str | None, ray: str | None) -> list[Place]:
+    """Return the places of this machine that were asked for; none where Ray places, or nobody asked."""
+    if ray and devices:
+        raise InputError(
+            "both --ray and --devices", expected="one of them", do="Ray gives each run what its spec needs"
+        )
+    return places(jobs, devices) if (jobs or devices) and not ray else []
 
 
 def watched(task: Task, store: str | None) -> Watcher | None:
@@ -180,10 +200,10 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
             print_json(store, [task.run])
 
 
-def print_json(store: Store, runs: list[str]) -> None:
+def print_json(store: Store, runs: list[str], stream: TextIO | None = None) -> None:
     """Print one line a run: `{"run", "study", "name", "status", "best": {...}}`."""
     from workbench.tracking.summary import summary
 
     for name in runs:
         if store.journal(name).exists():
-            click.echo(json.dumps(summary(store, name)))
+            click.echo(json.dumps(summary(store, name)), file=stream)

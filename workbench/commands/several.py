@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
@@ -36,7 +37,7 @@ def several(
     if aside:
         costs = Costs(read_states(store))
         tasks = longest_first(tasks, costs)
-        board = board_of(store, tasks, costs, as_json)
+        board = board_of(store, tasks, costs, as_json, sys.stdout)
 
     def start(task: Task, place: Place) -> Job:
         words = task.words(address, as_json=as_json and not aside, debug=debug)
@@ -48,13 +49,33 @@ def several(
     return status
 
 
-def board_of(store: Store, tasks: Sequence[Task], costs: Costs, as_json: bool) -> Board:
+def on_cluster(
+    tasks: Sequence[Task], store: Store, ray: str, jobs: int | None, *, address: str | None, as_json: bool, debug: bool
+) -> int:  # fmt: skip
+    """Train all tasks on the Ray cluster at `ray`, at most `jobs` at once; return the exit status of all."""
+    from workbench.jobs.cluster import Anywhere, connected
+
+    out = sys.stdout  # while Ray is connected, what it prints by itself is kept from standard output
+    word = str(store.root) if store.is_local else address  # the same folder, wherever a node stands
+    costs = Costs(read_states(store))
+    tasks = longest_first(tasks, costs)
+    with connected(ray, store, word, debug) as cluster:
+        cluster.check(tasks)
+        board = board_of(store, tasks, costs, as_json, out)
+        cluster.say = board.say
+        status = work_off(tasks, [Anywhere()] * min(jobs or len(tasks), len(tasks)), cluster.start, board)
+    if not as_json:
+        compare(store, tasks)
+    return status
+
+
+def board_of(store: Store, tasks: Sequence[Task], costs: Costs, as_json: bool, out: TextIO) -> PlainBoard:
     """Return the board that fits the output: live on a terminal, else lines; JSON keeps standard output."""
-    stream = sys.stderr if as_json else sys.stdout
+    stream = sys.stderr if as_json else out
     kind = LiveBoard if stream.isatty() else PlainBoard
     board = kind(store, stream, len(tasks), costs)
     if as_json:
-        board.after = lambda run: print_json(store, [run])
+        board.after = lambda run: print_json(store, [run], out)
     return board
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -56,14 +57,18 @@ def _as_interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def require_free(port: int, option: str) -> None:
-    """Raise `InputError` where a port of 127.0.0.1 is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
+def require_free(port: int, option: str, host: str = "127.0.0.1") -> None:
+    """Raise `InputError` where a port is taken, or `host` is no address of this machine."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             raise InputError(f"port {port} is in use", where=option, do="choose another port") from error
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot listen on {host}, port {port}: {reason}", where=option) from error
 
 
 def mlflow_command(store: Store, port: int) -> list[str]:

@@ -62,6 +62,11 @@ class Child:
         found = self._process.poll()
         return None if found is None else exit_status(found)
 
+    @property
+    def killed(self) -> bool:
+        """Whether a signal ended the process before it could end by itself."""
+        return (self._process.poll() or 0) < 0
+
     def stop(self, number: int) -> None:
         """Hand a signal on, if the process is still there."""
         if self._process.poll() is None:

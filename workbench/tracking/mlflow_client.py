@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.tracking.locks import lock
+from workbench.tracking.postgres import with_driver
 from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def open_client(store: Store) -> MlflowClient:
     from mlflow import MlflowClient
 
     quiet_mlflow()  # the import sets the level of its logger anew
-    return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+    uri = with_driver(store.uri)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def create_database(path: Path) -> None:

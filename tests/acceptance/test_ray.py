@@ -1,0 +1,198 @@
+"""A Ray cluster of two nodes on this machine, one of which is killed in mid-run: the run ends with equal bits.
+
+Each node offers one processor, so two runs work at once, one on each. The second node is killed with all its
+processes by SIGKILL while its run is between epochs; the run goes on at the first node from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workbench import checkpoint
+from workbench.jobs.boards import log_of
+from workbench.tracking.runs import read_states
+from workbench.tracking.store import find_store
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'workbench[ray]'")
+
+SPEC = '''"""Does a lost node matter?"""
+import sys
+sys.path.insert(0, {tests!r})
+from specs import tiny
+from workbench import ArcFace, Safety, Softmax, Stage
+base = tiny(stages=(Stage(loss=Softmax(), epochs=4), Stage(loss=ArcFace(scale=16), epochs=8)), safety=Safety(every_steps=2))
+experiments = [base, base.but(label_smoothing=0.1, name="smooth")]
+'''
+# Loopback only, no usage statistics. The second variable is Ray's switch for one-machine clusters.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+NODES = """
+import sys
+from ray.cluster_utils import Cluster
+node = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args=node)
+second = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+print(cluster.address, second.node_id, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[tuple[str, str]]:
+    """The address of the cluster and the id of its second node."""
+    folder = tmp_path_factory.mktemp("ray")
+    process = subprocess.Popen(
+        [sys.executable, "-c", NODES], cwd=folder, env={**os.environ, **QUIET, "PYTHONPATH": str(root)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stdin is not None
+    address, second = process.stdout.readline().split()
+    yield address, second
+    process.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("experiments", "mlruns"):
+        (folder / name).mkdir()
+    (folder / "experiments" / "study.py").write_text(SPEC.format(tests=str(root / "tests" / "workbench")))
+    return folder
+
+
+def start(root: Path, folder: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "workbench", "run", "experiments/study.py", *words], cwd=folder, text=True,
+        env={**os.environ, **QUIET, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def descendants(pid: int) -> list[int]:
+    below: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                below.setdefault(parent_of(int(entry.name)), []).append(int(entry.name))
+    found = [pid]
+    for one in found:
+        found += below.get(one, [])
+    return found
+
+
+def raylet_of(second: str) -> int:
+    """Return the process of the second node's raylet, from its command line."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes()
+                if words.split(b"\0")[0].endswith(b"raylet") and second.encode() in words:
+                    return int(entry.name)
+    raise AssertionError("no raylet of the second node")
+
+
+def final(folder: Path, run: str) -> tuple[list, dict[str, np.ndarray]]:
+    store = find_store(str(folder / "mlruns"))
+    (found,) = [state.journal for state in read_states(store) if state.run == run]
+    rows = [(r.epoch, r.stage, r.stage_epoch, r.step, dict(r.metrics)) for r in found.accepted()]
+    return rows, dict(checkpoint.newest(store.run_checkpoints(run)).arrays)
+
+
+@pytest.mark.timeout(1200)
+def test_a_killed_node_costs_its_run_nothing(cluster: tuple[str, str], place: Path, root: Path) -> None:
+    address, second = cluster
+    whole = start(root, place, "--ray", address, "--json")
+    out, said = whole.communicate(timeout=500)
+    assert whole.returncode == 0, said
+    undisturbed = {line["name"]: line["run"] for line in map(json.loads, out.splitlines())}
+    assert set(undisturbed) == {"base", "smooth"}
+
+    store = find_store(str(place / "mlruns"))
+    again = start(root, place, "--ray", address, "--json")
+    raylet = raylet_of(second)
+    victim, deadline = "", time.monotonic() + 200
+    while not victim:
+        assert time.monotonic() < deadline and again.poll() is None
+        processes = set(descendants(raylet))
+        for state in read_states(store):
+            if state.run in undisturbed.values() or not state.journal.accepted():
+                continue
+            if state.journal.start.process in processes:
+                victim = state.run
+    epochs = next(len(s.journal.accepted()) for s in read_states(store) if s.run == victim)
+    doomed = descendants(raylet)[::-1]
+    for pid in doomed:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    out, said = again.communicate(timeout=500)
+    print(f"\n{len(doomed)} processes of the node killed after epoch {epochs} of 12\n{said}")
+    assert again.returncode == 0, said
+    assert "it goes on elsewhere from its checkpoint" in said
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["status"] for line in lines] == ["finished", "finished"]
+    attempts = {state.run: state.journal.attempt for state in read_states(store)}
+    assert epochs < 12 and attempts[victim] == 2
+    assert (
+        log_of(store, victim).read_text().count("\non ") + log_of(store, victim).read_text().startswith("on ")
+        == 2
+    )
+    for line in lines:
+        rows, arrays = final(place, line["run"])
+        expected_rows, expected = final(place, undisturbed[line["name"]])
+        assert rows == expected_rows
+        assert [name for name in expected if not np.array_equal(arrays[name], expected[name])] == []
+
+
+@pytest.mark.timeout(600)
+def test_ctrl_c_stops_runs_on_the_cluster_and_resume_takes_them_up(
+    cluster: tuple[str, str], place: Path, root: Path
+) -> None:
+    """Only one node is left: one run works, the other waits; both are stopped, and resumed on the cluster."""
+    store, known = find_store(str(place / "mlruns")), set(find_store(str(place / "mlruns")).runs())
+    words = ["--ray", cluster[0], "--seed", "5", "--set", "stages.2.epochs=60"]
+    process = start(root, place, *words)
+    deadline = time.monotonic() + 200
+    while not any(s.journal.accepted() for s in read_states(store) if s.run not in known):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 130, said
+    begun = [s for s in read_states(store) if s.run not in known]
+    assert [s.status for s in begun] == ["killed"]  # stopped by Ctrl-C, resumable
+    again = start(root, place, *words, "--resume", "--json")
+    out, said = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    assert begun[0].run in out
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["finished", "finished"]
+
+
+@pytest.mark.timeout(300)
+def test_what_the_cluster_cannot_do_is_said_before_anything_starts(
+    cluster: tuple[str, str], place: Path, root: Path
+) -> None:
+    store = find_store(str(place / "mlruns"))
+    before = store.runs()
+    process = start(root, place, "--ray", cluster[0], "--set", "devices=Mirrored(count=3, kind='cpu')")
+    _, said = process.communicate(timeout=100)
+    if "no part" not in said and "Mirrored" in said:
+        assert "no node has 3 CPU" in said
+    assert process.returncode == 2
+    assert said.count("\n") == 1 and said.startswith("error: ")
+    assert store.runs() == before

@@ -1,0 +1,182 @@
+"""`workbench server`: a store for many machines, MLflow's server on PostgreSQL with user names and passwords."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import click
+
+from workbench.commands.ui import START_SECONDS, require_free, stop
+from workbench.errors import InputError, StoreError
+from workbench.tracking import serving
+from workbench.tracking.store import Store, find_store
+
+DATABASE = "WORKBENCH_DATABASE"
+VARIABLES = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else MLflow starts eight more processes
+}
+
+
+@click.command()
+@click.option(
+    "--database",
+    metavar="URI",
+    help=f"postgresql://user@host/name; else ${DATABASE}, else the project's SQLite file.",
+)
+@click.option("--artifacts", metavar="PLACE", help="A folder or s3://bucket/path; else the project's.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port to listen on."
+)
+@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Server processes.")
+@click.option("--no-auth", is_flag=True, help="Let everybody on this machine in; for 127.0.0.1 only.")
+@click.option("--add-user", metavar="NAME", help="Add a user to the running server instead of starting one.")
+@click.option("--store", metavar="URI", help="The project's folder of records, if not the usual one.")
+@click.option("--debug", is_flag=True, help="Show the server's own output, and tracebacks.")
+def server(
+    database: str | None, artifacts: str | None, host: str, port: int, workers: int, no_auth: bool,
+    add_user: str | None, store: str | None, debug: bool,
+) -> None:  # fmt: skip
+    """Serve runs of many machines until Ctrl-C; the log and the secrets are in mlruns/server/."""
+    place = find_store(store)
+    plan = serving.Plan(
+        database=_database(database, place), artifacts=_artifacts(artifacts, place), host=host, port=port,
+        folder=place.root / "server", authenticated=not no_auth, workers=workers,
+    )  # fmt: skip
+    if add_user:
+        _add_user(plan, add_user)
+        return
+    plan.check()
+    require_free(port, "--port", host)
+    _serve(plan, debug)
+
+
+def _database(given: str | None, store: Store) -> str:
+    if given and serving.without_password(given)[1]:
+        raise InputError(
+            "holds a password, which everybody on this machine can read there", where="--database",
+            do=f"set PGPASSWORD, a line in ~/.pgpass, or the whole address in {DATABASE}",
+        )  # fmt: skip
+    found = given or os.environ.get(DATABASE)
+    if found is None:
+        store.root.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{store.database}"
+    if not found.startswith(("postgresql://", "postgresql+psycopg2://", "sqlite:///")):
+        raise InputError("is no database that is known here", where=given or DATABASE, expected="postgresql://user@host/name")  # fmt: skip
+    return found
+
+
+def _artifacts(given: str | None, store: Store) -> str:
+    """Return the place of artifacts; a folder is made, so that a wrong one is refused here."""
+    if given and given.startswith("s3://"):
+        return given.rstrip("/")
+    if given and "://" in given:
+        raise InputError(f"{given!r} is no place of artifacts", where="--artifacts", expected="a folder or s3://bucket/path")  # fmt: skip
+    folder = Path(given).expanduser().resolve() if given else store.artifacts
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise StoreError(f"artifacts cannot be written there: {error.strerror}", where=folder) from error
+    return folder.as_uri()
+
+
+def _serve(plan: serving.Plan, debug: bool) -> None:
+    environment = {**os.environ, **VARIABLES, **plan.environment()}
+    log = plan.folder / "server.log"
+    serving.write_private(log, "")
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    with log.open("ab") as file:
+        output = None if debug else file
+        process = subprocess.Popen(
+            plan.command(),
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd=plan.folder,
+        )
+    try:
+        _wait(process, plan, log)
+        for line in _welcome(plan):
+            click.echo(line)
+        while process.poll() is None:
+            time.sleep(0.2)
+        raise StoreError(f"the server ended by itself: {_last(log)}", where=log)
+    except KeyboardInterrupt:
+        click.echo("stopped")
+    finally:
+        stop([process])
+
+
+def _wait(process: subprocess.Popen[bytes], plan: serving.Plan, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise StoreError(f"the server did not start: {_last(log)}", where=log)
+        try:
+            with urllib.request.urlopen(f"{plan.url}/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise StoreError(f"the server does not answer within {START_SECONDS} s", where=log)
+
+
+def _welcome(plan: serving.Plan) -> list[str]:
+    shown, _ = serving.without_password(plan.database)
+    lines = [f"MLflow     {plan.url}", f"database   {shown}", f"artifacts  {plan.artifacts}"]
+    if plan.authenticated:
+        known = serving.ADMIN_PASSWORD in os.environ
+        where = f"${serving.ADMIN_PASSWORD}" if known else plan.folder / "admin-password"
+        lines.append(f"user       {serving.ADMIN}, its password is in {where}")
+    if not serving.is_loopback(plan.host):
+        lines.append(
+            "note: passwords travel in clear over http; put a server with TLS in front, or use a tunnel"
+        )
+    lines.append(f"Clients: workbench run experiments/quickstart.py --store {plan.url}")
+    return [*lines, "Ctrl-C stops it."]
+
+
+def _add_user(plan: serving.Plan, name: str) -> None:
+    """Hand a new user to the running server; the password is typed unseen, or a line of standard input."""
+    import requests
+
+    asked = sys.stdin.isatty()
+    password = click.prompt(f"password for {name}", hide_input=True, err=True) if asked else sys.stdin.readline()
+    who = (serving.ADMIN, serving.admin_password(plan.folder))
+    body = {"username": name, "password": password.rstrip("\n")}
+    try:
+        answer = requests.post(f"{plan.url}/api/2.0/mlflow/users/create", json=body, auth=who, timeout=10)
+    except requests.RequestException as error:
+        raise StoreError(
+            "no server answers", where=plan.url, do="start it first: `workbench server`"
+        ) from error
+    if not answer.ok:
+        told = (
+            answer.json().get("message", "")
+            if "json" in answer.headers.get("Content-Type", "")
+            else answer.text
+        )
+        raise StoreError(f"the server refuses: {told[:200] or answer.reason}", where=plan.url)
+    click.echo(f"user {name} added; it sets MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+
+
+def _as_interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _last(log: Path) -> str:
+    """Return the line that says most of why a server ended: the last that names an error."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    told = [line for line in lines if "Error" in line or "error" in line]
+    return (told or lines or ["it said nothing"])[-1][:300]
