@@ -152,7 +152,9 @@ def _add_user(plan: serving.Plan, name: str) -> None:
     import requests
 
     asked = sys.stdin.isatty()
-    password = click.prompt(f"password for {name}", hide_input=True, err=True) if asked else sys.stdin.readline()
+    password = (
+        click.prompt(f"password for {name}", hide_input=True, err=True) if asked else sys.stdin.readline()
+    )
     who = (serving.ADMIN, serving.admin_password(plan.folder))
     body = {"username": name, "password": password.rstrip("\n")}
     try:

@@ -37,7 +37,9 @@ def plain(uri: str) -> str:
 
 def with_driver(uri: str) -> str:
     """Return the address with the driver that is a part of the extra; SQLAlchemy's default is another one."""
-    return uri.replace("postgresql://", "postgresql+psycopg2://", 1) if uri.startswith("postgresql://") else uri
+    return (
+        uri.replace("postgresql://", "postgresql+psycopg2://", 1) if uri.startswith("postgresql://") else uri
+    )
 
 
 def shown(uri: str) -> str:
