@@ -128,6 +128,8 @@ def differing_settings(runs: pd.DataFrame) -> dict[str, list[Any]]:
     """
     rows = known_settings(runs)
     chosen = [name for name in labels.differing(rows) if not _only_missing(name, rows)]
+    whole = {name.rpartition(".")[0] for name in chosen if name.rpartition(".")[2].isdigit()}
+    chosen = [name for name in chosen if name not in whole]  # `units.1` of a sweep says what `units` says
     short = labels.short_names(chosen, setting_columns(runs))
     return {short[name]: [row.get(name) for row in rows] for name in chosen}
 

@@ -105,11 +105,21 @@ def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-unt
 
     if form not in FORMATS:
         raise InputError(f"no format {form!r}", where="--format", do=suggestion(form, FORMATS))
-    few = len(items or find_store(store).runs()) <= FEW_RUNS
+    few = len(meant(items, find_store(store))) <= FEW_RUNS
     records = load(items, store, Options(stages=lengths(stages)), journals=per_stage or few)
     if not items and not quick:
         records = without_quick(records)
     return records
+
+
+def meant(items, place):  # type: ignore[no-untyped-def]
+    """Return the runs and files that a query means, a sweep as the runs of its trials."""
+    from workbench.tracking.sweeps import find
+
+    if not items or len(items) > FEW_RUNS:
+        return items or place.runs()
+    found = [find(place, item) for item in items]
+    return [run for item, sweep in zip(items, found) for run in (sweep.runs if sweep else [item])]
 
 
 def written(records, select, form, per_stage, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]

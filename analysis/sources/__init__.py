@@ -283,7 +283,8 @@ def read_store(store: Store, runs: Sequence[str] | None = None, journals: bool =
         from analysis.sources.mlflow_sql import read_server_database
 
         return read_server_database(store.uri, runs)
-    own = [name for name in store.runs() if runs is None or name in runs]
+    chosen = None if runs is None else set(runs)
+    own = [name for name in store.runs() if chosen is None or name in chosen]
     parts = []
     if store.database.exists():
         parts = _database(store, runs, own if journals else [])
@@ -309,7 +310,8 @@ def _database(store: Store, runs: Sequence[str] | None, without: Sequence[str]) 
 
     if runs is None and not without:
         return [read_database(store.database)]
-    there = {name for row in read_runs(store) for name in (row.run or row.mlflow_id, row.mlflow_id)}
-    all_named = [row.run or row.mlflow_id for row in read_runs(store)] if runs is None else runs
-    wanted = [name for name in all_named if name in there and name not in set(without)]
+    rows, left = read_runs(store), set(without)
+    there = {name for row in rows for name in (row.run or row.mlflow_id, row.mlflow_id)}
+    all_named = [row.run or row.mlflow_id for row in rows] if runs is None else runs
+    wanted = [name for name in all_named if name in there and name not in left]
     return [read_database(store.database, wanted)] if wanted else []

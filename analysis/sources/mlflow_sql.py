@@ -108,12 +108,13 @@ def _runs(query: Query, wanted: Sequence[str] | None) -> tuple[list[dict[str, An
     """Return the facts and settings of the wanted runs, and their MLflow ids in the same order."""
     tags, parameters = _by_run(query, "tags"), _by_run(query, "params")
     rows, ids = [], []
+    chosen = None if wanted is None else set(wanted)
     for run_id, study, name, status, started, ended in query.rows(RUNS):
         own_tags = tags.get(run_id, {})
         if is_sweep(own_tags):
             continue
         facts = facts_of(own_tags, run_id, name or "", query.origin, status or "")
-        if wanted is not None and facts["run"] not in wanted and run_id not in wanted:
+        if chosen is not None and facts["run"] not in chosen and run_id not in chosen:
             continue
         facts["study"] = facts["study"] or study
         facts["started"] = datetime.fromtimestamp(started / 1000, timezone.utc) if started else None

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from paired import Ratio, Row, main
+from paired import Ratio, Row, compare, main
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -81,12 +81,44 @@ def trials_per_hour(folder: Path, workers: int, trials: int) -> float:
     return 3600 * (len(rows) - workers) / (rows[-1].time - first)
 
 
+def reading(folder: Path) -> Ratio:
+    """Return a sweep of 1,000 trials into frames / a bare SELECT of its values."""
+    from bench_analysis import bare_select, database
+
+    from analysis.sources import load
+    from workbench.tracking import sweeps
+    from workbench.tracking.store import find_store
+
+    path = database(folder, runs=1000, epochs=100)
+    store, run = find_store(str(folder)), "20260101T000000Z-00000000"
+    names = [f"{number:032x}" for number in range(1000)]
+    store.journals.mkdir()
+    for name in names:
+        store.journal(name).touch()
+    facts = {"name": "thousand", "study": "bench", "objective": "agedb_30", "lower": False, "space": {}}
+    sweeps.write_json(sweeps.folder(store, run) / sweeps.FACTS, facts)
+    rows = [
+        {
+            "id": f"{n:04d}",
+            "status": "COMPLETED",
+            "score": 0.5,
+            "values": {sweeps.ORDER: sweeps.Order({"a": n}, (name,), 100, f"{n:04d}").text()},
+        }
+        for n, name in enumerate(names)
+    ]
+    sweeps.write_json(sweeps.folder(store, run) / sweeps.STATE, {"trials": rows})
+    assert len(load(["thousand"], str(folder)).runs) == 1000
+    return compare(lambda: load(["thousand"], str(folder)), lambda: bare_select(path), repeats=5)
+
+
 def rows() -> list[Row]:
     """Measure in a project of its own."""
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "mlruns").mkdir()
+        (folder / "thousand").mkdir()
+        thousand = reading(folder / "thousand")
         os.chdir(folder)
         try:
             ratio, beyond = overhead(folder)
@@ -95,6 +127,7 @@ def rows() -> list[Row]:
             os.chdir(here)
     note = "in one process; a trial trains 6 epochs of a small network"
     return [
+        Row("a sweep of 1,000 trials into frames / bare SELECT", thousand, at_most=2.0),
         Row("a trial / the same run alone", ratio, note=note),
         Row("a trial beyond 3 percent of the run alone", beyond, at_most=0.2, unit=" s", note=note),
         Row(

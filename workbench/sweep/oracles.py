@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import keras_tuner
@@ -39,7 +39,7 @@ class Desk(Protocol):
     def judge(self, trial: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of an ended trial: `value` (None: failed), `values`, `epoch`, `reason` ..."""
 
-    def combinations(self) -> list[dict[str, Any]]:
+    def combinations(self) -> Iterable[dict[str, Any]]:
         """Return the combinations of a grid, in order."""
 
     def ended(self, trial: str, values: Mapping[str, Any], result: Mapping[str, Any]) -> None:
@@ -178,8 +178,12 @@ class Random(Kept, oracles.RandomSearchOracle):
 class Grid(Random):
     """Every combination in order: the next is the first that was not tried, so that any resume goes on."""
 
+    def attach(self, desk: Desk) -> None:
+        super().attach(desk)
+        self._walk = iter(desk.combinations())  # once through all: what it has passed was tried
+
     def _random_values(self) -> dict[str, Any] | None:
-        return next((own for own in self.desk.combinations() if not self._duplicate(own)), None)
+        return next((own for own in self._walk if not self._duplicate(own)), None)
 
 
 class Bayesian(Kept, oracles.BayesianOptimizationOracle):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import catalog, names
 from workbench.errors import RecordError
 from workbench.labels import short_names
+from workbench.masking import masked
 from workbench.parts import to_json
 from workbench.screen import duration
 from workbench.sweep.record import Parent
@@ -20,6 +21,7 @@ from workbench.sweep.showing import shown
 from workbench.sweep.space import combinations, declared
 from workbench.sweep.spec import Sweep, changes
 from workbench.sweep.trials import Bench
+from workbench.sweep.tuners import GridSearch
 from workbench.tracking import sweeps
 from workbench.tracking.locks import Held, lock
 from workbench.tracking.records import new_run_name
@@ -45,9 +47,14 @@ class Search:
         self.max_failed = sweep.max_failed
         self.place = sweeps.folder(bench.store, bench.run)
         space = declared(sweep, keras_tuner.HyperParameters())
-        self._combinations = list(itertools.islice(combinations(sweep, space), 1_000_000))
+        self._space = space
         self.whole = bench.trial_variant(Order({}, (), 0, "0000")).experiment.epochs
-        trials, epochs = sweep.tuner.planned(self.whole, sweep.combinations)
+        known = sweep.combinations
+        if (
+            isinstance(sweep.tuner, GridSearch) and known is None
+        ):  # ranges at the places that Keras Tuner takes
+            known = math.prod(len(list(hp.values)) for hp in space.space)
+        trials, epochs = sweep.tuner.planned(self.whole, known)
         self.planned = min(trials, self.limit or trials)
         self.planned_epochs = epochs * self.planned / max(1, trials)
         self.oracle: Kept = sweep.tuner.oracle(
@@ -101,9 +108,9 @@ class Search:
         """Let a trial at work count as failed: whoever takes it up finds it ended."""
         self.bench.note(trial, reason)
 
-    def combinations(self) -> list[dict[str, Any]]:
+    def combinations(self) -> Iterator[dict[str, Any]]:
         """Return the combinations of a grid, in order."""
-        return self._combinations
+        return combinations(self.bench.sweep, self._space)
 
     def ended(self, trial: str, values: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Record and show an ended trial."""
@@ -158,10 +165,12 @@ class Search:
     def given_up(self) -> str:
         """Return why the search ended before its time, "" if it did not."""
         count = self.oracle.failures()
-        if count < self.max_failed:
-            return ""
-        last = self.oracle.results[self.oracle.end_order[-1]]["reason"]
-        return f"{count} trials failed in a row, the last: {last}"
+        ended = self.oracle.end_order
+        if count >= self.max_failed:
+            return f"{count} trials failed in a row, the last: {self.oracle.results[ended[-1]]['reason']}"
+        if ended and self.best() is None:
+            return f"no trial succeeded, the last: {self.oracle.results[ended[-1]]['reason']}"
+        return ""
 
 
 # ---------------------------------------------------------------- begin or go on
@@ -185,7 +194,7 @@ def choose_run(
         return new_run_name(), False
     if sweeps.sweep_status(store, old.run) == names.RUNNING:
         raise RecordError("is still running", where=f"sweep {name}", do="wait for it, or stop it first")
-    said = changes(_compared(old.facts["sweep"]), _compared(to_json(sweep)))
+    said = changes(_compared(old.facts["sweep"]), _compared(masked(to_json(sweep))))
     if bool(old.facts.get("quick")) != variant.quick:
         raise RecordError("was begun with other --quick", where=f"sweep {name}", do="give the same")
     if said and not allow_changed:
@@ -218,7 +227,7 @@ def held(bench: Bench) -> Iterator[Path]:
 
 def _write_facts(bench: Bench, place: Path) -> None:
     sweep, variant = bench.sweep, bench.variant
-    facts = {
+    facts: dict[str, Any] = {
         "version": VERSION, "run": bench.run, "study": variant.study, "name": bench.name, "path": variant.path,
         "question": variant.question, "quick": variant.quick, "objective": sweep.target, "lower": sweep.lower,
         "executions": sweep.executions, "epochs": sweep.base.epochs, "tuner": type(sweep.tuner).__name__,
@@ -227,6 +236,7 @@ def _write_facts(bench: Bench, place: Path) -> None:
             name: {**domain.facts(), "only_if": _condition(sweep, name)} for name, domain in sweep.space
         },
     }  # fmt: skip
+    facts = masked(facts)
     path = place / sweeps.FACTS
     if not path.exists() or sweeps.read_json(path) != facts:
         sweeps.write_json(path, facts)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keras_tuner import HyperModel
 
 TRIED = 512  # combinations of values that are made into specs before the first trial
+COUNTED = 100_000  # combinations with conditional settings are counted one by one up to here
 REFUSED = ("seed", "name")
 
 
@@ -96,10 +97,16 @@ class Sweep(Part):
 
     @property
     def combinations(self) -> int | None:
-        """The number of distinct trials; None where a range without a step makes it unlimited."""
-        if any(lattice(domain) is None for domain in self.domains.values()):
+        """The number of distinct trials; None where a range without a step makes it unlimited (or
+        conditions among very many make it unknown)."""
+        values = {name: lattice(domain) for name, domain in self.space}
+        listed = {name: own for name, own in values.items() if own is not None}
+        if len(listed) < len(values):
             return None
-        return sum(1 for _ in grid({name: lattice(domain) or () for name, domain in self.space}, self.space))
+        product = math.prod(len(own) for own in listed.values())
+        if all(domain.only_if is None for domain in self.domains.values()):
+            return product
+        return sum(1 for _ in grid(listed, self.space)) if product <= COUNTED else None
 
     @property
     def id(self) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from workbench import catalog, names
 from workbench.errors import InputError, RecordError, RunFailed, RunStopped
+from workbench.masking import mask
 from workbench.orders import PAUSED, Outcome
 from workbench.orders import Order as RunOrder
 from workbench.screen import Screen
@@ -173,7 +174,7 @@ class Bench:
 
     def note(self, trial: str, reason: str) -> None:
         """Keep why a trial failed where no run of it can say so."""
-        write_json(folder(self.store, self.run) / f"trial-{trial}.json", {"reason": reason})
+        write_json(folder(self.store, self.run) / f"trial-{trial}.json", {"reason": mask(reason)})
 
     def _noted(self, trial: str) -> str:
         path = folder(self.store, self.run) / f"trial-{trial}.json"

@@ -16,6 +16,7 @@ from typing import Any
 
 from workbench.errors import RecordError, suggestion
 from workbench.tracking.journal import status, sync_folder
+from workbench.tracking.records import RUN_NAME
 from workbench.tracking.store import Store
 
 FOLDER = "sweeps"
@@ -147,6 +148,8 @@ def find(store: Store, text: str) -> SweepRecord | None:
     runs = names(store)
     if text in runs:
         return read(store, text)
+    if RUN_NAME.fullmatch(text):  # another run: no need to ask every sweep for its name
+        return None
     begun = [run for run in runs if "Z-" in text and run.startswith(text)]
     if len(begun) == 1:
         return read(store, begun[0])

@@ -170,6 +170,9 @@ def test_the_number_of_combinations_is_that_of_a_product():
     assert own.combinations == len(list(itertools.product(range(4), range(4))))
     assert lattice(Int(1, 16, 2, sampling="log")) == (1, 2, 4, 8, 16)
     assert sweep(space={"learning_rate": Float(1e-3, 1)}).combinations is None
+    many = {f"embedding.{name}": Float(0.1, 0.9, 0.001) for name in ("dropout", "norm_momentum")}
+    wide = sweep(space={**many, "batch_size": Int(16, 256), "learning_rate": Float(0.1, 1, 0.001)})
+    assert wide.combinations == 801 * 801 * 241 * 901
 
 
 def test_hyperband_is_planned_as_it_is_run():
