@@ -83,7 +83,7 @@ class Kept(keras_tuner.Oracle):
     def end_trial(self, trial: Any) -> None:
         """Take up an ended trial; how it ended is read from its runs' journals."""
         kept = self.trials[trial.trial_id]
-        if kept.status != RUNNING:
+        if trial.trial_id in self.end_order:
             return  # a worker that was thought to be lost: another has ended its trial
         result = self.desk.judge(trial.trial_id, kept.hyperparameters.values)
         self.results[trial.trial_id] = result
