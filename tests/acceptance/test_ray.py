@@ -163,7 +163,7 @@ def test_a_killed_node_costs_its_run_nothing(cluster: tuple[str, str], place: Pa
 def test_ctrl_c_stops_runs_on_the_cluster_and_resume_takes_them_up(
     cluster: tuple[str, str], place: Path, root: Path
 ) -> None:
-    """Only one node is left: one run works, the other waits; both are stopped, and resumed on the cluster."""
+    """What works finishes its epoch, what waits does not begin; both are resumed on the cluster."""
     store, known = find_store(str(place / "mlruns")), set(find_store(str(place / "mlruns")).runs())
     words = ["--ray", cluster[0], "--seed", "5", "--set", "stages.2.epochs=60"]
     process = start(root, place, *words)
@@ -175,11 +175,12 @@ def test_ctrl_c_stops_runs_on_the_cluster_and_resume_takes_them_up(
     _, said = process.communicate(timeout=100)
     assert process.returncode == 130, said
     begun = [s for s in read_states(store) if s.run not in known]
-    assert [s.status for s in begun] == ["killed"]  # stopped by Ctrl-C, resumable
+    ends = {s.status for s in begun}
+    assert "killed" in ends and ends <= {"killed", "interrupted"}  # resumable, all of them
     again = start(root, place, *words, "--resume", "--json")
     out, said = again.communicate(timeout=300)
     assert again.returncode == 0, said
-    assert begun[0].run in out
+    assert all(s.run in out for s in begun)
     assert [json.loads(line)["status"] for line in out.splitlines()] == ["finished", "finished"]
 
 

@@ -5,22 +5,26 @@ Both read how far a run is from its own journal, so they show the same wherever 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from workbench import names
+from workbench.errors import RecordError
 from workbench.jobs.cost import Costs
 from workbench.jobs.queue import Work
 from workbench.screen import duration, values_line
-from workbench.tracking.journal import last_row, read_journal
-from workbench.tracking.records import EpochRecord
+from workbench.tracking.journal import decode_line, read_journal
+from workbench.tracking.records import EpochRecord, Record, StartRecord
 from workbench.tracking.runs import read_state
 from workbench.tracking.store import Store
 
 LOOK_SECONDS = 1.0  # between two looks at the journals
-TAIL_BYTES = 4000
+TAIL_BYTES = 4000  # of a run's output, for its last words
+JOURNAL_BYTES = 32_000
 WORDS = {0: "done", 1: "failed", 2: "refused", 75: "stopped", 130: "stopped"}
 
 
@@ -53,6 +57,7 @@ class PlainBoard:
         self.after: Callable[[str], object] = lambda run: None  # called with the name of each run that ended
         self._next = 0.0
         self._rows: dict[str, EpochRecord] = {}  # the newest epoch of each run
+        self._sizes: dict[str, int] = {}  # of the journals when they were read
 
     def say(self, text: str) -> None:
         """Show one line."""
@@ -97,7 +102,12 @@ class PlainBoard:
 
     def _read(self, work: Work) -> bool:
         """Take up the newest epoch of a run from its journal; tell whether it is new."""
-        row = newest_epoch(self.store.journal(work.task.run))
+        journal = self.store.journal(work.task.run)
+        size = journal.stat().st_size if journal.exists() else 0
+        if size == self._sizes.get(work.task.run):
+            return False
+        self._sizes[work.task.run] = size
+        row = newest_epoch(journal)
         if row is None or row == self._rows.get(work.task.run):
             return False
         self._rows[work.task.run] = row
@@ -151,14 +161,27 @@ class LiveBoard(PlainBoard):
 
 
 def newest_epoch(journal: Path) -> EpochRecord | None:
-    """Return the last epoch that a journal accepts; None before the first."""
-    if not journal.exists():
-        return None
-    row = last_row(journal)
-    if isinstance(row, EpochRecord):
-        return row
-    rows = read_journal(journal).accepted()
+    """Return the last epoch that a journal accepts, mostly from its end alone; None before the first."""
+    for row in _last_rows(journal):
+        if isinstance(row, EpochRecord):
+            return row
+        if isinstance(row, StartRecord):
+            break  # a new attempt may have superseded what stands before it
+    rows = read_journal(journal).accepted() if journal.exists() else []
     return rows[-1] if rows else None
+
+
+def _last_rows(journal: Path) -> Iterator[Record]:
+    """Yield the rows at the end of a journal, the last first; torn ones are passed over."""
+    try:
+        with journal.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - JOURNAL_BYTES))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return  # not there yet
+    for line in reversed(lines):
+        with contextlib.suppress(RecordError, ValueError):
+            yield decode_line(line)
 
 
 def _progress(work: Work, row: EpochRecord | None) -> str:
