@@ -31,6 +31,8 @@ class Trials:
         self.full, self.where = full, where
         self._networks: set[Any] = set()
         self._tried: set[Any] = set()
+        self._backbone: Any = None  # the last one that was built, and its inputs and feature maps
+        self._maps: Any = None
 
     def lines(self, variant: catalog.Variant, stand_in: Experiment) -> Iterator[str]:
         """Try what is new in a variant, and yield what there is to say; raises `InputError`.
@@ -40,7 +42,7 @@ class Trials:
         experiment = variant.experiment
         small = shrunk(stand_in) if self.full else catalog.quick(variant, self.where).experiment
         todo = self._untried(small)
-        fresh = (experiment.backbone, experiment.embedding, experiment.precision) not in self._networks
+        fresh = (experiment.backbone, experiment.embedding) not in self._networks
         if not (todo or fresh):
             yield "networks, stages and switches are those of variants above"
             return
@@ -50,16 +52,25 @@ class Trials:
 
     def _network(self, experiment: Experiment) -> Iterator[str]:
         """Build the network at full size and say how large it is."""
-        import tensorflow as tf
-
-        from workbench import devices, model
+        from workbench import devices
 
         device = devices.prepare(experiment)
         if not self._networks:
             yield f"device {device}"
-        yield network_line(experiment, model.build(experiment))
-        self._networks.add((experiment.backbone, experiment.embedding, experiment.precision))
-        tf.keras.backend.clear_session()
+        yield network_line(experiment, self._built(experiment))
+        self._networks.add((experiment.backbone, experiment.embedding))
+
+    def _built(self, experiment: Experiment) -> Any:
+        """Return the network, on the feature maps of the backbone before where it is the same."""
+        import tensorflow as tf
+
+        if experiment.backbone != self._backbone:
+            tf.keras.backend.clear_session()
+            size = experiment.backbone.image_size
+            inputs = tf.keras.Input([size, size, 3], name="images")
+            self._backbone, self._maps = experiment.backbone, (inputs, experiment.backbone.build(inputs))
+        inputs, features = self._maps
+        return tf.keras.Model(inputs, experiment.embedding.build(features), name="embedder")
 
     def _untried(self, small: Experiment) -> int:
         """Return how many of the first stages must be walked to try all that is new; marks them as tried."""
@@ -84,8 +95,6 @@ class Trials:
         self, experiment: Experiment, stand_in: Experiment, small: Experiment, todo: int
     ) -> Iterator[str]:
         """Walk the first `todo` stages with one small step each."""
-        import tensorflow as tf
-
         from workbench import devices, model
         from workbench.layers import Trainer
         from workbench.material import Material
@@ -97,7 +106,7 @@ class Trials:
         trainer = Trainer(model.build(small))
         total, unknown = 0.0, False
         for plan, whole in list(zip(small.plans(), experiment.plans()))[:todo]:
-            seconds = step(trainer, data, plan)
+            seconds = step(trainer, data, plan, eager=not self.full)
             images = images_of(whole, data, stand_in, experiment)
             unknown = unknown or images is None
             guess = None if images is None else seconds / plan.batch_size * images * whole.epochs
@@ -105,7 +114,6 @@ class Trials:
             yield stage_line(whole, trainer if self.full else None, images, guess if self.full else None)
         if self.full and not unknown and todo == len(experiment.stages):
             yield f"estimate {duration(total)} of training on this device, evaluation aside"
-        tf.keras.backend.clear_session()
 
 
 def stage_key(plan: Plan) -> tuple[Any, ...]:
@@ -156,13 +164,17 @@ def network_line(experiment: Experiment, embedder: Any) -> str:
     )
 
 
-def step(trainer: Any, data: Any, plan: Plan) -> float:
-    """Run two steps of a stage and return the seconds of the second, without tracing."""
+def step(trainer: Any, data: Any, plan: Plan, eager: bool) -> float:
+    """Run two steps of a stage and return the seconds of the second, without tracing.
+
+    `eager` runs one step without a graph: its seconds say nothing, but tracing takes five times as long.
+    """
     trainer.begin_stage(plan, 1, data.classes(plan), data.teacher_size(plan))
+    trainer.run_eagerly = eager
     batches = data.training(plan, 0, 0)
     one = trainer.make_train_function(force=True)
     seconds = 0.0
-    for _ in range(2):
+    for _ in range(1 if eager else 2):
         iterator = iter(batches)
         began = time.monotonic()
         loss = float(one(iterator)["loss"])
