@@ -243,6 +243,9 @@ def concat_epochs(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     for name in EPOCH_COLUMNS:
         parts = [frame[name] for frame in frames]
         if isinstance(parts[0].dtype, pd.CategoricalDtype):
+            if len({str(part.cat.categories.dtype) for part in parts}) > 1:  # a part without rows or values
+                parts = [part.astype(object).astype(pd.CategoricalDtype()) for part in parts if len(part)]
+                parts = [part.cat.set_categories(part.cat.categories.astype(object)) for part in parts]
             columns[name] = union_categoricals(parts)
         else:
             columns[name] = pd.concat(parts, ignore_index=True)

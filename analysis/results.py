@@ -82,8 +82,8 @@ def write_results(path: Path, results: Results) -> None:
 
 def _line(ours: Ours) -> str:
     values = {
-        at: {metric: [round(value, DIGITS), epoch] for metric, (value, epoch) in sets.items()}
-        for at, sets in ours.values.items()
+        at: {metric: [round(value, DIGITS), epoch] for metric, (value, epoch) in sorted(sets.items())}
+        for at, sets in sorted(ours.values.items())
     }
     return json.dumps({"kind": ours.kind, "runs": ours.runs, "values": values})
 

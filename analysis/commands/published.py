@@ -37,8 +37,8 @@ def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | Non
     if not file.parent.is_dir():
         raise InputError("no such folder", where=file.parent, do="make it, or give --file")
     old = kept.read_results(file)
-    new = kept.refreshed(old, records(store), studies)
-    kept.write_results(file, new)
+    kept.write_results(file, kept.refreshed(old, records(store), studies))
+    new = kept.read_results(file)
     changed = [study for study in new if new[study] != old.get(study)]
     click.echo(f"{file}: {len(new)} studies, changed: {', '.join(changed) or 'none'}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from makers import records, run
@@ -92,3 +93,16 @@ def test_remarks_are_gathered_and_counted():
 def test_no_runs_make_empty_frames():
     found = build([])
     assert found.runs.empty and found.epochs.empty and list(found.epochs.columns) == list(EPOCH_COLUMNS)
+
+
+def test_a_run_that_has_just_begun_joins_others():
+    """Its frame has no rows, so its text columns have categories of another type."""
+    from analysis.frames import RunData, concat_epochs
+
+    full = build(
+        [RunData("a", values=[("lfw", "measured", "f", {"epoch": np.array([1]), "value": np.array([0.9])})])]
+    )
+    empty = build([RunData("b")])
+    joined = concat_epochs([full.epochs, empty.epochs])
+    assert list(joined["run"]) == ["a"]
+    assert list(joined["metric"]) == ["lfw"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import click
@@ -126,9 +127,11 @@ def test_readme_leads_a_newcomer():
 
 
 def test_example_specs_in_pages_are_specs(tmp_path: Path):
-    """Every Python block that makes an experiment is loaded as a spec file."""
+    """Every Python block that makes an experiment is loaded as a spec file, beside those of `experiments/`."""
     from workbench.catalog import load
 
+    for sibling in (ROOT / "experiments").glob("*.py"):
+        shutil.copy(sibling, tmp_path)
     found = 0
     for path in pages():
         for block in BLOCK.finditer(path.read_text(encoding="utf-8")):
