@@ -77,6 +77,7 @@ class PlainBoard:
         self.say(f"{self._number(work)} {WORDS.get(status, 'failed')} in {spent}  {work.task.title}{told}")
         if status in (1, 2):
             self.say(f"{self._number(work)} {self._why(work.task.run)}")
+        self._next = 0.0  # a live table shows it at once
         self.after(work.task.run)
 
     def _why(self, run: str) -> str:
@@ -189,7 +190,7 @@ def _progress(work: Work, row: EpochRecord | None) -> str:
 
 
 def _left(work: Work, row: EpochRecord | None) -> float | None:
-    return row.seconds * (work.task.variant.experiment.epochs - row.epoch) if row else None
+    return row.seconds * max(0, work.task.variant.experiment.epochs - row.epoch) if row else None
 
 
 def _few(metrics: Any) -> str:

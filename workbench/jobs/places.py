@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from workbench.errors import InputError
 
 GPU_VARIABLE = "CUDA_VISIBLE_DEVICES"
-THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+THREAD_VARIABLES = (
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,13 @@ def _visible(installed: list[str]) -> Iterator[str]:
 def place(job: int, jobs: int, devices: str | None = None) -> Place:
     """Return the place of job number `job` (from 0) of `jobs` that work at once on this machine."""
     return places(jobs, devices)[job]
+
+
+def shared_place(job: int, jobs: int, here: Machine | None = None) -> Place:
+    """Return the place of one of `jobs` equal workers: as `place`, but with more workers than devices they share."""
+    here = here or machine()
+    devices: list[str | int] = [*here.gpus] or [*here.cores]
+    return _place(devices[job::jobs] or [devices[job % len(devices)]])
 
 
 def places(jobs: int | None = None, devices: str | None = None, here: Machine | None = None) -> list[Place]:

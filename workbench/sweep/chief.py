@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.errors import InputError, RunKilled, RunStopped
+from workbench.jobs.places import Place, shared_place
 from workbench.sweep.search import Search, work
 from workbench.sweep.trials import Bench
 from workbench.tracking.journal import is_locked
@@ -137,12 +138,9 @@ class Chief:
         return str(trial.trial_id) if trial else ""
 
     def _start(self, worker: Worker, address: Mapping[str, str]) -> None:
-        environment = {
-            **os.environ, **address, TUNER: worker.name, **place(worker.number, len(self.workers)),
-        }  # fmt: skip
-        worker.process = subprocess.Popen(
-            self.words, env=environment, preexec_fn=_prepared(worker.number, len(self.workers))
-        )
+        where = shared_place(worker.number, len(self.workers))
+        environment = {**os.environ, **address, TUNER: worker.name, **where.environment()}
+        worker.process = subprocess.Popen(self.words, env=environment, preexec_fn=_prepared(where))
 
     # ------------------------------------------------------------ workers elsewhere
 
@@ -205,48 +203,19 @@ def _refuse_used(host: str, port: int) -> None:
             ) from error
 
 
-# ---------------------------------------------------------------- devices
+# ---------------------------------------------------------------- processes
 
 
-def place(number: int, workers: int) -> dict[str, str]:
-    """Return the environment that gives a worker its own device: a GPU in turn, else a share of the cores."""
-    gpus = visible_gpus()
-    if gpus:
-        return {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]}
-    share = str(max(1, len(own_cores(number, workers))))
-    return {"TF_NUM_INTRAOP_THREADS": share, "OMP_NUM_THREADS": share, "TF_NUM_INTEROP_THREADS": "1"}
-
-
-def visible_gpus() -> list[str]:
-    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return [name for name in given.split(",") if name.strip() not in ("", "-1")]
-    try:
-        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [str(number) for number, line in enumerate(done.stdout.splitlines()) if line.startswith("GPU ")]
-
-
-def own_cores(number: int, workers: int) -> list[int]:
-    """Return the cores of a worker, all cores dealt out in turn; with more workers than cores they share."""
-    cores = sorted(os.sched_getaffinity(0))
-    return cores[number::workers] or [cores[number % len(cores)]]
-
-
-def _prepared(number: int, workers: int) -> Callable[[], None]:
+def _prepared(where: Place) -> Callable[[], None]:
     """Return what a worker does before it starts: take its cores, and end gently with its chief."""
     import ctypes
 
     library = ctypes.CDLL(None, use_errno=True)
-    cores = own_cores(number, workers) if not visible_gpus() else []
     set_death_signal = 1  # of prctl: the kernel sends SIGTERM when the parent dies
 
     def prepare() -> None:
         library.prctl(set_death_signal, signal.SIGTERM)
-        if cores:
-            os.sched_setaffinity(0, cores)
+        where.bind()
 
     return prepare
 

@@ -22,6 +22,8 @@ ADMIN = "admin"
 ADMIN_PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"  # MLflow's own name of it
 PERMISSION = "EDIT"  # of every user on every study: log and read, neither delete nor hand out rights
 S3_SECONDS = 5
+# A password is hashed slowly on purpose; without a memory ten clients at once wait for nothing else.
+REMEMBERED_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Plan:
             f"default_permission = {PERMISSION}",
             f"database_uri = {users}".replace("%", "%%"),
             f"admin_username = {ADMIN}",
+            f"auth_cache_ttl_seconds = {REMEMBERED_SECONDS}",
             "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
         )
         write_private(path, "\n".join(lines) + "\n")

@@ -11,7 +11,7 @@ import pytest
 
 from workbench.errors import InputError
 from workbench.jobs import places as module
-from workbench.jobs.places import Machine, Place, machine, place, places
+from workbench.jobs.places import Machine, Place, machine, place, places, shared_place
 
 CPU = Machine((), (0, 1, 2, 3))
 GPU = Machine(("0", "1"), (0, 1, 2, 3))
@@ -101,3 +101,8 @@ def test_gpus_are_those_that_cuda_sees(tmp_path: Path, monkeypatch, outer, expec
 def test_the_place_of_one_job(monkeypatch) -> None:
     monkeypatch.setattr(module, "machine", lambda: GPU)
     assert [place(k, 2) for k in (0, 1)] == [Place(("0",)), Place(("1",))]
+
+
+def test_workers_of_a_sweep_share_where_there_are_more_than_devices() -> None:
+    assert [shared_place(k, 3, GPU) for k in range(3)] == [Place(("0",)), Place(("1",)), Place(("0",))]
+    assert [shared_place(k, 2, CPU) for k in range(2)] == [Place(cores=(0, 2)), Place(cores=(1, 3))]

@@ -79,7 +79,7 @@ def wait_for(path: Path, text: str, seconds: float = 20) -> str:
 def test_two_at_once_and_a_failure_ends_nothing_else(tmp_path: Path) -> None:
     board = Recorder()
     here = [Place(("0",)), Place(("1",))]
-    status = work_off(tasks("a", "b", "c", "d"), here, starter(tmp_path, b=(0.1, 1)), board)
+    status = work_off(tasks("a", "b", "c", "d"), here, starter(tmp_path, a=(2.5, 0), b=(0.05, 1)), board)
     assert status == 1
     assert board.statuses == {"a": 0, "b": 1, "c": 0, "d": 0}
     assert board.most == 2
