@@ -142,7 +142,10 @@ def difference_name(experiment: Experiment, first: Experiment) -> str:
     root = trunks.trunk_of(experiment)
     if experiment.trunk is None or root is None or experiment.trunk == first.trunk:
         return _words({name: here for name, (here, _) in experiment.diff(first).items()}) or FIRST
-    own = _words(trunks.own_parameters(experiment))
+    own = _words({
+        name: here for name, here in trunks.own_parameters(experiment).items()
+        if name.count(".") == 2 or not _is_default(experiment, name)
+    })  # fmt: skip
     if root.trunk is not None or root.name:
         return f"{root.name or difference_name(root, first)}@{root.epochs},{own}"
     shared = {name: here for name, (here, _) in root.diff(first).items() if _of_trunk(name, root)}

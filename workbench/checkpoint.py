@@ -207,6 +207,11 @@ def file_name(epoch: int, step: int) -> str:
     return f"e{epoch:05d}-s{step:09d}{SUFFIX}"
 
 
+def kept_name(epoch: int, best: bool = False) -> str:
+    """Return the name of the state after `epoch` that is kept for branches, or of the best one until then."""
+    return f"kept-{epoch:05d}{'-best' if best else ''}{SUFFIX}"
+
+
 # ---------------------------------------------------------------- writing behind
 
 
@@ -223,10 +228,12 @@ class Saver:
         state: State,
         name: str,
         best: bool,
+        kept: int | None = None,
         then: Callable[[str, str], None] = lambda file, digest: None,
     ) -> None:
         """Begin to write `state` as `name`; `then(file, digest)` is called when it is durable.
 
+        `kept` is the epoch for whose branches the state is kept for good, with the best one until then.
         Waits for the write before it, and raises what went wrong there.
         """
         self.wait()
@@ -235,7 +242,11 @@ class Saver:
             try:
                 value = write(self.folder / name, state)
                 if best:
-                    self._link_best(name)
+                    self._link(name, BEST)
+                if kept is not None:
+                    self._link(name, kept_name(kept))
+                    if (self.folder / BEST).exists():
+                        self._link(BEST, kept_name(kept, best=True))
                 self._forget(name)
                 then(name, value)
             except BaseException as error:  # noqa: BLE001 - handed to the training thread by wait()
@@ -253,11 +264,11 @@ class Saver:
         if error is not None:
             raise error
 
-    def _link_best(self, name: str) -> None:
-        aside = self.folder / f".{BEST}"
+    def _link(self, name: str, link: str) -> None:
+        aside = self.folder / f".{link}"
         aside.unlink(missing_ok=True)
         os.link(self.folder / name, aside)
-        os.replace(aside, self.folder / BEST)
+        os.replace(aside, self.folder / link)
         _flush(self.folder)
 
     def _forget(self, newest_name: str) -> None:

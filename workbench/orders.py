@@ -34,6 +34,7 @@ class Order:
     domains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     parent: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)  # recorded beside the experiment's own
+    shared: bool = False  # the trunk of branches, shorter than its schedule may mean it to be
     epochs: int | None = None  # stop gently after this global epoch (a tuner's rung)
 
 

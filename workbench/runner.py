@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from workbench import catalog, checkpoint, devices, names, rates
+from workbench import branching, catalog, checkpoint, devices, names, rates
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
 from workbench.families import Plan
 from workbench.material import Material
@@ -19,6 +20,8 @@ from workbench.orders import Order, Outcome, Stop, Watcher
 from workbench.screen import Screen
 from workbench.session import Session
 from workbench.tracking import provenance
+from workbench.tracking.journal import read_journal
+from workbench.tracking.lineage import origin
 from workbench.tracking.records import StartRecord
 from workbench.tracking.writer import Tracker
 
@@ -31,16 +34,20 @@ def run(order: Order, screen: Screen, watcher: Watcher | None = None) -> Outcome
     """
     experiment = order.variant.experiment
     plans = experiment.plans()
-    if not order.variant.quick:  # quick stages are shorter than the schedule means them to be
+    if not (order.variant.quick or order.shared or order.resume):  # these are shorter than a schedule means
         rates.refuse(plans)
+    state = checkpoint.newest(order.store.run_checkpoints(order.run)) if order.resume else None
+    if state is None and experiment.trunk is not None:
+        state = branching.begin(order, screen, run)
     device = devices.prepare(experiment)
     data = Material(experiment, catalog.places(order.store.root.parent), order.steps)
-    state = checkpoint.newest(order.store.run_checkpoints(order.run)) if order.resume else None
     if experiment.start is not None and state is None:
         experiment.start.look(order.store)
     tracker = open_tracker(order, data, plans, state, screen)
     session = Session(order, screen, tracker, data, watcher)
     try:
+        if state is not None and "trunk" in state.facts:
+            branching.inherit(order, state, tracker)
         screen.say(f"run {order.run}  {order.variant.study}/{order.variant.name}  on {device}")
         for note in data.notes:
             screen.warn(note)
@@ -84,6 +91,7 @@ def open_tracker(
         seed=experiment.seed,
         quick=variant.quick,
         parent=order.parent,
+        trunk=trunk_facts(order, state),
         spec=experiment.to_json(),
         stages=tuple(stage_facts(plan, data) for plan in plans),
         parameters={**experiment.parameters(), **order.parameters, "seed": experiment.seed},
@@ -99,6 +107,15 @@ def open_tracker(
     )  # fmt: skip
     texts = {**found.texts, "spec.json": json.dumps(experiment.to_json(), indent=1)}
     return Tracker.open(order.store, start, texts=texts, say=screen.warn)
+
+
+def trunk_facts(order: Order, state: checkpoint.State | None) -> Mapping[str, Any]:
+    """Return what a branch's attempt records of its trunk: what it was given, or what the run says already."""
+    if state is not None and "trunk" in state.facts:
+        found: Mapping[str, Any] = state.facts["trunk"]
+        return found
+    journal = order.store.journal(order.run)
+    return origin(read_journal(journal)) if journal.exists() else {}
 
 
 def stage_facts(plan: Plan, data: Material) -> dict[str, Any]:

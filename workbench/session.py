@@ -69,7 +69,11 @@ class Session:
             self.epoch, self.epoch_step, self.step = facts["epoch"], facts["epoch_step"], facts["step"]
             self.spent = facts["spent"]
             self.scores.take_up(facts)
-            self.screen.say(f"resumed after epoch {self.epoch}, step {self.epoch_step} of the next")
+            trunk = facts.get("trunk")
+            self.screen.say(
+                f"goes on from its trunk {trunk['run']} after epoch {self.epoch}" if trunk
+                else f"resumed after epoch {self.epoch}, step {self.epoch_step} of the next"
+            )  # fmt: skip
 
     def _check_identity(self, state: checkpoint.State) -> None:
         if state.facts["id"] != self.experiment.id:
@@ -277,7 +281,7 @@ class Session:
         return {**metrics, **extra}, wish
 
     def _past(self, metrics: Mapping[str, float]) -> dict[str, list[float]]:
-        found = history(self.tracker.journal.accepted())
+        found = history(self.tracker.history())
         for name, value in metrics.items():
             found.setdefault(name, []).append(value)
         return found
@@ -302,7 +306,8 @@ class Session:
         def then(file: str, digest: str) -> None:
             self.tracker.checkpoint(CheckpointRecord(epoch=epoch, step=step, file=file, digest=digest))
 
-        self.saver.save(state, name, best, then)
+        kept = epoch if not inside and epoch in self.experiment.safety.keep else None
+        self.saver.save(state, name, best, kept, then)
 
     def end(self, status: str, reason: str) -> None:
         """Record the end once, whatever ended the run."""
@@ -325,6 +330,6 @@ class Session:
         return Outcome(
             self.order.run,
             end.status if end else names.RUNNING,
-            best_values(self.tracker.journal.accepted()),
+            best_values(self.tracker.history()),
             end.reason if end else "",
         )

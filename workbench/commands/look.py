@@ -14,6 +14,8 @@ import click
 from workbench import labels, names
 from workbench.errors import StoreError
 from workbench.screen import duration, values_line
+from workbench.tracking import lineage
+from workbench.tracking.lineage import all_rows
 from workbench.tracking.runs import RunState, find_run, read_state, read_states
 from workbench.tracking.store import Store, find_store
 from workbench.tracking.summary import best_values, summary
@@ -83,14 +85,17 @@ def parameters(state: RunState) -> dict[str, Any]:
 
 def _identity(state: RunState) -> tuple[str, str, str]:
     start = state.journal.start if state.journal else None
-    return (state.run, start.study, start.name) if start else (state.run, "?", "?")
+    if start is None:
+        return state.run, "?", "?"
+    trunk = lineage.origin(state.journal)
+    return state.run, start.study, start.name + (f"  (branch of {trunk['run'][-8:]})" if trunk else "")
 
 
 def _progress(state: RunState) -> str:
     journal = state.journal
     if journal is None or journal.start is None:
         return "?"
-    rows = journal.accepted()
+    rows = all_rows(journal)
     return f"{rows[-1].epoch if rows else 0}/{sum(int(stage['epochs']) for stage in journal.start.stages)}"
 
 
@@ -98,7 +103,7 @@ def _best(state: RunState) -> str:
     """Return the best of the selecting metric and of the sets: `lfw 0.9822 @38`, 1-based epochs."""
     if state.journal is None:
         return ""
-    best = best_values(state.journal.accepted())
+    best = best_values(all_rows(state.journal))
     start = state.journal.start
     if start and start.tags.get(names.TAG_KIND) == names.SWEEP:  # its epochs are trials
         target = start.tags.get(names.TAG_OBJECTIVE, "")
@@ -139,6 +144,9 @@ def description(store: Store, state: RunState) -> list[str]:
         + (f": {end.reason}" if end and end.reason else ""),
         f"  id {start.id}, seed {start.seed}, attempt {journal.attempt}, began {began} on {start.host}",
     ]
+    trunk = lineage.origin(journal)
+    if trunk:
+        lines.append(f"  branch of run {trunk['run']} after epoch {trunk['epoch']}")
     question = start.provenance.get("question")
     lines += [f"  {question}"] if question else []
     lines += ["", "settings"]
@@ -157,13 +165,16 @@ def epoch_lines(state: RunState) -> list[str]:
     """Return one line an epoch, with a heading a stage."""
     assert state.journal is not None and state.journal.start is not None
     lines, stage = [], 0
+    trunk = lineage.origin(state.journal)
     stage_names = {int(s["number"]): str(s["name"]) for s in state.journal.start.stages}
-    for row in state.journal.accepted():
+    if trunk:
+        lines.append(f"epochs 1 to {trunk['epoch']} are shared with its trunk, run {trunk['run']}")
+    for row in all_rows(state.journal):
         if row.stage != stage:
             stage = row.stage
             lines.append(f"stage {stage}: {stage_names.get(stage, '')}")
         lines.append(f"  epoch {row.epoch:>3}  {values_line(row.metrics)}  {duration(row.seconds)}")
-    best = best_values(state.journal.accepted())
+    best = best_values(all_rows(state.journal))
     words = [f"{name} {found['value']:.4f} @{found['epoch']:.0f}" for name, found in best.items()]
     return [*lines, "best (epoch): " + ", ".join(words) if words else "no epoch yet"]
 

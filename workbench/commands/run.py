@@ -5,6 +5,7 @@ A single run works in this process. Several go to the queue (`several.py`), each
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -22,6 +23,7 @@ from workbench.names import TAG_FORECAST
 from workbench.orders import Order, Watcher
 from workbench.tracking.reach import require_reachable
 from workbench.tracking.store import Store, find_store
+from workbench.trunks import kept_epochs
 
 
 @click.command()
@@ -123,8 +125,8 @@ def wanted(
         raise SpecError(
             f"{files[0]!r} is no spec file", expected="a Python file such as experiments/quickstart.py"
         )
-    variants = [variant for path in paths for variant in catalog.load(path)]
-    variants = catalog.choose(variants, chosen)
+    everything = [variant for path in paths for variant in catalog.load(path)]
+    variants = catalog.choose(everything, chosen)
     if seeds is not None:
         variants = [catalog.with_seed(variant, seed) for variant in variants for seed in seeds]
     variants = [catalog.override(variant, assignments) for variant in variants]
@@ -135,7 +137,23 @@ def wanted(
         variants = [catalog.quick(variant, where) for variant in variants]
     for variant in variants:
         _refuse_missing(variant, where)
-    return variants
+    return [_keeping(variant, everything, assignments, where) for variant in variants]
+
+
+def _keeping(
+    variant: catalog.Variant, others: list[catalog.Variant], assignments: tuple[str, ...], where: Places
+) -> catalog.Variant:
+    """Return the variant with the states kept that branches of its study will grow from."""
+    experiment, found = variant.experiment, set(variant.experiment.safety.keep)
+    for other in others:
+        if other.experiment.trunk is None:
+            continue
+        with contextlib.suppress(SpecError):  # an override that does not fit it: it is not run in this way
+            same = catalog.override(catalog.with_seed(other, experiment.seed), assignments)
+            same = catalog.quick(same, where) if variant.quick else same
+            found.update(kept_epochs(experiment, [same.experiment]))
+    kept = experiment.but(safety=experiment.safety.but(keep=tuple(sorted(found))))
+    return replace(variant, experiment=kept)
 
 
 def _refuse_missing(variant: catalog.Variant, where: Places) -> None:

@@ -154,6 +154,16 @@ def parse_journal(path: Path, data: bytes) -> Journal:
     return journal
 
 
+def first_start(path: Path) -> StartRecord | None:
+    """Return the start row with which a journal begins, reading no more than that; None if it is not sound."""
+    try:
+        with path.open("rb") as file:
+            row = decode_line(file.readline().removesuffix(b"\n"))
+    except (OSError, RecordError, ValueError):
+        return None
+    return row if isinstance(row, StartRecord) else None
+
+
 def status(path: str | Path) -> str:
     """Return the true state of a run: running, finished, failed, killed, stopped or interrupted.
 

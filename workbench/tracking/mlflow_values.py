@@ -20,9 +20,11 @@ from workbench.names import (
     TAG_SEED,
     TAG_STATUS,
     TAG_STUDY,
+    TAG_TRUNK,
     lower_is_better,
 )
 from workbench.tracking.journal import Journal
+from workbench.tracking.lineage import origin
 from workbench.tracking.records import EpochRecord, StartRecord, plain
 
 if TYPE_CHECKING:
@@ -48,8 +50,11 @@ def wanted_tags(journal: Journal, start: StartRecord, status: str) -> dict[str, 
         TAG_STATUS: status,
         TAG_ATTEMPTS: str(journal.attempt),
     }
-    if start.parent:
-        tags[TAG_PARENT] = start.parent
+    trunk = origin(journal)
+    if start.parent or trunk:
+        tags[TAG_PARENT] = start.parent or str(trunk["run"])
+    if trunk:
+        tags[TAG_TRUNK] = f"{trunk['run']}@{trunk['epoch']}"
     if journal.end and journal.end.reason:
         tags[TAG_REASON] = journal.end.reason
     for key, fact in (("user", "user"), ("source.name", "spec_file"), ("source.git.commit", "commit")):

@@ -35,7 +35,8 @@ class StartRecord:
 
     `from_epoch` is the first epoch (1-based, global) that this attempt trains: 1 for a new run, the
     epoch after the checkpoint for a resumed one. `parameters` are flat, as they appear in MLflow; a
-    setting that is off is absent. `domains` are the values a setting may take where they are known:
+    setting that is off is absent. `trunk` is `{"run", "epoch", "stage", "step"}` of a branch: where its
+    history before its own first epoch stands. `domains` are the values a setting may take where they are known:
     `{"min": a, "max": b}` or `{"values": [...]}`. `files` are the names of the texts kept beside the
     journal (`<run>.d/artifacts/`). `time` is in seconds since 1970, UTC.
     """
@@ -50,6 +51,7 @@ class StartRecord:
     seed: int = 0
     quick: bool = False
     parent: str | None = None
+    trunk: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
     stages: tuple[Mapping[str, Any], ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from workbench.names import LEARNING_RATE, STAGE, lower_is_better
+from workbench.tracking.lineage import all_rows
 from workbench.tracking.records import EpochRecord
 from workbench.tracking.runs import read_state
 from workbench.tracking.store import Store
@@ -34,5 +35,5 @@ def summary(store: Store, run: str) -> dict[str, Any]:
         "study": start.study if start else "",
         "name": start.name if start else "",
         "status": state.status,
-        "best": best_values(state.journal.accepted()) if state.journal else {},
+        "best": best_values(all_rows(state.journal)) if state.journal else {},
     }

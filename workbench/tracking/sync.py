@@ -17,6 +17,7 @@ from workbench.tracking.history import history_text
 from workbench.tracking.hparams import TensorBoardView
 from workbench.tracking.journal import Journal
 from workbench.tracking.leveller import View, place, reason
+from workbench.tracking.lineage import all_rows
 from workbench.tracking.locks import Held, views_of_run
 from workbench.tracking.mlflow_client import open_client
 from workbench.tracking.mlflow_writer import MlflowView
@@ -95,7 +96,7 @@ def level_run(store: Store, run: str, views: list[View], say: Say) -> bool:
 def keep_history(store: Store, journal: Journal) -> None:
     """Give a run that could not do so itself (it was killed) its `history.json`."""
     path = store.run_artifacts(journal.run) / HISTORY
-    text = history_text(journal.accepted())
+    text = history_text(all_rows(journal))
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         place(path, text.encode())
 

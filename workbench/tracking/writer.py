@@ -38,6 +38,7 @@ from workbench.tracking.history import history_text
 from workbench.tracking.hparams import TensorBoardView
 from workbench.tracking.journal import Journal, JournalWriter, read_journal
 from workbench.tracking.leveller import Leveller, Say, View, place, say_on_stderr
+from workbench.tracking.lineage import shared_rows
 from workbench.tracking.mlflow_writer import MlflowView
 from workbench.tracking.records import CheckpointRecord, EndRecord, EpochRecord, Record, StartRecord
 from workbench.tracking.store import Store
@@ -57,6 +58,7 @@ class Tracker:
         self._writer, self._say = writer, say
         self._lock = threading.Lock()
         self._leveller = Leveller(store, journal.run, views, self._snapshot, say)
+        self._shared = shared_rows(journal)
         self._shown = 0  # epochs up to here may be shown
         self._level: bool | None = None  # what `close` found
 
@@ -103,6 +105,12 @@ class Tracker:
     def attempt(self) -> int:
         return self.journal.attempt
 
+    def history(self) -> list[EpochRecord]:
+        """Return the run's accepted epochs from epoch 1 on, those that a branch shares with its trunk included."""
+        with self._lock:
+            own = self.journal.accepted()
+        return [*self._shared, *own]
+
     def epoch(self, record: EpochRecord) -> None:
         """Make an epoch's row durable. It is shown once `checkpoint` or `publish` says so."""
         self._append(record)
@@ -143,7 +151,7 @@ class Tracker:
         `moment` (seconds since 1970) is when it ended, by default now.
         """
         try:
-            self.artifact(HISTORY, text=history_text(self._snapshot()[0].accepted()))
+            self.artifact(HISTORY, text=history_text(self.history()))
         except OSError as error:  # a full disk: the end itself is what must be recorded
             self._say(f"{HISTORY} could not be kept: {error.strerror}; `workbench sync` makes it later")
         ended = time.time() if moment is None else moment
