@@ -16,6 +16,7 @@ import pandas as pd
 
 from analysis.comparable import less_regulariser, loss_keys
 from analysis.frames import Records, best, run_frame, run_labels
+from analysis.lineage import SHARED
 from workbench.errors import InputError, RecordError, suggestion
 from workbench.names import ACCURACY, LEARNING_RATE, LOSS, is_evaluation
 
@@ -30,7 +31,7 @@ class Curve:
     """One line of one panel. `x` are epochs, a NaN in `y` is a gap; `low` and `high` bound a band of seeds.
 
     `best` are the positions of each stage's best value; `broken` (x, y, text) the values that are not
-    finite, at the height of the last finite one.
+    finite, at the height of the last finite one. Up to `shared` (an epoch) it is its trunk's curve.
     """
 
     run: str
@@ -42,6 +43,7 @@ class Curve:
     best: list[int] = field(default_factory=list)
     broken: list[tuple[float, float, str]] = field(default_factory=list)
     seeds: int = 1
+    shared: float = 0.0
 
 
 @dataclass
@@ -181,6 +183,8 @@ def _panel(
         curve = found[0] if len(found) == 1 else band(found)
         curve.run, curve.label, curve.seeds = members[0], label, len(found)
         trunk = rows[rows["run"] == parents.get(members[0])]
+        before = rows[(rows["run"] == members[0]) & (rows["attempt"] == SHARED)]
+        curve.shared = 0.0 if before.empty else float(before["epoch"].max())
         curves.append(_joined(curve, trunk))
     plain = key.startswith("#")
     title = f"{metric}: {key}" if key and not plain else metric

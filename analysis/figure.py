@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ DASHES = (
     (0, (9, 2, 3, 2)),
     (0, (4, 1, 1, 1, 1, 1)),
 )
+TRUNK, TRUNK_COLOR = "trunk, shared by its branches", "#8c8c8c"
 FORMATS = (".svg", ".png", ".pdf")
 COLUMNS = 3
 PANEL_INCHES = (4.4, 3.1)
@@ -91,17 +93,21 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 def _looks(panels: Sequence[Panel]) -> dict[str, dict[str, Any]]:
     names = dict.fromkeys(curve.label for panel in panels for curve in panel.curves)
-    return {
+    looks: dict[str, dict[str, Any]] = {
         name: {"color": COLORS[n % len(COLORS)], "linestyle": DASHES[(n + n // len(COLORS)) % len(DASHES)]}
         for n, name in enumerate(names)
     }
+    if any(curve.shared for panel in panels for curve in panel.curves):
+        looks[TRUNK] = {"color": TRUNK_COLOR, "linestyle": "-"}
+    return looks
 
 
 def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]], smooth: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for curve in panel.curves:
-        _draw_curve(axis, curve, looks[curve.label], smooth)
+        for part, label in _parts(curve):
+            _draw_curve(axis, part, looks[label], smooth)
     first, last = min(curve.x[0] for curve in panel.curves), max(curve.x[-1] for curve in panel.curves)
     if last - first < 1:  # a single epoch: room on both sides, so that its tick is a whole number
         axis.set_xlim(first - 1, last + 1)
@@ -117,6 +123,27 @@ def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]], smoo
         axis.axhline(value, color="#606060", linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         place = {"transform": axis.get_yaxis_transform(), "ha": "right", "va": "bottom"}
         axis.text(0.995, value, text, fontsize=SMALLEST + 0.5, color="#404040", **place)
+
+
+def _parts(curve: Curve) -> list[tuple[Curve, str]]:
+    """Return a branch in two parts, what it shares with its trunk and its own; any other curve as it is."""
+    own = curve.x >= curve.shared
+    if not curve.shared or own.all() or not own.any():
+        return [(curve, curve.label)]
+    start = int(np.argmax(own))
+    return [(_cut(curve, 0, start + 1), TRUNK), (_cut(curve, start, len(curve.x)), curve.label)]
+
+
+def _cut(curve: Curve, first: int, end: int) -> Curve:
+    """Return the points `first` to `end` of a curve; a best value on the border belongs to the first part."""
+    low, high = curve.x[first], curve.x[end - 1]
+    own = [position - first for position in curve.best if first + (first > 0) <= position < end]
+    broken = [mark for mark in curve.broken if low < mark[0] <= high or (first == 0 and mark[0] <= high)]
+    span = slice(first, end)
+    edges = [None if edge is None else edge[span] for edge in (curve.low, curve.high)]
+    return replace(
+        curve, x=curve.x[span], y=curve.y[span], low=edges[0], high=edges[1], best=own, broken=broken
+    )
 
 
 def _draw_curve(axis: Axes, curve: Curve, look: dict[str, Any], smooth: int) -> None:

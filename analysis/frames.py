@@ -23,7 +23,7 @@ from workbench.names import PEAK_SUFFIX, lower_is_better
 
 RUN_COLUMNS = (
     "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
-    "quick", "loss_regulariser",
+    "quick", "loss_regulariser", "trunk",
 )  # fmt: skip
 EPOCH_COLUMNS = (
     "run", "attempt", "stage", "stage_name", "stage_epoch", "epoch", "step", "metric", "value", "kind",

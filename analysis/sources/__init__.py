@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.frames import Note, Records, RunData, build, concat
+from analysis.lineage import continued
 from workbench.errors import RecordError, StoreError
 from workbench.tracking.store import Store, find_store
 
@@ -273,8 +274,12 @@ def resolve(store: Store, items: Sequence[str]) -> list[str]:
 def read_store(store: Store, runs: Sequence[str] | None = None, journals: bool = False) -> Records:
     """Return the frames of a store: MLflow's tables, and the journals of runs that are not in them.
 
-    Raises `StoreError` when there is nothing to read at all.
+    A branch has the epochs of its trunk before its own. Raises `StoreError` when there is nothing to read at all.
     """
+    return continued(_own(store, runs, journals), lambda names: read_store(store, names, journals))
+
+
+def _own(store: Store, runs: Sequence[str] | None, journals: bool) -> Records:
     if store.uri.startswith(SERVERS):
         from analysis.sources.mlflow_server import read_server
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from analysis.frames import MEASURED, Note, Notes, RunData
+from analysis.lineage import trunk_text
 from analysis.sources.mlflow_common import TAG_REGULARISER
 from workbench.errors import RecordError
 from workbench.names import SECONDS, SWEEP, TAG_KIND
 from workbench.tracking.journal import decode_line, read_journal, status
+from workbench.tracking.lineage import origin
 from workbench.tracking.records import EpochRecord, StartRecord
 
 STAGE_NAMES = ("name", "title", "loss")  # what a stage may be called by, the best first
@@ -46,6 +48,10 @@ def read(path: Path) -> tuple[list[RunData], list[Note]]:
     data.facts["status"] = status(path)
     if start is not None:
         data.facts |= _facts(start)
+        trunk = origin(journal)
+        if trunk:
+            data.facts["trunk"] = trunk_text(trunk["run"], trunk["epoch"])
+            data.facts["parent"] = start.parent or trunk["run"]
         data.settings = dict(start.parameters)
         data.stages = [
             (_stage_name(stage, number), int(stage.get("epochs", 0)))

@@ -22,6 +22,7 @@ from workbench.names import (
     TAG_SEED,
     TAG_STATUS,
     TAG_STUDY,
+    TAG_TRUNK,
 )
 
 TAG_REGULARISER = "workbench.loss_regulariser"  # whether a recorded loss includes or excludes it
@@ -67,6 +68,7 @@ def facts_of(
         "status": tags.get(TAG_STATUS) or STATUS.get(status, status.lower() or "finished"),
         "origin": origin,
         "parent": tags.get(TAG_PARENT),
+        "trunk": tags.get(TAG_TRUNK),
         "quick": tags.get(TAG_QUICK) == "true",
         "loss_regulariser": tags.get(TAG_REGULARISER),
     }
