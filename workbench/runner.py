@@ -21,7 +21,6 @@ from workbench.screen import Screen
 from workbench.session import Session
 from workbench.tracking import provenance
 from workbench.tracking.journal import read_journal
-from workbench.tracking.lineage import origin
 from workbench.tracking.records import StartRecord
 from workbench.tracking.writer import Tracker
 
@@ -115,7 +114,7 @@ def trunk_facts(order: Order, state: checkpoint.State | None) -> Mapping[str, An
         found: Mapping[str, Any] = state.facts["trunk"]
         return found
     journal = order.store.journal(order.run)
-    return origin(read_journal(journal)) if journal.exists() else {}
+    return read_journal(journal).trunk if journal.exists() else {}
 
 
 def stage_facts(plan: Plan, data: Material) -> dict[str, Any]:

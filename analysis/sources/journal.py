@@ -14,7 +14,6 @@ from analysis.sources.mlflow_common import TAG_REGULARISER
 from workbench.errors import RecordError
 from workbench.names import SECONDS, SWEEP, TAG_KIND
 from workbench.tracking.journal import decode_line, read_journal, status
-from workbench.tracking.lineage import origin
 from workbench.tracking.records import EpochRecord, StartRecord
 
 STAGE_NAMES = ("name", "title", "loss")  # what a stage may be called by, the best first
@@ -48,7 +47,7 @@ def read(path: Path) -> tuple[list[RunData], list[Note]]:
     data.facts["status"] = status(path)
     if start is not None:
         data.facts |= _facts(start)
-        trunk = origin(journal)
+        trunk = journal.trunk
         if trunk:
             data.facts["trunk"] = trunk_text(trunk["run"], trunk["epoch"])
             data.facts["parent"] = start.parent or trunk["run"]

@@ -14,7 +14,6 @@ import click
 from workbench import labels, names
 from workbench.errors import StoreError
 from workbench.screen import duration, values_line
-from workbench.tracking import lineage
 from workbench.tracking.lineage import all_rows
 from workbench.tracking.runs import RunState, find_run, read_state, read_states
 from workbench.tracking.store import Store, find_store
@@ -87,7 +86,7 @@ def _identity(state: RunState) -> tuple[str, str, str]:
     start = state.journal.start if state.journal else None
     if start is None:
         return state.run, "?", "?"
-    trunk = lineage.origin(state.journal)
+    trunk = state.journal.trunk if state.journal else {}
     return state.run, start.study, start.name + (f"  (branch of {trunk['run'][-8:]})" if trunk else "")
 
 
@@ -144,7 +143,7 @@ def description(store: Store, state: RunState) -> list[str]:
         + (f": {end.reason}" if end and end.reason else ""),
         f"  id {start.id}, seed {start.seed}, attempt {journal.attempt}, began {began} on {start.host}",
     ]
-    trunk = lineage.origin(journal)
+    trunk = journal.trunk
     if trunk:
         lines.append(f"  branch of run {trunk['run']} after epoch {trunk['epoch']}")
     question = start.provenance.get("question")
@@ -165,7 +164,7 @@ def epoch_lines(state: RunState) -> list[str]:
     """Return one line an epoch, with a heading a stage."""
     assert state.journal is not None and state.journal.start is not None
     lines, stage = [], 0
-    trunk = lineage.origin(state.journal)
+    trunk = state.journal.trunk if state.journal else {}
     stage_names = {int(s["number"]): str(s["name"]) for s in state.journal.start.stages}
     if trunk:
         lines.append(f"epochs 1 to {trunk['epoch']} are shared with its trunk, run {trunk['run']}")

@@ -16,9 +16,11 @@ import json
 import os
 import time
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from workbench.errors import RecordError, StoreError
 from workbench.names import FINISHED, INTERRUPTED, RUNNING
@@ -66,6 +68,11 @@ class Journal:
     def start(self) -> StartRecord | None:
         """The first attempt's start, which names the run; None when no start row is intact."""
         return next((row for row in self.rows if isinstance(row, StartRecord)), None)
+
+    @property
+    def trunk(self) -> Mapping[str, Any]:
+        """What the newest attempt says of the trunk, `{"run", "epoch", "stage", "step"}`; empty for no branch."""
+        return next((start.trunk for start in reversed(self.starts) if start.trunk), {})
 
     @property
     def attempt(self) -> int:

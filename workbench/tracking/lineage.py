@@ -6,22 +6,14 @@ screen, `history.json`, the best value so far) asks here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from workbench.errors import RecordError
 from workbench.tracking.journal import SUFFIX, Journal, read_journal
 from workbench.tracking.records import EpochRecord
 
 
-def origin(journal: Journal | None) -> Mapping[str, Any]:
-    """Return what a run says of its trunk, `{"run", "epoch", "stage", "step"}`; empty for no branch."""
-    return next((start.trunk for start in reversed(journal.starts) if start.trunk), {}) if journal else {}
-
-
 def shared_rows(journal: Journal | None) -> list[EpochRecord]:
     """Return the epochs that a branch shares with its trunk, ascending, as far as they can be read."""
-    found = origin(journal)
+    found = journal.trunk if journal else {}
     if journal is None or not found:
         return []
     try:

@@ -24,7 +24,6 @@ from workbench.names import (
     lower_is_better,
 )
 from workbench.tracking.journal import Journal
-from workbench.tracking.lineage import origin
 from workbench.tracking.records import EpochRecord, StartRecord, plain
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def wanted_tags(journal: Journal, start: StartRecord, status: str) -> dict[str, 
         TAG_STATUS: status,
         TAG_ATTEMPTS: str(journal.attempt),
     }
-    trunk = origin(journal)
+    trunk = journal.trunk
     if start.parent or trunk:
         tags[TAG_PARENT] = start.parent or str(trunk["run"])
     if trunk:
