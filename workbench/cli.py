@@ -28,6 +28,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("workbench.commands.look:list_runs", "List runs with their differing settings and best values."),
     "show": ("workbench.commands.look:show", "Show one run: settings, stages, epochs, artifacts."),
     "resume": ("workbench.commands.resume:resume", "Go on with an unfinished run."),
+    "rerun": (
+        "workbench.commands.rerun:rerun",
+        "Make a run again from its record; say what differs, and whether the curve matches.",
+    ),
     "sync": ("workbench.commands.sync:sync", "Bring MLflow and TensorBoard level with all journals."),
     "rebuild": (
         "workbench.commands.sync:rebuild",

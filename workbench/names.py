@@ -39,6 +39,7 @@ TAG_ORDER = "workbench.order"  # the tuner's values of that trial, as JSON
 TAG_OBJECTIVE = "workbench.objective"  # the metric that is sought
 SWEEP = "sweep"
 BEST_PREFIX = "best/"  # in MLflow and TensorBoard: the best value so far of the metric behind it
+TAG_RERUN = "workbench.rerun"  # the run that this one repeats
 TAG_FORECAST = "workbench.forecast"  # the words of `run --forecast`, taken up again by a resume
 
 RUNNING = "running"

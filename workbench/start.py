@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
+from workbench import trust
 from workbench.errors import DataError, RecordError
 from workbench.families import Places, Start
 from workbench.parts import part, setting
@@ -56,18 +57,15 @@ class FromModel(Start):
     """The embedding weights of a saved Keras model (.keras or .h5) of the same network."""
 
     path: str = setting(positional=True, doc="the file, relative to the working folder or absolute")
+    trust_code: bool = setting(False, place=True, doc="open a file though it holds code, which then runs")
 
     def look(self, store: Any) -> None:
         if not Path(self.path).exists():
             raise DataError("no such model", where=self.path, do="give the path of a .keras or .h5 file")
+        trust.require_trust(self.path, self.trust_code)
 
     def fill(self, embedder: tf.keras.Model, store: Any) -> None:
-        import tensorflow as tf
-
-        try:
-            other = tf.keras.models.load_model(self.path, compile=False)
-        except (OSError, ValueError, TypeError) as error:
-            raise DataError(f"is no Keras model ({error})", where=self.path) from error
+        other = trust.load_keras(self.path, self.trust_code)
         shapes, wanted = ([w.shape for w in model.get_weights()] for model in (other, embedder))
         if shapes != wanted:
             raise DataError(

@@ -20,6 +20,7 @@ def model_options(function: F) -> F:
                      help="Checkpoint of a run."),
         click.option("--size", type=int, help="Input side in pixels, for a model that leaves it open."),
         click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128."),
+        click.option("--trust-code", is_flag=True, help="Open a model file though it holds code, which then runs."),
         click.option("--store", metavar="URI", help="Where the records are."),
         click.option("--debug", is_flag=True, help="Show tracebacks."),
     ):  # fmt: skip
@@ -27,13 +28,15 @@ def model_options(function: F) -> F:
     return function
 
 
-def embedder_of(text: str, store: str | None, which: str, size: int | None, raw: bool) -> Embedder:
+def embedder_of(
+    text: str, store: str | None, which: str, size: int | None, raw: bool, trust_code: bool = False
+) -> Embedder:
     """Return the embedder that MODEL means: a file or folder, else a run of the store.
 
     Raises `InputError` for one that cannot be used.
     """
     if models.is_file(text):
-        return models.from_file(text, size, "raw" if raw else "unit")
+        return models.from_file(text, size, "raw" if raw else "unit", trust_code)
     return of_run(text, store, which)[0]
 
 

@@ -47,16 +47,17 @@ class Subject:
 @click.option(
     "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Checkpoint."
 )
+@click.option("--trust-code", is_flag=True, help="Open a model file though it holds code, which then runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON line.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def export(
     model: str, format_: str, quantize: str | None, every: bool, wrap: bool, count: int, data: Path | None,
-    out: Path | None, which: str, as_json: bool, store: str | None, debug: bool,
+    out: Path | None, which: str, trust_code: bool, as_json: bool, store: str | None, debug: bool,
 ) -> None:  # fmt: skip
     """Export RUN_OR_MODEL (a run, or a Keras model file), load it back and compare it on real images."""
     targets = EVERY if every else (Target(format_, quantize),)
-    subject = _subject(model, which, store, data, out, count)
+    subject = _subject(model, which, store, data, out, count, trust_code)
     if not subject.real and any(target.quantize == "int8" for target in targets):
         raise InputError(
             "int8 needs representative images",
@@ -109,25 +110,29 @@ def export_all(subject: Subject, targets: Sequence[Target], wrap: bool) -> list[
 
 
 def _subject(
-    model: str, which: str, store: str | None, data: Path | None, out: Path | None, count: int
+    model: str,
+    which: str,
+    store: str | None,
+    data: Path | None,
+    out: Path | None,
+    count: int,
+    trust_code: bool,
 ) -> Subject:
     path = Path(model)
     if path.suffix in (".h5", ".keras") or (path / "saved_model.pb").is_file():
-        return _of_file(path, data, out, count)
+        return _of_file(path, data, out, count, trust_code)
     return _of_run(model, which, store, data, out, count)
 
 
-def _of_file(path: Path, data: Path | None, out: Path | None, count: int) -> Subject:
-    import tensorflow as tf
+def _of_file(path: Path, data: Path | None, out: Path | None, count: int, trust_code: bool) -> Subject:
+    from workbench.trust import load_keras
 
-    import workbench.backbones.attention  # noqa: F401  (its layers are needed to read a model)
-
+    model = load_keras(path, trust_code)
     try:
-        model = tf.keras.models.load_model(path, compile=False)
         size = int(model.input_shape[1])
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (AttributeError, TypeError) as error:
         raise DataError(
-            f"cannot be read: {error}", where=path, expected="a saved Keras model of fixed input size"
+            f"takes no images: {error}", where=path, expected="a saved Keras model of fixed input size"
         ) from error
     folder = out or path.parent / f"{path.stem}_exports"
     if data is None:

@@ -43,7 +43,9 @@ def identify(
 
     wanted = sets.of_files(images)
     images_of_known, names = sets.people(known)
-    embedder = embedder_of(model, options["store"], options["which"], options["size"], options["raw"])
+    embedder = embedder_of(
+        model, options["store"], options["which"], options["size"], options["raw"], options["trust_code"]
+    )
     given = embedder.embed(images_of_known)
     people = Known(given.plain if plain else given.summed, names)
     said = "as given"

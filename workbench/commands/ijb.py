@@ -37,7 +37,9 @@ def run(model: str | None, folder: Path | None, sample: Path | None, as_json: bo
             raise DataError("nothing to measure", expected="MODEL and FOLDER, or --sample FOLDER")
         return
     protocol = ijb_files.read(folder)
-    embedder = embedder_of(model, options["store"], options["which"], options["size"], options["raw"])
+    embedder = embedder_of(
+        model, options["store"], options["which"], options["size"], options["raw"], options["trust_code"]
+    )
     embedded = ijb.embed(protocol, embedder, _shown)
     if options["save_embeddings"]:
         embedders.save(options["save_embeddings"], embedded)

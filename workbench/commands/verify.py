@@ -50,7 +50,9 @@ def verify(model: str, paths: tuple[Path, ...], pairs: Path | None, as_json: boo
     opened = (
         None if images else sets.open_pairs(chosen[0], options["sample"], options["seed"], options["folder"])
     )
-    embedder = embedder_of(model, options["store"], options["which"], options["size"], options["raw"])
+    embedder = embedder_of(
+        model, options["store"], options["which"], options["size"], options["raw"], options["trust_code"]
+    )
     if opened is None:
         show_matrix(embedder, chosen, not options["plain"], options["out"], as_json)
         return

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from workbench import trust
 from workbench.errors import DataError, InputError
 from workbench.verification.embedders import Embedder, Network, Saved, load
 
@@ -21,23 +22,27 @@ def is_file(text: str) -> bool:
     return path.suffix in (".onnx", ".tflite", ".h5", ".keras", ".npz") or path.exists()
 
 
-def from_file(text: str, size: int | None = None, values: Range = "unit") -> Embedder:
+def from_file(
+    text: str, size: int | None = None, values: Range = "unit", trust_code: bool = False
+) -> Embedder:
     """Return the embedder of a file or folder, by its ending.
 
     `.onnx`, `.tflite`, `.h5`, `.keras`, a SavedModel folder, or saved embeddings `.npz`. `size` is
     the input side of a model that leaves it open, `values` what the model takes. Raises `DataError`
-    for one that cannot be used.
+    for one that cannot be used, `InputError` for one with code in it unless `trust_code`.
     """
     path = Path(text)
+    if path.exists():
+        trust.require_trust(path, trust_code)
     openers: dict[str, Callable[..., Embedder]] = {
         ".onnx": from_onnx, ".tflite": from_tflite, ".h5": from_keras_file, ".keras": from_keras_file,
     }  # fmt: skip
     if path.suffix in openers and path.is_file():
-        return openers[path.suffix](path, size, values)
+        return openers[path.suffix](path, size, values, trust_code)
     if path.suffix == ".npz" and path.is_file():
         return Saved(path.name, load(path))
     if (path / "saved_model.pb").is_file():
-        return from_keras_file(path, size, values)
+        return from_keras_file(path, size, values, trust_code)
     raise DataError(
         "is no model" if path.exists() else "is not there", where=path,
         expected="a run, or a model: .onnx, .tflite, .h5, .keras, a SavedModel folder, or .npz embeddings",
@@ -63,13 +68,18 @@ def from_keras(network: Any, label: str, size: int | None = None, values: Range 
     return Network(label, side, lambda images: both(tf.constant(images)))
 
 
-def from_keras_file(path: Path, size: int | None = None, values: Range = "unit") -> Embedder:
+def from_keras_file(
+    path: Path, size: int | None = None, values: Range = "unit", trust_code: bool = False
+) -> Embedder:
     """Return the embedder of a saved Keras model; a plain SavedModel is called by its signature."""
     import tensorflow as tf
 
     try:
-        return from_keras(tf.keras.models.load_model(path, compile=False), path.name, size, values)
-    except (OSError, ValueError, AttributeError) as error:
+        return from_keras(trust.load_keras(path, trust_code), path.name, size, values)
+    except DataError:
+        if not (path / "saved_model.pb").is_file():
+            raise
+    except AttributeError as error:
         if not (path / "saved_model.pb").is_file():
             raise DataError(f"cannot be read: {error}", where=path, expected="a saved Keras model") from error
     loaded = tf.saved_model.load(str(path))
@@ -86,7 +96,9 @@ def from_keras_file(path: Path, size: int | None = None, values: Range = "unit")
     return Network(path.name, side, lambda images: (run(images), run(images[:, :, ::-1])))
 
 
-def from_onnx(path: Path, size: int | None = None, values: Range = "unit") -> Embedder:
+def from_onnx(
+    path: Path, size: int | None = None, values: Range = "unit", trust_code: bool = False
+) -> Embedder:
     """Return the embedder of an ONNX model, with its channels last or first."""
     try:
         import onnxruntime
@@ -122,7 +134,9 @@ def from_onnx(path: Path, size: int | None = None, values: Range = "unit") -> Em
     return Network(path.name, side, lambda images: (run(images), run(images[:, :, ::-1])))
 
 
-def from_tflite(path: Path, size: int | None = None, values: Range = "unit") -> Embedder:
+def from_tflite(
+    path: Path, size: int | None = None, values: Range = "unit", trust_code: bool = False
+) -> Embedder:
     """Return the embedder of a TFLite model; quantised inputs and outputs are scaled as the file says."""
     import tensorflow as tf
 

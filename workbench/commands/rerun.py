@@ -1,0 +1,134 @@
+"""`workbench rerun`: make a run again from its record, say what differs, and whether the curve matches."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from workbench.errors import InputError, RecordError
+from workbench.names import FINISHED, TAG_RERUN
+from workbench.recorded import Recorded, open_run, variant_of
+from workbench.reproduce import curves, ingredients
+from workbench.reproduce.checkout import checkout, spec_within
+from workbench.tracking.journal import read_journal
+from workbench.tracking.records import new_run_name
+
+
+@click.command()
+@click.argument("run")
+@click.option("--check", "check_only", is_flag=True, help="Only say which ingredient differs; train nothing.")
+@click.option("--here", is_flag=True, help="Train with the code that is here, whatever the record says.")
+@click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line on standard output.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--run-name", hidden=True, help="Train only, as a run of this name (in a copy of the code).")
+def rerun(
+    run: str,
+    check_only: bool,
+    here: bool,
+    store: str | None,
+    as_json: bool,
+    debug: bool,
+    run_name: str | None,
+) -> int:
+    """Make RUN again: its spec from the record, its code, packages and data compared, its curve verified.
+
+    It is a new run with a tag that names RUN. Exit status: 0 equal or within the band of seeds, 1 the
+    curve differs or the training failed, 2 bad input.
+    """
+    found = open_run(run, store)
+    if run_name:
+        return train(found, run_name, as_json)
+    compared = ingredients.compare(found)
+    _say(f"rerun of {found.run}  {found.start.study}/{found.start.name}, seed {found.start.seed}", as_json)
+    for line in compared.lines():
+        _say(line, as_json)
+    if check_only:
+        _answer(as_json, {"of": found.run, "ingredients": compared.to_json()})
+        return 0
+    _require_curve(found)
+    name = new_run_name()
+    if here:
+        status = train(found, name, as_json)
+    else:
+        with checkout(found) as folder:
+            status = train(found, name, as_json) if folder is None else _train_in(folder, found, name, store)
+    if status:
+        return status
+    verdict = verify(found, name)
+    for line in verdict.lines():
+        _say(line, as_json)
+    if compared.differing and verdict.verdict != curves.EQUAL:
+        _say(f"  what differs: {', '.join(compared.differing)}", as_json)
+    answer = {"run": name, "of": found.run, "ingredients": compared.to_json(), "curve": verdict.to_json()}
+    _answer(as_json, answer)
+    return 0 if verdict.verdict in (curves.EQUAL, curves.BAND) else 1
+
+
+def _say(line: str, as_json: bool) -> None:
+    click.echo(line, err=as_json)
+
+
+def _answer(as_json: bool, answer: Mapping[str, object]) -> None:
+    if as_json:
+        click.echo(json.dumps(answer))
+
+
+def _require_curve(found: Recorded) -> None:
+    if not read_journal(found.store.journal(found.run)).accepted():
+        raise RecordError("has no epoch to compare with", where=found.run, do="choose a run that has some")
+
+
+def train(found: Recorded, name: str, as_json: bool = False) -> int:
+    """Train the recorded experiment as the run `name`, with the code of this process."""
+    from workbench.orders import Order
+    from workbench.runner import run
+    from workbench.screen import screen
+
+    start, variant = found.start, variant_of(found.start, found.experiment)
+    spec = spec_within(found)
+    if spec and Path(spec).is_file():
+        variant = dataclasses.replace(variant, path=spec)
+    journal = read_journal(found.store.journal(found.run))
+    rows = journal.accepted()
+    short = journal.end is not None and journal.end.status == FINISHED and rows
+    order = Order(
+        variant, found.store, name, steps=start.provenance.get("steps"), tags={TAG_RERUN: found.run},
+        domains=start.domains, parent=start.parent,
+        epochs=rows[-1].epoch if short and rows[-1].epoch < found.experiment.epochs else None,
+    )  # fmt: skip
+    run(order, screen(sys.stderr if as_json else sys.stdout))
+    return 0
+
+
+def _train_in(folder: Path, found: Recorded, name: str, store: str | None) -> int:
+    """Train in a copy of the run's code, in a process of its own."""
+    address = str(found.store.root) if found.store.is_local else store or found.store.uri
+    words = [sys.executable, "-m", "workbench", "rerun", found.run, "--run-name", name, "--store", address]
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    click.echo(f"training in a copy of its code: {folder}", err=True)
+    done = subprocess.run(words, cwd=folder, env={**os.environ, "PYTHONPATH": path}, stdout=sys.stderr)
+    if done.returncode == 0:
+        return 0
+    if not found.store.journal(name).exists():
+        raise InputError(
+            "its code could not be run (the lines above say why)", where=found.run,
+            do="take the code that is here with --here",
+        )  # fmt: skip
+    return done.returncode if done.returncode > 0 else 128 - done.returncode
+
+
+def verify(found: Recorded, name: str) -> curves.Match:
+    """Return the verdict on the run `name` as a rerun of `found`."""
+    before, now = (
+        curves.values_of(read_journal(found.store.journal(run)).accepted()) for run in (found.run, name)
+    )
+    seeds = curves.other_seeds(found.store, found.start.id, found.start.seed)
+    return curves.match(before, now, seeds, curves.weights_equal(found.store, found.run, name))

@@ -1,0 +1,116 @@
+"""The code as a run used it: its commit and stored changes in a git worktree aside, removed afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workbench.errors import RecordError
+from workbench.recorded import Recorded
+from workbench.reproduce.ingredients import current, recorded_diff
+from workbench.tracking import code
+
+SECONDS = 300.0  # for git to lay out the files of a commit
+NOT_LINKED = (".git", ".venv", "mlruns", "__pycache__")
+
+
+@contextmanager
+def checkout(run: Recorded) -> Iterator[Path | None]:
+    """Give the folder to train in: None where the code here is that of the run, else a copy of its code.
+
+    Raises `RecordError` where that code cannot be made again, saying what is missing; the working tree is
+    never touched.
+    """
+    commit, now = run.start.provenance.get("commit"), current(run)
+    if not commit or (now and (now.commit, now.digest) == (commit, recorded_diff(run))):
+        yield None
+        return
+    diff = _stored_diff(run)
+    if now is None:
+        raise RecordError(
+            f"its code is commit {commit[:12]}, and there is no repository here", where=run.run,
+            do="go to a clone of its repository, or take the code that is here with --here",
+        )  # fmt: skip
+    if code.git(now.top, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+        raise RecordError(
+            f"its commit {commit[:12]} is not in this repository", where=now.top,
+            do=f"fetch it (git fetch origin {commit}), or take the code that is here with --here",
+        )  # fmt: skip
+    with _worktree(now.top, commit) as folder:
+        if diff:
+            _apply(folder, diff, run)
+        yield _furnish(run, now.top, folder)
+
+
+def _stored_diff(run: Recorded) -> bytes:
+    facts = run.start.provenance
+    if not facts.get("uncommitted"):
+        return b""
+    path = run.store.run_artifacts(run.run) / code.DIFF
+    if path.is_file():
+        return path.read_bytes()
+    why = facts.get("diff_withheld") or "the file is not there"
+    raise RecordError(
+        f"it ran with uncommitted changes that are not in its record ({why})", where=run.run,
+        expected=f"commit {facts['commit'][:12]} with the same changes in the working tree",
+        do="bring them back, or take the code that is here with --here",
+    )  # fmt: skip
+
+
+@contextmanager
+def _worktree(top: Path, commit: str) -> Iterator[Path]:
+    parent = Path(tempfile.mkdtemp(prefix="workbench-rerun-"))
+    folder = parent / "code"
+    try:
+        made = code.git(top, "worktree", "add", "--detach", str(folder), commit, seconds=SECONDS)
+        if made is None:
+            raise RecordError(f"git cannot lay out commit {commit[:12]}", where=top, do="see `git worktree`")
+        yield folder
+    finally:
+        code.git(top, "worktree", "remove", "--force", str(folder), seconds=SECONDS)
+        shutil.rmtree(parent, ignore_errors=True)
+        code.git(top, "worktree", "prune")
+
+
+def _apply(folder: Path, diff: bytes, run: Recorded) -> None:
+    if code.git(folder, "apply", "--whitespace=nowarn", "-", given=diff, seconds=SECONDS) is None:
+        raise RecordError(
+            f"its stored changes ({code.DIFF}) do not apply to its commit", where=run.run,
+            do="take the code that is here with --here",
+        )  # fmt: skip
+
+
+def _furnish(run: Recorded, top: Path, folder: Path) -> Path:
+    """Put beside the code what git does not hold: kept modules, the spec, links to data. Returns the folder
+    in the copy that the project is in the original."""
+    kept = run.store.run_artifacts(run.run) / "untracked"
+    for path in kept.rglob("*") if kept.is_dir() else ():
+        if path.is_file():
+            _put(path, folder / path.relative_to(kept))
+    project = run.store.root.parent.resolve()
+    inside = project.relative_to(top) if project.is_relative_to(top) else Path()
+    place = folder / inside
+    spec = spec_within(run)
+    source = run.store.run_artifacts(run.run) / "spec.py"
+    if spec and not (place / spec).exists() and source.is_file():
+        _put(source, place / spec)
+    for entry in (top / inside).iterdir():
+        if entry.name not in NOT_LINKED and entry.suffix != ".py" and not (place / entry.name).exists():
+            (place / entry.name).symlink_to(entry)
+    return place
+
+
+def spec_within(run: Recorded) -> str:
+    """Return the path of the spec file relative to the project; empty for one that lies elsewhere."""
+    path, project = Path(str(run.start.provenance.get("spec_path", ""))), run.store.root.parent.resolve()
+    if not path.is_absolute():
+        return path.as_posix() if path.name else ""
+    return path.relative_to(project).as_posix() if path.is_relative_to(project) else ""
+
+
+def _put(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

@@ -1,0 +1,208 @@
+"""What a run was made of against what is here now: spec, code, packages, machine, environment, data."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench import catalog, recorded
+from workbench.errors import InputError
+from workbench.labels import value_text
+from workbench.masking import masked
+from workbench.recorded import Recorded
+from workbench.tracking import code, provenance
+
+SHOWN = 12  # differences named of each ingredient on the screen; all stand in --json
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """One ingredient: whether it is the same now (None: cannot be told), and each difference in words."""
+
+    name: str
+    same: bool | None
+    differences: tuple[str, ...] = ()
+    note: str = ""
+
+    def lines(self) -> list[str]:
+        """Return what the screen shows of it."""
+        word = {True: "same", False: "differs", None: "unknown"}[self.same]
+        shown = self.differences[:SHOWN]
+        more = len(self.differences) - len(shown)
+        head = f"  {self.name:<12} {word}{': ' + self.note if self.note else ''}"
+        return [
+            head,
+            *(f"    {text}" for text in shown),
+            *([f"    and {more} more (--json names all)"] if more else []),
+        ]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All ingredients of a run, in the order in which they matter."""
+
+    ingredients: tuple[Ingredient, ...] = field(default_factory=tuple)
+
+    @property
+    def differing(self) -> list[str]:
+        return [found.name for found in self.ingredients if found.same is False]
+
+    def lines(self) -> list[str]:
+        """Return what the screen shows."""
+        return [line for found in self.ingredients for line in found.lines()]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return {ingredient: {"same", "differences", "note"}}."""
+        return {
+            found.name: {"same": found.same, "differences": list(found.differences), "note": found.note}
+            for found in self.ingredients
+        }
+
+
+def compare(run: Recorded) -> Comparison:
+    """Return every ingredient of a recorded run against what is here now; nothing is trained."""
+    return Comparison((spec(run), code_of(run), packages(run), machine(run), environment(run), data(run)))
+
+
+# ---------------------------------------------------------------- one ingredient each
+
+
+def spec(run: Recorded) -> Ingredient:
+    """Compare the recorded settings with those that the spec file has now for the same variant."""
+    path = Path(str(run.start.provenance.get("spec_path", "")))
+    if not path.is_file():
+        return Ingredient("spec", None, note=f"{path} is not here; the record's settings are used")
+    try:
+        variants = {variant.name: variant for variant in catalog.load(path)}
+    except InputError as error:
+        return Ingredient("spec", None, note=f"{error}; the record's settings are used")
+    if run.start.name not in variants:
+        words = f"{path} has no variant {run.start.name!r} any more"
+        return Ingredient("spec", False, (words,), "the record's settings are used")
+    try:
+        now = _as_started(run, variants[run.start.name])
+    except InputError as error:
+        return Ingredient("spec", False, (str(error),), "the record's settings are used")
+    differing = now.diff(run.experiment)
+    words_ = tuple(
+        f"{name}: {_shown(there)} in the record, {_shown(here)} in {path} now"
+        for name, (here, there) in differing.items()
+    )
+    return Ingredient("spec", not words_, words_, "the record's settings are used" if words_ else "")
+
+
+def _as_started(run: Recorded, variant: catalog.Variant) -> Any:
+    """Return the file's experiment with the overrides, the seed and --quick that the run was started with."""
+    variant = catalog.override(variant, recorded.set_words(run.start))
+    if run.start.quick:
+        variant = catalog.quick(variant, catalog.places(run.store.root.parent))
+    return catalog.with_seed(variant, run.start.seed).experiment
+
+
+def _shown(value: Any) -> str:
+    return "off" if value is None else str(masked(value_text(value)))
+
+
+def code_of(run: Recorded) -> Ingredient:
+    """Compare commit and uncommitted changes, and without a repository the workbench's own files."""
+    facts, now = run.start.provenance, current(run)
+    if not facts.get("commit"):
+        same = facts.get("engine") == provenance.engine() if facts.get("engine") else None
+        words = "no repository was recorded; the workbench's own files are compared"
+        return Ingredient("code", same, ("the workbench's own files differ",) if same is False else (), words)
+    if now is None:
+        return Ingredient("code", None, note=f"commit {facts['commit'][:12]}; there is no repository here")
+    found = []
+    if now.commit != facts["commit"]:
+        found.append(f"commit {facts['commit'][:12]} in the record, {now.commit[:12]} here")
+    if now.digest != recorded_diff(run):
+        before, after = ("changes" if there else "no changes" for there in (recorded_diff(run), now.digest))
+        found.append(f"{before} beyond the commit in the record, {'other ' * bool(now.digest)}{after} here")
+    attempts = _other_attempts(run)
+    note = f"commit {facts['commit'][:12]}{' with uncommitted changes' * bool(facts.get('uncommitted'))}"
+    return Ingredient("code", not found, (*found, *attempts), note)
+
+
+def _other_attempts(run: Recorded) -> tuple[str, ...]:
+    from workbench.tracking.journal import read_journal
+
+    commits = {row.provenance.get("commit") for row in read_journal(run.store.journal(run.run)).starts}
+    return (f"the run was resumed with other code: {len(commits)} commits",) if len(commits) > 1 else ()
+
+
+def current(run: Recorded) -> code.CodeState | None:
+    """Return the state of the code that a run of this spec would use here."""
+    path = Path(str(run.start.provenance.get("spec_path", "")))
+    project = run.store.root.parent
+    return (code.state(path.resolve().parent) if path.is_file() else None) or code.state(project)
+
+
+def recorded_diff(run: Recorded) -> str:
+    """Return the digest of the recorded uncommitted changes; empty for none."""
+    facts = run.start.provenance
+    if facts.get("diff") or not facts.get("uncommitted"):
+        return str(facts.get("diff", ""))
+    path = run.store.run_artifacts(run.run) / code.DIFF
+    return code.diff_digest(path.read_bytes()) if path.is_file() else "unknown"
+
+
+def packages(run: Recorded) -> Ingredient:
+    """Compare the installed packages with the recorded list, each difference by name."""
+    path = run.store.run_artifacts(run.run) / "packages.txt"
+    if not path.is_file():
+        return Ingredient("packages", None, note="no list of packages was recorded")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    before = {name: version for name, _, version in (line.partition("==") for line in lines)}
+    found = _changes(before, provenance.installed_packages(), "not installed")
+    first = sorted(found, key=lambda text: text.split(":")[0] not in provenance.NAMED_VERSIONS)
+    return Ingredient("packages", not first, tuple(first), "" if first else f"{len(before)} of them")
+
+
+def machine(run: Recorded) -> Ingredient:
+    """Compare Python, the system and the processor's model, which decide about the last bits."""
+    facts = run.start.provenance
+    now = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": provenance.processor(),
+    }
+    before = {name: str(facts[name]) for name in now if facts.get(name)}
+    found = _changes(before, {name: now[name] for name in before}, "unknown")
+    return Ingredient("machine", not found if before else None, tuple(found), now["processor"])
+
+
+def environment(run: Recorded) -> Ingredient:
+    """Compare the environment variables that can change a training."""
+    before = run.start.provenance.get("environment")
+    if before is None:
+        return Ingredient("environment", None, note="no variables were recorded")
+    found = _changes(before, provenance.environment(), "not set")
+    return Ingredient("environment", not found, tuple(found))
+
+
+def data(run: Recorded) -> Ingredient:
+    """Compare the fingerprints of all sources and sets; they are opened for that."""
+    from workbench.material import Material
+
+    before = run.start.provenance.get("data")
+    if not before:
+        return Ingredient("data", None, note="no fingerprint was recorded")
+    try:
+        where = catalog.places(run.store.root.parent)
+        opened = Material(run.experiment, where, run.start.provenance.get("steps"))
+    except InputError as error:
+        return Ingredient("data", False, (str(error),), "cannot be opened")
+    found = _changes(dict(before), masked(opened.fingerprints), "not there")
+    return Ingredient("data", not found, tuple(found))
+
+
+def _changes(before: Mapping[str, str], now: Mapping[str, str], absent: str) -> list[str]:
+    names = dict.fromkeys((*before, *now))
+    return [
+        f"{name}: {before.get(name, absent)} in the record, {now.get(name, absent)} here"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
