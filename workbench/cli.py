@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "workbench.commands.sync:rebuild",
         "Make MLflow's database and TensorBoard anew from journals.",
     ),
+    "merge": ("workbench.commands.merge:merge", "Bring the records of another machine into this store."),
     "verify": (
         "workbench.commands.verify:verify",
         "Verify a run, model file or embeddings on pairs or a folder of people.",

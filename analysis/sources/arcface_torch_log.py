@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from analysis.frames import INFERRED, PARSED, Note, Notes, RunData
-from analysis.sources.lines import EpochMeans, ascending, blocks, columns
+from analysis.sources.lines import EpochMeans, ascending, columns, launches_in
 
 START_OF_SPEED = rb"^Training: .{23}-Speed (\d+\.\d+) samples/sec +Loss (\d+\.\d{4}|nan|inf) +"
 END_OF_SPEED = rb"Epoch: (\d+) +Global Step: (\d+) +(?:Fp16 Grad Scale: *[\d.]+ +)?Required: -?\d+ hours *$"
@@ -55,21 +55,14 @@ class Launch:
 def read(path: Path) -> tuple[list[RunData], list[Note]]:
     """Return one run a launch, and the remarks. Raises `RecordError` for a file that cannot be read."""
     notes = Notes(str(path))
-    launches = [Launch()]
-    for first, lines, cut in blocks(path):
-        waiting: list[int] = []
-        for position, line in enumerate(lines):
-            if b"-Speed " in line:
-                waiting.append(position)
-                continue
-            if waiting:
-                _speeds(launches[-1], [lines[i] for i in waiting], [first + i for i in waiting], notes)
-                waiting = []
-            if b"rank_id: " in line and not launches[-1].empty:
-                launches.append(Launch())
-            _line(launches[-1], line, first + position, notes, cut)
-        if waiting:
-            _speeds(launches[-1], [lines[i] for i in waiting], [first + i for i in waiting], notes)
+    launches = launches_in(
+        path,
+        Launch,
+        frequent=b"-Speed ",
+        many=lambda launch, lines, numbers: _speeds(launch, lines, numbers, notes),
+        begins=lambda launch, line: b"rank_id: " in line and not launch.empty,
+        one=lambda launch, line, number, cut: _line(launch, line, number, notes, cut),
+    )
     launches = [launch for launch in launches if not launch.empty]
     name = path.stem.removesuffix(".training")
     runs = [

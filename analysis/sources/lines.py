@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from workbench.errors import RecordError
 
+Launch = TypeVar("Launch")
 BLOCK_BYTES = 1 << 20
 LONGEST_LINE_BYTES = 1 << 23  # a "line" beyond this is no line of a log
 
@@ -39,6 +41,37 @@ def blocks(path: Path) -> Iterator[tuple[int, list[bytes], bool]]:
         raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
     if carried:
         yield number, [carried], True
+
+
+def launches_in(
+    path: Path,
+    make: Callable[[], Launch],
+    frequent: bytes,
+    many: Callable[[Launch, list[bytes], list[int]], None],
+    begins: Callable[[Launch, bytes], bool],
+    one: Callable[[Launch, bytes, int, bool], None],
+) -> list[Launch]:
+    """Go through a log of one or several launches of a program, each a value of `make()`.
+
+    Consecutive lines that hold `frequent` go to `many(launch, lines, numbers)` together, any other to
+    `one(launch, line, number, cut)`; a line for which `begins(launch, line)` holds starts a new launch.
+    """
+    launches = [make()]
+    for first, lines, cut in blocks(path):
+        waiting: list[int] = []
+        for position, line in enumerate(lines):
+            if frequent in line:
+                waiting.append(position)
+                continue
+            if waiting:
+                many(launches[-1], [lines[i] for i in waiting], [first + i for i in waiting])
+                waiting = []
+            if begins(launches[-1], line):
+                launches.append(make())
+            one(launches[-1], line, first + position, cut)
+        if waiting:
+            many(launches[-1], [lines[i] for i in waiting], [first + i for i in waiting])
+    return launches
 
 
 def columns(

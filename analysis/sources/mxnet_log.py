@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.frames import INFERRED, PARSED, Note, Notes, RunData
-from analysis.sources.lines import EpochMeans, ascending, blocks, columns
+from analysis.sources.lines import EpochMeans, ascending, columns, launches_in
 
 STAMP = rb"(?:\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] {0,2})?"
 BATCH = re.compile(
@@ -67,25 +67,22 @@ class Launch:
     def empty(self) -> bool:
         return not (self.rows or self.means.count)
 
+    @property
+    def untouched(self) -> bool:
+        return self.empty and not self.arguments
+
 
 def read(path: Path) -> tuple[list[RunData], list[Note]]:
     """Return one run a launch, and the remarks. Raises `RecordError` for a file that cannot be read."""
     notes = Notes(str(path))
-    launches = [Launch()]
-    for first, lines, cut in blocks(path):
-        waiting: list[int] = []
-        for position, line in enumerate(lines):
-            if b"] Batch [" in line:
-                waiting.append(position)
-                continue
-            if waiting:
-                _batches(launches[-1], [lines[i] for i in waiting], [first + i for i in waiting], notes)
-                waiting = []
-            if b"Called with argument" in line and not (launches[-1].empty and not launches[-1].arguments):
-                launches.append(Launch())
-            _line(launches[-1], line, first + position, notes, cut)
-        if waiting:
-            _batches(launches[-1], [lines[i] for i in waiting], [first + i for i in waiting], notes)
+    launches = launches_in(
+        path,
+        Launch,
+        frequent=b"] Batch [",
+        many=lambda launch, lines, numbers: _batches(launch, lines, numbers, notes),
+        begins=lambda launch, line: b"Called with argument" in line and not launch.untouched,
+        one=lambda launch, line, number, cut: _line(launch, line, number, notes, cut),
+    )
     runs = [_run(launch, path, number) for number, launch in enumerate(launches, 1) if not launch.empty]
     if len(runs) == 1:
         runs[0].run = path.stem

@@ -15,6 +15,7 @@ import urllib.request
 import click
 
 from workbench.errors import InputError, StoreError
+from workbench.listening import require_loopback
 from workbench.tracking.store import Store, find_store
 
 START_SECONDS = 90
@@ -24,9 +25,11 @@ START_SECONDS = 90
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--port", type=int, default=5000, show_default=True, help="Port of the MLflow UI.")
 @click.option("--tensorboard-port", type=int, default=6006, show_default=True, help="Port of TensorBoard.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address; only this machine's own.")
 @click.option("--debug", is_flag=True, help="Show the servers' own output.")
-def ui(store: str | None, port: int, tensorboard_port: int, debug: bool) -> None:
+def ui(store: str | None, port: int, tensorboard_port: int, host: str, debug: bool) -> None:
     """Start both UIs on 127.0.0.1, print the addresses of the right pages, stop both on Ctrl-C."""
+    require_loopback(host, "`workbench ui` (MLflow's pages and TensorBoard)", where="--host", port=port)
     place = find_store(store)
     if not place.journals.is_dir():
         raise StoreError("no records yet", where=place.root, do="run an experiment first")

@@ -20,6 +20,7 @@ from typing import Any
 
 from workbench.errors import InputError, RunKilled, RunStopped
 from workbench.jobs.places import Place, shared_place
+from workbench.listening import require_loopback
 from workbench.sweep.search import Search, work
 from workbench.sweep.trials import Bench
 from workbench.tracking.journal import is_locked
@@ -168,6 +169,7 @@ def served(oracle: Any, host: str, port: int) -> Iterator[tuple[int, Any]]:
 
     Raises `InputError` for a port that is in use.
     """
+    require_loopback(host, "Keras Tuner's chief", where="KERASTUNER_ORACLE_IP", port=port or "PORT")
     import grpc
     from keras_tuner.src import protos
     from keras_tuner.src.distribute.oracle_chief import OracleServicer

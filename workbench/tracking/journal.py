@@ -262,6 +262,13 @@ class JournalWriter:
                 raise self._refusal(error) from error
             self._retry_with_reserve(line)
 
+    def append_line(self, line: bytes) -> None:
+        """Write a line of another copy of this journal as it is; StoreError as in `append`."""
+        try:
+            self._write(line)
+        except OSError as error:
+            raise self._refusal(error) from error
+
     def close(self) -> None:
         """Give the lock back. Closing twice does nothing."""
         if self._descriptor >= 0:

@@ -1,0 +1,203 @@
+"""Two stores become one: nothing lost, nothing twice, a conflict refused whole, a kill harmless."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from stores import METRICS, epoch, points, record, start
+
+from workbench.errors import RecordError, StoreError
+from workbench.tracking.journal import JournalWriter, read_journal
+from workbench.tracking.merging import merge
+from workbench.tracking.runs import read_state
+from workbench.tracking.store import Store
+from workbench.tracking.writer import Tracker
+
+
+def silent(line: str) -> None:
+    """Say nothing."""
+
+
+def store_at(folder: Path) -> Store:
+    root = folder / "mlruns"
+    root.mkdir(parents=True)
+    return Store(root, f"sqlite:///{root / 'mlflow.db'}")
+
+
+def add(store: Store, run: str, epochs: int, end: str | None = "finished", **tags: str) -> None:
+    with Tracker.open(
+        store, start(run, tags=tags, time=1.0), texts={"spec.py": "x = 1\n"}, say=silent, views=[]
+    ) as tracker:
+        record(tracker, range(1, epochs + 1))
+        tracker.artifact("scores/best/lfw.npz", text=f"{run} {epochs}".encode() + b"\x00\xff")
+        if end:
+            tracker.end(end)
+    folder = store.run_checkpoints(run)
+    folder.mkdir(parents=True)
+    (folder / f"e{epochs:05}.safetensors").write_bytes(os.urandom(100))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".") and path.suffix not in (".db", ".lock")
+    }
+
+
+A, B, C = (f"20260101T00000{n}Z-0000000{n}" for n in (1, 2, 3))
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Store, Store]:
+    here, there = store_at(tmp_path / "here"), store_at(tmp_path / "there")
+    add(here, A, 3)
+    add(there, B, 2)
+    shutil.copytree(here.journals, there.journals, dirs_exist_ok=True)  # the same run in both
+    shutil.copytree(here.checkpoints, there.checkpoints, dirs_exist_ok=True)
+    return here, there
+
+
+def test_runs_files_and_checkpoints_move_and_the_same_run_is_one(two: tuple[Store, Store]) -> None:
+    here, there = two
+    before = contents(there.root)
+    done = merge(there.root, here, silent)
+    assert (done.new, done.same, done.longer) == ([B], [A], [])
+    assert here.runs() == [A, B]
+    assert contents(there.root) == before  # only read
+    for run in (A, B):
+        for folder in ("run_artifacts", "run_checkpoints"):
+            assert contents(getattr(here, folder)(run)) == contents(getattr(there, folder)(run))
+        assert here.journal(run).read_bytes() == there.journal(run).read_bytes()
+    after = contents(here.root)
+    again = merge(there.root, here, silent)  # idempotent
+    assert (again.new, sorted(again.same)) == ([], [A, B])
+    assert contents(here.root) == after
+
+
+def test_the_command_builds_the_views(two: tuple[Store, Store], root: Path) -> None:
+    here, there = two
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench", "merge", str(there.root), "--into", str(here.root)],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)}, cwd=here.root.parent,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "1 new, 0 brought up to date, 1 the same" in done.stdout
+    for run, epochs in ((A, 3), (B, 2)):
+        assert points(here, "lfw", run) == [(n, epoch(n).metrics["lfw"]) for n in range(1, epochs + 1)]
+    assert METRICS
+
+
+@pytest.mark.parametrize("here_is_longer", [True, False])
+def test_of_two_lengths_of_one_run_the_longer_counts(tmp_path: Path, here_is_longer: bool) -> None:
+    short, long = store_at(tmp_path / "short"), store_at(tmp_path / "long")
+    add(short, A, 2, end=None)  # ends as failed only when an error came: here it is interrupted
+    shutil.copytree(short.root, long.root, dirs_exist_ok=True)
+    with JournalWriter(long.journal(A)) as writer:
+        writer.append(epoch(3))
+    (long.run_artifacts(A) / "scores/best/lfw.npz").write_bytes(b"newer")
+    with short.journal(A).open("ab") as file:
+        file.write(b"0badf00d {torn")  # a kill in the middle of a line
+    source, target = (short, long) if here_is_longer else (long, short)
+    done = merge(source.root, target, silent)
+    assert (done.same if here_is_longer else done.longer) == [A]
+    rows = read_journal(target.journal(A)).accepted()
+    assert [row.epoch for row in rows] == [1, 2, 3]
+    assert (target.run_artifacts(A) / "scores/best/lfw.npz").read_bytes() == b"newer"
+
+
+def test_a_run_with_two_histories_is_refused_and_nothing_changes(two: tuple[Store, Store]) -> None:
+    here, there = two
+    for store, value in ((here, 1.0), (there, 2.0)):
+        with JournalWriter(store.journal(A)) as writer:
+            writer.append(epoch(4, loss=value))
+    before = contents(here.root)
+    with pytest.raises(
+        RecordError, match=f"1 runs of both have different histories: {A}.*nothing was changed"
+    ):
+        merge(there.root, here, silent)
+    assert contents(here.root) == before
+
+
+def test_different_files_of_the_same_run_are_both_kept(two: tuple[Store, Store]) -> None:
+    here, there = two
+    (there.run_artifacts(A) / "report.txt").write_text("theirs")
+    (here.run_artifacts(A) / "report.txt").write_text("ours")
+    merge(there.root, here, silent)
+    kept = {path.read_text() for path in here.run_artifacts(A).rglob("report.txt")}
+    assert kept == {"ours", "theirs"}
+    assert (here.run_artifacts(A) / "report.txt").read_text() == "ours"
+
+
+def test_a_run_at_work_is_left_and_named(two: tuple[Store, Store]) -> None:
+    here, there = two
+    with JournalWriter(there.journal(B)):
+        done = merge(there.root, here, silent)
+    assert (done.busy, done.new) == ([B], [])
+    assert merge(there.root, here, silent).new == [B]
+
+
+def test_an_import_of_the_same_file_under_another_name_is_one_run(two: tuple[Store, Store]) -> None:
+    here, there = two
+    add(here, C, 2, **{"workbench.imported": "abc"})
+    other = C.replace("03Z", "09Z")
+    add(there, other, 2, **{"workbench.imported": "abc"})
+    done = merge(there.root, here, silent)
+    assert done.twins == {other: C}
+    assert other not in here.runs()
+
+
+def test_what_is_no_store_is_refused(two: tuple[Store, Store], tmp_path: Path) -> None:
+    here, _ = two
+    with pytest.raises(StoreError, match="holds no journals"):
+        merge(tmp_path / "nowhere", here, silent)
+    with pytest.raises(StoreError, match="is the store itself"):
+        merge(here.root, here, silent)
+    assert merge(here.root.parent.parent / "there", here, silent).new == [B]  # a project's folder will do
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from workbench.tracking import merging
+from workbench.tracking.store import Store
+real = merging._copy
+def slow(path, place):
+    time.sleep(0.05)
+    real(path, place)
+merging._copy = slow
+root = Path(sys.argv[2])
+print("ready", flush=True)
+merging.merge(Path(sys.argv[1]), Store(root, f"sqlite:///{root / 'mlflow.db'}"), lambda line: None)
+"""
+
+
+@pytest.mark.parametrize("moment", [0.02, 0.12, 0.25, 0.4, 0.6])
+def test_a_kill_in_the_middle_is_completed_by_the_next_merge(
+    tmp_path: Path, root: Path, moment: float
+) -> None:
+    here, there = store_at(tmp_path / "here"), store_at(tmp_path / "there")
+    for run in (A, B, C):
+        add(there, run, 3)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(there.root), str(here.root)], stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(moment)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for run in here.runs():  # what is there is whole
+        assert read_state(here, run).status == "finished"
+        assert contents(here.run_artifacts(run)) == contents(there.run_artifacts(run))
+    merge(there.root, here, silent)
+    assert contents(here.root) == contents(there.root)

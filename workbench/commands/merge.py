@@ -1,0 +1,41 @@
+"""`workbench merge`: the records of another machine into this store, as often as one likes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from workbench.tracking.store import find_store
+
+
+@click.command()
+@click.argument("other", metavar="OTHER_MLRUNS", type=click.Path(path_type=Path))
+@click.option("--into", metavar="STORE", help="The store to merge into (default: the project's mlruns/).")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def merge(other: Path, into: str | None, debug: bool) -> int:
+    """Copy all runs of OTHER_MLRUNS here, artifacts and checkpoints with them, then bring the views level.
+
+    The same run in both is one run. A run with two different histories is named and refused, with nothing
+    changed. OTHER_MLRUNS is only read.
+    """
+    from workbench.tracking.merging import merge as merged
+    from workbench.tracking.sync import sync
+
+    store = find_store(into)
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    done = merged(other, store, say)
+    for run in done.busy:
+        say(f"note: {run} is being recorded; merge again when it has ended")
+    for run, twin in done.twins.items():
+        say(f"note: {run} was imported here from the same file, as {twin}")
+    if done.foreign:
+        say(f"note: {done.foreign} runs of the other MLflow have no journal; they stay there")
+    levelled = sync(store, say)
+    parts = [f"{len(done.new)} new", f"{len(done.longer)} brought up to date", f"{len(done.same)} the same"]
+    parts += [f"{len(done.busy)} left"] if done.busy else []
+    click.echo(f"{other} merged into {store.root}: {', '.join(parts)}")
+    return 1 if levelled.failed or done.busy else 0
