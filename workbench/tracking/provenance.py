@@ -118,6 +118,8 @@ def installed_packages() -> dict[str, str]:
     found: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
+        if "_vendor" in Path(str(distribution.locate_file(""))).parts:
+            continue  # setuptools' own copies, on the path once anything has imported pkg_resources
         if name and name not in found:  # the first on the path is the one that is imported
             found[name] = distribution.version
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
