@@ -64,7 +64,7 @@ _PRIVATE_KEY = re.compile(
 )
 _FIELD = re.compile(  # services of the field that the scanner does not know
     r"\b(?:hf_[A-Za-z0-9]{30,}|github_pat_\w{40,}|dapi[0-9a-f]{32}(?:-\d)?|sk-ant-[\w-]{20,}"
-    r"|sk-(?:proj-)?[A-Za-z0-9_-]{32,}|AIza[\w-]{35}|ya29\.[\w-]{20,}|npm_[A-Za-z0-9]{36}|glpat-[\w-]{20,}"
+    r"|sk-(?:proj|svcacct|admin)-[\w-]{32,}|sk-[A-Za-z0-9]{32,}|AIza[\w-]{35}|ya29\.[\w-]{20,}|npm_[A-Za-z0-9]{36}|glpat-[\w-]{20,}"
     r"|xapp-\d-[\w-]{10,}|shpat_[0-9a-f]{32}|dop_v1_[0-9a-f]{64})"
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
     r"|discord(?:app)?\.com/api/webhooks/\d+/[\w-]+"

@@ -63,6 +63,7 @@ INNOCENT = (
     "http://127.0.0.1:5000/#/experiments/3/runs?compareRunsMode=CHART&workflowType=machine_learning",
     "git@github.com:me/faces.git and ssh://git@github.com/me/faces.git",
     "numpy==1.26.4\nkeras==2.15.0\nPyJWT==2.10.1\ncryptography==46.0.3",
+    "sk-image-model-very-long-name-of-an-experiment-12 after sk-learn-0123456789-01234567890",
     "user@host:/data/faces is mounted; mail me@example.org",
     "stages.2.loss.scale = 64.0, learning_rate.peak = 0.1, weight_decay.form = L2",
 )
