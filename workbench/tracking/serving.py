@@ -7,7 +7,6 @@ read by everybody on a machine, and a log often is.
 from __future__ import annotations
 
 import importlib.util
-import ipaddress
 import os
 import secrets
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from workbench.errors import InputError, StoreError
+from workbench.listening import is_loopback
 from workbench.tracking import postgres
 
 ADMIN = "admin"
@@ -94,16 +94,6 @@ class Plan:
         )
         write_private(path, "\n".join(lines) + "\n")
         return path
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach a server at `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def without_password(address: str) -> tuple[str, str | None]:
