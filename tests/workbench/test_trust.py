@@ -106,10 +106,7 @@ def test_a_configuration_that_names_a_function_of_any_module_is_refused(tmp_path
         plain_model().save(path)
 
         def change(config: dict[str, Any]) -> None:
-            named_layer(config, "Conv2D")["config"]["activation"] = {
-                "module": "bad_module_of_test", "class_name": "function", "config": "run",
-                "registered_name": "run",
-            }  # fmt: skip
+            config.update(module="bad_module_of_test", class_name="run", registered_name="run")
 
         rewritten(path, change)
         sys.path.insert(0, str(tmp_path))

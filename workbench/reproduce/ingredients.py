@@ -87,11 +87,17 @@ def spec(run: Recorded) -> Ingredient:
     except InputError as error:
         return Ingredient("spec", False, (str(error),), "the record's settings are used")
     differing = now.diff(run.experiment)
+    gone = [name for name, (here, _) in differing.items() if here is None and _owner(name) in differing]
+    differing = {name: values for name, values in differing.items() if name not in gone}
     words_ = tuple(
         f"{name}: {_shown(there)} in the record, {_shown(here)} in {path} now"
         for name, (here, there) in differing.items()
     )
     return Ingredient("spec", not words_, words_, "the record's settings are used" if words_ else "")
+
+
+def _owner(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def _as_started(run: Recorded, variant: catalog.Variant) -> Any:
