@@ -1,6 +1,6 @@
 """What lifts GhostNet on MS1MV3: activation, decay, the cosine, half precision, strides?
 
-Cost: eighteen variants of 50 epochs of 5,179,510 images at batch 512 or 1024.
+Cost: nineteen variants of 50 epochs of 5,179,510 images at batch 512 or 1024.
 Expected: L2 beats decoupled decay, and a first stride of 1 gains .01 on agedb_30 at four times the cost.
 """
 

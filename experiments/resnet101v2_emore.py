@@ -2,7 +2,7 @@
 
 Cost: 94 epochs of 5,822,653 images at batch 896; the second variant doubles it when ArcFace begins.
 Expected: agedb_30 .97 after the triplets; the doubled batch changes little.
-For two GPUs give the run `--set devices="Mirrored(count=2)"`: where a run executes is no part of its identity.
+The devices of a run are no part of its identity: give the doubled batch two GPUs by `--set devices=...`.
 """
 
 import baseline_emore

@@ -1,6 +1,6 @@
 """How much does a small network on CIFAR-10 gain from a large teacher's softened logits?
 
-Cost: a teacher and two students of 15 epochs of 50,000 images, about half an hour on two CPU cores.
+Cost: a teacher and two students of 15 epochs of 45,000 images, a tenth held out.
 Expected: the taught student is a little ahead of the one from scratch, both behind the teacher.
 `student-taught` needs the teacher's logits:
 `workbench data distill RUN 'KerasData(name="cifar10")' datasets/cifar10_teacher.tfrecord --logits`.

@@ -205,7 +205,7 @@ def test_branches_leave_their_trunk_where_the_notebook_did():
     trunk = variants("mobilenet_emore_bs256")["softmax-center"]
     assert trunk.epochs == 80
     branches = [e for e in variants("mobilenet_emore_bs256").values() if e.trunk]
-    assert len(branches) == 6
+    assert len(branches) == 7
     assert all(e.stages[:8] == trunk.stages for e in branches)
 
 
