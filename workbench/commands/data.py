@@ -223,7 +223,9 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 @click.argument("source")
 @click.argument("target", type=FILE)
 @click.option("--float32", "exact", is_flag=True, help="Keep the embeddings in full, not in half precision.")
-@click.option("--logits", is_flag=True, help="Write a run's logits, one an identity, for DistillLogits.")
+@click.option(
+    "--logits", is_flag=True, help="Write the logits of a run's last checkpoint, for DistillLogits."
+)
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--input-size", type=int, help="Input side in pixels, for a model that leaves it open.")
 @click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128.")
@@ -248,7 +250,7 @@ def distill(
     if target.suffix != ".tfrecord":
         raise DataError(f"{target} is no name of a TFRecord file", expected="a name that ends in .tfrecord")
     images = writing.stored(source_of(source), places(), size)
-    embedder = logits_of(model, which) if logits else embedder_of(model, None, which, input_size, raw)
+    embedder = logits_of(model) if logits else embedder_of(model, None, which, input_size, raw)
     vectors = distilling.teacher(embedder, images, exact)
     writing.to_tfrecords(images, target, vectors)
     click.echo(f"{len(vectors)} images with {vectors.shape[1]} numbers of {embedder.label} in {target}")

@@ -23,28 +23,27 @@ else:
 KERNEL, BIAS = "head/00000", "head/00001"  # the names of a head's weights in a checkpoint
 
 
-def logits_of(text: str, which: str) -> Embedder:
-    """Return what gives the logits [B, C] of a run; raises `RecordError` where its head gives none."""
-    from workbench import checkpoint, model
-    from workbench.commands.embedding import of_run
-    from workbench.tracking.store import find_store
+def logits_of(text: str) -> Embedder:
+    """Return what gives the logits [B, C] of a run, from its last checkpoint, which alone holds the head.
 
-    _, experiment, run = of_run(text, None, which)
-    head = experiment.plans()[-1].loss.classifier()
+    Raises `RecordError` where its head gives none.
+    """
+    from workbench import checkpoint, model
+    from workbench.recorded import open_run
+
+    found = open_run(text, None)
+    head = found.experiment.plans()[-1].loss.classifier()
     if not isinstance(head, Dense):
         raise RecordError(
-            f"its last stage has the head {type(head).__name__ if head else None}", where=run,
+            f"its last stage has the head {type(head).__name__ if head else None}", where=found.run,
             expected="Dense logits", do="distill its embeddings instead, without --logits",
         )  # fmt: skip
-    folder = find_store(None).run_checkpoints(run)
-    best = folder / checkpoint.BEST
-    state = checkpoint.read(best) if which == "best" and best.exists() else checkpoint.newest(folder)
-    assert state is not None  # `of_run` has read it
-    if KERNEL not in state.arrays:
-        raise RecordError("this checkpoint holds no head", where=run, do="give --which last")
+    state = checkpoint.newest(found.checkpoints)
+    if state is None or KERNEL not in state.arrays:
+        raise RecordError("has no checkpoint with a head", where=found.run, do="choose a run that has one")
     bias = state.arrays[BIAS] if head.bias else None
-    network = with_logits(model.load(experiment, folder, which), state.arrays[KERNEL], bias)
-    return models.from_keras(network, f"run {run} ({which}), logits")
+    embedder = model.load(found.experiment, found.checkpoints, "last")
+    return models.from_keras(with_logits(embedder, state.arrays[KERNEL], bias), f"run {found.run}, logits")
 
 
 def with_logits(network: tf.keras.Model, kernel: np.ndarray, bias: np.ndarray | None) -> tf.keras.Model:
