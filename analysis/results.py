@@ -98,6 +98,8 @@ def page(path: Path) -> str:
         theirs, ours = published.published_of(study), results.get(study, {})
         if not theirs.runs and not ours:
             continue
+        if not theirs.runs:  # nothing to compare with: the last epoch, not one chosen on the set it reports
+            theirs = published.Published(study, LAST, {})
         variants = load(specs[study])
         parts.append(
             f"### {study}\n\n{variants[0].question}\n\n{reading(theirs, ours)}\n\n{_table(theirs, ours, variants)}"
@@ -117,7 +119,5 @@ def reading(theirs: published.Published, ours: Mapping[str, Ours]) -> str:
 
 
 def _table(theirs: published.Published, ours: Mapping[str, Ours], variants: Sequence[Any]) -> str:
-    if not theirs.runs:  # nothing to compare with: the last epoch, which was not chosen on the set it reports
-        theirs = published.Published(theirs.study, LAST, {})
     names = [variant.name for variant in variants if variant.name in theirs.runs or variant.name in ours]
     return str(render(published.shortened(published.comparison(theirs, ours, names)), "markdown"))

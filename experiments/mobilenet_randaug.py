@@ -15,7 +15,7 @@ base = baseline_emore.experiment.but(
     name="random-0",
 )
 flat = base.learning_rate.but(growth=1)
-ten_of_each = tuple(
+eight_of_each = tuple(
     stage.but(sampler=Identities(identities=64, images=8), batch_size=512) for stage in base.stages
 )
 
@@ -25,5 +25,5 @@ experiments = [
     base.but(augment=300, name="randaug-300"),
     base.but(learning_rate=flat, name="random-0-flat"),
     base.but(learning_rate=flat, augment=100, name="randaug-100-flat"),
-    base.but(stages=ten_of_each, name="random-0-eight-of-each"),
+    base.but(stages=eight_of_each, name="random-0-eight-of-each"),
 ]
