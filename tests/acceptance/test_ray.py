@@ -165,14 +165,14 @@ def test_ctrl_c_stops_runs_on_the_cluster_and_resume_takes_them_up(
 ) -> None:
     """What works finishes its epoch, what waits does not begin; both are resumed on the cluster."""
     store, known = find_store(str(place / "mlruns")), set(find_store(str(place / "mlruns")).runs())
-    words = ["--ray", cluster[0], "--seed", "5", "--set", "stages.2.epochs=60"]
+    words = ["--ray", cluster[0], "--seed", "5", "--set", "stages.2.epochs=30"]
     process = start(root, place, *words)
     deadline = time.monotonic() + 200
     while not any(s.journal.accepted() for s in read_states(store) if s.run not in known):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=100)
+    _, said = process.communicate(timeout=200)
     assert process.returncode == 130, said
     begun = [s for s in read_states(store) if s.run not in known]
     ends = {s.status for s in begun}

@@ -34,6 +34,11 @@ class Child:
 
         def prepare() -> None:
             os.setpgid(0, 0)
+            for number in (
+                signal.SIGINT,
+                signal.SIGTERM,
+            ):  # a worker of Ray ignores Ctrl-C, and so would its child
+                signal.signal(number, signal.SIG_DFL)
             _LIBC.prctl(SET_DEATH_SIGNAL, signal.SIGTERM)
             if os.getppid() != parent:  # it died before it could be watched
                 os._exit(STOPPED)

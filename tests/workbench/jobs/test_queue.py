@@ -165,6 +165,23 @@ def test_the_status_of_several_runs(statuses, asked, left, expected) -> None:
     assert overall(statuses, asked, left) == expected
 
 
+def test_ctrl_c_reaches_a_child_that_does_not_listen_yet_even_where_its_parent_ignores_it(
+    tmp_path: Path,
+) -> None:
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a worker of Ray, or behind `&` in a script
+    try:
+        words = [sys.executable, "-c", "import time; print('began', flush=True); time.sleep(60)"]
+        child = Child(words, Place(), tmp_path / "log")
+        wait_for(tmp_path / "log", "began")
+        child.stop(signal.SIGINT)
+        deadline = time.monotonic() + 20
+        while child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert child.poll() == 130
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
 def test_a_death_by_signal_is_no_success() -> None:
     assert [exit_status(n) for n in (0, 2, -15, -2, -9)] == [0, 2, 75, 130, 1]
 
