@@ -8,7 +8,6 @@ saves and restores its own weights are not judged.
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import zipfile
@@ -21,7 +20,6 @@ from workbench.errors import DataError, InputError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-OWN_LAYERS = ("workbench.backbones.attention",)  # modules whose layers a saved model may name
 CODE_CLASSES = ("Lambda", "__lambda__", "TensorFlowOpLayer", "ClassMethod", "TorchModuleWrapper")
 # Where Keras keeps what a configuration may name; its utilities and back ends are not among them.
 MODULES = re.compile(
@@ -105,12 +103,13 @@ def load_keras(path: str | Path, trust_code: bool = False) -> tf.keras.Model:
     require_trust(path, trust_code)
     import tensorflow as tf
 
-    for module in OWN_LAYERS:
-        importlib.import_module(module)
+    from workbench.backbones import saved
+
+    options: dict[str, Any] = {"compile": False, "custom_objects": saved.layers()}
     try:
         if path.suffix == ".keras":
-            return tf.keras.models.load_model(path, compile=False, safe_mode=not trust_code)
-        return tf.keras.models.load_model(path, compile=False)
+            return tf.keras.models.load_model(path, safe_mode=not trust_code, **options)
+        return tf.keras.models.load_model(path, **options)
     except (OSError, ValueError, AttributeError, TypeError, KeyError, ImportError) as error:
         words = " ".join(str(error).split())[:300]
         raise DataError(f"cannot be read: {words}", where=path, expected="a saved Keras model") from error

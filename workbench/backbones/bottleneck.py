@@ -92,8 +92,9 @@ class Bottlenecks(Network):
 class SEResNeXt(Bottlenecks):
     """SE-ResNeXt 32x4d (Xie et al. 2017, Hu et al. 2018): 32 groups and squeeze-excite.
 
-    With a 1000-way top 27,559,896 (50 layers) and 48,955,416 parameters (101 layers), as timm's
-    `seresnext50_32x4d` and `seresnext101_32x4d`; 112 pixels give maps of 4 x 4 x 2048.
+    With a 1000-way top 27,559,896 (50 layers) and 48,955,416 trained parameters (101 layers), as those
+    that pytorchcv's tests state for its own and for Cadene's `se_resnext50_32x4d` and `se_resnext101_32x4d`
+    (timm: 27.56 and 48.96 million). 112 pixels give maps of 4 x 4 x 2048.
     """
 
     groups: int = setting(32, at_least=1, doc="groups of the middle convolution")
@@ -113,8 +114,8 @@ class SEResNeXt(Bottlenecks):
 class ResNeSt(Bottlenecks):
     """ResNeSt with radix 2 (Zhang et al. 2020): split attention in blocks, a deep stem, pooled strides.
 
-    With a 1000-way top 27,483,240 (50 layers) and 48,275,016 parameters (101 layers), as the authors'
-    `resnest50` and `resnest101` (27.5 and 48.3 million in the paper's table 3).
+    With a 1000-way top 27,483,240 (50 layers) and 48,275,016 trained parameters (101 layers), those that
+    pytorchcv's tests state for the authors' `resnest50` and `resnest101` (timm: 27.48 and 48.28 million).
     """
 
     radix: int = setting(2, at_least=1, doc="splits among which attention chooses")
@@ -152,8 +153,10 @@ class BoTNet(Bottlenecks):
     """BoTNet-50 (Srinivas et al. 2021): ResNet-50 whose last stage attends instead of convolving.
 
     Multi-head self-attention with relative position along both axes; a stride of the last stage is a
-    2 x 2 mean after it. With a 1000-way top 20.8 million parameters as in the paper's table 1; position
-    adds (2 h + 2 w - 2) * 128 a block. The input size is fixed once built.
+    2 x 2 mean after it. The input size is fixed once built. Trained parameters with a 1000-way top:
+    ResNet-50's 25,557,032, less three 3 x 3 convolutions (7,077,888), with three of queries, keys and values
+    (2,359,296), makes 20,838,440, the paper's 20.8 million (table 1); positions along h and w add
+    (2 h + 2 w - 2) * 128 a block: 20,852,008 at 224 pixels (PaddleViT's botnet50: 20.9 million).
     """
 
     heads: int = setting(4, at_least=1, doc="heads of self-attention")

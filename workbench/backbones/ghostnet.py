@@ -28,8 +28,11 @@ BLOCKS = (
 class GhostNet(Network):
     """GhostNet (Han et al. 2020, table 7), without its 1280-wide top.
 
-    With that top (1280 and 1000 units) 5.18 million parameters at width 1 and 7.36 million at width 1.3, as
-    in the paper (5.2 and 7.3) and in timm; 112 pixels give maps of 4 x 4 x 960.
+    With that top (1280 and 1000 units, both with biases) 2,587,292, 5,182,508 and 7,358,820 trained
+    parameters at widths 0.5, 1 and 1.3: the 2.6, 5.2 and 7.3 million of the paper, timm's 5.18 (`ghostnet_100`)
+    and keras_cv_attention_models' 2.59, 5.18 and 7.36. pytorchcv's `ghostnet` has 5,180,840: its shortcuts
+    are 3 x 3 everywhere (-2,176), its squeeze-excite is not rounded to fours (-772), its top normalised
+    (+1,280). 112 pixels give maps of 4 x 4 x 960.
     """
 
     width: float = setting(

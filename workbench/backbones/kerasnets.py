@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 
 from typing_extensions import Self
 
-from workbench.backbones.network import Activation, activate
+from workbench.backbones import kerasscaled
+from workbench.backbones.kerascopy import Changes
+from workbench.backbones.network import Activation
 from workbench.errors import DataError, SpecError, suggestion
 from workbench.families import Backbone
 from workbench.lazy import Lazy
@@ -40,6 +42,15 @@ APPLICATIONS: dict[str, int] = {
     "ResNet50": 32, "ResNet101": 32, "ResNet152": 32, "ResNet50V2": 32, "ResNet101V2": 32, "ResNet152V2": 32,
     "ResNetRS50": 32, "ResNetRS101": 32, "ResNetRS152": 32, "ResNetRS200": 32, "ResNetRS270": 32,
     "ResNetRS350": 32, "ResNetRS420": 32, "VGG16": 32, "VGG19": 32, "Xception": 71,
+}  # fmt: skip
+
+# The smallest network of each of Keras's families, by how the names of the family begin: for `--quick`.
+LEAST = {
+    "ConvNeXt": "ConvNeXtTiny", "DenseNet": "DenseNet121", "EfficientNetV2": "EfficientNetV2B0",
+    "EfficientNet": "EfficientNetB0", "Inception": "InceptionV3", "MobileNetV3": "MobileNetV3Small",
+    "NASNet": "NASNetMobile", "RegNetX": "RegNetX002", "RegNetY": "RegNetY002", "ResNetRS": "ResNetRS50",
+    "ResNet50V2": "ResNet50V2", "ResNet101V2": "ResNet50V2", "ResNet152V2": "ResNet50V2", "ResNet": "ResNet50",
+    "VGG": "VGG16",
 }  # fmt: skip
 
 
@@ -73,11 +84,12 @@ class KerasNet(Backbone):
             )  # fmt: skip
 
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
-        name, options = self.source()
-        model = self._application(name, options, tuple(inputs.shape[1:]))
-        return rebuilt(model, inputs, _Changes(self, model))
+        model = self.original(tuple(inputs.shape[1:]))
+        return rebuilt(model, inputs, Changes(self, model))
 
-    def _application(self, name: str, options: dict[str, Any], shape: tuple[int, ...]) -> tf.keras.Model:
+    def original(self, shape: tuple[int, ...]) -> tf.keras.Model:
+        """Return the network as Keras builds it for images of `shape`."""
+        name, options = self.source()
         make = getattr(tf.keras.applications, name)
         try:
             return make(include_top=False, weights=self.weights, input_shape=shape, **options)
@@ -90,59 +102,6 @@ class KerasNet(Backbone):
 
     def quick(self) -> Self:
         return self.but(image_size=max(32, APPLICATIONS[self.source()[0]]), weights=None)
-
-
-class _Changes:
-    """Called with each layer of Keras's network, returns the layer of the copy."""
-
-    def __init__(self, settings: KerasNet, model: tf.keras.Model) -> None:
-        self.settings = settings
-        convs = [layer.name for layer in model.layers if isinstance(layer, tf.keras.layers.Conv2D)]
-        self.stem = convs[0] if convs else None
-        self.same = getattr(settings, "padding", None) == "same"
-        second = model.layers[1]
-        self.scaling = second.name if isinstance(second, tf.keras.layers.Rescaling) else None
-
-    def __call__(self, layer: tf.keras.layers.Layer) -> Any:
-        config = layer.get_config()
-        if self.settings.activation and _is_activation(layer):
-            kind, start = self.settings.activation, self.settings.prelu_start
-            return lambda x: activate(x, kind, layer.name, start)
-        if self.same and isinstance(layer, tf.keras.layers.ZeroPadding2D):
-            return tf.keras.layers.Activation("linear", name=layer.name)
-        if layer.name == self.scaling:  # made for 0..255, given (x - 127.5) / 128
-            scale, offset = config["scale"], config["offset"]
-            config.update(scale=128.0 * scale, offset=127.5 * scale + offset)
-        self._norm(layer, config)
-        self._conv(layer, config)
-        return type(layer).from_config(config)
-
-    def _norm(self, layer: tf.keras.layers.Layer, config: dict[str, Any]) -> None:
-        if not isinstance(layer, tf.keras.layers.BatchNormalization):
-            return
-        if self.settings.norm_momentum is not None:
-            config["momentum"] = self.settings.norm_momentum
-        if self.settings.norm_epsilon is not None:
-            config["epsilon"] = self.settings.norm_epsilon
-
-    def _conv(self, layer: tf.keras.layers.Layer, config: dict[str, Any]) -> None:
-        convolution = isinstance(layer, (tf.keras.layers.Conv2D, tf.keras.layers.DepthwiseConv2D))
-        if convolution and self.settings.conv_bias is not None:
-            config["use_bias"] = self.settings.conv_bias
-        if layer.name == self.stem and self.settings.stem_stride:
-            config["strides"] = (self.settings.stem_stride,) * 2
-        pooled = isinstance(layer, tf.keras.layers.MaxPooling2D)
-        if self.same and (convolution or pooled):
-            config["padding"] = "same"
-
-
-def _is_activation(layer: tf.keras.layers.Layer) -> bool:
-    if isinstance(layer, tf.keras.layers.ReLU):
-        return True
-    names = ("relu", "swish", "silu", "gelu")
-    return (
-        isinstance(layer, tf.keras.layers.Activation) and getattr(layer.activation, "__name__", "") in names
-    )
 
 
 @part
@@ -165,6 +124,12 @@ class KerasApplication(KerasNet):
     def source(self) -> tuple[str, dict[str, Any]]:
         no_scaling = self.network.startswith("ConvNeXt")  # its scaling takes 0..255
         return self.network, {"include_preprocessing": False} if no_scaling else {}
+
+    def quick(self) -> Self:
+        small = next(
+            (least for start, least in LEAST.items() if self.network.startswith(start)), self.network
+        )
+        return self.but(network=small, image_size=APPLICATIONS[small], weights=None)
 
 
 @part
@@ -205,7 +170,36 @@ class MobileNetV3(KerasNet):
 
 
 @part
-class ResNet(KerasNet):
+class ScaledKerasNet(KerasNet):
+    """Base of the families that are built here at any width and depth, by Keras's own functions."""
+
+    width: float = setting(1.0, above=0, later=True, doc="multiplier on the filters of all blocks")
+    depth: float = setting(1.0, above=0, at_most=2, later=True, doc="multiplier on the repeats of blocks")
+
+    def check(self) -> None:
+        KerasNet.check(self)
+        if self._is_scaled() and self.weights == "imagenet":
+            raise SpecError(
+                "Keras has weights='imagenet' for width and depth 1 alone", where=f"{type(self).__name__}.weights",
+                do="leave out weights, or width and depth",
+            )  # fmt: skip
+
+    def _is_scaled(self) -> bool:
+        return (self.width, self.depth) != (1.0, 1.0)
+
+    def original(self, shape: tuple[int, ...]) -> tf.keras.Model:
+        return self.scaled(shape) if self._is_scaled() else KerasNet.original(self, shape)
+
+    def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
+        """Return the network at its width and depth."""
+        raise SpecError("is no backbone by itself", where=type(self).__name__)
+
+    def quick(self) -> Self:
+        return self.but(image_size=32, width=0.125, depth=0.34, stem_stride=1, weights=None)
+
+
+@part
+class ResNet(ScaledKerasNet):
     """ResNet 50, 101 and 152 (He et al. 2016), as Keras builds it.
 
     23,587,712, 42,658,176 and 58,370,944 parameters without a top (Keras). 112 pixels give 4 x 4 x 2048.
@@ -216,9 +210,15 @@ class ResNet(KerasNet):
     def source(self) -> tuple[str, dict[str, Any]]:
         return f"ResNet{self.layers}", {}
 
+    def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
+        return kerasscaled.resnet(self.layers, 1, self.width, self.depth, shape)
+
+    def quick(self) -> Self:
+        return ScaledKerasNet.quick(self).but(layers=50)
+
 
 @part
-class ResNetV2(KerasNet):
+class ResNetV2(ScaledKerasNet):
     """ResNetV2 50, 101 and 152 (He et al. 2016, "Identity mappings"): norm and activation first.
 
     23,564,800, 42,626,560 and 58,331,648 parameters without a top (Keras). 112 pixels give 4 x 4 x 2048.
@@ -232,9 +232,15 @@ class ResNetV2(KerasNet):
     def source(self) -> tuple[str, dict[str, Any]]:
         return f"ResNet{self.layers}V2", {}
 
+    def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
+        return kerasscaled.resnet(self.layers, 2, self.width, self.depth, shape)
+
+    def quick(self) -> Self:
+        return ScaledKerasNet.quick(self).but(layers=50)
+
 
 @part
-class EfficientNet(KerasNet):
+class EfficientNet(ScaledKerasNet):
     """EfficientNet B0 to B7 (Tan and Le 2019): depth, width and resolution scaled together.
 
     4,049,571 (B0) to 64,097,687 (B7) parameters without a top, the input's normalisation counted (Keras;
@@ -246,9 +252,15 @@ class EfficientNet(KerasNet):
     def source(self) -> tuple[str, dict[str, Any]]:
         return f"EfficientNet{self.variant}", {}
 
+    def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
+        return kerasscaled.efficientnet(self.variant, 1, self.width, self.depth, shape)
+
+    def quick(self) -> Self:
+        return ScaledKerasNet.quick(self).but(variant="B0")
+
 
 @part
-class EfficientNetV2(KerasNet):
+class EfficientNetV2(ScaledKerasNet):
     """EfficientNetV2 B0 to B3, S, M and L (Tan and Le 2021): EfficientNet with fused blocks.
 
     5,919,312 (B0) to 117,746,848 (L) parameters without a top (Keras). 112 pixels give 4 x 4 x 1280.
@@ -258,3 +270,9 @@ class EfficientNetV2(KerasNet):
 
     def source(self) -> tuple[str, dict[str, Any]]:
         return f"EfficientNetV2{self.variant}", {"include_preprocessing": False}
+
+    def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
+        return kerasscaled.efficientnet(self.variant, 2, self.width, self.depth, shape, **self.source()[1])
+
+    def quick(self) -> Self:
+        return ScaledKerasNet.quick(self).but(variant="B0")

@@ -22,10 +22,11 @@ STAGES = ((80, 3), (160, 7), (320, 4))  # filters and blocks, the first of them 
 class VarGFaceNet(Network):
     """VarGFaceNet (Yan et al. 2019, table 1): groups of 8 channels, squeeze-excite, PReLU.
 
-    With `F(size=512)` 5.2 million trained parameters and 1024 million operations (multiplications and
-    additions); the paper's table 2 says 5.0 and 1022. The backbone ends
-    in the paper's variable group embedding: 1024 maps, a group convolution over the whole map and 512 of
-    1 x 1; without it (`group_embedding=False`) 112 pixels give maps of 7 x 7 x 1024.
+    With `F(size=512, bias=True)` 5,198,292 trained parameters, those of the authors' `VarGFaceNet.py` counted
+    layer by layer (the paper says 5 million), and 1024 million operations, multiplications and additions
+    (the paper: 1022). The backbone ends in the paper's variable group embedding: 1024 maps, a group
+    convolution over the whole map and 512 of 1 x 1; without it (`group_embedding=False`) 112 pixels give
+    maps of 7 x 7 x 1024.
     """
 
     activation: Activation = setting("prelu", doc="activation after normalised convolutions")

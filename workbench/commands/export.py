@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from workbench.errors import DataError, InputError
+from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, Target, write
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def export(
     out: Path | None, which: str, trust_code: bool, as_json: bool, store: str | None, debug: bool,
 ) -> None:  # fmt: skip
     """Export RUN_OR_MODEL (a run, or a Keras model file), load it back and compare it on real images."""
+    if every and quantize:
+        raise SpecError(f"--all with --quantize {quantize}", do="leave out one: --all has every quantisation")
     targets = EVERY if every else (Target(format_, quantize),)
     subject = _subject(model, which, store, data, out, count, trust_code)
     if not subject.real and any(target.quantize == "int8" for target in targets):
@@ -64,28 +66,39 @@ def export(
             where=model,
             do="give --data FOLDER, or export a run whose data is there",
         )
-    rows = export_all(subject, targets, wrap)
+    rows, refused = export_all(subject, targets, wrap)
     if as_json:
         click.echo(json.dumps({"model": model, "exports": [row.to_json() for row in rows]}))
-        return
+    elif len(rows) > 1:
+        _show(rows, subject)
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        reasons = "; ".join(f"{error.where}: {error.what}" for error in refused)
+        raise InputError(f"{len(refused)} formats could not be written: {reasons}", where=model)
+
+
+def _show(rows: Sequence[Comparison], subject: Subject) -> None:
     from workbench.export.comparing import table
 
     click.echo(table(rows))
-    where = (
-        f"{len(subject.images)} images of the data"
-        if subject.real
-        else f"{len(subject.images)} random images"
-    )
-    click.echo(f"compared on {where}; written to {subject.folder}")
+    kind = "images of the data" if subject.real else "random images (give --data FOLDER for real ones)"
+    click.echo(f"compared on {len(subject.images)} {kind}; written to {subject.folder}")
 
 
-def export_all(subject: Subject, targets: Sequence[Target], wrap: bool) -> list[Comparison]:
-    """Write every target and return its comparison, the original first; keep them beside the exports."""
+def export_all(
+    subject: Subject, targets: Sequence[Target], wrap: bool
+) -> tuple[list[Comparison], list[InputError]]:
+    """Write every target and return the comparisons, the original first, and why others were not written.
+
+    The comparisons are kept beside the exports, with those of formats that were written before.
+    """
     from workbench import surgery
     from workbench.export import comparing
     from workbench.verification import models
 
     model = surgery.wrapped(subject.model) if wrap else subject.model
+    stem = f"{subject.stem}_wrapped" if wrap else subject.stem
     values: models.Range = "raw" if wrap else "unit"
     original = models.from_keras(model, subject.stem, subject.images.shape[1], values)
     expected = original.embed(comparing.image_set(subject.images)).plain
@@ -96,17 +109,19 @@ def export_all(subject: Subject, targets: Sequence[Target], wrap: bool) -> list[
         )
     ]
     samples = subject.images if wrap else models.prepared(subject.images, "unit")
+    refused: list[InputError] = []
     for target in targets:
-        path = target.path(subject.folder, subject.stem)
-        write(model, target, path, samples if subject.real else None)
-        rows.append(
-            comparing.compare(target.name, path, subject.images, expected, values, subject.evaluators)
-        )
-    record = {"wrapped": wrap, "images": len(subject.images), "exports": [row.to_json() for row in rows]}
-    (subject.folder / f"{subject.stem}_exports.json").write_text(
-        json.dumps(record, indent=1) + "\n", encoding="utf-8"
-    )
-    return rows
+        path = target.path(subject.folder, stem)
+        try:
+            write(model, target, path, samples if subject.real else None)
+            row = comparing.compare(target.name, path, subject.images, expected, values, subject.evaluators)
+        except InputError as error:
+            refused.append(error)
+        else:
+            rows.append(row)
+    if len(rows) > 1:
+        comparing.keep(subject.folder / f"{stem}_exports.json", rows, wrap, len(subject.images))
+    return rows, refused
 
 
 def _subject(

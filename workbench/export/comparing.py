@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 import time
@@ -118,6 +119,16 @@ def size_of(path: Path) -> int:
         if path.is_dir()
         else path.stat().st_size
     )
+
+
+def keep(path: Path, rows: Sequence[Comparison], wrapped: bool, images: int) -> None:
+    """Write the comparisons to `path`; those of other formats that it holds already stay in it."""
+    exports = {row.name: row.to_json() for row in rows}
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))["exports"]
+        exports = {**{row["name"]: row for row in before}, **exports}
+    record = {"wrapped": wrapped, "images": images, "exports": list(exports.values())}
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def table(rows: Sequence[Comparison]) -> str:

@@ -65,7 +65,7 @@ def write(model: tf.keras.Model, target: Target, path: Path, samples: np.ndarray
     if target.quantize == "int8" and (samples is None or not len(samples)):
         raise InputError(
             "int8 needs representative images", where="--quantize int8",
-            do="export a run whose data is there, or give --images FOLDER",
+            do="export a run whose data is there, or give --data FOLDER",
         )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     writers = {"saved_model": _saved_model, "h5": _h5, "onnx": _onnx}

@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.errors import SpecError
 from workbench.lazy import Lazy
-from workbench.surgery.rewriting import rewrite
+from workbench.surgery.rewriting import rewrite, unfused
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -21,30 +21,47 @@ def relu_to_prelu(model: tf.keras.Model, start: float = 0.0, capped: bool = Fals
     """Return `model` with a PReLU, one slope a channel that starts at `start`, for every ReLU layer.
 
     With `start=0` the outputs are equal until the slopes are trained. `capped` also replaces ReLU6,
-    whose cap is lost. An activation within a convolution or dense layer is left alone.
+    whose cap is lost. The ReLU of a convolution or dense layer becomes a layer `NAME_prelu` after it.
     """
 
-    def replace(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer | None:
-        if not _is_relu(layer, capped):
-            return None
+    def prelu(layer: tf.keras.layers.Layer, name: str) -> tf.keras.layers.Layer:
         initial = tf.keras.initializers.Constant(start)
-        shared = list(range(1, len(layer.input_shape) - 1)) or None
-        return tf.keras.layers.PReLU(alpha_initializer=initial, shared_axes=shared, name=layer.name)
+        shared = list(range(1, len(layer.output_shape) - 1)) or None
+        return tf.keras.layers.PReLU(alpha_initializer=initial, shared_axes=shared, name=name)
+
+    def replace(layer: tf.keras.layers.Layer) -> Any:
+        if _is_relu(layer, capped):
+            return prelu(layer, layer.name)
+        if getattr(layer, "activation", None) is tf.keras.activations.relu:
+            return unfused(layer, prelu(layer, f"{layer.name}_prelu"))
+        return None
 
     more = "" if capped or not _has_relu6(model) else " (there are ReLU6: capped=True replaces them)"
     return rewrite(model, replace, f"no ReLU layer found{more}")
 
 
+def is_gate(layer: tf.keras.layers.Layer) -> bool:
+    """Tell whether a ReLU6 is the middle of relu6(x + 3) / 6, the gate of MobileNetV3, and no activation."""
+    if not (isinstance(layer, tf.keras.layers.ReLU) and layer.max_value):
+        return False
+    maker = layer.inbound_nodes[0].keras_inputs[0].node.layer
+    raised = isinstance(maker, tf.keras.layers.Rescaling) and maker.offset == 3.0
+    return raised or type(maker).__name__ == "TFOpLambda"
+
+
 def _is_relu(layer: tf.keras.layers.Layer, capped: bool) -> bool:
     if isinstance(layer, tf.keras.layers.ReLU):
         plain = not layer.negative_slope and not layer.threshold
-        return plain and (layer.max_value is None or capped)
+        return plain and (layer.max_value is None or (capped and not is_gate(layer)))
     is_activation = isinstance(layer, tf.keras.layers.Activation)
     return is_activation and layer.activation is tf.keras.activations.relu
 
 
 def _has_relu6(model: tf.keras.Model) -> bool:
-    return any(isinstance(layer, tf.keras.layers.ReLU) and layer.max_value for layer in model.layers)
+    return any(
+        isinstance(layer, tf.keras.layers.ReLU) and layer.max_value and not is_gate(layer)
+        for layer in model.layers
+    )
 
 
 def prelu_to_depthwise(model: tf.keras.Model) -> tf.keras.Model:

@@ -63,9 +63,20 @@ class _Walk:
 
     def _carry(self, layer: Any) -> None:
         twin = self.made[id(layer)]
-        same_kind = type(twin) is type(layer) and not isinstance(layer, tf.keras.Model)
-        if same_kind and [w.shape for w in twin.weights] == [w.shape for w in layer.weights]:
-            twin.set_weights(layer.get_weights())
+        if type(twin) is type(layer) and not isinstance(layer, tf.keras.Model):
+            carry(layer, twin)
+
+
+def carry(old: tf.keras.layers.Layer, new: tf.keras.layers.Layer) -> None:
+    """Give `new` the weights of `old`; where only some are alike (another bias), those by their names."""
+    if [w.shape for w in new.weights] == [w.shape for w in old.weights]:
+        new.set_weights(old.get_weights())
+        return
+    values = {weight.name.split("/")[-1]: weight for weight in old.weights}
+    for weight in new.weights:
+        value = values.get(weight.name.split("/")[-1])
+        if value is not None and value.shape == weight.shape:
+            weight.assign(value)
 
 
 def _entry(old: Any) -> Any:
@@ -98,3 +109,17 @@ def rewrite(model: tf.keras.Model, replace: Replace, missing: str) -> tf.keras.M
 def reconfigured(layer: tf.keras.layers.Layer, **changes: Any) -> tf.keras.layers.Layer:
     """Return a copy of `layer` with some of its configuration changed; its weights follow in `rewrite`."""
     return type(layer).from_config({**layer.get_config(), **changes})
+
+
+def unfused(
+    layer: tf.keras.layers.Layer, after: Callable[[Any], Any], **changes: Any
+) -> Callable[[Any], Any]:
+    """Return what stands for a layer with an activation of its own: the layer without it, then `after`."""
+    plain = reconfigured(layer, activation="linear", **changes)
+
+    def parts(x: tf.Tensor) -> tf.Tensor:
+        y = plain(x)
+        carry(layer, plain)
+        return after(y)
+
+    return parts

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from workbench.backbones import saved
 from workbench.embeddings import E
 from workbench.families import Backbone
 
@@ -23,8 +24,8 @@ def images(backbone: Backbone, count: int = 2) -> tf.Tensor:
     return tf.random.stateless_uniform(shape, [1, 2], -1.0, 1.0)
 
 
-def check(backbone: Backbone, folder: Path) -> None:
-    """Assert the contract of one backbone."""
+def check(backbone: Backbone, folder: Path) -> tf.keras.Model:
+    """Assert the contract of one backbone; return its model."""
     model, batch = model_of(backbone), images(backbone)
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(model(batch, training=True) - 1.0))
@@ -36,11 +37,12 @@ def check(backbone: Backbone, folder: Path) -> None:
     assert before.shape == (2, 8) and np.isfinite(before).all()
     path = str(folder / "model.h5")
     model.save(path, include_optimizer=False)
-    loaded = tf.keras.models.load_model(path, compile=False)
+    loaded = tf.keras.models.load_model(path, compile=False, custom_objects=saved.layers())
     np.testing.assert_allclose(loaded(batch, training=False), before, rtol=1e-5, atol=1e-5)
     again = model_of(backbone)
     names = [[w.name.split("/")[0] for w in m.weights] for m in (model, again)]
     assert names[0] == names[1], "layer names change from one building to the next"
+    return model
 
 
 def check_mixed_precision(backbone: Backbone) -> None:

@@ -16,7 +16,15 @@ from workbench.backbones.attention import relative_to_absolute
 from workbench.backbones.bottleneck import BoTNet, ResNeSt, SEResNeXt
 from workbench.backbones.faceresnet import FaceResNet
 from workbench.backbones.ghostnet import GhostNet
-from workbench.backbones.kerasnets import KerasApplication, MobileNetV2, MobileNetV3, ResNetV2
+from workbench.backbones.kerasnets import (
+    EfficientNet,
+    EfficientNetV2,
+    KerasApplication,
+    MobileNetV2,
+    MobileNetV3,
+    ResNet,
+    ResNetV2,
+)
 from workbench.backbones.measure import network, sizes
 from workbench.backbones.mobilefacenet import MobileFaceNet
 from workbench.backbones.mobilenet import MobileNet
@@ -34,6 +42,11 @@ SMALL = {
     "MobileNetV2": MobileNetV2().quick(),
     "MobileNetV2 prelu": MobileNetV2(activation="prelu", norm_momentum=0.8, conv_bias=True).quick(),
     "MobileNetV3": MobileNetV3().quick(),
+    "MobileNetV3 prelu": MobileNetV3(activation="prelu", conv_bias=True).quick(),
+    "ResNet": ResNet().quick(),
+    "ResNetV2 swish": ResNetV2(padding="same", activation="swish", conv_bias=False).quick(),
+    "EfficientNet": EfficientNet(activation="prelu").quick(),
+    "EfficientNetV2": EfficientNetV2().quick(),
     "MobileFaceNet": MobileFaceNet().quick(),
     "SE-MobileFaceNet": MobileFaceNet(squeeze_excite_ratio=0.25).quick(),
     "GhostNet": GhostNet().quick(),
@@ -51,15 +64,16 @@ SMALL = {
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_contract(name, tmp_path):
-    contract.check(SMALL[name], tmp_path)
-
-
-@pytest.mark.parametrize(
-    "name", ["MobileFaceNet", "GhostNet", "BoTNet", "ResNeSt", "SEResNeXt", "MobileNetV3"]
-)
-def test_mixed_precision(name):
+def test_contract_of_the_quick_form(name, tmp_path):
+    found = sizes(contract.check(SMALL[name], tmp_path))
+    assert found.parameters < 3e6 and found.multiply_adds < 80e6, "no form for --quick"
     contract.check_mixed_precision(SMALL[name])
+
+
+def test_every_name_has_a_quick_form_in_the_contract():
+    assert {type(backbone(name).quick()) for name in TABLE} == {type(part) for part in SMALL.values()}
+    small = {KerasApplication(name, image_size=128).quick().network for name in kerasnets.APPLICATIONS}
+    assert "DenseNet121" in small and len(small) == 16
 
 
 def test_relative_to_absolute_shift_of_the_issue():
@@ -146,7 +160,11 @@ def test_embedding_heads_have_the_parameters_they_state():
     assert count(E(size=d)) == 4 * c + h * w * c * d + 4 * d
     assert count(GAP(size=d)) == 4 * c + c * d + 4 * d
     assert count(F(size=d)) == h * w * c * d + 4 * d
-    assert count(GAP(size=d, pointwise=p)) == c * p + 4 * p + 4 * p + p * d + 4 * d
+    before = c * p + 4 * p  # a pointwise convolution and its norm, after which there are p maps
+    assert count(GDC(size=d, pointwise=p)) == before + h * w * p + 4 * p + p * d + 4 * d
+    assert count(E(size=d, pointwise=p)) == before + 4 * p + h * w * p * d + 4 * d
+    assert count(GAP(size=d, pointwise=p)) == before + 4 * p + p * d + 4 * d
+    assert count(F(size=d, pointwise=p)) == before + h * w * p * d + 4 * d
     assert count(F(size=d, bias=True, dropout=0.4)) == h * w * c * d + d + 4 * d
     plain = tf.keras.Model(
         features, GDC(size=d, norm_scale=False, norm_bias=False, norm_epsilon=0.1).build(features)
@@ -222,6 +240,7 @@ def test_the_list_of_applications_is_kerass():
         (lambda: ResNetV2(layers=51), "51"),
         (lambda: PlainCNN(image_size=18, filters=(8, 8, 8, 8)), "leave nothing of 18 pixels"),
         (lambda: BoTNet(image_size=16), "too small"),
+        (lambda: ResNet(width=0.5, weights="imagenet"), "weights='imagenet' for width and depth 1 alone"),
     ],
 )  # fmt: skip
 def test_bad_settings_are_refused(make, message):

@@ -58,19 +58,37 @@ def test_every_format_gives_the_originals_embeddings(place, wrap):
     assert rows["tflite int8"]["least_cosine"] > 0.9
     assert rows["tflite int8"]["bytes"] < rows["tflite"]["bytes"]
     assert all(row["milliseconds"] > 0 for row in rows.values())
-    kept = json.loads((out / "small_exports.json").read_text())
+    stem = "small_wrapped" if wrap else "small"
+    kept = json.loads((out / f"{stem}_exports.json").read_text())
     assert kept["images"] == 12 and len(kept["exports"]) == 8
     if wrap:
-        interpreter = tf.lite.Interpreter(str(out / "small.tflite"))
+        interpreter = tf.lite.Interpreter(str(out / "small_wrapped.tflite"))
         assert interpreter.get_input_details()[0]["dtype"] is np.uint8
-        loaded = tf.keras.models.load_model(out / "small.h5", compile=False)
+        loaded = tf.keras.models.load_model(out / "small_wrapped.h5", compile=False)
         pixels = np.random.default_rng(3).integers(0, 256, [3, 32, 32, 3], np.uint8)
         np.testing.assert_allclose(np.linalg.norm(loaded(pixels), axis=1), 1.0, rtol=1e-5)
 
 
-def test_the_table_says_what_it_compared(place):
+def test_the_table_says_what_it_compared_and_the_record_keeps_other_formats(place):
     said = call(place / "small.h5", "--format", "h5", "--out", place / "one", "--images", 3)
     assert "| h5 " in said and "3 random images" in said and "ms an image" in said
+    call(place / "small.h5", "--format", "tflite", "--out", place / "one", "--images", 3)
+    kept = json.loads((place / "one" / "small_exports.json").read_text())
+    assert [row["name"] for row in kept["exports"]] == ["keras (original)", "h5", "tflite"]
+
+
+def test_one_format_that_cannot_be_written_does_not_stop_the_others(place, monkeypatch):
+    from workbench.export import formats
+
+    def broken(model, path):
+        raise ValueError("No Op registered for Odd")
+
+    monkeypatch.setattr(formats, "_onnx", broken)
+    words = [str(place / "small.h5"), "--all", "--data", str(place / "faces"), "--out", str(place / "six")]
+    result = CliRunner().invoke(export, words)
+    assert isinstance(result.exception, InputError) and "embedder as onnx: cannot be" in str(result.exception)
+    assert "| tflite int8 " in result.output and "onnx" not in result.output
+    assert len(json.loads((place / "six" / "small_exports.json").read_text())["exports"]) == 7
 
 
 @pytest.mark.parametrize(
@@ -78,6 +96,7 @@ def test_the_table_says_what_it_compared(place):
     [
         (["small.h5", "--format", "tflite", "--quantize", "int8"], InputError, "int8 needs representative images.*--data FOLDER"),
         (["small.h5", "--format", "h5", "--quantize", "int8"], SpecError, "only tflite is quantised"),
+        (["small.h5", "--all", "--quantize", "int8"], SpecError, "--all has every quantisation"),
         (["none.h5"], DataError, "cannot be read"),
         (["small.h5", "--data", "nowhere"], DataError, "no images"),
         (["20260101T000000Z-12345678"], InputError, "20260101T000000Z-12345678"),
