@@ -67,7 +67,6 @@ def _clear():
 def test_contract_and_sizes_at_full_size(name, tmp_path):
     part = backbone(name)
     contract.check(part, tmp_path)
-    contract.check_mixed_precision(part)
     found = sizes(network(part))
     assert measured.AT_112[name] == (found.parameters, found.multiply_adds, found.activations, found.output)
     if name in KERAS:
@@ -122,6 +121,4 @@ def vargfacenet() -> int:
 
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_every_network_of_keras_at_its_smallest_input(name, tmp_path):
-    part = KerasApplication(name, image_size=APPLICATIONS[name])
-    contract.check(part, tmp_path)
-    contract.check_mixed_precision(part)
+    contract.check(KerasApplication(name, image_size=APPLICATIONS[name]), tmp_path)

@@ -35,7 +35,9 @@ class Subject:
 
 @click.command()
 @click.argument("model", metavar="RUN_OR_MODEL")
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="saved_model", show_default=True)
+@click.option(
+    "--format", "format_", type=click.Choice(FORMATS), help="saved_model by default; tflite with --quantize."
+)
 @click.option("--quantize", type=click.Choice(QUANTIZATIONS), help="Of TFLite.")
 @click.option("--all", "every", is_flag=True, help="All formats, and a table that compares them.")
 @click.option("--wrap", is_flag=True, help="Take uint8 images and return embeddings of length 1.")
@@ -52,12 +54,13 @@ class Subject:
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def export(
-    model: str, format_: str, quantize: str | None, every: bool, wrap: bool, count: int, data: Path | None,
+    model: str, format_: str | None, quantize: str | None, every: bool, wrap: bool, count: int, data: Path | None,
     out: Path | None, which: str, trust_code: bool, as_json: bool, store: str | None, debug: bool,
 ) -> None:  # fmt: skip
     """Export RUN_OR_MODEL (a run, or a Keras model file), load it back and compare it on real images."""
     if every and quantize:
         raise SpecError(f"--all with --quantize {quantize}", do="leave out one: --all has every quantisation")
+    format_ = format_ or ("tflite" if quantize else "saved_model")
     targets = EVERY if every else (Target(format_, quantize),)
     subject = _subject(model, which, store, data, out, count, trust_code)
     if not subject.real and any(target.quantize == "int8" for target in targets):
@@ -112,6 +115,7 @@ def export_all(
     refused: list[InputError] = []
     for target in targets:
         path = target.path(subject.folder, stem)
+        click.echo(f"{target.name}: written, loaded back, compared ...", err=True)
         try:
             write(model, target, path, samples if subject.real else None)
             row = comparing.compare(target.name, path, subject.images, expected, values, subject.evaluators)

@@ -94,8 +94,12 @@ class Changed(Backbone):
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         images = tf.keras.Input(inputs.shape[1:])
         model: Any = tf.keras.Model(images, self.backbone.build(images), name="backbone")
-        for step in self.by:
-            model = step.apply(model)
+        for number, step in enumerate(self.by, start=1):
+            try:
+                model = step.apply(model)
+            except SpecError as error:
+                where = f"Changed.by, step {number} ({type(step).__name__})"
+                raise SpecError(error.what, where=where, expected=error.expected, do=error.do) from error
         return model(inputs)
 
     def quick(self) -> Self:

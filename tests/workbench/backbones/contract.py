@@ -39,13 +39,13 @@ def check(backbone: Backbone, folder: Path) -> tf.keras.Model:
     model.save(path, include_optimizer=False)
     loaded = tf.keras.models.load_model(path, compile=False, custom_objects=saved.layers())
     np.testing.assert_allclose(loaded(batch, training=False), before, rtol=1e-5, atol=1e-5)
-    again = model_of(backbone)
+    again = check_mixed_precision(backbone)
     names = [[w.name.split("/")[0] for w in m.weights] for m in (model, again)]
     assert names[0] == names[1], "layer names change from one building to the next"
     return model
 
 
-def check_mixed_precision(backbone: Backbone) -> None:
+def check_mixed_precision(backbone: Backbone) -> tf.keras.Model:
     """Assert that half-precision layers give finite float32 embeddings from float32 weights."""
     before = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy("mixed_float16")
@@ -55,5 +55,6 @@ def check_mixed_precision(backbone: Backbone) -> None:
         assert found.dtype == tf.float32 and np.isfinite(found).all()
         assert {w.dtype for w in model.trainable_weights} == {tf.float32}
         assert any(layer.compute_dtype == "float16" for layer in model.layers)
+        return model
     finally:
         tf.keras.mixed_precision.set_global_policy(before)

@@ -47,6 +47,25 @@ def test_relu_to_prelu_is_equal_at_slope_zero_and_trains():
     assert float(quarter.get_layer("two").alpha[0]) == 0.25
 
 
+def test_relu_within_a_layer_becomes_a_layer_of_its_own():
+    inputs = L.Input([8, 8, 3])
+    x = L.Flatten()(L.Conv2D(4, 3, activation="relu", name="conv")(inputs))
+    model = randomised(tf.keras.Model(inputs, L.Dense(5, activation="relu", name="dense")(x)))
+    changed = surgery.relu_to_prelu(model)
+    np.testing.assert_allclose(model(-images()), changed(-images()), rtol=1e-5)
+    assert changed.get_layer("conv_prelu").alpha.shape == (1, 1, 4)
+    assert changed.get_layer("dense_prelu").alpha.shape == (5,)
+
+
+def test_the_gate_of_a_hard_swish_is_no_activation():
+    inputs = L.Input([8, 8, 4])
+    gate = L.ReLU(6.0, name="gate")(L.Rescaling(1.0, 3.0)(inputs))
+    capped = L.ReLU(6.0, name="capped")(L.Multiply()([inputs, gate]))
+    changed = surgery.relu_to_prelu(tf.keras.Model(inputs, capped), capped=True)
+    assert [layer.name for layer in changed.layers if isinstance(layer, L.PReLU)] == ["capped"]
+    assert changed.get_layer("gate").max_value == 6.0
+
+
 def test_prelu_to_depthwise_is_equal():
     model = small(lambda name: L.PReLU(shared_axes=[1, 2] if name == "one" else None, name=name))
     changed = surgery.prelu_to_depthwise(model)
@@ -195,5 +214,5 @@ def test_surgery_in_a_spec():
 )
 def test_surgery_that_does_not_apply_is_refused(step, message):
     backbone = Changed(backbone=QUICK.but(activation="relu6"), by=(step,))
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(SpecError, match=f"step 1 .{type(step).__name__}.: {message}"):
         backbone.build(L.Input([32, 32, 3]))
