@@ -6,7 +6,6 @@ activations and biases) and the parts of a hard swish, which is replaced as a wh
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from workbench.backbones.network import activate
@@ -22,7 +21,6 @@ else:
     tf = Lazy("tensorflow")
 
 REPLACED = ("relu", "swish", "silu", "gelu")  # activations for which a spec may give another
-CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # as Keras makes names of classes
 GATES = ("squeeze", "_se_")  # parts of the names of squeeze-excite's layers in Keras
 
 
@@ -36,16 +34,15 @@ class Changes:
         self.same = getattr(settings, "padding", None) == "same"
         second = model.layers[1]
         self.scaling = second.name if isinstance(second, tf.keras.layers.Rescaling) else None
-        self.names = _lasting_names(model)
 
     def __call__(self, layer: tf.keras.layers.Layer) -> Any:
         if self.same and isinstance(layer, tf.keras.layers.ZeroPadding2D):
-            return tf.keras.layers.Activation("linear", name=self.names[layer.name])
+            return tf.keras.layers.Activation("linear", name=layer.name)
         if self.settings.activation and not _in_gate(layer):
             if is_hard_swish(layer):
-                return lambda both: self._activate(both[0], self.names[layer.name])
+                return lambda both: self._activate(both[0], layer.name)
             if is_activation(layer):
-                return lambda x: self._activate(x, self.names[layer.name])
+                return lambda x: self._activate(x, layer.name)
             if fused(layer):
                 return unfused(layer, lambda x: self._activate(x, layer.name), **self._config(layer))
         return type(layer).from_config({**layer.get_config(), **self._config(layer)})
@@ -59,8 +56,8 @@ class Changes:
         """Return what differs in the configuration of the layer's copy."""
         if layer.name == self.scaling:  # made for 0..255, given (x - 127.5) / 128
             scale, offset = layer.get_config()["scale"], layer.get_config()["offset"]
-            return {"scale": 128.0 * scale, "offset": 127.5 * scale + offset, "name": self.names[layer.name]}
-        return {**self._norm(layer), **self._conv(layer), "name": self.names[layer.name]}
+            return {"scale": 128.0 * scale, "offset": 127.5 * scale + offset}
+        return {**self._norm(layer), **self._conv(layer)}
 
     def _norm(self, layer: tf.keras.layers.Layer) -> dict[str, Any]:
         given = {"momentum": self.settings.norm_momentum, "epsilon": self.settings.norm_epsilon}
@@ -77,22 +74,6 @@ class Changes:
         if self.same and (convolution or isinstance(layer, tf.keras.layers.MaxPooling2D)):
             found["padding"] = "same"
         return found
-
-
-def _lasting_names(model: tf.keras.Model) -> dict[str, str]:
-    """Return a name for each layer that is the same each time the network is built.
-
-    Names that Keras makes up count on from network to network: `normalization_3` becomes `normalization_a1`.
-    """
-    names: dict[str, str] = {}
-    made_up: dict[str, int] = {}
-    for layer in model.layers:
-        base = CAPITAL.sub("_", type(layer).__name__).lower()
-        names[layer.name] = layer.name
-        if re.fullmatch(rf"{base}(_\d+)?", layer.name):
-            made_up[base] = made_up.get(base, 0) + 1
-            names[layer.name] = f"{base}_a{made_up[base]}"
-    return names
 
 
 def is_activation(layer: tf.keras.layers.Layer) -> bool:

@@ -84,6 +84,7 @@ class KerasNet(Backbone):
             )  # fmt: skip
 
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
+        tf.keras.backend.reset_uids()  # names that Keras makes by counting are the same every time
         model = self.original(tuple(inputs.shape[1:]))
         return rebuilt(model, inputs, Changes(self, model))
 
