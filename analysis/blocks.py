@@ -66,6 +66,10 @@ def answer(query: str, store: str | None, form: str, where: str) -> str:
         with command.table.make_context("table", words) as context:
             asked = context.params
         asked["store"] = asked["store"] or store
+        if asked["published"]:
+            from analysis.commands.published import published_text
+
+            return published_text(asked["items"], form, asked["store"])[0]
         picked = {name: asked[name] for name in ("items", "per_stage", "stages", "quick", "store")}
         records = command.chosen(form=form, **picked)
         rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store")}

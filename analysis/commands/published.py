@@ -45,6 +45,17 @@ def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | Non
 
 def show_published(items, form, store, output, as_json) -> None:  # type: ignore[no-untyped-def]
     """Print the published numbers of one study beside ours, and what is missing."""
+    text, lines = published_text(items, "json" if as_json else form, store)
+    if output:
+        Path(output).write_text(text + "\n", encoding="utf-8")
+    else:
+        click.echo(text)
+    for line in lines:
+        click.echo(line, err=True)
+
+
+def published_text(items, form, store) -> tuple[str, list[str]]:  # type: ignore[no-untyped-def]
+    """Return the table of one study as text, and remarks on it; raises `InputError`."""
     from analysis import published
     from analysis.render import render
 
@@ -52,18 +63,12 @@ def show_published(items, form, store, output, as_json) -> None:  # type: ignore
         raise InputError(
             f"{len(items)} studies", where="--published", expected="one, such as subcenter_casia"
         )
-    theirs = published.published_of(items[0])
-    names = variants(items[0])
+    theirs, names = published.published_of(items[0]), variants(items[0])
     ours = published.ours_of(records(store), theirs.study, (theirs.at,)) if has_records(store) else {}
     frame = published.comparison(theirs, ours, names)
-    for_reader = form in ("markdown", "latex", "html") and not as_json
-    text = render(published.shortened(frame) if for_reader else frame, "json" if as_json else form)
-    if output:
-        Path(output).write_text(text + "\n", encoding="utf-8")
-    else:
-        click.echo(text)
-    for line in remarks(theirs, ours, names):
-        click.echo(line, err=True)
+    for_reader = form in ("markdown", "latex", "html")
+    text = render(published.shortened(frame) if for_reader else frame, form)
+    return str(text), remarks(theirs, ours, names)
 
 
 def variants(study: str) -> list[str]:

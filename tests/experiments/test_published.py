@@ -192,5 +192,10 @@ def test_a_history_imported_under_a_variants_name_stands_beside_the_published_nu
     assert done.returncode == 0, done.stderr
     kept = results.read_results(project / "results.json")
     assert kept["subcenter_casia"]["k3"].values["each"]["cfp_fp"] == (0.86, 2)
+    page = project / "page.md"
+    page.write_text("<!-- table: subcenter_casia --published -->\n<!-- /table -->\n")
+    assert workbench(project, "table", "--update", "page.md").returncode == 0
+    assert "| k3 " in page.read_text()
+    assert "imported" in page.read_text()
     wrong = workbench(project, "table", "--published")
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
