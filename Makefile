@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast lint types imports docs bench check acceptance pins clean
+.PHONY: help demo test fast lint types imports docs bench check acceptance horovod pins clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -63,6 +63,16 @@ check: lint types imports ## lint, types, imports, docs and the quick tests: bef
 
 acceptance: $(TEST) ## the long proofs: kills, servers, real trainings (an hour or more)
 	@$(PYTEST) -v -o timeout=3600 tests/acceptance $(TESTS)
+
+# Horovod has no wheel for this TensorFlow: it is compiled against the one in .venv, with Gloo, without MPI.
+# Its build needs a C++ compiler and a CMake before 4, which is installed into .venv too.
+HOROVOD := horovod==0.28.1
+horovod: $(BASE) ## build Horovod against the TensorFlow in .venv and install it (about ten minutes)
+	@$(PIP) -q "cmake<4" "packaging" cloudpickle psutil pyyaml wheel
+	@PATH="$$PWD/$(VENV)/bin:$$PATH" HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 \
+	  HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_GLOO=1 MAKEFLAGS=-j$(JOBS) \
+	  $(PY) -m pip --disable-pip-version-check wheel --no-build-isolation --no-deps $(HOROVOD) -w build/wheels
+	@$(PIP) --no-deps build/wheels/horovod-*.whl
 
 pins: $(TEST) ## resolve pyproject.toml anew for Python 3.10 and 3.11 into constraints.txt
 	@$(PY) tests/tools/pins.py

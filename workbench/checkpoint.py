@@ -60,12 +60,12 @@ def variables(trainer: Trainer) -> dict[str, tf.Variable]:
     for name, mean in sorted(trainer.means.items()):
         groups[f"mean.{name}"] = list(mean.variables)
     groups["recent"] = [value for _, value in sorted(trainer.recent.items())]
-    groups["random"] = _generators(trainer)
+    groups["random"] = generators(trainer)
     groups["step"] = [trainer.stage_step]
     return {f"{group}/{i:05d}": v for group, members in groups.items() for i, v in enumerate(members)}
 
 
-def _generators(trainer: Trainer) -> list[tf.Variable]:
+def generators(trainer: Trainer) -> list[tf.Variable]:
     """Return the states of the layers' own random generators, which Keras leaves out of its weights."""
     found = []
     for layer in trainer._flatten_layers():
@@ -187,6 +187,26 @@ def read(path: Path) -> State:
     if not sound:
         raise RecordError("no sound checkpoint: its digest does not fit its content", where=path)
     return state
+
+
+def packed(state: State | None) -> bytes:
+    """Return a state as bytes for another process; none of it for None."""
+    if state is None:
+        return b""
+    from safetensors.numpy import save
+
+    return bytes(save(dict(state.arrays), metadata={"facts": json.dumps(state.facts)}))
+
+
+def unpacked(content: bytes) -> State | None:
+    """Return the state that `packed` made bytes of."""
+    if not content:
+        return None
+    from safetensors.numpy import load
+
+    length = int.from_bytes(content[:8], "little")
+    facts = json.loads(content[8 : 8 + length])["__metadata__"]["facts"]
+    return State(load(content), json.loads(facts))
 
 
 def generations(folder: Path) -> list[Path]:

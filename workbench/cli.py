@@ -25,6 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "workbench.commands.check:check",
         "Build every stage of a spec, run one step of each, print sizes.",
     ),
+    "profile": (
+        "workbench.commands.profile:profile",
+        "Measure one training step part by part, and write a trace for TensorBoard.",
+    ),
     "list": ("workbench.commands.look:list_runs", "List runs with their differing settings and best values."),
     "show": ("workbench.commands.look:show", "Show one run: settings, stages, epochs, artifacts."),
     "resume": ("workbench.commands.resume:resume", "Go on with an unfinished run."),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Union
 
 from workbench.errors import SpecError
 from workbench.opened import Images, PairImages, Places
@@ -120,6 +120,7 @@ class Head(Part):
     """A classification head: embeddings to the logits that a loss reads."""
 
     normalised: ClassVar[bool] = False  # logits are cosines in -1..1
+    same_rows: ClassVar[bool] = False  # gradients reach some rows only, on all devices of a step the same
 
     def layer(self, classes: int, size: int) -> tf.keras.layers.Layer:
         """Return a layer `(embeddings [B, d], labels [B], training) -> (logits [B, S], targets [B])`.
@@ -171,6 +172,9 @@ class Loss(Part):
     """One term of a stage's loss. Losses add and scale: `ArcFace() + 64 * Triplet(alpha=0.3)`."""
 
     term: ClassVar[str] = "loss"  # the name under which the term is recorded: `arcface_loss`
+    # What depends on the batch as a whole, in words; on several devices it is gathered over the global
+    # batch, so that the loss is that of one device. None: the loss is a mean of one value an image.
+    batch_statistics: ClassVar[str | None] = None
 
     def classifier(self) -> Head | None:
         """Return the classification head that this loss needs, or None."""
@@ -319,11 +323,23 @@ class Devices(Part):
     xla: bool = setting(False, doc="compile the training step with XLA; for GPUs, very slow on CPUs")
     steps_per_execution: int = setting(1, at_least=1, doc="steps between two returns to Python")
     memory_growth: bool = setting(True, doc="take GPU memory as needed instead of all at once")
+    kind: Union[Literal["gpu", "cpu"], None] = setting(
+        None, doc="what the run must execute on, or is refused; None: GPUs where there are some, else the CPU"
+    )
 
 
 @part
 class OneDevice(Devices):
     """One device: the first GPU that TensorFlow sees, else the CPU."""
+
+
+@part
+class ManyDevices(Devices):
+    """Several devices that train one network with one global batch."""
+
+    sync_norms: bool = setting(
+        True, doc="batch normalisation over the global batch, as on one device; False: each device's own part"
+    )
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from typing import Any
 import tensorflow as tf
 
 from workbench import names, optimizers
+from workbench.devices import across
 from workbench.errors import SpecError
 from workbench.families import Batch, Plan, terms
 from workbench.surgery import freezing
 
+HEARD = "_heard"  # of a step of several devices: 1 somebody wants a stop, 2 the loss is not finite, 3 both
 RECENT = 8  # steps whose loss, gradient norm, rate and image ids are kept for a post-mortem
 
 
@@ -43,6 +45,8 @@ class Trainer(tf.keras.Model):
         self.keep_metrics = False  # set when an epoch is taken up in its middle
         self.recent: dict[str, tf.Variable] = {}
         self.epoch_steps = 1
+        self.wish = tf.Variable(0.0, trainable=False, name="wish")  # above 0: this process wants a stop
+        self.distribute_reduction_method = "first"  # all replicas return the same numbers
 
     # ------------------------------------------------------------ stages
 
@@ -256,15 +260,39 @@ class Trainer(tf.keras.Model):
         with tf.GradientTape() as tape:
             values, batch = self.batch_terms(data, training=True)
             loss, regular = self.total(values)
-            scaled = optimizers.scaled(optimizer, loss)
+            scaled = optimizers.scaled(optimizer, across.shared(loss))
         gradients = optimizers.unscaled(optimizer, tape.gradient(scaled, variables))
+        head = plan.loss.classifier()
+        gradients = across.total_gradients(gradients, head is not None and head.same_rows)
         gradients = optimizers.add_decay(plan.weight_decay, gradients, variables, self.decayed())
         ratio = rate / plan.schedule.peak_rate() * optimizers.taken(optimizer, gradients)
         optimizers.shrink(plan.weight_decay, self.decayed(), ratio)
-        optimizer.apply_gradients(zip(gradients, variables))
-        self._remember(loss, gradients, rate, data[2])
+        optimizers.apply(optimizer, gradients, variables, summed=across.count() > 1)
+        if across.count() == 1:
+            self._remember(loss, gradients, rate, data[2])
+            self.stage_step.assign_add(1)
+            return self._update_means(values, batch, loss, regular)
+        values, right, loss, heard = self._of_all(values, batch, loss)
+        self._remember(loss, gradients, rate, across.gather(data[2]))
         self.stage_step.assign_add(1)
-        return self._update_means(values, batch, loss, regular)
+        means = self._update_means(values, batch, loss, regular, right)
+        return {**means, HEARD: heard + 2.0 * tf.cast(self.recent["bad"], tf.float32)}
+
+    def _of_all(
+        self, values: dict[str, tf.Tensor], batch: Batch, loss: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor, tf.Tensor]:
+        """Return terms, share of right answers, loss and the wish for a stop as means over all replicas."""
+        right = None if batch.logits is None else tf.reduce_mean(self._right(batch))
+        given = [*values.values(), loss, tf.convert_to_tensor(self.wish), *([] if right is None else [right])]
+        level = tf.unstack(across.mean(tf.stack(given)))
+        terms_ = dict(zip(values, level))
+        right = None if right is None else level[-1]
+        return terms_, right, level[len(values)], tf.cast(level[len(values) + 1] > 0.0, tf.float32)
+
+    def _right(self, batch: Batch) -> tf.Tensor:
+        """Return 1 for each image whose largest logit is its own identity's, else 0, [B]."""
+        found = tf.equal(tf.argmax(batch.logits, -1, tf.int32), batch.targets)
+        return tf.cast(found, tf.float32)
 
     def _remember(self, loss: tf.Tensor, gradients: list[Any], rate: tf.Tensor, ids: tf.Tensor) -> None:
         kept = self.recent
@@ -285,7 +313,12 @@ class Trainer(tf.keras.Model):
         kept["bad"].assign(tf.logical_or(frozen, tf.logical_not(tf.math.is_finite(loss))))
 
     def _update_means(
-        self, values: dict[str, tf.Tensor], batch: Batch, loss: tf.Tensor, regular: tf.Tensor
+        self,
+        values: dict[str, tf.Tensor],
+        batch: Batch,
+        loss: tf.Tensor,
+        regular: tf.Tensor,
+        right: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         count = tf.shape(batch.labels)[0]
         for name, value in values.items():
@@ -295,8 +328,7 @@ class Trainer(tf.keras.Model):
         if names.REGULAR_LOSS in self.means:
             self.means[names.REGULAR_LOSS].update_state(regular)
         if batch.logits is not None:
-            right = tf.equal(tf.argmax(batch.logits, -1, tf.int32), batch.targets)
-            self.means[names.ACCURACY].update_state(tf.cast(right, tf.float32))
+            self.means[names.ACCURACY].update_state(self._right(batch) if right is None else right)
         return self.results()
 
     def results(self) -> dict[str, tf.Tensor]:

@@ -94,11 +94,23 @@ class Material:
         steps = len(self.splits[plan.data].train) // plan.batch_size
         return min(steps, self.limit) if self.limit else steps
 
-    def training(self, plan: Plan, seed: int, start: int, mined: np.ndarray | None = None) -> tf.data.Dataset:
-        """Return the stage's batches from step `start` of the stage on, those of `mined` triplets if given."""
+    def training(
+        self,
+        plan: Plan,
+        seed: int,
+        start: int,
+        mined: np.ndarray | None = None,
+        shard: tuple[int, int] = (0, 1),
+    ) -> tf.data.Dataset:
+        """Return the stage's batches from step `start` of the stage on, those of `mined` triplets if given.
+
+        `shard` = (k, n) gives the k-th of n equal parts of each batch.
+        """
         split, steps = self.splits[plan.data], self.steps(plan)
         draw = None if mined is None else samplers.of_triplets(mined, steps * plan.batch_size, seed)
-        return pipeline.training(split.images, split.train, plan, self.size, seed, steps, start, draw=draw)
+        return pipeline.training(
+            split.images, split.train, plan, self.size, seed, steps, start, shard=shard, draw=draw
+        )
 
     def mine(self, plan: Plan, network: Any, seed: int, epoch: int) -> np.ndarray:
         """Return the record numbers [T, 3] of the triplets that `network` gets wrong before global `epoch`."""

@@ -7,19 +7,22 @@ leaves a record that the resumed run would contradict.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from workbench import branching, catalog, checkpoint, devices, names, rates
+from workbench import branching, catalog, checkpoint, names, rates
+from workbench.devices import joining, roles
+from workbench.devices.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
 from workbench.families import Plan
 from workbench.material import Material
 from workbench.orders import Order, Outcome, Stop, Watcher
 from workbench.screen import Screen
 from workbench.session import Session
-from workbench.tracking import provenance
+from workbench.tracking import provenance, silent
 from workbench.tracking.journal import read_journal
 from workbench.tracking.records import StartRecord
 from workbench.tracking.writer import Tracker
@@ -35,19 +38,22 @@ def run(order: Order, screen: Screen, watcher: Watcher | None = None) -> Outcome
     plans = experiment.plans()
     if not (order.variant.quick or order.shared or order.resume):  # these are shorter than a schedule means
         rates.refuse(plans)
-    state = checkpoint.newest(order.store.run_checkpoints(order.run)) if order.resume else None
+    state = own_state(order)
     if state is None and experiment.trunk is not None:
         state = branching.begin(order, screen, run)
-    device = devices.prepare(experiment)
+    group, order = joined(order)
     data = Material(experiment, catalog.places(order.store.root.parent), order.steps)
-    if experiment.start is not None and state is None:
+    state = common_state(group, order, state)
+    if experiment.start is not None and state is None and group.chief:
         experiment.start.look(order.store)
-    tracker = open_tracker(order, data, plans, state, screen)
-    session = Session(order, screen, tracker, data, watcher)
+    if group.workers > 1:
+        silent.log_beside(screen, order.store, order.run, group.rank, group.workers)
+    tracker = open_tracker(order, data, plans, state, screen, group)
+    session = Session(order, screen, tracker, data, watcher if group.chief else None, group)
     try:
         if state is not None and "trunk" in state.facts:
             branching.inherit(order, state, tracker)
-        screen.say(f"run {order.run}  {order.variant.study}/{order.variant.name}  on {device}")
+        screen.say(f"run {order.run}  {order.variant.study}/{order.variant.name}  on {group.device}")
         for note in data.notes:
             screen.warn(note)
         session.build(state)
@@ -73,10 +79,41 @@ def run(order: Order, screen: Screen, watcher: Watcher | None = None) -> Outcome
     return session.outcome()
 
 
+def joined(order: Order) -> tuple[Group, Order]:
+    """Return the group of devices and processes, and the order under the chief's run name."""
+    meant = joining.Meant(order.run, order.resume, order.variant.quick)
+    group, meant = joining.join(order.variant.experiment, meant)
+    return group, dataclasses.replace(order, run=meant.run, resume=meant.resume)
+
+
+def own_state(order: Order) -> checkpoint.State | None:
+    """Return the state to go on from that this process has itself; that of several comes from the chief."""
+    if not order.resume or roles.in_processes(order.variant.experiment.devices):
+        return None
+    return checkpoint.newest(order.store.run_checkpoints(order.run))
+
+
+def common_state(group: Group, order: Order, own: checkpoint.State | None) -> checkpoint.State | None:
+    """Return the state to go on from: `own`, or with several processes the chief's, handed to all."""
+    if not order.resume or not roles.in_processes(order.variant.experiment.devices):
+        return own
+    state = checkpoint.newest(order.store.run_checkpoints(order.run)) if group.chief else None
+    if group.workers == 1:
+        return state
+    return checkpoint.unpacked(group.share(checkpoint.packed(state) if group.chief else None))
+
+
 def open_tracker(
-    order: Order, data: Material, plans: tuple[Plan, ...], state: checkpoint.State | None, screen: Screen
+    order: Order,
+    data: Material,
+    plans: tuple[Plan, ...],
+    state: checkpoint.State | None,
+    screen: Screen,
+    group: Group | None = None,
 ) -> Tracker:
-    """Begin this attempt's record."""
+    """Begin this attempt's record; that of a worker which is not the chief keeps nothing."""
+    if group is not None and not group.chief:
+        return silent.SilentTracker(order.store, order.run)  # type: ignore[return-value]
     experiment, variant = order.variant.experiment, order.variant
     found = provenance.collect(variant.path or None, order.store.root.parent)
     for note in found.notes:
@@ -102,6 +139,7 @@ def open_tracker(
         provenance={
             **found.facts, "origins": catalog.origins(variant), "data": data.fingerprints,
             "question": variant.question, "steps": order.steps, "spec_path": variant.path,
+            **({"workers": list(group.members)} if group is not None and group.members else {}),
         },
     )  # fmt: skip
     texts = {**found.texts, "spec.json": json.dumps(experiment.to_json(), indent=1)}

@@ -12,8 +12,10 @@ import numpy as np
 from workbench import catalog, checkpoint, devices, model, names
 from workbench.data import cache
 from workbench.data.samplers import MinedTriplets
+from workbench.devices.group import Group
 from workbench.errors import InputError, RecordError
 from workbench.families import Plan
+from workbench.followed import Followed, plain
 from workbench.lazy import Lazy
 from workbench.orders import PAUSED, Order, Outcome, Stop, Watcher
 from workbench.scoreboard import Scoreboard
@@ -36,12 +38,19 @@ class Session:
     """One attempt at work: the model, where it stands, and what happens at each step and epoch."""
 
     def __init__(
-        self, order: Order, screen: Screen, tracker: Tracker, data: Material, watcher: Watcher | None
+        self,
+        order: Order,
+        screen: Screen,
+        tracker: Tracker,
+        data: Material,
+        watcher: Watcher | None,
+        group: Group | None = None,
     ) -> None:
         from workbench.callbacks import Wishes
 
         self.order, self.screen, self.tracker, self.data = order, screen, tracker, data
         self.watcher = watcher
+        self.group = group or Group("one device")
         self.experiment = order.variant.experiment
         self.wishes = Wishes(self.experiment.safety.grace_seconds)
         self.saver = checkpoint.Saver(order.store.run_checkpoints(order.run))
@@ -50,6 +59,7 @@ class Session:
         self.spent = 0.0  # seconds of the unfinished epoch before this attempt
         self._mark = time.monotonic()  # when this attempt began to work on the epoch
         self.scores = Scoreboard(self.experiment, data, tracker, screen)
+        self.followed = Followed(self.group, order.run)
         self._last_save = time.monotonic()
         self._ended = False
 
@@ -60,9 +70,13 @@ class Session:
         from workbench.layers import Trainer
 
         devices.seed(self.experiment.seed, 0)
-        self.trainer: Trainer = Trainer(model.build(self.experiment))
+        with self.group.scope():
+            self.trainer: Trainer = Trainer(model.build(self.experiment))
+        self.group.ready(self.trainer.embedder)
         if state is None and self.experiment.start is not None:
-            self.experiment.start.fill(self.trainer.embedder, self.order.store)
+            if self.group.chief:
+                self.experiment.start.fill(self.trainer.embedder, self.order.store)
+            self.group.level(self.trainer.embedder.variables)
         if state is not None:
             self._check_identity(state)
             facts = state.facts
@@ -88,11 +102,17 @@ class Session:
         self.plan = plan
         devices.seed(self.experiment.seed, plan.number)
         steps = self.data.steps(plan)
-        notes = self.trainer.begin_stage(plan, steps, self.data.classes(plan), self.data.teacher_size(plan))
+        with self.group.scope():
+            notes = self.trainer.begin_stage(
+                plan, steps, self.data.classes(plan), self.data.teacher_size(plan)
+            )
         if state is not None and plan.number == state.facts["stage"]:
             checkpoint.restore(self.trainer, state)
-        elif state is None and plan.number == 1:
-            self._start_head(plan)
+            self.group.settle(checkpoint.generators(self.trainer))
+        elif plan.number == 1:
+            if state is None:
+                self._start_head(plan)
+            self.group.settle(checkpoint.generators(self.trainer))
         if self.epoch < plan.last_epoch:
             self.screen.stage(plan, len(self.experiment.stages), steps)
             for note in notes:
@@ -104,9 +124,10 @@ class Session:
         if start is None:
             return
         where = catalog.places(self.order.store.root.parent)
-        weights = start.head_weights(self.data.identities(plan), where)
+        weights = start.head_weights(self.data.identities(plan), where) if self.group.chief else None
         if weights is not None:
             self.trainer.start_head(weights)
+        self.group.level(self.trainer.head_variables())
 
     def train(self, plan: Plan) -> None:
         """Run the epochs of the stage that are still to do."""
@@ -133,10 +154,18 @@ class Session:
         )
 
     def _mined(self, plan: Plan) -> Any:
-        """Return the triplets of the next epoch: those kept from before where the run is taken up within
-        their epochs, else mined now and kept; None without such a sampler."""
+        """Return the chief's triplets of the next epoch: those kept from before where the run is taken up
+        within their epochs, else mined now and kept; None without such a sampler."""
         if not isinstance(plan.sampler, MinedTriplets):
             return None
+        if not self.group.chief:
+            return np.frombuffer(self.group.share(None), np.int64).reshape(-1, 3)
+        found = np.asarray(self._mined_here(plan), np.int64)
+        self.group.share(found.tobytes())
+        return found
+
+    def _mined_here(self, plan: Plan) -> Any:
+        assert isinstance(plan.sampler, MinedTriplets)
         at = plan.sampler.mined_at(plan.first_epoch, self.epoch + 1)
         path = self.order.store.run_checkpoints(self.order.run) / f"mined-{at}.array"
         kept = cache.load(path) if at < self.epoch + 1 or self.epoch_step else None
@@ -151,9 +180,10 @@ class Session:
         from workbench.callbacks import Hand
 
         start = (self.epoch + 1 - plan.first_epoch) * self.data.steps(plan) + self.epoch_step
+        mined, seed = self._mined(plan), self.experiment.seed
         try:
             self.trainer.fit(
-                self.data.training(plan, self.experiment.seed, start, self._mined(plan)),
+                self.group.feed(lambda shard: self.data.training(plan, seed, start, mined, shard)),
                 initial_epoch=self.epoch,
                 epochs=last_epoch,
                 steps_per_epoch=steps,
@@ -162,6 +192,10 @@ class Session:
             )
         except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
             raise self.data.blame(plan) or error from error
+        except tf.errors.OpError as error:
+            if not self.group.lost(error):
+                raise
+            raise self.followed.loss(error) from error
 
     # ------------------------------------------------------------ steps
 
@@ -171,14 +205,14 @@ class Session:
         steps = self.plan.devices.steps_per_execution
         self.epoch_step += steps
         self.step += steps
-        if self.wishes.stop:
+        if self.followed.stop_now(self.trainer, self.wishes, logs):
             self._check_finite()
             self.save(inside=True)
             self.saver.wait()
             raise Stop(names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on")
         if self.screen.wants_step():
             self._check_finite()
-            values = {name: float(value) for name, value in logs.items()}
+            values = plain(logs)
             self.screen.step(self.plan, self.epoch + 1, self.epoch_step, self.data.steps(self.plan), values)
         if self.epoch_step < self.data.steps(self.plan):
             self._between()
@@ -229,8 +263,11 @@ class Session:
         assert self.plan is not None
         self._check_finite()
         plan, began = self.plan, time.monotonic()
-        metrics = {name: float(value) for name, value in logs.items()}
+        metrics = plain(logs)
         metrics[names.LEARNING_RATE] = float(self.trainer.recent["rate"].numpy())
+        if not self.group.chief:
+            self._follow()
+            return
         metrics.update(self.scores.hold_out(self.trainer, plan))
         values = self.scores.evaluate(self.trainer.embedder)
         metrics.update({**values, **self.scores.peaks(values)})
@@ -247,7 +284,14 @@ class Session:
         self.spent, self._mark = 0.0, time.monotonic()
         self.save(best=best)
         self.screen.epoch(self.epoch, self.experiment.epochs, plan, metrics, total)
-        self._gentle_ends(wish)
+        with self.followed.told():
+            self._gentle_ends(wish)
+
+    def _follow(self) -> None:
+        """End an epoch that the chief measures and records: wait for it, and stop where it stops."""
+        self.epoch, self.epoch_step, self.spent = self.epoch + 1, 0, 0.0
+        self.followed.obey()
+        self.screen.say(f"epoch {self.epoch}/{self.experiment.epochs} done")
 
     def _gentle_ends(self, wish: str | None) -> None:
         last = self.epoch >= self.experiment.epochs
@@ -291,6 +335,8 @@ class Session:
     def save(self, inside: bool = False, best: bool = False) -> None:
         """Copy the state out and make it durable behind the training; views follow an epoch's state."""
         assert self.plan is not None
+        if not self.group.chief:
+            return
         self.saver.wait()
         facts = {
             "run": self.order.run, "id": self.experiment.id, "attempt": self.tracker.attempt, "stage": self.plan.number,

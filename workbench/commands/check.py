@@ -58,6 +58,7 @@ def report(variant: catalog.Variant, where: Places, trials: Trials | None) -> It
 
     experiment = variant.experiment
     refuse(experiment.plans())
+    yield from split(experiment)
     stand_in = experiment
     for line, part in _missing(experiment, where):
         yield f"missing: {line}"
@@ -74,6 +75,16 @@ def report(variant: catalog.Variant, where: Places, trials: Trials | None) -> It
         yield line
     if trials is not None:
         yield from trials.lines(variant, stand_in)
+
+
+def split(experiment: Experiment) -> Iterator[str]:
+    """Yield how batches are split among devices; raises `InputError` where they do not divide."""
+    from workbench.devices import refusals
+
+    replicas = refusals.expected_replicas(experiment.devices)
+    refusals.refuse(experiment, replicas)
+    if replicas is not None and replicas > 1:
+        yield f"devices {refusals.split_line(experiment, replicas)}; the trial steps use one device"
 
 
 def _missing(experiment: Experiment, where: Places) -> Iterator[tuple[str, Any]]:

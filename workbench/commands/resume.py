@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from workbench.commands.run import run_here
+from workbench.devices.roles import follows
 from workbench.jobs.task import Task
 from workbench.names import TAG_FORECAST
 from workbench.recorded import recorded_experiment, recorded_variant
@@ -23,7 +24,9 @@ def resume(run: str, store: str | None, as_json: bool, debug: bool) -> int:
     """Go on with RUN from its last checkpoint, in the same record, as if it had never stopped."""
     place = find_store(store)
     name = find_run(place, run)
-    variant = recorded_variant(place, name, resumable=True)
+    variant = recorded_variant(place, name)
+    if not follows(variant.experiment.devices):  # a worker does what its chief was asked to do
+        variant = recorded_variant(place, name, resumable=True)
     journal = read_state(place, name).journal
     tags = journal.start.tags if journal and journal.start else {}
     return run_here(Task(variant, name, True, tags.get(TAG_FORECAST)), place, as_json)

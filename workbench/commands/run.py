@@ -15,6 +15,7 @@ from typing import TextIO
 import click
 
 from workbench import catalog, rates
+from workbench.devices.roles import refuse_several
 from workbench.errors import InputError, RunFailed, SpecError
 from workbench.families import PairSet, Places, Source
 from workbench.jobs.places import Place, places
@@ -82,6 +83,7 @@ def run(
     tasks = with_forecast(_tasks(variants, place, resume, run_name), forecast)
     if not tasks:
         return 0
+    refuse_several([task.variant.experiment.devices for task in tasks])
     watched(tasks[0], store)  # a wrong --forecast is refused before anything runs
     if ray:
         from workbench.commands.several import on_cluster

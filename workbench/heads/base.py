@@ -14,16 +14,14 @@ if TYPE_CHECKING:
 class Slot(NamedTuple):
     """A weight that a head or a loss asks for: its shape, where it starts, and whether it is trained.
 
-    `start` is a number (all entries alike), the name of a Keras initializer or such an initializer.
-    `across` says how replicas on several devices agree on a state that is not trained: "mean", "sum"
-    (of their changes) or "first".
+    `start` is a number (all entries alike), the name of a Keras initializer or such an initializer. A
+    state that is not trained is written alike on all devices: from what `devices.across` gathers.
     """
 
     shape: tuple[int, ...]
     start: Any = "glorot_uniform"
     trained: bool = True
     dtype: str = "float32"
-    across: str = "mean"
 
 
 class Step(NamedTuple):

@@ -6,12 +6,6 @@ import tensorflow as tf
 
 from workbench.heads.base import Slot, Step, WeightedHead
 
-ACROSS = {
-    "mean": tf.VariableAggregation.MEAN,
-    "sum": tf.VariableAggregation.SUM,
-    "first": tf.VariableAggregation.ONLY_FIRST_REPLICA,
-}
-
 
 def add(layer: tf.keras.layers.Layer, name: str, slot: Slot) -> tf.Variable:
     """Create one weight in `layer` as its slot says."""
@@ -22,7 +16,6 @@ def add(layer: tf.keras.layers.Layer, name: str, slot: Slot) -> tf.Variable:
         initializer=tf.keras.initializers.Constant(slot.start) if constant else slot.start,
         trainable=slot.trained,
         dtype=slot.dtype,
-        aggregation=tf.VariableAggregation.NONE if slot.trained else ACROSS[slot.across],
     )
 
 

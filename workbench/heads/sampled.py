@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from workbench.devices import across
 from workbench.heads import products
 from workbench.heads.base import Slot, Step, WeightedHead
 from workbench.lazy import Lazy
@@ -24,9 +25,11 @@ class Sampled(WeightedHead):
     always among them. The training `accuracy` is then the share of images whose own identity has the
     largest cosine *among those S*, so it stands above that of a full head; in evaluation (`val_*`)
     all identities are computed. The weights are those of `Normalised`, and carried to and from it.
+    Several devices choose the same columns, which hold the identities of the global batch.
     """
 
     normalised: ClassVar[bool] = True
+    same_rows: ClassVar[bool] = True
 
     rate: float = setting(0.1, above=0, at_most=1, doc="share of the identities computed at a step")
 
@@ -34,7 +37,7 @@ class Sampled(WeightedHead):
         seed = tf.keras.initializers.RandomUniform(0, 2**31 - 1)
         return {
             "kernel": Slot((classes, size)),
-            "stream": Slot((2,), seed, trained=False, dtype="int32", across="first"),
+            "stream": Slot((2,), seed, trained=False, dtype="int32"),
         }
 
     def signature(self, classes: int, size: int) -> tuple[Any, ...]:
@@ -48,7 +51,8 @@ class Sampled(WeightedHead):
         seed = tf.identity(weights["stream"])
         weights["stream"].assign(seed + [0, 1])
         classes = weights["kernel"].shape[0]
-        chosen = choose(labels, classes, self._count(classes, labels), seed)
+        everyone = across.gather(labels)  # all devices choose the same columns, as one device would
+        chosen = choose(everyone, classes, self._count(classes, labels), seed)
         rows = tf.gather(weights["kernel"], chosen)
         return products.cosines(embeddings, rows, step.in_place), tf.searchsorted(chosen, labels)
 
@@ -56,8 +60,8 @@ class Sampled(WeightedHead):
         """Return S: static where the batch size is, as compiled steps need it."""
         wanted, images = min(classes, max(1, round(self.rate * classes))), labels.shape[0]
         if images is None:
-            return tf.minimum(classes, tf.maximum(wanted, tf.shape(labels)[0]))
-        return min(classes, max(wanted, images))
+            return tf.minimum(classes, tf.maximum(wanted, tf.shape(labels)[0] * across.count()))
+        return min(classes, max(wanted, images * across.count()))
 
 
 def choose(labels: tf.Tensor, classes: int, count: Any, seed: tf.Tensor) -> tf.Tensor:

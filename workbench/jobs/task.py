@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from workbench import names
 from workbench.catalog import Variant
+from workbench.devices.roles import follows
 from workbench.tracking.records import new_run_name
 from workbench.tracking.runs import RunState, is_resumable, read_states
 from workbench.tracking.store import Store
@@ -84,7 +85,8 @@ def planned(
         if key in tasks:
             say(f"note: {variant.study}/{variant.name} is {tasks[key].title} again: it is trained once")
             continue
-        found = claims.take(variant)
+        lead = not follows(variant.experiment.devices)  # a worker does what its chief was asked to do
+        found = claims.take(variant) if lead else Task(variant, new_run_name(), False)
         if isinstance(found, Task):
             tasks[key] = found
         else:

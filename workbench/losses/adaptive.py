@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from workbench.devices import across
 from workbench.errors import SpecError
 from workbench.families import Batch
 from workbench.heads.base import Slot
@@ -40,6 +41,7 @@ class CurricularFace(ScaledLoss):
     """
 
     term: ClassVar[str] = "curricularface_loss"
+    batch_statistics: ClassVar[str | None] = "mean cosine of the targets"
 
     margin: float = setting(0.5, doc="m, added to the angle, radians")
     keep: float = setting(0.99, at_least=0, below=1, doc="share of t kept at a step")
@@ -59,7 +61,7 @@ class CurricularFace(ScaledLoss):
         cosine = tf.stop_gradient(pick(batch.logits, batch.targets))
         t = tf.convert_to_tensor(state["t"])
         if batch.training:
-            t = self.keep * t + (1.0 - self.keep) * tf.reduce_mean(cosine)
+            t = self.keep * t + (1.0 - self.keep) * across.mean(tf.reduce_mean(cosine))
             state["t"].assign(t)
         threshold = tf.cos(angles.angle(cosine) + self.margin)
         each = cross_entropy(
@@ -153,6 +155,7 @@ class AdaFace(ScaledLoss):
     """
 
     term: ClassVar[str] = "adaface_loss"
+    batch_statistics: ClassVar[str | None] = "mean and deviation of the norms"
 
     margin: float = setting(0.4, doc="m, radians on the angle and difference on the cosine")
     h: float = setting(0.333, above=0, doc="how strongly the norm moves the margin")
@@ -199,6 +202,7 @@ class AdaFace(ScaledLoss):
         old = tf.convert_to_tensor(state["mean"]), tf.convert_to_tensor(state["deviation"])
         if not training:
             return old
+        norm = across.gather(norm)
         count = tf.cast(tf.size(norm), tf.float32)
         mean = tf.reduce_mean(norm)
         deviation = tf.sqrt(tf.reduce_sum(tf.square(norm - mean)) / tf.maximum(count - 1.0, 1.0))
@@ -220,6 +224,7 @@ class AdaCos(CosineLoss):
     """
 
     term: ClassVar[str] = "adacos_loss"
+    batch_statistics: ClassVar[str | None] = "median angle and mean of the other logits"
 
     def check(self) -> None:
         super().check()
@@ -250,11 +255,16 @@ class AdaCos(CosineLoss):
 
 
 def next_scale(scale: tf.Tensor, cosines: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Return AdaCos's scale after a batch of `cosines` [B, C], from the `scale` before it."""
-    cosine = pick(cosines, targets)
+    """Return AdaCos's scale after a batch of `cosines` [B, C], from the `scale` before it.
+
+    In a step of several devices the batch is that of all of them.
+    """
+    cosine = across.gather(pick(cosines, targets))
     others = put(cosines * scale, targets, tf.fill(tf.shape(targets), tf.float32.min))
-    images = tf.cast(tf.size(targets), tf.float32)
-    log_b = tf.reduce_logsumexp(others) - tf.math.log(images)
+    log_sum, images = tf.reduce_logsumexp(others), tf.cast(tf.size(cosine), tf.float32)
+    if across.count() > 1:
+        log_sum = tf.reduce_logsumexp(across.gather(log_sum[tf.newaxis]))
+    log_b = log_sum - tf.math.log(images)
     middle = tf.minimum(median(angles.angle(cosine)), math.pi / 4.0)
     return tf.maximum(log_b, 0.0) / tf.cos(middle)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from workbench.devices import across
 from workbench.errors import SpecError
 from workbench.families import Batch
 from workbench.heads.base import Slot
@@ -33,18 +34,20 @@ class Center(StatefulLoss):
     """
 
     term: ClassVar[str] = "center_embedding_loss"
+    batch_statistics: ClassVar[str | None] = "moves of the centers"
 
     alpha: float = setting(0.5, above=0, at_most=1, doc="how far centers move at a step")
 
     def slots(self, classes: int, size: int, batch_size: int, teacher: int | None) -> dict[str, Slot]:
-        return {"centers": Slot((classes, size), 0.0, trained=False, across="sum")}
+        return {"centers": Slot((classes, size), 0.0, trained=False)}
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         centers, x, y = state["centers"], batch.embeddings, batch.labels
         away = x - tf.gather(tf.convert_to_tensor(centers), y)
         if batch.training:
-            step = self.alpha * tf.stop_gradient(away) / (1.0 + images_alike(y)[:, tf.newaxis])
-            centers.scatter_add(tf.IndexedSlices(step, y))
+            step, everyone = across.gather(tf.stop_gradient(away)), across.gather(y)
+            step = self.alpha * step / (1.0 + images_alike(everyone)[:, tf.newaxis])
+            centers.scatter_add(tf.IndexedSlices(step, everyone))
         return tf.reduce_mean(tf.square(away))
 
 
@@ -76,6 +79,7 @@ class Triplet(StatefulLoss):
     """
 
     term: ClassVar[str] = "triplet_embedding_loss"
+    batch_statistics: ClassVar[str | None] = "triplets"
 
     alpha: float = setting(0.35, above=0, at_most=4, doc="margin between the distances")
     mining: Literal["hard", "all", "semi-hard"] = setting("hard", doc="which triplets of a batch count")
@@ -101,10 +105,12 @@ class Triplet(StatefulLoss):
             )  # fmt: skip
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
-        distances = self.distances(batch.embeddings)
-        alike = same_identity(batch.labels)
+        embeddings, labels = batch.embeddings, batch.labels
+        if batch.training:  # triplets of the global batch, whatever devices hold its parts
+            embeddings, labels = across.gather(embeddings), across.gather(labels)
+        distances, alike = self.distances(embeddings), same_identity(labels)
         mined = {"hard": hard, "all": every, "semi-hard": semi_hard}[self.mining]
-        return mined(distances, alike, batch.labels, self.alpha)
+        return mined(distances, alike, labels, self.alpha)
 
     def distances(self, embeddings: tf.Tensor) -> tf.Tensor:
         """Return D of all pairs, [B, B], at least 0."""

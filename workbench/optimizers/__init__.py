@@ -11,7 +11,7 @@ from workbench.optimizers.decay import (
     regulariser,
     shrink,
 )
-from workbench.optimizers.engine import build, copy_state, make, scaled, state, taken, unscaled
+from workbench.optimizers.engine import apply, build, copy_state, make, scaled, state, taken, unscaled
 from workbench.optimizers.equivalents import equivalents
 from workbench.optimizers.rules import (
     LAMB,
@@ -28,6 +28,6 @@ from workbench.optimizers.rules import (
 
 __all__ = [
     "L2", "LAMB", "SGD", "SGDW", "Adam", "AdamW", "Adamax", "Coupled", "Decayed", "Decoupled", "LazyAdam",
-    "Lookahead", "Nadam", "RectifiedAdam", "add_decay", "build", "copy_state", "decayed", "equivalents", "has_regulariser",
+    "Lookahead", "Nadam", "RectifiedAdam", "add_decay", "apply", "build", "copy_state", "decayed", "equivalents", "has_regulariser",
     "make", "regulariser", "scaled", "shrink", "state", "taken", "unscaled",
 ]  # fmt: skip

@@ -64,6 +64,14 @@ def unscaled(optimizer: tf.keras.optimizers.Optimizer, gradients: Sequence[Any])
     return list(gradients)
 
 
+def apply(
+    optimizer: tf.keras.optimizers.Optimizer, gradients: Sequence[Any], variables: Sequence[Any], summed: bool
+) -> None:
+    """Update the variables; `summed` says that the gradients hold those of all replicas already."""
+    options = {"experimental_aggregate_gradients": False} if summed else {}
+    optimizer.apply_gradients(zip(gradients, variables), **options)
+
+
 def taken(optimizer: tf.keras.optimizers.Optimizer, gradients: Sequence[Any]) -> tf.Tensor:
     """Return 0 where loss scaling will skip the step because a gradient overflowed, else 1 (float32).
 

@@ -1,9 +1,12 @@
-"""Where a run executes: which device TensorFlow sees, precision, determinism, and seeds."""
+"""Where a run executes: which devices TensorFlow sees, how many take part, precision, determinism, seeds."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import InputError
+from workbench.families import Devices
 
 if TYPE_CHECKING:
     from workbench.experiment import Experiment
@@ -14,13 +17,14 @@ _MIX = 1_000_003  # seeds of stages lie apart, so that stage 1 of seed 1 is not 
 def prepare(experiment: Experiment) -> str:
     """Set up TensorFlow for a run and return the name of the device it will use, for the screen.
 
-    Takes the first GPU where there is one (memory growth on), else the CPU.
+    Takes the first GPU where there is one (memory growth on), else the CPU. Raises `InputError` where
+    the devices that the spec asks for are not there.
     """
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")  # notes of AutoGraph and of slow callbacks tell users nothing
     settings = experiment.devices
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = visible(settings)
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, settings.memory_growth)
     if settings.deterministic:
@@ -32,6 +36,22 @@ def prepare(experiment: Experiment) -> str:
         return f"CPU ({os.cpu_count()} cores), {experiment.precision}"
     details = tf.config.experimental.get_device_details(gpus[0])
     return f"GPU ({details.get('device_name', gpus[0].name)}), {experiment.precision}"
+
+
+def visible(settings: Devices) -> list[Any]:
+    """Return the GPUs that the run may use, none for `kind="cpu"`; raises `InputError` for GPUs missed."""
+    import tensorflow as tf
+
+    if settings.kind == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+        return []
+    gpus = tf.config.list_physical_devices("GPU")
+    if settings.kind == "gpu" and not gpus:
+        raise InputError(
+            "TensorFlow sees no GPU on this machine", where=f'{type(settings).__name__}(kind="gpu")',
+            do="install the extra `gpu` and a driver, or leave kind out",
+        )  # fmt: skip
+    return list(gpus)
 
 
 def seed(value: int, stage: int) -> None:

@@ -1,0 +1,109 @@
+"""Start trainings of one, two logical, or two real workers in a scratch project, each a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+SPEC = '''"""Do several devices train as one?"""
+import sys
+sys.path.insert(0, {here!r})
+from shallow import shallow
+from workbench import ArcFace, Horovod, Mirrored, MultiWorker, Safety, Stage
+base = shallow()
+two = base.but(devices=Mirrored(kind="cpu", count=2))
+net = base.but(devices=MultiWorker(hosts={hosts!r}, wait_seconds=60))
+long = net.but(stages=(Stage(loss=ArcFace(scale=16), epochs={epochs}),), safety=Safety(every_steps=2))
+one = long.but(devices=base.devices)
+experiments = [
+    base.but(name="base"), two.but(name="two"), two.but(devices=two.devices.but(sync_norms=False), name="own"),
+    net.but(name="net"), long.but(name="long"), one.but(name="one"),
+    base.but(devices=Horovod(), name="horovod"), long.but(devices=Horovod(), name="longhorovod"),
+    net.but(batch_size=15, name="odd"), net.but(devices=net.devices.but(kind="gpu"), name="gpu"),
+]
+'''
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nobody listens on."""
+    doors = [socket.socket() for _ in range(count)]
+    for door in doors:
+        door.bind(("127.0.0.1", 0))
+    ports = [int(door.getsockname()[1]) for door in doors]
+    for door in doors:
+        door.close()
+    return ports
+
+
+class Fleet:
+    """A project with the spec, and its workers."""
+
+    def __init__(self, folder: Path, epochs: int = 4) -> None:
+        self.folder = folder
+        for name in ("experiments", "mlruns"):
+            (folder / name).mkdir(exist_ok=True)
+        self.hosts = tuple(f"127.0.0.1:{port}" for port in free_ports(2))
+        text = SPEC.format(here=str(HERE), hosts=self.hosts, epochs=epochs)
+        (folder / "experiments" / "fleet.py").write_text(text)
+
+    def start(
+        self, *words: str, worker: int | None = None, losses: str = "losses", program: Any = None, **more: str
+    ) -> subprocess.Popen[str]:
+        """Start the program; `worker` is its place among the hosts, `losses` the file of its steps' losses."""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **more}
+        if worker is not None:
+            environment["WORKBENCH_WORKER"] = str(worker)
+        command = [
+            *(program or [sys.executable]),
+            str(HERE / "stepwise.py"),
+            str(self.folder / f"{losses}.json"),
+            *words,
+        ]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def workers(self, *words: str, losses: str = "worker", **more: str) -> list[subprocess.Popen[str]]:
+        """Start both workers of the host list."""
+        return [self.start(*words, worker=k, losses=f"{losses}{k}", **more) for k in (0, 1)]
+
+    def losses(self, name: str) -> list[float]:
+        """Return the losses of a process's steps."""
+        found: list[float] = json.loads((self.folder / f"{name}.json").read_text())
+        return found
+
+
+def ended(*processes: subprocess.Popen[str], seconds: float = 240) -> list[tuple[int, str]]:
+    """Return exit status and output of each process; none of them outlives this call."""
+    try:
+        outputs = [process.communicate(timeout=seconds)[0] for process in processes]
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+    return [(process.returncode, text) for process, text in zip(processes, outputs)]
+
+
+def largest_difference(one: list[float], other: list[float], steps: int = 10) -> float:
+    """Return the largest relative difference of the first steps' losses."""
+    assert min(len(one), len(other)) >= steps
+    return max(abs(a - b) / abs(a) for a, b in zip(one[:steps], other[:steps]))
+
+
+def wait_for_steps(fleet: Fleet, name: str, steps: int, seconds: float = 120) -> None:
+    """Wait until a process has done so many steps."""
+    path = fleet.folder / f"{name}.json"
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if path.exists() and path.read_text().count(",") >= steps:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{name} did not come to step {steps}")

@@ -1,0 +1,84 @@
+"""How a chief and its workers stop together: at the same step, or when one of them is gone.
+
+A signal reaches one process, but a step needs all of them. So a wish for a stop travels with the next
+step's sums, and every worker finds it in that step's results at the same place; what the chief decides
+at the end of an epoch is shared before the next one begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from workbench import names
+from workbench.devices.group import Group
+from workbench.orders import Stop
+
+if TYPE_CHECKING:
+    from workbench.callbacks import Wishes
+    from workbench.layers import Trainer
+
+HIDDEN = "_"  # what begins so in a step's results is for this file, not for the record
+
+
+def plain(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Return a step's results as numbers, without signals."""
+    return {name: float(value) for name, value in logs.items() if not name.startswith(HIDDEN)}
+
+
+class Followed:
+    """The signals of one attempt of a run among the workers of a group."""
+
+    def __init__(self, group: Group, run: str) -> None:
+        self.group, self.run = group, run
+        self._asked = False
+        self._before: Any = None  # the signal of the step before: reading it waits for that step only
+
+    def stop_now(self, trainer: Trainer, wishes: Wishes, logs: Mapping[str, Any]) -> bool:
+        """Tell, after a step, whether all workers stop here: somebody wants it, or the loss is not finite."""
+        if self.group.workers == 1:
+            return wishes.stop
+        if not self._asked and (wishes.stop or (wishes.finish and not self.group.chief)):
+            self._asked = True
+            trainer.wish.assign(1.0)
+        before, self._before = self._before, logs.get("_heard")
+        return before is not None and float(before) > 0.0
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """Tell the others, after the block, whether the chief stops here and why."""
+        try:
+            yield
+        except Stop as stop:
+            self._tell({"status": stop.status, "reason": stop.reason})
+            raise
+        self._tell({})
+
+    def _tell(self, verdict: Mapping[str, str]) -> None:
+        if self.group.workers > 1:
+            self._shared(json.dumps(verdict).encode())
+
+    def obey(self) -> None:
+        """Wait for the chief's word at the end of an epoch; raises `Stop` where it stops."""
+        verdict = json.loads(self._shared(None))
+        if verdict:
+            raise Stop(verdict["status"], f"the chief: {verdict['reason']}")
+
+    def _shared(self, content: bytes | None) -> bytes:
+        try:
+            return self.group.share(content)
+        except Exception as error:
+            if not self.group.lost(error):
+                raise
+            raise self.loss(error) from error
+
+    def loss(self, error: BaseException) -> Stop:
+        """Return the stop of a run that has lost a worker."""
+        first = " ".join(str(error).split())[:160]
+        return Stop(
+            names.STOPPED,
+            f"another of the {self.group.workers} workers is gone or stopped answering ({first}); "
+            f"start all of them again with --resume: run {self.run} goes on from its last checkpoint",
+        )
