@@ -71,7 +71,7 @@ _FIELD = re.compile(  # services of the field that the scanner does not know
 )
 _PLACEHOLDER = re.compile(
     r"none|null|nil|true|false|yes|no|on|off|str|int|bytes|\*+|x{3,}|\.{2,}|[<$%{].*|os\.environ.*|"
-    r"(?-i:[A-Z_]*(?:PASSWORD|TOKEN|KEY|SECRET)[A-Z_]*)",
+    r"(?-i:[A-Z_]*(?:PASSWORD|TOKEN|KEY|SECRET)[A-Z_]*|[A-Z]+(?:_[A-Z]+)+)",  # names of variables
     re.IGNORECASE,
 )
 _LONG = re.compile(r"(?=[A-Za-z_+/-]*\d)[\w+/-]{16,}", re.ASCII)
