@@ -72,6 +72,9 @@ class Augmentation(Part):
     """A random change of an image, a pure function of the image and its seed."""
 
     from_number: ClassVar[str | None] = "workbench.augment.numbered:numbered"
+    quicker_alone: ClassVar[bool] = (
+        False  # `image` right after decoding costs less than `images` on the batch
+    )
 
     def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Return `image` (uint8 [h, w, 3]) changed, same shape and type; `seed` is int32 [2]."""
@@ -80,7 +83,7 @@ class Augmentation(Part):
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor | None:
         """Return uint8 images [B, h, w, 3] changed exactly as `image` does one by one, or None.
 
-        A faster way for images in memory, where an augmentation has one; `seeds` is int32 [B, 2].
+        The quicker way where an augmentation has one; `seeds` is int32 [B, 2].
         """
         return None
 

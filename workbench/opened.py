@@ -39,9 +39,9 @@ class Images:
     record number -> uint8 image [size, size, 3]; it must be pure. `fingerprint` covers the content.
     `teacher(numbers)`, where there is one, gives float embeddings [..., t]. `batches(size)`,
     for images that lie decoded in memory, returns a function [B] record numbers -> [B, size, size, 3]
-    whose pixels equal those of `reader(size)`, or None. `raw`, for record files,
-    reads many records at once: [B] numbers -> [B] encoded images, which `decode(size)` turns into pixels
-    one by one. `teacher` takes numbers of any shape. `blame(numbers)` finds the first broken image among
+    whose pixels equal those of `reader(size)`, or None. `raw`, for encoded images,
+    does what is cheaper for many at once: [B] numbers -> [B] texts (the encoded images of a record file, the
+    paths of a folder), which `decode(size)` turns into pixels one by one, after a call of `reader(size)`. `teacher` takes numbers of any shape. `blame(numbers)` finds the first broken image among
     some after reading has failed, and returns the error that names it.
     """
 

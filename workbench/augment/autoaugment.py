@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from workbench.augment import operations
-from workbench.augment.draws import Drawn
+from workbench.augment.draws import Together
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
 
@@ -56,33 +56,22 @@ def policy(name: str) -> tuple[tuple[Step, Step], ...]:
 
 
 @part
-class AutoAugment(Drawn):
+class AutoAugment(Together):
     """One of a policy's pairs of operations, drawn evenly; each step happens with its probability."""
 
     policy: Literal["imagenet", "cifar", "face"] = setting("face", doc="learned table of pairs")
 
     numbers = 5
 
-    def changed(self, image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+    def changed_together(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         pairs = policy(self.policy)
         names = tuple(sorted({name for pair in pairs for name, _, _ in pair}))
-        row = tf.cast(chance[0] * len(pairs), tf.int32)
+        row = tf.cast(chance[:, 0] * len(pairs), tf.int32)
         for step in range(2):
-            which = tf.constant([names.index(pair[step][0]) for pair in pairs])[row]
-            probability = tf.constant([pair[step][1] for pair in pairs])[row]
-            level = tf.constant([pair[step][2] for pair in pairs])[row]
-            sign = tf.where(chance[2 + 2 * step] < 0.5, -1.0, 1.0)
-            image = _sometimes(image, chance[1 + 2 * step] < probability, names, which, level, sign)
-        return image
-
-
-def _sometimes(
-    image: tf.Tensor,
-    wanted: tf.Tensor,
-    names: tuple[str, ...],
-    which: tf.Tensor,
-    level: tf.Tensor,
-    sign: tf.Tensor,
-) -> tf.Tensor:
-    """Return `image` after one operation where `wanted` (a bool scalar), else as it is."""
-    return tf.cond(wanted, lambda: operations.apply(image, names, which, level, sign), lambda: image)
+            which = tf.gather(tf.constant([names.index(pair[step][0]) for pair in pairs]), row)
+            probability = tf.gather(tf.constant([pair[step][1] for pair in pairs]), row)
+            level = tf.gather(tf.constant([pair[step][2] for pair in pairs]), row)
+            sign = tf.where(chance[:, 2 + 2 * step] < 0.5, -1.0, 1.0)
+            which = tf.where(chance[:, 1 + 2 * step] < probability, which, -1)
+            images = operations.apply(images, names, which, level, sign)
+        return images

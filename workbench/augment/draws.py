@@ -26,7 +26,7 @@ _SECOND = 0x94D049BB133111EB
 
 
 class Drawn(Augmentation):
-    """An augmentation that needs a fixed count of even random numbers an image, and nothing else.
+    """An augmentation of one image that needs a fixed count of even random numbers, and nothing else.
 
     The pipeline draws them for a whole batch at once: fifty small operations for each image would cost
     more than decoding it.
@@ -34,15 +34,38 @@ class Drawn(Augmentation):
 
     @property
     def numbers(self) -> int:
-        """How many numbers in [0, 1) `changed` takes."""
+        """How many numbers in [0, 1) an image takes."""
         raise NotImplementedError
 
+    def draw(self, seeds: tf.Tensor) -> tf.Tensor:
+        """Return what `changed` takes for each seed: int32 [..., 2] -> [..., numbers]."""
+        return uniform(seeds, self.numbers)
+
     def changed(self, image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
-        """Return `image` (uint8 [h, w, 3]) changed by `chance`, float32 [numbers]."""
+        """Return `image` (uint8 [h, w, 3]) changed by what `draw` gives for it."""
         raise NotImplementedError
 
     def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return self.changed(image, uniform(seed, self.numbers))
+        return self.changed(image, self.draw(seed))
+
+
+class Together(Augmentation):
+    """An augmentation that changes a whole batch in one go, by a fixed count of even numbers an image."""
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers in [0, 1) an image takes."""
+        raise NotImplementedError
+
+    def changed_together(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+        """Return uint8 images [B, h, w, 3] changed by `chance`, float32 [B, numbers]."""
+        raise NotImplementedError
+
+    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return self.images(image[None], seed[None])[0]
+
+    def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        return self.changed_together(images, uniform(seeds, self.numbers))
 
 
 def _mix(state: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.augment import operations
-from workbench.augment.draws import Drawn
+from workbench.augment.draws import Together
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
 
@@ -19,7 +19,7 @@ FACE_STRONG = (*FACE, "Posterize")
 
 
 @part
-class RandAugment(Drawn):
+class RandAugment(Together):
     """`layers` operations in a row, each drawn evenly from `operations`, at strength `magnitude`.
 
     Cubuk et al., "RandAugment", arXiv 1909.13719. By default the operations that leave a face a face;
@@ -36,9 +36,9 @@ class RandAugment(Drawn):
     def numbers(self) -> int:
         return 2 * self.layers
 
-    def changed(self, image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+    def changed_together(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         for layer in range(self.layers):
-            which = tf.cast(chance[2 * layer] * len(self.operations), tf.int32)
-            sign = tf.where(chance[2 * layer + 1] < 0.5, -1.0, 1.0)
-            image = operations.apply(image, self.operations, which, self.magnitude, sign)
-        return image
+            which = tf.cast(chance[:, 2 * layer] * len(self.operations), tf.int32)
+            sign = tf.where(chance[:, 2 * layer + 1] < 0.5, -1.0, 1.0)
+            images = operations.apply(images, self.operations, which, float(self.magnitude), sign)
+        return images

@@ -6,6 +6,7 @@ read and decoded at each use, by as many threads as the machine has cores.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class Encoded:
     """N encoded images: `fetch` is a graph function from a record number (int64) to its bytes.
 
     `read` gives the same bytes outside of graphs. With `ranged`, `fetch` and `teacher` take any shape of numbers.
+    `place` and `load` are the two halves of a `fetch` whose first half is cheaper for a whole batch: numbers of
+    any shape to texts (paths), and one text to the bytes.
     """
 
     fetch: Callable[[Any], Any]
@@ -47,13 +50,15 @@ class Encoded:
     teacher_size: int | None = None
     notes: tuple[str, ...] = ()
     ranged: Ranges | None = None  # for record files: many records are read at once
+    place: Callable[[Any], Any] | None = None
+    load: Callable[[Any], Any] | None = None
 
 
 def opened(stored: Encoded, keep: str) -> Images:
     """Return `Images` that are decoded at each use or kept in memory, as `keep` (one of KEEP) says."""
     count = len(stored.labels)
     memory = Memory(lambda size: decoded(stored, size))
-    held: list[Callable[[Any], Any]] = []
+    held = functools.lru_cache(maxsize=1)(lambda: _held(stored))
 
     def in_memory(size: int) -> bool:
         return keep == "decoded" or (keep == "auto" and count * size * size * 3 <= SMALL)
@@ -61,10 +66,17 @@ def opened(stored: Encoded, keep: str) -> Images:
     def reader(size: int) -> Callable[[Any], Any]:
         if in_memory(size):
             return memory.reader(size)
-        if keep == "encoded" and not held:
-            held.append(_held(stored))
-        fetch = held[0] if held else stored.fetch
+        fetch = held() if keep == "encoded" else stored.fetch
         return lambda number: decode.fit(decode.decode(fetch(number)), size)
+
+    def raw(numbers: Any) -> Any:
+        if keep == "encoded":
+            return held()(numbers)
+        return stored.fetch(numbers) if stored.place is None else stored.place(numbers)
+
+    def decoder(size: int) -> Callable[[Any], Any]:
+        load = stored.load if stored.load is not None and keep != "encoded" else lambda content: content
+        return lambda content: decode.fit(decode.decode(load(content)), size)
 
     return Images(
         labels=stored.labels,
@@ -74,8 +86,8 @@ def opened(stored: Encoded, keep: str) -> Images:
         fingerprint=stored.fingerprint,
         teacher=stored.teacher,
         teacher_size=stored.teacher_size,
-        raw=stored.fetch if stored.ranged is not None and keep != "encoded" else None,
-        decode=lambda size: lambda content: decode.fit(decode.decode(content), size),
+        raw=raw if keep == "encoded" or stored.ranged is not None or stored.place is not None else None,
+        decode=decoder,
         blame=lambda numbers: blame(stored, numbers),
         batches=lambda size: memory.batches(size) if in_memory(size) else None,
         notes=stored.notes,
@@ -130,4 +142,4 @@ def _held(stored: Encoded) -> Callable[[Any], Any]:
     content = np.array(list(rows.as_numpy_iterator()), object)
     with tf.init_scope(), tf.device("CPU:0"):
         tensor = tf.constant(content, tf.string)
-    return lambda number: tensor[number]
+    return lambda numbers: tf.gather(tensor, numbers)

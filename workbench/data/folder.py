@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -63,8 +64,11 @@ class ImageFolder(Source):
         notes = [_some(everything.strays, "no images by name, passed over")] if everything.strays else []
         used, identities, more = self._selected(everything, places)
         self._check_sizes(used, identities, root)
+        place = _place(used)
         return Stored(
-            fetch=_fetch(used),
+            fetch=lambda number: tf.io.read_file(place(number)),
+            place=place,
+            load=lambda path: tf.io.read_file(path),
             read=lambda number: Path(used.path(number)).read_bytes(),
             labels=used.labels,
             identities=identities,
@@ -189,27 +193,22 @@ def _listed(found: index.Index, path: Path) -> np.ndarray:
     return result
 
 
-def _fetch(used: index.Index) -> Callable[[Any], Any]:
-    """Return a graph function from a record number to the bytes of its file."""
-    made: dict[str, Any] = {}
+def _place(used: index.Index) -> Callable[[Any], Any]:
+    """Return a graph function from record numbers, of any shape, to the paths of their files."""
 
-    def tensors() -> dict[str, Any]:
-        if not made:  # outside any graph, so that functions capture them
-            folders = [os.fsencode(os.path.join(used.root, name, "")) for name in used.identities]
-            with tf.init_scope(), tf.device("CPU:0"):
-                made["names"] = tf.constant(used.names.tobytes())
-                made["offsets"] = tf.constant(used.offsets)
-                made["folder"] = tf.constant(folders)
-                made["labels"] = tf.constant(used.labels)
-        return made
+    @functools.lru_cache(maxsize=1)
+    def tensors() -> tuple[Any, Any, Any]:  # made outside any graph, so that functions capture them
+        folders = [os.fsencode(os.path.join(used.root, name, "")) for name in used.identities]
+        content, bounds = used.names.tobytes(), used.offsets.tolist()
+        files = [content[start:end] for start, end in zip(bounds[:-1], bounds[1:])]
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf.constant(files), tf.constant(folders), tf.constant(used.labels)
 
-    def fetch(number: Any) -> Any:
-        t = tensors()
-        start = t["offsets"][number]
-        name = tf.strings.substr(t["names"], start, t["offsets"][number + 1] - start)
-        return tf.io.read_file(t["folder"][t["labels"][number]] + name)
+    def place(numbers: Any) -> Any:
+        files, folders, labels = tensors()
+        return tf.gather(folders, tf.gather(labels, numbers)) + tf.gather(files, numbers)
 
-    return fetch
+    return place
 
 
 def fingerprint(used: index.Index, identities: tuple[str, ...], exact: bool) -> str:

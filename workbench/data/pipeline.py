@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from workbench.augment.draws import Drawn, fold, uniform
+from workbench.augment.draws import Drawn, fold
 from workbench.data import remembered, samplers
 from workbench.data.samplers import Draw
 from workbench.errors import DataError
@@ -176,22 +176,37 @@ def _read(
 ) -> tf.data.Dataset:
     """Return (pixels uint8 [b, s, s, 3], numbers [b][, teacher [b, t]]) of each row of `order`.
 
-    Decoded images in memory are gathered a batch at a time where every augmentation can work so;
-    else images are read and changed one by one. Both give the same bits. `ragged` is the batch size
-    where the last batch may be smaller.
+    Decoded images in memory are gathered a batch at a time where every augmentation can work so; else
+    images are read and changed one by one, and what comes after the last augmentation that must work so
+    is done on batches. All ways give the same bits. `ragged` is the batch size where the last may be smaller.
     """
     chain = tuple(one for one in chain if type(one).image is not Augmentation.image)
     gather = images.batches(size) if images.batches is not None else None
-    if gather is not None and all(type(one).images is not Augmentation.images for one in chain):
+    if gather is not None and all(_in_batches(one) for one in chain):
         return order.map(_together(images, gather, chain), num_parallel_calls=threads, deterministic=True)
+    read, source = images.reader(size), tf.identity  # also loads what is kept in memory, outside any graph
     if gather is None and images.raw is not None and images.decode is not None:
         read, source = images.decode(size), images.raw
-    else:
-        read, source = images.reader(size), tf.identity
-    prepared = order.map(_prepared(images, source, chain), num_parallel_calls=2, deterministic=True)
-    single = _one_by_one(read, size, chain)
+    first = _alone(chain)
+    prepared = order.map(_prepared(images, source, chain[:first]), num_parallel_calls=2, deterministic=True)
+    single = _one_by_one(read, size, chain[:first])
     rows = prepared.unbatch().map(single, num_parallel_calls=threads, deterministic=True)
-    return rows.batch(ragged or order.element_spec[0].shape[0], drop_remainder=ragged is None)
+    rows = rows.batch(ragged or order.element_spec[0].shape[0], drop_remainder=ragged is None)
+    if first < len(chain):
+        rows = rows.map(_afterwards(chain, first), num_parallel_calls=threads, deterministic=True)
+    return rows.map(plain(lambda pixels, numbers, _, teacher: (pixels, numbers, *teacher)))
+
+
+def _in_batches(one: Augmentation) -> bool:
+    return type(one).images is not Augmentation.images
+
+
+def _alone(chain: tuple[Augmentation, ...]) -> int:
+    """Return how many augmentations work image by image: to the last that must, and quick ones at the start."""
+    needed = max((position + 1 for position, one in enumerate(chain) if not _in_batches(one)), default=0)
+    while needed < len(chain) and chain[needed].quicker_alone:
+        needed += 1
+    return needed
 
 
 def _taught(images: Images, numbers: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -216,7 +231,7 @@ def _prepared(
 ) -> Callable[..., Any]:
     """Return the step before images part: what is cheaper for a whole batch than for each image.
 
-    It gives (what `read` takes, numbers, (chance of each augmentation, ...), (teacher,)).
+    It gives (what `read` takes, numbers, seeds, (what each augmentation draws, ...), (teacher,)).
     """
 
     @plain
@@ -224,25 +239,35 @@ def _prepared(
         chances = []
         for position, one in enumerate(chain):
             own = fold(seeds, position)
-            chances.append(uniform(own, one.numbers) if isinstance(one, Drawn) else own)
-        return source(numbers), numbers, tuple(chances), _taught(images, numbers)
+            chances.append(one.draw(own) if isinstance(one, Drawn) else own)
+        return source(numbers), numbers, seeds, tuple(chances), _taught(images, numbers)
 
     return prepare
 
 
 def _one_by_one(read: Callable[[Any], Any], size: int, chain: tuple[Augmentation, ...]) -> Callable[..., Any]:
-    """Return the step of one image; `read` takes its record number or its encoded bytes."""
+    """Return the step of one image; `read` takes what the source gave for it."""
 
     @plain
-    def single(
-        content: tf.Tensor, number: tf.Tensor, chances: tuple[tf.Tensor, ...], teacher: tuple[tf.Tensor, ...]
-    ) -> tuple[tf.Tensor, ...]:
+    def single(content: Any, number: Any, seed: Any, chances: tuple[Any, ...], teacher: Any) -> Any:
         image = read(content)
         for one, chance in zip(chain, chances):
             image = one.changed(image, chance) if isinstance(one, Drawn) else one.image(image, chance)
-        return (tf.ensure_shape(image, [size, size, 3]), number, *teacher)
+        return tf.ensure_shape(image, [size, size, 3]), number, seed, teacher
 
     return single
+
+
+def _afterwards(chain: tuple[Augmentation, ...], first: int) -> Callable[..., Any]:
+    """Return the step that changes a batch by the augmentations from number `first` on."""
+
+    @plain
+    def change(pixels: Any, numbers: Any, seeds: Any, teacher: Any) -> Any:
+        for position, one in enumerate(chain[first:], start=first):
+            pixels = one.images(pixels, fold(seeds, position))
+        return pixels, numbers, seeds, teacher
+
+    return change
 
 
 def _finish(
@@ -272,5 +297,8 @@ def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False  # the numbers of threads are set; tuning them costs time
+    options.threading.max_intra_op_parallelism = (
+        1  # parallel over images and batches, not within an operation
+    )
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

@@ -31,7 +31,7 @@ def same(ours: Callable[[Any], Any], pillow: Callable[[Image.Image], Image.Image
     import tensorflow as tf
 
     for picture in pictures():
-        got = np.asarray(ours(tf.constant(picture)))
+        got = np.asarray(ours(tf.constant(picture)[None]))[0]
         wanted = np.asarray(pillow(Image.fromarray(picture)))
         np.testing.assert_array_equal(got, wanted)
 
@@ -39,7 +39,7 @@ def same(ours: Callable[[Any], Any], pillow: Callable[[Image.Image], Image.Image
 def f32(value: float) -> Any:
     import tensorflow as tf
 
-    return tf.constant(value, tf.float32)
+    return tf.constant([value], tf.float32)
 
 
 @pytest.mark.parametrize("name", ["autocontrast", "equalize", "invert"])
@@ -128,3 +128,23 @@ def test_levels_are_those_of_the_papers(name: str, level: float, pillow: Callabl
     from workbench.augment import operations
 
     same(lambda x: operations.LEVELS[name](x, f32(level), f32(1)), pillow)
+
+
+def test_a_batch_gives_each_image_its_own_operation() -> None:
+    import tensorflow as tf
+
+    from workbench.augment import operations
+
+    chance = np.random.default_rng(3)
+    images = tf.constant(chance.integers(0, 256, (40, 24, 20, 3), dtype=np.uint8))
+    names = tuple(operations.LEVELS)
+    which = chance.integers(-1, len(names), 40)
+    sign = f32(1)[0] * tf.constant(chance.choice([-1.0, 1.0], 40), tf.float32)
+    for level in (5.0, 9.0, tf.constant(chance.uniform(0, 10, 40), tf.float32)):
+        got = tf.function(operations.apply)(images, names, tf.constant(which, tf.int32), level, sign)
+        for k, number in enumerate(which):
+            own = level if isinstance(level, float) else level[k : k + 1]
+            wanted = images[k : k + 1]
+            if number >= 0:
+                wanted = operations.LEVELS[names[number]](wanted, own, sign[k : k + 1])
+            np.testing.assert_array_equal(got[k], wanted[0])
