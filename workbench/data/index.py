@@ -23,7 +23,7 @@ from workbench.data import cache, sound
 from workbench.errors import DataError
 from workbench.families import Places
 
-VERSION = 1
+VERSION = 2
 RACY_NS = 2_000_000_000  # a folder changed this shortly before a scan may change again unnoticed
 
 
@@ -164,14 +164,20 @@ def _store(path: Path, index: Index, times: np.ndarray, started: int, thorough: 
         "version": VERSION, "root": index.root, "identities": index.identities, "started": started,
         "thorough": thorough, "faults": index.faults, "strays": index.strays,
     }  # fmt: skip
-    text = np.frombuffer(json.dumps(words).encode("ascii"), np.uint8)
-    arrays = {name: getattr(index, name) for name in ("labels", "names", "offsets", "sizes")}
-    cache.store_arrays(path, {"words": text, "times": times, **arrays})
+    arrays = {
+        "words": np.frombuffer(json.dumps(words).encode("ascii"), np.uint8),
+        "times": times,
+        "names": index.names,
+        "lengths": np.diff(index.offsets).astype(np.uint16),
+        "counts": np.bincount(index.labels, minlength=len(index.identities)),
+        "sizes": index.sizes,
+    }
+    cache.store_arrays(path, arrays)
 
 
 def _load(path: Path, root: str, thorough: bool) -> Index | None:
     arrays = cache.load_arrays(path)
-    if arrays is None or not {"words", "times", "labels", "names", "offsets", "sizes"} <= set(arrays):
+    if arrays is None or not {"words", "times", "names", "lengths", "counts", "sizes"} <= set(arrays):
         return None
     words = json.loads(arrays["words"].tobytes())
     if words["version"] != VERSION or words["root"] != root or (thorough and not words["thorough"]):
@@ -180,18 +186,23 @@ def _load(path: Path, root: str, thorough: bool) -> Index | None:
     if not _unchanged(root, identities, arrays["times"], words["started"]):
         return None
     faults = {int(number): text for number, text in words["faults"].items()}
+    labels = np.repeat(np.arange(len(identities), dtype=np.int32), arrays["counts"])
+    offsets = np.zeros(len(labels) + 1, np.int64)
+    np.cumsum(arrays["lengths"], out=offsets[1:])
     return Index(
-        root, identities, arrays["labels"], arrays["names"], arrays["offsets"], arrays["sizes"], faults,
-        tuple(words["strays"]),
-    )  # fmt: skip
+        root, identities, labels, arrays["names"], offsets, arrays["sizes"], faults, tuple(words["strays"])
+    )
 
 
 def _unchanged(root: str, identities: tuple[str, ...], times: np.ndarray, started: int) -> bool:
     if len(times) and int(times.max()) > started - RACY_NS:
         return False
     try:
-        folders = [os.fsencode(root), *(os.fsencode(os.path.join(root, name)) for name in identities)]
-        now = np.array([os.stat(folder).st_mtime_ns for folder in folders], np.int64)
+        place = os.open(root, os.O_RDONLY)
+        try:  # names below an open folder: the system need not walk the whole path each time
+            found = [os.stat(name, dir_fd=place).st_mtime_ns for name in (".", *identities)]
+        finally:
+            os.close(place)
     except OSError:
         return False
-    return np.array_equal(now, times)
+    return np.array_equal(np.array(found, np.int64), times)
