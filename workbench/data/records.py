@@ -10,7 +10,7 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
-from workbench.data import cache, embedded, encoded, recordio, tfrecords
+from workbench.data import cache, embedded, encoded, recordio, tfrecords, wholeness
 from workbench.data.finding import locate
 from workbench.data.ranges import Ranges, stamp
 from workbench.errors import DataError
@@ -32,6 +32,19 @@ class _Records(Source):
         """Return the stored images: labels from 0 on, names, and how to read their bytes."""
         raise NotImplementedError
 
+    def _whole(
+        self, places: Places, path: Path, kind: str, found: dict[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+        """Return an index without images that are not whole, where that is asked for, and what to say."""
+        if self.settings()["broken"] == "refuse":
+            return found, ()
+        ranges = _rec_ranges(path, found)
+        checked = _cached(places, path, None, f"{kind}-whole", lambda: {"broken": wholeness.broken(ranges)})
+        if not len(checked["broken"]):
+            return found, ()
+        used, said = wholeness.without(found, checked["broken"])
+        return used, (said,)
+
 
 @part
 class RecordIO(_Records):
@@ -44,6 +57,9 @@ class RecordIO(_Records):
     path: str = setting(positional=True, doc="the .rec file, below WORKBENCH_DATA or absolute")
     identities: Union[int, None] = setting(None, at_least=2, doc="stated number of identities, checked")
     images: Union[int, None] = setting(None, at_least=2, doc="stated number of images, checked")
+    broken: Literal["refuse", "skip"] = setting(
+        "refuse", doc="images that are not whole: named when they are met, or looked for and left out"
+    )
     keep: Literal["auto", "decoded", "encoded", "no"] = setting(
         "auto", place=True, doc="what stays in memory"
     )
@@ -54,10 +70,8 @@ class RecordIO(_Records):
         index = path.with_suffix(".idx")
         beside = index if index.is_file() else None
         found = _cached(places, path, beside, "rec", lambda: _rec_arrays(path, beside))
-        joined: dict[int, tuple[tuple[int, int], ...]] = {}
-        for number, offset, length in found["joined"].tolist():
-            joined[number] = (*joined.get(number, ()), (offset, length))
-        ranges = Ranges(path, found["offsets"], found["lengths"], joined, recordio.GLUE)
+        found, skipped = self._whole(places, path, "rec", found)
+        ranges = _rec_ranges(path, found)
         labels, values, notes = _numbered(found["labels"])
         listed = _lst(path.with_suffix(".lst"), found["keys"])
         names = listed or _Keys(found["keys"])
@@ -71,7 +85,7 @@ class RecordIO(_Records):
             names=names,
             fingerprint=fingerprint(ranges, labels, self.exact),
             where=str(path),
-            notes=notes,
+            notes=(*skipped, *notes),
             ranged=ranges,
         )
 
@@ -90,6 +104,9 @@ class TFRecords(_Records):
     image_key: str = setting("image", doc="feature with the encoded image")
     label_key: str = setting("label", doc="feature with the label")
     teacher_key: str = setting("embedding", doc="feature with the teacher embedding")
+    broken: Literal["refuse", "skip"] = setting(
+        "refuse", doc="images that are not whole: named when they are met, or looked for and left out"
+    )
     keep: Literal["auto", "decoded", "encoded", "no"] = setting(
         "auto", place=True, doc="what stays in memory"
     )
@@ -100,6 +117,7 @@ class TFRecords(_Records):
         keys = tfrecords.Keys(image=self.image_key, label=self.label_key, teacher=self.teacher_key)
         kind = f"tfrecord-{self.image_key}-{self.label_key}-{self.teacher_key}"
         found = _cached(places, path, None, kind, lambda: _tfrecord_arrays(path, keys))
+        found, skipped = self._whole(places, path, kind, found)
         words = json.loads(found["words"].tobytes())
         labels, values, notes = _numbered(found["labels"])
         ranges = Ranges(path, found["offsets"], found["lengths"])
@@ -121,7 +139,7 @@ class TFRecords(_Records):
             names=words["names"],
             fingerprint=fingerprint(ranges, labels, self.exact),
             where=str(path),
-            notes=notes,
+            notes=(*skipped, *notes),
             ranged=ranges,
             teacher=teacher,
             teacher_size=width,
@@ -158,6 +176,13 @@ def _cached(places: Places, path: Path, index: Path | None, kind: str, make: Any
     made: dict[str, np.ndarray] = make()
     cache.store_arrays(file, {**made, "stamps": stamps})
     return made
+
+
+def _rec_ranges(path: Path, found: dict[str, np.ndarray]) -> Ranges:
+    joined: dict[int, tuple[tuple[int, int], ...]] = {}
+    for number, offset, length in found.get("joined", np.empty((0, 3), np.int64)).tolist():
+        joined[number] = (*joined.get(number, ()), (offset, length))
+    return Ranges(path, found["offsets"], found["lengths"], joined, recordio.GLUE)
 
 
 def _rec_arrays(path: Path, index: Path | None) -> dict[str, np.ndarray]:

@@ -62,6 +62,20 @@ def test_set_written_by_hand(tmp_path: Path, pictures: list[bytes]) -> None:
     assert stored.names[4] == "record 5"
 
 
+def test_broken_images_are_left_out_when_asked(tmp_path: Path, pictures: list[bytes]) -> None:
+    damaged = [*pictures[:4], pictures[4][:-30], *pictures[5:7], b"no image at all", pictures[8]]
+    by_hand(tmp_path, damaged, LABELS)
+    assert len(RecordIO("train.rec").encoded(places(tmp_path)).labels) == 9
+    for _ in range(2):  # looked for, then out of the cache
+        stored = RecordIO("train.rec", broken="skip", images=7).encoded(places(tmp_path))
+        np.testing.assert_array_equal(stored.labels, [0, 0, 0, 1, 1, 2, 2])
+        assert [stored.read(k) for k in range(7)] == [p for k, p in enumerate(pictures) if k not in (4, 7)]
+        assert stored.names[4] == "record 6"
+        assert stored.notes[0] == "2 of 9 images are not whole, left out: record 5, record 8"
+    by_hand(tmp_path, pictures, LABELS)
+    assert RecordIO("train.rec", broken="skip", images=9).encoded(places(tmp_path)).notes == ()
+
+
 def test_without_index_or_ranges(tmp_path: Path, pictures: list[bytes]) -> None:
     rows = b"".join(
         part(0, header(0, label, key) + i) for key, (label, i) in enumerate(zip(LABELS, pictures))

@@ -118,3 +118,19 @@ def test_a_thousand_damaged_files(root: Path) -> None:
         ]
         == 0
     )
+
+
+def test_broken_images_are_left_out_when_asked(root: Path) -> None:
+    images = [file.read_bytes() for file in sorted((root / "faces").glob("*/*.png"))][:4]
+    images[2] = images[2][:-20]
+    path = root / "part.tfrecord"
+    tfrecords.write(
+        path, [(k // 2, f"p{k // 2}", f"{k}", i, np.full(3, k, np.float16)) for k, i in enumerate(images)]
+    )
+    stored = TFRecords("part.tfrecord", broken="skip", teacher=3).encoded(places(root))
+    np.testing.assert_array_equal(stored.labels, [0, 0, 1])
+    assert [stored.read(k) for k in range(3)] == [images[k] for k in (0, 1, 3)]
+    assert stored.teacher is not None
+    np.testing.assert_array_equal(stored.teacher(np.arange(3))[:, 0], [0, 1, 3])
+    assert list(stored.names) == ["0", "1", "3"]
+    assert "1 of 4 images are not whole, left out: 2" in stored.notes[0]
