@@ -177,7 +177,8 @@ def affine(images: tf.Tensor, matrix: list[Any]) -> tf.Tensor:
     inside = _below(column, width) & _below(row, height)  # as broad as the matrix asks for
     pixels = tf.concat([tf.reshape(images, [-1, 3]), tf.fill([1, 3], tf.constant(FILL, tf.uint8))], 0)
     first = (tf.range(count) * (height * width))[:, None, None]
-    return tf.gather(pixels, tf.where(inside, row * width + (column + first), count * height * width))
+    place = tf.where(inside, row * width + (column + first), count * height * width)
+    return tf.gather_nd(pixels, place[..., None])
 
 
 def _below(value: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:
@@ -253,17 +254,16 @@ def apply(
     `level` is a number or float32 [B], `sign` float32 [B]. Images are parted by their operation and put
     together again in their places, so that none pays for an operation that it did not draw.
     """
-    idle = [isinstance(level, float) and level == NEUTRAL and name in ENHANCED for name in names]
-    part = tf.gather(tf.constant([0] + [0 if off else 1 + k for k, off in enumerate(idle)]), which + 1)
+    idle = isinstance(level, float) and level == NEUTRAL
     places, results = [], []
-    for number, off in enumerate([False, *idle]):
-        if off:
+    for number, name in enumerate(names):
+        if idle and name in ENHANCED:
             continue
-        chosen = tf.where(tf.equal(part, number))[:, 0]
-        own = tf.gather(images, chosen)
-        if number:
-            strength = level if isinstance(level, float) else tf.gather(level, chosen)
-            own = LEVELS[names[number - 1]](own, strength, tf.gather(sign, chosen))
-        places.append(tf.cast(chosen, tf.int32))
-        results.append(own)
-    return tf.ensure_shape(tf.dynamic_stitch(places, results), images.shape)
+        chosen = tf.where(tf.equal(which, number))
+        strength = level if isinstance(level, float) else tf.gather_nd(level, chosen)
+        places.append(chosen)
+        results.append(LEVELS[name](tf.gather_nd(images, chosen), strength, tf.gather_nd(sign, chosen)))
+    if not places:
+        return images
+    changed = tf.tensor_scatter_nd_update(images, tf.concat(places, 0), tf.concat(results, 0))
+    return tf.ensure_shape(changed, images.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +100,47 @@ def test_distillation_needs_a_teacher_of_the_right_size() -> None:
         DistillEmbedding().check_data(FACES, 8, False)
     with pytest.raises(SpecError, match="512 numbers.*40 identities.*DistillEmbedding"):
         DistillLogits().check_data(FACES, 8, False, teacher=512)
+
+
+SPEC = '''"""Is it refused?"""
+from workbench import (GDC, SGD, AdaCos, DistillEmbedding, Experiment, Identities, MobileFaceNet, Softmax, Stage,
+                       SyntheticFaces, Triplet)
+
+experiment = Experiment(
+    data=SyntheticFaces(identities={identities}, images=4, image_size=32{more}),
+    backbone=MobileFaceNet(image_size=32, width=0.25), embedding=GDC(size=8),
+    stages=(Stage(loss=Softmax(), epochs=1), Stage(loss={loss}, epochs=1, {stage})),
+    optimizer=SGD(), learning_rate=0.1, batch_size=4,
+)
+'''
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("identities", "more", "loss", "stage", "words"),
+    [
+        (40, "", "Triplet()", "name='pull'", "set sampler="),
+        (2, "", "AdaCos()", "", "use ArcFace"),
+        (4, "", "DistillEmbedding()", "", "no teacher"),
+        (
+            4,
+            ", teacher=6",
+            "Softmax() + DistillEmbedding()",
+            "sampler=Identities(identities=5, images=2)",
+            "batch",
+        ),
+        (4, "", "Triplet()", "train='head'", "nothing to train"),
+    ],
+)
+def test_check_names_the_stage_and_what_to_change(
+    identities: int, more: str, loss: str, stage: str, words: str,
+    project: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from workbench.cli import main
+
+    (project / "bad.py").write_text(SPEC.format(identities=identities, more=more, loss=loss, stage=stage))
+    assert main(["check", "bad.py"]) == 2
+    said = capsys.readouterr()
+    line = next(line for line in (said.err + said.out).splitlines() if line.startswith("error"))
+    assert "stage 2" in line
+    assert words in line
