@@ -307,6 +307,9 @@ class Optimizer(Part):
 class Sampler(Part):
     """How the images of a batch are drawn; None draws a permutation of all images each epoch."""
 
+    def fits(self, batch: int) -> None:
+        """Raise `DataError` where batches of `batch` images cannot be drawn so."""
+
     def draw(
         self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int
     ) -> Callable[[int], np.ndarray]:

@@ -42,9 +42,9 @@ class Material:
                 split = pipeline.open_split(plan.data, where, experiment.seed)
                 self.splits[plan.data] = without(split, self.held_out)
         for plan, real in zip(plans, (meant or experiment).plans()):
-            self._check(plan, real.batch_size)
+            self._check(plan, real)
 
-    def _check(self, plan: Plan, batch_size: int) -> None:
+    def _check(self, plan: Plan, real: Plan) -> None:
         split, where = self.splits[plan.data], f"stage {plan.number} ({plan.name})"
         if len(split.train) < plan.batch_size:
             raise InputError(
@@ -57,7 +57,9 @@ class Material:
             )
         try:
             labels, sampled = split.images.labels[split.train], plan.sampler is not None
-            plan.loss.check_data(labels, batch_size, sampled, split.images.teacher_size)
+            if real.sampler is not None:
+                real.sampler.fits(real.batch_size)
+            plan.loss.check_data(labels, real.batch_size, sampled, split.images.teacher_size)
         except InputError as error:
             raise type(error)(str(error), where=where) from error
 

@@ -61,14 +61,17 @@ class Identities(Sampler):
     def quick(self) -> Identities:
         return self.but(identities=4, images=4)  # a batch of `catalog.quick`
 
-    def draw(self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int) -> Draw:
-        people = np.unique(labels[records])
+    def fits(self, batch: int) -> None:
         if self.identities * self.images != batch:
             raise DataError(
                 f"{self.identities} identities x {self.images} images in a batch of {batch}",
                 where="Identities",
                 expected=f"identities * images = {batch}",
             )
+
+    def draw(self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int) -> Draw:
+        people = np.unique(labels[records])
+        self.fits(batch)
         if len(people) < self.identities:
             raise DataError(
                 f"{len(people)} identities in the data",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import tensorflow as tf
 
 from workbench.heads.base import Slot, Step, WeightedHead
@@ -13,28 +10,13 @@ from workbench.heads.base import Slot, Step, WeightedHead
 def add(layer: tf.keras.layers.Layer, name: str, slot: Slot) -> tf.Variable:
     """Create one weight in `layer` as its slot says."""
     constant = isinstance(slot.start, (int, float))
-    start = tf.keras.initializers.Constant(slot.start) if constant else _sparing(slot.start)
     return layer.add_weight(
         name=name,
         shape=slot.shape,
-        initializer=start,
+        initializer=tf.keras.initializers.Constant(slot.start) if constant else slot.start,
         trainable=slot.trained,
         dtype=slot.dtype,
     )
-
-
-def _sparing(start: Any) -> Callable[..., tf.Tensor]:
-    """Return a Keras initializer whose steps share one memory, as operations of one graph do.
-
-    Run one by one, drawing, scaling and moving take three times the weights' memory, and TensorFlow's
-    allocator for CPUs never gives it back.
-    """
-    initializer = tf.keras.initializers.get(start)
-
-    def initialise(shape: Any, dtype: Any = None, **more: Any) -> tf.Tensor:
-        return tf.function(lambda: initializer(shape, dtype=dtype, **more), autograph=False)()
-
-    return initialise
 
 
 class HeadLayer(tf.keras.layers.Layer):

@@ -39,8 +39,8 @@ def cosines(embeddings: tf.Tensor, weights: tf.Tensor, in_place: bool = False) -
 
     With G the gradient of the cosines, the gradients are
     dx_i = (sum_j G_ij w_j/|w_j| - x_i/|x_i| sum_j G_ij cos_ij) / |x_i|, and the same for w with the
-    roles of i and j exchanged. `in_place` spares temporaries of the weights' and of the logits' size, by
-    operations that XLA does not know.
+    roles of i and j exchanged. `in_place` spares a temporary of the weights' size, by operations that
+    XLA does not know.
     """
 
     @tf.custom_gradient
@@ -51,32 +51,24 @@ def cosines(embeddings: tf.Tensor, weights: tf.Tensor, in_place: bool = False) -
         cos = tf.matmul(unit, w, transpose_b=True) * w_scale
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # in place the cosines are not asked for again: their memory is free since the loss took them
-            pull = None if in_place else tf.reduce_sum(upstream * cos, axis=0) * tf.square(w_scale)
-            scaled = upstream * w_scale
+            pull = tf.reduce_sum(upstream * cos, axis=0) * tf.square(w_scale)
+            with tf.control_dependencies([pull]):  # from here on the cosines' memory is free
+                scaled = upstream * w_scale
             along = tf.matmul(scaled, w)
             dx = x_scale * (along - unit * tf.reduce_sum(unit * along, axis=1, keepdims=True))
             dw = tf.matmul(scaled, unit, transpose_a=True)
-            if pull is None:
-                return dx, _tangent(dw, w, tf.square(w_scale))
-            return dx, dw - w * pull[:, tf.newaxis]
+            return dx, (_less(dw, w, pull) if in_place else dw - w * pull[:, tf.newaxis])
 
         return cos, gradient
 
     return product(embeddings, tf.convert_to_tensor(weights))
 
 
-def _tangent(matrix: tf.Tensor, rows: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Take off row g_j of `matrix` its part along rows[j] = w_j, (g_j.w_j) factors[j] w_j, in its own memory.
-
-    With factors 1/|w|^2 and g_j = sum_i G_ij x_i / (|x_i| |w_j|), g_j.w_j is sum_i G_ij cos_ij. Some rows
-    at a time: a temporary of all would be as large as the weights.
-    """
+def _less(matrix: tf.Tensor, rows: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
+    """Take factors[j] * rows[j] off row j of `matrix`, in its own memory, some rows at a time."""
     count = rows.shape[0]
     for start in range(0, count, ROWS):
         stop = min(start + ROWS, count)
-        part = rows[start:stop]
-        along = tf.reduce_sum(part * matrix[start:stop], axis=1) * factors[start:stop]
-        taken = part * along[:, tf.newaxis]
-        matrix = tf.raw_ops.InplaceSub(x=matrix, i=tf.range(start, stop), v=taken)
+        part = rows[start:stop] * factors[start:stop, tf.newaxis]
+        matrix = tf.raw_ops.InplaceSub(x=matrix, i=tf.range(start, stop), v=part)
     return matrix
