@@ -64,15 +64,19 @@ check: lint types imports ## lint, types, imports, docs and the quick tests: bef
 acceptance: $(TEST) ## the long proofs: kills, servers, real trainings (an hour or more)
 	@$(PYTEST) -v -o timeout=3600 tests/acceptance $(TESTS)
 
-# Horovod has no wheel for this TensorFlow: it is compiled against the one in .venv, with Gloo, without MPI.
-# Its build needs a C++ compiler and a CMake before 4, which is installed into .venv too.
-HOROVOD := horovod==0.28.1
-horovod: $(BASE) ## build Horovod against the TensorFlow in .venv and install it (about ten minutes)
-	@$(PIP) -q "cmake<4" "packaging" cloudpickle psutil pyyaml wheel
-	@PATH="$$PWD/$(VENV)/bin:$$PATH" HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 \
+# Horovod has no wheel for this TensorFlow: it is compiled against the one in .venv, with Gloo and without MPI, in an
+# environment of its own (an older setuptools, a CMake before 4), which sees the packages of .venv. It needs a C++ compiler.
+HOROVOD := build/horovod
+purelib = $$($(1) -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+horovod: $(BASE) ## build Horovod against the TensorFlow in .venv and install it (about eight minutes)
+	@$(PY) -m venv --clear $(HOROVOD)
+	@echo "$(call purelib,$(PY))" > "$(call purelib,$(HOROVOD)/bin/python)/zz_tensorflow.pth"
+	@$(HOROVOD)/bin/python -m pip --disable-pip-version-check -q install setuptools==69.5.1 wheel "cmake<4" packaging cloudpickle psutil pyyaml
+	@PATH="$$PWD/$(HOROVOD)/bin:$$PATH" HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 \
 	  HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_GLOO=1 MAKEFLAGS=-j$(JOBS) \
-	  $(PY) -m pip --disable-pip-version-check wheel --no-build-isolation --no-deps $(HOROVOD) -w build/wheels
-	@$(PIP) --no-deps build/wheels/horovod-*.whl
+	  $(HOROVOD)/bin/python -m pip --disable-pip-version-check wheel --no-build-isolation --no-deps horovod==0.28.1 -w build/wheels
+	@$(PIP) cloudpickle psutil pyyaml
+	@$(PIP) --no-deps build/wheels/horovod-0.28.1-*.whl
 
 pins: $(TEST) ## resolve pyproject.toml anew for Python 3.10 and 3.11 into constraints.txt
 	@$(PY) tests/tools/pins.py
