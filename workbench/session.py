@@ -211,7 +211,8 @@ class Session:
             self.saver.wait()
             raise Stop(names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on")
         if self.screen.wants_step():
-            self._check_finite()
+            if self.group.workers == 1:  # several stop together, by what each step tells all of them
+                self._check_finite()
             values = plain(logs)
             self.screen.step(self.plan, self.epoch + 1, self.epoch_step, self.data.steps(self.plan), values)
         if self.epoch_step < self.data.steps(self.plan):
