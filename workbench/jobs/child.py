@@ -34,11 +34,10 @@ class Child:
 
         def prepare() -> None:
             os.setpgid(0, 0)
-            for number in (
-                signal.SIGINT,
-                signal.SIGTERM,
-            ):  # a worker of Ray ignores Ctrl-C, and so would its child
+            # A worker of Ray blocks SIGINT, a shell's `&` ignores it, and a child would inherit both.
+            for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             _LIBC.prctl(SET_DEATH_SIGNAL, signal.SIGTERM)
             if os.getppid() != parent:  # it died before it could be watched
                 os._exit(STOPPED)

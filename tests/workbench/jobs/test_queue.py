@@ -168,7 +168,8 @@ def test_the_status_of_several_runs(statuses, asked, left, expected) -> None:
 def test_ctrl_c_reaches_a_child_that_does_not_listen_yet_even_where_its_parent_ignores_it(
     tmp_path: Path,
 ) -> None:
-    old = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a worker of Ray, or behind `&` in a script
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as behind `&` in a script
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))  # as in a worker of Ray
     try:
         words = [sys.executable, "-c", "import time; print('began', flush=True); time.sleep(60)"]
         child = Child(words, Place(), tmp_path / "log")
@@ -179,6 +180,7 @@ def test_ctrl_c_reaches_a_child_that_does_not_listen_yet_even_where_its_parent_i
             time.sleep(0.05)
         assert child.poll() == 130
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, old)
 
 
