@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -43,12 +45,15 @@ def write_spec(path: Path, variant: catalog.Variant) -> None:
 def spec_text(variant: catalog.Variant) -> str:
     """Return the text of a spec file that holds `variant`."""
     experiment = variant.experiment.but(name=variant.name)
-    lines = [f'"""{variant.question}"""', "", *_imports(experiment), "", f"experiment = {source(experiment)}"]
+    body = source(experiment)
+    lines = [f'"""{variant.question}"""', "", *_imports(experiment, body), "", f"experiment = {body}"]
     return "\n".join(lines) + "\n"
 
 
-def _imports(experiment: Part) -> list[str]:
+def _imports(experiment: Part, body: str) -> list[str]:
+    """Return the imports of what the text of an experiment names."""
     used = {type(part) for _, part in walk(experiment)} | {type(part) for part in _terms(experiment)}
+    used = {cls for cls in used if re.search(rf"\b{cls.__name__}\(", body)}
     public = sorted(cls.__name__ for cls in used if cls.__name__ in workbench.PARTS)
     lines = [f"from workbench import {', '.join(public)}"]
     if len(lines[0]) > WIDTH:
@@ -80,7 +85,7 @@ def source(value: Any, depth: int = 0) -> str:
     if isinstance(value, tuple):
         items = [source(item, depth + 1) for item in value]
         return _wrapped("(", [*items, ""] if len(items) == 1 else items, ")", depth)
-    return repr(value)
+    return json.dumps(value) if isinstance(value, str) else repr(value)
 
 
 def _call(part: Part, depth: int) -> str:

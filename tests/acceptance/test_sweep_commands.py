@@ -1,0 +1,127 @@
+"""Sweeps by their command, longer than `make test` allows: resumes, the best in full, chief and workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_sweep import SPEC, journal, place, record, run, store_of
+
+from workbench.tracking import sweeps
+
+__all__ = ["place"]  # the fixture: a project in which the Hyperband sweep has been done
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(900)]
+
+
+def test_a_changed_space_is_named_and_refused_unless_allowed(place: Path, capsys: pytest.CaptureFixture[str]):
+    run(place, "grid", "--trials", "2")
+    path = place / "experiments" / "study.py"
+    path.write_text(
+        SPEC.replace("Choice(8, 16)", "Choice(8, 16, 24)").replace("batch_size=256", "batch_size=128")
+    )
+    try:
+        capsys.readouterr()
+        run(place, "grid", "--resume", status=2)
+        said = capsys.readouterr().err
+        assert "'backbone.units.1' was" in said
+        assert "base.batch_size was 256 and is 128" in said
+        assert "--allow-changed-space" in said
+        path.write_text(SPEC.replace("Choice(8, 16)", "Choice(8, 16, 24)"))
+        run(place, "grid", "--resume", "--allow-changed-space")
+    finally:
+        path.write_text(SPEC)
+    trials = record(place, "grid").trials
+    assert len({json.dumps(dict(trial.order.settings)) for trial in trials}) == len(trials) == 6
+
+
+def test_the_best_settings_are_written_and_trained_in_full(place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(place)
+    trials = len(record(place, "band").trials)
+    run(place, "band", "--resume", "--emit", "best.py", "--train-best")
+    assert len(record(place, "band").trials) == trials  # nothing was left to do
+    best = record(place, "band").best()
+    assert best
+    from workbench import catalog
+
+    (variant,) = catalog.load("best.py")
+    states = [
+        s for s in store_of(place).runs() if (j := journal(place, s)).start and j.start.name == "band-best"
+    ]
+    assert len(states) == 1
+    assert journal(place, states[0]).start.id == variant.experiment.id
+    assert journal(place, states[0]).accepted()[-1].epoch == 4
+    run(place, "band", "--resume", "--emit", "best.py", status=2)  # never overwritten
+
+
+def test_the_tuners_state_is_made_anew_from_the_journals(place: Path):
+    before = record(place, "band")
+    (sweeps.folder(store_of(place), before.run) / sweeps.STATE).unlink()
+    run(place, "band", "--resume")
+    after = record(place, "band")
+    assert {t.id: (t.order.runs, t.score) for t in before.trials}.items() <= {
+        t.id: (t.order.runs, t.score) for t in after.trials
+    }.items()
+
+
+def start(folder: Path, root: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "workbench", "sweep", "experiments/study.py", *words], cwd=folder, text=True,
+        env={**os.environ, "PYTHONPATH": str(root), **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def test_a_killed_worker_goes_on_with_its_trial(place: Path, root: Path):
+    process = start(place, root, "grid", "--workers", "2")
+    assert process.stdout is not None
+    lines, killed = [], False
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("trial") and not killed:
+            worker = _a_worker(process.pid)
+            os.kill(worker, signal.SIGKILL)
+            killed = True
+    process.wait(timeout=200)
+    text = "".join(lines)
+    assert process.returncode == 0, text
+    assert "died (signal 9)" in text
+    trials = record(place, "grid").trials
+    assert [trial.status for trial in trials] == ["completed"] * 4
+    for trial in trials:
+        assert [row.epoch for row in journal(place, trial.order.runs[0]).accepted()] == [1, 2, 3, 4]
+
+
+def _a_worker(parent: int) -> int:
+    for _ in range(100):
+        found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        if found:
+            return int(found[-1])
+        time.sleep(0.1)
+    raise AssertionError("no worker")
+
+
+def test_a_port_in_use_is_refused_in_one_line(place: Path, root: Path):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        process = start(
+            place,
+            root,
+            "grid",
+            KERASTUNER_TUNER_ID="chief",
+            KERASTUNER_ORACLE_IP="127.0.0.1",
+            KERASTUNER_ORACLE_PORT=port,
+        )
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode == 2, out
+    assert f"127.0.0.1:{port}: cannot be listened at" in out
+    assert "Traceback" not in out
