@@ -28,6 +28,15 @@ IMAGES = 16  # of the largest batch of a study in its small form
 pytestmark = pytest.mark.tensorflow
 
 
+@pytest.mark.timeout(1800)
+def test_all_studies_check_with_every_network_at_full_size(project: Path):
+    specs = [str(ROOT / "experiments" / f"{study}.py") for study in STUDIES]
+    words = [sys.executable, "-m", "workbench", "check", *specs]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "  network ResNeSt + GDC: " in done.stdout
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("study", STUDIES)
 def test_one_variant_of_each_study_runs_quick(study: str, project: Path):

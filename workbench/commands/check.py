@@ -24,8 +24,11 @@ from workbench.trunks import trunk_of
 @click.argument("files", nargs=-1, required=True, metavar="FILE... [NAME...]")
 @click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
 @click.option("--no-steps", is_flag=True, help="Check the settings only, without building networks.")
+@click.option("--small", is_flag=True, help="Try small forms only; build no network at full size.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def check(files: tuple[str, ...], assignments: tuple[str, ...], no_steps: bool, debug: bool) -> None:
+def check(
+    files: tuple[str, ...], assignments: tuple[str, ...], no_steps: bool, small: bool, debug: bool
+) -> None:
     """Check the experiments of spec FILEs: settings, data, every stage and the switches between them.
 
     With several files each network is built once, and each stage and switch is tried once, in a small form.
@@ -38,7 +41,7 @@ def check(files: tuple[str, ...], assignments: tuple[str, ...], no_steps: bool, 
             f"{files[0]!r} is no spec file", expected="a Python file such as experiments/quickstart.py"
         )
     variants = catalog.choose([v for path in paths for v in catalog.load(path)], chosen)
-    trials = None if no_steps else Trials(len(paths) == 1, where)
+    trials = None if no_steps else Trials(len(paths) == 1 and not small, where, build=not small)
     for variant in variants:
         variant = catalog.override(variant, assignments)
         click.echo(f"{variant.study}/{variant.name}  id {variant.experiment.id}")

@@ -27,8 +27,8 @@ SAMPLED_BATCH = 16  # of a stage with a sampler, as its small form fills it
 class Trials:
     """What has been tried in this call of `check`, and what is still to try."""
 
-    def __init__(self, full: bool, where: Places) -> None:
-        self.full, self.where = full, where
+    def __init__(self, full: bool, where: Places, build: bool = True) -> None:
+        self.full, self.where, self.build = full, where, build
         self._networks: set[Any] = set()
         self._tried: set[Any] = set()
         self._backbone: Any = None  # the last one that was built, and its inputs and feature maps
@@ -42,7 +42,7 @@ class Trials:
         experiment = variant.experiment
         small = shrunk(stand_in) if self.full else catalog.quick(variant, self.where).experiment
         todo = self._untried(small)
-        fresh = (experiment.backbone, experiment.embedding) not in self._networks
+        fresh = self.build and (experiment.backbone, experiment.embedding) not in self._networks
         if not (todo or fresh):
             yield "networks, stages and switches are those of variants above"
             return
