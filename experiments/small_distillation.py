@@ -3,7 +3,7 @@
 Cost: a teacher and two students of 15 epochs of 45,000 images, a tenth held out.
 Expected: the taught student is a little ahead of the one from scratch, both behind the teacher.
 `student-taught` needs the teacher's logits:
-`workbench data distill RUN 'KerasData(name="cifar10")' datasets/cifar10_teacher.tfrecord --logits`.
+`workbench data distill RUN 'KerasData(name="cifar10")' datasets/cifar10_teacher.tfrecord --logits --size 32`.
 """
 
 from workbench import (
