@@ -6,19 +6,19 @@ import configparser
 import os
 from pathlib import Path
 
-USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+VARIABLES = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 
 def credentials() -> tuple[str, str] | None:
     """Return user name and password for tracking servers; None where nobody set them."""
-    user, password = os.environ.get(USER), os.environ.get(PASSWORD)
+    user, password = (os.environ.get(name) for name in VARIABLES)
     if user and password:
         return user, password
     file = Path.home() / ".mlflow" / "credentials"
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read(file, encoding="utf-8")
-        found = parser["mlflow"]
-        return found[USER.lower()], found[PASSWORD.lower()]
+        user, password = (parser["mlflow"][name.lower()] for name in VARIABLES)
+        return user, password
     except (KeyError, OSError, configparser.Error, UnicodeDecodeError):
         return None  # as MLflow does: then the server decides
