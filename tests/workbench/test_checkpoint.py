@@ -74,7 +74,9 @@ def test_two_generations_and_the_best_are_kept(tmp_path: Path, state: State) -> 
     told: list[str] = []
     for epoch in range(1, 6):
         changed = State(state.arrays, {**state.facts, "epoch": epoch})
-        saver.save(changed, checkpoint.file_name(epoch, epoch), epoch == 2, then=lambda file, _: told.append(file))
+        saver.save(
+            changed, checkpoint.file_name(epoch, epoch), epoch == 2, then=lambda file, _: told.append(file)
+        )
     saver.wait()
     assert len(told) == 5
     assert sorted(p.name for p in tmp_path.iterdir()) == [

@@ -126,18 +126,18 @@ def test_addresses_without_their_password() -> None:
 
 def test_who_we_are(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in (credentials.USER, credentials.PASSWORD):
+    for name in credentials.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert credentials.credentials() is None
     (tmp_path / ".mlflow").mkdir()
     file = tmp_path / ".mlflow" / "credentials"
     file.write_text("[mlflow]\nmlflow_tracking_username = anna\nmlflow_tracking_password = 100%\n")
     assert credentials.credentials() == ("anna", "100%")
-    monkeypatch.setenv(credentials.USER, "bob")
-    monkeypatch.setenv(credentials.PASSWORD, "b")
+    monkeypatch.setenv(credentials.VARIABLES[0], "bob")
+    monkeypatch.setenv(credentials.VARIABLES[1], "b")
     assert credentials.credentials() == ("bob", "b")
     file.write_text("nonsense")
-    monkeypatch.delenv(credentials.USER)
+    monkeypatch.delenv(credentials.VARIABLES[0])
     assert credentials.credentials() is None
 
 
@@ -164,8 +164,8 @@ def test_the_store_is_asked_once_before_a_training(tmp_path: Path, monkeypatch) 
     store = Store(tmp_path, f"http://127.0.0.1:{door.server_port}")
     with pytest.raises(StoreError, match="refuses this user name or password"):
         require_reachable(store)
-    monkeypatch.setenv(credentials.USER, "anna")
-    monkeypatch.setenv(credentials.PASSWORD, "x")
+    monkeypatch.setenv(credentials.VARIABLES[0], "anna")
+    monkeypatch.setenv(credentials.VARIABLES[1], "x")
     require_reachable(store)
     monkeypatch.setattr(Door, "status", 404)
     with pytest.raises(StoreError, match="answers 404"):
