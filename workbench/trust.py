@@ -157,7 +157,9 @@ def _configuration(path: Path) -> Any:
         return None if text is None else json.loads(text)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         words = " ".join(str(error).split())[:300]
-        raise DataError(f"cannot be read: is no Keras model ({words})", where=path, expected="a saved Keras model") from error
+        raise DataError(
+            f"cannot be read: is no Keras model ({words})", where=path, expected="a saved Keras model"
+        ) from error
 
 
 def _in_configuration(value: Any) -> Iterator[str]:
