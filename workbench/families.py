@@ -158,8 +158,11 @@ class Start(Part):
     def look(self, store: Any) -> None:
         """Refuse a start that cannot be used (raises `InputError`), before anything is written."""
 
-    def fill(self, embedder: tf.keras.Model, store: Any) -> None:
-        """Put the starting weights into a fresh embedding model; `store` holds other runs."""
+    def fill(self, embedder: tf.keras.Model, store: Any) -> list[str]:
+        """Put the starting weights into a fresh embedding model; return in words what was left out.
+
+        `store` holds other runs.
+        """
         raise SpecError("is no start by itself", where=type(self).__name__)
 
     def head_weights(self, identities: tuple[str, ...], where: Places) -> np.ndarray | None:

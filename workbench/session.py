@@ -75,7 +75,8 @@ class Session:
         self.group.ready(self.trainer.embedder)
         if state is None and self.experiment.start is not None:
             if self.group.chief:
-                self.experiment.start.fill(self.trainer.embedder, self.order.store)
+                for words in self.experiment.start.fill(self.trainer.embedder, self.order.store):
+                    self.screen.warn(words)
             self.group.level(self.trainer.embedder.variables)
         if state is not None:
             self._check_identity(state)

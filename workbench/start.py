@@ -1,7 +1,7 @@
 """Where a run's weights start: from another run's checkpoint or a saved model, instead of at random.
 
-The head is new unless centers are given; a first stage with `train="head"` trains it alone before the
-rest moves.
+The classification head is new unless centers are given; a first stage with `train="head"` trains it alone
+before the rest moves, a second one with patterns (`train=("stage5_*",)`) the last blocks too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @part
 class FromRun(Start):
-    """The embedding weights of another run of this store."""
+    """The weights of another run of this store with the same backbone."""
 
     run: str = setting(positional=True, doc="the run, a unique beginning of it, or its MLflow id")
     which: Literal["best", "last"] = setting("best", doc="checkpoint of that run")
@@ -32,10 +32,13 @@ class FromRun(Start):
     def look(self, store: Any) -> None:
         self._state(store)
 
-    def fill(self, embedder: tf.keras.Model, store: Any) -> None:
-        from workbench import checkpoint
+    def fill(self, embedder: tf.keras.Model, store: Any) -> list[str]:
+        from workbench import transfer
 
-        checkpoint.restore_embedder(embedder, self._state(store))
+        arrays = self._state(store).arrays
+        names = sorted(name for name in arrays if name.startswith("embedder/"))
+        theirs = transfer.of_arrays(embedder, [arrays[name] for name in names])
+        return transfer.take(embedder, theirs, f"run {self.run}")
 
     def _state(self, store: Any) -> State:
         from workbench import checkpoint
@@ -54,26 +57,32 @@ class FromRun(Start):
 
 @part
 class FromModel(Start):
-    """The embedding weights of a saved Keras model (.keras or .h5) of the same network."""
+    """The weights of a saved model (.keras, .h5 or a SavedModel folder) with the same backbone."""
 
     path: str = setting(positional=True, doc="the file, relative to the working folder or absolute")
     trust_code: bool = setting(False, place=True, doc="open a file though it holds code, which then runs")
 
     def look(self, store: Any) -> None:
         if not Path(self.path).exists():
-            raise DataError("no such model", where=self.path, do="give the path of a .keras or .h5 file")
+            raise DataError(
+                "no such model", where=self.path, do="give the path of a .keras or .h5 file or a SavedModel folder"
+            )
         trust.require_trust(self.path, self.trust_code)
 
-    def fill(self, embedder: tf.keras.Model, store: Any) -> None:
-        other = trust.load_keras(self.path, self.trust_code)
-        shapes, wanted = ([w.shape for w in model.get_weights()] for model in (other, embedder))
-        if shapes != wanted:
-            raise DataError(
-                f"its {len(shapes)} weights do not fit the {len(wanted)} of this network",
-                where=self.path,
-                do="start from a model of the same backbone and embedding",
-            )
-        embedder.set_weights(other.get_weights())
+    def fill(self, embedder: tf.keras.Model, store: Any) -> list[str]:
+        from workbench import transfer
+
+        return transfer.take(embedder, self._layers(), self.path)
+
+    def _layers(self) -> list[Any]:
+        """Return the layers of the file: as Keras describes them, else those of a plain SavedModel."""
+        from workbench import transfer
+
+        folder = Path(self.path)
+        if (folder / "saved_model.pb").exists() and not (folder / "keras_metadata.pb").exists():
+            trust.require_trust(folder, self.trust_code)
+            return transfer.of_saved_model(folder)
+        return transfer.of_model(trust.load_keras(folder, self.trust_code))
 
 
 def read_centers(path: str, identities: tuple[str, ...], where: Places) -> np.ndarray:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from workbench import FromModel
+from workbench import FromModel, FromRun
 from workbench.errors import DataError
 from workbench.families import Places
 from workbench.start import read_centers
@@ -46,22 +47,80 @@ def test_a_missing_model_is_refused_before_the_run() -> None:
         FromModel("nowhere.keras").look(None)
 
 
-@pytest.mark.tensorflow
-def test_a_saved_model_gives_its_weights_or_is_refused(tmp_path: Path) -> None:
+def network(width: int, size: int = 3, classes: int = 0) -> Any:
+    """Return a small network with the embedding layers of `F`, and a classification head if asked."""
     import tensorflow as tf
 
-    def network(size: int) -> tf.keras.Model:
-        inputs = tf.keras.Input([4])
-        return tf.keras.Model(inputs, tf.keras.layers.Dense(size)(inputs))
+    inputs = tf.keras.Input([4, 4, 3])
+    x = tf.keras.layers.Conv2D(width, 3, name=f"conv_{width}_{size}_{classes}")(inputs)
+    x = tf.keras.layers.BatchNormalization()(x)
+    x = tf.keras.layers.Dense(size, name="embedding_dense")(tf.keras.layers.Flatten()(x))
+    x = tf.keras.layers.BatchNormalization(name="pre_embedding")(x)
+    model = tf.keras.Model(inputs, tf.keras.layers.Dense(classes, name="logits")(x) if classes else x)
+    for variable in model.variables:
+        variable.assign(tf.random.uniform(variable.shape))
+    return model
 
-    first, second = network(3), network(3)
-    path = tmp_path / "model.keras"
-    first.save(path)
-    FromModel(str(path)).fill(second, None)
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("form", ["model.keras", "model.h5", "saved", "exported"])
+def test_every_form_gives_its_weights_and_its_head_is_dropped(tmp_path: Path, form: str) -> None:
+    first, second = network(5, classes=7), network(5)
+    path = str(tmp_path / form)
+    if form == "exported":
+        first.export(path)
+    else:
+        first.save(path, **({"save_format": "tf"} if form == "saved" else {}))
+    notes = FromModel(path).fill(second, None)
     for old, new in zip(first.get_weights(), second.get_weights()):
         np.testing.assert_array_equal(old, new)
-    with pytest.raises(DataError, match="do not fit"):
-        FromModel(str(path)).fill(network(2), None)
+    assert notes == [f"1 layers of {path} are dropped: logits"]
+
+
+@pytest.mark.tensorflow
+def test_another_embedding_starts_anew_and_the_backbone_is_taken(tmp_path: Path) -> None:
+    first, second = network(5, size=3, classes=7), network(5, size=6)
+    path = str(tmp_path / "model.h5")
+    first.save(path)
+    fresh = second.get_weights()
+    notes = FromModel(path).fill(second, None)
+    for number, (old, new) in enumerate(zip(first.get_weights(), second.get_weights())):
+        wanted = old if number < 6 else fresh[number]  # a convolution with bias and a normalisation
+        np.testing.assert_array_equal(wanted, new)
+    assert [note.split(" of ")[0] for note in notes] == [
+        "the embedding (embedding_dense and after) starts anew: the one", "3 layers",
+    ]  # fmt: skip
+
+
+@pytest.mark.tensorflow
+def test_another_width_is_refused_with_the_layer_and_changes_nothing(tmp_path: Path) -> None:
+    first, second = network(5, classes=7), network(8)
+    path = tmp_path / "model.h5"
+    first.save(path)
+    before = second.get_weights()
+    with pytest.raises(DataError) as caught:
+        FromModel(str(path)).fill(second, None)
+    assert "its layer 'conv_5_3_7' (3, 3, 3, 5), (5,) does not fit 'conv_8_3_0' (3, 3, 3, 8), (8,)" in str(
+        caught.value
+    )
+    assert all(np.array_equal(old, new) for old, new in zip(before, second.get_weights()))
     path.write_bytes(b"no model")
     with pytest.raises(DataError, match="is no Keras model"):
         FromModel(str(path)).fill(second, None)
+
+
+@pytest.mark.tensorflow
+def test_a_run_of_another_width_is_refused_with_the_layer(tmp_path: Path) -> None:
+    from workbench import checkpoint
+    from workbench.tracking.store import find_store
+
+    store, run, first = find_store(str(tmp_path / "mlruns")), "20260101T000000Z-00000001", network(5)
+    store.journals.mkdir(parents=True)
+    store.journal(run).touch()
+    arrays = {f"embedder/{i:05d}": array for i, array in enumerate(first.get_weights())}
+    checkpoint.write(store.run_checkpoints(run) / checkpoint.file_name(1, 1), checkpoint.State(arrays, {}))
+    second = network(5)
+    assert FromRun(run).fill(second, store) == []
+    assert all(np.array_equal(old, new) for old, new in zip(first.get_weights(), second.get_weights()))
+    with pytest.raises(DataError, match=r"does not fit 'conv_8_3_0' \(3, 3, 3, 8\)"):
+        FromRun(run).fill(network(8), store)
