@@ -65,7 +65,9 @@ class FromModel(Start):
     def look(self, store: Any) -> None:
         if not Path(self.path).exists():
             raise DataError(
-                "no such model", where=self.path, do="give the path of a .keras or .h5 file or a SavedModel folder"
+                "no such model",
+                where=self.path,
+                do="give the path of a .keras or .h5 file or a SavedModel folder",
             )
         trust.require_trust(self.path, self.trust_code)
 

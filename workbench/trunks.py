@@ -171,5 +171,6 @@ def kept_epochs(experiment: Experiment, others: Sequence[Experiment]) -> tuple[i
             if root.seed == experiment.seed and same_until(experiment, root.epochs, root):
                 found.add(root.epochs)
             root = trunk_of(root)
-    found.discard(experiment.epochs)  # the last state is kept anyway
-    return tuple(sorted(found))
+    own = trunk_of(experiment)
+    first = own.epochs if own is not None else 0  # what a branch itself trains begins after its trunk
+    return tuple(sorted(epoch for epoch in found if first < epoch < experiment.epochs))
