@@ -21,8 +21,9 @@ SPEC = '''"""Which loss for the last epochs?"""
 import sys
 sys.path.insert(0, {tests!r})
 from specs import tiny
-from workbench import CosFace, HeldOutPairs, Nadam, Safety, Softmax, Stage
-trunk = tiny(evaluate=HeldOutPairs(identities=3, pairs=24, name="unseen"), safety=Safety(every_steps=2), name="whole")
+from workbench import E, CosFace, HeldOutPairs, Nadam, PlainCNN, Safety, Softmax, Stage
+trunk = tiny(evaluate=HeldOutPairs(identities=3, pairs=24, name="unseen"), safety=Safety(every_steps=2), name="whole",
+             backbone=PlainCNN(image_size=32), embedding=E(size=16, dropout=0.2))
 cos = trunk.branch(at_epoch=4, stages=Stage(loss=CosFace(scale=16), epochs=2), name="cos")
 experiments = {experiments}
 '''
