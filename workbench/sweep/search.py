@@ -83,6 +83,7 @@ class Search:
         if rows:
             self.say(f"note: {path} is missing: made anew from the journals of {len(rows)} trials")
             self.oracle.recover(rows)
+            self.oracle.save()  # even where nothing is left to do
 
     # ------------------------------------------------------------ the desk
 
