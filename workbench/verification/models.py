@@ -32,7 +32,7 @@ def from_file(
     for one that cannot be used, `InputError` for one with code in it unless `trust_code`.
     """
     path = Path(text)
-    if path.exists():
+    if path.is_file() or (path / "saved_model.pb").is_file():
         trust.require_trust(path, trust_code)
     openers: dict[str, Callable[..., Embedder]] = {
         ".onnx": from_onnx, ".tflite": from_tflite, ".h5": from_keras_file, ".keras": from_keras_file,
