@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from workbench.tracking.journal import Journal
+from workbench.tracking.records import EpochRecord
 from workbench.tracking.store import Store
 
 
@@ -79,3 +80,7 @@ def log_beside(screen: Any, store: Store, run: str, rank: int, workers: int) -> 
     screen.stream = Doubled(screen.stream or sys.stdout, worker_log(store, run, rank))
     role = "the chief" if rank == 0 else "follows worker 0"
     screen.say(f"worker {rank} of {workers} ({role}): process {os.getpid()} on {socket.gethostname()}")
+
+    def history(self) -> list[EpochRecord]:
+        """Return no rows: the chief keeps them."""
+        return []
