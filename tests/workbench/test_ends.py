@@ -71,24 +71,23 @@ def chapter(root: Path) -> list[str]:
     return re.findall(r"^\$ workbench (.+)$", section, re.MULTILINE)
 
 
-@pytest.mark.xfail(
-    reason="open: failed in the one whole run of the suite, the cause is not found yet", strict=False
-)
 def test_the_commands_of_the_readmes_chapter_do_what_it_says(place: Path, root: Path) -> None:
     commands = chapter(root)
     assert [words.split()[0] for words in commands] == ["list", "resume", "run", "sync", "rebuild"]
     said = {}
     for command in commands:
         words = command.replace("RUN", KILLED).split()
-        if words[0] == "run":  # nothing is left to resume by then, so that a run of the variant begins
+        if (
+            words[0] == "run"
+        ):  # of the killed variant; it is finished by then, so that nothing is trained twice
             words.append("base")
         done = start(root, place, *words)
         said[words[0]], _ = done.communicate(timeout=300)
         assert done.returncode == 0, said
     assert "interrupted" in said["list"]
     assert "resumed after epoch" in said["resume"]
-    assert "3 were level" in said["sync"]
-    assert "3 runs rebuilt" in said["rebuild"]
+    assert "2 were level" in said["sync"]
+    assert "2 runs rebuilt" in said["rebuild"]
     assert accepted(place, KILLED) == accepted(place, WHOLE)
     assert all((arrays(place, KILLED)[name] == value).all() for name, value in arrays(place, WHOLE).items())
     assert {row.status for row in read_runs(find_store(str(place / "mlruns")))} == {"finished"}
