@@ -44,6 +44,10 @@ class SilentTracker:
     def end(self, status: str, reason: str = "", **facts: Any) -> None:
         """The chief records the end."""
 
+    def history(self) -> list[EpochRecord]:
+        """Return no rows: the chief keeps them."""
+        return []
+
     def close(self, timeout: float = 0.0) -> bool:
         """Nothing is open."""
         return True
@@ -80,7 +84,3 @@ def log_beside(screen: Any, store: Store, run: str, rank: int, workers: int) -> 
     screen.stream = Doubled(screen.stream or sys.stdout, worker_log(store, run, rank))
     role = "the chief" if rank == 0 else "follows worker 0"
     screen.say(f"worker {rank} of {workers} ({role}): process {os.getpid()} on {socket.gethostname()}")
-
-    def history(self) -> list[EpochRecord]:
-        """Return no rows: the chief keeps them."""
-        return []

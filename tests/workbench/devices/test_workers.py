@@ -18,9 +18,6 @@ def runs(folder: Path) -> list[str]:
     return find_store(str(folder / "mlruns")).runs()
 
 
-@pytest.mark.xfail(
-    reason="open: the following worker ends with a traceback after its last epoch", strict=False
-)
 def test_two_workers_and_two_logical_devices_train_as_one_device(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path)
     singles = [fleet.start("run", "experiments/fleet.py", name, losses=name) for name in ("base", "two")]
