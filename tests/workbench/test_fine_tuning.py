@@ -79,7 +79,7 @@ def test_fine_tuning_moves_the_head_then_the_last_blocks_then_all(
     (project / "experiments" / "tuned.py").write_text(TUNED)
     program(root, project, "run", "experiments/first.py", data=real_data)
     first = only_run(project)
-    program(root, project, "export", first, "--format", "h5", "-o", "out", data=real_data)
+    program(root, project, "export", first, "--format", "h5", "--out", "out", data=real_data)
     next((project / "out").glob("*.h5")).rename(project / "trained.h5")
     program(root, project, "run", "experiments/tuned.py", "base", data=real_data)
     run = only_run(project)
@@ -100,6 +100,6 @@ def test_fine_tuning_moves_the_head_then_the_last_blocks_then_all(
     assert 0 < len(second) < len(start)
     assert min(second) > min(third)  # the last blocks, not the first layers
     assert len(third) == len(start)
-    said = program(root, project, "run", "experiments/tuned.py", "wider", status=1, data=real_data)
+    said = program(root, project, "run", "experiments/tuned.py", "wider", status=2, data=real_data)
     assert "its layer 'stem_conv' (3, 3, 3, 16)" in said.splitlines()[-1]
     assert "does not fit" in said.splitlines()[-1]
