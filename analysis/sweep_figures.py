@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.figure import SMALLEST, STYLE
 from analysis.frames import is_missing
-from analysis.sweeps import Trials, levels, text_of
+from analysis.sweeps import Trials, borders, levels, text_of
 from workbench.errors import InputError, suggestion
 
 if TYPE_CHECKING:
@@ -35,17 +35,10 @@ def position(data: Trials, setting: str) -> tuple[np.ndarray, list[tuple[float, 
     log = facts.get("sampling") == "log"
     scale = np.log if log else np.asarray
     at = (scale(raw) - scale(low)) / (scale(high) - scale(low))
-    ticks = np.geomspace(low, high, 4) if log else np.linspace(low, high, 4)
-    shown = list(dict.fromkeys(_on_step(float(tick), facts) for tick in ticks))
-    where = (scale(np.asarray(shown, float)) - scale(low)) / (scale(high) - scale(low))
-    return at, [(float(x), text_of(value)) for x, value in zip(where, shown)]
-
-
-def _on_step(tick: float, facts: Any) -> float | int:
-    """Return a tick that the setting can have: a whole number where it is one, on its steps where it has any."""
-    if facts["step"] and facts.get("sampling") != "log":
-        tick = facts["min"] + round((tick - facts["min"]) / facts["step"]) * facts["step"]
-    return round(tick) if facts["kind"] == "Int" else tick
+    whole = facts["kind"] == "Int"
+    ticks = list(dict.fromkeys(round(tick) if whole else float(tick) for tick in borders(facts)))
+    where = (scale(np.asarray(ticks, float)) - scale(low)) / (scale(high) - scale(low))
+    return at, [(float(x), text_of(value)) for x, value in zip(where, ticks)]
 
 
 def title(data: Trials) -> str:
@@ -67,9 +60,10 @@ def parallel(data: Trials) -> Figure:
         figure = Figure(figsize=(max(6.0, 1.7 * len(axes)), 4.2), layout="constrained")
         axis = figure.add_subplot()
         colors = matplotlib.colormaps[MAP]
-        jitter = np.linspace(-0.02, 0.02, len(ranks))
+        jitter = np.linspace(-0.02, 0.02, len(ranks))  # so that lines through one choice can be told apart
+        chosen = np.array([name is not None and _is_choice(data, name) for name in axes])
         for row in np.argsort(shade, kind="stable"):
-            heights = np.array([places[row] for places, _ in columns]) + jitter[row]
+            heights = np.array([places[row] for places, _ in columns]) + jitter[row] * chosen
             axis.plot(
                 range(len(axes)), heights, color=colors(0.95 - 0.9 * shade[row]),
                 linewidth=2.2 if ranks[row] == 1 else 1.0, alpha=0.35 + 0.6 * shade[row],
@@ -81,8 +75,12 @@ def parallel(data: Trials) -> Figure:
         axis.set_ylim(-0.06, 1.06)
         axis.set_xlim(-0.15, len(axes) - 0.4)
         axis.spines[:].set_visible(False)
-        axis.set_title(title(data), loc="left")
+        axis.set_title(f"{title(data)}; the darker, the better", loc="left")
     return figure
+
+
+def _is_choice(data: Trials, setting: str) -> bool:
+    return "values" in data.record.facts["space"][setting]
 
 
 def _values(data: Trials) -> tuple[np.ndarray, list[tuple[float, str]]]:
@@ -110,8 +108,8 @@ def slices(data: Trials) -> Figure:
     from matplotlib.figure import Figure
 
     count = len(data.settings)
-    columns = min(COLUMNS, count)
-    rows = math.ceil(count / columns)
+    rows = math.ceil(count / COLUMNS)
+    columns = math.ceil(count / rows)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(max(5.0, columns * PANEL[0]), rows * PANEL[1] + 0.4), layout="constrained")
         first: Any = None
@@ -130,19 +128,14 @@ def _slice(axis: Axes, data: Trials, setting: str) -> None:
     at, ticks = position(data, setting)
     values = data.frame["value"].to_numpy(float)
     best = values.argmin() if data.lower else values.argmax()
-    spread = np.linspace(-0.025, 0.025, len(at)) if "values" in data.record.facts["space"][setting] else 0
-    axis.plot(at + spread, values, "o", color="#0072B2", markersize=4, alpha=0.65, markeredgewidth=0)
-    axis.plot(
-        at[best] + (spread[best] if np.ndim(spread) else 0), values[best], "D", color="#D55E00", markersize=6
-    )
+    spread, margin = (0.025, 0.06) if _is_choice(data, setting) else (0.0, 0.01)
+    places = at + np.linspace(-spread, spread, len(at))
+    axis.plot(places, values, "o", color="#0072B2", markersize=4, alpha=0.65, markeredgewidth=0)
+    axis.plot(places[best], values[best], "D", color="#D55E00", markersize=6)
     for _, own in data.frame.groupby(levels(data, setting)[1], observed=True):
-        places = at[own.index.to_numpy()]
-        axis.plot(
-            [places.min() - 0.06, places.max() + 0.06],
-            [own["value"].mean()] * 2,
-            color="#000000",
-            linewidth=1.6,
-        )
+        within = at[own.index.to_numpy()]
+        ends = [within.min() - margin, within.max() + margin]
+        axis.plot(ends, [own["value"].mean()] * 2, color="#000000", linewidth=1.6)
     axis.set_xticks([x for x, _ in ticks], [text for _, text in ticks])
     axis.set_xlim(-0.14, 1.14)
 
@@ -170,7 +163,8 @@ def heat(data: Trials, across: str, down: str) -> Figure:
         y, x = divmod(int(best), len(means.columns))
         axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2.5))
         _numbers(axis, image, means, counts)
-        axis.set_xticks(range(len(means.columns)), means.columns)
+        across_names = [name.replace(" to ", "\nto ") for name in means.columns]  # thirds of a range are long
+        axis.set_xticks(range(len(means.columns)), across_names)
         axis.set_yticks(range(len(means.index)), means.index)
         axis.set_xlabel(data.short[across])
         axis.set_ylabel(data.short[down])

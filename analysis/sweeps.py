@@ -116,17 +116,45 @@ def levels(data: Trials, setting: str) -> tuple[list[str], pd.Series]:
         order = [value for value in facts.get("values", sorted(seen)) if value in seen]
         texts = [text_of(value) for value in order]
         return texts, column.map(dict(zip(order, texts)))
-    edges = _edges(facts)
-    texts = [f"{text_of(low)} to {text_of(high)}" for low, high in zip(edges[:-1], edges[1:])]
-    codes = np.clip(np.searchsorted(edges, column.to_numpy(float), side="right") - 1, 0, LEVELS - 1)
-    found = pd.Series([texts[code] for code in codes], index=column.index)
+    texts = _thirds(facts)
+    found = pd.Series([texts[code] for code in _third(facts, column.to_numpy(float))], index=column.index)
     return texts, found.where(~column.map(is_missing))
 
 
-def _edges(facts: Any) -> np.ndarray:
+def _thirds(facts: Any) -> list[str]:
+    limits = borders(facts)
+    return [_range_text(facts, low, high) for low, high in zip(limits[:-1], limits[1:])]
+
+
+def _third(facts: Any, values: np.ndarray) -> np.ndarray:
+    """Return the place among the thirds of a range of each value."""
+    return np.clip(np.searchsorted(borders(facts), values, side="right") - 1, 0, LEVELS - 1)
+
+
+def borders(facts: Any) -> np.ndarray:
+    """Return the borders of a range's levels; where it has steps, the values that begin a level."""
     low, high = float(facts["min"]), float(facts["max"])
-    space = np.geomspace if facts.get("sampling") == "log" else np.linspace
-    return np.asarray(space(low, high, LEVELS + 1))
+    log = facts.get("sampling") == "log"
+    found = np.asarray((np.geomspace if log else np.linspace)(low, high, LEVELS + 1))
+    step = _step(facts)
+    if step:
+        found[1:-1] = low + np.ceil((found[1:-1] - low) / step - 1e-9) * step
+    return found
+
+
+def _step(facts: Any) -> float:
+    """Return the distance of a range's values, 0 where they have none (or it grows, as in a stepped log range)."""
+    if facts.get("sampling") == "log" and facts["step"]:
+        return 0.0
+    return float(facts["step"] or (1 if facts["kind"] == "Int" else 0))
+
+
+def _range_text(facts: Any, low: float, high: float) -> str:
+    """Return a level's first and last value; a level of a range without steps ends where the next begins."""
+    step = _step(facts)
+    last = high - step if step and high < facts["max"] else high
+    whole = facts["kind"] == "Int"
+    return " to ".join(text_of(round(value) if whole else float(value)) for value in (low, last))
 
 
 def text_of(value: Any) -> str:
@@ -178,11 +206,12 @@ def _single(setting: str, names: list[str]) -> dict[str, Any]:
 
 
 def _reference(data: Trials, setting: str, names: list[str]) -> str:
-    """Return the level that others are compared with: the base's value where it was tried, else the first."""
-    base = data.record.facts.get("base", {}).get(setting)
-    return next(
-        (name for name in names if base is not None and name == text_of(base)), names[0] if names else ""
-    )
+    """Return the level that others are compared with: that of the base's value if it was tried, else the first."""
+    facts, base = data.record.facts["space"][setting], data.record.facts.get("base", {}).get(setting)
+    wanted = [] if base is None else [text_of(base)]
+    if "min" in facts and isinstance(base, (int, float)) and facts["min"] <= base <= facts["max"]:
+        wanted.append(_thirds(facts)[int(_third(facts, np.array([base]))[0])])
+    return next((name for name in names if name in wanted), names[0] if names else "")
 
 
 def _why_not(column: pd.Series, level: str, reference: str, count: int) -> str:
@@ -302,6 +331,12 @@ def lines(data: Trials, found: pd.DataFrame) -> list[str]:
         interval = f"({row['low']:+.4f} to {row['high']:+.4f})"
         said.append(f"{name}: {row['effect']:+.4f} {interval}, {row['count']} {unit}: {row['verdict']}")
     return said
+
+
+def beyond_chance_alone(found: pd.DataFrame) -> bool:
+    """Tell whether some effect's interval leaves 0 out that is not told apart among all comparisons."""
+    outside = (found["low"] > 0) | (found["high"] < 0)
+    return bool((outside & (found["verdict"] == sig.SAME)).any())
 
 
 def bests(record: SweepRecord, records: Records) -> list[str]:

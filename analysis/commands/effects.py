@@ -83,6 +83,10 @@ def words(data, found, bests: list[str]) -> list[str]:  # type: ignore[no-untype
     rest = found[found["effect"].isna()]
     said = [title(data), *bests, "", "effects on it, with 95 % intervals:"]
     said += [f"  {line}" for line in sweeps.lines(data, judged)] or ["  none"]
+    if sweeps.beyond_chance_alone(judged):
+        said += [
+            f"An interval without 0 may be indistinguishable: verdicts allow for {len(judged)} comparisons at once."
+        ]
     if len(rest):
         said += ["", "cannot be judged from these trials:"]
         said += [f"  {line.replace(': cannot be judged:', ':')}" for line in sweeps.lines(data, rest)]

@@ -141,6 +141,45 @@ def test_no_setting_of_pure_noise_is_called_better_too_often():
     assert calls / tables < 0.12
 
 
+def test_ranges_are_cut_at_values_they_can_have_and_compared_with_the_third_of_the_base():
+    space = {
+        "units": {"kind": "Int", "min": 16, "max": 128, "step": 16, "sampling": "linear"},
+        "depth": {"kind": "Int", "min": 1, "max": 12, "step": None, "sampling": "linear"},
+        "rate": {"kind": "Float", "min": 0.0, "max": 0.9, "step": None, "sampling": "linear"},
+    }
+    rows = [
+        {"units": 16 + 16 * (n % 8), "depth": 1 + n % 12, "rate": 0.9 * n / 47, "value": float(n)}
+        for n in range(48)
+    ]
+    data = made(rows, space, base={"units": 64, "depth": 12, "rate": 0.1})
+    found = {name: sweeps.levels(data, name) for name in space}
+    assert found["units"][0] == ["16 to 48", "64 to 80", "96 to 128"]
+    assert found["depth"][0] == ["1 to 4", "5 to 8", "9 to 12"]
+    assert found["rate"][0] == ["0 to 0.3", "0.3 to 0.6", "0.6 to 0.9"]
+    for name in ("units", "depth"):
+        column = found[name][1]
+        for value, level in zip(data.frame[name], column):
+            low, high = map(int, level.split(" to "))
+            assert low <= value <= high
+    against = sweeps.effects(data).groupby("setting")["against"].first().to_dict()
+    assert against == {"units": "64 to 80", "depth": "9 to 12", "rate": "0 to 0.3"}
+
+
+def test_an_interval_without_0_that_does_not_hold_among_all_comparisons_is_explained():
+    from analysis.commands.effects import words
+
+    random = np.random.default_rng(8)
+    noise = {cells: random.normal(0, 0.004) for cells in itertools.product(*GRID.values())}
+    for gain, explained in ((0.004, True), (0.5, False)):
+        data = grid(lambda row, gain=gain: 0.9 + gain * (row["smooth"] > 0) + noise[tuple(row.values())])
+        found = sweeps.effects(data)
+        row = row_of(found, "smooth", "0.1")
+        assert row["low"] > 0
+        assert (row["verdict"] == "indistinguishable") is explained
+        said = [line for line in words(data, found, []) if line.startswith("An interval without 0")]
+        assert len(said) == explained
+
+
 def test_lines_read_as_a_sentence():
     data = grid(
         lambda row: (

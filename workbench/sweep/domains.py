@@ -6,8 +6,7 @@ anything else (parts, None, tuples) travel as their labels.
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
 from typing_extensions import Self
 
@@ -17,7 +16,7 @@ from workbench.parts import Part, part, setting
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
-GRID_SAMPLES = 10  # Keras Tuner's own number of values of a range without a step
+LISTED = 1000  # values of a stepped range that are listed one by one
 
 
 @part
@@ -123,7 +122,67 @@ class Boolean(Domain):
 
 
 @part
-class Int(Domain):
+class Range(Domain):
+    """Numbers from `low` to `high`, which `Int` and `Float` give their type."""
+
+    low: Any = setting(positional=True, doc="the smallest")
+    high: Any = setting(positional=True, doc="the largest")
+    step: Any = setting(None, positional=True, doc="distance (log: factor) of neighbours")
+    sampling: Literal["linear", "log"] = setting("linear", doc="how the range is drawn from")
+
+    unit: ClassVar[int | None] = None  # distance of neighbours where no step is given
+
+    def check(self) -> None:
+        super().check()
+        kind, log = type(self).__name__, self.sampling == "log"
+        where = f"{kind}({self.low}, {self.high})"
+        if self.high <= self.low:
+            raise SpecError("an empty range", where=where, expected="the smallest value, then a larger one")
+        if log and self.low <= 0:
+            raise SpecError(
+                "a logarithmic range starts above 0", where=where, do="raise low or draw linearly"
+            )
+        if self.step is None:
+            return
+        if log and self.step <= 1:
+            raise SpecError(f"step={self.step}", where=where, expected="with log a factor above 1")
+        if not log and self.step > self.high - self.low:
+            raise SpecError(
+                f"step={self.step} is wider than the range", where=where, do="choose a smaller step"
+            )
+
+    def candidates(self) -> tuple[Any, ...]:
+        return (self.low, self.high)
+
+    def encode(self, value: Any) -> Any:
+        if isinstance(value, (int, float)) and self.low <= value <= self.high:
+            return value
+        raise SpecError(f"{value} is outside", expected=f"{self.low} to {self.high}")
+
+    def declare(self, space: HyperParameters, name: str) -> None:
+        declare = getattr(space, type(self).__name__)  # Keras Tuner's names are ours
+        declare(name, self.low, self.high, step=self.step, sampling=self.sampling)
+
+    def facts(self) -> dict[str, Any]:
+        limits = {"min": self.low, "max": self.high, "step": self.step, "sampling": self.sampling}
+        return {"kind": type(self).__name__, **limits}
+
+    def listed(self) -> tuple[Any, ...] | None:
+        """Return the values that steps reach, None where there is no step or they are above a thousand."""
+        log = self.sampling == "log"
+        step = self.step if self.step is not None or log else self.unit
+        if step is None:
+            return None
+        found: list[Any] = []
+        value = self.low
+        while value <= self.high * (1 + 1e-9) and len(found) <= LISTED:
+            found.append(value)
+            value = self.low * step ** len(found) if log else self.low + step * len(found)
+        return None if len(found) > LISTED else tuple(found)
+
+
+@part
+class Int(Range):
     """Whole numbers from `low` to `high`, both included."""
 
     low: int = setting(positional=True, doc="the smallest")
@@ -131,27 +190,12 @@ class Int(Domain):
     step: Union[int, None] = setting(
         None, at_least=1, positional=True, doc="distance (log: factor) of neighbours; None: 1, or any"
     )
-    sampling: Literal["linear", "log"] = setting("linear", doc="how the range is drawn from")
 
-    def check(self) -> None:
-        super().check()
-        _check_range(self)
-
-    def candidates(self) -> tuple[Any, ...]:
-        return (self.low, self.high)
-
-    def encode(self, value: Any) -> Any:
-        return _within(self, value)
-
-    def declare(self, space: HyperParameters, name: str) -> None:
-        space.Int(name, self.low, self.high, step=self.step, sampling=self.sampling)
-
-    def facts(self) -> dict[str, Any]:
-        return _range_facts(self)
+    unit: ClassVar[int | None] = 1
 
 
 @part
-class Float(Domain):
+class Float(Range):
     """Numbers from `low` to `high`."""
 
     low: float = setting(positional=True, doc="the smallest")
@@ -159,68 +203,8 @@ class Float(Domain):
     step: Union[float, None] = setting(
         None, above=0, positional=True, doc="distance (log: factor) of neighbours; None: any"
     )
-    sampling: Literal["linear", "log"] = setting("linear", doc="how the range is drawn from")
-
-    def check(self) -> None:
-        super().check()
-        _check_range(self)
-
-    def candidates(self) -> tuple[Any, ...]:
-        return (self.low, self.high)
-
-    def encode(self, value: Any) -> Any:
-        return _within(self, value)
-
-    def declare(self, space: HyperParameters, name: str) -> None:
-        space.Float(name, self.low, self.high, step=self.step, sampling=self.sampling)
-
-    def facts(self) -> dict[str, Any]:
-        return _range_facts(self)
-
-
-def _check_range(domain: Int | Float) -> None:
-    where = f"{type(domain).__name__}({domain.low}, {domain.high})"
-    if domain.high <= domain.low:
-        raise SpecError("an empty range", where=where, expected="the smallest value, then a larger one")
-    if domain.sampling == "log" and domain.low <= 0:
-        raise SpecError("a logarithmic range starts above 0", where=where, do="raise low or draw linearly")
-    if domain.sampling == "log" and domain.step is not None and domain.step <= 1:
-        raise SpecError(f"step={domain.step}", where=where, expected="with log a factor above 1")
-    widest = math.inf if domain.sampling == "log" else domain.high - domain.low
-    if domain.step is not None and domain.step > widest:
-        raise SpecError(
-            f"step={domain.step} is wider than the range", where=where, do="choose a smaller step"
-        )
-
-
-def _within(domain: Int | Float, value: Any) -> Any:
-    if isinstance(value, (int, float)) and domain.low <= value <= domain.high:
-        return value
-    raise SpecError(f"{value} is outside", expected=f"{domain.low} to {domain.high}")
-
-
-def _range_facts(domain: Int | Float) -> dict[str, Any]:
-    return {
-        "kind": type(domain).__name__,
-        "min": domain.low,
-        "max": domain.high,
-        "step": domain.step,
-        "sampling": domain.sampling,
-    }
 
 
 def lattice(domain: Domain) -> tuple[Any, ...] | None:
     """Return every raw value of a domain in order, None where there are too many to list."""
-    if not isinstance(domain, (Int, Float)):
-        return domain.candidates()
-    step = domain.step if domain.step is not None else (1 if isinstance(domain, Int) else None)
-    if step is None or (domain.sampling == "log" and domain.step is None):
-        return None
-    found: list[Any] = []
-    value: float = domain.low
-    while value <= domain.high * (1 + 1e-9) and len(found) <= 1000:
-        found.append(value)
-        value = (
-            domain.low * step ** len(found) if domain.sampling == "log" else domain.low + step * len(found)
-        )
-    return None if len(found) > 1000 else tuple(found)
+    return domain.listed() if isinstance(domain, Range) else domain.candidates()

@@ -18,7 +18,7 @@ from workbench.parts import to_json
 from workbench.screen import duration
 from workbench.sweep.record import Parent
 from workbench.sweep.showing import shown
-from workbench.sweep.space import combinations, declared
+from workbench.sweep.space import base_values, combinations, declared
 from workbench.sweep.spec import Sweep, changes
 from workbench.sweep.trials import Bench
 from workbench.sweep.tuners import GridSearch
@@ -232,7 +232,7 @@ def _write_facts(bench: Bench, place: Path) -> None:
         "version": VERSION, "run": bench.run, "study": variant.study, "name": bench.name, "path": variant.path,
         "question": variant.question, "quick": variant.quick, "objective": sweep.target, "lower": sweep.lower,
         "executions": sweep.executions, "epochs": sweep.base.epochs, "tuner": type(sweep.tuner).__name__,
-        "base": sweep.base.parameters(), "sweep": to_json(sweep),
+        "base": base_values(sweep), "sweep": to_json(sweep),
         "space": {
             name: {**domain.facts(), "only_if": _condition(sweep, name)} for name, domain in sweep.space
         },

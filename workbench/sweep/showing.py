@@ -22,13 +22,13 @@ def closing(record: SweepRecord, domains: Mapping[str, Domain]) -> str:
         lines.append(f"failed: trial {trial.id}: {trial.reason}")
     if len(failed) > 3:
         lines.append(f"... and {len(failed) - 3} more failed trials")
-    lines += [
-        "",
-        "Next:",
-        f"  workbench effects {record.name}      what each setting does, and how surely",
-        f"  workbench table {record.name}        all trials with their best values",
-        "  workbench ui                 MLflow and TensorBoard's HParams tab",
-    ]
+    commands = {
+        f"workbench effects {record.name}": "what each setting does, and how surely",
+        f"workbench table {record.name}": "all trials with their best values",
+        "workbench ui": "MLflow and TensorBoard's HParams tab",
+    }
+    width = max(map(len, commands))
+    lines += ["", "Next:", *(f"  {command:{width}}  {what}" for command, what in commands.items())]
     return "\n".join(lines)
 
 

@@ -6,8 +6,10 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from workbench.errors import SpecError
 from workbench.experiment import Experiment
-from workbench.sweep.domains import Domain, Float, Int, lattice
+from workbench.parts import replace
+from workbench.sweep.domains import Domain, Range, lattice
 from workbench.sweep.spec import Sweep, grid
 
 if TYPE_CHECKING:
@@ -48,6 +50,19 @@ def combinations(sweep: Sweep, space: HyperParameters) -> Iterator[dict[str, Any
     return grid(listed, sweep.space)
 
 
+def base_values(sweep: Sweep) -> dict[str, Any]:
+    """Return the raw value that leaves the base as it is, of each varied setting whose domain has one."""
+    known, found = sweep.base.parameters(), {}
+    for name, domain in sweep.space:
+        own = [value for key, value in known.items() if key == name or key.startswith(f"{name}.")]
+        for raw in (*own, *(lattice(domain) or ())):
+            with contextlib.suppress(SpecError):
+                if replace(sweep.base, name, domain.decode(domain.encode(raw))) == sweep.base:
+                    found[name] = domain.encode(raw)
+                    break
+    return found
+
+
 def domains_of(sweep: Sweep) -> dict[str, dict[str, Any]]:
     """Return the values that parameters may take in this sweep, as records know them."""
     base = sweep.base.parameters()
@@ -79,7 +94,7 @@ def _seen(sweep: Sweep, name: str, raws: tuple[Any, ...], base: Mapping[str, Any
 
 def _shown(domain: Domain) -> tuple[tuple[Any, ...], bool]:
     raws = lattice(domain)
-    if isinstance(domain, (Int, Float)) and (raws is None or len(raws) > LISTED):
+    if isinstance(domain, Range) and (raws is None or len(raws) > LISTED):
         return domain.candidates(), True
     return raws or (), False
 

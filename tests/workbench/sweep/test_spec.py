@@ -32,7 +32,7 @@ from workbench.errors import RecordError, SpecError
 from workbench.parts import from_json, to_json
 from workbench.sweep.domains import lattice
 from workbench.sweep.emit import spec_text
-from workbench.sweep.space import domains_of, extra_parameters
+from workbench.sweep.space import base_values, domains_of, extra_parameters
 from workbench.sweep.spec import changes, grid
 from workbench.tracking import sweeps
 from workbench.tracking.store import find_store
@@ -237,6 +237,23 @@ def test_the_best_settings_become_a_spec_file_that_loads_as_the_same_experiment(
         assert loaded.experiment.id == experiment.id
         assert loaded.question == "Is it?"
         assert max(map(len, path.read_text().splitlines())) <= 110
+
+
+def test_the_bases_own_value_is_known_of_each_setting_that_has_it_in_its_domain():
+    space = {
+        "learning_rate": Float(1e-3, 0.3, sampling="log"),  # a plain number, which became a schedule
+        "backbone.units.1": Int(16, 64, 16),
+        "batch_size": Int(8, 512),
+        "optimizer": Choice(SGD(momentum=0.9), Adam()),
+        "weight_decay": Choice(None, 1e-4),
+        "label_smoothing": Choice(0.05, 0.1),  # without the base's 0
+        "stages.1.learning_rate": Choice(0.05, 0.1),  # the base's stage inherits
+    }
+    found = base_values(sweep(space=space))
+    assert found == {
+        "learning_rate": 0.05, "backbone.units.1": 32, "batch_size": 64, "weight_decay": "off",
+        "optimizer": "SGD(momentum=0.9)",
+    }  # fmt: skip
 
 
 def test_a_state_is_replaced_as_a_whole_and_a_damaged_one_is_named(project: Path):
