@@ -73,8 +73,9 @@ def half_a_checkpoint() -> None:
 
     def wrapped(path: Any) -> None:
         if path.name.startswith(".e"):
-            with open(path, "r+b") as file:
-                file.truncate(path.stat().st_size // 2)
+            if _left == 1:  # checkpoints before the one that is meant stay whole
+                with open(path, "r+b") as file:
+                    file.truncate(path.stat().st_size // 2)
             die()
         original(path)
 

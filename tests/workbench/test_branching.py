@@ -23,7 +23,7 @@ sys.path.insert(0, {tests!r})
 from specs import tiny
 from workbench import E, CosFace, HeldOutPairs, Nadam, PlainCNN, Safety, Softmax, Stage
 trunk = tiny(evaluate=HeldOutPairs(identities=3, pairs=24, name="unseen"), safety=Safety(every_steps=2), name="whole",
-             backbone=PlainCNN(image_size=32), embedding=E(size=16, dropout=0.2))
+             backbone=PlainCNN(image_size=32), embedding=E(size=16, dropout=0.2), batch_size=8)
 cos = trunk.branch(at_epoch=4, stages=Stage(loss=CosFace(scale=16), epochs=2), name="cos")
 experiments = {experiments}
 '''
@@ -105,28 +105,35 @@ def test_two_branches_started_at_once_train_one_trunk_and_equal_their_full_runs(
     assert (tags["workbench.parent"], tags["workbench.trunk"]) == (trunk, f"{trunk}@4")
 
 
-@pytest.mark.xfail(
-    reason="open: failed in the one whole run of the suite, the cause is not found yet", strict=False
-)
+def attempts(folder: Path) -> list[tuple[int, list[int]]]:
+    """Return attempt and accepted epochs of the trunk and of the branch, as far as they were begun."""
+    found = [journal(folder, run) for run in (*trunks(folder), COS) if is_begun(folder, run)]
+    return [(each.attempt, [row.epoch for row in each.accepted()]) for each in found]
+
+
+def is_begun(folder: Path, run: str) -> bool:
+    return (folder / "mlruns" / "journal" / f"{run}.jsonl").exists()
+
+
 def test_kills_of_trunk_and_branch_change_nothing(place: Path, root: Path) -> None:
     folder = place / "killed"
     (folder / "mlruns").mkdir(parents=True)
     shutil.copytree(place / "experiments", folder / "experiments")
     words = ["run", "experiments/tree.py", "cos", "--run-name", COS]
-    for phase, count in (
-        ("while writing a checkpoint", 2),  # of the trunk
-        ("first step of a stage", 3),  # the branch's own, before it has a state of its own
-        ("after the row, before the state", 2),  # of the branch's first epoch
+    whole = [1, 2, 3, 4]
+    for phase, count, left in (
+        ("while writing a checkpoint", 2, [(1, [1])]),  # of the trunk: the one after its first epoch
+        ("first step of a stage", 3, [(2, whole), (1, [])]),  # the branch's, after two of the trunk
+        ("after the row, before the state", 2, [(2, whole), (2, [5])]),  # of the branch's first epoch
     ):
         process = start(root, folder, *words, planted=(phase, count))
         out, _ = process.communicate(timeout=300)
         assert process.returncode == -signal.SIGKILL, out
+        assert attempts(folder) == left, out
     process = start(root, folder, "resume", COS)
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out
-    (trunk,) = trunks(folder)
-    assert journal(folder, trunk).attempt == 2
-    assert [row.epoch for row in journal(folder, trunk).accepted()] == [1, 2, 3, 4]
+    assert attempts(folder) == [(2, whole), (3, [5, 6])]
     assert_equal_to_the_full_run(folder, place)
 
 
