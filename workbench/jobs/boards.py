@@ -20,7 +20,7 @@ from workbench.screen import duration, values_line
 from workbench.tracking.journal import decode_line, read_journal
 from workbench.tracking.records import EpochRecord, Record, StartRecord
 from workbench.tracking.runs import read_state
-from workbench.tracking.store import Store
+from workbench.tracking.store import OUTPUT, Store
 
 LOOK_SECONDS = 1.0  # between two looks at the journals
 TAIL_BYTES = 4000  # of a run's output, for its last words
@@ -30,7 +30,7 @@ WORDS = {0: "done", 1: "failed", 2: "refused", 75: "stopped", 130: "stopped"}
 
 def log_of(store: Store, run: str) -> Path:
     """Return the file that takes what a run's own process prints."""
-    return store.run_folder(run) / "output.log"
+    return store.run_folder(run) / OUTPUT
 
 
 class Quiet:

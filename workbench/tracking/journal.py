@@ -5,7 +5,8 @@ appended. Whatever happened to the file (cut at any byte, bytes flipped), readin
 row whose checksum still fits and names the other lines; a damaged line is never trusted.
 
 The writer holds a lock on the journal itself (`flock`, freed by the kernel when the process dies),
-so that a journal without an `end` row and without a lock is one of an interrupted run.
+so that a journal without an `end` row and without a lock is one of an interrupted run. A journal takes
+its name with its first row: a process killed before that leaves no run behind.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ SUFFIX = ".jsonl"
 LOCK_PATIENCE = 5.0  # seconds; a reader that asks for a run's status holds the lock for microseconds
 RESERVE_BYTES = 65_536  # given back on a full disk, so that the reason can still be written
 TAIL_BYTES = 65_536
+BEGINNING = "beginning"  # in the folder beside: a journal before its first row
 
 
 @dataclass(frozen=True)
@@ -231,13 +233,14 @@ class JournalWriter:
     """Appends rows to one journal, each durable when `append` returns.
 
     Opening locks the file; opening the journal of a resumed run changes no byte that is there, and
-    ends a torn last line so that the next row starts on a line of its own.
+    ends a torn last line so that the next row starts on a line of its own. A new journal is there for
+    others from its first row on.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._reserve = self.path.with_suffix(".d") / "reserve"
-        self._descriptor = _open_locked(self.path)
+        self._descriptor, self._beginning = _open_locked(self.path)
         self._size = os.fstat(self._descriptor).st_size
         try:
             if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
@@ -273,6 +276,8 @@ class JournalWriter:
         """Give the lock back. Closing twice does nothing."""
         if self._descriptor >= 0:
             self._reserve.unlink(missing_ok=True)
+            if self._beginning is not None:
+                self._beginning.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -290,10 +295,18 @@ class JournalWriter:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
             os.fsync(self._descriptor)
+            self._take_name()
         except OSError:
             os.ftruncate(self._descriptor, self._size)
             raise
         self._size += len(data)
+
+    def _take_name(self) -> None:
+        """Give a new journal, which now holds a row, its own name; the lock stays on it."""
+        if self._beginning is not None:
+            os.rename(self._beginning, self.path)
+            self._beginning = None
+            sync_folder(self.path.parent)
 
     def _retry_with_reserve(self, line: bytes) -> None:
         self._reserve.unlink(missing_ok=True)
@@ -310,23 +323,38 @@ class JournalWriter:
         )
 
 
-def _open_locked(path: Path) -> int:
-    """Return a descriptor of the journal, created if absent, with the lock held."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _open_locked(path: Path) -> tuple[int, Path | None]:
+    """Return a descriptor with the lock held, of the journal or, before its first row, of the file returned too."""
+    beginning = path.with_suffix(".d") / BEGINNING
+    while True:
         new = not path.exists()
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        if new:
-            sync_folder(path.parent)
+        descriptor = _open(beginning if new else path, path)
+        _lock(descriptor, path)
+        if not new:
+            return descriptor, None
+        if not path.exists():
+            os.ftruncate(descriptor, 0)  # what a killed process left of its first row
+            return descriptor, beginning
+        os.close(descriptor)  # another process began the run in between
+
+
+def _open(file: Path, path: Path) -> int:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise StoreError(
             f"cannot write the journal: {error.strerror}", where=path, do="choose a store that can be written"
         ) from error
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Lock the file of the journal at `path`; the descriptor is closed where that fails."""
     deadline = time.monotonic() + LOCK_PATIENCE
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
+            return
         except OSError as error:
             if time.monotonic() > deadline:
                 os.close(descriptor)

@@ -20,6 +20,7 @@ from workbench.names import TAG_ID, TAG_PARENT, TAG_QUICK, TAG_RUN, TAG_SEED, TA
 from workbench.tracking.journal import SUFFIX
 
 FOLDER = "mlruns"
+OUTPUT = "output.log"  # in a run's folder: what its own process prints, where several work side by side
 VARIABLE = "WORKBENCH_STORE"
 BUSY_SECONDS = 20.0
 MLFLOW_INFINITY = 1.7976931348623157e308  # what MLflow keeps for infinity

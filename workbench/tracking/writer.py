@@ -21,6 +21,7 @@ All that is recorded passes through here, so this is where secrets are taken out
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import shutil
@@ -41,7 +42,7 @@ from workbench.tracking.leveller import Leveller, Say, View, place, say_on_stder
 from workbench.tracking.lineage import shared_rows
 from workbench.tracking.mlflow_writer import MlflowView
 from workbench.tracking.records import CheckpointRecord, EndRecord, EpochRecord, Record, StartRecord
-from workbench.tracking.store import Store
+from workbench.tracking.store import OUTPUT, Store
 
 CLOSE_SECONDS = 30.0
 CODE = (".py", ".diff")
@@ -79,7 +80,7 @@ class Tracker:
         """
         writer = JournalWriter(store.journal(start.run))
         try:
-            journal = read_journal(writer.path)
+            journal = read_journal(writer.path) if writer.path.exists() else Journal(writer.path)
             row = _first_row(store, start, journal.attempt + 1, texts or {})
             writer.append(row)
         except BaseException as error:
@@ -240,8 +241,14 @@ def readable(content: bytes) -> str:
 
 
 def _forget(store: Store, run: str) -> None:
-    """Remove what a run left that could not even be started: nothing stays half-written."""
-    path = store.journal(run)
-    if path.exists() and path.stat().st_size == 0:
-        path.unlink()
-        shutil.rmtree(store.run_folder(run), ignore_errors=True)
+    """Remove what a run left that could not even be started; what it printed stays, where that is kept."""
+    folder = store.run_folder(run)
+    if store.journal(run).exists():
+        return
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != OUTPUT:
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()

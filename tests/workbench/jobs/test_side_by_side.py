@@ -44,9 +44,6 @@ def wait_until(truth, seconds: float = 120) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.xfail(
-    reason="open: failed in the one whole run of the suite, the cause is not found yet", strict=False
-)
 def test_a_killed_parent_loses_nothing_and_resume_ends_what_is_left(project: Path, root: Path) -> None:
     (project / "experiments" / "study.py").write_text(SPEC.format(tests=str(root / "tests" / "workbench")))
     words = ["run", "experiments/study.py", "--jobs", "2", "--devices", "cpu:0,cpu:0"]

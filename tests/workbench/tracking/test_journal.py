@@ -247,3 +247,32 @@ def test_a_killed_process_leaves_an_interrupted_run(path, root):
     process.stdout.close()
     assert status(path) == "interrupted"
     assert len(read_journal(path).rows) == 1
+
+
+def test_a_process_killed_before_the_first_row_leaves_no_run(path, root):
+    code = WRITER.replace('writer.append(StartRecord(run="r"))', "")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, cwd=root, env=os.environ
+    )
+    assert process.stdout.readline() == b"ready\n"
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(RecordError, match="another process is writing"),
+    ):
+        patch.setattr(module, "LOCK_PATIENCE", 0.05)
+        JournalWriter(path)  # the name is taken all the same
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert list(path.parent.glob("*.jsonl")) == []
+    (path.with_suffix(".d") / module.BEGINNING).write_bytes(b"half a row")
+    with JournalWriter(path) as writer:
+        writer.append(StartRecord(run="r"))
+        assert status(path) == "running"
+    assert (len(read_journal(path).rows), read_journal(path).damage) == (1, [])
+    assert os.listdir(path.with_suffix(".d")) == []
+
+
+def test_a_writer_that_never_wrote_leaves_no_journal(path):
+    JournalWriter(path).close()
+    assert not path.exists()
