@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench import names
+from workbench.devices import asking
 from workbench.devices.group import Group
 from workbench.orders import Stop
 
@@ -33,18 +34,22 @@ class Followed:
 
     def __init__(self, group: Group, run: str) -> None:
         self.group, self.run = group, run
-        self._asked = False
+        self._asked = 0.0  # what this process told the others
         self._before: Any = None  # the signal of the step before: reading it waits for that step only
 
     def stop_now(self, trainer: Trainer, wishes: Wishes, logs: Mapping[str, Any]) -> bool:
         """Tell, after a step, whether all workers stop here: somebody wants it, or the loss is not finite."""
         if self.group.workers == 1:
             return wishes.stop
-        if not self._asked and (wishes.stop or (wishes.finish and not self.group.chief)):
-            self._asked = True
-            trainer.wish.assign(1.0)
+        asked = asking.NOW if wishes.stop else asking.EPOCH_END if wishes.finish else 0.0
+        if asked > self._asked:
+            self._asked = asked
+            trainer.wish.assign(asked)
         before, self._before = self._before, logs.get("_heard")
-        return before is not None and float(before) > 0.0
+        told = 0 if before is None else int(float(before))
+        if told & asking.FINISH and self.group.chief:  # it alone ends a run at an epoch's end
+            wishes.finish = True
+        return bool(told & (asking.STOP | asking.BAD))
 
     @contextlib.contextmanager
     def told(self) -> Iterator[None]:

@@ -13,12 +13,12 @@ from typing import Any
 import tensorflow as tf
 
 from workbench import names, optimizers
-from workbench.devices import across
+from workbench.devices import across, asking
 from workbench.errors import SpecError
 from workbench.families import Batch, Plan, terms
 from workbench.surgery import freezing
 
-HEARD = "_heard"  # of a step of several devices: 1 somebody wants a stop, 2 the loss is not finite, 3 both
+HEARD = "_heard"  # of a step of several devices: what `devices.asking` says
 RECENT = 8  # steps whose loss, gradient norm, rate and image ids are kept for a post-mortem
 
 
@@ -45,7 +45,7 @@ class Trainer(tf.keras.Model):
         self.keep_metrics = False  # set when an epoch is taken up in its middle
         self.recent: dict[str, tf.Variable] = {}
         self.epoch_steps = 1
-        self.wish = tf.Variable(0.0, trainable=False, name="wish")  # above 0: this process wants a stop
+        self.wish = tf.Variable(0.0, trainable=False, name="wish")  # of this process, see `devices.asking`
         self.distribute_reduction_method = "first"  # all replicas return the same numbers
 
     # ------------------------------------------------------------ stages
@@ -276,7 +276,7 @@ class Trainer(tf.keras.Model):
         self._remember(loss, gradients, rate, across.gather(data[2]))
         self.stage_step.assign_add(1)
         means = self._update_means(values, batch, loss, regular, right)
-        return {**means, HEARD: heard + 2.0 * tf.cast(self.recent["bad"], tf.float32)}
+        return {**means, HEARD: heard + asking.BAD * tf.cast(self.recent["bad"], tf.float32)}
 
     def _of_all(
         self, values: dict[str, tf.Tensor], batch: Batch, loss: tf.Tensor
@@ -287,7 +287,7 @@ class Trainer(tf.keras.Model):
         level = tf.unstack(across.mean(tf.stack(given)))
         terms_ = dict(zip(values, level))
         right = None if right is None else level[-1]
-        return terms_, right, level[len(values)], tf.cast(level[len(values) + 1] > 0.0, tf.float32)
+        return terms_, right, level[len(values)], asking.heard(level[len(values) + 1], across.count())
 
     def _right(self, batch: Batch) -> tf.Tensor:
         """Return 1 for each image whose largest logit is its own identity's, else 0, [B]."""

@@ -42,6 +42,7 @@ def test_two_processes_train_as_one_device(tmp_path: Path) -> None:
     assert set(starts) == {"base", "horovod"}
     base, horovod = (read_journal(store.journal(starts[name])) for name in ("base", "horovod"))
     for mine, other in zip(horovod.accepted(), base.accepted()):
+        assert mine.metrics["lr"] == other.metrics["lr"]
         assert mine.metrics["loss"] == pytest.approx(other.metrics["loss"], rel=1e-5)
         assert mine.metrics["unseen"] == pytest.approx(other.metrics["unseen"], abs=2 / 24)
     for k, member in enumerate(horovod.start.provenance["workers"]):

@@ -91,3 +91,20 @@ def test_a_port_in_use_is_said_by_both_workers(tmp_path: Path) -> None:
     for status, text in results:
         assert status == 2, text
         assert "cannot listen there: Address already in use" in text
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_ctrl_c_at_any_worker_ends_all_after_the_epoch(tmp_path: Path, place: int) -> None:
+    fleet = Fleet(tmp_path, epochs=40)
+    pair = fleet.workers("run", "experiments/fleet.py", "long")
+    wait_for_steps(fleet, f"worker{place}", 8)
+    pair[place].send_signal(signal.SIGINT)
+    results = ended(*pair)
+    assert [status for status, _ in results] == [130, 130], results
+    (run,) = runs(tmp_path)
+    found = read_journal(tmp_path / "mlruns" / "journal" / f"{run}.jsonl")
+    assert found.end is not None
+    assert found.end.status == "killed"
+    steps = len(fleet.losses("worker0"))
+    assert steps == len(fleet.losses("worker1")) == 6 * len(found.accepted())  # whole epochs
+    assert 0 < steps < 240

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ray_nodes import QUIET, ray_cluster
+from running import launch, write_project
 
 from workbench import checkpoint
 from workbench.jobs.boards import log_of
@@ -34,50 +36,23 @@ from workbench import ArcFace, Safety, Softmax, Stage
 base = tiny(stages=(Stage(loss=Softmax(), epochs=4), Stage(loss=ArcFace(scale=16), epochs=8)), safety=Safety(every_steps=2))
 experiments = [base, base.but(label_smoothing=0.1, name="smooth")]
 '''
-# Loopback only, no usage statistics. The second variable is Ray's switch for one-machine clusters.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-NODES = """
-import sys
-from ray.cluster_utils import Cluster
-node = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
-cluster = Cluster(initialize_head=True, head_node_args=node)
-second = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
-print(cluster.address, second.node_id, flush=True)
-sys.stdin.read()
-cluster.shutdown()
-"""
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[tuple[str, str]]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The address of the cluster and the id of its second node."""
-    folder = tmp_path_factory.mktemp("ray")
-    process = subprocess.Popen(
-        [sys.executable, "-c", NODES], cwd=folder, env={**os.environ, **QUIET, "PYTHONPATH": str(root)},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None and process.stdin is not None
-    address, second = process.stdout.readline().split()
-    yield address, second
-    process.stdin.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(60)
+    with ray_cluster(tmp_path_factory.mktemp("ray")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("experiments", "mlruns"):
-        (folder / name).mkdir()
-    (folder / "experiments" / "study.py").write_text(SPEC.format(tests=str(root / "tests" / "workbench")))
-    return folder
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_project(tmp_path_factory.mktemp("project"), SPEC)
 
 
-def start(root: Path, folder: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "workbench", "run", "experiments/study.py", *words], cwd=folder, text=True,
-        env={**os.environ, **QUIET, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "workbench", "run", "experiments/study.py", *words]
+    return launch(command, folder, apart=True, **QUIET)
 
 
 def parent_of(pid: int) -> int:
@@ -115,16 +90,16 @@ def final(folder: Path, run: str) -> tuple[list, dict[str, np.ndarray]]:
 
 
 @pytest.mark.timeout(1200)
-def test_a_killed_node_costs_its_run_nothing(cluster: tuple[str, str], place: Path, root: Path) -> None:
+def test_a_killed_node_costs_its_run_nothing(cluster: tuple[str, str], place: Path) -> None:
     address, second = cluster
-    whole = start(root, place, "--ray", address, "--json")
+    whole = start(place, "--ray", address, "--json")
     out, said = whole.communicate(timeout=500)
     assert whole.returncode == 0, said
     undisturbed = {line["name"]: line["run"] for line in map(json.loads, out.splitlines())}
     assert set(undisturbed) == {"base", "smooth"}
 
     store = find_store(str(place / "mlruns"))
-    again = start(root, place, "--ray", address, "--json")
+    again = start(place, "--ray", address, "--json")
     raylet = raylet_of(second)
     victim, deadline = "", time.monotonic() + 200
     while not victim:
@@ -161,12 +136,12 @@ def test_a_killed_node_costs_its_run_nothing(cluster: tuple[str, str], place: Pa
 
 @pytest.mark.timeout(600)
 def test_ctrl_c_stops_runs_on_the_cluster_and_resume_takes_them_up(
-    cluster: tuple[str, str], place: Path, root: Path
+    cluster: tuple[str, str], place: Path
 ) -> None:
     """What works finishes its epoch, what waits does not begin; both are resumed on the cluster."""
     store, known = find_store(str(place / "mlruns")), set(find_store(str(place / "mlruns")).runs())
     words = ["--ray", cluster[0], "--seed", "5", "--set", "stages.2.epochs=30"]
-    process = start(root, place, *words)
+    process = start(place, *words)
     deadline = time.monotonic() + 200
     while not any(s.journal.accepted() for s in read_states(store) if s.run not in known):
         assert time.monotonic() < deadline and process.poll() is None
@@ -177,7 +152,7 @@ def test_ctrl_c_stops_runs_on_the_cluster_and_resume_takes_them_up(
     begun = [s for s in read_states(store) if s.run not in known]
     ends = {s.status for s in begun}
     assert "killed" in ends and ends <= {"killed", "interrupted"}  # resumable, all of them
-    again = start(root, place, *words, "--resume", "--json")
+    again = start(place, *words, "--resume", "--json")
     out, said = again.communicate(timeout=300)
     assert again.returncode == 0, said
     assert all(s.run in out for s in begun)
@@ -186,11 +161,11 @@ def test_ctrl_c_stops_runs_on_the_cluster_and_resume_takes_them_up(
 
 @pytest.mark.timeout(300)
 def test_what_the_cluster_cannot_do_is_said_before_anything_starts(
-    cluster: tuple[str, str], place: Path, root: Path
+    cluster: tuple[str, str], place: Path
 ) -> None:
     store = find_store(str(place / "mlruns"))
     before = store.runs()
-    process = start(root, place, "--ray", cluster[0], "--set", "devices=Mirrored(count=3, kind='cpu')")
+    process = start(place, "--ray", cluster[0], "--set", "devices=Mirrored(count=3, kind='cpu')")
     _, said = process.communicate(timeout=100)
     if "no part" not in said and "Mirrored" in said:
         assert "no node has 3 CPU" in said

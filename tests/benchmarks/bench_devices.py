@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +20,10 @@ from typing import Any
 from paired import Row, main, spread
 
 ROOT = Path(__file__).resolve().parents[2]
-BATCH, STEPS, EPOCHS = 16, 6, 3  # images of one process; steps of an epoch
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "workbench")]
+from running import free_ports, launch, launch_workers, write_project  # noqa: E402
+
+BATCH, STEPS, EPOCHS, REPEATS = 16, 6, 4, 2  # images of one process; steps of an epoch
 SPEC = '''"""How fast are several devices?"""
 from workbench import (GDC, SGD, ArcFace, Experiment, Horovod, Mirrored, MobileFaceNet, MultiWorker, OneDevice, Stage,
                        SyntheticFaces)
@@ -54,7 +55,7 @@ class Side:
 
 def sides() -> list[Side]:
     """Return what is measured; the first is what the others are held against."""
-    hosts = tuple(f"127.0.0.1:{port}" for port in _ports(2))
+    hosts = tuple(f"127.0.0.1:{port}" for port in free_ports(2))
     two = ("0", "1")
     found = [
         Side("OneDevice, 1 core", "OneDevice()", 1, ("0",), BATCH),
@@ -73,27 +74,15 @@ def sides() -> list[Side]:
     return found
 
 
-def _ports(count: int) -> list[int]:
-    doors = [socket.socket() for _ in range(count)]
-    for door in doors:
-        door.bind(("127.0.0.1", 0))
-    ports = [int(door.getsockname()[1]) for door in doors]
-    for door in doors:
-        door.close()
-    return ports
-
-
-def commands(side: Side) -> list[tuple[list[str], dict[str, str]]]:
-    """Return the command and the environment of each process that is started for a side."""
+def started(side: Side, folder: Path) -> list[subprocess.Popen[str]]:
+    """Start the processes of a side, each bound to its cores, with as many threads."""
     words = [sys.executable, "-c", MEASURED, "run", "experiments/speed.py"]
+    limits = threads(side.cores[0])
     if side.devices.startswith("Horovod"):
         bound = ["bash", "-c", 'exec taskset -c "$HOROVOD_LOCAL_RANK" "$@"', "bound", *words]
-        launch = [sys.executable, "-m", "horovod.runner.launch", "-np", str(side.processes), "--gloo", *bound]
-        return [(launch, threads("0"))]
-    return [
-        (["taskset", "-c", cores, *words], {"WORKBENCH_WORKER": str(k), **threads(cores)})
-        for k, cores in enumerate(side.cores)
-    ]
+        horovodrun = [sys.executable, "-m", "horovod.runner.launch", "-np", str(side.processes), "--gloo"]
+        return [launch([*horovodrun, *bound], folder, TF_CPP_MIN_LOG_LEVEL="3", **limits)]
+    return launch_workers([["taskset", "-c", cores, *words] for cores in side.cores], folder, **limits)
 
 
 def threads(cores: str) -> dict[str, str]:
@@ -105,18 +94,9 @@ def threads(cores: str) -> dict[str, str]:
 def measure(side: Side) -> tuple[float, float]:
     """Return seconds a step, the quickest epoch after the first, and MB of the largest process."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for inner in ("experiments", "mlruns"):
-            (folder / inner).mkdir()
-        text = SPEC.format(batch=side.batch, steps=STEPS, epochs=EPOCHS, devices=side.devices)
-        (folder / "experiments" / "speed.py").write_text(text)
-        running = [
-            subprocess.Popen(
-                words, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-            )
-            for words, environment in commands(side)
-        ]  # fmt: skip
+        fields = {"batch": side.batch, "steps": STEPS, "epochs": EPOCHS, "devices": side.devices}
+        folder = write_project(Path(name), SPEC, "speed", **fields)
+        running = started(side, folder)
         outputs = [process.communicate(timeout=280)[0] for process in running]
         if any(process.returncode for process in running):
             raise RuntimeError(f"{side.name}: {outputs[0][-1500:]}")
@@ -128,21 +108,25 @@ def measure(side: Side) -> tuple[float, float]:
 
 
 def rows() -> list[Row]:
-    """Measure every side twice, in turn, and hold images a second against the first side's."""
+    """Measure every side `REPEATS` times, in turn, and hold images a second against the first side's."""
     found = sides()
     measured: dict[str, list[tuple[float, float]]] = {side.name: [] for side in found}
-    for _ in range(2):
+    for _ in range(REPEATS):
         for side in found:
             measured[side.name].append(measure(side))
     base = [BATCH / seconds for seconds, _ in measured[found[0].name]]
-    result = []
-    for side in found:
-        seconds = [pair[0] for pair in measured[side.name]]
-        memory = max(pair[1] for pair in measured[side.name])
-        ratio = spread([side.batch / own / one for own, one in zip(seconds, base)])
-        note = f"batch {side.batch}, step {1000 * min(seconds):.0f} ms, {memory:,.0f} MB a process"
-        result.append(Row(f"images a second, {side.name} / OneDevice on 1 core", ratio, note=note))
+    result = [_row(side, measured[side.name], base) for side in found]
     return [*result, best(result)]
+
+
+def _row(side: Side, measured: list[tuple[float, float]], base: list[float]) -> Row:
+    seconds, memory = [pair[0] for pair in measured], max(pair[1] for pair in measured)
+    details = {
+        "strategy": side.name, "batch": str(side.batch), "step": f"{1000 * min(seconds):,.0f} ms",
+        "images a second": f"{side.batch / min(seconds):.1f}", "memory a process": f"{memory:,.0f} MB",
+    }  # fmt: skip
+    ratio = spread([side.batch / own / one for own, one in zip(seconds, base)])
+    return Row(f"images a second, {side.name} / OneDevice on 1 core", ratio, details=details)
 
 
 def best(measured: list[Row]) -> Row:

@@ -24,8 +24,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 Action = Callable[[], Any]
@@ -47,6 +47,7 @@ class Row:
     `figure` is usually the `Ratio` of `compare`, of a time to a time, and then `unit` is "x"; a bare
     number is a figure without a spread. Give at most one of the two targets; a row with neither
     is shown for information. `note` says what a reader needs to know (sizes, machine, limits).
+    `details` are what was measured itself; rows with the same columns share a second table.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Row:
     at_least: float | None = None
     unit: str = "x"
     note: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)  # its line in a table of its own, by column
 
     @property
     def value(self) -> float:
@@ -133,7 +135,17 @@ def table(rows: Sequence[Row]) -> str:
         "| what | figure | least to greatest | target | met | note |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    return "\n".join(lines + [_line(row) for row in rows])
+    return "\n".join([*lines, *map(_line, rows), *_details(rows)])
+
+
+def _details(rows: Sequence[Row]) -> list[str]:
+    """Return the tables of the rows' details, one for each set of columns."""
+    lines: list[str] = []
+    for columns in dict.fromkeys(tuple(row.details) for row in rows if row.details):
+        lines += ["", f"| {' | '.join(columns)} |", f"| {' | '.join('---' for _ in columns)} |"]
+        values = [row.details.values() for row in rows if tuple(row.details) == columns]
+        lines += [f"| {' | '.join(line)} |" for line in values]
+    return lines
 
 
 def _line(row: Row) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,58 @@ import numpy as np
 from workbench import checkpoint
 from workbench.tracking.journal import Journal, read_journal
 
+ROOT = Path(__file__).resolve().parents[2]
+HERE = ROOT / "tests" / "workbench"
+
+
+def write_project(folder: Path, spec: str, name: str = "study", **fields: Any) -> Path:
+    """Make `folder` a project with one spec; `{tests}` in its text is where `specs.py` is. Returns the folder."""
+    for inner in ("experiments", "mlruns"):
+        (folder / inner).mkdir(parents=True, exist_ok=True)
+    text = spec.format(tests=str(HERE), **fields)
+    (folder / "experiments" / f"{name}.py").write_text(text)
+    return folder
+
+
+def launch(
+    command: Sequence[str], folder: Path, apart: bool = False, **environment: str
+) -> subprocess.Popen[str]:
+    """Start a process in a project; its errors are in its output, or with `apart` by themselves."""
+    return subprocess.Popen(
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE if apart else subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def launch_workers(
+    commands: Sequence[Sequence[str]], folder: Path, **environment: str
+) -> list[subprocess.Popen[str]]:
+    """Start the k-th command as the k-th worker of a list of hosts."""
+    return [
+        launch(words, folder, WORKBENCH_WORKER=str(k), TF_CPP_MIN_LOG_LEVEL="3", **environment)
+        for k, words in enumerate(commands)
+    ]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nobody listens on."""
+    doors = [socket.socket() for _ in range(count)]
+    for door in doors:
+        door.bind(("127.0.0.1", 0))
+    ports = [int(door.getsockname()[1]) for door in doors]
+    for door in doors:
+        door.close()
+    return ports
+
 
 def start(
-    root: Path, folder: Path, *words: str, planted: tuple[str, int] | None = None
+    root: Path, folder: Path, *words: str, planted: tuple[str, int] | None = None, apart: bool = False
 ) -> subprocess.Popen[str]:
+    """Start the program; `planted` is a place, and the how-manieth time, at which it kills itself."""
     program = ["-m", "workbench"]
     if planted:
         program = [str(root / "tests" / "acceptance" / "planted.py"), planted[0], str(planted[1])]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    return subprocess.Popen(
-        [sys.executable, *program, *words], cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    return launch([sys.executable, *program, *words], folder, apart)
 
 
 def journal(folder: Path, run: str) -> Journal:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import accepted, arrays, journal, start
+from running import accepted, arrays, journal, start, write_project
 
 from workbench.tracking.store import find_store, read_runs
 
@@ -49,11 +49,7 @@ sys.exit(main(sys.argv[2:]))
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     """A project in which one run was done undisturbed and another one killed."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("experiments", "mlruns"):
-        (folder / name).mkdir()
-    text = SPEC.format(tests=str(root / "tests" / "workbench"))
-    (folder / "experiments" / "quickstart.py").write_text(text)
+    folder = write_project(tmp_path_factory.mktemp("project"), SPEC, "quickstart")
     words = ("run", "experiments/quickstart.py", "base", "--run-name")
     whole = start(root, folder, *words, WHOLE)
     out, _ = whole.communicate(timeout=300)

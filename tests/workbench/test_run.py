@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import accepted, arrays, journal, start
+from running import accepted, arrays, journal, start, write_project
 
 pytestmark = pytest.mark.tensorflow
 
@@ -28,10 +28,7 @@ WHOLE = "20260101T000000Z-00000000"
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     """A project with the spec, in which the undisturbed run has been done."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("experiments", "mlruns"):
-        (folder / name).mkdir()
-    (folder / "experiments" / "study.py").write_text(SPEC.format(tests=str(root / "tests" / "workbench")))
+    folder = write_project(tmp_path_factory.mktemp("project"), SPEC)
     done = start(root, folder, "run", "experiments/study.py", "base", "--run-name", WHOLE, "--json")
     out, _ = done.communicate(timeout=300)
     assert done.returncode == 0, out

@@ -20,14 +20,14 @@ from workbench.errors import InputError
 
 LIMIT = 1 << 20  # bytes of a line; a longer one is none of ours
 SAME = {  # what must be equal on all workers: the fact, and what it is called
-    "hosts": "list of workers",
-    "versions": "versions",
-    "id": "settings",
-    "seed": "seed",
-    "quick": "use of --quick",
-    "kind": "kind of devices",
-    "sync_norms": "setting of sync_norms",
-    "devices": "number of devices",
+    "hosts": "another list of workers",
+    "versions": "other versions",
+    "id": "other settings",
+    "seed": "another seed",
+    "quick": "another use of --quick",
+    "kind": "another kind of devices",
+    "sync_norms": "another setting of sync_norms",
+    "devices": "another number of devices",
 }
 Facts = Mapping[str, Any]
 
@@ -41,7 +41,7 @@ def disagreement(members: Sequence[Facts]) -> str | None:
         for member in members[1:]:
             if member.get(fact) != members[0].get(fact):
                 mine, other = _differing(members[0].get(fact), member.get(fact))
-                return f"worker {member['rank']} on {member['host']} has another {words}: {other}, the chief has {mine}"
+                return f"worker {member['rank']} on {member['host']} has {words}: {other}, the chief has {mine}"
     return None
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from running import free_ports, launch, launch_workers, write_project
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
 SPEC = '''"""Do several devices train as one?"""
 import sys
 sys.path.insert(0, {here!r})
@@ -32,48 +31,28 @@ experiments = [
 '''
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that nobody listens on."""
-    doors = [socket.socket() for _ in range(count)]
-    for door in doors:
-        door.bind(("127.0.0.1", 0))
-    ports = [int(door.getsockname()[1]) for door in doors]
-    for door in doors:
-        door.close()
-    return ports
-
-
 class Fleet:
     """A project with the spec, and its workers."""
 
     def __init__(self, folder: Path, epochs: int = 4) -> None:
         self.folder = folder
-        for name in ("experiments", "mlruns"):
-            (folder / name).mkdir(exist_ok=True)
         self.hosts = tuple(f"127.0.0.1:{port}" for port in free_ports(2))
-        text = SPEC.format(here=str(HERE), hosts=self.hosts, epochs=epochs)
-        (folder / "experiments" / "fleet.py").write_text(text)
+        write_project(folder, SPEC, "fleet", here=str(HERE), hosts=self.hosts, epochs=epochs)
+
+    def _command(self, words: tuple[str, ...], losses: str, program: Any = None) -> list[str]:
+        file = str(self.folder / f"{losses}.json")
+        return [*(program or [sys.executable]), str(HERE / "stepwise.py"), file, *words]
 
     def start(
-        self, *words: str, worker: int | None = None, losses: str = "losses", program: Any = None, **more: str
+        self, *words: str, losses: str = "losses", program: Any = None, **more: str
     ) -> subprocess.Popen[str]:
-        """Start the program; `worker` is its place among the hosts, `losses` the file of its steps' losses."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **more}
-        if worker is not None:
-            environment["WORKBENCH_WORKER"] = str(worker)
-        command = [
-            *(program or [sys.executable]),
-            str(HERE / "stepwise.py"),
-            str(self.folder / f"{losses}.json"),
-            *words,
-        ]
-        return subprocess.Popen(
-            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        """Start the program by itself; `losses` is the file of its steps' losses."""
+        return launch(self._command(words, losses, program), self.folder, TF_CPP_MIN_LOG_LEVEL="3", **more)
 
     def workers(self, *words: str, losses: str = "worker", **more: str) -> list[subprocess.Popen[str]]:
         """Start both workers of the host list."""
-        return [self.start(*words, worker=k, losses=f"{losses}{k}", **more) for k in (0, 1)]
+        commands = [self._command(words, f"{losses}{k}") for k in (0, 1)]
+        return launch_workers(commands, self.folder, **more)
 
     def losses(self, name: str) -> list[float]:
         """Return the losses of a process's steps."""

@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 import pytest
-from fleet import free_ports
+from running import free_ports
 
 from workbench import Horovod, Mirrored, MultiWorker, OneDevice
 from workbench.cli import main
@@ -162,8 +162,8 @@ def test_workers_that_agree_learn_what_each_is() -> None:
     "change, words",
     [
         ({"versions": {"tensorflow": "2.14.0", "python": "3.11"}},
-         "worker 1 on m1 has another versions: tensorflow 2.14.0, the chief has tensorflow 2.15.1"),
-        ({"id": "b"}, "another settings: b"),
+         "worker 1 on m1 has other versions: tensorflow 2.14.0, the chief has tensorflow 2.15.1"),
+        ({"id": "b"}, "other settings: b"),
         ({"seed": 4}, "another seed: 4"),
         ({"problem": "TensorFlow sees no GPU"}, "worker 1 on m1: TensorFlow sees no GPU"),
         ({"rank": 0}, "a second process"),

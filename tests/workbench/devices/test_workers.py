@@ -37,6 +37,7 @@ def test_two_workers_and_two_logical_devices_train_as_one_device(tmp_path: Path)
     for name in ("two", "net"):
         assert [row.step for row in rows[name]] == [row.step for row in rows["base"]]
         for mine, base in zip(rows[name], rows["base"]):
+            assert mine.metrics["lr"] == base.metrics["lr"]  # nobody multiplies it by the number of devices
             assert mine.metrics["loss"] == pytest.approx(base.metrics["loss"], rel=1e-5)
             assert mine.metrics["unseen"] == pytest.approx(base.metrics["unseen"], abs=2 / 24)
     logs = [(store.run_folder(by_name["net"]) / "workers" / f"{k}.log").read_text() for k in (0, 1)]
