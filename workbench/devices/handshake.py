@@ -41,7 +41,9 @@ def disagreement(members: Sequence[Facts]) -> str | None:
         for member in members[1:]:
             if member.get(fact) != members[0].get(fact):
                 mine, other = _differing(members[0].get(fact), member.get(fact))
-                return f"worker {member['rank']} on {member['host']} has {words}: {other}, the chief has {mine}"
+                return (
+                    f"worker {member['rank']} on {member['host']} has {words}: {other}, the chief has {mine}"
+                )
     return None
 
 
