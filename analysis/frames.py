@@ -23,7 +23,7 @@ from workbench.names import PEAK_SUFFIX, lower_is_better
 
 RUN_COLUMNS = (
     "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
-    "quick", "loss_regulariser", "trunk",
+    "quick", "loss_regulariser", "trunk", "rerun",
 )  # fmt: skip
 EPOCH_COLUMNS = (
     "run", "attempt", "stage", "stage_name", "stage_epoch", "epoch", "step", "metric", "value", "kind",
@@ -140,6 +140,13 @@ def run_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     frame["seconds"] = pd.to_numeric(frame["seconds"]).astype("float64")
     frame["started"] = pd.to_datetime(frame["started"], utc=True)
     return frame
+
+
+def without_reruns(records: Records) -> Records:
+    """Return the records without reruns of runs that are there too: the same training again is no new one."""
+    runs = records.runs["run"]
+    again = records.runs["rerun"].isin(runs)
+    return records.only(runs[~again]) if again.any() else records
 
 
 def setting_columns(runs: pd.DataFrame) -> list[str]:

@@ -104,15 +104,17 @@ def seed_groups(runs: pd.DataFrame) -> list[list[int]]:
     """Return the positions of runs that differ in their seed alone, in first-seen order.
 
     Runs are alike when they have one identity, or where that is unknown, equal settings that are not
-    none; a run that repeats a seed of its group stands alone.
+    none; a run that repeats a seed of its group stands alone, as a rerun does.
     """
     groups: dict[Any, list[int]] = {}
     seen: set[Any] = set()
     settings = settings_of(runs, seed=False)
-    for position, (identity, study, seed) in enumerate(zip(runs["id"], runs["study"], runs["seed"])):
+    facts = zip(runs["id"], runs["study"], runs["seed"], runs["rerun"])
+    for position, (identity, study, seed, original) in enumerate(facts):
         own = tuple(sorted((name, labels.value_text(value)) for name, value in settings[position].items()))
         alike = (str(study), own if is_missing(identity) else identity)
-        key = ("alone", position) if is_missing(seed) or not (own or not is_missing(identity)) else alike
+        known = not is_missing(seed) and (own or not is_missing(identity))
+        key = alike if known and is_missing(original) else ("alone", position)
         if (key, seed) in seen:
             key = ("alone", position)
         seen.add((key, seed))

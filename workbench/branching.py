@@ -36,7 +36,7 @@ from workbench.tracking.records import StartRecord, new_run_name
 from workbench.tracking.runs import RunState, is_resumable, read_state
 from workbench.tracking.store import Store
 from workbench.tracking.writer import Tracker
-from workbench.trunks import same_until, trunk_of
+from workbench.trunks import same_until, trunk_name, trunk_of
 
 Train = Callable[[Order, Screen], Any]
 LOOK_SECONDS = 0.5  # between two looks at what another process is training
@@ -95,8 +95,7 @@ def begin(order: Order, screen: Screen, train: Train) -> checkpoint.State:
 
 def _train(order: Order, wanted: Wanted, found: Found | None, screen: Screen, train: Train) -> None:
     """Train the trunk in a run of its own, or go on with the one that was begun."""
-    name = f"{wanted.root.name or 'trunk'}@{wanted.epoch}"
-    variant = dataclasses.replace(order.variant, name=name, experiment=wanted.root)
+    variant = dataclasses.replace(order.variant, name=trunk_name(wanted.root), experiment=wanted.root)
     run = found.run if found else new_run_name()
     screen.say(f"{'resuming' if found else 'training'} the trunk first: epochs 1 to {wanted.epoch}")
     task = Order(variant, order.store, run, resume=found is not None, steps=order.steps, shared=True)
@@ -181,9 +180,11 @@ def look(store: Store, wanted: Wanted, screen: Screen | None = None) -> Found | 
 
 
 def _candidate(store: Store, run: str, wanted: Wanted, screen: Screen | None) -> RunState | None:
-    """Return the run if it does, up to the point, what the trunk does, on the same data."""
+    """Return the run if it does, up to the point, what the trunk does, on the same data; a rerun is a check."""
     start = first_start(store.journal(run))
-    if start is None or start.parent is not None or not _alike(start, wanted):
+    if start is None or start.parent is not None or names.TAG_RERUN in start.tags:
+        return None
+    if not _alike(start, wanted):
         return None
     state = read_state(store, run)
     for attempt in state.journal.starts if state.journal else ():

@@ -138,6 +138,11 @@ def trunk_of(experiment: Experiment) -> Experiment | None:
     return experiment.but(trunk=trunk.trunk, stages=experiment.stages[: trunk.stages], name=trunk.name)
 
 
+def trunk_name(root: Experiment) -> str:
+    """Return the name of the run that trains the trunk `root` where no other run has done so."""
+    return f"{root.name or 'trunk'}@{root.epochs}"
+
+
 def own_parameters(experiment: Experiment) -> dict[str, Any]:
     """Return the parameters of a branch's own stages that differ from the stage it grows from."""
     assert experiment.trunk is not None

@@ -119,11 +119,11 @@ def collect(
 
     Raises `InputError` where one entry has a label but means several runs.
     """
-    from analysis.frames import concat
+    from analysis.frames import concat, without_reruns
     from analysis.sources import Options, load
 
     if not items:
-        records = load((), store)
+        records = without_reruns(load((), store))
         return records if settings.get("quick") else without_quick(records), {}, []
     parts, labels, hidden = [], {}, []
     ends: dict[str, tuple[str, int]] = {}  # entry: its run, its last epoch

@@ -97,7 +97,8 @@ def show(  # type: ignore[no-untyped-def]
 
 
 def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-untyped-def]
-    """Return the records that a query means; raises `InputError` for a wrong one."""
+    """Return the records that a query means, reruns where they are named; raises `InputError` for a wrong one."""
+    from analysis.frames import without_reruns
     from analysis.render import FORMATS
     from analysis.sources import Options, load
     from workbench.errors import suggestion
@@ -107,9 +108,10 @@ def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-unt
         raise InputError(f"no format {form!r}", where="--format", do=suggestion(form, FORMATS))
     few = len(meant(items, find_store(store))) <= FEW_RUNS
     records = load(items, store, Options(stages=lengths(stages)), journals=per_stage or few)
-    if not items and not quick:
-        records = without_quick(records)
-    return records
+    if items:
+        return records
+    records = without_reruns(records)
+    return records if quick else without_quick(records)
 
 
 def meant(items, place):  # type: ignore[no-untyped-def]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from analysis import tables, verdicts
-from analysis.frames import Records, is_missing
+from analysis.frames import Records, is_missing, without_reruns
 from analysis.sources import load
 from workbench.errors import RecordError, suggestion
 from workbench.names import is_evaluation
@@ -84,7 +84,7 @@ def read_study(
 
 
 def _records(name: str, store: Store, address: str | None, quick: bool) -> Records:
-    records = load((), address)
+    records = without_reruns(load((), address))
     known = [str(study) for study in records.runs["study"] if not is_missing(study)]
     if name not in known:
         raise RecordError(f"no study {name!r}", where=store.root, do=suggestion(name, dict.fromkeys(known)))

@@ -12,7 +12,7 @@ from analysis.frames import MEASURED, Note, Notes, RunData
 from analysis.lineage import trunk_text
 from analysis.sources.mlflow_common import TAG_REGULARISER
 from workbench.errors import RecordError
-from workbench.names import SECONDS, SWEEP, TAG_KIND
+from workbench.names import SECONDS, SWEEP, TAG_KIND, TAG_RERUN
 from workbench.tracking.journal import decode_line, read_journal, status
 from workbench.tracking.records import EpochRecord, StartRecord
 
@@ -92,6 +92,7 @@ def _facts(start: StartRecord) -> dict[str, Any]:
         "quick": start.quick,
         "started": datetime.fromtimestamp(start.time, timezone.utc),
         "loss_regulariser": start.tags.get(TAG_REGULARISER),
+        "rerun": start.tags.get(TAG_RERUN),
     }
 
 

@@ -18,6 +18,7 @@ from workbench.names import (
     TAG_KIND,
     TAG_PARENT,
     TAG_QUICK,
+    TAG_RERUN,
     TAG_RUN,
     TAG_SEED,
     TAG_STATUS,
@@ -71,6 +72,7 @@ def facts_of(
         "trunk": tags.get(TAG_TRUNK),
         "quick": tags.get(TAG_QUICK) == "true",
         "loss_regulariser": tags.get(TAG_REGULARISER),
+        "rerun": tags.get(TAG_RERUN),
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 from makers import records, run
 
 from analysis import spread, tables
-from analysis.frames import MEASURED
+from analysis.frames import MEASURED, without_reruns
 from analysis.render import FORMATS, clock, render
 from analysis.sources import Options, load
 from workbench.errors import InputError, RecordError
@@ -155,3 +155,16 @@ def test_real_runs(real_data):
     assert found["agedb_30"].round(4).tolist() == [0.8695, 0.8743, 0.8768]
     assert found["epoch"].tolist() == [37, 35, 32]  # 1-based; the published epochs are 0-based
     assert found["stage"].tolist() == [5, 5, 5]
+
+
+def test_a_rerun_is_no_further_seed_and_is_left_out_of_whole_stores():
+    first, second = ours("first", {"lfw": [0.9]}), ours("second", {"lfw": [0.7]}, seed=1)
+    again = run("again", {"lfw": [0.9]}, facts={"id": "1" * 12, "study": "s", "seed": 0, "rerun": "first"})
+    for found in (records(first, second, again), records(again, first, second)):
+        grouped = [{found.runs["run"][n] for n in group} for group in tables.seed_groups(found.runs)]
+        assert sorted(grouped, key=len) == [{"again"}, {"first", "second"}]
+        assert set(without_reruns(found).runs["run"]) == {"first", "second"}
+    assert list(without_reruns(records(again, second)).runs["run"]) == [
+        "again",
+        "second",
+    ]  # its run is not here

@@ -86,8 +86,10 @@ def _identity(state: RunState) -> tuple[str, str, str]:
     start = state.journal.start if state.journal else None
     if start is None:
         return state.run, "?", "?"
-    trunk = state.journal.trunk if state.journal else {}
-    return state.run, start.study, start.name + (f"  (branch of {trunk['run'][-8:]})" if trunk else "")
+    trunk, again = state.journal.trunk if state.journal else {}, start.tags.get(names.TAG_RERUN)
+    words = f"  (branch of {trunk['run'][-8:]})" if trunk else ""
+    words += f"  (rerun of {again[-8:]})" if again else ""
+    return state.run, start.study, start.name + words
 
 
 def _progress(state: RunState) -> str:
@@ -146,6 +148,8 @@ def description(store: Store, state: RunState) -> list[str]:
     trunk = journal.trunk
     if trunk:
         lines.append(f"  branch of run {trunk['run']} after epoch {trunk['epoch']}")
+    if names.TAG_RERUN in start.tags:
+        lines.append(f"  rerun of run {start.tags[names.TAG_RERUN]}")
     question = start.provenance.get("question")
     lines += [f"  {question}"] if question else []
     lines += ["", "settings"]

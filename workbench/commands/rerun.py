@@ -12,8 +12,9 @@ from pathlib import Path
 
 import click
 
-from workbench.errors import InputError, RecordError
+from workbench.errors import InputError, RecordError, RunStopped
 from workbench.names import FINISHED, TAG_RERUN
+from workbench.orders import PAUSED
 from workbench.recorded import Recorded, open_run, variant_of
 from workbench.reproduce import curves, ingredients
 from workbench.reproduce.checkout import checkout, spec_within
@@ -48,7 +49,7 @@ def rerun(
         return train(found, run_name, as_json)
     compared = ingredients.compare(found)
     _say(f"rerun of {found.run}  {found.start.study}/{found.start.name}, seed {found.start.seed}", as_json)
-    for line in compared.lines():
+    for line in (*compared.lines(), *_trunk_lines(found)):
         _say(line, as_json)
     if check_only:
         _answer(as_json, {"of": found.run, "ingredients": compared.to_json()})
@@ -81,6 +82,15 @@ def _answer(as_json: bool, answer: Mapping[str, object]) -> None:
         click.echo(json.dumps(answer))
 
 
+def _trunk_lines(found: Recorded) -> list[str]:
+    """Say of a branch what is not trained again."""
+    trunk = read_journal(found.store.journal(found.run)).trunk
+    if not trunk:
+        return []
+    how = f"`workbench rerun {trunk['run']}` repeats them"
+    return [f"  its epochs 1 to {trunk['epoch']} are those of its trunk, taken as they are ({how})"]
+
+
 def _require_curve(found: Recorded) -> None:
     if not read_journal(found.store.journal(found.run)).accepted():
         raise RecordError("has no epoch to compare with", where=found.run, do="choose a run that has some")
@@ -96,16 +106,24 @@ def train(found: Recorded, name: str, as_json: bool = False) -> int:
     spec = spec_within(found)
     if spec and Path(spec).is_file():
         variant = dataclasses.replace(variant, path=spec)
-    journal = read_journal(found.store.journal(found.run))
-    rows = journal.accepted()
-    short = journal.end is not None and journal.end.status == FINISHED and rows
     order = Order(
         variant, found.store, name, steps=start.provenance.get("steps"), tags={TAG_RERUN: found.run},
-        domains=start.domains, parent=start.parent,
-        epochs=rows[-1].epoch if short and rows[-1].epoch < found.experiment.epochs else None,
+        domains=start.domains, parent=start.parent, epochs=_early_end(found),
     )  # fmt: skip
-    run(order, screen(sys.stderr if as_json else sys.stdout))
+    try:
+        run(order, screen(sys.stderr if as_json else sys.stdout))
+    except RunStopped as stop:
+        if not str(stop).startswith(PAUSED):  # an early end is what was asked for
+            raise
     return 0
+
+
+def _early_end(found: Recorded) -> int | None:
+    """Return the epoch at which the run was ended before its last, by a forecast or its sweep; else None."""
+    journal = read_journal(found.store.journal(found.run))
+    rows, end = journal.accepted(), journal.end
+    meant = end is not None and (end.status == FINISHED or end.reason.startswith(PAUSED))
+    return rows[-1].epoch if meant and rows and rows[-1].epoch < found.experiment.epochs else None
 
 
 def _train_in(folder: Path, found: Recorded, name: str, store: str | None) -> int:

@@ -12,6 +12,7 @@ from workbench.commands.run import print_json
 from workbench.jobs.boards import LiveBoard, PlainBoard, Quiet, log_of
 from workbench.jobs.child import Child
 from workbench.jobs.cost import Costs, longest_first
+from workbench.jobs.growth import Growth
 from workbench.jobs.places import Place
 from workbench.jobs.queue import Board, Job, work_off
 from workbench.jobs.task import Task
@@ -37,13 +38,16 @@ def several(
     if aside:
         costs = Costs(read_states(store))
         tasks = longest_first(tasks, costs)
+    growth = Growth(tasks, store)
+    tasks = growth.ordered(tasks)
+    if aside:
         board = board_of(store, tasks, costs, as_json, sys.stdout)
 
     def start(task: Task, place: Place) -> Job:
         words = task.words(address, as_json=as_json and not aside, debug=debug)
         return Child(words, place, log_of(store, task.run) if aside else None)
 
-    status = work_off(tasks, places or [Place()], start, board)
+    status = work_off(tasks, places or [Place()], start, board, growth.may_start)
     if not as_json:
         compare(store, tasks)
     return status
@@ -58,12 +62,15 @@ def on_cluster(
     out = sys.stdout  # while Ray is connected, what it prints by itself is kept from standard output
     word = str(store.root) if store.is_local else address  # the same folder, wherever a node stands
     costs = Costs(read_states(store))
-    tasks = longest_first(tasks, costs)
+    growth = Growth(tasks, store)
+    tasks = growth.ordered(longest_first(tasks, costs))
     with connected(ray, store, word, debug) as cluster:
         cluster.check(tasks)
         board = board_of(store, tasks, costs, as_json, out)
         cluster.say = board.say
-        status = work_off(tasks, [Anywhere()] * min(jobs or len(tasks), len(tasks)), cluster.start, board)
+        status = work_off(
+            tasks, [Anywhere()] * min(jobs or len(tasks), len(tasks)), cluster.start, board, growth.may_start
+        )
     if not as_json:
         compare(store, tasks)
     return status

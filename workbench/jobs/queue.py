@@ -59,17 +59,29 @@ class Work:
 
 
 Start = Callable[[Task, Place], Job]
+MayStart = Callable[[Task, Sequence[Task]], bool]  # a waiting task, those at work
 
 
-def work_off(tasks: Sequence[Task], places: Sequence[Place], start: Start, board: Board) -> int:
-    """Do the tasks in their order, one at a place at a time; return the exit status of all together."""
+def always(task: Task, at_work: Sequence[Task]) -> bool:
+    """Let every task begin as soon as a place is free."""
+    return True
+
+
+def work_off(
+    tasks: Sequence[Task], places: Sequence[Place], start: Start, board: Board, may_start: MayStart = always
+) -> int:
+    """Do the tasks in their order, one at a place at a time; return the exit status of all together.
+
+    A task that may not start yet lets those behind it go first; with nothing at work, the first begins.
+    """
     waiting, free, statuses = list(tasks), list(places), list[int]()
     working: list[Work] = []
     with listening() as asked:
         handed = 0
         while working or (waiting and not asked):
-            while waiting and free and not asked:
-                task, place = waiting.pop(0), free.pop(0)
+            while free and not asked and (task := _next(waiting, working, may_start)):
+                waiting.remove(task)
+                place = free.pop(0)
                 working.append(Work(len(tasks) - len(waiting), task, place, start(task, place)))
                 board.started(working[-1])
             for number in asked[handed:]:
@@ -88,6 +100,13 @@ def work_off(tasks: Sequence[Task], places: Sequence[Place], start: Start, board
                 time.sleep(PAUSE_SECONDS)
     board.close()
     return overall(statuses, asked, left=bool(waiting))
+
+
+def _next(waiting: Sequence[Task], working: Sequence[Work], may_start: MayStart) -> Task | None:
+    at_work = [work.task for work in working]
+    if not at_work:
+        return waiting[0] if waiting else None
+    return next((task for task in waiting if may_start(task, at_work)), None)
 
 
 @contextlib.contextmanager

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench import catalog, recorded
+from workbench import catalog, names, recorded
 from workbench.errors import InputError
 from workbench.labels import value_text
 from workbench.masking import masked
 from workbench.recorded import Recorded
 from workbench.tracking import code, provenance
+from workbench.trunks import trunk_name, trunk_of
 
 SHOWN = 12  # differences named of each ingredient on the screen; all stand in --json
 
@@ -75,8 +77,11 @@ def spec(run: Recorded) -> Ingredient:
     path = Path(str(run.start.provenance.get("spec_path", "")))
     if not path.is_file():
         return Ingredient("spec", None, note=f"{path} is not here; the record's settings are used")
+    if names.TAG_SWEEP in run.start.tags:
+        sweep = run.start.tags[names.TAG_SWEEP]
+        return Ingredient("spec", None, note=f"a trial of the sweep {sweep}; the record's settings are used")
     try:
-        variants = {variant.name: variant for variant in catalog.load(path)}
+        variants = _variants(path)
     except InputError as error:
         return Ingredient("spec", None, note=f"{error}; the record's settings are used")
     if run.start.name not in variants:
@@ -94,6 +99,17 @@ def spec(run: Recorded) -> Ingredient:
         for name, (here, there) in differing.items()
     )
     return Ingredient("spec", not words_, words_, "the record's settings are used" if words_ else "")
+
+
+def _variants(path: Path) -> dict[str, catalog.Variant]:
+    """Return the variants of a spec file by name, the trunks of its branches among them."""
+    found = {variant.name: variant for variant in catalog.load(path)}
+    for variant in list(found.values()):
+        root = trunk_of(variant.experiment)
+        while root is not None:
+            found.setdefault(trunk_name(root), dataclasses.replace(variant, experiment=root))
+            root = trunk_of(root)
+    return found
 
 
 def _owner(name: str) -> str:
@@ -185,7 +201,7 @@ def environment(run: Recorded) -> Ingredient:
     before = run.start.provenance.get("environment")
     if before is None:
         return Ingredient("environment", None, note="no variables were recorded")
-    found = _changes(before, provenance.environment(), "not set")
+    found = _changes(provenance.set_by_users(before), provenance.environment(), "not set")
     return Ingredient("environment", not found, tuple(found))
 
 

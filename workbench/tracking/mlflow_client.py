@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SCHEMA_PATIENCE = 120.0  # seconds to wait while another process makes the database
-_SETTINGS = {
+SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -31,7 +31,7 @@ _SETTINGS = {
 
 def quiet_mlflow() -> None:
     """Set MLflow's environment: no telemetry, short time-outs, no log lines. Call before its import."""
-    for name, value in _SETTINGS.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -11,13 +11,14 @@ import os
 import platform
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from workbench.masking import mask, masked
-from workbench.tracking import code
+from workbench.tracking import code, mlflow_client
 
 NAMED_VERSIONS = (
     "tensorflow",
@@ -33,6 +34,9 @@ ENVIRONMENT = (
     "TF_", "XLA_", "OMP_", "MKL_", "KMP_", "CUDA_", "NVIDIA_", "NCCL_", "HOROVOD_", "KERAS_", "WORKBENCH_", "MLFLOW_",
     "PYTHONHASHSEED",
 )  # fmt: skip
+SET_BY_PROGRAMS = {  # where nobody else has: MLflow's by us, the others by joblib and scikit-learn
+    **mlflow_client.SETTINGS, "KMP_INIT_AT_FORK": "FALSE", "KMP_DUPLICATE_LIB_OK": "True",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,12 @@ def environment() -> dict[str, str]:
     """Return the environment variables that may change a training, the secret ones masked."""
     chosen = {name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT)}
     found: dict[str, str] = masked(dict(sorted(chosen.items())))
-    return found
+    return set_by_users(found)
+
+
+def set_by_users(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables without those that the workbench or a library sets by itself once it is loaded."""
+    return {name: value for name, value in variables.items() if SET_BY_PROGRAMS.get(name) != value}
 
 
 def engine() -> str:
