@@ -106,22 +106,56 @@ def _a_worker(parent: int) -> int:
     raise AssertionError("no worker")
 
 
-def test_a_port_in_use_is_refused_in_one_line(place: Path, root: Path):
-    import socket
+def test_two_workers_write_json_lines_alone(place: Path, root: Path):
+    spec = SPEC.replace(
+        '"backbone.units.1": Choice(8, 16)}',
+        '"optimizer": Choice(SGD(), Adam()), "optimizer.momentum": Choice(0, 0.9).when("optimizer", SGD())}',
+    ).replace('Choice(0, 1e-3), "opt', 'Choice(1e-3), "opt')
+    (place / "experiments" / "branching.py").write_text(spec)
+    words = [
+        sys.executable,
+        "-m",
+        "workbench",
+        "sweep",
+        "experiments/branching.py",
+        "grid",
+        "--workers",
+        "2",
+        "--json",
+    ]
+    done = subprocess.run(
+        words,
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        text=True,
+        timeout=300,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [
+        json.loads(line) for line in done.stdout.splitlines()
+    ]  # Keras Tuner prints conditions by mistake
+    assert len(lines) == 3
+    assert "fork" not in done.stderr  # gRPC's warnings of processes that a chief starts
+    assert (
+        sum(line.startswith("trial ") for line in done.stderr.splitlines()) == 3 + 1
+    )  # and the table's head
 
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        process = start(
-            place,
-            root,
-            "grid",
-            KERASTUNER_TUNER_ID="chief",
-            KERASTUNER_ORACLE_IP="127.0.0.1",
-            KERASTUNER_ORACLE_PORT=port,
-        )
-        out, _ = process.communicate(timeout=120)
-    assert process.returncode == 2, out
-    assert f"127.0.0.1:{port}: cannot be listened at" in out
-    assert "Traceback" not in out
+
+def test_workers_of_a_killed_chief_say_so_and_nothing_is_lost(place: Path, root: Path):
+    run(place, "grid", "--trials", "1")  # a new sweep of that name
+    process = start(place, root, "grid", "--resume", "--workers", "2")
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("trial"):
+            os.kill(process.pid, signal.SIGKILL)
+            break
+    lines += process.stdout.read().splitlines()  # ends when the workers have ended
+    assert sum("its chief died; what was at work is saved" in line for line in lines) == 2, lines
+    run(place, "grid", "--resume")
+    trials = record(place, "grid").trials
+    assert [trial.status for trial in trials] == ["completed"] * 4
+    for trial in trials:
+        assert [row.epoch for row in journal(place, trial.order.runs[0]).accepted()] == [1, 2, 3, 4]

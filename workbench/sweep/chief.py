@@ -163,13 +163,20 @@ class Chief:
                 )
 
 
+def silence_conditions() -> None:
+    """Take away a leftover `print` in Keras Tuner 1.4: each message with a condition would write to the output."""
+    from keras_tuner.src.engine import conditions
+
+    conditions.print = lambda *words: None  # hides the builtin within that module only
+
+
 @contextlib.contextmanager
 def served(oracle: Any, host: str, port: int) -> Iterator[tuple[int, Any]]:
     """Serve a search by Keras Tuner's protocol; yield the port and the servicer.
 
     Raises `InputError` for a port that is in use.
     """
-    require_loopback(host, "Keras Tuner's chief", where="KERASTUNER_ORACLE_IP", port=port or "PORT")
+    silence_conditions()
     import grpc
     from keras_tuner.src import protos
     from keras_tuner.src.distribute.oracle_chief import OracleServicer
@@ -177,7 +184,6 @@ def served(oracle: Any, host: str, port: int) -> Iterator[tuple[int, Any]]:
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=(("grpc.so_reuseport", 0),))
     servicer = OracleServicer(oracle)
     protos.get_service_grpc().add_OracleServicer_to_server(servicer, server)
-    _refuse_used(host, port)
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
@@ -191,8 +197,12 @@ def served(oracle: Any, host: str, port: int) -> Iterator[tuple[int, Any]]:
         server.stop(grace=1.0).wait()
 
 
-def _refuse_used(host: str, port: int) -> None:
-    """Try the port with a plain socket first: its error says why, gRPC's does not."""
+def refuse_place(host: str, port: int) -> None:
+    """Raise `InputError` for an address that no chief may or can listen at.
+
+    The port is tried with a plain socket: its error says why, gRPC's does not.
+    """
+    require_loopback(host, "Keras Tuner's chief", where=HOST, port=port or "PORT")
     if not port:
         return
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
@@ -257,6 +267,7 @@ def serve_worker(bench: Bench, name: str, host: str, port: int) -> None:
     import grpc
     from keras_tuner.src.distribute import oracle_client
 
+    silence_conditions()
     oracle_client.TIMEOUT = 30
     try:
         work(oracle_client.OracleClient(None), bench, name)

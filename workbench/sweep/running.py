@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,10 @@ def run(sweep: Sweep, variant: catalog.Variant, store: Store, screen: Screen, wi
     Raises `RecordError` for a resume that cannot be, `RunFailed` where the search gave up or no trial
     succeeded, and `RunStopped` where it was stopped between two points from which it can be resumed.
     """
+    if wish.role:
+        _refuse_place(*wish.role[1:])
+    if wish.workers or wish.role:  # before gRPC is imported: it warns of every process that a chief starts
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     run, again = search.choose_run(sweep, variant, store, wish.resume, wish.allow_changed)
     bench = Bench(sweep, search.sweep_name(sweep, variant.study), run, variant, store, screen, wish.verbose)
     with search.held(bench):
@@ -51,12 +56,24 @@ def run(sweep: Sweep, variant: catalog.Variant, store: Store, screen: Screen, wi
                     search.work(found.oracle, bench, "here")
         except BaseException as error:
             found.parent.end(*_ending(error))
+            if isinstance(error, (RunStopped, KeyboardInterrupt)):
+                done = len(found.oracle.end_order)
+                screen.say(
+                    f"sweep {bench.name} was stopped after {done} trials; `--resume` goes on with what was at work"
+                )
             raise
         reason = found.given_up()
         found.parent.end(names.FAILED if reason else names.FINISHED, reason)
         if reason:
             raise RunFailed(f"sweep {bench.name} gave up: {reason}; `--resume` goes on")
     return bench
+
+
+def _refuse_place(host: str, port: int) -> None:
+    """Refuse an address that a chief may not or cannot listen at before anything is recorded."""
+    from workbench.sweep import chief
+
+    chief.refuse_place(host, port)
 
 
 def _lead(found: search.Search, wish: Wish) -> None:
@@ -74,8 +91,16 @@ def serve(sweep: Sweep, variant: catalog.Variant, store: Store, screen: Screen, 
     assert wish.role is not None
     name = search.sweep_name(sweep, variant.study)
     bench = Bench(sweep, name, "", variant, store, screen, wish.verbose)
-    with terminated():
-        chief.serve_worker(bench, *wish.role)
+    parent = os.getppid()
+    try:
+        with terminated():
+            chief.serve_worker(bench, *wish.role)
+    except RunStopped:
+        if os.getppid() != parent:
+            screen.say(
+                f"{wish.role[0]}: its chief died; what was at work is saved, and `--resume` goes on with it"
+            )
+        raise
 
 
 def heading(found: search.Search, again: bool) -> str:

@@ -224,6 +224,13 @@ def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dic
         name = tag.removeprefix(BEST)
         return name not in sought, not is_evaluation(name), tag
 
+    for (
+        key,
+        entry,
+    ) in found.items():  # a tuple's text, where one of its items varies by itself: that tells more
+        entry["differs"] &= not any(
+            other.startswith(f"{key}.") and other[len(key) + 1 :].isdigit() for other in found
+        )
     return {
         "settings": dict(sorted(found.items())),
         "metrics": sorted(tags, key=rank),

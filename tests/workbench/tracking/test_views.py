@@ -190,6 +190,16 @@ def test_settings_of_several_runs_are_merged_with_their_domains(store):
     assert len(list(store.tensorboard.glob("events*"))) == 1
 
 
+def test_the_item_of_a_tuple_that_varies_stands_for_the_tuple(store):
+    for units in (16, 64):
+        row = start(parameters={"units": f"{units}", "units.1": units, "rate": 0.1 * units})
+        with Tracker.open(store, row, say=silent) as tracker:
+            record(tracker, range(1, 2))
+            tracker.end("finished")
+    infos = [info.name for info in Board(store.tensorboard).experiment().hparam_infos]
+    assert infos[:3] == ["name", "rate", "units.1"]
+
+
 class Stuck:
     """A view whose store never answers."""
 
