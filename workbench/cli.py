@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from workbench.errors import RunStopped, WorkbenchError, suggestion
+from workbench.masked_output import mask_output
 from workbench.masking import mask
 
 # name: (module:function, one line of help)
@@ -169,5 +170,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def entry() -> None:
-    """The console script: `main` with its result as the exit status of the process."""
+    """The program: `main` with its result as the exit status of the process."""
+    mask_output()
     sys.exit(main())

@@ -1,6 +1,6 @@
 """Five branches of one trunk on real faces: the trunk is trained once, each branch is its full run bit for bit.
 
-About six minutes on two cores: eleven trainings of a small network on the ORL faces.
+About two minutes on two idle cores: eleven trainings of a small network on twenty people of ORL, two at once.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from workbench.tracking.journal import Journal, read_journal
 SPEC = '''"""Which loss for the last epochs on ORL?"""
 from workbench import *
 trunk = Experiment(
-    data=ImageFolder("orl_faces", hold_out=0.1), evaluate=HeldOutPairs(identities=4, pairs=60, name="unseen"),
-    backbone=MobileFaceNet(image_size=32, width=0.25), embedding=GDC(size=16, dropout=0.2),
-    stages=(Stage(loss=Softmax(), epochs=3), Stage(loss=ArcFace(scale=16), epochs=6)),
+    data=ImageFolder("orl_faces", only=tuple(f"s{n:02d}" for n in range(1, 21)), hold_out=0.1),
+    evaluate=HeldOutPairs(identities=4, pairs=60, name="unseen"),
+    backbone=PlainCNN(image_size=32), embedding=E(size=16, dropout=0.2),
+    stages=(Stage(loss=Softmax(), epochs=2), Stage(loss=ArcFace(scale=16), epochs=4)),
     optimizer=SGD(momentum=0.9), learning_rate=Cosine(peak=0.05, floor=1e-3, cycle=6), weight_decay=5e-4,
-    augment=(Flip(), RandAugment(magnitude=5)), batch_size=32,
+    augment=(Flip(), Cutout()), batch_size=32,
 )
 def branch(name, loss, **settings):
-    return trunk.branch(at_epoch=5, stages=Stage(loss=loss, epochs=2), name=name, **settings)
+    return trunk.branch(at_epoch=4, stages=Stage(loss=loss, epochs=2), name=name, **settings)
 branches = [
     branch("arc", ArcFace(scale=32)), branch("cos", CosFace(scale=16)), branch("soft", Softmax(), label_smoothing=0.1),
     branch("center", ArcFace(scale=16) + 0.1 * Center()), branch("nadam", ArcFace(scale=16), optimizer=Nadam()),
@@ -45,7 +46,7 @@ def run(project: Path, spec: str) -> dict[str, Journal]:
     (project / "experiments" / "study.py").write_text(SPEC.format(experiments=spec))
     root = Path(__file__).resolve().parent.parent.parent
     done = subprocess.run(
-        [sys.executable, "-m", "workbench", "run", "experiments/study.py"], cwd=project, check=False, text=True,
+        [sys.executable, "-m", "workbench", "run", "experiments/study.py", "--jobs", "2"], cwd=project, check=False, text=True,
         env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
@@ -64,9 +65,9 @@ def test_five_branches_of_one_trunk_train_it_once_and_equal_their_full_runs(
     monkeypatch.setenv("WORKBENCH_DATA", str(real_data))
     grown = run(tmp_path / "grown", "branches")
     executed = {name: len(journal.accepted()) for name, journal in grown.items()}
-    assert executed == {"trunk@5": 5, **dict.fromkeys(NAMES, 2)}
+    assert executed == {"trunk@4": 4, **dict.fromkeys(NAMES, 2)}
     whole = run(tmp_path / "whole", "[branch.but(trunk=None) for branch in branches]")
-    assert {name: len(journal.accepted()) for name, journal in whole.items()} == dict.fromkeys(NAMES, 7)
+    assert {name: len(journal.accepted()) for name, journal in whole.items()} == dict.fromkeys(NAMES, 6)
     for name in NAMES:
         assert rows(grown[name]) == rows(whole[name])
         one, other = (
@@ -79,5 +80,5 @@ def test_five_branches_of_one_trunk_train_it_once_and_equal_their_full_runs(
         differing = [key for key in one.arrays if not np.array_equal(one.arrays[key], other.arrays[key])]
         assert differing == [], name
     print(
-        f"epochs executed: {sum(executed.values())} with a trunk, {7 * len(NAMES)} without; 5 of 5 bit-equal"
+        f"epochs executed: {sum(executed.values())} with a trunk, {6 * len(NAMES)} without; 5 of 5 bit-equal"
     )

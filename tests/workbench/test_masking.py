@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 from planted_secrets import INNOCENT, PLANTED
 
+from workbench.jobs.child import Child
+from workbench.jobs.places import Place
 from workbench.masking import MARK, mask, masked, secrets_in, secrets_in_diff
-from workbench.tracking import code, provenance
+from workbench.tracking import code, provenance, silent
 from workbench.tracking.journal import read_journal
 from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
 from workbench.tracking.store import Store, find_store
@@ -135,6 +138,35 @@ def test_planted_secrets_are_found_nowhere_in_a_store(project: Path, monkeypatch
     assert row.provenance["masked"] is True
     assert (row.id, row.study) == ("0123456789ab", "s")
     assert MARK in row.name
+
+
+def test_what_a_process_prints_into_its_run_is_masked(tmp_path: Path) -> None:
+    lines, hidden = zip(*PLANTED.values())
+    (tmp_path / "lines.json").write_text(json.dumps(lines))
+    program = (
+        "import json, sys; from workbench.masked_output import mask_output; mask_output();"
+        "lines = json.load(open(sys.argv[1])); [print(line) for line in lines];"
+        "print('half a line', end=''); sys.stdout.flush(); sys.stderr.writelines(line + chr(10) for line in lines);"
+        "raise ValueError(lines[0])"
+    )
+    log = tmp_path / "run" / "output.log"
+    child = Child([sys.executable, "-c", program, str(tmp_path / "lines.json")], Place(), log)
+    while child.poll() is None:
+        time.sleep(0.02)
+    text = log.read_text()
+    assert [secret for secret in hidden if secret in text] == []
+    assert "half a line" in text
+    assert text.count(MARK) >= 2 * len(lines)
+    assert "ValueError" in text
+
+
+def test_a_worker_keeps_no_secret_in_its_log(tmp_path: Path) -> None:
+    line, secret = PLANTED["GitHub token"]
+    stream = silent.Doubled(io.StringIO(), tmp_path / "workers" / "1.log")
+    stream.write(f"note: {line}\n")
+    text = (tmp_path / "workers" / "1.log").read_text()
+    assert secret not in text
+    assert f"note: cloned with {MARK}" in text
 
 
 def leaks(folder: Path, secrets: list[str]) -> list[str]:

@@ -32,6 +32,8 @@ def merge(other: Path, into: str | None, debug: bool) -> int:
         say(f"note: {run} is being recorded; merge again when it has ended")
     for run, twin in done.twins.items():
         say(f"note: {run} was imported here from the same file, as {twin}")
+    for name in done.withheld:
+        say(f"note: {name} holds a secret and cannot be masked: not copied")
     if done.foreign:
         say(f"note: {done.foreign} runs of the other MLflow have no journal; they stay there")
     levelled = sync(store, say)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from workbench.jobs.places import Place
+from workbench.masked_output import VARIABLE
 
 SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 STOPPED, INTERRUPTED, FAILED = 75, 130, 1
@@ -47,6 +48,7 @@ class Child:
         output = None
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
+            environment[VARIABLE] = "1"
             output = log.open("ab")
         try:
             self._process = subprocess.Popen(

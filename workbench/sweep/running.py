@@ -43,6 +43,7 @@ def run(sweep: Sweep, variant: catalog.Variant, store: Store, screen: Screen, wi
         _refuse_place(*wish.role[1:])
     if wish.workers or wish.role:  # before gRPC is imported: it warns of every process that a chief starts
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    search.refuse_secrets(sweep)
     run, again = search.choose_run(sweep, variant, store, wish.resume, wish.allow_changed)
     bench = Bench(sweep, search.sweep_name(sweep, variant.study), run, variant, store, screen, wish.verbose)
     with search.held(bench):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import catalog, names
-from workbench.errors import RecordError
+from workbench.errors import RecordError, SpecError
 from workbench.labels import short_names
 from workbench.masking import masked
 from workbench.parts import to_json
@@ -180,6 +180,17 @@ class Search:
 def sweep_name(sweep: Sweep, study: str) -> str:
     """Return what a sweep is called."""
     return sweep.name or study
+
+
+def refuse_secrets(sweep: Sweep) -> None:
+    """Raise `SpecError` where the space holds a secret: its values are kept, so that a sweep can go on."""
+    for name, domain in sweep.space:
+        values = domain.candidates()
+        if masked({name: list(values)}) != {name: list(values)}:
+            raise SpecError(
+                "holds a secret among its values, which a sweep has to keep", where=f"Sweep.space[{name!r}]",
+                do="read it in the spec where it is used, such as from an environment variable, and vary something else",
+            )  # fmt: skip
 
 
 def choose_run(

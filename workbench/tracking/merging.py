@@ -7,6 +7,7 @@ one comes whole and last, so a kill at any moment leaves a store that the next m
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import hashlib
 import os
@@ -16,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.errors import RecordError, StoreError
-from workbench.tracking.journal import JournalWriter, decode_line, is_locked, read_journal, sync_folder
+from workbench.tracking.arriving import clean_file, lines_of, trusted
+from workbench.tracking.journal import JournalWriter, is_locked, read_journal, sync_folder
 from workbench.tracking.locks import lock
 from workbench.tracking.store import Store, read_runs
 from workbench.tracking.sweeps import FOLDER as SWEEPS
@@ -35,6 +37,7 @@ class Merged:
     same: list[str] = field(default_factory=list)
     busy: list[str] = field(default_factory=list)
     twins: dict[str, str] = field(default_factory=dict)  # an import of the same file under another name here
+    withheld: list[str] = field(default_factory=list)  # files that hold a secret and cannot be masked
     foreign: int = 0  # runs in the other MLflow that have no journal
 
 
@@ -50,7 +53,7 @@ def merge(other: Path, store: Store, say: Say) -> Merged:
         done = Merged(foreign=_foreign(source))
         todo = _plan(source, store, done)
         for run in todo:
-            _copy_run(source, store, run)
+            done.withheld += _copy_run(source, store, run)
             say(f"{run}: {'copied' if run in done.new else 'brought up to date'}")
     return done
 
@@ -101,19 +104,6 @@ def _plan(source: Store, store: Store, done: Merged) -> list[str]:
     return todo
 
 
-def trusted(path: Path) -> list[bytes]:
-    """Return the lines of a journal whose checksums fit."""
-    return [line for line in path.read_bytes().split(b"\n") if line and _is_sound(line)]
-
-
-def _is_sound(line: bytes) -> bool:
-    try:
-        decode_line(line)
-    except (RecordError, ValueError):
-        return False
-    return True
-
-
 def _imported(store: Store) -> dict[str, str]:
     """Return {identity of the imported content: run} of a store."""
     found = {_identity(store, run): run for run in store.runs()}
@@ -139,15 +129,16 @@ def _foreign(source: Store) -> int:
 # ---------------------------------------------------------------- copying
 
 
-def _copy_run(source: Store, store: Store, run: str) -> None:
-    """Copy files, then checkpoints, then the journal, which makes them count."""
+def _copy_run(source: Store, store: Store, run: str) -> list[str]:
+    """Copy files, then checkpoints, then the journal, which makes them count; return files that hold secrets."""
     continues = not store.journal(run).exists() or len(trusted(source.journal(run))) > len(
         trusted(store.journal(run))
     )
-    _copy_files(source.run_folder(run), store.run_folder(run), theirs=continues)
-    _copy_files(source.run_checkpoints(run), store.run_checkpoints(run), theirs=continues, beside=False)
-    _copy_files(source.root / SWEEPS / run, store.root / SWEEPS / run, theirs=continues, beside=False)
+    withheld = _copy_files(source.run_folder(run), store.run_folder(run), theirs=continues)
+    withheld += _copy_files(source.root / SWEEPS / run, store.root / SWEEPS / run, continues, beside=False)
+    _copy_checkpoints(source.run_checkpoints(run), store.run_checkpoints(run), theirs=continues)
     _copy_journal(source.journal(run), store.journal(run))
+    return [f"{run}: {name}" for name in withheld]
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -157,27 +148,49 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _copy_files(source: Path, target: Path, theirs: bool, beside: bool = True) -> None:
-    """Copy the files of a run; of two different ones `theirs` says whether the other folder's counts.
+def _copy_files(source: Path, target: Path, theirs: bool, beside: bool = True) -> list[str]:
+    """Copy the files of a run, masked; of two different ones `theirs` says whether the other folder's counts.
 
-    Files that do not count are kept beside (`merged-<digest>/`), so that nothing is lost.
+    Files that do not count are kept beside (`merged-<digest>/`), so that nothing is lost. Returns the names
+    of those that are not kept, because they hold a secret.
     """
+    withheld = []
     for path in _files(source):
         inner = path.relative_to(source)
         place = target / inner
+        if place.exists() and filecmp.cmp(path, place, shallow=False):
+            continue
+        content = clean_file(path)
+        if content is None:
+            withheld.append(inner.as_posix())
+        elif not place.exists() or (theirs and content != place.read_bytes()):
+            _write(content, place)
+        elif beside and content != place.read_bytes():
+            found = hashlib.sha256(content).hexdigest()[:8]
+            _write(content, target / inner.parts[0] / f"merged-{found}" / Path(*inner.parts[1:]))
+    return withheld
+
+
+def _copy_checkpoints(source: Path, target: Path, theirs: bool) -> None:
+    for path in _files(source):
+        place = target / path.relative_to(source)
         if not place.exists() or (theirs and not filecmp.cmp(path, place, shallow=False)):
-            _copy(path, place)
-        elif beside and not filecmp.cmp(path, place, shallow=False):
-            found = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
-            _copy(path, target / inner.parts[0] / f"merged-{found}" / Path(*inner.parts[1:]))
+            with _whole(place) as aside:
+                shutil.copy2(path, aside)
 
 
-def _copy(path: Path, place: Path) -> None:
-    """Copy a file whole or not at all, durably."""
+def _write(content: bytes, place: Path) -> None:
+    with _whole(place) as aside:
+        aside.write_bytes(content)
+
+
+@contextlib.contextmanager
+def _whole(place: Path) -> Iterator[Path]:
+    """Give the path to write a file to that then takes its place, whole and durably, or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True)
     aside = place.parent / f".{place.name}.{os.getpid()}"
     try:
-        shutil.copy2(path, aside)
+        yield aside
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.replace(place)
@@ -190,12 +203,17 @@ def _copy(path: Path, place: Path) -> None:
 
 
 def _copy_journal(source: Path, target: Path) -> None:
-    """Bring a journal level with the other: a new one comes whole, a shorter one gets the missing lines."""
+    """Bring a journal level with the other: a new one comes whole, a shorter one gets the missing lines.
+
+    Lines that cannot be trusted come with it, unless something in it had to be masked.
+    """
+    lines = trusted(source)
     if not target.exists():
-        _copy(source, target)
+        as_it_is = set(lines) <= set(lines_of(source))
+        _write(source.read_bytes() if as_it_is else b"\n".join([*lines, b""]), target)
         sync_folder(target.parent)
         return
-    missing = trusted(source)[len(trusted(target)) :]
+    missing = lines[len(trusted(target)) :]
     if missing:
         with JournalWriter(target) as writer:
             for line in missing:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from workbench.masking import mask
 from workbench.tracking.journal import Journal
 from workbench.tracking.records import EpochRecord
 from workbench.tracking.store import Store
@@ -63,7 +64,7 @@ class Doubled:
     def write(self, text: str) -> int:
         """Write `text` to both."""
         if text.strip():
-            self.log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}Z {text.rstrip()}\n")
+            self.log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}Z {mask(text.rstrip())}\n")
         return self.stream.write(text)
 
     def flush(self) -> None:

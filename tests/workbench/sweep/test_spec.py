@@ -21,6 +21,7 @@ from workbench import (
     Float,
     GridSearch,
     Hyperband,
+    ImageFolder,
     Int,
     RandomSearch,
     Softmax,
@@ -32,6 +33,7 @@ from workbench.errors import RecordError, SpecError
 from workbench.parts import from_json, to_json
 from workbench.sweep.domains import lattice
 from workbench.sweep.emit import spec_text
+from workbench.sweep.search import refuse_secrets
 from workbench.sweep.space import base_values, domains_of, extra_parameters
 from workbench.sweep.spec import changes, grid
 from workbench.tracking import sweeps
@@ -274,3 +276,12 @@ def test_a_state_is_replaced_as_a_whole_and_a_damaged_one_is_named(project: Path
     (place / sweeps.STATE).write_text('{"trials": [{"id"')
     with pytest.raises(RecordError, match="cannot be read"):
         sweeps.read(store, "20260101T000000Z-00000000")
+
+
+def test_a_space_that_holds_a_secret_is_refused_without_repeating_it():
+    folders = Choice(ImageFolder("https://me:hunter2x@data.example.org/faces"), ImageFolder("faces"))
+    with pytest.raises(SpecError, match="holds a secret among its values") as refused:
+        refuse_secrets(sweep(space={"weight_decay": Choice(0, 1e-4), "data": folders}))
+    assert "space['data']" in str(refused.value)
+    assert "hunter2x" not in str(refused.value)
+    refuse_secrets(sweep())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -12,11 +13,14 @@ import time
 from pathlib import Path
 
 import pytest
+from planted_secrets import PLANTED
 from stores import METRICS, epoch, points, record, start
 
 from workbench.errors import RecordError, StoreError
+from workbench.masking import MARK
 from workbench.tracking.journal import JournalWriter, read_journal
 from workbench.tracking.merging import merge
+from workbench.tracking.records import EndRecord
 from workbench.tracking.runs import read_state
 from workbench.tracking.store import Store
 from workbench.tracking.writer import Tracker
@@ -201,3 +205,41 @@ def test_a_kill_in_the_middle_is_completed_by_the_next_merge(
         assert contents(here.run_artifacts(run)) == contents(there.run_artifacts(run))
     merge(there.root, here, silent)
     assert contents(here.root) == contents(there.root)
+
+
+def test_secrets_that_another_machine_recorded_do_not_arrive(tmp_path: Path) -> None:
+    here, there = store_at(tmp_path / "here"), store_at(tmp_path / "there")
+    lines, hidden = zip(*PLANTED.values())
+    with JournalWriter(there.journal(A)) as journal:
+        journal.append(start(A, tags={"note": lines[0]}, provenance={"command": list(lines)}, time=1.0))
+        journal.append(epoch(1))
+        journal.append(EndRecord(status="failed", reason=" ".join(lines), time=2.0))
+    with there.journal(A).open("ab") as file:
+        file.write(f"00000000 {lines[0]}\n".encode())  # a line that is not sound
+    texts = "\n".join(lines)
+    diff = f"diff --git a/.env b/.env\n+{lines[0]}\n"
+    for name, content in (
+        ("log.txt", texts.encode()), ("uncommitted.diff", diff.encode()), ("old.events", b"\x00\xff" + texts.encode()),
+        ("plain.npz", b"\x00\xff plain"),
+    ):  # fmt: skip
+        path = there.run_artifacts(A) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (there.root / "sweeps" / A).mkdir(parents=True)
+    (there.root / "sweeps" / A / "sweep.json").write_text(json.dumps({"base": list(lines)}))
+    done = merge(there.root, here, silent)
+    assert done.withheld == [f"{A}: artifacts/old.events", f"{A}: artifacts/uncommitted.diff"]
+    files = [path for path in here.root.rglob("*") if path.is_file()]
+    found = [(path, text) for path in files for text in hidden if text.encode() in path.read_bytes()]
+    assert found == []
+    assert (here.run_artifacts(A) / "plain.npz").read_bytes() == b"\x00\xff plain"
+    assert MARK in (here.run_artifacts(A) / "log.txt").read_text()
+    assert len(read_journal(here.journal(A)).rows) == 3
+    before = contents(here.root)
+    assert merge(there.root, here, silent).same == [A]  # what was masked is no other history
+    assert contents(here.root) == before
+    with JournalWriter(there.journal(A)) as journal:
+        journal.append(start(A, attempt=2, tags={"note": lines[1]}, time=3.0))
+    assert merge(there.root, here, silent).longer == [A]
+    assert [hidden[1] for path in files if hidden[1].encode() in path.read_bytes()] == []
+    assert read_journal(here.journal(A)).attempt == 2
