@@ -16,7 +16,9 @@ import keras_tuner
 import numpy as np
 from keras_tuner import oracles
 from keras_tuner.engine.trial import Trial
+from threadpoolctl import threadpool_limits
 
+from workbench.sweep.gaussian import process
 from workbench.tracking.sweeps import ORDER
 
 RUNNING, COMPLETED, FAILED, STOPPED, IDLE = "RUNNING", "COMPLETED", "FAILED", "STOPPED", "IDLE"
@@ -192,10 +194,13 @@ class Bayesian(Kept, oracles.BayesianOptimizationOracle):
     def __init__(self, **common: Any) -> None:
         super().__init__(max_trials=None, **common)
 
+    def _make_gpr(self) -> Any:
+        return process(self.alpha, self.seed)
+
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         # The same numbers at the same trial, whether or not the search was taken up anew before it.
         self._random_state = np.random.RandomState((self.seed * SEED_STRIDE + len(self.trials)) % 2**32)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(1):  # so small: more cores only wait for each other
             warnings.simplefilter("ignore")  # of the process's fit: nothing that a user could change
             found = super().populate_space(trial_id)
         if found["status"] == RUNNING and self._duplicate(found["values"]):
