@@ -9,6 +9,9 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from workbench.sweep.gaussian import process
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:The optimal value found")  # of one of its 21 starts
+
+
 @pytest.mark.parametrize(("trials", "settings"), [(3, 1), (12, 4), (60, 7)])
 def test_one_point_is_answered_as_scikit_learn_does(trials: int, settings: int):
     random = np.random.default_rng(trials)
