@@ -270,9 +270,11 @@ def quick(variant: Variant, where: Places) -> Variant:
     data = old.data.stand_in() if old.data.missing(where) else old.data
     sets = tuple((s.stand_in() if s.missing(where) else s).quick() for s in old.sets)
     stages = tuple(_quick_stage(stage, where) for stage in old.stages)
+    backbone = old.backbone.quick()
     small = old.but(
-        data=data.quick(), evaluate=sets, stages=stages, backbone=old.backbone.quick(),
+        data=data.quick(), evaluate=sets, stages=stages, backbone=backbone,
         embedding=old.embedding.quick(), batch_size=min(old.batch_size, 16),
+        start=old.start if backbone == old.backbone else None,  # another network has no place for the weights
     )  # fmt: skip
     overrides = {**variant.overrides, **dict.fromkeys(small.diff(old), "--quick")}
     return _changed(variant, small, overrides, quick=True)

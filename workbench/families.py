@@ -158,6 +158,10 @@ class Start(Part):
     def look(self, store: Any) -> None:
         """Refuse a start that cannot be used (raises `InputError`), before anything is written."""
 
+    def missing(self, store: Any) -> str | None:
+        """Return in words what is not there, or None."""
+        return None
+
     def fill(self, embedder: tf.keras.Model, store: Any) -> list[str]:
         """Put the starting weights into a fresh embedding model; return in words what was left out.
 

@@ -32,6 +32,13 @@ class FromRun(Start):
     def look(self, store: Any) -> None:
         self._state(store)
 
+    def missing(self, store: Any) -> str | None:
+        try:
+            self._state(store)
+        except RecordError as error:
+            return f"FromRun {self.run!r} cannot be used here ({error.what})"
+        return None
+
     def fill(self, embedder: tf.keras.Model, store: Any) -> list[str]:
         from workbench import transfer
 
@@ -70,6 +77,9 @@ class FromModel(Start):
                 do="give the path of a .keras or .h5 file or a SavedModel folder",
             )
         trust.require_trust(self.path, self.trust_code)
+
+    def missing(self, store: Any) -> str | None:
+        return None if Path(self.path).exists() else f"FromModel {self.path!r} is not there"
 
     def fill(self, embedder: tf.keras.Model, store: Any) -> list[str]:
         from workbench import transfer

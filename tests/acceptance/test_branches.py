@@ -21,7 +21,7 @@ from workbench.tracking.journal import Journal, read_journal
 SPEC = '''"""Which loss for the last epochs on ORL?"""
 from workbench import *
 trunk = Experiment(
-    data=ImageFolder("orl_faces", only=tuple(f"s{n:02d}" for n in range(1, 21)), hold_out=0.1),
+    data=ImageFolder("orl_faces", only=tuple("s%02d" % n for n in range(1, 21)), hold_out=0.1),
     evaluate=HeldOutPairs(identities=4, pairs=60, name="unseen"),
     backbone=PlainCNN(image_size=32), embedding=E(size=16, dropout=0.2),
     stages=(Stage(loss=Softmax(), epochs=2), Stage(loss=ArcFace(scale=16), epochs=4)),

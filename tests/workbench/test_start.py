@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from specs import tiny
 
-from workbench import FromModel, FromRun
+from workbench import E, FromModel, FromRun, PlainCNN, catalog
+from workbench.commands.check import start_lines
+from workbench.commands.trials import Trials
 from workbench.errors import DataError
 from workbench.families import Places
 from workbench.start import read_centers
+from workbench.tracking.store import find_store
 
 
 def centers(folder: Path) -> Path:
@@ -124,3 +128,26 @@ def test_a_run_of_another_width_is_refused_with_the_layer(tmp_path: Path) -> Non
     assert all(np.array_equal(old, new) for old, new in zip(first.get_weights(), second.get_weights()))
     with pytest.raises(DataError, match=r"does not fit 'conv_8_3_0' \(3, 3, 3, 8\)"):
         FromRun(run).fill(network(8), store)
+
+
+def test_a_quick_run_of_another_network_starts_anew() -> None:
+    where = Places(())
+    for backbone, kept in ((PlainCNN(), None), (PlainCNN().quick(), FromModel("m.h5"))):
+        variant = catalog.Variant("tuned", tiny(backbone=backbone, start=FromModel("m.h5")))
+        assert catalog.quick(variant, where).experiment.start == kept
+
+
+@pytest.mark.tensorflow
+def test_check_says_whether_the_starting_weights_are_there_and_fit(project: Path) -> None:
+    spec = tiny(backbone=PlainCNN(image_size=32), embedding=E(size=8), start=FromModel("m.h5"))
+    trials, store = Trials(True, Places(())), find_store()
+    assert list(start_lines(spec, store, trials)) == ["missing: FromModel 'm.h5' is not there"]
+    trials.network(spec).save("m.h5")
+    assert list(start_lines(spec, store, trials)) == ["start: its weights fit this network"]
+    other = spec.but(embedding=E(size=16))
+    assert next(iter(start_lines(other, store, trials))).startswith("start: the embedding (")
+    network(5).save("m.h5")
+    with pytest.raises(DataError, match="its layer 'conv_5_3_0' .* does not fit"):
+        list(start_lines(spec, store, trials))
+    lost = spec.but(start=FromRun("20260101T000000Z-00000001"))
+    assert "cannot be used here (no run" in next(iter(start_lines(lost, store, None)))

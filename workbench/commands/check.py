@@ -7,6 +7,7 @@ the rest is still checked. `workbench.commands.trials` tells what is tried, and 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from workbench.commands.trials import Trials
 from workbench.errors import SpecError
 from workbench.experiment import Experiment
 from workbench.families import Places
-from workbench.tracking.store import find_store
+from workbench.tracking.store import Store, find_store
 from workbench.trunks import trunk_of
 
 
@@ -33,7 +34,8 @@ def check(
 
     With several files each network is built once, and each stage and switch is tried once, in a small form.
     """
-    where = catalog.places(find_store().root.parent)
+    store = find_store()
+    where = catalog.places(store.root.parent)
     paths = [word for word in files if word.endswith(".py")]
     chosen = [word for word in files if word not in paths]
     if not paths:
@@ -47,7 +49,7 @@ def check(
         click.echo(f"{variant.study}/{variant.name}  id {variant.experiment.id}")
         if variant.question:
             click.echo(f"  {variant.question}")
-        for line in report(variant, where, trials):
+        for line in chain(report(variant, where, trials), start_lines(variant.experiment, store, trials)):
             click.echo("  " + line)
 
 
@@ -78,6 +80,21 @@ def report(variant: catalog.Variant, where: Places, trials: Trials | None) -> It
         yield line
     if trials is not None:
         yield from trials.lines(variant, stand_in)
+
+
+def start_lines(experiment: Experiment, store: Store, trials: Trials | None) -> Iterator[str]:
+    """Yield whether the starting weights are there and fit the network; raises `InputError` where they do not."""
+    start = experiment.start
+    if start is None:
+        return
+    words = start.missing(store)
+    if words:
+        yield f"missing: {words}"
+        return
+    start.look(store)
+    if trials is not None and trials.build:
+        yield from (f"start: {note}" for note in start.fill(trials.network(experiment), store))
+        yield "start: its weights fit this network"
 
 
 def split(experiment: Experiment) -> Iterator[str]:

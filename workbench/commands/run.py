@@ -83,6 +83,8 @@ def run(
     tasks = with_forecast(_tasks(variants, place, resume, run_name), forecast)
     if not tasks:
         return 0
+    for task in tasks:
+        _refuse_start(task, place)
     refuse_several([task.variant.experiment.devices for task in tasks])
     watched(tasks[0], store)  # a wrong --forecast is refused before anything runs
     if ray:
@@ -167,6 +169,15 @@ def _refuse_missing(variant: catalog.Variant, where: Places) -> None:
             raise InputError(
                 words, where=f"{variant.path} ({variant.name})", do="or try the code with --quick"
             )
+
+
+def _refuse_start(task: Task, store: Store) -> None:
+    """Refuse a new run whose starting weights are not there; one that goes on needs them no more."""
+    start = task.variant.experiment.start
+    words = start.missing(store) if start is not None and not task.resume else None
+    if words:
+        where = f"{task.variant.path} ({task.variant.name})"
+        raise InputError(words, where=where, do="make it first, or name the variants to run")
 
 
 def _seeds(seed: int | None, seeds: str | None) -> list[int] | None:

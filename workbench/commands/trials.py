@@ -57,10 +57,10 @@ class Trials:
         device = devices.prepare(experiment)
         if not self._networks:
             yield f"device {device}"
-        yield network_line(experiment, self._built(experiment))
+        yield network_line(experiment, self.network(experiment))
         self._networks.add((experiment.backbone, experiment.embedding))
 
-    def _built(self, experiment: Experiment) -> Any:
+    def network(self, experiment: Experiment) -> Any:
         """Return the network, on the feature maps of the backbone before where it is the same."""
         import tensorflow as tf
 

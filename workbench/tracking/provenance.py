@@ -35,7 +35,7 @@ ENVIRONMENT = (
     "PYTHONHASHSEED",
 )  # fmt: skip
 SET_BY_PROGRAMS = {  # where nobody else has: MLflow's by us, the others by joblib and scikit-learn
-    **mlflow_client.SETTINGS, "KMP_INIT_AT_FORK": "FALSE", "KMP_DUPLICATE_LIB_OK": "True",
+    **mlflow_client.SETTINGS, "KMP_INIT_AT_FORK": "FALSE", "KMP_DUPLICATE_LIB_OK": "True", "TF_CPP_MIN_LOG_LEVEL": "3",
 }  # fmt: skip
 
 

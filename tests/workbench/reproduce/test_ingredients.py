@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from workbench import catalog
+from workbench.commands import rerun
 from workbench.recorded import Recorded
 from workbench.reproduce import ingredients
-from workbench.tracking.records import StartRecord
+from workbench.tracking.journal import JournalWriter
+from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
 from workbench.tracking.store import find_store
+from workbench.trunks import trunk_of
 
 SPEC = '''"""Which augmentation?"""
 from workbench import GDC, SGD, Cutout, Experiment, Flip, MobileFaceNet, Softmax, Stage, SyntheticFaces
@@ -62,3 +66,67 @@ def test_a_variant_or_file_that_is_gone_is_said(run: Recorded, project: Path) ->
     assert ingredients.spec(run).differences == ("experiments/faces.py has no variant 'base' any more",)
     path.unlink()
     assert ingredients.spec(run).same is None
+
+
+BRANCHES = (
+    SPEC.replace("experiment =", "trunk =")
+    + """
+experiments = [trunk.but(stages=3 * trunk.stages).branch(at_epoch=2, name="arc", stages=Stage(loss=Softmax(), epochs=1))]
+"""
+)
+
+
+def test_a_trunk_is_found_behind_the_branches_of_its_file(run: Recorded, project: Path) -> None:
+    (project / "experiments" / "faces.py").write_text(BRANCHES.format(augment="Flip()"))
+    root = trunk_of(catalog.load(Path("experiments/faces.py"))[0].experiment)
+    assert root is not None
+    start = replace(run.start, name="trunk@2", id=root.id, provenance={"spec_path": "experiments/faces.py"})
+    found = replace(run, start=start, experiment=root)
+    assert ingredients.spec(found) == ingredients.Ingredient("spec", True)
+    (project / "experiments" / "faces.py").write_text(BRANCHES.format(augment="None"))
+    assert ingredients.spec(found).differences == (
+        "augment: Flip in the record, off in experiments/faces.py now",
+    )
+
+
+def test_of_a_trial_the_records_settings_are_used(run: Recorded, project: Path) -> None:
+    (project / "experiments" / "faces.py").write_text('"""A sweep."""\n')
+    found = ingredients.spec(replace(run, start=replace(run.start, tags={"workbench.sweep": "wd"})))
+    assert (found.same, found.note) == (None, "a trial of the sweep wd; the record's settings are used")
+
+
+def test_variables_that_libraries_set_by_themselves_are_no_difference(
+    run: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {"KMP_INIT_AT_FORK": "FALSE", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "OMP_NUM_THREADS": "2"}
+    found = replace(run, start=replace(run.start, provenance={"environment": before}))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "99")
+    differences = ingredients.environment(found).differences
+    assert {text for text in differences if text.startswith(("KMP_", "MLFLOW_", "OMP_NUM"))} == {
+        "OMP_NUM_THREADS: 2 in the record, 1 here",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT: not set in the record, 99 here",
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "epochs", "meant"),
+    [
+        ("stopped", "paused after epoch 2, as asked", 2, 2),  # a trial of Hyperband
+        ("finished", "lfw will not reach 0.99", 2, 2),  # ended by a forecast
+        ("stopped", "stopped by SIGTERM", 2, None),
+        ("finished", "", 3, None),
+    ],
+)
+def test_an_early_end_that_was_meant_is_repeated(
+    run: Recorded, status: str, reason: str, epochs: int, meant: int | None
+) -> None:
+    longer = replace(run, experiment=run.experiment.but(stages=3 * run.experiment.stages))
+    with JournalWriter(run.store.journal(run.run)) as journal:
+        journal.append(run.start)
+        for number in range(1, epochs + 1):
+            journal.append(
+                EpochRecord(stage=1, stage_epoch=number, epoch=number, step=number, metrics={}, seconds=1)
+            )
+        journal.append(EndRecord(status=status, reason=reason))
+    assert rerun._early_end(longer) == meant
