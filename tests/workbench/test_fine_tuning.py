@@ -68,7 +68,7 @@ def test_the_commands_of_the_readmes_chapter_do_what_it_says(project: Path, root
         path.stem: journal(project, path.stem) for path in (project / "mlruns" / "journal").glob("*.jsonl")
     }
     assert sorted(len(found.accepted()) for found in rows.values()) == [1, 1, 2]  # the trunk is trained once
-    assert said[2].count("(branch of ") == 2
+    assert said[2].count("branch of ") == 2
     assert "trunk, shared by its branches" in (project / "branches.svg").read_text()
 
 

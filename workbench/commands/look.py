@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,8 @@ from workbench.tracking.store import Store, find_store
 from workbench.tracking.summary import best_values, summary
 
 SHOWN_SETTINGS = 4  # columns of differing settings in a list
+LEAST_WIDTH = 140
+WHOLE_ROWS = 1000  # columns of text in a pipe or file, where nothing needs to be folded
 
 
 @click.command("list")
@@ -58,20 +61,36 @@ def runs_table(store: Store, runs: Sequence[str]) -> str:
 
 
 def table_of(states: Sequence[RunState]) -> str:
-    """Return a text table: one row a run, a column for each of the few settings that tell them apart."""
+    """Return a text table: one row a run, a column for each of the few settings that tell them apart.
+
+    On a terminal there are as many of these as fit; in a pipe or a file no row is folded.
+    """
+    width = max(LEAST_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WHOLE_ROWS
+    told = labels.distinguishing([parameters(state) for state in states])
+    settings = list(told[0])[:SHOWN_SETTINGS] if told else []
+    for count in range(len(settings), 0, -1):
+        text = _drawn(states, told, settings[:count], WHOLE_ROWS)
+        if max(map(len, text.splitlines())) <= width:
+            return text
+    return _drawn(states, told, [], width)
+
+
+def _drawn(
+    states: Sequence[RunState], told: Sequence[dict[str, Any]], settings: Sequence[str], width: int
+) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    told = labels.distinguishing([parameters(state) for state in states])
-    settings = list(told[0])[:SHOWN_SETTINGS] if told else []
+    origins = [_origin(state) for state in states]
+    from_where = [""] if any(origins) else []
     table = Table(box=None, pad_edge=False)
-    for title in ("run", "study", "name", *settings, "status", "epochs", "best"):
+    for title in ("run", "study", "name", *from_where, *settings, "status", "epochs", "best"):
         table.add_column(title, overflow="fold", no_wrap=title not in ("study", "name"))
-    for state, differing in zip(states, told):
-        words = [labels.value_text(differing.get(name)) for name in settings]
+    for state, differing, origin in zip(states, told, origins):
+        words = [origin for _ in from_where] + [labels.value_text(differing.get(name)) for name in settings]
         table.add_row(*_identity(state), *words, state.status, _progress(state), _best(state))
     stream = io.StringIO()
-    Console(file=stream, width=max(140, shutil.get_terminal_size().columns)).print(table)
+    Console(file=stream, width=width).print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
@@ -86,10 +105,17 @@ def _identity(state: RunState) -> tuple[str, str, str]:
     start = state.journal.start if state.journal else None
     if start is None:
         return state.run, "?", "?"
-    trunk, again = state.journal.trunk if state.journal else {}, start.tags.get(names.TAG_RERUN)
-    words = f"  (branch of {trunk['run'][-8:]})" if trunk else ""
-    words += f"  (rerun of {again[-8:]})" if again else ""
-    return state.run, start.study, start.name + words
+    return state.run, start.study, start.name
+
+
+def _origin(state: RunState) -> str:
+    """Return the run that this one repeats or grew from: `rerun of 2ea2dcb1`, `branch of 787782fe`."""
+    if state.journal is None or state.journal.start is None:
+        return ""
+    again, trunk = state.journal.start.tags.get(names.TAG_RERUN), state.journal.trunk
+    if again:
+        return f"rerun of {again[-8:]}"
+    return f"branch of {trunk['run'][-8:]}" if trunk else ""
 
 
 def _progress(state: RunState) -> str:

@@ -54,7 +54,8 @@ def merge(other: Path, store: Store, say: Say) -> Merged:
         todo = _plan(source, store, done)
         for run in todo:
             done.withheld += _copy_run(source, store, run)
-            say(f"{run}: {'copied' if run in done.new else 'brought up to date'}")
+            if run not in done.same:
+                say(f"{run}: {'copied' if run in done.new else 'brought up to date'}")
     return done
 
 
