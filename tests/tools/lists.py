@@ -205,6 +205,8 @@ def _map_line(indent: str, path: Path) -> str:
 
 def render(name: str) -> str:
     """Return the text of the list called `name`; raise `KeyError` for a name that no list has."""
+    import scale  # beside this file
+
     single: dict[str, Callable[[], str]] = {
         "parts": overview,
         "commands": commands,
@@ -213,6 +215,8 @@ def render(name: str) -> str:
         "chapters": chapters,
         "networks": networks,
         "results": results,
+        "scale": scale.table,
+        "scale-parts": scale.parts,
     }
     if name in single:
         return single[name]()

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError
-from workbench.families import Devices
+from workbench.families import Devices, ManyDevices
 
 if TYPE_CHECKING:
     from workbench.experiment import Experiment
@@ -25,6 +25,12 @@ def prepare(experiment: Experiment) -> str:
     tf.get_logger().setLevel("ERROR")  # notes of AutoGraph and of slow callbacks tell users nothing
     settings = experiment.devices
     gpus = visible(settings)
+    several = isinstance(settings, ManyDevices)
+    if several and not gpus and any(plan.devices.xla for plan in experiment.plans()):
+        raise InputError(
+            "XLA compiles no step of several CPU devices", where="devices.xla", expected="GPUs, or one device",
+            do="leave xla out",
+        )  # fmt: skip
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, settings.memory_growth)
     if settings.deterministic:

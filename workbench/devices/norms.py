@@ -34,7 +34,7 @@ def moments(x: tf.Tensor, axes: list[int], keep: bool = False) -> tuple[tf.Tenso
     own_mean, own_variance = tf.nn.moments(x, axes, keepdims=keep)
     if across.count() == 1:
         return own_mean, own_variance
-    both = across.gather(tf.stack([own_mean, own_variance])[tf.newaxis])  # [n, 2, ...]
+    both = across.stacked(tf.stack([own_mean, own_variance]))  # [n, 2, ...]
     means, variances = both[:, 0], both[:, 1]
     mean = tf.reduce_mean(means, axis=0)
     return mean, tf.reduce_mean(variances + tf.square(means - mean), axis=0)

@@ -219,3 +219,12 @@ def test_check_and_run_refuse_a_batch_that_does_not_divide(
     assert "a batch of 15 does not divide among 2 devices" in capsys.readouterr().err
     assert main(["check", "experiments/odd.py", "--no-steps", "--set", "batch_size=16"]) == 0
     assert "2 devices, batches of 16 = 2 x 8" in capsys.readouterr().out
+
+
+@pytest.mark.tensorflow
+def test_xla_on_several_cpu_devices_is_refused_before_a_step() -> None:
+    from workbench.devices import prepare
+
+    with pytest.raises(InputError, match="XLA compiles no step of several CPU devices"):
+        prepare(spec(Mirrored(kind="cpu", count=2, xla=True)))
+    prepare(spec(Mirrored(kind="cpu", count=2)))
