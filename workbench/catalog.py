@@ -18,9 +18,10 @@ from types import ModuleType
 from typing import Any
 
 from workbench import trunks
+from workbench.devices.kinds import of_small_form
 from workbench.errors import InputError, SpecError, nearest, suggestion
 from workbench.experiment import Experiment
-from workbench.families import Places, Source
+from workbench.families import Devices, Places, Source
 from workbench.parts import Part, find, replace, walk
 
 FIRST = "base"  # the name of a study's first variant where the spec gives none
@@ -273,7 +274,7 @@ def quick(variant: Variant, where: Places) -> Variant:
     backbone = old.backbone.quick()
     small = old.but(
         data=data.quick(), evaluate=sets, stages=stages, backbone=backbone,
-        embedding=old.embedding.quick(), batch_size=min(old.batch_size, 16),
+        embedding=old.embedding.quick(), batch_size=min(old.batch_size, 16), devices=of_small_form(old.devices),
         start=old.start if backbone == old.backbone else None,  # another network has no place for the weights
     )  # fmt: skip
     overrides = {**variant.overrides, **dict.fromkeys(small.diff(old), "--quick")}
@@ -287,6 +288,8 @@ def _quick_stage(stage: Any, where: Places) -> Any:
     if isinstance(stage.data, Source):
         data = stage.data.stand_in() if stage.data.missing(where) else stage.data
         changes["data"] = data.quick()
+    if isinstance(stage.devices, Devices):
+        changes["devices"] = of_small_form(stage.devices)
     if stage.sampler is not None:
         changes["sampler"] = stage.sampler.quick()
     return stage.but(**changes)

@@ -90,12 +90,12 @@ def has_records(store: str | None) -> bool:
 def records(store: str | None):  # type: ignore[no-untyped-def]
     """Return the records of a store; none at all where it has no runs."""
     from analysis.frames import build, without_reruns
-    from analysis.sources import load
+    from analysis.sources import EMPTY, load
 
     try:
         return without_reruns(load((), store))
     except StoreError as error:
-        if "no records yet" not in str(error):
+        if EMPTY not in str(error):
             raise
         return build([], [])
 

@@ -18,8 +18,10 @@ import numpy as np
 from analysis.frames import Note, Records, RunData, build, concat
 from analysis.lineage import continued
 from workbench.errors import RecordError, StoreError
+from workbench.tracking.postgres import shown
 from workbench.tracking.store import Store, find_store
 
+EMPTY = "no records yet"
 SNIFFED_BYTES = 65_536
 TEXT_LOGS = (  # module, what gives its logs away in their first bytes
     ("arcface_torch_log", rb"^Training: \d{4}-\d\d-\d\d [\d:,]+-"),
@@ -276,7 +278,10 @@ def read_store(store: Store, runs: Sequence[str] | None = None, journals: bool =
 
     A branch has the epochs of its trunk before its own. Raises `StoreError` when there is nothing to read at all.
     """
-    return continued(_own(store, runs, journals), lambda names: read_store(store, names, journals))
+    own = _own(store, runs, journals)
+    if own.runs.empty and runs is None:
+        raise StoreError(EMPTY, where=shown(store.uri), do="run an experiment, or import old records")
+    return continued(own, lambda names: read_store(store, names, journals))
 
 
 def _own(store: Store, runs: Sequence[str] | None, journals: bool) -> Records:
@@ -298,7 +303,7 @@ def _own(store: Store, runs: Sequence[str] | None, journals: bool) -> Records:
     if rest:
         parts.append(_journals(store, rest))
     if not any(len(part.runs) for part in parts):
-        raise StoreError("no records yet", where=store.root, do="run an experiment, or import old records")
+        raise StoreError(EMPTY, where=store.root, do="run an experiment, or import old records")
     return concat([part for part in parts if len(part.runs)])
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench import Constant, catalog
+from workbench import Constant, OneDevice, catalog
 from workbench.data.embedded import small_faces
 from workbench.experiment import Experiment
 from workbench.families import Source
@@ -90,9 +90,14 @@ def sources(*experiments: Experiment) -> dict[Source, Source]:
     """Return a small stand-in with people of its own for every source."""
     found = dict.fromkeys(plan.data for e in experiments for plan in e.plans())
     return {
-        source: small_faces(0.0, getattr(source, "teacher", None)).but(first=100 * number)
+        source: small_faces(0.0, *known(source)).but(first=100 * number)
         for number, source in enumerate(found)
     }
+
+
+def known(source: Source) -> tuple[int | None, int | None]:
+    """Return the size of a source's teacher and its number of identities, where it states them."""
+    return getattr(source, "teacher", None), getattr(source, "identities", None)
 
 
 def small(
@@ -114,7 +119,7 @@ def small(
         stages.append(stage.but(**changes))
     return experiment.but(
         data=stages[0].data, evaluate=(), stages=tuple(stages), backbone=experiment.backbone.quick(),
-        embedding=experiment.embedding.quick(), trunk=None,
+        embedding=experiment.embedding.quick(), trunk=None, devices=OneDevice(),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from makers import mlflow_database
 from analysis.sources import load, mlflow_sql, read_store
 from analysis.sources.mlflow_common import parse_parameter, stages_of
 from analysis.sources.mlflow_server import read_server
+from workbench.cli import main
 from workbench.errors import RecordError, StoreError
 from workbench.tracking.journal import JournalWriter
 from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
@@ -220,6 +221,15 @@ def test_server(server):
     assert len(load([], store=address).runs) == 2
     with pytest.raises(RecordError, match="no run"):
         read_server(address, ["nothing"])
+
+
+@pytest.mark.parametrize("words", [["table"], ["table", "--quick"], ["plot"]], ids=" ".join)
+def test_an_empty_server_has_no_records_yet(server, monkeypatch, capsys, words):
+    address, _ = server
+    monkeypatch.setattr(Handler, "do_POST", lambda self: self.answer({}))
+    assert main([*words, "--store", address]) == 2
+    assert capsys.readouterr().err.count("no records yet") == 1
+    assert main(["table", "subcenter_casia", "--published", "--store", address]) == 0, "all runs are missing"
 
 
 def test_a_slow_server_gives_records_labelled_partial(server):

@@ -1,10 +1,11 @@
 """Trial steps of `workbench check`: every network built, every stage stepped, every switch between two made.
 
 With one file that happens at full size; a variant of which network, stages and switches have all been tried in
-variants before it is left out. With several files networks are built at full size once each, and each kind of
-stage and switch is tried once in all, in the small form that `--quick` trains. Stages are of one kind when they
-differ in numbers alone (a scale, a weight, a rate): those are constants of one graph, and their limits have been
-checked when the spec was made. So a library of studies is checked in minutes.
+variants before it is left out. With several files networks are built at full size once each, and what is new is
+tried once in all, in the small form that `--quick` trains: each kind of network, of stage and of switch. Kinds
+differ in more than numbers (a scale, a weight, a rate): those are constants of one graph, and their limits have
+been checked when the spec was made. A stage's data, augmentation and schedule are kinds of their own, and a switch
+is what is handed on: heads, terms, the trained weights, the optimizer. So a library of studies is checked in minutes.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from workbench import catalog
+from workbench.devices.kinds import on_one
 from workbench.errors import SpecError
 from workbench.experiment import Experiment
-from workbench.families import Places, Plan
+from workbench.families import Places, Plan, terms
 from workbench.parts import Part
 from workbench.screen import duration
 
@@ -33,6 +35,10 @@ class Trials:
         self._tried: set[Any] = set()
         self._backbone: Any = None  # the last one that was built, and its inputs and feature maps
         self._maps: Any = None
+        self._wanted: Any = None  # the last network of a trial, what opens its layers, and its first weights
+        self._embedder: Any = None
+        self._open: Any = None
+        self._weights: Any = None
 
     def lines(self, variant: catalog.Variant, stand_in: Experiment) -> Iterator[str]:
         """Try what is new in a variant, and yield what there is to say; raises `InputError`.
@@ -41,6 +47,7 @@ class Trials:
         """
         experiment = variant.experiment
         small = shrunk(stand_in) if self.full else catalog.quick(variant, self.where).experiment
+        small = small.but(devices=on_one(small.devices))
         todo = self._untried(small)
         fresh = self.build and (experiment.backbone, experiment.embedding) not in self._networks
         if not (todo or fresh):
@@ -72,30 +79,31 @@ class Trials:
         inputs, features = self._maps
         return tf.keras.Model(inputs, experiment.embedding.build(features), name="embedder")
 
-    def _untried(self, small: Experiment) -> int:
-        """Return how many of the first stages must be walked to try all that is new; marks them as tried."""
-        network: Any = (small.backbone, small.embedding, small.precision)
-        keys: list[Any] = [stage_key(plan) for plan in small.plans()]
+    def _untried(self, small: Experiment) -> set[int]:
+        """Return the numbers of the stages to step to try all that is new; marks it as tried."""
+        plans = small.plans()
+        network = (small.backbone, small.embedding, small.precision)
         if self.full:
-            keys = [(network, key) for key in keys]
+            keys = [{(network, stage_key(plan))} for plan in plans]
+            for number, (one, other) in enumerate(zip(plans, plans[1:]), start=1):
+                keys[number].add((network, stage_key(one), stage_key(other)))
         else:
-            network, keys = kind(network), [kind(key) for key in keys]
-        switches = list(zip([network, *keys], keys))
-        last = 0
-        for number, wanted in enumerate(switches, start=1):
-            # the first stage on a network counts as its trial; later ones are tried with any network
-            new = {wanted} if number == 1 else {wanted, wanted[1]}
-            last = number if new - self._tried else last
-        last = len(keys) if self.full and last else last
-        for switch in switches[:last]:
-            self._tried |= {switch, switch[1]}
-        return last
+            keys = [kinds(plan) for plan in plans]
+            keys[0].add(("network", kind(network)))
+            for number, (one, other) in enumerate(zip(plans, plans[1:]), start=1):
+                keys[number].add(("switch", handed(one), handed(other)))
+        todo = set()
+        for number, wanted in enumerate(keys, start=1):
+            if wanted - self._tried:
+                todo.add(number)
+            self._tried |= wanted
+        return set(range(1, len(plans) + 1)) if self.full and todo else todo
 
     def _walk(
-        self, experiment: Experiment, stand_in: Experiment, small: Experiment, todo: int
+        self, experiment: Experiment, stand_in: Experiment, small: Experiment, todo: set[int]
     ) -> Iterator[str]:
-        """Walk the first `todo` stages with one small step each."""
-        from workbench import devices, model
+        """Step the stages `todo` once each, each after the one before it."""
+        from workbench import devices
         from workbench.layers import Trainer
         from workbench.material import Material
 
@@ -103,17 +111,36 @@ class Trials:
         data = Material(small, self.where, limit=1, meant=stand_in)
         for note in data.notes if self.full else ():
             yield f"note: {note}"
-        trainer = Trainer(model.build(small))
+        trainer = Trainer(self._small_network(small))
         total, unknown = 0.0, False
-        for plan, whole in list(zip(small.plans(), experiment.plans()))[:todo]:
+        for plan, whole in list(zip(small.plans(), experiment.plans())):
+            if plan.number not in todo:
+                if plan.number + 1 in todo:
+                    trainer.begin_stage(plan, 1, data.classes(plan), data.teacher_size(plan))
+                continue
             seconds = step(trainer, data, plan, eager=not self.full)
             images = images_of(whole, data, stand_in, experiment)
             unknown = unknown or images is None
             guess = None if images is None else seconds / plan.batch_size * images * whole.epochs
             total += guess or 0.0
             yield stage_line(whole, trainer if self.full else None, images, guess if self.full else None)
-        if self.full and not unknown and todo == len(experiment.stages):
+        if self.full and not unknown:
             yield f"estimate {duration(total)} of training on this device, evaluation aside"
+
+    def _small_network(self, small: Experiment) -> Any:
+        """Return the network of a trial: the last one, as it was built, where it is the same."""
+        from workbench import model
+        from workbench.surgery import freezing
+
+        wanted = (small.backbone, small.embedding, small.precision)
+        if self.full or wanted != self._wanted:
+            self._embedder = model.build(small)
+            self._wanted, self._open = wanted, freezing.opener(self._embedder)
+            self._weights = self._embedder.get_weights()
+        else:
+            self._open("all", "the network")
+            self._embedder.set_weights(self._weights)
+        return self._embedder
 
 
 def stage_key(plan: Plan) -> tuple[Any, ...]:
@@ -122,6 +149,24 @@ def stage_key(plan: Plan) -> tuple[Any, ...]:
         plan.loss, plan.train, plan.optimizer, plan.optimizer_state, plan.weight_decay, type(plan.schedule),
         plan.label_smoothing, plan.augment, plan.sampler, plan.batch_size, plan.data,
     )  # fmt: skip
+
+
+def kinds(plan: Plan) -> set[Any]:
+    """Return what a stage's step tries: its loss and update, and apart from them its data, images and rates."""
+    step = (
+        plan.loss, plan.train, plan.optimizer, plan.optimizer_state, plan.weight_decay, plan.label_smoothing
+    )  # fmt: skip
+    return {
+        ("step", kind(step)), ("data", kind((plan.data, plan.sampler))), ("augment", kind(plan.augment)),
+        ("schedule", type(plan.schedule)),
+    }  # fmt: skip
+
+
+def handed(plan: Plan) -> tuple[Any, ...]:
+    """Return what a switch between two stages depends on: what the trainer hands on from one to the other."""
+    names = tuple(type(term.loss).__name__ for term in terms(plan.loss))
+    head = plan.loss.classifier()
+    return (names, kind(head), plan.train, type(plan.optimizer).__name__, plan.optimizer_state)
 
 
 def kind(value: Any) -> Any:

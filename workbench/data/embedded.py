@@ -12,6 +12,9 @@ from workbench.data import cache, faces, memory
 from workbench.families import Images, Places, Source
 from workbench.parts import part, setting
 
+FEW = 8  # identities of the small form
+MOST_DRAWN = 16  # identities of a stand-in, where the missing set has so few
+
 
 @part
 class SyntheticFaces(Source):
@@ -45,10 +48,12 @@ class SyntheticFaces(Source):
         return memory.from_array(pixels, labels, [f"person{p:04d}" for p in people], names, key, taught)
 
     def quick(self) -> SyntheticFaces:
+        identities = min(self.identities, FEW)
         return self.but(
-            identities=min(self.identities, 8),
+            identities=identities,
             images=min(self.images, 16),
             image_size=min(self.image_size, 32),
+            teacher=identities if self.teacher == self.identities else self.teacher,  # logits stay logits
         )
 
     def stand_in(self) -> SyntheticFaces:
@@ -60,9 +65,15 @@ class SyntheticFaces(Source):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def small_faces(hold_out: float, teacher: int | None = None) -> SyntheticFaces:
-    """Return what stands in for a missing data set of faces under `--quick`."""
-    return SyntheticFaces(identities=8, images=16, image_size=32, hold_out=hold_out, teacher=teacher)
+def small_faces(hold_out: float, teacher: int | None = None, identities: int | None = None) -> SyntheticFaces:
+    """Return what stands in for a missing data set of faces, under `--quick` and for `check`.
+
+    `identities` is how many the missing set is known to have: so many are drawn where they are few. A
+    teacher of as many numbers gives logits, one an identity, and does so here too.
+    """
+    few = identities if identities is not None and identities <= MOST_DRAWN else FEW
+    taught = few if teacher is not None and teacher == identities else teacher
+    return SyntheticFaces(identities=few, images=16, image_size=32, hold_out=hold_out, teacher=taught)
 
 
 @part

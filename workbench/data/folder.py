@@ -79,7 +79,7 @@ class ImageFolder(Source):
         )
 
     def stand_in(self) -> Source:
-        return embedded.small_faces(self.hold_out)
+        return embedded.small_faces(self.hold_out, identities=self.identities)
 
     def _selected(self, found: index.Index, places: Places) -> tuple[index.Index, tuple[str, ...], list[str]]:
         """Return the index of the used images (labels 0 to C - 1), their identities and notes."""

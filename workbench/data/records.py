@@ -90,7 +90,7 @@ class RecordIO(_Records):
         )
 
     def stand_in(self) -> Source:
-        return embedded.small_faces(self.hold_out)
+        return embedded.small_faces(self.hold_out, identities=self.identities)
 
 
 @part
@@ -146,7 +146,7 @@ class TFRecords(_Records):
         )
 
     def stand_in(self) -> Source:
-        return embedded.small_faces(self.hold_out, self.teacher)
+        return embedded.small_faces(self.hold_out, self.teacher, self.identities)
 
 
 class _Keys(Sequence[str]):

@@ -10,7 +10,7 @@ from typing import Union
 
 from workbench.devices import cluster
 from workbench.errors import SpecError
-from workbench.families import ManyDevices
+from workbench.families import Devices, ManyDevices, OneDevice
 from workbench.parts import part, setting
 
 
@@ -27,6 +27,19 @@ class Mirrored(ManyDevices):
     def check(self) -> None:
         if self.kind == "cpu" and self.count is None:
             raise SpecError("count is missing", where='Mirrored(kind="cpu")', expected="count=2 or more")
+
+
+def on_one(settings: Devices) -> OneDevice:
+    """Return one device with what else `settings` say."""
+    return OneDevice(**{name: getattr(settings, name) for name in OneDevice().settings()})
+
+
+def of_small_form(settings: Devices) -> Devices:
+    """Return where `--quick` runs: one device in the place of `Mirrored`, unless it says which by `kind`.
+
+    The small form runs on any machine, and several devices compute what one does.
+    """
+    return on_one(settings) if isinstance(settings, Mirrored) and settings.kind is None else settings
 
 
 @part

@@ -13,6 +13,7 @@ from running import free_ports
 from workbench import Horovod, Mirrored, MultiWorker, OneDevice
 from workbench.cli import main
 from workbench.devices import cluster, handshake, refusals, roles
+from workbench.devices.kinds import of_small_form
 from workbench.errors import InputError, SpecError
 
 HOSTS = ("10.0.0.1:2222", "10.0.0.2:2222")
@@ -52,6 +53,14 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_next_ones_that_do() ->
     with pytest.raises(InputError, match="a batch of 15 does not divide among 2 devices.*take 14 or 16"):
         refusals.refuse(spec(Mirrored(kind="cpu", count=2), batch_size=15), 2)
     refusals.refuse(spec(Mirrored(kind="cpu", count=2), batch_size=16), 2)
+
+
+def test_the_small_form_runs_on_one_device_unless_a_kind_is_asked_for() -> None:
+    assert of_small_form(Mirrored(count=2, xla=True, steps_per_execution=4)) == OneDevice(
+        xla=True, steps_per_execution=4
+    )
+    for settings in (Mirrored(kind="cpu", count=2), Mirrored(kind="gpu"), OneDevice(), Horovod()):
+        assert of_small_form(settings) is settings
 
 
 def test_stages_stay_on_the_devices_of_the_run() -> None:
