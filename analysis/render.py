@@ -32,9 +32,14 @@ OPEN, CLOSE = "\ue000", "\ue001"  # stand for the marks of bold while tabulate e
 
 
 def render(
-    frame: pd.DataFrame, form: str = "markdown", bold: Mapping[str, Collection[int]] | None = None
+    frame: pd.DataFrame,
+    form: str = "markdown",
+    bold: Mapping[str, Collection[int]] | None = None,
+    decimals: Mapping[str, int] | None = None,
 ) -> str:
     """Return a table as text; `bold` names, by column, the positions of rows whose cells stand out.
+
+    `decimals` are those of columns that are written as fixed-point numbers.
 
     Markdown, LaTeX and HTML show means as `0.9822 ± 0.0011`, times as hours and
     minutes, missing cells empty; CSV and JSON hold the unrounded values, missing ones empty or null.
@@ -53,7 +58,14 @@ def render(
 
     columns = [name for name in frame.columns if not name.endswith(" ±")]
     even = {name for name in columns if frame[name].dtype.kind == "f" and frame[name].map(_measured).any()}
-    cells = [[cell(row, name, name in even) for name in columns] for row in frame.to_dict("records")]
+    fixed = decimals or {}
+    cells = [
+        [
+            fixed_point(row[name], fixed[name]) if name in fixed else cell(row, name, name in even)
+            for name in columns
+        ]
+        for row in frame.to_dict("records")
+    ]
     for name, positions in (bold or {}).items():
         for position in positions:
             at = columns.index(name)
@@ -86,6 +98,11 @@ def cell(row: dict[str, Any], name: str, even: bool = False) -> str:
     elif abs(value) < SMALLEST_MEASURED:
         text = f"{value:g}"
     return text if half is None or is_missing(half) else f"{text} ± {half:.4f}"
+
+
+def fixed_point(value: Any, decimals: int) -> str:
+    """Return a number with so many decimals, zero without a sign; missing ones empty."""
+    return "" if is_missing(value) else f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 
 def clock(seconds: float) -> str:

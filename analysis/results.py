@@ -120,4 +120,5 @@ def reading(theirs: published.Published, ours: Mapping[str, Ours]) -> str:
 
 def _table(theirs: published.Published, ours: Mapping[str, Ours], variants: Sequence[Any]) -> str:
     names = [variant.name for variant in variants if variant.name in theirs.runs or variant.name in ours]
-    return str(render(published.shortened(published.comparison(theirs, ours, names)), "markdown"))
+    table = published.shortened(published.comparison(theirs, ours, names))
+    return str(render(table, "markdown", decimals=published.decimals(table)))

@@ -67,7 +67,8 @@ def published_text(items, form, store) -> tuple[str, list[str]]:  # type: ignore
     ours = published.ours_of(records(store), theirs.study, (theirs.at,)) if has_records(store) else {}
     frame = published.comparison(theirs, ours, names)
     for_reader = form in ("markdown", "latex", "html")
-    text = render(published.shortened(frame) if for_reader else frame, form)
+    table = published.shortened(frame) if for_reader else frame
+    text = render(table, form, decimals=published.decimals(table))
     return str(text), remarks(theirs, ours, names)
 
 

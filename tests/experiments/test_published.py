@@ -13,6 +13,7 @@ import pytest
 from analysis import published, results
 from analysis.commands.published import variants
 from analysis.published import Ours, Published, comparison
+from analysis.render import fixed_point, render
 from workbench.errors import RecordError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,6 +133,19 @@ def test_a_real_difference_and_noise_are_told_apart():
     half = 1.959964 * np.sqrt(0.95 * 0.05 / 6000 + 0.98 * 0.02 / 6000)  # by hand
     assert row["difference"] == pytest.approx(-0.03)
     assert (row["from"], row["to"]) == pytest.approx((-0.03 - half, -0.03 + half))
+
+
+def test_numbers_are_written_with_the_digits_that_were_published():
+    long = Published("s", "each", {"a": {"lfw": (0.997167, 1)}, "b": {"lfw": (0.9965, 2)}}, "someone")
+    for theirs, digits in ((THEIRS, 4), (long, 6)):
+        frame = published.shortened(comparison(theirs, {"b": ours(0.98)}, ["a", "b"]))
+        text = render(frame, "markdown", decimals=published.decimals(frame))
+        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+        column = cells[0].index("published")
+        values = [row[column] for row in cells[2:] if row[column]]
+        assert {len(value) for value in values} == {2 + digits}
+        assert values[0] == f"{theirs.runs['a']['lfw'][0]:.{digits}f}"
+    assert fixed_point(-3.3e-5, 4) == "0.0000", "no -0.0000"
 
 
 def test_quick_runs_are_marked_and_get_no_verdict():
