@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from workbench import ImageFolder, Steps, TFRecords, catalog
-from workbench.commands.trials import Trials, kind
+from workbench.commands.kinds import kind
+from workbench.commands.trials import Trials
 from workbench.experiment import Experiment
 
 ROOT = Path(__file__).resolve().parents[2]

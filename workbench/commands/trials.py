@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from workbench import catalog
+from workbench.commands.kinds import handed, kind, kinds, stage_key
 from workbench.devices.kinds import on_one
 from workbench.errors import SpecError
 from workbench.experiment import Experiment
-from workbench.families import Places, Plan, terms
-from workbench.parts import Part
+from workbench.families import Places, Plan
 from workbench.screen import duration
 
 STEP_BATCH = 8  # images of the trial step; its time is scaled to the real batch
@@ -39,6 +39,7 @@ class Trials:
         self._embedder: Any = None
         self._open: Any = None
         self._weights: Any = None
+        self._batches: dict[Any, Any] = {}  # the first batch of each kind of data, for all trials
 
     def lines(self, variant: catalog.Variant, stand_in: Experiment) -> Iterator[str]:
         """Try what is new in a variant, and yield what there is to say; raises `InputError`.
@@ -84,7 +85,7 @@ class Trials:
         plans = small.plans()
         network = (small.backbone, small.embedding, small.precision)
         if self.full:
-            keys = [{(network, stage_key(plan))} for plan in plans]
+            keys: list[set[Any]] = [{(network, stage_key(plan))} for plan in plans]
             for number, (one, other) in enumerate(zip(plans, plans[1:]), start=1):
                 keys[number].add((network, stage_key(one), stage_key(other)))
         else:
@@ -118,7 +119,7 @@ class Trials:
                 if plan.number + 1 in todo:
                     trainer.begin_stage(plan, 1, data.classes(plan), data.teacher_size(plan))
                 continue
-            seconds = step(trainer, data, plan, eager=not self.full)
+            seconds = step(trainer, data, plan) if self.full else self._eager_step(trainer, data, plan)
             images = images_of(whole, data, stand_in, experiment)
             unknown = unknown or images is None
             guess = None if images is None else seconds / plan.batch_size * images * whole.epochs
@@ -126,6 +127,16 @@ class Trials:
             yield stage_line(whole, trainer if self.full else None, images, guess if self.full else None)
         if self.full and not unknown:
             yield f"estimate {duration(total)} of training on this device, evaluation aside"
+
+    def _eager_step(self, trainer: Any, data: Any, plan: Plan) -> float:
+        """Run one step of a stage without a graph, which takes five times as long to trace; no time is told."""
+        trainer.begin_stage(plan, 1, data.classes(plan), data.teacher_size(plan))
+        trainer.run_eagerly = True
+        images = (plan.data, plan.augment, plan.sampler, plan.batch_size, data.size, data.held_out)
+        if images not in self._batches:
+            self._batches[images] = next(iter(data.training(plan, 0, 0)))
+        refuse_nan(float(trainer.train_step(self._batches[images])["loss"]), plan)
+        return 0.0
 
     def _small_network(self, small: Experiment) -> Any:
         """Return the network of a trial: the last one, as it was built, where it is the same."""
@@ -141,41 +152,6 @@ class Trials:
             self._open("all", "the network")
             self._embedder.set_weights(self._weights)
         return self._embedder
-
-
-def stage_key(plan: Plan) -> tuple[Any, ...]:
-    """Return what makes a stage's step another one; rates and lengths do not."""
-    return (
-        plan.loss, plan.train, plan.optimizer, plan.optimizer_state, plan.weight_decay, type(plan.schedule),
-        plan.label_smoothing, plan.augment, plan.sampler, plan.batch_size, plan.data,
-    )  # fmt: skip
-
-
-def kinds(plan: Plan) -> set[Any]:
-    """Return what a stage's step tries: its loss and update, and apart from them its data, images and rates."""
-    step = (
-        plan.loss, plan.train, plan.optimizer, plan.optimizer_state, plan.weight_decay, plan.label_smoothing
-    )  # fmt: skip
-    return {
-        ("step", kind(step)), ("data", kind((plan.data, plan.sampler))), ("augment", kind(plan.augment)),
-        ("schedule", type(plan.schedule)),
-    }  # fmt: skip
-
-
-def handed(plan: Plan) -> tuple[Any, ...]:
-    """Return what a switch between two stages depends on: what the trainer hands on from one to the other."""
-    names = tuple(type(term.loss).__name__ for term in terms(plan.loss))
-    head = plan.loss.classifier()
-    return (names, kind(head), plan.train, type(plan.optimizer).__name__, plan.optimizer_state)
-
-
-def kind(value: Any) -> Any:
-    """Return a value with its numbers left out, but for whether they are zero; equal kinds make equal graphs."""
-    if isinstance(value, Part):
-        return (type(value).__name__, *(kind(inner) for inner in value.settings().values()))
-    if isinstance(value, tuple):
-        return tuple(kind(item) for item in value)
-    return bool(value) if isinstance(value, (int, float)) else value
 
 
 def shrunk(stand_in: Experiment) -> Experiment:
@@ -209,24 +185,24 @@ def network_line(experiment: Experiment, embedder: Any) -> str:
     )
 
 
-def step(trainer: Any, data: Any, plan: Plan, eager: bool) -> float:
-    """Run two steps of a stage and return the seconds of the second, without tracing.
-
-    `eager` runs one step without a graph: its seconds say nothing, but tracing takes five times as long.
-    """
+def step(trainer: Any, data: Any, plan: Plan) -> float:
+    """Run two steps of a stage and return the seconds of the second, without tracing."""
     trainer.begin_stage(plan, 1, data.classes(plan), data.teacher_size(plan))
-    trainer.run_eagerly = eager
     batches = data.training(plan, 0, 0)
     one = trainer.make_train_function(force=True)
     seconds = 0.0
-    for _ in range(1 if eager else 2):
+    for _ in range(2):
         iterator = iter(batches)
         began = time.monotonic()
-        loss = float(one(iterator)["loss"])
+        refuse_nan(float(one(iterator)["loss"]), plan)
         seconds = time.monotonic() - began
+    return seconds
+
+
+def refuse_nan(loss: float, plan: Plan) -> None:
+    """Refuse a stage of which the first step already fails."""
     if loss != loss:
         raise SpecError("its first step gives a loss of nan", where=f"stage {plan.number} ({plan.name})")
-    return seconds
 
 
 def images_of(plan: Plan, data: Any, stand_in: Experiment, experiment: Experiment) -> int | None:
