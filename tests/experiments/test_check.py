@@ -1,4 +1,7 @@
-"""`workbench check experiments/*.py`: every study checks on a machine without any of the data sets."""
+"""`workbench check experiments/*.py`: every study checks on a machine without any of the data sets.
+
+Here in the small form alone; tests/acceptance/test_studies.py builds all networks at full size as well.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ base = Experiment(
 @pytest.mark.timeout(900)
 def test_all_studies_check_without_their_data(project: Path):
     done = subprocess.run(
-        [sys.executable, "-m", "workbench", "check", *map(str, SPECS)],
+        [sys.executable, "-m", "workbench", "check", "--small", *map(str, SPECS)],
         capture_output=True,
         text=True,
         check=False,
