@@ -18,7 +18,6 @@ import numpy as np
 from analysis.frames import Note, Records, RunData, build, concat
 from analysis.lineage import continued
 from workbench.errors import RecordError, StoreError
-from workbench.tracking.postgres import shown
 from workbench.tracking.store import Store, find_store
 
 EMPTY = "no records yet"
@@ -280,7 +279,8 @@ def read_store(store: Store, runs: Sequence[str] | None = None, journals: bool =
     """
     own = _own(store, runs, journals)
     if own.runs.empty and runs is None:
-        raise StoreError(EMPTY, where=shown(store.uri), do="run an experiment, or import old records")
+        address = store.uri.rpartition("@")[2]  # without a user and a password
+        raise StoreError(EMPTY, where=address, do="run an experiment, or import old records")
     return continued(own, lambda names: read_store(store, names, journals))
 
 

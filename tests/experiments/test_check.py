@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from workbench import ImageFolder, Steps, TFRecords, catalog
+from workbench.commands.check import news
 from workbench.commands.kinds import kind
 from workbench.commands.trials import Trials
 from workbench.experiment import Experiment
@@ -126,6 +127,15 @@ def test_a_stage_after_tried_ones_is_stepped_as_in_a_run(project: Path):
     more = list(trials.lines(dataclasses.replace(both, experiment=again), again))
     assert [line.split()[1] for line in first + more] == ["1", "2", "3"]
     assert trials._weights is weights, "the network is not built anew"
+
+
+def test_what_was_said_of_a_variant_is_not_said_of_the_next():
+    said: set[str] = set()
+    first = ["missing: faces", "a picture\nof two lines", "stage 1 Softmax: 2 epochs"]
+    assert list(news(first, said)) == first
+    second = ["missing: faces", "another picture", "stage 1 Softmax: 2 epochs"]
+    assert list(news(second, said)) == [*second[1:], "all else as above"]
+    assert list(news(["no weight decay"], said)) == ["no weight decay"]
 
 
 def test_a_stand_in_has_as_many_identities_as_the_missing_set_where_those_are_few():

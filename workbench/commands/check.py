@@ -6,7 +6,8 @@ the rest is still checked. `workbench.commands.trials` tells what is tried, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -20,6 +21,8 @@ from workbench.families import Places
 from workbench.tracking.store import Store, find_store
 from workbench.trunks import trunk_of
 
+ALWAYS = ("branch:", "device", "network ", "stage ", "estimate ")  # said of every variant
+
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE... [NAME...]")
@@ -32,7 +35,8 @@ def check(
 ) -> None:
     """Check the experiments of spec FILEs: settings, data, every stage and the switches between them.
 
-    With several files each network is built once, and each stage and switch is tried once, in a small form.
+    With several files each network is built once, and each stage and switch is tried once, in a small form. What
+    was said of a variant is not said again of the others of its study.
     """
     store = find_store()
     where = catalog.places(store.root.parent)
@@ -44,17 +48,32 @@ def check(
         )
     variants = catalog.choose([v for path in paths for v in catalog.load(path)], chosen)
     trials = None if no_steps else Trials(len(paths) == 1 and not small, where, build=not small)
+    said: dict[str, set[str]] = {}  # of the variants of each study
     for variant in variants:
         variant = catalog.override(variant, assignments)
         click.echo(f"{variant.study}/{variant.name}  id {variant.experiment.id}")
-        if variant.question:
-            click.echo(f"  {variant.question}")
-        for line in chain(report(variant, where, trials), start_lines(variant.experiment, store, trials)):
-            click.echo("  " + line)
+        question = [variant.question] if variant.question else []
+        starts = start_lines(variant.experiment, store, trials)
+        blocks = chain(question, report(variant, where, trials), starts)
+        for block in news(blocks, said.setdefault(variant.study, set())):
+            click.echo(textwrap.indent(block, "  "))
+
+
+def news(blocks: Iterable[str], said: set[str]) -> Iterator[str]:
+    """Yield what has not been `said` of another variant, and that something was left out; `said` grows."""
+    repeated = False
+    for block in blocks:
+        if block in said and not block.startswith(ALWAYS):
+            repeated = True
+        else:
+            yield block
+        said.add(block)
+    if repeated:
+        yield "all else as above"
 
 
 def report(variant: catalog.Variant, where: Places, trials: Trials | None) -> Iterator[str]:
-    """Yield the lines of one experiment's check; raises `InputError` for what would stop a run.
+    """Yield the lines of one experiment's check, a picture as one; raises `InputError` for what would stop a run.
 
     `trials` builds networks and runs steps; None checks the settings only.
     """
@@ -68,7 +87,7 @@ def report(variant: catalog.Variant, where: Places, trials: Trials | None) -> It
     for line, part in _missing(experiment, where):
         yield f"missing: {line}"
         stand_in = _replaced(stand_in, part)
-    yield from rates.picture(experiment.plans())
+    yield "\n".join(rates.picture(experiment.plans()))
     root = trunk_of(experiment)
     if root is not None:
         yield f"branch: epochs 1-{root.epochs} are the trunk {root.id}, trained once for all its branches"
