@@ -96,7 +96,8 @@ def difference(one: Experiment, other: Experiment, step: Callable[[Experiment, i
     most = max(plan.batch_size for e in (one, other) for plan in e.plans())
     moments = differing_rates(one, other)
     people = sources(one, other)
-    left, right = (small(e, most, people, moments) for e in (one, other))
+    left, right = small(one, most, people, moments), small(other, most, people, moments)
+    left, right = as_different(left, right, one, other), as_different(right, left, other, one)
     network = (one.backbone, one.embedding, one.precision) != (
         other.backbone,
         other.embedding,
@@ -109,7 +110,10 @@ def difference(one: Experiment, other: Experiment, step: Callable[[Experiment, i
                 moment = f", {moments[number - 1]:g} epochs into it" if moments[number - 1] else ""
                 return f"stage {number}{moment}: {said}"
     if len(one.stages) != len(other.stages):
-        return f"one has {len(one.stages)} stages, the other {len(other.stages)}"
+        short, long = sorted((left, right), key=lambda form: len(form.stages))
+        last = len(short.stages)
+        said = compared(step(short, last), step(long, last + 1)) or "the same step, trained for longer"
+        return f"stage {last + 1} and one more epoch of stage {last}: {said}"
     if held_out(one) != held_out(other):
         return f"trained without {len(held_out(one) ^ held_out(other))} others of the people"
     return None
@@ -136,7 +140,7 @@ def content(plan: Plan) -> dict[str, Any]:
 
 def held_out(experiment: Experiment) -> set[str]:
     """Return the people of the training data that a variant keeps for its evaluation."""
-    return {name for pairs in experiment.sets for name in getattr(pairs, "identities", ())}
+    return {name for pairs in experiment.sets for name in getattr(pairs, "identities", None) or ()}
 
 
 def differing_rates(one: Experiment, other: Experiment) -> list[float]:
@@ -187,20 +191,38 @@ def small(
     )  # fmt: skip
 
 
+def as_different(form: Experiment, beside: Experiment, whole: Experiment, other: Experiment) -> Experiment:
+    """Return a small form with those settings of its network put back that differ in the whole ones alone."""
+    changes: dict[str, Any] = {}
+    for name in ("backbone", "embedding"):
+        mine, theirs = getattr(whole, name), getattr(other, name)
+        if type(mine) is type(theirs):
+            alike = getattr(beside, name)
+            changes[name] = getattr(form, name).but(
+                **{
+                    setting: value
+                    for setting, value in mine.settings().items()
+                    if value != getattr(theirs, setting)
+                    and getattr(form, name).settings()[setting] == getattr(alike, setting)
+                }
+            )
+    return form.but(**changes)
+
+
 class Steps:
-    """One step of a stage of an experiment in its small form, from the first weights; each is made once."""
+    """One step of a stage of an experiment in its small form, as its first stage; each is made once."""
 
     def __init__(self, project: Path) -> None:
         self.where = catalog.places(project)
         self.made: dict[Any, Step] = {}
 
     def __call__(self, experiment: Experiment, number: int) -> Step:
-        key = (experiment.but(name=None), number)
-        if key not in self.made:
-            self.made[key] = self._step(experiment, number)
-        return self.made[key]
+        alone = experiment.but(stages=(experiment.stages[number - 1],), name=None)
+        if alone not in self.made:
+            self.made[alone] = self._step(alone)
+        return self.made[alone]
 
-    def _step(self, experiment: Experiment, number: int) -> Step:
+    def _step(self, experiment: Experiment) -> Step:
         from workbench import devices, model
         from workbench.layers import Trainer
         from workbench.material import Material
@@ -209,7 +231,7 @@ class Steps:
         data = Material(experiment, self.where, limit=1)
         trainer = Trainer(model.build(experiment))
         devices.prepare(experiment)
-        plan = experiment.plans()[number - 1]
+        plan = experiment.plans()[0]
         trainer.begin_stage(plan, 1, data.classes(plan), data.teacher_size(plan))
         trainer.run_eagerly = True
         step = trainer.make_train_function(force=True)
