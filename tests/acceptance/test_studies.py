@@ -86,6 +86,9 @@ def test_the_same_step_twice_is_the_same(study: str, project: Path):
         one, other = (Steps(project)(form, len(plans)) for _ in range(2))
         assert one[0] == other[0]
         np.testing.assert_array_equal(one[1], other[1])
+        assert compared(one, other) is None
+        control = variant.experiment.but(name="control")
+        assert difference(variant.experiment, control, Steps(project)) is None
 
 
 # ---------------------------------------------------------------- two variants
