@@ -21,7 +21,7 @@ from workbench.families import Places
 from workbench.tracking.store import Store, find_store
 from workbench.trunks import trunk_of
 
-ALWAYS = ("branch:", "device", "network ", "stage ", "estimate ")  # said of every variant
+ALWAYS = ("branch:", "start:", "device", "network ", "stage ", "estimate ")  # said of every variant
 
 
 @click.command()
