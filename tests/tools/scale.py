@@ -16,6 +16,8 @@ NVLINK, NETWORK = 100e9, 12.5e9  # bytes/s in a ring: within a machine of 8 GPUs
 PRICE = 2.0  # a GPU and hour
 PASSES = 6  # of each layer's output through memory: written and read forward; read, its gradient written and read twice backward
 RATE = 0.1  # of `Sampled`
+# Measured too, with 85,742 identities: the head's time by that of its FLOP at the network's rate; passes over its weights.
+HEAD, UPDATE, UPDATE_SAMPLED = 2.5, 5, 11
 # `workbench profile` of MobileFaceNet on two CPU cores: milliseconds of a step of 32 images, and of all its threads together.
 IMAGES = 32
 MEASURED = {
@@ -69,7 +71,7 @@ class Job:
 
     @property
     def compute(self) -> float:
-        return B * (self.network.seconds + 6 * self.columns * D / F)
+        return B * (self.network.seconds + HEAD * 6 * self.columns * D / F)
 
     @property
     def reduce(self) -> float:
@@ -78,8 +80,8 @@ class Job:
 
     @property
     def update(self) -> float:
-        decay = 2 * 4 * self.identities * D if self.sampled else 0
-        return (5 * self.summed + decay) / MEMORY
+        passes = UPDATE_SAMPLED if self.sampled else UPDATE
+        return (UPDATE * self.network.weights + passes * 4 * self.identities * D) / MEMORY
 
     @property
     def step(self) -> float:
