@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench import ImageFolder, Steps, TFRecords, catalog
+from workbench import GAP, ImageFolder, Steps, TFRecords, catalog
 from workbench.commands.check import news
 from workbench.commands.kinds import kind
 from workbench.commands.trials import Trials
@@ -101,7 +101,7 @@ def test_stages_that_differ_in_numbers_alone_are_of_one_kind(project: Path):
 
 
 def test_what_has_been_tried_is_not_tried_again(project: Path):
-    trials = Trials(full=False, where=catalog.places(project))
+    trials = Trials(full=False, where=catalog.places(project), build=False)
     both = spec(project, "base")
     assert trials._untried(both) == {1, 2}
     assert trials._untried(both) == set()
@@ -110,6 +110,10 @@ def test_what_has_been_tried_is_not_tried_again(project: Path):
     assert trials._untried(both.but(stages=both.stages * 2)) == {3}, "the switch back to softmax"
     assert trials._untried(both.but(learning_rate=Steps(peak=0.1, factor=0.1, from_epochs=(2,)))) == {1}
     assert trials._untried(both.but(embedding=both.embedding.but(dropout=0.5))) == {1}, "a network once"
+    built = Trials(full=False, where=catalog.places(project))
+    assert built._untried(both) == {1, 2}
+    assert built._untried(both.but(embedding=both.embedding.but(dropout=0.5))) == set(), "built at full size"
+    assert built._untried(both.but(embedding=GAP(size=8))) == {1}, "another class of head"
     whole = Trials(full=True, where=catalog.places(project))
     assert whole._untried(both) == {1, 2}
     assert whole._untried(both.but(stages=both.stages * 2)) == {1, 2, 3, 4}, "at full size all of a variant"

@@ -34,6 +34,12 @@ def handed(plan: Plan) -> tuple[Any, ...]:
     return (names, kind(head), plan.train, type(plan.optimizer).__name__, plan.optimizer_state)
 
 
+def family(network: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the classes of a backbone and an embedding, and the precision."""
+    backbone, embedding, precision = network
+    return (type(backbone).__name__, type(embedding).__name__, precision)
+
+
 def kind(value: Any) -> Any:
     """Return a value with its numbers left out, but for whether they are zero; equal kinds make equal graphs."""
     if isinstance(value, Part):

@@ -2,7 +2,8 @@
 
 With one file that happens at full size; a variant of which network, stages and switches have all been tried in
 variants before it is left out. With several files networks are built at full size once each, and what is new is
-tried once in all, in the small form that `--quick` trains: each kind of network, of stage and of switch. Kinds
+tried once in all, in the small form that `--quick` trains: each family of networks (each kind of network where none
+is built at full size), each kind of stage and of switch. Kinds
 differ in more than numbers (a scale, a weight, a rate): those are constants of one graph, and their limits have
 been checked when the spec was made. A stage's data, augmentation and schedule are kinds of their own, and a switch
 is what is handed on: heads, terms, the trained weights, the optimizer. So a library of studies is checked in minutes.
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from workbench import catalog
-from workbench.commands.kinds import handed, kind, kinds, stage_key
+from workbench.commands.kinds import family, handed, kind, kinds, stage_key
 from workbench.devices.kinds import on_one
 from workbench.errors import SpecError
 from workbench.experiment import Experiment
@@ -90,7 +91,7 @@ class Trials:
                 keys[number].add((network, stage_key(one), stage_key(other)))
         else:
             keys = [kinds(plan) for plan in plans]
-            keys[0].add(("network", kind(network)))
+            keys[0].add(("network", family(network) if self.build else kind(network)))
             for number, (one, other) in enumerate(zip(plans, plans[1:]), start=1):
                 keys[number].add(("switch", handed(one), handed(other)))
         todo = set()

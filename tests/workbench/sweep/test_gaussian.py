@@ -8,7 +8,6 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 
 from workbench.sweep.gaussian import process
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:The optimal value found")  # of one of its 21 starts
 
 
