@@ -2,11 +2,11 @@
 
 With one file that happens at full size; a variant of which network, stages and switches have all been tried in
 variants before it is left out. With several files networks are built at full size once each, and what is new is
-tried once in all, in the small form that `--quick` trains: each family of networks (each kind of network where none
-is built at full size), each kind of stage and of switch. Kinds
-differ in more than numbers (a scale, a weight, a rate): those are constants of one graph, and their limits have
-been checked when the spec was made. A stage's data, augmentation and schedule are kinds of their own, and a switch
-is what is handed on: heads, terms, the trained weights, the optimizer. So a library of studies is checked in minutes.
+tried once in all, in the small form that `--quick` trains: each family of networks (each kind of network where
+none is built at full size), each kind of stage and of switch. Kinds differ in more than numbers (a scale, a
+weight, a rate): those are constants of one graph, and their limits have been checked when the spec was made. A
+stage's data, augmentation and schedule are kinds of their own, and a switch is what is handed on: heads, terms,
+the trained weights, the optimizer. So a library of studies is checked in minutes.
 """
 
 from __future__ import annotations
