@@ -158,7 +158,7 @@ def comparison(published: Published, ours: Mapping[str, Ours], variants: Iterabl
     """Return one row a variant and set: published, ours, their difference, its interval, and the verdict.
 
     Epochs are 1-based. Verdicts are corrected over the whole table; quick runs get none, since they train
-    something else. A variant that is neither published nor run has one row that says so.
+    something else, nor do unfinished ones. A variant that is neither published nor run has one row that says so.
     """
     rows = [row for name in variants for row in _rows(name, published, ours.get(name))]
     compared = [_compared(row) for row in rows]
@@ -223,9 +223,14 @@ def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, 
 
 
 def _compared(row: Mapping[str, Any]) -> sig.Comparison | None:
-    """Compare as two shares of the set's pairs; None where one is missing or the run is a quick one."""
+    """Compare as two shares of the set's pairs; None where one is missing, or the run is quick or unfinished."""
     pairs = PAIRS.get(row["set"], 0)
-    if is_missing(row["published"]) or is_missing(row["ours"]) or row["kind"] == QUICK or not pairs:
+    if (
+        is_missing(row["published"])
+        or is_missing(row["ours"])
+        or row["kind"] in (QUICK, UNFINISHED)
+        or not pairs
+    ):
         return None
     return sig.unpaired(row["ours"], row["published"], pairs)
 
@@ -233,8 +238,8 @@ def _compared(row: Mapping[str, Any]) -> sig.Comparison | None:
 def _why_not(row: Mapping[str, Any]) -> str:
     if row["kind"] == NO_RUN:
         return ""
-    if row["kind"] == QUICK:
-        return f"{UNKNOWN} (quick)"
+    if row["kind"] in (QUICK, UNFINISHED):
+        return f"{UNKNOWN} ({row['kind']})"
     return "not published" if is_missing(row["published"]) else f"{UNKNOWN} (number of pairs unknown)"
 
 

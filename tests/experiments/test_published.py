@@ -148,12 +148,13 @@ def test_numbers_are_written_with_the_digits_that_were_published():
     assert fixed_point(-3.3e-5, 4) == "0.0000", "no -0.0000"
 
 
-def test_quick_runs_are_marked_and_get_no_verdict():
-    frame = comparison(THEIRS, {"b": ours(0.6, "quick")}, ["b"])
+@pytest.mark.parametrize("kind", ["quick", "unfinished"])
+def test_quick_and_unfinished_runs_are_marked_and_get_no_verdict(kind: str):
+    frame = comparison(THEIRS, {"b": ours(0.6, kind)}, ["b"])
     row = frame.iloc[0]
-    assert (row["runs"], row["verdict"]) == ("quick", "not comparable (quick)")
+    assert (row["runs"], row["verdict"]) == (kind, f"not comparable ({kind})")
     assert np.isnan(row["difference"])
-    assert published.missing({"b": ours(0.6, "quick")}, ["b"]) == ["b"]
+    assert published.missing({"b": ours(0.6, kind)}, ["b"]) == ["b"]
 
 
 def test_seeds_are_counted():
