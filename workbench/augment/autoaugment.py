@@ -59,7 +59,9 @@ def policy(name: str) -> tuple[tuple[Step, Step], ...]:
 class AutoAugment(Together):
     """One of a policy's pairs of operations, drawn evenly; each step happens with its probability."""
 
-    policy: Literal["imagenet", "cifar", "face"] = setting("face", doc="learned table of pairs")
+    policy: Literal["imagenet", "cifar", "face"] = setting(
+        "face", positional=True, doc="learned table of pairs"
+    )
 
     numbers = 5
 

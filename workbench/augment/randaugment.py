@@ -26,7 +26,9 @@ class RandAugment(Together):
     `workbench.augment.randaugment.FACE_STRONG` adds Posterize, which is of use from magnitude 10 on.
     """
 
-    magnitude: float = setting(5.0, at_least=0, at_most=30, doc="strength; 10 is the papers' strongest")
+    magnitude: float = setting(
+        5.0, at_least=0, at_most=30, positional=True, doc="strength; 10 is the papers' strongest"
+    )
     layers: int = setting(2, at_least=1, at_most=10, doc="operations in a row")
     operations: tuple[str, ...] = setting(
         FACE, choices=tuple(operations.LEVELS), doc="names of the operations drawn from"

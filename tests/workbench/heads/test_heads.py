@@ -227,3 +227,26 @@ def test_equal_signatures_have_equal_trained_weights() -> None:
     for head in heads:
         assert head.signature(C + 1, D) not in by_signature
         assert head.signature(C, D + 1) not in by_signature
+
+
+def test_a_large_head_starts_as_glorot_without_two_equal_rows() -> None:
+    import scipy.stats
+    import tensorflow as tf
+
+    from workbench.heads.base import Slot
+    from workbench.heads.layers import LARGE, add
+
+    def start(seed: int) -> np.ndarray:
+        tf.keras.utils.set_random_seed(seed)
+        layer = tf.keras.layers.Layer()
+        return add(layer, "kernel", Slot((LARGE + 7, 8))).numpy()
+
+    one, again, other = start(3), start(3), start(4)
+    np.testing.assert_array_equal(one, again)
+    assert not np.any(one == other)
+    limit = np.sqrt(6 / (LARGE + 7 + 8))
+    assert abs(one).max() <= limit
+    edges = np.linspace(-limit, limit, 21)
+    counts = np.histogram(one, edges)[0]
+    assert scipy.stats.chisquare(counts).pvalue > 1e-4
+    assert len(np.unique(one, axis=0)) == LARGE + 7
