@@ -66,6 +66,7 @@ def trials_per_hour(folder: Path, workers: int, trials: int) -> float:
     (place / "spec.py").write_text(SPEC.format(images=64, epochs=10, step=0.1 / (trials - 1)))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     words = [sys.executable, "-m", "workbench", "sweep", "spec.py", "--workers", str(workers)]
+    words += ["--store", str(place / "mlruns")]  # else that of the folder above, which is there already
     cores = sorted(os.sched_getaffinity(0))[:workers]
     subprocess.run(
         words, cwd=place, env=environment, check=True, capture_output=True,
