@@ -23,9 +23,10 @@ class FaceResNet(Network):
     """Residual blocks of batch norm first, two 3 x 3 convolutions and PReLU between, without max-pooling.
 
     A block is norm, conv, norm, PReLU, conv (with the stride), norm, and squeeze-excite where it is on.
-    With `E(size=512, bias=True)` after it 24,025,600, 34,139,328, 43,590,848 and 65,156,160 trained
-    parameters for 18, 34, 50 and 100 layers, those of InsightFace's arcface_torch (`iresnet.py`), whose
-    README also gives the multiply-adds: 2.6, 6.3 and 12.1 thousand million for 18, 50 and 100 layers.
+    With `E(size=512, bias=True)` after it 24,025,600, 34,139,328, 43,590,848 and 65,156,160
+    parameters for 18, 34, 50 and 100 layers: counted layer by layer from InsightFace's arcface_torch
+    (`backbones/iresnet.py`; its last norm's 512 scales are among them and stay fixed there), whose README
+    also gives the multiply-adds: 2.6, 6.3 and 12.1 thousand million for 18, 50 and 100 layers.
     112 pixels give maps of 7 x 7 x 512.
     """
 

@@ -123,8 +123,7 @@ def export_all(
             refused.append(error)
         else:
             rows.append(row)
-    if len(rows) > 1:
-        comparing.keep(subject.folder / f"{stem}_exports.json", rows, wrap, len(subject.images))
+            comparing.keep(subject.folder / f"{stem}_exports.json", rows, wrap, len(subject.images))
     return rows, refused
 
 
