@@ -310,6 +310,8 @@ def from_json(value: Any, where: str = "spec") -> Any:
         return value
     if "inherit" in value:
         return INHERIT
+    if "part" not in value:  # the run of a sweep, and imported ones, have no settings
+        raise SpecError("holds no settings", where=where, expected='an object with "part"')
     cls = find(value["part"], where)
     return cls(**{name: from_json(inner, where) for name, inner in value.items() if name != "part"})
 

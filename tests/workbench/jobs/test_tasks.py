@@ -112,6 +112,19 @@ def test_work_is_images_times_epochs_times_the_networks_size() -> None:
     assert work(tiny(data=SyntheticFaces(identities=16, images=8))) == 2 * work(small)
 
 
+def test_runs_without_settings_teach_nothing(store: Store) -> None:
+    """The run of a sweep, and what was imported, have rows and no spec."""
+    with JournalWriter(store.journal("20260101T000000Z-00000009")) as journal:
+        journal.append(
+            StartRecord(
+                run="20260101T000000Z-00000009", stages=({"number": 1, "name": "trials", "epochs": 3},)
+            )
+        )
+        journal.append(EpochRecord(stage=1, stage_epoch=1, epoch=1, step=1, metrics={}, seconds=7.0))
+    task = Task(variant(), "new", False)
+    assert Costs(read_states(store)).estimate(task) == Costs([]).estimate(task)
+
+
 def test_the_longest_run_comes_first(store: Store) -> None:
     short = variant("short", stages=(Stage(loss=Softmax(), epochs=1),))
     long = variant("long", stages=(Stage(loss=Softmax(), epochs=30),))
