@@ -103,6 +103,22 @@ def test_two_branches_started_at_once_train_one_trunk_and_equal_their_full_runs(
             "WHERE r.key = 'workbench.run' AND r.value = ?", [COS]
         ).fetchall())  # fmt: skip
     assert (tags["workbench.parent"], tags["workbench.trunk"]) == (trunk, f"{trunk}@4")
+    again = start(root, place, "rerun", COS).communicate(timeout=300)[0]
+    assert "its epochs 1 to 4 are those of its trunk" in again
+    assert "curve: equal, bit for bit (2 epochs" in again
+    assert len(trunks(place)) == 2  # the rerun, and no second trunk
+
+
+def test_a_variant_and_its_branch_side_by_side_train_the_shared_epochs_once(place: Path, root: Path) -> None:
+    folder = place / "beside"
+    (folder / "mlruns").mkdir(parents=True)
+    shutil.copytree(place / "experiments", folder / "experiments")
+    process = start(root, folder, "run", "experiments/tree.py", "cos", "whole", "--jobs", "2")
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    found = [journal(folder, run) for run in trunks(folder)]
+    executed = {each.start.name: [row.epoch for row in each.accepted()] for each in found}  # type: ignore[union-attr]
+    assert executed == {"whole": [1, 2, 3, 4, 5], "cos": [5, 6]}
 
 
 def attempts(folder: Path) -> list[tuple[int, list[int]]]:
