@@ -83,7 +83,7 @@ def begin(order: Order, screen: Screen, train: Train) -> checkpoint.State:
             found = look(order.store, wanted)
     if found is None or found.state is None:
         raise RunFailed(f"the trunk of {root.epochs} epochs is trained, but its state is not there")
-    for difference in code_differences(order.store, found, root):
+    for difference in code_differences(order.store, found, root, order.variant.path or None):
         screen.warn(f"the trunk {found.run} {difference}")
     facts = {
         **found.state.facts, "run": order.run, "id": order.variant.experiment.id,
@@ -231,19 +231,21 @@ def read_at(folder: Path, epoch: int) -> checkpoint.State | None:
     return None
 
 
-def code_differences(store: Store, found: Found, root: Experiment) -> list[str]:
-    """Return, in words, how the code, packages and devices of a trunk differ from those of this process."""
-    here = provenance.collect(None, store.root.parent)
+def code_differences(store: Store, found: Found, root: Experiment, spec: str | None = None) -> list[str]:
+    """Return, in words, how the code, packages and devices of a trunk differ from those of this process.
+
+    The code of this process is that around its `spec` file, which may lie in a copy; else the project's.
+    """
+    here = provenance.collect(spec, store.root.parent)
     words = []
     for start in found.journal.starts:
         there, mine = start.provenance.get("commit"), here.facts.get("commit")
         if there != mine:
             words.append(f"was trained by the code version {_short(there)}; this is {_short(mine)}")
-        prefix = "" if start.attempt == 1 else f"attempt-{start.attempt}/"
-        diff = store.run_artifacts(found.run) / prefix / "uncommitted.diff"
-        text = diff.read_text(encoding="utf-8") if diff.exists() else None
-        if there == mine and text != here.texts.get("uncommitted.diff"):
+        elif start.provenance.get("diff") != here.facts.get("diff"):
             words.append(f"was trained with other uncommitted changes to the code version {_short(mine)}")
+        elif start.provenance.get("engine", here.facts.get("engine")) != here.facts.get("engine"):
+            words.append("was trained by other files of the workbench itself")
         for name, version in here.versions.items():
             if start.versions.get(name, version) != version:
                 words.append(f"was trained by {name} {start.versions[name]}; this is {version}")

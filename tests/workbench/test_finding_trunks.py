@@ -137,6 +137,17 @@ def test_other_code_packages_and_devices_are_named(store: Store, monkeypatch: py
         "was trained by the code version aaaaaaaaaa; this is bbbbbbbbbb",
         "was trained by numpy 1.26.0; this is 1.26.4",
     ]
+    record(store, 2, root, provenance={"commit": "b" * 40, "engine": "old"}, versions={"numpy": "1.26.4"})
+    here.facts["engine"] = "new"
+    other = branching.look(store, wanted())
+    assert other is not None
+    assert branching.code_differences(store, other, root) == [
+        "was trained by other files of the workbench itself"
+    ]
+    here.facts.update({"commit": "a" * 40, "diff": "0123"})
+    assert branching.code_differences(store, found, root)[0] == (
+        "was trained with other uncommitted changes to the code version aaaaaaaaaa"
+    )
     assert branching.code_differences(store, found, root.but(**{"devices.deterministic": False}))[-1] == (
         "was trained on other devices, whose last bits may differ"
     )

@@ -143,9 +143,15 @@ def code_of(run: Recorded) -> Ingredient:
     if now.digest != recorded_diff(run):
         before, after = ("changes" if there else "no changes" for there in (recorded_diff(run), now.digest))
         found.append(f"{before} beyond the commit in the record, {'other ' * bool(now.digest)}{after} here")
+    if not provenance.engine_folder().is_relative_to(now.top) and _other_engine(facts):
+        found.append("the workbench's own files differ; they are not in this repository")
     attempts = _other_attempts(run)
     note = f"commit {facts['commit'][:12]}{' with uncommitted changes' * bool(facts.get('uncommitted'))}"
     return Ingredient("code", not found, (*found, *attempts), note)
+
+
+def _other_engine(facts: Mapping[str, Any]) -> bool:
+    return bool(facts.get("engine")) and facts["engine"] != provenance.engine()
 
 
 def _other_attempts(run: Recorded) -> tuple[str, ...]:

@@ -103,10 +103,15 @@ def set_by_users(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in variables.items() if SET_BY_PROGRAMS.get(name) != value}
 
 
+def engine_folder() -> Path:
+    """Return where the workbench's own files are installed."""
+    return Path(__file__).resolve().parent.parent
+
+
 def engine() -> str:
     """Return a digest of the workbench's own source files, wherever they are installed."""
     found = hashlib.sha256()
-    root = Path(__file__).resolve().parent.parent
+    root = engine_folder()
     for path in sorted(root.rglob("*.py")):
         found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return found.hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from workbench import catalog
 from workbench.commands import rerun
 from workbench.recorded import Recorded
 from workbench.reproduce import ingredients
+from workbench.tracking import provenance
 from workbench.tracking.journal import JournalWriter
 from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
 from workbench.tracking.store import find_store
@@ -130,3 +132,23 @@ def test_an_early_end_that_was_meant_is_repeated(
             )
         journal.append(EndRecord(status=status, reason=reason))
     assert rerun._early_end(longer) == meant
+
+
+@pytest.mark.parametrize(("engine", "same"), [("old", False), (provenance.engine(), True), (None, True)])
+def test_other_files_of_the_workbench_itself_are_named(
+    run: Recorded, project: Path, engine: str | None, same: bool
+) -> None:
+    author = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    (project / ".gitignore").write_text("mlruns/\n__pycache__/\n")
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
+        subprocess.run(["git", *author, *words], cwd=project, check=True)
+    with JournalWriter(run.store.journal(run.run)) as journal:
+        journal.append(run.start)
+    now = ingredients.current(run)
+    assert now is not None
+    facts = {**run.start.provenance, "commit": now.commit, "engine": engine}
+    found = ingredients.code_of(replace(run, start=replace(run.start, provenance=facts)))
+    assert found.same is same
+    assert found.differences == (
+        () if same else ("the workbench's own files differ; they are not in this repository",)
+    )
