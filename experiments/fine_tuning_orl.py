@@ -2,8 +2,9 @@
 
 `workbench run experiments/fine_tuning_orl.py drawn`, then `workbench export RUN --format h5 --out models` with the
 name of that run, its file renamed to `models/drawn.h5`, then the variants `scratch tuned --seeds 0,1,2`.
-Cost: 6, 12 and 12 epochs, about a minute each on two CPU cores.  Needs the ORL faces under WORKBENCH_DATA.
-Expected: tuned begins better; at the end the two cannot be told apart on ten unseen people.
+Cost: 6, 12 and 12 epochs, one to two minutes each on two CPU cores.  Needs the ORL faces under WORKBENCH_DATA.
+Expected: no difference beyond noise on ten unseen people.  One seed, last epoch: tuned .8811, scratch .8767; after
+the first epoch, when only the head has moved, tuned .7922, scratch .8378.
 """
 
 import orl_faces
