@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from database import PASSWORD, postgres
 from machines_chapter import begun, chapter_project, commands, done
-from ray_nodes import ray_cluster
+from ray_nodes import QUIET, ray_cluster
 from running import free_ports
 
 from workbench.tracking.runs import read_states
@@ -54,7 +54,7 @@ def test_a_ray_cluster(tmp_path: Path) -> None:
     needs("ray")
     words, folder = commands()[6], chapter_project(tmp_path / "project")
     with ray_cluster(tmp_path) as (address, _):
-        said = done(folder, [word.replace("10.0.0.1:6379", address) for word in words])
+        said = done(folder, [word.replace("10.0.0.1:6379", address) for word in words], **QUIET)
     assert said.count("done in") == 4
     assert statuses(folder) == ["finished"] * 4
 
