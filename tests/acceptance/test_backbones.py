@@ -63,6 +63,7 @@ def _clear():
     tf.keras.backend.clear_session()
 
 
+@pytest.mark.timeout(1800)  # the largest EfficientNets
 @pytest.mark.parametrize("name", TABLE)
 def test_contract_and_sizes_at_full_size(name, tmp_path):
     part = backbone(name)

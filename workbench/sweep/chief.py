@@ -174,8 +174,9 @@ def silence_conditions() -> None:
 def served(oracle: Any, host: str, port: int) -> Iterator[tuple[int, Any]]:
     """Serve a search by Keras Tuner's protocol; yield the port and the servicer.
 
-    Raises `InputError` for a port that is in use.
+    Raises `InputError` for a port that is in use and for an address beyond this machine.
     """
+    refuse_place(host, port)
     silence_conditions()
     import grpc
     from keras_tuner.src import protos
