@@ -119,11 +119,11 @@ def collect(
 
     Raises `InputError` where one entry has a label but means several runs.
     """
-    from analysis.frames import concat, without_reruns
-    from analysis.sources import Options, load
+    from analysis.frames import concat
+    from analysis.sources import Options, load, trainings
 
     if not items:
-        records = without_reruns(load((), store))
+        records = trainings(store)
         return records if settings.get("quick") else without_quick(records), {}, []
     parts, labels, hidden = [], {}, []
     ends: dict[str, tuple[str, int]] = {}  # entry: its run, its last epoch

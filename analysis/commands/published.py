@@ -90,11 +90,11 @@ def has_records(store: str | None) -> bool:
 
 def records(store: str | None):  # type: ignore[no-untyped-def]
     """Return the records of a store; none at all where it has no runs."""
-    from analysis.frames import build, without_reruns
-    from analysis.sources import EMPTY, load
+    from analysis.frames import build
+    from analysis.sources import EMPTY, trainings
 
     try:
-        return without_reruns(load((), store))
+        return trainings(store)
     except StoreError as error:
         if EMPTY not in str(error):
             raise

@@ -81,8 +81,7 @@ def default_metric(records: Records) -> str:
 def _prior(found: Sequence[Curve], metric: str, given: dict[str, Any]) -> list[Curve]:
     """Return the runs to learn from: those named by --prior, else the other runs of the same studies."""
     from analysis.forecast.runs import curves
-    from analysis.frames import without_reruns
-    from analysis.sources import load
+    from analysis.sources import load, trainings
 
     if given["alone"]:
         return []
@@ -91,7 +90,7 @@ def _prior(found: Sequence[Curve], metric: str, given: dict[str, Any]) -> list[C
     studies = {curve.study for curve in found if curve.study}
     if not studies:
         return list(found)
-    known = without_reruns(load((), given["store"]))
+    known = trainings(given["store"])
     kept = known.only(known.runs["run"][known.runs["study"].isin(studies)])
     if metric not in set(kept.epochs["metric"]):
         return list(found)

@@ -149,13 +149,12 @@ def watch(text: str, study: str = "", store: str | None = None) -> ForecastWatch
 
 def _finished(metric: str, study: str, store: str | None) -> list[Curve]:
     from analysis.forecast.runs import curves
-    from analysis.frames import without_reruns
-    from analysis.sources import load
+    from analysis.sources import trainings
 
     if not study:
         return []
     try:
-        records = without_reruns(load((), store))
+        records = trainings(store)
     except StoreError:  # the first run of a new store has no others to learn from
         return []
     mine = records.only(records.runs["run"][records.runs["study"] == study])

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from analysis import tables, verdicts
-from analysis.frames import Records, is_missing, without_reruns
-from analysis.sources import load
+from analysis.frames import Records, is_missing
+from analysis.sources import load, trainings
 from workbench.errors import RecordError, suggestion
 from workbench.names import is_evaluation
 from workbench.tracking.journal import read_journal
@@ -84,7 +84,7 @@ def read_study(
 
 
 def _records(name: str, store: Store, address: str | None, quick: bool) -> Records:
-    records = without_reruns(load((), address))
+    records = trainings(address)
     known = [str(study) for study in records.runs["study"] if not is_missing(study)]
     if name not in known:
         raise RecordError(f"no study {name!r}", where=store.root, do=suggestion(name, dict.fromkeys(known)))

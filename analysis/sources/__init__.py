@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.frames import Note, Records, RunData, build, concat
+from analysis.frames import Note, Records, RunData, build, concat, without_reruns
 from analysis.lineage import continued
 from workbench.errors import RecordError, StoreError
 from workbench.tracking.store import Store, find_store
@@ -50,6 +50,11 @@ class Options:
     zeros_are_gaps: bool = False
     first_epoch: int = 1
     parent: str | None = None
+
+
+def trainings(store: str | None = None) -> Records:
+    """Return the frames of the whole store (as `load` finds it), each training once: reruns are left out."""
+    return without_reruns(load((), store))
 
 
 def load(

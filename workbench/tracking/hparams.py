@@ -224,10 +224,8 @@ def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dic
         name = tag.removeprefix(BEST)
         return name not in sought, not is_evaluation(name), tag
 
-    for (
-        key,
-        entry,
-    ) in found.items():  # a tuple's text, where one of its items varies by itself: that tells more
+    # A tuple's text does not count where one of its items varies by itself: that tells more.
+    for key, entry in found.items():
         entry["differs"] &= not any(
             other.startswith(f"{key}.") and other[len(key) + 1 :].isdigit() for other in found
         )
