@@ -1,15 +1,14 @@
 """What a training step costs, part by part: the measurements behind `workbench profile`.
 
 Parts of the data (read, decode, augment) and of the step (forward, head, backward, update) are found by
-difference: the same work is timed with and without the part. Several devices add `reduce`, the sum of the
-gradients. `log` is what recording costs, spread over the steps of an epoch.
+difference: the same work is timed with and without the part. Several devices add
+`reduce`, the sum of the gradients, and what else `together` measures. `log` is what recording costs, spread over the steps of an epoch.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,47 +16,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from workbench import checkpoint, devices, model
+from workbench import checkpoint, together, traces
+from workbench.backbones.measure import sizes
+from workbench.costs import Cost, Profile, compiled, timed
 from workbench.data import pipeline
 from workbench.devices import across
-from workbench.devices.group import Group, MirroredGroup
+from workbench.devices.group import Group
 from workbench.experiment import Experiment
 from workbench.families import Plan
 from workbench.layers import Trainer
 from workbench.material import Material
 from workbench.tracking.journal import JournalWriter
 from workbench.tracking.records import EpochRecord
-
-REPEATS = 7  # measurements of each part, of which the quickest counts: other work only ever adds
-TRACED = 3  # steps in the TensorBoard trace
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """One part of a step: least time on the clock and of the processor (all its threads), seconds."""
-
-    part: str
-    wall: float
-    processor: float
-    note: str = ""
-
-    def less(self, other: Cost, part: str, note: str = "") -> Cost:
-        """Return what this costs more than `other`, never below zero, as a part of its own."""
-        wall, processor = self.wall - other.wall, self.processor - other.processor
-        return Cost(part, max(0.0, wall), max(0.0, processor), note)
-
-
-def timed(part: str, action: Callable[[], Any], repeats: int = REPEATS, per: int = 1, note: str = "") -> Cost:
-    """Return what `action` costs, divided by `per`; one call before, which traces, is not counted."""
-    action()
-    walls, processors = [], []
-    for _ in range(repeats):
-        wall, processor = time.perf_counter(), time.process_time()
-        action()
-        walls.append((time.perf_counter() - wall) / per)
-        processors.append((time.process_time() - processor) / per)
-    return Cost(part, min(walls), min(processors), note)
-
 
 # ---------------------------------------------------------------- data
 
@@ -146,32 +116,6 @@ def step_parts(trainer: Trainer, batch: Any, names: tuple[str, str]) -> Iterator
     yield costs[3].less(costs[2], "update", "optimizer, decay, running means")
 
 
-def compiled(function: Callable[[], Any]) -> Callable[[], Any]:
-    """Return `function` as a graph whose results are waited for."""
-    graph = tf.function(function, autograph=False)
-
-    def action() -> None:
-        for value in tf.nest.flatten(graph()):
-            value.numpy()
-
-    return action
-
-
-def reduce_part(group: Group, trainer: Trainer) -> Cost:
-    """Return what summing the gradients over devices costs."""
-    if not isinstance(group, MirroredGroup):
-        return Cost("reduce", 0.0, 0.0, "one device")
-    shapes = [variable.shape for variable in trainer.trained()]
-    strategy = group.strategy
-
-    def total() -> Any:
-        sums = strategy.run(lambda: across.total_gradients([tf.ones(shape) for shape in shapes]))
-        return [tf.reduce_sum(strategy.experimental_local_results(value)[0]) for value in sums]
-
-    megabytes = sum(4 * int(shape.num_elements()) for shape in shapes) / 1e6
-    return timed("reduce", compiled(total), note=f"{megabytes:,.2f} MB over {group.replicas} devices")
-
-
 def log_part(trainer: Trainer, steps: int) -> Cost:
     """Return what the journal's row and the copy of the state cost at an epoch's end, spread over `steps`."""
     with tempfile.TemporaryDirectory() as folder:
@@ -193,70 +137,57 @@ def log_part(trainer: Trainer, steps: int) -> Cost:
 # ---------------------------------------------------------------- all of it
 
 
-@dataclasses.dataclass(frozen=True)
-class Profile:
-    """The parts of one step, what they add up to, and what the network holds in memory."""
-
-    parts: tuple[Cost, ...]
-    batch: int
-    steps: int  # of an epoch
-    images: int  # of an epoch
-    trained: int  # numbers that are trained
-    activations: int  # bytes kept between forward and backward pass
-    trace: Path
-
-    @property
-    def data(self) -> tuple[Cost, ...]:
-        """The parts that run beside the step, on processor cores."""
-        return self.parts[:3]
-
-    @property
-    def step(self) -> tuple[Cost, ...]:
-        """The parts that follow each other on the device."""
-        return self.parts[3:]
-
-
 def profile(
     experiment: Experiment, data: Material, group: Group, number: int, batches: int, trace: Path
 ) -> Profile:
-    """Measure one step of stage `number` (1-based) on one device, its batch being one device's part.
+    """Measure one step of stage `number` (1-based): its parts on one device, whose batch is that device's
+    part, then what the devices of `group` send each other and their step together.
 
-    Writes a TensorBoard trace of a few steps below `trace`.
+    Writes a TensorBoard trace of a few steps below `trace`. Every process of the group calls this.
     """
-    from workbench.backbones.measure import sizes
-
     whole = experiment.plans()[number - 1]
     plan = dataclasses.replace(whole, batch_size=whole.batch_size // group.replicas)
-    devices.seed(experiment.seed, 0)
-    trainer = Trainer(model.build(experiment))
-    steps = data.steps(whole)
-    trainer.begin_stage(plan, steps, data.classes(plan), data.teacher_size(plan))
-    batch = next(iter(data.training(plan, experiment.seed, 0)))
-    head = plan.loss.classifier()
-    words = f"{plan.loss}" if head is None else f"{plan.loss}, {data.classes(plan):,} identities"
-    parts = (
-        *data_parts(data, plan, experiment.seed, min(batches, steps)),
-        *step_parts(trainer, batch, (type(experiment.backbone).__name__, words)),
-        reduce_part(group, trainer),
-        log_part(trainer, steps),
-    )
-    traced(trainer, data.training(plan, experiment.seed, 0), trace)
-    return Profile(
-        parts, plan.batch_size, steps, steps * whole.batch_size,
-        sum(int(variable.shape.num_elements()) for variable in trainer.trained()),
-        sizes(trainer.embedder).activation_bytes(plan.batch_size), trace,
+    steps, seed = data.steps(whole), experiment.seed
+    with across.alone():
+        trainer = together.trainer_of(experiment, data, plan, Group(group.device))
+        parts, gradients = on_one(experiment, data, trainer, min(batches, steps))
+    head, size = plan.loss.classifier(), sizes(trainer.embedder).activation_bytes(plan.batch_size)
+    sums = [together.reduce_part(group, gradients, head is not None and head.same_rows)]
+    sums += [part for part in [together.norms_part(group, trainer.embedder)] if part is not None]
+    log = log_part(trainer, steps)
+    if group.replicas > 1:
+        trainer = together.trainer_of(experiment, data, whole, group)
+    step = together.whole_step(trainer, data, seed, group) if group.replicas > 1 else None
+    together.traced(trainer, data, seed, group, trace)
+    trained = sum(int(variable.shape.num_elements()) for variable in trainer.trained())
+    found = Profile(
+        (*parts, *sums, log), plan.batch_size, steps, steps * whole.batch_size, trained, size, trace, step,
+        group.replicas,
     )  # fmt: skip
+    return with_trace(found, plan.devices.steps_per_execution) if group.chief else found
 
 
-def traced(trainer: Trainer, batches: tf.data.Dataset, folder: Path) -> None:
-    """Write what TensorFlow's profiler sees of a few steps, after one that is not traced."""
-    step = trainer.make_train_function(force=True)
-    rows = iter(batches.repeat())
-    step(rows)
-    tf.profiler.experimental.start(str(folder))
-    try:
-        for number in range(TRACED):
-            with tf.profiler.experimental.Trace("train", step_num=number, _r=1):
-                float(step(rows)["loss"])
-    finally:
-        tf.profiler.experimental.stop()
+def with_trace(found: Profile, steps: int) -> Profile:
+    """Return `found` with what its trace says, written once more for browsers; `steps` is those of a call."""
+    path = traces.newest(found.trace)
+    if path is None:
+        return found
+    space = traces.read(path)
+    events = traces.write_events(space, path.with_name("trace.json.gz"))
+    operations = traces.operations(space, together.TRACED * steps)
+    return dataclasses.replace(found, operations=tuple(operations), events=events)
+
+
+def on_one(
+    experiment: Experiment, data: Material, trainer: Trainer, batches: int
+) -> tuple[list[Cost], list[Any]]:
+    """Return the parts of a step of one device alone, and its gradients."""
+    plan, seed = trainer.plan, experiment.seed
+    assert plan is not None
+    batch, head = next(iter(data.training(plan, seed, 0))), plan.loss.classifier()
+    words = f"{plan.loss}" if head is None else f"{plan.loss}, {data.classes(plan):,} identities"
+    parts = [
+        *data_parts(data, plan, seed, batches),
+        *step_parts(trainer, batch, (type(experiment.backbone).__name__, words)),
+    ]
+    return parts, together.gradients_of(trainer, batch)

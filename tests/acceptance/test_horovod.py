@@ -6,6 +6,7 @@ Skipped where Horovod is not built; `make horovod` builds it (docs/devices.md).
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -77,3 +78,18 @@ def test_a_killed_process_stops_all_and_the_run_is_resumed_to_equal_bits(tmp_pat
     mine, theirs = (dict(checkpoint.newest(store.run_checkpoints(name)).arrays) for name in (first, run))
     assert mine.keys() == theirs.keys()
     assert [name for name in mine if not np.array_equal(mine[name], theirs[name])] == []
+
+
+def test_a_profile_measures_the_sums_of_both_processes(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path)
+    words = ("profile", "experiments/fleet.py", "horovod", "--json", "--out", "both")
+    [(status, text)] = ended(fleet.start(*words, program=LAUNCH))
+    assert status == 0, text
+    (line,) = [line for line in text.splitlines() if "{" in line]  # the chief's alone
+    found = json.loads(line[line.index("{") :])
+    assert (found["devices"], found["batch"]) == (2, 8)
+    assert found["parts"]["norms"]["note"].startswith("5 normalisations")
+    assert min(found["parts"]["norms"]["wall"], found["together"]) > 0
+    note = f"{4 * found['trained'] / 1e6:,.2f} MB of gradients over 2 devices"
+    assert found["parts"]["reduce"]["note"] == note
+    assert any("Horovod" in kind for kind in found["operations"]), list(found["operations"])

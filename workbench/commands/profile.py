@@ -15,7 +15,9 @@ from workbench.screen import duration
 from workbench.tracking.store import Store, find_store
 
 if TYPE_CHECKING:
-    from workbench.profiling import Cost, Profile
+    from workbench.costs import Cost, Profile
+
+LARGEST = 8  # operations shown
 
 
 @click.command()
@@ -37,8 +39,9 @@ def profile(
 ) -> None:  # fmt: skip
     """Measure one training step of a spec: reading, decoding, augmenting, network, head, update, log.
 
-    Nothing is recorded. With several devices in the spec, one device's part is measured, and the sum of
-    the gradients over the devices of this machine.
+    Nothing is recorded. With several devices in the spec the parts are those of one device; what the devices
+    send each other, and their step together, come on top. Start MultiWorker and Horovod as for a run: the
+    same command on each machine, or below horovodrun; the chief prints.
     """
     place = find_store()
     variants = wanted(files, assignments, None, quick, place)
@@ -46,7 +49,10 @@ def profile(
         raise InputError(
             f"{len(variants)} variants", where=files[0], expected="one", do="name it after the file"
         )
-    found = measured(variants[0], place, stage, batches, out or place.root / "profile")
+    found, chief = measured(variants[0], place, stage, batches, out or place.root / "profile")
+    if not chief:
+        click.echo("measured with the chief, which prints", err=True)
+        return
     if as_json:
         click.echo(json.dumps(as_values(found)))
         return
@@ -54,11 +60,12 @@ def profile(
         click.echo(line)
 
 
-def measured(variant: catalog.Variant, store: Store, stage: int, batches: int, trace: Path) -> Profile:
-    """Return the profile of a variant's stage."""
+def measured(
+    variant: catalog.Variant, store: Store, stage: int, batches: int, trace: Path
+) -> tuple[Profile, bool]:
+    """Return the profile of a variant's stage, and whether this process is the chief of its group."""
     from workbench import profiling
-    from workbench.devices import joining, roles
-    from workbench.families import OneDevice
+    from workbench.devices import joining
     from workbench.material import Material
 
     experiment = variant.experiment
@@ -68,12 +75,10 @@ def measured(variant: catalog.Variant, store: Store, stage: int, batches: int, t
             where="--stage",
             do="choose one of the spec's stages",
         )
-    if roles.in_processes(experiment.devices):  # one machine's part of it
-        experiment = experiment.but(devices=OneDevice())
     group, _ = joining.join(experiment, joining.Meant("profile", False, variant.quick))
     steps = catalog.QUICK_STEPS if variant.quick else None
     data = Material(experiment, catalog.places(store.root.parent), steps)
-    return profiling.profile(experiment, data, group, stage, batches, trace)
+    return profiling.profile(experiment, data, group, stage, batches, trace), group.chief
 
 
 def as_values(found: Profile) -> dict[str, Any]:
@@ -84,32 +89,58 @@ def as_values(found: Profile) -> dict[str, Any]:
     return {
         "batch": found.batch, "steps": found.steps, "images": found.images, "parts": parts,
         "step": sum(cost.wall for cost in found.step), "data": sum(cost.processor for cost in found.data),
-        "trained": found.trained, "activations": found.activations, "trace": str(found.trace),
+        "devices": found.devices, "together": found.together.wall if found.together else None,
+        "operations": {one.kind: {"times": one.times, "seconds": one.seconds} for one in found.operations},
+        "events": str(found.events) if found.events else None, "trace": str(found.trace),
+        "trained": found.trained, "activations": found.activations,
     }  # fmt: skip
 
 
 def lines(found: Profile) -> list[str]:
     """Return the table, what follows from it, and where the trace is."""
-    step, data = sum(c.wall for c in found.step), sum(c.processor for c in found.data)
     rows = [f"{'part':<10}{'ms a step':>11}{'share':>8}{'core ms':>10}  what"]
-    for group, name, whole in (
-        (found.data, "data", sum(c.wall for c in found.data)),
-        (found.step, "step", step),
-    ):
+    for name, group in (("data", found.data), ("step", found.step)):
+        whole = sum(cost.wall for cost in group)
         rows += [_row(cost, whole) for cost in group]
         total = sum(cost.processor for cost in group)
         rows.append(f"{name + ' in all':<10}{1000 * whole:>11.2f}{'':>8}{1000 * total:>10.2f}")
-    weights = 4 * found.trained
+    return [*rows, *_operations(found), *_conclusions(found), *_places(found)]
+
+
+def _operations(found: Profile) -> list[str]:
+    """Return the largest operations of a step."""
+    title = f"{'operation':<34}{'times a step':>12}{'ms a step':>11}  in all threads, from the trace"
+    rows = [
+        f"{one.kind[:33]:<34}{one.times:>12.1f}{1000 * one.seconds:>11.2f}"
+        for one in found.operations[:LARGEST]
+    ]
+    return [title, *rows] if rows else []
+
+
+def _conclusions(found: Profile) -> list[str]:
+    """Return what follows from the parts: rates, cores, time of an epoch, memory."""
+    several, data = found.together, sum(cost.processor for cost in found.data)
+    step = several.wall if several is not None else sum(cost.wall for cost in found.step)
+    epoch = duration(found.steps * max(step, sum(cost.wall for cost in found.data)))
+    whole, weights = found.batch * found.devices, 4 * found.trained
+    who = (
+        "one device" if several is None else f"{found.devices} devices together, {1000 * step:.2f} ms a step"
+    )
     return [
-        *rows,
-        f"one device: {found.batch} images a step, {found.batch / step:,.0f} images a second in the step alone",
-        f"data: {1000 * data / found.batch:.3f} ms of one core an image, so {data / step:.2f} cores keep up with the step",
-        f"epoch: {found.steps:,} steps, {duration(found.steps * max(step, sum(c.wall for c in found.data)))} "
-        "where data and step overlap fully and share nothing",
+        f"{who}: {whole} images a step, {whole / step:,.0f} images a second in the step alone",
+        f"data: {1000 * data / found.batch:.3f} ms of one core an image, so {data / step:.2f} cores "
+        f"{'a device ' if several is not None else ''}keep up with the step",
+        f"epoch: {found.steps:,} steps, {epoch} where data and step overlap fully and share nothing",
         f"memory: weights {weights / 1e6:,.2f} MB, as much again for gradients and for each slot of the optimizer; "
         f"activations {found.activations / 1e6:,.1f} MB",
-        f"trace: tensorboard --logdir {found.trace} (tab Profile; needs tensorboard-plugin-profile)",
     ]
+
+
+def _places(found: Profile) -> list[str]:
+    """Return where the trace is and what opens it."""
+    board = f"tensorboard --logdir {found.trace}"
+    rows = [] if found.events is None else [f"trace: {found.events} (open it at chrome://tracing)"]
+    return [*rows, f"trace: {board} (tab Profile; needs tensorboard-plugin-profile and a network)"]
 
 
 def _row(cost: Cost, whole: float) -> str:

@@ -11,7 +11,8 @@ through: the step sums gradients over replicas, each of which counts its loss as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.lazy import Lazy
@@ -28,6 +29,17 @@ _engine: list[Any] = []  # Horovod's module while a Horovod group is at work
 def use_horovod(module: Any | None) -> None:
     """Let all steps of this process work through Horovod's `module`, or (None) no longer."""
     _engine[:] = [] if module is None else [module]
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Let the steps that are traced within be those of this process by itself."""
+    kept = list(_engine)
+    _engine.clear()
+    try:
+        yield
+    finally:
+        _engine[:] = kept
 
 
 def _horovod() -> Any:
