@@ -72,7 +72,7 @@ class Profile:
     together: Cost | None = None  # a step of several devices, measured as a whole
     devices: int = 1
     operations: tuple[Operation, ...] = ()  # of the traced steps, the longest first; the chief's alone
-    events: Path | None = None  # the trace once more, for browsers
+    timeline: Path | None = None  # the page of one step
 
     @property
     def data(self) -> tuple[Cost, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from workbench import checkpoint, together, traces
+from workbench import checkpoint, timeline, together, traces
 from workbench.backbones.measure import sizes
 from workbench.costs import Cost, Profile, compiled, timed
 from workbench.data import pipeline
@@ -32,29 +32,30 @@ from workbench.tracking.records import EpochRecord
 # ---------------------------------------------------------------- data
 
 
-def data_parts(data: Material, plan: Plan, seed: int, batches: int) -> Iterator[Cost]:
-    """Yield the costs of reading, decoding and augmenting one batch."""
+def data_parts(data: Material, plan: Plan, seed: int, batches: int, devices: int) -> Iterator[Cost]:
+    """Yield the costs of reading, decoding and augmenting one of `devices` parts of a batch of `plan`."""
     images = data.splits[plan.data].images
-    plain = passing(data, dataclasses.replace(plan, augment=()), seed, batches)
+    plain = passing(data, dataclasses.replace(plan, augment=()), seed, batches, devices)
     if images.raw is None or images.decode is None:
         yield dataclasses.replace(
             plain, part="read", note="the source decodes while it reads, or holds pixels"
         )
         yield Cost("decode", 0.0, 0.0, "in `read`")
     else:
-        read = reading(images.raw, data.splits[plan.data].train, plan.batch_size, seed, batches)
+        part = plan.batch_size // devices
+        read = reading(images.raw, data.splits[plan.data].train, part, seed, batches)
         yield read
         yield plain.less(read, "decode", "and resize, batch")
     if not plan.augment:
         yield Cost("augment", 0.0, 0.0, "none")
     else:
         names = ", ".join(type(one).__name__ for one in plan.augment)
-        yield passing(data, plan, seed, batches).less(plain, "augment", names)
+        yield passing(data, plan, seed, batches, devices).less(plain, "augment", names)
 
 
-def passing(data: Material, plan: Plan, seed: int, batches: int) -> Cost:
-    """Return what one batch costs when nothing but the pipeline works."""
-    source = data.training(plan, seed, 0)
+def passing(data: Material, plan: Plan, seed: int, batches: int, devices: int) -> Cost:
+    """Return what one device's part of a batch costs when nothing but the pipeline works."""
+    source = data.training(plan, seed, 0, None, (0, devices))
 
     def action() -> None:
         for _ in source.take(batches):
@@ -150,7 +151,7 @@ def profile(
     steps, seed = data.steps(whole), experiment.seed
     with across.alone():
         trainer = together.trainer_of(experiment, data, plan, Group(group.device))
-        parts, gradients = on_one(experiment, data, trainer, min(batches, steps))
+        parts, gradients = on_one(experiment, data, whole, trainer, min(batches, steps))
     head, size = plan.loss.classifier(), sizes(trainer.embedder).activation_bytes(plan.batch_size)
     sums = [together.reduce_part(group, gradients, head is not None and head.same_rows)]
     sums += [part for part in [together.norms_part(group, trainer.embedder)] if part is not None]
@@ -168,26 +169,28 @@ def profile(
 
 
 def with_trace(found: Profile, steps: int) -> Profile:
-    """Return `found` with what its trace says, written once more for browsers; `steps` is those of a call."""
+    """Return `found` with what its trace says, drawn and written for other viewers; `steps` is those of a call."""
     path = traces.newest(found.trace)
     if path is None:
         return found
     space = traces.read(path)
-    events = traces.write_events(space, path.with_name("trace.json.gz"))
+    traces.write_events(space, path.with_name("trace.json.gz"))
+    shown = timeline.write(space, path.with_name("timeline.html"))
     operations = traces.operations(space, together.TRACED * steps)
-    return dataclasses.replace(found, operations=tuple(operations), events=events)
+    return dataclasses.replace(found, operations=tuple(operations), timeline=shown)
 
 
 def on_one(
-    experiment: Experiment, data: Material, trainer: Trainer, batches: int
+    experiment: Experiment, data: Material, whole: Plan, trainer: Trainer, batches: int
 ) -> tuple[list[Cost], list[Any]]:
-    """Return the parts of a step of one device alone, and its gradients."""
+    """Return the parts of a step of one device alone, on its part of a batch of `whole`, and its gradients."""
     plan, seed = trainer.plan, experiment.seed
     assert plan is not None
-    batch, head = next(iter(data.training(plan, seed, 0))), plan.loss.classifier()
+    count, head = whole.batch_size // plan.batch_size, plan.loss.classifier()
+    batch = next(iter(data.training(whole, seed, 0, None, (0, count))))
     words = f"{plan.loss}" if head is None else f"{plan.loss}, {data.classes(plan):,} identities"
     parts = [
-        *data_parts(data, plan, seed, batches),
+        *data_parts(data, whole, seed, batches, count),
         *step_parts(trainer, batch, (type(experiment.backbone).__name__, words)),
     ]
     return parts, together.gradients_of(trainer, batch)

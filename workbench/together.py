@@ -21,6 +21,7 @@ from workbench.experiment import Experiment
 from workbench.families import Plan
 from workbench.layers import Trainer
 from workbench.material import Material
+from workbench.traces import STEP
 
 TRACED = 3  # steps in the TensorBoard trace
 
@@ -138,7 +139,7 @@ def traced(trainer: Trainer, data: Material, seed: int, group: Group, folder: Pa
         tf.profiler.experimental.start(str(folder))
     try:
         for number in range(TRACED):
-            with tf.profiler.experimental.Trace("train", step_num=number, _r=1):
+            with tf.profiler.experimental.Trace(STEP, step_num=number, _r=1):
                 float(step(rows)["loss"])
     finally:
         if group.chief:

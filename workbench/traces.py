@@ -1,8 +1,7 @@
-"""What TensorFlow's profiler wrote, without a viewer of its own: the largest operations, and a file that
-browsers open without a network (`chrome://tracing`, or any viewer of the Trace Event Format).
+"""What TensorFlow's profiler wrote: the largest operations, and the trace in the Trace Event Format.
 
 TensorBoard's Profile tab shows the same trace; its page begins only after it has loaded a script from
-www.gstatic.com, so it stays blank where there is no network.
+www.gstatic.com, so it stays blank where there is no network. `timeline` draws one step without it.
 """
 
 from __future__ import annotations
@@ -17,6 +16,8 @@ from typing import Any
 
 # `name:Type`, as TensorFlow calls its own; those that oneDNN does have a prefix, which tells nothing here
 OPERATION = re.compile(r"^(?!.*::)[^:]+:(?:_MklNative|_Mkl)?(?P<kind>\w+)$")
+
+STEP = "train"  # what a traced step is called
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,29 +54,35 @@ def operations(space: Any, steps: int) -> list[Operation]:
     found: dict[str, tuple[int, int]] = {}
     for plane in devices or space.planes:
         for line in plane.lines:
-            for kind, picoseconds in _own_times(plane, line, bool(devices)):
+            for kind, picoseconds in _own_times(plane, line):
                 times, spent = found.get(kind, (0, 0))
                 found[kind] = (times + 1, spent + picoseconds)
     result = [Operation(kind, times / steps, spent / steps / 1e12) for kind, (times, spent) in found.items()]
     return sorted(result, key=lambda one: -one.seconds)
 
 
-def _own_times(plane: Any, line: Any, kernels: bool) -> Iterator[tuple[str, int]]:
+def kind_of(name: str, plane: Any) -> str | None:
+    """Return the type of the operation called `name`; a kernel's is its name; None for what is neither."""
+    match = OPERATION.match(name)
+    if match is not None:
+        return match["kind"]
+    return name if plane.name.startswith("/device:") else None
+
+
+def _own_times(plane: Any, line: Any) -> Iterator[tuple[str, int]]:
     """Yield type and own time (ps) of each operation of a thread."""
     open_: list[list[Any]] = []  # of those that are not over: type, end, own time
     for event in sorted(line.events, key=lambda one: (one.offset_ps, -one.duration_ps)):
-        name = plane.event_metadata[event.metadata_id].name
-        match = OPERATION.match(name)
-        if match is None and not kernels:
+        kind = kind_of(plane.event_metadata[event.metadata_id].name, plane)
+        if kind is None:
             continue
         while open_ and open_[-1][1] <= event.offset_ps:
-            kind, _, own = open_.pop()
-            yield kind, own
+            over, _, own = open_.pop()
+            yield over, own
         if open_:
             open_[-1][2] -= event.duration_ps
-        kind = match["kind"] if match is not None else name
         open_.append([kind, event.offset_ps + event.duration_ps, event.duration_ps])
-    yield from ((kind, own) for kind, _, own in open_)
+    yield from ((over, own) for over, _, own in open_)
 
 
 def write_events(space: Any, path: Path) -> Path:

@@ -217,6 +217,7 @@ def render(name: str) -> str:
         "results": results,
         "scale": scale.table,
         "scale-parts": scale.parts,
+        "scale-sums": scale.sums,
     }
     if name in single:
         return single[name]()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from workbench import traces
+from workbench import timeline, traces
 from workbench.commands.profile import lines
 from workbench.costs import Cost, Profile, timed
 
@@ -72,19 +72,40 @@ def test_browsers_get_every_event_with_its_thread(tmp_path: Path) -> None:
     assert named == {"/host:CPU", "thread 0", "thread 1"}
 
 
+def test_the_picture_shows_the_operations_of_the_last_step_and_nothing_that_could_run(tmp_path: Path) -> None:
+    steps = [event("train", 0, 100), event("train", 1000, 400)]
+    work = [event("a:Mul", 10, 5), event("b<script>:Mul", 1100, 50), event("c:Add", 1300, 100)]
+    page = timeline.write(space(("/host:CPU", [steps, work])), tmp_path / "timeline.html").read_text()
+    assert page.count("<rect") == 2  # the first step's is not there
+    assert "b&lt;script&gt;:Mul: 0.050 ms" in page and "<script" not in page
+    assert "0.40 ms" in page  # the last operation ends with the step, 400 us after its start
+    assert ">0.15 ms<" in page and "0.45 ms" not in page  # the axis
+    assert "http" not in page
+
+
 def test_one_device_reduces_nothing_and_says_so(tmp_path: Path) -> None:
     found = Profile((*PARTS, Cost("reduce", 0.0, 0.0, "one device")), 16, 10, 160, 1000, 4000, tmp_path)
     text = "\n".join(lines(found))
     assert "reduce           0.00      0%      0.00  one device" in text
     assert "one device: 16 images a step, 4,000 images a second" in text  # in 2 + 2 ms
-    assert "operation" not in text and "chrome" not in text  # without a trace
+    assert "operation" not in text and "picture" not in text  # without a trace
 
 
 def test_several_devices_show_their_sums_and_their_step_together(tmp_path: Path) -> None:
     together = Cost("together", 0.010, 0.012)
     operations = tuple(traces.Operation(f"Op{k}", 3.0, 0.001 * (20 - k)) for k in range(12))
     found = Profile(
-        (*PARTS, REDUCE), 16, 100, 3200, 1000, 4000, tmp_path, together, 2, operations, tmp_path / "e.gz"
+        (*PARTS, REDUCE),
+        16,
+        100,
+        3200,
+        1000,
+        4000,
+        tmp_path,
+        together,
+        2,
+        operations,
+        tmp_path / "timeline.html",
     )
     text = lines(found)
     assert any(line.startswith("reduce           4.00     50%") and "1.00 MB" in line for line in text)
@@ -92,7 +113,7 @@ def test_several_devices_show_their_sums_and_their_step_together(tmp_path: Path)
     assert "2 devices together, 10.00 ms a step: 32 images a step, 3,200 images a second" in whole
     assert any(line.startswith("epoch: 100 steps, 1.0 s") for line in text)
     assert [line.split()[0] for line in text if line.startswith("Op")] == [f"Op{k}" for k in range(8)]
-    assert any("e.gz (open it at chrome://tracing)" in line for line in text)
+    assert f"one step as a picture: {tmp_path / 'timeline.html'}" in text
 
 
 def test_a_part_never_costs_less_than_nothing_and_the_first_call_does_not_count() -> None:

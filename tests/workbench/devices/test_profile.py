@@ -11,6 +11,7 @@ from fleet import Fleet, ended
 
 from workbench import traces
 
+SAMPLER = "stages.1.sampler=Identities(identities=4, images=4)"  # of the global batch, not of a device's part
 pytestmark = pytest.mark.tensorflow
 
 
@@ -31,6 +32,7 @@ def check(found: dict[str, Any], folder: Path) -> None:
     # in each of the traced steps: two sums a normalisation, and at least one of the gradients, on each device
     path = traces.newest(folder)
     assert path is not None and path.with_name("trace.json.gz").stat().st_size > 1000
+    assert "CollectiveReduceV2" in path.with_name("timeline.html").read_text()
     assert found["operations"]["CollectiveReduceV2"]["times"] >= 2 * 5 + 1
 
 
@@ -39,7 +41,7 @@ def test_two_logical_devices(tmp_path: Path) -> None:
     words = ("profile", "experiments/fleet.py")
     results = ended(
         fleet.start(*words, "two", "--json", "--out", "both"),
-        fleet.start(*words, "own", "--json", "--out", "own"),
+        fleet.start(*words, "own", "--set", SAMPLER, "--json", "--out", "own"),
     )
     assert [status for status, _ in results] == [0, 0], results
     both, own = (value(text) for _, text in results)
