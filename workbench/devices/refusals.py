@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from workbench.devices import cluster
 from workbench.devices.kinds import Horovod, Mirrored, MultiWorker
 from workbench.errors import InputError, SpecError
-from workbench.families import Devices, ManyDevices, Plan
+from workbench.families import Devices, ManyDevices, Plan, terms
 
 if TYPE_CHECKING:
     from workbench.experiment import Experiment
@@ -67,4 +67,13 @@ def split_line(experiment: Experiment, replicas: int) -> str:
     sizes: Sequence[int] = sorted({plan.batch_size for plan in experiment.plans()})
     parts = ", ".join(f"{size} = {replicas} x {size // replicas}" for size in sizes)
     norms = isinstance(experiment.devices, ManyDevices) and experiment.devices.sync_norms
-    return f"{replicas} devices, batches of {parts}; batch normalisation {'over all' if norms else 'on each'}"
+    line = f"{replicas} devices, batches of {parts}; batch normalisation {'over all' if norms else 'on each'}"
+    gathered = gathering(experiment)
+    return f"{line}; of the global batch: {', '.join(gathered)}" if gathered else line
+
+
+def gathering(experiment: Experiment) -> list[str]:
+    """Return which statistics of a batch the losses gather from all devices: `AdaFace's mean of the norms`."""
+    losses = [term.loss for plan in experiment.plans() for term in terms(plan.loss)]
+    found = {type(loss).__name__: loss.batch_statistics for loss in losses if loss.batch_statistics}
+    return [f"{name}'s {what}" for name, what in found.items()]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from running import free_ports
 
-from workbench import Horovod, Mirrored, MultiWorker, OneDevice
+from workbench import AdaFace, ArcFace, Center, Horovod, Mirrored, MultiWorker, OneDevice, Stage, Triplet
 from workbench.cli import main
 from workbench.devices import cluster, handshake, refusals, roles
 from workbench.devices.kinds import of_small_form
@@ -53,6 +53,17 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_next_ones_that_do() ->
     with pytest.raises(InputError, match="a batch of 15 does not divide among 2 devices.*take 14 or 16"):
         refusals.refuse(spec(Mirrored(kind="cpu", count=2), batch_size=15), 2)
     refusals.refuse(spec(Mirrored(kind="cpu", count=2), batch_size=16), 2)
+
+
+def test_the_line_about_the_split_names_what_losses_gather() -> None:
+    plain = spec(Mirrored(kind="cpu", count=2))
+    assert refusals.split_line(plain, 2) == "2 devices, batches of 16 = 2 x 8; batch normalisation over all"
+    loss = ArcFace(scale=16) + 0.1 * Center() + Triplet()
+    stages = (Stage(loss=loss, epochs=1), Stage(loss=AdaFace(), epochs=1))
+    assert refusals.split_line(plain.but(stages=stages), 2).endswith(
+        "; of the global batch: Center's moves of the centers, Triplet's triplets, "
+        "AdaFace's mean and deviation of the norms"
+    )
 
 
 def test_the_small_form_runs_on_one_device_unless_a_kind_is_asked_for() -> None:
