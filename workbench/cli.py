@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "profile": (
         "workbench.commands.profile:profile",
-        "Measure one training step part by part, and write a trace for TensorBoard.",
+        "Measure one training step part by part, and draw and trace it.",
     ),
     "list": ("workbench.commands.look:list_runs", "List runs with their differing settings and best values."),
     "show": ("workbench.commands.look:show", "Show one run: settings, stages, epochs, artifacts."),
