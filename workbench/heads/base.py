@@ -25,10 +25,10 @@ class Slot(NamedTuple):
 
 
 class Step(NamedTuple):
-    """How a head is called: in training or not, and whether operations unknown to XLA may save memory."""
+    """How a head is called: in training or not, and whether operations unknown to XLA may be used."""
 
     training: bool
-    in_place: bool = False
+    native: bool = False
 
 
 @part

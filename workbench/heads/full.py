@@ -53,7 +53,7 @@ class Normalised(WeightedHead):
     def logits(
         self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], step: Step
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return products.cosines(embeddings, weights["kernel"], step.in_place), labels
+        return products.cosines(embeddings, weights["kernel"], step.native), labels
 
 
 @part
@@ -77,7 +77,7 @@ class SubCenter(WeightedHead):
     def logits(
         self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], step: Step
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        every = products.cosines(embeddings, weights["kernel"], step.in_place)
+        every = products.cosines(embeddings, weights["kernel"], step.native)
         classes = weights["kernel"].shape[0] // self.centers
         return tf.reduce_max(tf.reshape(every, [-1, classes, self.centers]), axis=2), labels
 

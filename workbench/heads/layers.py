@@ -69,7 +69,4 @@ class HeadLayer(tf.keras.layers.Layer):
         self, embeddings: tf.Tensor, labels: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the head's margin-free logits and the column of each image's identity."""
-        return self.part.logits(embeddings, labels, self.state, Step(training, self._in_place()))
-
-    def _in_place(self) -> bool:
-        return not self.compiled and not tf.config.list_logical_devices("GPU")
+        return self.part.logits(embeddings, labels, self.state, Step(training, native=not self.compiled))

@@ -9,6 +9,7 @@ row, which sampling gathers and norms sum along.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from workbench.lazy import Lazy
@@ -20,46 +21,32 @@ else:
 
 TINY = 1e-24  # a squared norm below this counts as this: a zero vector has cosine 0 to everything
 
-ROWS = 1024  # taken at a time where a temporary of all rows would be large
+ROWS = 1024  # at most, taken at a time where a temporary of all rows would be large
 
 
-def inverse_norms(rows: tf.Tensor) -> tf.Tensor:
-    """Return 1/|row| of each row of a matrix [N, d], shape [N]."""
-    count = rows.shape[0]
-    if count is None or count <= ROWS:
-        squares = tf.reduce_sum(tf.square(rows), axis=1)
-    else:
-        squares = _squares_in_parts(rows)
-    return tf.math.rsqrt(tf.maximum(squares, TINY))
+def inverse_norms(rows: tf.Tensor, native: bool = False) -> tf.Tensor:
+    """Return 1/|row| of each row of a matrix [N, d], shape [N].
+
+    `native` allows an operation unknown to XLA, one pass over the matrix without a temporary.
+    """
+    if native:
+        return 1.0 / tf.maximum(tf.raw_ops.EuclideanNorm(input=rows, axis=1), math.sqrt(TINY))
+    return tf.math.rsqrt(tf.maximum(tf.reduce_sum(tf.square(rows), axis=1), TINY))
 
 
-def _squares_in_parts(rows: tf.Tensor) -> tf.Tensor:
-    """Return |row|^2 of each row of a matrix [N, d], [N], without a temporary of the matrix's size."""
-    parts = rows.shape[0] // ROWS
-
-    def add(number: tf.Tensor, sums: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        part = tf.slice(rows, [number * ROWS, 0], [ROWS, rows.shape[1]])
-        return number + 1, sums.write(number, tf.reduce_sum(tf.square(part), axis=1))
-
-    sums = tf.TensorArray(rows.dtype, parts, element_shape=[ROWS])
-    _, sums = tf.while_loop(lambda number, _: number < parts, add, (0, sums), parallel_iterations=1)
-    last = tf.reduce_sum(tf.square(rows[parts * ROWS :]), axis=1)
-    return tf.concat([tf.reshape(sums.stack(), [-1]), last], axis=0)
-
-
-def cosines(embeddings: tf.Tensor, weights: tf.Tensor, in_place: bool = False) -> tf.Tensor:
+def cosines(embeddings: tf.Tensor, weights: tf.Tensor, native: bool = False) -> tf.Tensor:
     """Return cos_ij = x_i.w_j / (|x_i| |w_j|), [B, C], of embeddings x [B, d] and weights w [C, d].
 
     With G the gradient of the cosines, the gradients are
     dx_i = (sum_j G_ij w_j/|w_j| - x_i/|x_i| sum_j G_ij cos_ij) / |x_i|, and the same for w with the
-    roles of i and j exchanged. `in_place` spares a temporary of the weights' size, by operations that
-    XLA does not know.
+    roles of i and j exchanged. `native` allows operations unknown to XLA, which save time and
+    temporaries of the weights' size.
     """
 
     @tf.custom_gradient
     def product(x: tf.Tensor, w: tf.Tensor) -> tuple[tf.Tensor, Any]:
         x_scale = inverse_norms(x)[:, tf.newaxis]
-        w_scale = inverse_norms(w)
+        w_scale = inverse_norms(w, native)
         unit = x * x_scale
         cos = tf.matmul(unit, w, transpose_b=True) * w_scale
 
@@ -70,8 +57,8 @@ def cosines(embeddings: tf.Tensor, weights: tf.Tensor, in_place: bool = False) -
             dx = x_scale * (along - unit * tf.reduce_sum(unit * along, axis=1, keepdims=True))
             with tf.control_dependencies([along]):  # else the update copies weights that are still read
                 dw = tf.matmul(scaled, unit, transpose_a=True)
-            if in_place:  # the cosines are needed no more: their memory was taken over by the loss
-                return dx, _without_radial(dw, w, w_scale)
+            if native and w.shape[0] and not tf.config.list_logical_devices("GPU"):
+                return dx, _without_radial(dw, w, w_scale)  # the loss has taken the cosines' memory over
             pull = tf.reduce_sum(upstream * cos, axis=0) * tf.square(w_scale)
             return dx, dw - w * pull[:, tf.newaxis]
 
@@ -81,16 +68,24 @@ def cosines(embeddings: tf.Tensor, weights: tf.Tensor, in_place: bool = False) -
 
 
 def _without_radial(matrix: tf.Tensor, rows: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    """Take from row j of `matrix` its part along rows[j], (m_j.w_j) w_j / |w_j|^2, in its own memory.
+    """Take from row j of `matrix` [N, d] its part along rows[j], (m_j.w_j) w_j / |w_j|^2, in its own memory.
 
-    `scale` is 1/|w_j|. Some rows at a time, which the processor's cache still holds at the second use.
+    `scale` [N] is 1/|w_j|. Some rows at a time, which the processor's cache still holds at the second use.
+    TensorFlow writes each item of the first axis for itself, on all cores where it is large: so the items
+    are groups of rows.
     """
+    count, size = rows.shape
+    group = max(n for n in range(1, min(count, ROWS) + 1) if count % n == 0)
+    step = ROWS // group * group
 
-    def take(start: tf.Tensor, matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        stop = tf.minimum(start + ROWS, rows.shape[0])
-        part, own = rows[start:stop], matrix[start:stop]
+    def take(start: tf.Tensor, grouped: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        stop = tf.minimum(start + step, count)
+        first, last = start // group, stop // group
+        part, own = tf.reshape(grouped[first:last], [-1, size]), rows[start:stop]
         factors = tf.reduce_sum(own * part, axis=1) * tf.square(scale[start:stop])
-        radial = part * factors[:, tf.newaxis]
-        return stop, tf.raw_ops.InplaceSub(x=matrix, i=tf.range(start, stop), v=radial)
+        radial = tf.reshape(own * factors[:, tf.newaxis], [-1, group * size])
+        return stop, tf.raw_ops.InplaceSub(x=grouped, i=tf.range(first, last), v=radial)
 
-    return tf.while_loop(lambda start, _: start < rows.shape[0], take, (0, matrix), parallel_iterations=1)[1]
+    grouped = tf.reshape(matrix, [-1, group * size])
+    _, grouped = tf.while_loop(lambda start, _: start < count, take, (0, grouped), parallel_iterations=1)
+    return tf.reshape(grouped, [count, size])

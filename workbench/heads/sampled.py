@@ -54,7 +54,7 @@ class Sampled(WeightedHead):
         everyone = across.gather(labels)  # all devices choose the same columns, as one device would
         chosen = choose(everyone, classes, self._count(classes, labels), seed)
         rows = tf.gather(weights["kernel"], chosen)
-        return products.cosines(embeddings, rows, step.in_place), tf.searchsorted(chosen, labels)
+        return products.cosines(embeddings, rows, step.native), tf.searchsorted(chosen, labels)
 
     def _count(self, classes: int, labels: tf.Tensor) -> Any:
         """Return S: static where the batch size is, as compiled steps need it."""

@@ -53,12 +53,14 @@ def cross_entropy(
         if margin is not None:
             changed, slopes = _with_slopes(margin, [own, *more])
             scaled = put(scaled, targets, changed * scale)
-        entropy, slope, at_target = _entropy(scaled, targets, smoothing)
-        slope = put(slope, targets, at_target * slopes[0])
+        entropy, powers, total, at_target = _entropy(scaled, targets, smoothing)
 
         def gradient(upstream: tf.Tensor) -> Any:
             factor = upstream * scale
-            to_logits = slope * factor[:, tf.newaxis]
+            to_logits = powers * (factor / total)[:, tf.newaxis]
+            if smoothing:
+                to_logits -= (factor * _even(values, smoothing))[:, tf.newaxis]
+            to_logits = put(to_logits, targets, factor * at_target * slopes[0])
             return (to_logits, *(at_target * factor * s for s in slopes[1:])) if more else to_logits
 
         return entropy, gradient
@@ -66,24 +68,26 @@ def cross_entropy(
     return loss(logits, *extras)
 
 
-def _entropy(
-    scaled: tf.Tensor, targets: tf.Tensor, smoothing: float
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return the cross-entropy [B], and its derivative by z: of the others [B, C] and at the target [B].
+def _entropy(scaled: tf.Tensor, targets: tf.Tensor, smoothing: float) -> tuple[tf.Tensor, ...]:
+    """Return the cross-entropy [B], exp(z) up to a factor an image [B, C], its sum [B], and the
+    derivative of the cross-entropy by the target's z [B]; by another's z it is exp(z) / sum - e/C.
 
     On a CPU these passes take half the time of TensorFlow's sparse cross-entropy.
     """
     top = tf.reduce_max(scaled, axis=1, keepdims=True)
-    own = pick(scaled, targets)
-    even = smoothing / tf.cast(tf.shape(scaled)[1], tf.float32)
-    mean = tf.reduce_mean(scaled, axis=1) if smoothing else own
+    own = pick(scaled, targets) - top[:, 0]
+    mean = tf.reduce_mean(scaled, axis=1) - top[:, 0] if smoothing else own
     with tf.control_dependencies([own, mean]):  # again
         powers = tf.exp(scaled - top)
-    total = tf.reduce_sum(powers, axis=1, keepdims=True)
-    shares = powers / total
-    entropy = tf.math.log(total[:, 0]) - (own - top[:, 0]) + smoothing * (own - mean)
-    at_target = pick(shares, targets) - 1.0 + smoothing - even
-    return entropy, (shares - even if smoothing else shares), at_target
+    total = tf.reduce_sum(powers, axis=1)
+    entropy = tf.math.log(total) - own + smoothing * (own - mean)
+    at_target = tf.exp(own) / total - 1.0 + smoothing - _even(scaled, smoothing)
+    return entropy, powers, total, at_target
+
+
+def _even(logits: tf.Tensor, smoothing: float) -> tf.Tensor:
+    """Return e/C of logits [B, C], what label smoothing e gives to each identity."""
+    return smoothing / tf.cast(tf.shape(logits)[1], tf.float32)
 
 
 def _with_slopes(

@@ -60,9 +60,9 @@ def plain_cosines(x: Any, w: Any) -> Any:
     return tf.matmul(tf.math.l2_normalize(x, 1), tf.math.l2_normalize(w, 1), transpose_b=True)
 
 
-@pytest.mark.parametrize(("compiled", "in_place"), [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize(("compiled", "native"), [(False, False), (True, False), (False, True)])
 def test_the_hand_written_gradient_is_the_automatic_one(
-    compiled: bool, in_place: bool, monkeypatch: pytest.MonkeyPatch
+    compiled: bool, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tensorflow as tf
 
@@ -72,7 +72,7 @@ def test_the_hand_written_gradient_is_the_automatic_one(
 
     def both(x: Any, w: Any, upstream: Any) -> Any:
         results = []
-        for function in (lambda a, b: products.cosines(a, b, in_place), plain_cosines):
+        for function in (lambda a, b: products.cosines(a, b, native), plain_cosines):
             with tf.GradientTape() as tape:
                 tape.watch([x, w])
                 value = tf.reduce_sum(function(x, w) * upstream)
