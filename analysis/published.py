@@ -88,10 +88,19 @@ def read_published(path: Path) -> Published:
 
 
 def published_of(study: str) -> Published:
-    """Return what is published of a study, nothing where there is no file of numbers."""
+    """Return what is published of a study, nothing where there is no file of numbers.
+
+    Ours is then read at the last epoch: the best one would be chosen on the very set that is reported.
+    """
     spec = spec_of(study)
     path = spec.parent / "published" / f"{spec.stem}.json"
-    return read_published(path) if path.is_file() else Published(spec.stem, EACH, {})
+    return read_published(path) if path.is_file() else Published(spec.stem, LAST, {})
+
+
+def reading(at: str) -> str:
+    """Say in words which number a row reports."""
+    words = {EACH: "the maximum of each set", LAST: "those of the last epoch"}
+    return words.get(at, f"those at the epoch at which {at} is best")
 
 
 # ---------------------------------------------------------------- ours

@@ -98,8 +98,6 @@ def page(path: Path) -> str:
         theirs, ours = published.published_of(study), results.get(study, {})
         if not theirs.runs and not ours:
             continue
-        if not theirs.runs:  # nothing to compare with: the last epoch, not one chosen on the set it reports
-            theirs = published.Published(study, LAST, {})
         variants = load(specs[study])
         parts.append(
             f"### {study}\n\n{variants[0].question}\n\n{reading(theirs, ours)}\n\n{_table(theirs, ours, variants)}"
@@ -109,13 +107,10 @@ def page(path: Path) -> str:
 
 def reading(theirs: published.Published, ours: Mapping[str, Ours]) -> str:
     """Say in a sentence or two how the values of a table are read, and how many runs are ours."""
-    at = {EACH: "the maximum of each set", LAST: "those of the last epoch"}.get(
-        theirs.at, f"those at the epoch at which {theirs.at} is best"
-    )
     imported = sum(row.kind == IMPORTED for row in ours.values())
     own = len(ours) - imported
     counts = [f"{count} {word}" for count, word in ((own, "trained here"), (imported, "imported")) if count]
-    return f"Values are {at}. Ours: {', '.join(counts) if counts else 'none yet'}."
+    return f"Values are {published.reading(theirs.at)}. Ours: {', '.join(counts) if counts else 'none yet'}."
 
 
 def _table(theirs: published.Published, ours: Mapping[str, Ours], variants: Sequence[Any]) -> str:

@@ -1,6 +1,6 @@
 """Which backbone learns fastest on emore while the loss is still softmax?
 
-Cost: eight variants of 15 to 25 epochs of 5,822,653 images.  Expected: deeper is ahead at every epoch.
+Cost: eight variants of 20 or 25 epochs of 5,822,653 images.  Expected: deeper is ahead at every epoch.
 """
 
 import efficientnetb4_emore

@@ -1,6 +1,6 @@
 """Does CurricularFace beat ArcFace with a MobileNet, on emore and on CASIA?
 
-Cost: nine variants of up to 110 epochs of 5,822,653 images at batch 512, and two of 110 on CASIA.
+Cost: nine variants of 110 epochs of 5,822,653 images at batch 512, and two of 110 on CASIA.
 Expected: CurricularFace is ahead on agedb_30 and behind on cfp_fp.
 """
 

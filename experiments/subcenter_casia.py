@@ -1,6 +1,6 @@
 """Do three centers an identity find CASIA's wrong images, and does training without those help?
 
-Cost: five variants of 70 epochs of 490,623 images; the last two go on from the trained `k3`.
+Cost: three variants of 70 epochs of 490,623 images; two go on from the trained `k3` for 71 and 31 epochs.
 Expected: k3 gains on cfp_fp; the head trained alone first is best on lfw and agedb_30.
 The cleaned list is written by `workbench clean` from the finished `k3`, below WORKBENCH_DATA.
 """

@@ -65,10 +65,10 @@ def variables(trainer: Trainer) -> dict[str, tf.Variable]:
     return {f"{group}/{i:05d}": v for group, members in groups.items() for i, v in enumerate(members)}
 
 
-def generators(trainer: Trainer) -> list[tf.Variable]:
+def generators(model: tf.keras.Model) -> list[tf.Variable]:
     """Return the states of the layers' own random generators, which Keras leaves out of its weights."""
     found = []
-    for layer in trainer._flatten_layers():
+    for layer in model._flatten_layers():
         generator = getattr(getattr(layer, "_random_generator", None), "_generator", None)
         if generator is not None:
             found.append(generator.state)

@@ -51,7 +51,7 @@ class FigureFile:
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_OR_FILE_OR_GLOB]...")
+@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...")
 @click.option("-o", "--output", metavar="FILE", help=f"SVG, PNG or PDF.  [default: {DEFAULT_FILE}]")
 @click.option(
     "--metric", "metrics", multiple=True, help="A metric to show (again for more); else the usual ones."
@@ -109,7 +109,7 @@ def plot(items: tuple[str, ...], spec: str | None, store: str | None, debug: boo
         without_regulariser=bool(settings.get("without_regulariser")),
         smooth=settings.get("smooth") or 0,
     )
-    click.echo(f"{save(made, output)}: {len(shown)} runs")
+    click.echo(f"{save(made, output)}: {len(shown)} run{'s' * (len(shown) != 1)}")
 
 
 def collect(

@@ -105,11 +105,9 @@ def remarks(theirs, ours, names) -> list[str]:  # type: ignore[no-untyped-def]
     """Return what the table does not say: how it is read, and which runs are missing."""
     from analysis import published
 
-    meaning = {published.EACH: "the maximum of each set", published.LAST: "the last epoch"}
-    at = meaning.get(theirs.at, f"the epoch at which {theirs.at} is best")
-    lines = [f"note: values are {at}; published by {theirs.source}"] if theirs.runs else [
-        f"note: nothing is published of {theirs.study}"
-    ]  # fmt: skip
+    at = published.reading(theirs.at)
+    by = f"published by {theirs.source}" if theirs.runs else f"nothing is published of {theirs.study}"
+    lines = [f"note: values are {at}; {by}"]
     gone = published.missing(ours, names)
     if gone:
         lines.append(f"missing: {len(gone)} of {len(names)} runs: {', '.join(gone)}")

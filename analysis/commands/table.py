@@ -13,7 +13,7 @@ FEW_RUNS = 50  # so many are read from their journals, which know steps and time
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_OR_FILE]...")
+@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...")
 @click.option("--select", metavar="METRIC", help="The metric that chooses the best epoch.")
 @click.option(
     "--format", "form", default="markdown", show_default=True, help="markdown, latex, csv, json or html."
@@ -115,13 +115,12 @@ def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-unt
 
 
 def meant(items, place):  # type: ignore[no-untyped-def]
-    """Return the runs and files that a query means, a sweep as the runs of its trials."""
-    from workbench.tracking.sweeps import find
+    """Return the runs and files that a query means, a sweep or a study as its runs."""
+    from analysis.sources import spread
 
     if not items or len(items) > FEW_RUNS:
         return items or place.runs()
-    found = [find(place, item) for item in items]
-    return [run for item, sweep in zip(items, found) for run in (sweep.runs if sweep else [item])]
+    return [run for item in items for run in spread(place, item)]
 
 
 def written(records, select, form, per_stage, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_OR_FILE]...")
+@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...")
 @click.option("--metric", metavar="NAME", help="What to forecast.  [default: the last evaluation set]")
 @click.option("--to", type=int, metavar="EPOCH", help="The epoch to forecast.  [default: the planned end]")
 @click.option("--at", type=int, metavar="EPOCH", help="Forecast as if the run had only reached this epoch.")

@@ -18,11 +18,15 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `bold` names, by column, the positions of cells that stand out. Folded under its `fold`."""
+    """A table; `bold` names, by column, the positions of cells that stand out. Folded under its `fold`.
+
+    `decimals` are those of columns that are written as fixed-point numbers.
+    """
 
     frame: pd.DataFrame
     bold: Mapping[str, Sequence[int]] = field(default_factory=dict)
     fold: str = ""
+    decimals: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

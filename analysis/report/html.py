@@ -54,7 +54,8 @@ def _block(block: Block) -> str:
         return f"<figure>{image}<figcaption>{escape(block.caption)}</figcaption></figure>"
     if isinstance(block, Links):
         return _folded(f'<ul class="runs">{"".join(_link_row(*row) for row in block.rows)}</ul>', block.fold)
-    return _folded(f'<div class="wide">{render(block.frame, "html", block.bold)}</div>', block.fold)
+    table = render(block.frame, "html", block.bold, block.decimals)
+    return _folded(f'<div class="wide">{table}</div>', block.fold)
 
 
 def _link_row(title: str, words: str, links: object) -> str:

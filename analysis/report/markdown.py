@@ -34,7 +34,7 @@ def _block(block: Block) -> str:
     if isinstance(block, Links):
         lines = [_link_row(*row) for row in block.rows]
         return _folded("\n".join(lines), block.fold)
-    return _folded(render(_safe(block), "markdown", block.bold), block.fold)
+    return _folded(render(_safe(block), "markdown", block.bold, block.decimals), block.fold)
 
 
 def _safe(table: Table) -> pd.DataFrame:

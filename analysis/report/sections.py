@@ -11,7 +11,7 @@ import pandas as pd
 from analysis import significance, tables, verdicts
 from analysis.frames import is_missing, known_settings
 from analysis.render import cell
-from analysis.report import pictures
+from analysis.report import beside, pictures
 from analysis.report.blocks import Block, Page, Section, Table, Text
 from analysis.report.ledger import costs, runs
 from analysis.report.study import ALL_ROWS, Study
@@ -32,6 +32,7 @@ def page(study: Study, folder: Path) -> Page:
         Section("Curves", _curves(study)),
         Section("Results", _results(study)),
         Section("Is it noise?", _verdicts(study)),
+        *beside.section(study),
         Section("Costs", costs(study)),
         Section("Runs", runs(study, folder)),
     ]

@@ -252,9 +252,9 @@ def _together(paths: Sequence[Path]) -> list[Path]:
 
 
 def named(store: Store, items: Sequence[str]) -> list[str]:
-    """Return the runs that items mean: runs, and for a sweep those of its trials.
+    """Return the runs that items mean: runs, for a sweep those of its trials, for a study all that are its own.
 
-    Raises `RecordError` for what is neither, and for a sweep without a trial.
+    Raises `RecordError` for what is none of them, and for a sweep without a trial.
     """
     from workbench.tracking import sweeps
 
@@ -264,8 +264,46 @@ def named(store: Store, items: Sequence[str]) -> list[str]:
         begun = [run for run in sweep.runs if store.journal(run).exists()] if sweep else []
         if sweep and not begun:
             raise RecordError("no trial yet", where=f"sweep {item}", do="`workbench sweep FILE --resume`")
-        found += begun or resolve(store, [item])
+        found += begun or runs_or_study(store, item)
     return list(dict.fromkeys(found))
+
+
+def spread(store: Store, item: str) -> list[str]:
+    """Return the runs of a sweep or of a study for its name, and anything else as it is."""
+    from workbench.tracking import sweeps
+
+    sweep = sweeps.find(store, item)
+    if sweep:
+        return list(sweep.runs)
+    if item.startswith((*SERVERS, *DATABASES)) or expand(item):
+        return [item]
+    return runs_or_study(store, item)
+
+
+def runs_or_study(store: Store, item: str) -> list[str]:
+    """Return the run that an item means, or the runs of the study of that name; raises `RecordError` for neither."""
+    try:
+        if store.is_local:
+            return resolve(store, [item])
+    except RecordError:
+        found = of_study(store, item)
+        if not found:
+            raise
+        return found
+    return of_study(store, item) or [item]  # a server's runs are looked up when they are read
+
+
+def of_study(store: Store, study: str) -> list[str]:
+    """Return the runs of a study without reruns; `--quick` ones only where there are no others."""
+    from workbench.tracking.records import RUN_NAME
+    from workbench.tracking.runs import MLFLOW_ID
+
+    if RUN_NAME.fullmatch(study) or MLFLOW_ID.fullmatch(study):
+        return []
+    runs = without_reruns(read_store(store)).runs
+    own = runs[runs["study"].astype(str) == study]
+    real = own[~own["quick"].eq(True)]
+    return [str(run) for run in (own if real.empty else real)["run"]]
 
 
 def resolve(store: Store, items: Sequence[str]) -> list[str]:

@@ -3,9 +3,10 @@
 A variant is compared with the variant before it that it differs least from: one step at the first stage in which
 the two differ, from the same first weights and on the same images, must give another loss or other weights. What
 the small form hides is put back: batches keep their ratio, each data source has people of its own, and where two
-schedules differ the step is taken at the first moment at which they do. What shows later than in a first step, as
+schedules differ the step is taken at the moment at which they differ most. What shows later than in a first step, as
 Lookahead does, and as all does where half precision skips steps until its scale fits, is shown after a few steps on the
-same images. Run with `-s` to read how each is shown.
+same images. Of a sweep the variants are its base and, one at a time, each value of its space. Run with `-s` to read
+how each is shown.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ import pytest
 
 from workbench import Constant, OneDevice, catalog
 from workbench.cli import main
+from workbench.commands.networks import Networks
 from workbench.data.embedded import small_faces
 from workbench.experiment import Experiment
 from workbench.families import Plan, Source
+from workbench.sweep import loading
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
+SWEEPS = [study for study in STUDIES if study.endswith("_sweep")]
 LATER = 12  # steps, where the first one is the same
 MIXED = ("distillation_casia", "mobilenet_emore_bs256", "ghostnet_ms1m")  # dropout, samplers, half precision
 IMAGES = 16  # of the largest batch of a pair in its small form
@@ -36,13 +40,33 @@ pytestmark = pytest.mark.tensorflow
 Step = tuple[float, np.ndarray]  # the mean loss of the steps, and all trained weights after them
 
 
+def file_of(study: str) -> Path:
+    return ROOT / "experiments" / f"{study}.py"
+
+
 def variants_of(study: str) -> list[catalog.Variant]:
-    return catalog.load(ROOT / "experiments" / f"{study}.py")
+    """Return the variants of a study; of a sweep its base and each value of its space, one at a time."""
+    variants = catalog.load(file_of(study))
+    if study not in SWEEPS:
+        return variants
+    variants = [dataclasses.replace(variant, experiment=short(variant.experiment)) for variant in variants]
+    for sweep, base in loading.load(file_of(study)):
+        for name, raw in [(name, raw) for name, domain in sweep.space for raw in domain.candidates()]:
+            experiment = short(sweep.experiment({name: raw}))
+            if all(experiment.diff(other.experiment) for other in variants):
+                named = f"{base.name}: {name}={raw}"
+                variants.append(dataclasses.replace(base, name=named, experiment=experiment))
+    return variants
+
+
+def short(experiment: Experiment) -> Experiment:
+    """Return an experiment with stages of an epoch each: sweeps of one study differ in their lengths."""
+    return experiment.but(stages=tuple(stage.but(epochs=1) for stage in experiment.stages))
 
 
 @pytest.mark.timeout(1800)
 def test_all_studies_check_with_every_network_at_full_size(project: Path):
-    specs = [str(ROOT / "experiments" / f"{study}.py") for study in STUDIES]
+    specs = [str(file_of(study)) for study in STUDIES]
     words = [sys.executable, "-m", "workbench", "check", *specs]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -60,9 +84,13 @@ def _cleared() -> Iterator[None]:
 @pytest.mark.usefixtures("_cleared")
 @pytest.mark.parametrize("study", STUDIES)
 def test_one_variant_of_each_study_runs_quick(study: str, project: Path, capsys: pytest.CaptureFixture[str]):
-    name = variants_of(study)[-1].name
-    assert main(["run", str(ROOT / "experiments" / f"{study}.py"), name, "--quick", "--json"]) == 0
-    assert '"status": "finished"' in capsys.readouterr().out
+    if study in SWEEPS:
+        name = loading.load(file_of(study))[-1][1].name
+        words, runs = ["sweep", str(file_of(study)), name, "--trials", "2"], 2
+    else:
+        words, runs = ["run", str(file_of(study)), variants_of(study)[-1].name], 1
+    assert main([*words, "--quick", "--json"]) == 0
+    assert capsys.readouterr().out.count('"status": "finished"') == runs
 
 
 @pytest.mark.timeout(1800)
@@ -87,7 +115,10 @@ def test_the_same_step_twice_is_the_same(study: str, project: Path):
     for variant in variants_of(study)[-2:]:
         plans = variant.experiment.plans()
         form = small(variant.experiment, plans[0].batch_size, sources(variant.experiment), [])
-        one, other = (Steps(project)(form, len(plans), 1) for _ in range(2))
+        used, fresh = Steps(project), Steps(project)
+        for number in range(1, len(plans)):
+            used(form, number, 1)
+        one, other = used(form, len(plans), 3), fresh(form, len(plans), 3)
         assert one[0] == other[0]
         np.testing.assert_array_equal(one[1], other[1])
         assert compared(one, other) is None
@@ -152,13 +183,17 @@ def held_out(experiment: Experiment) -> set[str]:
 
 
 def differing_rates(one: Experiment, other: Experiment) -> list[float]:
-    """Return for each stage the t, from its start, at which the two schedules first differ; else 0."""
+    """Return for each stage the t, from its start, at which the two rates differ most in ratio; 0 if nowhere."""
     found = []
     for ours, theirs in zip(one.plans(), other.plans()):
         times = [step / 4 for step in range(4 * min(ours.epochs, theirs.epochs))]
-        at = (t for t in times if rate(ours, t) != rate(theirs, t))
-        found.append(next(at, 0.0))
+        found.append(max(times, key=lambda t: apart(rate(ours, t), rate(theirs, t))))
     return found
+
+
+def apart(one: float, other: float) -> float:
+    """Return how far two positive numbers are apart: the share of the larger that the smaller lacks."""
+    return 0.0 if one == other else abs(one - other) / max(abs(one), abs(other))
 
 
 def rate(plan: Plan, t: float) -> float:
@@ -218,11 +253,17 @@ def as_different(form: Experiment, beside: Experiment, whole: Experiment, other:
 
 
 class Steps:
-    """A step or more of a stage of an experiment in its small form, as its first stage; each is made once."""
+    """A step or more of a stage of an experiment in its small form, as its first stage; each is made once.
+
+    A network is built once and given its first weights and random numbers again before each use, and
+    images are drawn once: what a step depends on is the same as in a fresh one.
+    """
 
     def __init__(self, project: Path) -> None:
         self.where = catalog.places(project)
         self.made: dict[Any, Step] = {}
+        self.networks = Networks()
+        self.batches: dict[Any, Any] = {}
 
     def __call__(self, experiment: Experiment, number: int, count: int) -> Step:
         alone = experiment.but(stages=(experiment.stages[number - 1],), name=None)
@@ -231,17 +272,18 @@ class Steps:
         return self.made[(alone, count)]
 
     def _step(self, experiment: Experiment, count: int) -> Step:
-        from workbench import devices, model
+        from workbench import devices
         from workbench.layers import Trainer
         from workbench.material import Material
 
         devices.prepare(experiment)
-        data = Material(experiment, self.where, limit=1)
-        trainer = Trainer(model.build(experiment))
+        data, plan = Material(experiment, self.where, limit=1), experiment.plans()[0]
+        trainer = Trainer(self.networks.small(experiment))
         devices.prepare(experiment)
-        plan = experiment.plans()[0]
         trainer.begin_stage(plan, 1, data.classes(plan), data.teacher_size(plan))
         trainer.run_eagerly = True
-        batch = next(iter(data.training(plan, 0, 0)))
-        loss = [float(trainer.train_step(batch)["loss"]) for _ in range(count)][-1]
+        images = (plan.data, plan.augment, plan.sampler, plan.batch_size, data.size, data.held_out)
+        if images not in self.batches:
+            self.batches[images] = next(iter(data.training(plan, 0, 0)))
+        loss = [float(trainer.train_step(self.batches[images])["loss"]) for _ in range(count)][-1]
         return loss, np.concatenate([np.ravel(v.numpy().astype(np.float64)) for v in trainer.trained()])

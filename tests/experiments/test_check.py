@@ -10,11 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from workbench import GAP, ImageFolder, Steps, TFRecords, catalog
 from workbench.commands.check import news
 from workbench.commands.kinds import kind
+from workbench.commands.networks import Networks
 from workbench.commands.trials import Trials
 from workbench.experiment import Experiment
 
@@ -122,15 +124,33 @@ def test_what_has_been_tried_is_not_tried_again(project: Path):
 
 @pytest.mark.tensorflow
 def test_a_stage_after_tried_ones_is_stepped_as_in_a_run(project: Path):
-    """The stage before is begun, so that a switch hands on what it would; the network is as it was built."""
+    """The stage before is begun, so that a switch hands on what it would; its network was stepped before."""
     trials = Trials(full=False, where=catalog.places(project), build=False)
     both = catalog.load(two_stages(project))[0]
     first = list(trials.lines(both, both.experiment))
     again = both.experiment.but(stages=both.experiment.stages * 2)
-    weights = trials._weights
+    assert [type(key[0]).__name__ for key in trials.networks._small] == ["PlainCNN"]
     more = list(trials.lines(dataclasses.replace(both, experiment=again), again))
     assert [line.split()[1] for line in first + more] == ["1", "2", "3"]
-    assert trials._weights is weights, "the network is not built anew"
+    assert [type(key[0]).__name__ for key in trials.networks._small] == ["PlainCNN", "LeakyCNN"]
+    named = both.experiment.but(label_smoothing=0.1, stages=both.experiment.stages[0].but(train=("conv*",)))
+    assert len(list(trials.lines(dataclasses.replace(both, experiment=named), named))) == 1
+    assert len(trials.networks._small) == 2, "layers are named of its own network, which is not built anew"
+
+
+@pytest.mark.tensorflow
+def test_a_network_is_given_back_as_it_was_built(project: Path):
+    networks, form = Networks(), spec(project, "base.but(embedding=E(size=8, dropout=0.5))")
+    network = networks.small(form)
+    images = np.random.default_rng(0).normal(size=(16, 32, 32, 3)).astype(np.float32)
+    first = network(images, training=True).numpy()  # dropout, and moving statistics
+    assert np.abs(network(images, training=True).numpy() - first).max() > 0.01
+    network.layers[1].trainable = False
+    network.set_weights([weight + 1 for weight in network.get_weights()])
+    again = networks.small(form)
+    assert again is network
+    assert again.layers[1].trainable
+    np.testing.assert_array_equal(again(images, training=True).numpy(), first)
 
 
 def test_what_was_said_of_a_variant_is_not_said_of_the_next():

@@ -212,5 +212,22 @@ def test_a_history_imported_under_a_variants_name_stands_beside_the_published_nu
     assert workbench(project, "table", "--update", "page.md").returncode == 0
     assert "| k3 " in page.read_text()
     assert "imported" in page.read_text()
+    (project / "other_hist.json").write_text(json.dumps({"lfw": [0.9, 0.97]}))
+    assert workbench(project, "import", "other_hist.json", "--study", "another").returncode == 0
+    own = workbench(project, "table", "subcenter_casia", "--format", "csv")
+    assert own.returncode == 0, own.stderr
+    rows = [line.partition(",")[0] for line in own.stdout.splitlines()]
+    assert rows == ["run", "k3"], "a study's name means its runs"
+    drawn = workbench(project, "plot", "subcenter_casia", "-o", "k3.svg")
+    assert drawn.stdout.strip() == "k3.svg: 1 run"
+    assert workbench(project, "report", "subcenter_casia", "-o", "report").returncode == 0
+    written = (project / "report" / "report.md").read_text()
+    section = written.partition("## Beside published numbers")[2].partition("\n## ")[0]
+    assert len([line for line in section.splitlines() if line.startswith("| k3 ")]) == 3
+    assert "without a finished run here: base, k3-to-1" in section
+    assert workbench(project, "report", "another", "-o", "other").returncode == 0
+    assert "published" not in (project / "other" / "report.md").read_text(), "no spec, and nothing published"
+    near = workbench(project, "table", "subcenter")
+    assert (near.returncode, len(near.stderr.splitlines())) == (2, 1)
     wrong = workbench(project, "table", "--published")
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import json
 import re
 import sys
 import typing
@@ -134,10 +135,14 @@ def commands() -> str:
 
 
 def experiments() -> str:
-    """Return one row a spec file: the question in its first docstring line."""
-    lines = ["| file | its question |", "| --- | --- |"]
+    """Return one row a spec file: the question in its first docstring line, and where its numbers stand."""
+    numbers = {path.stem for path in (ROOT / "experiments" / "published").glob("*.json")}
+    numbers |= set(json.loads((ROOT / "docs" / "results.json").read_text("utf-8")))
+    lines = ["| study | its question | |", "| --- | --- | --- |"]
     for path in sorted((ROOT / "experiments").rglob("*.py")):
-        lines.append(f"| `{path.relative_to(ROOT)}` | {_cell(first_sentence(_docstring(path)))} |")
+        name, question = path.stem, _cell(first_sentence(_docstring(path)))
+        link = f"[numbers](docs/results.md#{name})" if name in numbers else ""
+        lines.append(f"| [{name}]({path.relative_to(ROOT)}) | {question} | {link} |")
     return "\n".join(lines)
 
 

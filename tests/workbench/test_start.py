@@ -142,7 +142,7 @@ def test_check_says_whether_the_starting_weights_are_there_and_fit(project: Path
     spec = tiny(backbone=PlainCNN(image_size=32), embedding=E(size=8), start=FromModel("m.h5"))
     trials, store = Trials(True, Places(())), find_store()
     assert list(start_lines(spec, store, trials)) == ["missing: FromModel 'm.h5' is not there"]
-    trials.network(spec).save("m.h5")
+    trials.networks.full(spec).save("m.h5")
     assert list(start_lines(spec, store, trials)) == ["start: its weights fit this network"]
     other = spec.but(embedding=E(size=16))
     assert next(iter(start_lines(other, store, trials))).startswith("start: the embedding (")

@@ -112,7 +112,7 @@ def start_lines(experiment: Experiment, store: Store, trials: Trials | None) -> 
         return
     start.look(store)
     if trials is not None and trials.build:
-        yield from (f"start: {note}" for note in start.fill(trials.network(experiment), store))
+        yield from (f"start: {note}" for note in start.fill(trials.networks.full(experiment), store))
         yield "start: its weights fit this network"
 
 

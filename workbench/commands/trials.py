@@ -2,11 +2,12 @@
 
 With one file that happens at full size; a variant of which network, stages and switches have all been tried in
 variants before it is left out. With several files networks are built at full size once each, and what is new is
-tried once in all, in the small form that `--quick` trains: each family of networks (each kind of network where
-none is built at full size), each kind of stage and of switch. Kinds differ in more than numbers (a scale, a
-weight, a rate): those are constants of one graph, and their limits have been checked when the spec was made. A
-stage's data, augmentation and schedule are kinds of their own, and a switch is what is handed on: heads, terms,
-the trained weights, the optimizer. So a library of studies is checked in minutes.
+tried once in all, in the small form that `--quick` trains: each family of networks (where none is built at full
+size each kind of backbone and of embedding), each kind of stage and of switch. Kinds differ in more than numbers
+(a scale, a weight, a rate): those are constants of one graph, and their limits have been checked when the spec was
+made. A stage's data, augmentation and schedule are kinds of their own, and a switch is what is handed on: heads,
+terms, the trained weights, the optimizer. What is new in a stage or a switch alone is tried on two convolutions
+under the variant's embedding: its own network has been stepped before. So a library of studies is checked in minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from workbench import catalog
+from workbench.backbones.small import LeakyCNN
 from workbench.commands.kinds import family, handed, kind, kinds, stage_key
+from workbench.commands.networks import Networks
 from workbench.devices.kinds import on_one
 from workbench.errors import SpecError
 from workbench.experiment import Experiment
@@ -32,14 +35,10 @@ class Trials:
 
     def __init__(self, full: bool, where: Places, build: bool = True) -> None:
         self.full, self.where, self.build = full, where, build
-        self._networks: set[Any] = set()
+        self.networks = Networks()
+        self._measured: set[Any] = set()  # networks that were built at full size
         self._tried: set[Any] = set()
-        self._backbone: Any = None  # the last one that was built, and its inputs and feature maps
-        self._maps: Any = None
-        self._wanted: Any = None  # the last network of a trial, what opens its layers, and its first weights
-        self._embedder: Any = None
-        self._open: Any = None
-        self._weights: Any = None
+        self._sets: set[Any] = set()  # evaluation sets that were opened
         self._batches: dict[Any, Any] = {}  # the first batch of each kind of data, for all trials
 
     def lines(self, variant: catalog.Variant, stand_in: Experiment) -> Iterator[str]:
@@ -50,13 +49,15 @@ class Trials:
         experiment = variant.experiment
         small = shrunk(stand_in) if self.full else catalog.quick(variant, self.where).experiment
         small = small.but(devices=on_one(small.devices))
+        stepped = self._stepped(small)
         todo = self._untried(small)
-        fresh = self.build and (experiment.backbone, experiment.embedding) not in self._networks
+        fresh = self.build and (experiment.backbone, experiment.embedding) not in self._measured
         if not (todo or fresh):
             yield "networks, stages and switches are those of variants above"
             return
         yield from self._network(experiment) if fresh else ()
         if todo:
+            small = plain(small) if stepped else small
             yield from self._walk(experiment, stand_in, small, todo)
 
     def _network(self, experiment: Experiment) -> Iterator[str]:
@@ -64,22 +65,19 @@ class Trials:
         from workbench import devices
 
         device = devices.prepare(experiment)
-        if not self._networks:
+        if not self._measured:
             yield f"device {device}"
-        yield network_line(experiment, self.network(experiment))
-        self._networks.add((experiment.backbone, experiment.embedding))
+        yield network_line(experiment, self.networks.full(experiment))
+        self._measured.add((experiment.backbone, experiment.embedding))
 
-    def network(self, experiment: Experiment) -> Any:
-        """Return the network, on the feature maps of the backbone before where it is the same."""
-        import tensorflow as tf
+    def _stepped(self, small: Experiment) -> bool:
+        """Tell whether a network of this kind has been stepped before."""
+        return not self.full and self._networks(small) <= self._tried
 
-        if experiment.backbone != self._backbone:
-            tf.keras.backend.clear_session()
-            size = experiment.backbone.image_size
-            inputs = tf.keras.Input([size, size, 3], name="images")
-            self._backbone, self._maps = experiment.backbone, (inputs, experiment.backbone.build(inputs))
-        inputs, features = self._maps
-        return tf.keras.Model(inputs, experiment.embedding.build(features), name="embedder")
+    def _networks(self, small: Experiment) -> set[Any]:
+        """Return what makes a small network another one; where none is built at full size, each kind of backbone."""
+        own = {("network", family((small.backbone, small.embedding, small.precision)))}
+        return own if self.build else own | {("backbone", kind(small.backbone), small.precision)}
 
     def _untried(self, small: Experiment) -> set[int]:
         """Return the numbers of the stages to step to try all that is new; marks it as tried."""
@@ -91,7 +89,9 @@ class Trials:
                 keys[number].add((network, stage_key(one), stage_key(other)))
         else:
             keys = [kinds(plan) for plan in plans]
-            keys[0].add(("network", family(network) if self.build else kind(network)))
+            keys[0] |= self._networks(small)
+            if not self.build:
+                keys[0].add(("embedding", kind(small.embedding), small.precision))
             for number, (one, other) in enumerate(zip(plans, plans[1:]), start=1):
                 keys[number].add(("switch", handed(one), handed(other)))
         todo = set()
@@ -105,15 +105,15 @@ class Trials:
         self, experiment: Experiment, stand_in: Experiment, small: Experiment, todo: set[int]
     ) -> Iterator[str]:
         """Step the stages `todo` once each, each after the one before it."""
-        from workbench import devices
+        from workbench import devices, model
         from workbench.layers import Trainer
         from workbench.material import Material
 
         devices.prepare(small)
-        data = Material(small, self.where, limit=1, meant=stand_in)
+        data = Material(self._without_known_sets(small), self.where, limit=1, meant=stand_in)
         for note in data.notes if self.full else ():
             yield f"note: {note}"
-        trainer = Trainer(self._small_network(small))
+        trainer = Trainer(model.build(small) if self.full else self.networks.small(small))
         total, unknown = 0.0, False
         for plan, whole in list(zip(small.plans(), experiment.plans())):
             if plan.number not in todo:
@@ -139,20 +139,22 @@ class Trials:
         refuse_nan(float(trainer.train_step(self._batches[images])["loss"]), plan)
         return 0.0
 
-    def _small_network(self, small: Experiment) -> Any:
-        """Return the network of a trial: the last one, as it was built, where it is the same."""
-        from workbench import model
-        from workbench.surgery import freezing
+    def _without_known_sets(self, small: Experiment) -> Experiment:
+        """Return a small form without the sets that were opened before, unless they hold people out."""
+        if self.full:
+            return small
+        size = small.backbone.image_size
+        keys = {pairs: (pairs, small.data, size) for pairs in small.sets}
+        kept = tuple(p for p in small.sets if keys[p] not in self._sets or getattr(p, "identities", None))
+        self._sets |= set(keys.values())
+        return small.but(evaluate=kept)
 
-        wanted = (small.backbone, small.embedding, small.precision)
-        if self.full or wanted != self._wanted:
-            self._embedder = model.build(small)
-            self._wanted, self._open = wanted, freezing.opener(self._embedder)
-            self._weights = self._embedder.get_weights()
-        else:
-            self._open("all", "the network")
-            self._embedder.set_weights(self._weights)
-        return self._embedder
+
+def plain(small: Experiment) -> Experiment:
+    """Return a small form on the least network that gives maps; as it is where a stage names layers of its own."""
+    if any(isinstance(plan.train, tuple) for plan in small.plans()):
+        return small
+    return small.but(backbone=LeakyCNN(image_size=small.backbone.image_size, filters=(8, 8)))
 
 
 def shrunk(stand_in: Experiment) -> Experiment:
