@@ -122,6 +122,11 @@ class Records:
         frame = self.runs.set_index("run", drop=False).loc[wanted].reset_index(drop=True)
         return Records(frame, self.epochs[self.epochs["run"].isin(wanted)], self.notes, self.partial)
 
+    def by_start(self) -> Records:
+        """Return the records with the runs in the order of their starts, those of unknown start behind them."""
+        frame = self.runs.sort_values("started", kind="stable", na_position="last").reset_index(drop=True)
+        return Records(frame, self.epochs, self.notes, self.partial)
+
 
 def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | None = None) -> Records:
     """Make the two frames of runs as read; raises `RecordError` when two runs have one identifier."""

@@ -126,12 +126,14 @@ def differing_settings(runs: pd.DataFrame) -> dict[str, list[Any]]:
     """Return the settings that differ as columns under their short names.
 
     Where runs differ in their number of stages, a stage that some lack is shown by its loss alone, unless
-    those that have it differ in more.
+    those that have it differ in more. Of parts of several classes (losses, optimizers) the class is shown, and
+    those of their settings in which runs differ that have them.
     """
     rows = known_settings(runs)
     chosen = [name for name in labels.differing(rows) if not _only_missing(name, rows)]
     whole = {name.rpartition(".")[0] for name in chosen if name.rpartition(".")[2].isdigit()}
     chosen = [name for name in chosen if name not in whole]  # `units.1` of a sweep says what `units` says
+    chosen = [name for name in chosen if not _comes_with(name, chosen, rows)]
     short = labels.short_names(chosen, setting_columns(runs))
     return {short[name]: [row.get(name) for row in rows] for name in chosen}
 
@@ -143,6 +145,19 @@ def _only_missing(name: str, rows: Sequence[dict[str, Any]]) -> bool:
         return False
     there = [row for row in rows if f"stages.{match[1]}.{LOSS}" in row]
     return len(there) < len(rows) and len({labels.value_text(row.get(name)) for row in there}) == 1
+
+
+def _comes_with(name: str, chosen: Sequence[str], rows: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether a setting differs only because parts of one shown class have it and those of others do not."""
+    words = name.split(".")
+    above = [".".join(words[:count]) for count in range(len(words) - 1, 0, -1)]
+    part = next((parent for parent in above if parent in chosen), None)
+    if part is None or len({labels.value_text(row[name]) for row in rows if name in row}) > 1:
+        return False
+    classes = [
+        {labels.value_text(row.get(part)) for row in rows if (name in row) is has} for has in (True, False)
+    ]
+    return not classes[0] & classes[1]
 
 
 def at_best_epoch(records: Records, select: str, metrics: Sequence[str]) -> pd.DataFrame:

@@ -107,7 +107,7 @@ def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-unt
     if form not in FORMATS:
         raise InputError(f"no format {form!r}", where="--format", do=suggestion(form, FORMATS))
     few = len(meant(items, find_store(store))) <= FEW_RUNS
-    records = load(items, store, Options(stages=lengths(stages)), journals=per_stage or few)
+    records = load(items, store, Options(stages=lengths(stages)), journals=per_stage or few).by_start()
     if items:
         return records
     records = without_reruns(records)

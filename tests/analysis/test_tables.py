@@ -8,6 +8,7 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from makers import records, run
 
@@ -168,3 +169,35 @@ def test_a_rerun_is_no_further_seed_and_is_left_out_of_whole_stores():
         "again",
         "second",
     ]  # its run is not here
+
+
+def test_of_parts_of_several_classes_the_class_is_shown_and_what_runs_of_it_differ_in():
+    losses = {
+        "softmax": {"loss": "Softmax"},
+        "arc": {"loss": "ArcFace", "loss.scale": 64, "loss.margin": 0.5},
+        "arc32": {"loss": "ArcFace", "loss.scale": 32, "loss.margin": 0.5},
+        "hard": {"loss": "Triplet", "loss.mining": "hard", "sampler": "Identities", "sampler.images": 4},
+        "all": {"loss": "Triplet", "loss.mining": "all", "sampler": "Identities", "sampler.images": 4},
+    }
+    runs = [
+        run(name, {"lfw": [0.9]}, settings=own, facts={"id": f"{number:012x}"})
+        for number, (name, own) in enumerate(losses.items())
+    ]
+    shown = tables.summary(records(*runs), "lfw")
+    assert list(shown.columns)[:6] == ["run", "loss", "scale", "mining", "sampler", "lfw"]
+    shown = tables.summary(records(*runs[:2]), "lfw")
+    assert list(shown.columns)[:3] == ["run", "loss", "lfw"]
+    plain = run(
+        "plain", {"lfw": [0.9]}, settings={"loss": "ArcFace", "loss.scale": 64}, facts={"id": "9" * 12}
+    )
+    shown = tables.summary(records(*runs[:2], plain), "lfw")
+    assert list(shown.columns)[:4] == ["run", "loss", "margin", "lfw"], "one ArcFace has it, the other not"
+
+
+def test_rows_stand_in_the_order_of_their_starts():
+    times = {"b": 3.0, "c": 1.0, "a": 2.0, "old": None}
+    made = records(*[
+        run(name, {"lfw": [0.9]}, facts={"started": at and pd.Timestamp(at, unit="s", tz="UTC")})
+        for name, at in times.items()
+    ])  # fmt: skip
+    assert list(tables.summary(made.by_start(), "lfw")["run"]) == ["c", "a", "b", "old"]
