@@ -6,6 +6,7 @@ give the same batches from a folder, from records or from memory.
 
 from __future__ import annotations
 
+import atexit
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ def fit(image: tf.Tensor, size: int) -> tf.Tensor:
 @functools.lru_cache(maxsize=16)
 def _resizing(size: int) -> Any:
     """Return `_resized` as one call in the graph: its twenty operations cost time even where none is run."""
+    atexit.register(_resizing.cache_clear)  # kept until Python itself is torn down, it ends with a traceback
     shape = [tf.TensorSpec([None, None, 3], tf.uint8)]
     apart = {"_noinline": True}
     return tf.function(lambda image: _resized(image, size), shape, experimental_attributes=apart)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,11 @@ def test_image_that_breaks_in_the_middle_of_a_training_is_named(
     end = json.loads(journal.read_text().splitlines()[-1][9:])
     assert end["kind"] == "end"
     assert "person 1/02.png cannot be decoded" in end["reason"]
+
+
+def test_a_process_that_read_a_folder_ends_without_a_word_of_tensorflows(project: Path) -> None:
+    write_faces(project / "faces", people=3, images=4, side=48)
+    (project / "small.py").write_text(BROKEN)
+    words = [sys.executable, "-m", "workbench", "run", "small.py"]
+    done = subprocess.run(words, cwd=project, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
