@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from workbench.tracking.store import Store, find_store
 from workbench.tracking.summary import best_values, summary
 
 SHOWN_SETTINGS = 4  # columns of differing settings in a list
+SECOND = len("20260101T000000Z")  # of a run's name: when it was named
+UNNAMED = re.compile(r"stages\.(\d+)\.name=stage \1")  # of imported records that do not name their stages
 LEAST_WIDTH = 140
 WHOLE_ROWS = 1000  # columns of text in a pipe or file, where nothing needs to be folded
 
@@ -34,7 +37,7 @@ WHOLE_ROWS = 1000  # columns of text in a pipe or file, where nothing needs to b
 def list_runs(study: str | None, quick: bool, store: str | None, as_json: bool, debug: bool) -> None:
     """List runs (of one STUDY, or all) with their states, differing settings and best values."""
     place = find_store(store)
-    states = [state for state in read_states(place) if _chosen(state, study, quick)]
+    states = sorted((state for state in read_states(place) if _chosen(state, study, quick)), key=_begun)
     if as_json:
         for state in states:
             click.echo(json.dumps(summary(place, state.run)))
@@ -53,6 +56,12 @@ def _chosen(state: RunState, study: str | None, quick: bool) -> bool:
     if start is None:
         return study is None
     return (study is None or start.study == study) and (quick or not start.quick)
+
+
+def _begun(state: RunState) -> tuple[str, float]:
+    """Return what puts runs into the order of their starts: those of one second have names in no order."""
+    start = state.journal.start if state.journal else None
+    return state.run[:SECOND], start.time if start else 0.0
 
 
 def runs_table(store: Store, runs: Sequence[str]) -> str:
@@ -95,10 +104,14 @@ def _drawn(
 
 
 def parameters(state: RunState) -> dict[str, Any]:
-    """Return a run's parameters, places of execution left out."""
+    """Return a run's parameters, places of execution and the numbers that stand for names of stages left out."""
     start = state.journal.start if state.journal else None
     found = dict(start.parameters) if start and start.tags.get(names.TAG_KIND) != names.SWEEP else {}
-    return {name: value for name, value in found.items() if not name.startswith("devices")}
+    return {
+        name: value
+        for name, value in found.items()
+        if not name.startswith("devices") and not UNNAMED.fullmatch(f"{name}={value}")
+    }
 
 
 def _identity(state: RunState) -> tuple[str, str, str]:
