@@ -27,7 +27,7 @@ class Flip(Drawn):
         return uniform(seeds, 1)[..., 0] < self.probability
 
     def changed(self, image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(tf.cond(chance, lambda: tf.reverse(image, [1]), lambda: image), image.shape)
+        return mirrored(image, chance)  # both made and one chosen: a branch in the graph costs more
 
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         return mirrored(images, self.draw(seeds))

@@ -29,6 +29,7 @@ from workbench.families import Augmentation, Images, Places, Plan, Source
 plain = tf.autograph.experimental.do_not_convert  # these functions hold no Python loops over tensors
 PREFETCH = 4  # batches made ready ahead of the training step
 THREADS = max(2, os.cpu_count() or 1)
+TOGETHER = 8  # images read in one call, at most: a call an image costs a tenth of its decoding
 
 
 @dataclass(frozen=True)
@@ -188,13 +189,21 @@ def _read(
     if gather is None and images.raw is not None and images.decode is not None:
         read, source = images.decode(size), images.raw
     first = _alone(chain)
-    prepared = order.map(_prepared(images, source, chain[:first]), num_parallel_calls=2, deterministic=True)
-    single = _one_by_one(read, size, chain[:first])
-    rows = prepared.unbatch().map(single, num_parallel_calls=threads, deterministic=True)
-    rows = rows.batch(ragged or order.element_spec[0].shape[0], drop_remainder=ragged is None)
-    if first < len(chain):
-        rows = rows.map(_afterwards(chain, first), num_parallel_calls=threads, deterministic=True)
+    count = 1 if ragged else _in_a_call(order.element_spec[0].shape[0], chain[:first])
+    prepare = _prepared(images, source, chain[:first], count)
+    prepared = order.map(prepare, num_parallel_calls=2, deterministic=True)
+    some = _some(read, size, chain[:first], count)
+    rows = prepared.unbatch().map(some, num_parallel_calls=threads, deterministic=True)
+    rows = rows.batch(ragged or order.element_spec[0].shape[0] // count, drop_remainder=ragged is None)
+    rows = rows.map(_afterwards(chain, first), num_parallel_calls=threads, deterministic=True)
     return rows.map(plain(lambda pixels, numbers, _, teacher: (pixels, numbers, *teacher)))
+
+
+def _in_a_call(batch: int, chain: tuple[Augmentation, ...]) -> int:
+    """Return how many images of a batch are read and changed in one call: one where a change is a large graph."""
+    if not all(one.quicker_alone for one in chain):
+        return 1
+    return max(count for count in range(1, TOGETHER + 1) if batch % count == 0)
 
 
 def _in_batches(one: Augmentation) -> bool:
@@ -227,11 +236,12 @@ def _together(
 
 
 def _prepared(
-    images: Images, source: Callable[[Any], Any], chain: tuple[Augmentation, ...]
+    images: Images, source: Callable[[Any], Any], chain: tuple[Augmentation, ...], count: int
 ) -> Callable[..., Any]:
     """Return the step before images part: what is cheaper for a whole batch than for each image.
 
-    It gives (what `read` takes, numbers, seeds, (what each augmentation draws, ...), (teacher,)).
+    It gives (what `read` takes, numbers, seeds, (what each augmentation draws, ...), (teacher,)), all in
+    rows of `count` images.
     """
 
     @plain
@@ -240,29 +250,51 @@ def _prepared(
         for position, one in enumerate(chain):
             own = fold(seeds, position)
             chances.append(one.draw(own) if isinstance(one, Drawn) else own)
-        return source(numbers), numbers, seeds, tuple(chances), _taught(images, numbers)
+        whole = source(numbers), numbers, seeds, tuple(chances), _taught(images, numbers)
+        return tf.nest.map_structure(lambda values: _parted(values, count), whole)
 
     return prepare
 
 
-def _one_by_one(read: Callable[[Any], Any], size: int, chain: tuple[Augmentation, ...]) -> Callable[..., Any]:
-    """Return the step of one image; `read` takes what the source gave for it."""
+def _parted(values: tf.Tensor, count: int) -> tf.Tensor:
+    """Return `values` [b, ...] as [b / count, count, ...]."""
+    rows = tf.reshape(values, tf.concat([[-1, count], tf.shape(values)[1:]], 0))
+    batch = values.shape[0]
+    return tf.ensure_shape(rows, [None if batch is None else batch // count, count, *values.shape[1:]])
 
-    @plain
-    def single(content: Any, number: Any, seed: Any, chances: tuple[Any, ...], teacher: Any) -> Any:
+
+def _joined(rows: tf.Tensor) -> tf.Tensor:
+    """Return `rows` [n, count, ...] as [n * count, ...]."""
+    values = tf.reshape(rows, tf.concat([[-1], tf.shape(rows)[2:]], 0))
+    return tf.ensure_shape(values, [rows.shape[:2].num_elements(), *rows.shape[2:]])
+
+
+def _some(
+    read: Callable[[Any], Any], size: int, chain: tuple[Augmentation, ...], count: int
+) -> Callable[..., Any]:
+    """Return the step of `count` images, one by one; `read` takes what the source gave for one of them."""
+
+    def single(content: Any, chances: list[Any]) -> Any:
         image = read(content)
         for one, chance in zip(chain, chances):
             image = one.changed(image, chance) if isinstance(one, Drawn) else one.image(image, chance)
-        return tf.ensure_shape(image, [size, size, 3]), number, seed, teacher
+        return tf.ensure_shape(image, [size, size, 3])
 
-    return single
+    @plain
+    def some(contents: Any, numbers: Any, seeds: Any, chances: tuple[Any, ...], teacher: Any) -> Any:
+        each = [tf.unstack(values, count) for values in (contents, *chances)]
+        images = [single(content, chance) for content, *chance in zip(*each)]
+        return tf.stack(images), numbers, seeds, teacher
+
+    return some
 
 
 def _afterwards(chain: tuple[Augmentation, ...], first: int) -> Callable[..., Any]:
-    """Return the step that changes a batch by the augmentations from number `first` on."""
+    """Return the step that makes one batch of its parts and changes it by the augmentations from `first` on."""
 
     @plain
-    def change(pixels: Any, numbers: Any, seeds: Any, teacher: Any) -> Any:
+    def change(*parts: Any) -> Any:
+        pixels, numbers, seeds, teacher = tf.nest.map_structure(_joined, parts)
         for position, one in enumerate(chain[first:], start=first):
             pixels = one.images(pixels, fold(seeds, position))
         return pixels, numbers, seeds, teacher

@@ -49,6 +49,23 @@ def test_same_batches_from_any_step_on_any_number_of_threads(root: Path, chain: 
     assert not same_bits(batches(images, train, plan=stage, seed=6), full)
 
 
+def test_images_read_in_one_call_are_those_read_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.data import pipeline
+
+    images, train, _ = split(root, ImageFolder("faces", hold_out=0.3, keep="no"))
+    stage = plan(augment=(Flip(), workbench.Affine(rotation=5)), batch_size=6)
+    found = []
+    for most, count in ((8, 6), (5, 3), (1, 1)):
+        monkeypatch.setattr(pipeline, "TOGETHER", most)
+        assert pipeline._in_a_call(6, (Flip(),)) == count
+        assert pipeline._in_a_call(6, (Flip(), workbench.RandAugment())) == 1
+        spec = pipeline.training(images, train, stage, 24, 0, 2).element_spec
+        assert spec[0].shape.as_list() == [6, 24, 24, 3]
+        found.append(batches(images, train, plan=stage))
+    assert same_bits(found[0], found[2])
+    assert same_bits(found[1], found[2])
+
+
 def test_element_and_epochs(root: Path) -> None:
     images, train, held = split(root)
     rows = batches(images, train, plan=plan(augment=(Flip(),)))
