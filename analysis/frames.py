@@ -134,7 +134,7 @@ def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | No
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise RecordError(f"two runs are called {twice[0]!r}", do="give them different names")
-    rows = [{"run": data.run, **data.facts, **_settings(data.settings)} for data in runs]
+    rows = [{"run": data.run, **data.facts, **beside(data.settings, data.facts)} for data in runs]
     return Records(run_frame(rows), _epoch_frame(runs), tuple(notes), partial)
 
 
@@ -270,9 +270,14 @@ def optional_int(values: np.ndarray) -> Any:
     return pd.arrays.IntegerArray(values, values == MISSING)
 
 
-def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as columns; one that is called like a fact of the run gets `setting.` in front."""
-    return {f"setting.{name}" if name in RUN_COLUMNS else name: value for name, value in settings.items()}
+def beside(settings: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as columns; one that is called like a fact of the run and says something else gets
+    `setting.` in front. Our own runs have their seed in both."""
+    return {
+        f"setting.{name}" if name in RUN_COLUMNS else name: value
+        for name, value in settings.items()
+        if name not in RUN_COLUMNS or facts.get(name) != value
+    }
 
 
 def _dicts(runs: pd.DataFrame) -> list[dict[str, Any]]:

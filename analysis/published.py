@@ -197,6 +197,8 @@ def comparison(published: Published, ours: Mapping[str, Ours], variants: Iterabl
 def shortened(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a comparison for readers: without columns that are empty, and without rows that say nothing."""
     kept = [column for column in frame.columns if column in ("run", "set") or not _empty(frame[column])]
+    if "published" not in kept and "verdict" in kept:  # there is nothing that it could be about
+        kept.remove("verdict")
     return frame[kept]
 
 

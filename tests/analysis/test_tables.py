@@ -201,3 +201,12 @@ def test_rows_stand_in_the_order_of_their_starts():
         for name, at in times.items()
     ])  # fmt: skip
     assert list(tables.summary(made.by_start(), "lfw")["run"]) == ["c", "a", "b", "old"]
+
+
+def test_a_seed_among_the_settings_is_the_runs_own_and_no_column():
+    made = [run(f"r{seed}", {"lfw": [0.9]}, settings={"seed": seed, "rate": 0.1, "name": "x"},
+                facts={"id": "1" * 12, "seed": seed, "name": "r"}) for seed in (0, 1)]  # fmt: skip
+    assert list(tables.summary(records(*made), "lfw").columns)[:3] == ["run", "seeds", "lfw"]
+    found = records(*made).runs
+    assert "setting.seed" not in found
+    assert list(found["setting.name"]) == ["x", "x"], "says something else than the run's name"

@@ -122,6 +122,12 @@ def test_nothing_run_leaves_the_published_numbers():
     assert published.missing({}, ["a", "b", "c"]) == ["a", "b", "c"]
 
 
+def test_without_published_numbers_a_reader_sees_ours_alone():
+    frame = comparison(Published("s", "last", {}), {"a": Ours("run", 1, {"last": {"lfw": (0.9, 7)}})}, ["a"])
+    assert list(frame["verdict"]) == ["not published"]
+    assert list(published.shortened(frame).columns) == ["run", "set", "ours", "our epoch", "runs"]
+
+
 def test_a_real_difference_and_noise_are_told_apart():
     frame = comparison(THEIRS, {"a": ours(0.95), "b": ours(0.981)}, ["a", "b"])
     said = {(row["run"], row["set"]): row["verdict"] for _, row in frame.iterrows()}
