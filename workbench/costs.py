@@ -18,6 +18,7 @@ else:
     tf = Lazy("tensorflow")
 
 REPEATS = 7  # measurements of each part, of which the quickest counts: other work only ever adds
+DATA = 3  # parts of a profile that are the data's, its first ones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +78,9 @@ class Profile:
     @property
     def data(self) -> tuple[Cost, ...]:
         """The parts that run beside the step, on processor cores."""
-        return self.parts[:3]
+        return self.parts[:DATA]
 
     @property
     def step(self) -> tuple[Cost, ...]:
         """The parts that follow each other on the device."""
-        return self.parts[3:]
+        return self.parts[DATA:]

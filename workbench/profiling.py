@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from workbench import checkpoint, timeline, together, traces
 from workbench.backbones.measure import sizes
-from workbench.costs import Cost, Profile, compiled, timed
+from workbench.costs import DATA, Cost, Profile, compiled, timed
 from workbench.data import pipeline
 from workbench.devices import across
 from workbench.devices.group import Group
@@ -28,6 +28,9 @@ from workbench.layers import Trainer
 from workbench.material import Material
 from workbench.tracking.journal import JournalWriter
 from workbench.tracking.records import EpochRecord
+
+WAITING = "for the slower device at each sum, for cores that devices share"
+
 
 # ---------------------------------------------------------------- data
 
@@ -159,6 +162,8 @@ def profile(
     if group.replicas > 1:
         trainer = together.trainer_of(experiment, data, whole, group)
     step = together.whole_step(trainer, data, seed, group) if group.replicas > 1 else None
+    if step is not None:
+        sums.append(step.less(total([*parts[DATA:], *sums]), "wait", WAITING))
     together.traced(trainer, data, seed, group, trace)
     trained = sum(int(variable.shape.num_elements()) for variable in trainer.trained())
     found = Profile(
@@ -166,6 +171,11 @@ def profile(
         group.replicas,
     )  # fmt: skip
     return with_trace(found, plan.devices.steps_per_execution) if group.chief else found
+
+
+def total(parts: Sequence[Cost]) -> Cost:
+    """Return what `parts` cost together."""
+    return Cost("", sum(part.wall for part in parts), sum(part.processor for part in parts))
 
 
 def with_trace(found: Profile, steps: int) -> Profile:

@@ -28,7 +28,10 @@ def check(found: dict[str, Any], folder: Path) -> None:
     assert reduce["note"] == f"{4 * found['trained'] / 1e6:,.2f} MB of gradients over 2 devices"
     assert norms["wall"] > 0 and norms["note"].startswith("5 normalisations")
     assert found["together"] > 0
-    assert list(found["parts"])[-4:] == ["update", "reduce", "norms", "log"]
+    assert list(found["parts"])[-5:] == ["update", "reduce", "norms", "wait", "log"]
+    data = ("read", "decode", "augment", "log")
+    parts = sum(part["wall"] for name, part in found["parts"].items() if name not in data)
+    assert parts >= found["together"] * 0.999  # what the parts leave is the waiting
     # in each of the traced steps: two sums a normalisation, and at least one of the gradients, on each device
     path = traces.newest(folder)
     assert path is not None and path.with_name("trace.json.gz").stat().st_size > 1000
