@@ -35,12 +35,14 @@ def reduce_part(group: Group, gradients: Sequence[Any], same_rows: bool) -> Cost
     if group.replicas == 1:
         return Cost("reduce", 0.0, 0.0, "one device")
     given = [gradient for gradient in gradients if gradient is not None]
+    level = tf.Variable(1.0, trainable=False)  # a constant is summed once, when the graph is made, by Horovod
 
     def summed() -> list[tf.Tensor]:
-        return [_values(one) for one in across.total_gradients([_ones(one) for one in given], same_rows)]
+        like = [_filled(one, level.read_value()) for one in given]
+        return [_values(one) for one in across.total_gradients(like, same_rows)]
 
     def alone() -> list[tf.Tensor]:
-        return [_values(_ones(one)) for one in given]
+        return [_values(_filled(one, level.read_value())) for one in given]
 
     size = sum(_bytes(one) for one in given) / 1e6
     cost = timed("reduce", compiled(on_each(group, summed)))
@@ -58,9 +60,10 @@ def norms_part(group: Group, network: tf.keras.Model) -> Cost | None:
     if group.replicas == 1 or not getattr(group, "sync_norms", False) or not layers:
         return None
     channels = [int(layer.moving_mean.shape[0]) for layer in layers]
+    first = tf.Variable(1.0, trainable=False)
 
     def chain() -> list[tf.Tensor]:
-        start = tf.ones([])
+        start = first.read_value()
         with tf.GradientTape() as tape:
             tape.watch(start)
             level = start
@@ -85,11 +88,12 @@ def on_each(group: Group, function: Callable[[], list[tf.Tensor]]) -> Callable[[
     return everywhere
 
 
-def _ones(gradient: Any) -> Any:
+def _filled(gradient: Any, level: tf.Tensor) -> Any:
+    """Return what looks like `gradient` with `level` everywhere."""
     if isinstance(gradient, tf.IndexedSlices):
-        rows = tf.constant(gradient.indices.numpy())
-        return tf.IndexedSlices(tf.ones(gradient.values.shape), rows, tuple(gradient.dense_shape.numpy()))
-    return tf.ones(gradient.shape)
+        rows, shape = tf.constant(gradient.indices.numpy()), tuple(gradient.dense_shape.numpy())
+        return tf.IndexedSlices(tf.fill(gradient.values.shape, level), rows, shape)
+    return tf.fill(gradient.shape, level)
 
 
 def _values(gradient: Any) -> tf.Tensor:

@@ -89,7 +89,8 @@ def test_a_profile_measures_the_sums_of_both_processes(tmp_path: Path) -> None:
     found = json.loads(line[line.index("{") :])
     assert (found["devices"], found["batch"]) == (2, 8)
     assert found["parts"]["norms"]["note"].startswith("5 normalisations")
-    assert min(found["parts"]["norms"]["wall"], found["together"]) > 0
     note = f"{4 * found['trained'] / 1e6:,.2f} MB of gradients over 2 devices"
     assert found["parts"]["reduce"]["note"] == note
-    assert any("Horovod" in kind for kind in found["operations"]), list(found["operations"])
+    # Horovod looks for work once a millisecond: a sum takes a good part of that, ten in a row take several
+    assert found["parts"]["reduce"]["wall"] > 2e-4
+    assert found["together"] > found["parts"]["norms"]["wall"] > 2e-3
