@@ -32,8 +32,13 @@ MEASURED = {
     "log": (1.14, 1.14),
 }
 # The same command with two devices on these cores: MB of gradients, milliseconds of their sum and of the sums of
-# synchronised normalisation. Batches do not matter to either; 40 identities, then 85,742.
-SUMS: dict[str, tuple[tuple[float, ...], ...]] = {}
+# synchronised normalisation. Batches do not matter to either; 40 identities, then 85,742
+# (whose sums were timed by the same functions, without the rest of the profile).
+SUMS: dict[str, tuple[tuple[float, ...], ...]] = {
+    "`Mirrored`, 2 logical devices": ((4.88, 3.3, 15), (180.4, 105)),
+    "`MultiWorker`, 2 processes": ((4.88, 7.4, 36), (180.4, 2195)),
+    "`Horovod`, 2 processes": ((4.88, 26.6, 1276), (180.4, 294)),
+}
 CORE_MS = sum(MEASURED[part][1] for part in ("read", "decode", "augment")) / IMAGES  # of the data, an image
 
 
