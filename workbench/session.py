@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from workbench import catalog, checkpoint, devices, model, names
-from workbench.data import cache
-from workbench.data.samplers import MinedTriplets
+from workbench import catalog, checkpoint, devices, last_batches, model, names
 from workbench.devices.group import Group
 from workbench.errors import InputError, RecordError
 from workbench.families import Plan
 from workbench.followed import Followed, plain
 from workbench.lazy import Lazy
+from workbench.mined import Mined
 from workbench.orders import PAUSED, Order, Outcome, Stop, Watcher
 from workbench.scoreboard import Scoreboard
 from workbench.screen import Screen
@@ -60,6 +56,7 @@ class Session:
         self._mark = time.monotonic()  # when this attempt began to work on the epoch
         self.scores = Scoreboard(self.experiment, data, tracker, screen)
         self.followed = Followed(self.group, order.run)
+        self.mined = Mined(order, data, self.group, screen)
         self._last_save = time.monotonic()
         self._ended = False
 
@@ -144,44 +141,14 @@ class Session:
             self.trainer.keep_metrics = True
             self._fit(plan, steps - self.epoch_step, self.epoch + 1)
         while self.epoch < plan.last_epoch:
-            self._fit(plan, steps, self._until(plan))
-
-    def _until(self, plan: Plan) -> int:
-        """Return the last epoch that one `fit` may run to: where triplets are mined anew, it ends before."""
-        if not isinstance(plan.sampler, MinedTriplets):
-            return plan.last_epoch
-        return min(
-            plan.last_epoch, plan.sampler.mined_at(plan.first_epoch, self.epoch + 1) + plan.sampler.every - 1
-        )
-
-    def _mined(self, plan: Plan) -> Any:
-        """Return the chief's triplets of the next epoch: those kept from before where the run is taken up
-        within their epochs, else mined now and kept; None without such a sampler."""
-        if not isinstance(plan.sampler, MinedTriplets):
-            return None
-        if not self.group.chief:
-            return np.frombuffer(self.group.share(None), np.int64).reshape(-1, 3)
-        found = np.asarray(self._mined_here(plan), np.int64)
-        self.group.share(found.tobytes())
-        return found
-
-    def _mined_here(self, plan: Plan) -> Any:
-        assert isinstance(plan.sampler, MinedTriplets)
-        at = plan.sampler.mined_at(plan.first_epoch, self.epoch + 1)
-        path = self.order.store.run_checkpoints(self.order.run) / f"mined-{at}.array"
-        kept = cache.load(path) if at < self.epoch + 1 or self.epoch_step else None
-        if kept is not None:
-            return kept
-        found = self.data.mine(plan, self.trainer.embedder, self.experiment.seed, at)
-        cache.store(path, found)
-        self.screen.say(f"epoch {at}: {len(found)} triplets mined")
-        return found
+            self._fit(plan, steps, self.mined.until(plan, self.epoch + 1))
 
     def _fit(self, plan: Plan, steps: int, last_epoch: int) -> None:
         from workbench.callbacks import Hand
 
         start = (self.epoch + 1 - plan.first_epoch) * self.data.steps(plan) + self.epoch_step
-        mined, seed = self._mined(plan), self.experiment.seed
+        mined = self.mined.triplets(plan, self.epoch + 1, self.epoch_step > 0, self.trainer.embedder)
+        seed = self.experiment.seed
         try:
             self.trainer.fit(
                 self.group.feed(lambda shard: self.data.training(plan, seed, start, mined, shard)),
@@ -230,26 +197,8 @@ class Session:
             self.save(inside=True)
 
     def _check_finite(self) -> None:
-        recent = self.trainer.recent
-        if not bool(recent["bad"].numpy()):
-            return
-        steps = recent["step"].numpy()
-        kept = [
-            {
-                "step": int(steps[i]),
-                **{key: float(recent[key].numpy()[i]) for key in ("loss", "gradient_norm", "lr")},
-                "images": [self.data.name(self.plan, n) for n in recent["images"].numpy()[i]],  # type: ignore[union-attr, arg-type]
-            }
-            for i in np.argsort(steps)
-            if steps[i] > 0
-        ]
-        text = json.dumps(kept, indent=1).replace("NaN", '"nan"').replace("Infinity", '"inf"')
-        self.tracker.artifact("last_batches.json", text=text)
-        raise Stop(
-            names.FAILED,
-            f"the loss is {kept[-1]['loss']} at step {kept[-1]['step']} of stage {self.plan.number}, "  # type: ignore[union-attr]
-            f"epoch {self.epoch + 1}; last_batches.json holds the batches before it",
-        )
+        assert self.plan is not None
+        last_batches.refuse_nan(self.trainer, self.data, self.tracker, self.plan, self.epoch + 1)
 
     def _evaluate_inside(self) -> None:
         self._check_finite()
