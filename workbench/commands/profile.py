@@ -37,11 +37,12 @@ def profile(
     files: tuple[str, ...], assignments: tuple[str, ...], stage: int, batches: int, quick: bool,
     out: Path | None, as_json: bool, debug: bool,
 ) -> None:  # fmt: skip
-    """Measure one training step of a spec: reading, decoding, augmenting, network, head, update, log.
+    """Measure one training step of a spec: reading, decoding, augmenting, network, head, update, sums, log.
 
     Nothing is recorded. With several devices in the spec the parts are those of one device; what the devices
     send each other, and their step together, come on top. Start MultiWorker and Horovod as for a run: the
-    same command on each machine, or below horovodrun; the chief prints.
+    same command on each machine, or below horovodrun; the chief prints. One of them alone is measured with
+    --set "devices=OneDevice()".
     """
     place = find_store()
     variants = wanted(files, assignments, None, quick, place)
@@ -109,9 +110,9 @@ def lines(found: Profile) -> list[str]:
 
 def _operations(found: Profile) -> list[str]:
     """Return the largest operations of a step."""
-    title = f"{'operation':<34}{'times a step':>12}{'ms a step':>11}  in all threads, from the trace"
+    title = f"{'operation':<38}{'times a step':>12}{'ms a step':>11}  in all threads, from the trace"
     rows = [
-        f"{one.kind[:33]:<34}{one.times:>12.1f}{1000 * one.seconds:>11.2f}"
+        f"{one.kind[:37]:<38}{one.times:>12.1f}{1000 * one.seconds:>11.2f}"
         for one in found.operations[:LARGEST]
     ]
     return [title, *rows] if rows else []
