@@ -29,7 +29,7 @@ from workbench.material import Material
 from workbench.tracking.journal import JournalWriter
 from workbench.tracking.records import EpochRecord
 
-WAITING = "for the slower device at each sum, for cores that devices share"
+WAITING = "the rest: waiting at sums, shared cores, normalisation that is not fused"
 
 
 # ---------------------------------------------------------------- data
