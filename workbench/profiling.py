@@ -1,8 +1,8 @@
 """What a training step costs, part by part: the measurements behind `workbench profile`.
 
 Parts of the data (read, decode, augment) and of the step (forward, head, backward, update) are found by
-difference: the same work is timed with and without the part. Several devices add
-`reduce`, the sum of the gradients, and what else `together` measures. `log` is what recording costs, spread over the steps of an epoch.
+difference: the same work is timed with and without the part. Several devices add `reduce`, the sum of the
+gradients, and what else `together` measures. `log` is what recording costs, spread over the steps of an epoch.
 """
 
 from __future__ import annotations
