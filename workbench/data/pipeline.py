@@ -195,8 +195,7 @@ def _read(
     some = _some(read, size, chain[:first], count)
     rows = prepared.unbatch().map(some, num_parallel_calls=threads, deterministic=True)
     rows = rows.batch(ragged or order.element_spec[0].shape[0] // count, drop_remainder=ragged is None)
-    rows = rows.map(_afterwards(chain, first), num_parallel_calls=threads, deterministic=True)
-    return rows.map(plain(lambda pixels, numbers, _, teacher: (pixels, numbers, *teacher)))
+    return rows.map(_afterwards(chain, first), num_parallel_calls=threads, deterministic=True)
 
 
 def _in_a_call(batch: int, chain: tuple[Augmentation, ...]) -> int:
@@ -297,7 +296,7 @@ def _afterwards(chain: tuple[Augmentation, ...], first: int) -> Callable[..., An
         pixels, numbers, seeds, teacher = tf.nest.map_structure(_joined, parts)
         for position, one in enumerate(chain[first:], start=first):
             pixels = one.images(pixels, fold(seeds, position))
-        return pixels, numbers, seeds, teacher
+        return (pixels, numbers, *teacher)
 
     return change
 
