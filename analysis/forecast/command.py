@@ -39,7 +39,7 @@ def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str 
     by whether they are worth continuing.
     """
     from analysis.commands.table import lengths, say_notes
-    from analysis.figure import FORMATS
+    from analysis.figures.draw import FORMATS
     from analysis.forecast.runs import curves
     from analysis.sources import Options, load
 
@@ -59,7 +59,7 @@ def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str 
     if not as_json:
         click.echo(_text(judged))
     if output:
-        from analysis.figure import save
+        from analysis.figures.draw import save
         from analysis.forecast.fan import fan
 
         truth = found if given["at"] is not None else ()

@@ -15,21 +15,21 @@ HEAVY = ("tensorflow", "keras", "tensorflow_addons", "keras_tuner", "mlflow", "t
 # The parts of the engine that are free of TensorFlow and MLflow and made for analysis to use.
 OPEN_TO_ANALYSIS = (
     "workbench.names",
-    "workbench.labels",
+    "workbench.spec.labels",
     "workbench.errors",
     "workbench.lazy",
-    "workbench.parts",
-    "workbench.families",
-    "workbench.experiment",
-    "workbench.catalog",  # a study's variants, from its spec
-    "workbench.schedules",
-    "workbench.tracking.records",
+    "workbench.spec.part",
+    "workbench.spec.interfaces",
+    "workbench.spec.experiment",
+    "workbench.spec.load",  # a study's variants, from its spec
+    "workbench.optimizers.schedules",
+    "workbench.tracking.rows",
     "workbench.tracking.journal",
     "workbench.tracking.store",
     "workbench.tracking.runs",
     "workbench.tracking.sweeps",
     "workbench.tracking.credentials",
-    "workbench.tracking.writer",  # `workbench import` records old runs as any run is recorded
+    "workbench.tracking.tracker",  # `workbench import` records old runs as any run is recorded
 )
 
 PROBE = """
