@@ -24,7 +24,6 @@ from workbench.names import ACCURACY, LEARNING_RATE, LOSS, is_evaluation
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DROP, RESTART = 0.51, 1.5  # ratios of the learning rate from one epoch to the next that are breaks
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+DROP, RESTART = 0.51, 1.5  # ratios of the learning rate from one epoch to the next that are breaks
 
 
 def rate_breaks(rates: pd.DataFrame) -> set[float]:
