@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.sources.history_json import History, number, read_history
+from analysis.sources.history_json import History, read_history
 from workbench.errors import RecordError, suggestion
 
 EVALS_NAME = ["lfw", "cfp_fp", "agedb_30", "IJBB", "IJBC"]

@@ -135,8 +135,7 @@ def written(records, select, form, per_stage, baselines, judge, store) -> str:  
 
 def comparison(records, select, form, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]
     """Return the summary as text, with bold for all that may be best and verdicts against a baseline."""
-    from analysis.tables import verdicts
-    from analysis.tables import summary
+    from analysis.tables import summary, verdicts
     from analysis.tables.render import render
     from workbench.errors import suggestion
     from workbench.tracking.store import find_store

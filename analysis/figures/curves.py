@@ -15,15 +15,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.branches import SHARED
-from analysis.figures.loss_axes import less_regulariser, loss_keys
-from analysis.stats.rate_breaks import rate_breaks
+from analysis.stats.loss_axes import less_regulariser, loss_keys
 from analysis.frames import Records, best, run_frame, run_labels
+from analysis.stats.rate_breaks import rate_breaks
 from workbench.errors import InputError, RecordError, suggestion
 from workbench.names import ACCURACY, LEARNING_RATE, LOSS, is_evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
 
 
 @dataclass

@@ -10,8 +10,7 @@ import pandas as pd
 
 from analysis.frames import Records, is_missing
 from analysis.sources import load, trainings
-from analysis.tables import verdicts
-from analysis.tables import summary
+from analysis.tables import summary, verdicts
 from workbench.errors import RecordError, suggestion
 from workbench.names import is_evaluation
 from workbench.tracking.journal import read_journal

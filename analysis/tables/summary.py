@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.figures.loss_axes import loss_meanings
+from analysis.stats.loss_axes import loss_meanings
 from analysis.frames import (
     Records,
     best,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.stats.rate_breaks import rate_breaks
 from analysis.frames import Records, is_missing, per_epoch
 from analysis.stats import significance as sig
+from analysis.stats.rate_breaks import rate_breaks
 from analysis.tables.summary import at_best_epoch, seed_groups
 from workbench.errors import RecordError, suggestion
 from workbench.names import LEARNING_RATE, lower_is_better

@@ -20,7 +20,7 @@ from served import Proxy, Server
 
 from workbench.errors import StoreError
 from workbench.tracking.journal import encode_line, read_journal, status
-from workbench.tracking.mlflow_client import create_database; from workbench.tracking.mlflow_client import open_client
+from workbench.tracking.mlflow_client import create_database, open_client
 from workbench.tracking.rows import CheckpointRecord, EpochRecord, StartRecord, new_run_name
 from workbench.tracking.runs import find_run
 from workbench.tracking.store import Store, find_store

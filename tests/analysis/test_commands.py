@@ -220,7 +220,7 @@ def test_an_interrupted_import_is_done_again(history, project, no_views, monkeyp
 
     options = Options(stages=(1, 2))
     with monkeypatch.context() as patch:
-        patch.setattr(tracker.Tracker, "artifact", fail)
+        patch.setattr(import_runs.Tracker, "artifact", fail)
         with pytest.raises(KeyboardInterrupt):
             import_runs.import_files([str(history)], find_store(), options, "old")
     done, _ = import_runs.import_files([str(history)], find_store(), options, "old")

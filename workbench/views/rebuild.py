@@ -24,7 +24,7 @@ from workbench.errors import StoreError
 from workbench.names import TAG_RUN
 from workbench.tracking.journal import is_locked
 from workbench.tracking.locks import all_views
-from workbench.tracking.mlflow_client import migrate; from workbench.tracking.mlflow_client import open_client
+from workbench.tracking.mlflow_client import migrate, open_client
 from workbench.tracking.store import Store
 from workbench.views.mlflow import MlflowView
 from workbench.views.sync import level_run
