@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.branches import SHARED
-from analysis.stats.loss_axes import less_regulariser, loss_keys
 from analysis.frames import Records, best, run_frame, run_labels
+from analysis.stats.loss_axes import less_regulariser, loss_keys
 from analysis.stats.rate_breaks import rate_breaks
 from workbench.errors import InputError, RecordError, suggestion
 from workbench.names import ACCURACY, LEARNING_RATE, LOSS, is_evaluation

@@ -13,8 +13,8 @@ from analysis.report import figures, published
 from analysis.report.collect import ALL_ROWS, Study
 from analysis.report.costs import costs, runs
 from analysis.report.page import Block, Page, Section, Table, Text
-from analysis.stats import significance, verdicts
-from analysis.tables import summary
+from analysis.stats import significance
+from analysis.tables import summary, verdicts
 from analysis.tables.render import cell
 from workbench.names import lower_is_better
 from workbench.spec import labels

@@ -157,9 +157,9 @@ def kind_of(path: Path) -> str:
     from analysis.sources import mlruns_folder
 
     if path.is_dir():
-        return "mlruns_folder" if mlruns_folder.is_folder(path) else "tensorboard"
+        return "mlruns_folder" if mlruns_folder.is_folder(path) else "tfevents"
     if "tfevents" in path.name:
-        return "tensorboard"
+        return "tfevents"
     if path.suffix in (".json", ".jsonl"):
         return "history_json" if path.suffix == ".json" else "journal"
     try:

@@ -52,7 +52,7 @@ class Ours:
 
 def folders() -> tuple[Path, ...]:
     """Return where specs are looked for: below the working folder, then beside this package."""
-    return (Path.cwd() / "experiments", Path(__file__).resolve().parents[1] / "experiments")
+    return (Path.cwd() / "experiments", Path(__file__).resolve().parents[2] / "experiments")
 
 
 def spec_of(study: str) -> Path:

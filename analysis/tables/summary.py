@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.stats.loss_axes import loss_meanings
 from analysis.frames import (
     Records,
     best,
@@ -23,6 +22,7 @@ from analysis.frames import (
     setting_columns,
     settings_of,
 )
+from analysis.stats.loss_axes import loss_meanings
 from analysis.stats.mean_ci import mean_and_interval
 from workbench.errors import RecordError, suggestion
 from workbench.names import ACCURACY, IMAGES_PER_SECOND, LEARNING_RATE, LOSS, SECONDS, STAGE, is_evaluation

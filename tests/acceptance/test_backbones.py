@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-sys.path.append(str(Path(__file__).parents[1] / "workbench" / "backbones"))
+sys.path.append(str(Path(__file__).parents[1] / "workbench" / "models" / "backbones"))
 import contract
 
 from workbench.models.backbones import sizes as measured

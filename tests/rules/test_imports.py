@@ -15,13 +15,9 @@ HEAVY = ("tensorflow", "keras", "tensorflow_addons", "keras_tuner", "mlflow", "t
 # The parts of the engine that are free of TensorFlow and MLflow and made for analysis to use.
 OPEN_TO_ANALYSIS = (
     "workbench.names",
-    "workbench.spec.labels",
     "workbench.errors",
     "workbench.lazy",
-    "workbench.spec.part",
-    "workbench.spec.interfaces",
-    "workbench.spec.experiment",
-    "workbench.spec.load",  # a study's variants, from its spec
+    "workbench.spec",  # what a researcher writes: free of TensorFlow as a whole
     "workbench.optimizers.schedules",
     "workbench.tracking.rows",
     "workbench.tracking.journal",
@@ -30,6 +26,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.tracking.sweeps",
     "workbench.tracking.credentials",
     "workbench.tracking.tracker",  # `workbench import` records old runs as any run is recorded
+    "workbench.views",  # its `default_views`, which imports MLflow when it is called
 )
 
 PROBE = """

@@ -229,7 +229,7 @@ def test_check_and_run_refuse_a_batch_that_does_not_divide(
     project: Any, root: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (
-        f'"""Does it divide?"""\nimport sys\nsys.path.insert(0, {str(root / "tests" / "workbench" / "devices")!r})\n'
+        f'"""Does it divide?"""\nimport sys\nsys.path.insert(0, {str(root / "tests" / "workbench" / "distribute")!r})\n'
         "from shallow import shallow\nfrom workbench import Mirrored\n"
         'experiment = shallow(batch_size=15, devices=Mirrored(kind="cpu", count=2))\n'
     )

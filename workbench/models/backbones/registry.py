@@ -16,9 +16,9 @@ _B = "workbench.models.backbones"
 
 TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "mobilenet": (f"{_B}.mobilenet:MobileNet", {}),
-    "mobilenet_v2": (f"{_B}.kerasnets:MobileNetV2", {}),
-    "mobilenet_v3_small": (f"{_B}.kerasnets:MobileNetV3", {"variant": "small"}),
-    "mobilenet_v3_large": (f"{_B}.kerasnets:MobileNetV3", {"variant": "large"}),
+    "mobilenet_v2": (f"{_B}.keras_nets:MobileNetV2", {}),
+    "mobilenet_v3_small": (f"{_B}.keras_nets:MobileNetV3", {"variant": "small"}),
+    "mobilenet_v3_large": (f"{_B}.keras_nets:MobileNetV3", {"variant": "large"}),
     "mobilefacenet": (f"{_B}.mobilefacenet:MobileFaceNet", {}),
     "se_mobilefacenet": (f"{_B}.mobilefacenet:MobileFaceNet", {"squeeze_excite_ratio": 1 / 16}),
     "ghostnet": (f"{_B}.ghostnet:GhostNet", {}),
@@ -32,20 +32,20 @@ TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "se_r50": (f"{_B}.faceresnet:FaceResNet", {"layers": 50, "squeeze_excite_ratio": 1 / 16}),
     "se_r100": (f"{_B}.faceresnet:FaceResNet", {"layers": 100, "squeeze_excite_ratio": 1 / 16}),
     "vargfacenet": (f"{_B}.vargfacenet:VarGFaceNet", {}),
-    "resnet50": (f"{_B}.kerasnets:ResNet", {"layers": 50}),
-    "resnet101": (f"{_B}.kerasnets:ResNet", {"layers": 101}),
-    "resnet152": (f"{_B}.kerasnets:ResNet", {"layers": 152}),
-    "resnet50_v2": (f"{_B}.kerasnets:ResNetV2", {"layers": 50}),
-    "resnet101_v2": (f"{_B}.kerasnets:ResNetV2", {"layers": 101}),
-    "resnet152_v2": (f"{_B}.kerasnets:ResNetV2", {"layers": 152}),
+    "resnet50": (f"{_B}.keras_nets:ResNet", {"layers": 50}),
+    "resnet101": (f"{_B}.keras_nets:ResNet", {"layers": 101}),
+    "resnet152": (f"{_B}.keras_nets:ResNet", {"layers": 152}),
+    "resnet50_v2": (f"{_B}.keras_nets:ResNetV2", {"layers": 50}),
+    "resnet101_v2": (f"{_B}.keras_nets:ResNetV2", {"layers": 101}),
+    "resnet152_v2": (f"{_B}.keras_nets:ResNetV2", {"layers": 152}),
     "botnet50": (f"{_B}.bottleneck:BoTNet", {}),
     "resnest50": (f"{_B}.bottleneck:ResNeSt", {"layers": 50}),
     "resnest101": (f"{_B}.bottleneck:ResNeSt", {"layers": 101}),
     "se_resnext50": (f"{_B}.bottleneck:SEResNeXt", {"layers": 50}),
     "se_resnext101": (f"{_B}.bottleneck:SEResNeXt", {"layers": 101}),
-    **{f"efficientnet_b{n}": (f"{_B}.kerasnets:EfficientNet", {"variant": f"B{n}"}) for n in range(8)},
+    **{f"efficientnet_b{n}": (f"{_B}.keras_nets:EfficientNet", {"variant": f"B{n}"}) for n in range(8)},
     **{
-        f"efficientnet_v2_{size.lower()}": (f"{_B}.kerasnets:EfficientNetV2", {"variant": size})
+        f"efficientnet_v2_{size.lower()}": (f"{_B}.keras_nets:EfficientNetV2", {"variant": size})
         for size in ("B0", "B1", "B2", "B3", "S", "M", "L")
     },
     "plain_cnn": (f"{_B}.small:PlainCNN", {}),
