@@ -189,15 +189,23 @@ def pairs(
 @click.option(
     "--sheet", "sheet_path", type=FILE, help="Contact sheet; default: TARGET.png beside the folder."
 )
+@click.option("--force", is_flag=True, help="Replace the sheet if it is there.")
 @debug_option
-def align(folder: Path, landmarks: Path, target: Path, size: int, sheet_path: Path | None) -> None:
+def align(
+    folder: Path, landmarks: Path, target: Path, size: int, sheet_path: Path | None, force: bool
+) -> None:
     """Move the faces of FOLDER to the field's template by the five points in LANDMARKS, into TARGET."""
     from workbench.data import convert, face_alignment
+    from workbench.security.paths import new_file
 
     points = face_alignment.read_landmarks(landmarks)
+    path = sheet_path or target.with_name(target.name + ".png")
+    originals = tuple(folder / name for name in points)
+    if path.resolve().is_relative_to(target.resolve()):
+        raise DataError("lies in the folder of the faces", where=path, expected="a sheet beside it")
+    new_file(path, (landmarks, *originals), force=force)
     with convert.aside(target) as aside:
         names = face_alignment.align_folder(folder, points, aside, size)
-    path = sheet_path or target.with_name(target.name + ".png")
     _aligned_sheet(folder, points, target, names, size).save(path)
     click.echo(f"{len(names)} images in {target}; look at {path}")
 

@@ -32,6 +32,8 @@ def merge(other: Path, into: str | None, debug: bool) -> int:
         say(f"note: {run} is being recorded; merge again when it has ended")
     for run, twin in done.twins.items():
         say(f"note: {run} was imported here from the same file, as {twin}")
+    for name, why in done.left.items():
+        say(f"note: {name} is not copied: {why}")
     for name in done.withheld:
         say(f"note: {name} holds a secret and cannot be masked: not copied")
     if done.foreign:
@@ -39,5 +41,6 @@ def merge(other: Path, into: str | None, debug: bool) -> int:
     levelled = sync(store, say)
     parts = [f"{len(done.new)} new", f"{len(done.longer)} brought up to date", f"{len(done.same)} the same"]
     parts += [f"{len(done.busy)} left"] if done.busy else []
+    parts += [f"{len(done.left)} not copied"] if done.left else []
     click.echo(f"{other} merged into {store.root}: {', '.join(parts)}")
-    return 1 if levelled.failed or done.busy else 0
+    return 1 if levelled.failed or done.busy or done.left else 0

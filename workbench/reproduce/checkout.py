@@ -10,10 +10,13 @@ from pathlib import Path
 
 from workbench.errors import RecordError
 from workbench.reproduce.ingredients import current, recorded_diff
+from workbench.security.files import files_below, is_inside, read_inside
+from workbench.security.paths import within
 from workbench.tracking import code
 from workbench.train.from_record import RecordedRun
 
 SECONDS = 300.0  # for git to lay out the files of a commit
+UNTRACKED = "untracked"  # among a run's artifacts: modules that git did not know
 NOT_LINKED = (".git", ".venv", "mlruns", "__pycache__")
 
 
@@ -49,9 +52,8 @@ def _stored_diff(run: RecordedRun) -> bytes:
     facts = run.start.provenance
     if not facts.get("uncommitted"):
         return b""
-    path = run.store.run_artifacts(run.run) / code.DIFF
-    if path.is_file():
-        return path.read_bytes()
+    if is_inside(run.store.run_artifacts(run.run), code.DIFF):
+        return read_inside(run.store.run_artifacts(run.run), code.DIFF)
     why = facts.get("diff_withheld") or "the file is not there"
     raise RecordError(
         f"it ran with uncommitted changes that are not in its record ({why})", where=run.run,
@@ -86,17 +88,15 @@ def _apply(folder: Path, diff: bytes, run: RecordedRun) -> None:
 def _furnish(run: RecordedRun, top: Path, folder: Path) -> Path:
     """Put beside the code what git does not hold: kept modules, the spec, links to data. Returns the folder
     in the copy that the project is in the original."""
-    kept = run.store.run_artifacts(run.run) / "untracked"
-    for path in kept.rglob("*") if kept.is_dir() else ():
-        if path.is_file():
-            _put(path, folder / path.relative_to(kept))
+    artifacts = run.store.run_artifacts(run.run)
+    for path in files_below(artifacts, UNTRACKED):
+        _put(read_inside(artifacts, path), folder, path.relative_to(UNTRACKED).as_posix())
     project = run.store.root.parent.resolve()
     inside = project.relative_to(top) if project.is_relative_to(top) else Path()
     place = folder / inside
     spec = spec_within(run)
-    source = run.store.run_artifacts(run.run) / "spec.py"
-    if spec and not (place / spec).exists() and source.is_file():
-        _put(source, place / spec)
+    if spec and not within(place, spec, where=run.run).exists() and is_inside(artifacts, "spec.py"):
+        _put(read_inside(artifacts, "spec.py"), place, spec)
     for entry in (top / inside).iterdir():
         if entry.name not in NOT_LINKED and entry.suffix != ".py" and not (place / entry.name).exists():
             (place / entry.name).symlink_to(entry)
@@ -104,13 +104,19 @@ def _furnish(run: RecordedRun, top: Path, folder: Path) -> Path:
 
 
 def spec_within(run: RecordedRun) -> str:
-    """Return the path of the spec file relative to the project; empty for one that lies elsewhere."""
+    """Return the path of the spec file relative to the project; empty for one that lies elsewhere.
+
+    Raises `RecordError` where the record names a place outside by `..`: nothing is looked for there.
+    """
     path, project = Path(str(run.start.provenance.get("spec_path", ""))), run.store.root.parent.resolve()
-    if not path.is_absolute():
-        return path.as_posix() if path.name else ""
-    return path.relative_to(project).as_posix() if path.is_relative_to(project) else ""
+    if path.is_absolute():
+        path = path.relative_to(project) if path.is_relative_to(project) else Path()
+    if not path.name:
+        return ""
+    return within(project, path.as_posix(), where=run.run, what="spec_path").relative_to(project).as_posix()
 
 
-def _put(source: Path, target: Path) -> None:
+def _put(content: bytes, folder: Path, name: str) -> None:
+    target = within(folder, name, where=folder)
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    target.write_bytes(content)

@@ -25,6 +25,7 @@ from typing import Any
 
 from workbench.errors import RecordError, StoreError
 from workbench.names import FINISHED, INTERRUPTED, RUNNING
+from workbench.security.files import open_file, read_file
 from workbench.tracking.rows import (
     CheckpointRecord,
     EndRecord,
@@ -125,7 +126,12 @@ def _drop(kept: list[EpochRecord] | list[CheckpointRecord], epoch: int) -> None:
 
 def encode_line(record: Record) -> bytes:
     """Return the line of `record`, its line break included."""
-    text = json.dumps(to_json(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return encode_row(to_json(record))
+
+
+def encode_row(row: Mapping[str, Any]) -> bytes:
+    """Return the line of a row that is plain JSON already."""
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     body = text.encode("utf-8", errors="backslashreplace")
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
@@ -144,7 +150,7 @@ def read_journal(path: str | Path) -> Journal:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise RecordError(f"cannot read the journal: {error.strerror}", where=path) from error
     return parse_journal(path, data)
@@ -166,7 +172,7 @@ def parse_journal(path: Path, data: bytes) -> Journal:
 def first_start(path: Path) -> StartRecord | None:
     """Return the start row with which a journal begins, reading no more than that; None if it is not sound."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_file(path), "rb") as file:
             row = decode_line(file.readline().removesuffix(b"\n"))
     except (OSError, RecordError, ValueError):
         return None
@@ -192,7 +198,7 @@ def status_of(last: Record | None, locked: bool) -> str:
 def is_locked(path: Path) -> bool:
     """Tell whether a live process holds the journal at `path`."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_file(path)
     except OSError:
         return False
     try:
@@ -207,7 +213,7 @@ def is_locked(path: Path) -> bool:
 def last_row(path: Path) -> Record | None:
     """Return the last row that can be trusted, reading as little of the file as needed."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_file(path), "rb") as file:
             size = file.seek(0, os.SEEK_END)
             span = TAIL_BYTES
             while True:

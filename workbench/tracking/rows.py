@@ -18,6 +18,7 @@ from typing import Any
 
 from workbench.errors import RecordError
 from workbench.names import FINISHED, STATUSES
+from workbench.security.paths import is_inner, is_run
 
 Parameter = str | int | float | bool
 RUN_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
@@ -64,7 +65,12 @@ class StartRecord:
     files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check(bool(self.run), "run", self.run, "a name")
+        _check(is_run(self.run), "run", self.run, "a name of letters, digits and _.+=@-")
+        _check(self.parent is None or is_run(self.parent), "parent", self.parent, "the name of a run")
+        trunk = self.trunk.get("run") if self.trunk else "none"
+        _check(is_run(trunk), "trunk", trunk, "the name of a run")
+        for name in self.files:
+            _check(is_inner(name), "files", name, "relative paths that stay inside")
         _check(self.attempt >= 1, "attempt", self.attempt, "1 or more")
         _check(self.from_epoch >= 1, "from_epoch", self.from_epoch, "1 or more")
 

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from workbench.errors import StoreError
 from workbench.names import TAG_ID, TAG_PARENT, TAG_QUICK, TAG_RUN, TAG_SEED, TAG_STATUS, TAG_STUDY
+from workbench.security.paths import is_run
 from workbench.tracking.journal import SUFFIX
 
 FOLDER = "mlruns"
@@ -78,7 +79,14 @@ class Store:
         return self.checkpoints / run
 
     def runs(self) -> list[str]:
-        """Return the names of all runs that have a journal, the oldest first."""
+        """Return the names of all runs that have a journal, the oldest first; `odd_journals` has the rest."""
+        return [name for name in self._journal_names() if is_run(name)]
+
+    def odd_journals(self) -> list[str]:
+        """Return the files among the journals whose names can be no run's: they are told, and never used."""
+        return [f"{name}{SUFFIX}" for name in self._journal_names() if not is_run(name)]
+
+    def _journal_names(self) -> list[str]:
         if not self.journals.is_dir():
             return []
         return sorted(path.name.removesuffix(SUFFIX) for path in self.journals.glob(f"*{SUFFIX}"))

@@ -28,12 +28,13 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 
-from workbench.errors import RecordError, StoreError
+from workbench.errors import StoreError
 from workbench.names import FAILED, RUNNING
 from workbench.security.masking import mask, masked, secrets_in
+from workbench.security.paths import within
 from workbench.tracking.branch_history import shared_rows
 from workbench.tracking.history import FILE as HISTORY
 from workbench.tracking.history import history_text
@@ -130,9 +131,7 @@ class Tracker:
         A `path` is linked where the file system allows, else copied: do not change it afterwards. Secrets
         in a text are masked; any other file that holds one is not kept, which is said.
         """
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise RecordError(f"artifact name {name!r}", where=self.run, expected="a relative path")
-        target = self.store.run_artifacts(self.run) / name
+        target = within(self.store.run_artifacts(self.run), name, where=self.run, what="artifact")
         content = text.encode() if isinstance(text, str) else text or b""
         given = Path(path).read_bytes() if path is not None else content
         clean = without_secrets(given)
@@ -201,7 +200,8 @@ def _first_row(store: Store, start: StartRecord, attempt: int, texts: Mapping[st
     """Keep the attempt's `texts` beside the journal and return the row that names them."""
     prefix = "" if attempt == 1 else f"attempt-{attempt}/"
     for name, text in texts.items():
-        place(store.run_artifacts(start.run) / prefix / name, mask(text, code=name.endswith(CODE)).encode())
+        target = within(store.run_artifacts(start.run), prefix + name, where=start.run, what="artifact")
+        place(target, mask(text, code=name.endswith(CODE)).encode())
     files = (*start.files, *(prefix + name for name in texts))
     return dataclasses.replace(clean_start(start), attempt=attempt, files=files)
 
