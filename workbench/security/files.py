@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from workbench.security.paths import is_inner
@@ -23,7 +25,7 @@ def open_file(path: Path, follow: bool = True) -> int:
 
     Our own store may lie behind links, so they are followed unless `follow` is off.
     """
-    return _regular(os.open(path, _FILE | (0 if follow else os.O_NOFOLLOW)), path)
+    return regular(os.open(path, _FILE | (0 if follow else os.O_NOFOLLOW)), path)
 
 
 def read_file(path: Path) -> bytes:
@@ -43,7 +45,7 @@ def open_inside(folder: Path, inner: PurePosixPath | str) -> int:
             deeper = os.open(part, _FOLDER, dir_fd=at)
             os.close(at)
             at = deeper
-        return _regular(os.open(parts[-1], _FILE | os.O_NOFOLLOW, dir_fd=at), folder / inner)
+        return regular(os.open(parts[-1], _FILE | os.O_NOFOLLOW, dir_fd=at), folder / inner)
     finally:
         os.close(at)
 
@@ -101,6 +103,23 @@ def odd_below(folder: Path, inner: str = "") -> list[str]:
     return odd
 
 
+@contextmanager
+def without_links(folder: Path) -> Iterator[Path]:
+    """Give `folder`, or where it holds links or pipes a copy without them: for a reader that follows them."""
+    if not odd_below(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="workbench-files-") as aside:
+        copy_tree(folder, Path(aside))
+        yield Path(aside)
+
+
+def is_below(path: Path, folder: Path) -> bool:
+    """Tell whether `path` lies below `folder`, all links and `..` followed to their end."""
+    found, root = path.resolve(), folder.resolve()
+    return found != root and found.is_relative_to(root)
+
+
 def copy_tree(folder: Path, target: Path) -> None:
     """Copy the regular files below `folder` to `target`, without following a link: the one way to do so."""
     for inner in files_below(folder):
@@ -114,7 +133,8 @@ def _steps(inner: str) -> Iterator[PurePosixPath]:
     yield from reversed([path, *path.parents[:-1]] if inner else [])
 
 
-def _regular(descriptor: int, path: Path) -> int:
+def regular(descriptor: int, path: Path) -> int:
+    """Return `descriptor` where it is that of a regular file; else it is closed and `NoFile` raised."""
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)

@@ -11,7 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from workbench.errors import DataError, InputError, RecordError
 
-LONGEST_PART, LONGEST_NAME = 255, 1024  # bytes of one name of a file and of a whole path, as file systems have them
+LONGEST_PART, LONGEST_NAME = (
+    255,
+    1024,
+)  # bytes of one name of a file and of a whole path, as file systems have them
 _RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@-]{0,199}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -37,7 +40,9 @@ def fault_of(name: object) -> str | None:
     parts = name.removeprefix("./").split("/")
     if name.startswith("/") or ".." in parts or "." in parts:
         return "leads out of its folder"
-    return f"is longer than {LONGEST_PART} bytes" if len(max(parts, key=len).encode()) > LONGEST_PART else None
+    return (
+        f"is longer than {LONGEST_PART} bytes" if len(max(parts, key=len).encode()) > LONGEST_PART else None
+    )
 
 
 def within(

@@ -25,7 +25,7 @@ from typing import Any
 
 from workbench.errors import RecordError, StoreError
 from workbench.names import FINISHED, INTERRUPTED, RUNNING
-from workbench.security.files import open_file, read_file
+from workbench.security.files import open_file, read_file, regular
 from workbench.tracking.rows import (
     CheckpointRecord,
     EndRecord,
@@ -347,7 +347,8 @@ def _open_locked(path: Path) -> tuple[int, Path | None]:
 def _open(file: Path, path: Path) -> int:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        return regular(os.open(file, flags, 0o666), file)
     except OSError as error:
         raise StoreError(
             f"cannot write the journal: {error.strerror}", where=path, do="choose a store that can be written"

@@ -39,7 +39,9 @@ class Merged:
     busy: list[str] = field(default_factory=list)
     twins: dict[str, str] = field(default_factory=dict)  # an import of the same file under another name here
     withheld: list[str] = field(default_factory=list)  # files that hold a secret and cannot be masked
-    left: dict[str, str] = field(default_factory=dict)  # what cannot be read, and why; nothing of it is copied
+    left: dict[str, str] = field(
+        default_factory=dict
+    )  # what cannot be read, and why; nothing of it is copied
     foreign: int = 0  # runs in the other MLflow that have no journal
 
 
@@ -79,7 +81,7 @@ def _plan(source: Store, store: Store, done: Merged) -> list[str]:
     """Sort all runs into `done` and return those to copy; raises before anything is written."""
     here, conflicts, todo = set(store.runs()), [], []
     imported = _imported(store)
-    done.left.update({name: "its name is none of a run" for name in source.odd_journals()})
+    done.left.update(dict.fromkeys(source.odd_journals(), "its name is none of a run"))
     for run in source.runs():
         why = _unreadable(source, run)
         if why is not None:

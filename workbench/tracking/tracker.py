@@ -77,6 +77,7 @@ class Tracker:
         Raises StoreError when the journal cannot be written and RecordError when another process is
         writing this run. Whether a server answers is found out later, in the thread.
         """
+        store.refuse_links(start.run)
         writer = JournalWriter(store.journal(start.run))
         try:
             journal = read_journal(writer.path) if writer.path.exists() else Journal(writer.path)

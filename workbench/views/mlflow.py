@@ -25,6 +25,7 @@ from workbench.names import (
     TAG_STATUS,
     TAG_SWEEP,
 )
+from workbench.security.files import is_below, without_links
 from workbench.tracking.journal import Journal
 from workbench.tracking.mlflow_client import open_client
 from workbench.tracking.rows import EpochRecord, StartRecord, plain
@@ -232,12 +233,13 @@ class MlflowView:
         if not state or state == self._tags.get(TAG_FILES):
             return
         self._require_place()
-        self._client.log_artifacts(self.run_id, str(folder))
+        with without_links(folder) as clean:
+            self._client.log_artifacts(self.run_id, str(clean))
         self._send_tags({TAG_FILES: state})
 
     def _require_place(self) -> None:
         """Refuse to write artifacts into the folder that a moved project was in before."""
-        if self.place is not None and not self.place.is_relative_to(self.store.root):
+        if self.place is not None and not is_below(self.place, self.store.root):
             raise StoreError(
                 f"its artifacts belong to {self.place}",
                 where=self.store.database,

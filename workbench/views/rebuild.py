@@ -22,6 +22,7 @@ from typing import Any
 
 from workbench.errors import StoreError
 from workbench.names import TAG_RUN
+from workbench.security.files import is_below
 from workbench.tracking.journal import is_locked
 from workbench.tracking.locks import all_views
 from workbench.tracking.mlflow_client import migrate, open_client
@@ -199,5 +200,5 @@ def _old_artifacts(store: Store) -> tuple[list[Path], int]:
     except sqlite3.Error:
         return [], 0  # a broken database is what a rebuild is for
     ours = [Path(place.removeprefix("file://")).parent for place, run in rows if place and run]
-    known = [folder for folder in ours if folder.is_relative_to(store.artifacts) and folder.is_dir()]
+    known = [folder for folder in ours if is_below(folder, store.artifacts) and folder.is_dir()]
     return known, sum(run is None for _, run in rows)

@@ -75,6 +75,7 @@ def level_run(store: Store, run: str, views: list[View], say: Say) -> bool:
 
     Lines of the journal that were not trusted are named through `say`.
     """
+    store.refuse_links(run)
     state = read_state(store, run)
     assert state.journal is not None
     journal = state.journal

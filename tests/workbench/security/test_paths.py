@@ -10,15 +10,30 @@ import pytest
 from stores import start
 
 from workbench.cli import main
-from workbench.errors import DataError, RecordError
+from workbench.errors import DataError, RecordError, StoreError
 from workbench.security import files
-from workbench.security.paths import fault_of, is_run, new_file, within
+from workbench.security.paths import is_run, new_file, within
 from workbench.tracking.journal import encode_line, is_locked, read_journal
 from workbench.tracking.merging import merge
-from workbench.tracking.store import Store
+from workbench.tracking.store import Store, find_store
+from workbench.tracking.tracker import Tracker
+from workbench.views.mlflow_values import folder_state
 
 RUN = "20260101T000001Z-00000001"
-LEADING_OUT = ["../x", "/etc/passwd", "a/../../x", "..", "a/..", ".", "", "a\nb", "a\0b", "\ud800", "x" * 300, "a/" * 600 + "b"]
+LEADING_OUT = [
+    "../x",
+    "/etc/passwd",
+    "a/../../x",
+    "..",
+    "a/..",
+    ".",
+    "",
+    "a\nb",
+    "a\0b",
+    "\ud800",
+    "x" * 300,
+    "a/" * 600 + "b",
+]
 
 
 @pytest.mark.parametrize("name", [*LEADING_OUT, None, 3, ["a"]], ids=lambda name: repr(name)[:20])
@@ -220,3 +235,39 @@ def test_align_replaces_no_sheet_unasked(photos: Path, tmp_path: Path) -> None:
     assert (tmp_path / "faces.png").read_text() == "mine"
     assert main([*words, "--force"]) == 0
     assert (photos / "b.png").read_bytes() == before
+
+
+# ---------------------------------------------------------------- a store with links
+
+
+def test_a_store_with_a_link_out_of_it_is_refused(two: tuple[Store, Store], tmp_path: Path) -> None:
+    here, _ = two
+    (here.root / "tensorboard").symlink_to(tmp_path)
+    with pytest.raises(StoreError, match="link out of the store"):
+        find_store(str(here.root))
+
+
+@pytest.mark.parametrize("place", ["journal", "run_folder", "run_artifacts", "run_checkpoints"])
+def test_a_run_behind_a_link_is_not_written(two: tuple[Store, Store], tmp_path: Path, place: str) -> None:
+    here, _ = two
+    outside = tmp_path / "outside"
+    outside.write_text("mine") if place == "journal" else outside.mkdir()
+    path = getattr(here, place)(RUN)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(outside)
+    with pytest.raises(StoreError, match="is a link"):
+        Tracker.open(here, start(RUN), texts={"spec.py": "x = 1"}, say=quiet, views=[])
+    assert outside.read_text() == "mine" if place == "journal" else not list(outside.iterdir())
+
+
+def test_artifacts_that_are_links_reach_no_view(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("mine")
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    (folder / "note").write_text("theirs")
+    with files.without_links(folder) as same:
+        assert same == folder
+    (folder / "link").symlink_to(tmp_path / "secret")
+    with files.without_links(folder) as clean:
+        assert [path.name for path in clean.iterdir()] == ["note"]
+    assert folder_state(folder).startswith("1 files")
