@@ -269,7 +269,7 @@ def _durations(own: pd.DataFrame) -> tuple[float, float]:
 
 def best_lines(records: Records) -> list[dict[str, Any]]:
     """Return for each run what `--json` prints: run, study, name, status and the best of every metric."""
-    metrics = [name for name in records.epochs["metric"].unique() if name not in (STAGE, LEARNING_RATE)]
+    metrics = [name for name in records.epochs["metric"].unique() if direction(name) is not None]
     bests: dict[str, dict[str, Any]] = {run: {} for run in records.runs["run"]}
     for metric in metrics:
         for row in best(records.epochs, metric).itertuples():
