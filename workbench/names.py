@@ -63,43 +63,43 @@ DERIVED_SUFFIXES = (THRESHOLD_SUFFIX, TENFOLD_SUFFIX, TENFOLD_STD_SUFFIX, NORM_S
 
 LOWER, HIGHER = DIRECTIONS = ("lower", "higher")
 
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 # The words of metric names. A name is cut into words, and its last known word decides: `loss_scale` is a
 # scale, `top1_error` an error. A word that is in no list says nothing, and a name of such words alone has
 # no direction: then nobody guesses, and a person says (`--lower NAME`, `--higher NAME`, `select_direction`).
-_FALLING = frozenset(
-    """loss losses lossvalue nll bce ce xent crossentropy logloss hinge huber logcosh poisson kl kld kullback
+_FALLING = _set("""loss losses lossvalue nll bce ce xent crossentropy logloss hinge huber logcosh poisson kl kld kullback
     leibler divergence deviance penalty cost regret risk perplexity ppl bpb bpc bpd
     error errors err errs mistakes mae mse rmse msle rmsle mape smape wape mase medae male nmse nrmse nme mre
     mpjpe epe ade fde aic bic edit levenshtein hausdorff hd95 hd assd wasserstein frechet emd
     wer cer ter mer eer far frr fmr fnmr fpr fnr fpir fnir fdr fta ftar hter acer apcer bpcer dcf mindcf
     errorrate ece mce ace brier lpips fid kid niqe brisque regularizer regulariser meanrank medr
-    misclassification hamming residual residuals""".split()
-)
-_RISING = frozenset(
-    """accuracy accuracies acc auc auroc roc aupr auprc ap map mar ar f1 f2 fscore dice jaccard iou miou giou
+    misclassification hamming residual residuals""")
+_RISING = _set("""accuracy accuracies acc auc auroc roc aupr auprc ap map mar ar f1 f2 fscore dice jaccard iou miou giou
     precision prec recall sensitivity specificity tpr tnr tmr tar gar tpir tdr ppv npv truerate r2 ev
     correlation corr pearson pearsonr spearman spearmanr kendall kendalltau kappa qwk mcc matthews
     cosine cossim ssim msssim psnr snr sisnr sdr pesq stoi bleu sacrebleu rouge rougel rougelsum meteor cider
     spice chrf ndcg dcg mrr hit hits hitrate cmc em elbo likelihood reward rewards return returns success
-    purity nmi ari ami silhouette pck oks nds mota hota idf1 fitness""".split()
-)
+    purity nmi ari ami silhouette pck oks nds mota hota idf1 fitness""")
 _COSTS = {  # they have a direction, but are no measure of what was learnt
-    LOWER: frozenset(
-        """time times seconds secs sec ms millis milliseconds minutes hours duration elapsed runtime latency eta
-        memory mem wallclock walltime std stddev stderr sem sd var variance""".split()
-    ),
-    HIGHER: frozenset("throughput fps speed".split()),
+    LOWER: _set("""time times seconds secs sec ms millis milliseconds minutes hours duration elapsed runtime latency eta
+        memory mem wallclock walltime std stddev stderr sem sd var variance"""),
+    HIGHER: _set("throughput fps speed"),
 }
-_BOOKKEEPING = frozenset(  # neither falls nor rises for the better, whatever words stand before it
+_BOOKKEEPING = _set(  # neither falls nor rises for the better, whatever words stand before it
     """lr lrs learningrate wd momentum count counts num number nb size threshold thresholds thresh thr timestamp
     seed index id date stage scale temperature margin weight weights param params parameters flops macs gflops
     flos norm xnorm gradnorm samples images examples pairs support dropout ratio progress grad gradient
-    gap drop diff difference delta change""".split()
+    gap drop diff difference delta change"""
 )
-_WEAK = frozenset("top rank1 rank5 rank10 pass".split())  # they rise where no other word says more
+_NEUTRAL = _set("epoch epochs step steps iter iters iteration iterations batch batches runtime")
+_WEAK = _set("top rank1 rank5 rank10 pass")  # they rise where no other word says more
 _FACE_SET = re.compile(r"[a-z]*lfw|cfp(?:fp|ff)?|agedb|vgg2(?:fp)?|vggface2|ijb[abcs]?|megaface|rfw|ytf")
-_ACCEPTED = frozenset("tar gar tpr tmr tpir tdr truerate recall sensitivity".split())
-_FALSELY = frozenset("far fpr fmr fpir fdr".split())  # `tar_far_1e-3` is a TAR at a FAR
+_ACCEPTED = _set("tar gar tpr tmr tpir tdr truerate recall sensitivity")
+_FALSELY = _set("far fpr fmr fpir fdr")  # `tar_far_1e-3` is a TAR at a FAR
 
 _WORDS = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PHRASES = tuple(
@@ -129,8 +129,8 @@ _PHRASES = tuple(
     )
 )
 
-_SPLITS = frozenset("train val valid validation test eval evaluation dev holdout".split())
-_FILLERS = frozenset("mean categorical sparse binary k top rate squared absolute percentage logarithmic coef".split())
+_SPLITS = _set("train val valid validation test eval evaluation dev holdout")
+_FILLERS = _set("mean categorical sparse binary k top rate squared absolute percentage logarithmic coef")
 _BEST_OF = re.compile(r"(?:acc|accuracy|top)_?(?:[2-9]|[1-9]\d+)(?!\d)")  # right among the first five
 _NEVER = (FORECAST_PREFIX, BEST_PREFIX, "batch_")
 
@@ -157,6 +157,22 @@ def counts(metric: str) -> bool:
     """Tell whether `metric` may be the one that counts: it has a direction and is no bookkeeping or cost."""
     plain = _plain(metric)
     return plain in _told or plain in _recorded or _by_words(plain)[1]
+
+
+def told() -> dict[str, str]:
+    """Return what the user said in this command: {metric: LOWER or HIGHER}."""
+    return dict(_told)
+
+
+def of_unknown_direction(known: Iterable[str]) -> list[str]:
+    """Return the metrics of which nobody knows whether they should fall or rise; bookkeeping need not."""
+    return [
+        name
+        for name in dict.fromkeys(map(str, known))
+        if direction(name) is None
+        and not any(_word(w) is not None or w in _NEUTRAL for w in words_of(_plain(name)))
+        and not name.startswith(_NEVER)
+    ]
 
 
 def declare(lower: Iterable[str] = (), higher: Iterable[str] = ()) -> None:
@@ -194,9 +210,14 @@ def directions(lower: Iterable[str] = (), higher: Iterable[str] = ()) -> Iterato
         _told.update(before)
 
 
-def no_direction(metric: str) -> str:
-    """Return the one line about a metric of which nobody knows which values are better."""
-    return f"no best of {metric}: whether it should fall or rise is not known (--lower {metric} or --higher {metric})"
+def no_direction(*metrics: str) -> str:
+    """Return the one line about metrics of which nobody knows which values are better."""
+    one = metrics[0]
+    said = "it should" if len(metrics) == 1 else "they should"
+    names = ", ".join(metrics)
+    return (
+        f"no best of {names}: whether {said} fall or rise is not known; say --lower {one} or --higher {one}"
+    )
 
 
 def is_evaluation(metric: str) -> bool:
@@ -225,7 +246,7 @@ def metric_that_counts(known: Iterable[str]) -> str | None:
         training = "train" in words or f"{VAL_PREFIX}{name}" in able
         loss = name == REGULAR_LOSS or any("loss" in word for word in words)
         bare = all(_known(word) for word in words)  # `mae` names no set, and alone is of the training
-        own = is_evaluation(name) and not (training or loss or bare and (held_out or not split))
+        own = is_evaluation(name) and not (training or loss or (bare and (held_out or not split)))
         best_of = bool(_BEST_OF.search("_".join(words)))
         accurate = any(word.startswith(("acc", "top")) or word.endswith("accuracy") for word in words)
         usual = name in (LOSS, f"{VAL_PREFIX}{LOSS}", ACCURACY, f"{VAL_PREFIX}{ACCURACY}", "agedb_30")

@@ -97,6 +97,7 @@ def read(query: Query, runs: Sequence[str] | None = None) -> Records:
     rows, ids = _runs(query, runs)
     ids_of = {mlflow_id: code for code, mlflow_id in enumerate(ids)}
     columns = _metrics(query, ids_of, everything=runs is None)
+    declare_sets(columns["names"])
     stages = [stages_of(row) for row in rows]
     notes = [] if rows else [Note(query.origin, "the store holds no run")]
     frame = run_frame([{name: value for name, value in row.items() if name != TAG_RUN} for row in rows])
