@@ -27,6 +27,7 @@ from workbench.names import (
     PEAK_SUFFIX,
     SECONDS,
     STAGE,
+    TAG_IMPORTED,
     is_evaluation,
     lower_is_better,
     stage_parameter,
@@ -37,7 +38,6 @@ from workbench.tracking.store import Store
 from workbench.tracking.tracker import Tracker
 from workbench.views import default_views
 
-TAG_IMPORTED = "workbench.imported"  # the hash of an imported run's content
 BATCH_PREFIX = "batch_"  # metrics by batch: kept in the original file, no part of a run's epochs
 HASHED_BYTES = 1 << 20
 PATIENCE_SECONDS = 120.0  # for the views of one imported run

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from workbench.security.children import orderly_end
 from workbench.tracking.store import find_store
 
 
@@ -13,6 +14,7 @@ from workbench.tracking.store import find_store
 @click.argument("other", metavar="OTHER_MLRUNS", type=click.Path(path_type=Path))
 @click.option("--into", metavar="STORE", help="The store to merge into (default: the project's mlruns/).")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
+@orderly_end()
 def merge(other: Path, into: str | None, debug: bool) -> int:
     """Copy all runs of OTHER_MLRUNS here, artifacts and checkpoints with them, then bring the views level.
 

@@ -16,6 +16,7 @@ from workbench.errors import InputError, RecordError, RunStopped
 from workbench.names import FINISHED, TAG_RERUN
 from workbench.reproduce import curve_match, ingredients
 from workbench.reproduce.checkout import checkout, spec_within
+from workbench.security.shown import enduring
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import new_run_name
 from workbench.train.from_record import RecordedRun, open_run, variant_of
@@ -30,6 +31,7 @@ from workbench.train.request import PAUSED
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on standard output.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--run-name", hidden=True, help="Train only, as a run of this name (in a copy of the code).")
+@enduring()
 def rerun(
     run: str,
     check_only: bool,

@@ -16,9 +16,11 @@ import click
 from workbench import names
 from workbench.commands.direction_options import direction_options
 from workbench.errors import StoreError
+from workbench.security.files import files_below
 from workbench.spec import labels
 from workbench.tracking.best import best_values, summary
 from workbench.tracking.branch_history import all_rows
+from workbench.tracking.remarks import remarks
 from workbench.tracking.runs import RunState, find_run, read_state, read_states
 from workbench.tracking.store import Store, find_store
 from workbench.train.progress import duration, values_line
@@ -52,6 +54,16 @@ def list_runs(study: str | None, quick: bool, store: str | None, as_json: bool, 
             do="`workbench run experiments/quickstart.py` makes some",
         )  # fmt: skip
     click.echo(table_of(states))
+    for name in place.odd_journals():
+        click.echo(f"note: {name}: its name is none of a run; passed over")
+    for state in states:
+        for line in remark_lines(state):
+            click.echo(line)
+
+
+def remark_lines(state: RunState) -> list[str]:
+    """Return the lines that say what of a run's record cannot be believed, the same in every command."""
+    return [f"note: {state.run}: {text}" for text in remarks(state.journal)]
 
 
 def _chosen(state: RunState, study: str | None, quick: bool) -> bool:
@@ -180,7 +192,7 @@ def description(store: Store, state: RunState) -> list[str]:
     """Return the lines that `show` prints."""
     journal = state.journal
     if journal is None or journal.start is None:
-        return [f"run {state.run}: {state.status}, its journal has no readable start"]
+        return [f"run {state.run}  {state.status}", *remark_lines(state)]
     start, end = journal.start, journal.end
     began = datetime.fromtimestamp(start.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     lines = [
@@ -202,9 +214,7 @@ def description(store: Store, state: RunState) -> list[str]:
         note = f"   ({origin})" if origin not in ("", "spec", "default") else ""
         lines.append(f"  {key} = {labels.value_text(value)}{note}")
     lines += ["", *epoch_lines(state), "", *_file_lines(store, state)]
-    for damage in journal.damage:
-        lines.append(f"note: line {damage.line} of the journal is not trusted: {damage.reason}")
-    return lines
+    return [*lines, *remark_lines(state)]
 
 
 def epoch_lines(state: RunState) -> list[str]:
@@ -212,7 +222,8 @@ def epoch_lines(state: RunState) -> list[str]:
     assert state.journal is not None and state.journal.start is not None
     lines, stage = [], 0
     trunk = state.journal.trunk if state.journal else {}
-    stage_names = {int(s["number"]): str(s["name"]) for s in state.journal.start.stages}
+    stages = state.journal.start.stages
+    stage_names = {int(s.get("number", n)): str(s.get("name", "")) for n, s in enumerate(stages, start=1)}
     if trunk:
         lines.append(f"epochs 1 to {trunk['epoch']} are shared with its trunk, run {trunk['run']}")
     for row in all_rows(state.journal):
@@ -233,6 +244,6 @@ def _file_lines(store: Store, state: RunState) -> list[str]:
         ("tensorboard", store.tensorboard / state.run),
     ):
         if folder.exists():
-            files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+            files = [str(name) for name in files_below(folder)]
             lines.append(f"{title:<12} {folder}: {', '.join(files[:8])}{' ...' if len(files) > 8 else ''}")
     return lines

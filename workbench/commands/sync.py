@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from workbench.security.children import orderly_end
 from workbench.tracking.store import find_store
 
 STORE = click.option("--store", metavar="URI", help="A folder of records or a server (default: mlruns/).")
@@ -13,6 +14,7 @@ DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.command()
 @STORE
 @DEBUG
+@orderly_end()
 def sync(store: str | None, debug: bool) -> int:
     """Bring MLflow and TensorBoard level with all journals; does nothing where they are."""
     from workbench.views.sync import sync as level
@@ -30,6 +32,7 @@ def sync(store: str | None, debug: bool) -> int:
 @click.command()
 @STORE
 @DEBUG
+@orderly_end()
 def rebuild(store: str | None, debug: bool) -> int:
     """Make the MLflow database and TensorBoard folders anew from the journals; keeps a backup."""
     from workbench.views.rebuild import rebuild as build

@@ -1,7 +1,7 @@
 """The queue: as many runs at once as there are places, until all are done or somebody asks for an end.
 
-A failed run ends nothing but itself. Ctrl-C and SIGTERM are handed on to what is at work (which finishes its
-epoch, or saves at once); nothing is begun after them.
+A failed run ends nothing but itself. Ctrl-C, SIGTERM and SIGHUP are handed on to what is at work (which finishes
+its epoch, or saves at once); nothing is begun after them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from workbench.jobs.process import overall
 from workbench.jobs.task import Task
 
 PAUSE_SECONDS = 0.1
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Job(Protocol):
@@ -121,7 +122,8 @@ def listening() -> Iterator[list[int]]:
     def note(number: int, frame: FrameType | None) -> None:
         asked.append(number)
 
-    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    old = {number: signal.signal(number, note) for number in numbers}
     try:
         yield asked
     finally:

@@ -130,13 +130,15 @@ def _ending(error: BaseException) -> tuple[str, str]:
 
 @contextmanager
 def terminated() -> Iterator[None]:
-    """Make a SIGTERM between two trials an orderly stop; within one the run itself listens."""
+    """Make a SIGTERM or SIGHUP between two trials an orderly stop; within one the run itself listens."""
 
     def stop(number: int, frame: object) -> None:
-        raise RunStopped("stopped by SIGTERM; `--resume` goes on")
+        raise RunStopped(f"stopped by {signal.Signals(number).name}; `--resume` goes on")
 
-    old = signal.signal(signal.SIGTERM, stop)
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    old = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, old)
+        for number, handler in old.items():
+            signal.signal(number, handler)

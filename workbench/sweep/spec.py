@@ -51,7 +51,7 @@ class Sweep(Part):
         for name, domain in self.space:
             self._check_condition(name, domain)
         for values in _trial_values(self.space):
-            schedule_preview.refuse(self.experiment(values).plans())
+            schedule_preview.refuse(*self.experiment(values).judged())
         known = recorded_metrics(self.base)
         if self.target not in known:
             raise SpecError(

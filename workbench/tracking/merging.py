@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from workbench.errors import RecordError, StoreError
+from workbench.names import TAG_IMPORTED
 from workbench.security.files import copy_inside, files_below, is_inside, read_inside
 from workbench.security.paths import within
 from workbench.tracking.journal import JournalWriter, is_locked, read_journal, sync_folder
@@ -26,7 +27,6 @@ from workbench.tracking.sweeps import FOLDER as SWEEPS
 
 Say = Callable[[str], None]
 NOT_COPIED = ("reserve", "views.lock")
-TAG_IMPORTED = "workbench.imported"
 
 
 @dataclass

@@ -13,7 +13,7 @@ from workbench.errors import RecordError
 from workbench.security.files import read_file
 from workbench.security.masking import masked, secrets_in, secrets_in_diff
 from workbench.tracking.code import DIFF
-from workbench.tracking.journal import decode_line, encode_row
+from workbench.tracking.journal_lines import decode_line, encode_row
 from workbench.tracking.tracker import without_secrets
 
 
@@ -31,7 +31,7 @@ def clean_line(line: bytes) -> bytes | None:
     """Return a journal's line without secrets, `line` itself where it holds none, None where it is not sound."""
     try:
         decode_line(line)
-    except (RecordError, ValueError):
+    except RecordError:
         return None
     row = json.loads(line[9:])
     clean = masked(row)  # all of it: fields that this version does not know come along

@@ -31,7 +31,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from workbench.errors import StoreError
+from workbench.errors import RecordError, StoreError
 from workbench.names import FAILED, RUNNING, declare_recorded
 from workbench.security.masking import mask, masked, secrets_in
 from workbench.security.paths import within
@@ -81,6 +81,8 @@ class Tracker:
         writer = JournalWriter(store.journal(start.run))
         try:
             journal = read_journal(writer.path) if writer.path.exists() else Journal(writer.path)
+            if journal.unreadable:
+                raise RecordError(journal.unreadable, where=writer.path)
             row = _first_row(store, start, journal.attempt + 1, texts or {})
             writer.append(row)
         except BaseException as error:
@@ -185,8 +187,17 @@ class Tracker:
             row = dataclasses.replace(record, attempt=self.journal.starts[-1].attempt)
             if isinstance(row, EndRecord):
                 row = dataclasses.replace(row, reason=mask(row.reason))
+            if self.journal.end is not None:
+                raise RecordError("has ended: no row follows its end", where=self.run)
+            happened = self._writer.taken_away()
+            if happened:
+                self._writer.make_again(self.journal.rows)
             self._writer.append(row)
             self.journal.rows.append(row)
+        if happened:
+            self._say(
+                f"the journal of run {self.run} was {happened} while it was written; it is kept in a new one"
+            )
 
     def _snapshot(self) -> tuple[Journal, list[EpochRecord], str]:
         """Return the journal as it is now, the epochs to show and the status."""

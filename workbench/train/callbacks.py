@@ -49,7 +49,8 @@ class HooksCallback(tf.keras.callbacks.Callback):
 
 
 class StopSignals:
-    """What signals ask for: `stop` (SIGTERM: checkpoint now), `finish` (Ctrl-C: finish the epoch)."""
+    """What signals ask for: `stop` (SIGTERM, or SIGHUP of a lost terminal: checkpoint now), `finish` (Ctrl-C:
+    finish the epoch)."""
 
     def __init__(self, grace_seconds: float) -> None:
         self.stop = False
@@ -70,10 +71,15 @@ class StopSignals:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[StopSignals]:
-        """Listen to SIGTERM and SIGINT until the block ends, then hand them back."""
+        """Listen to SIGTERM, SIGHUP and SIGINT until the block ends, then hand them back."""
         old = {
             signal.SIGTERM: signal.signal(signal.SIGTERM, self._terminate),
             signal.SIGINT: signal.signal(signal.SIGINT, self._interrupt),
+            **(
+                {}
+                if _ignored(signal.SIGHUP)
+                else {signal.SIGHUP: signal.signal(signal.SIGHUP, self._terminate)}
+            ),
         }
         try:
             yield self
@@ -81,6 +87,11 @@ class StopSignals:
             self._last_moment.cancel()
             for number, handler in old.items():
                 signal.signal(number, handler)
+
+
+def _ignored(number: signal.Signals) -> bool:
+    """Tell whether a signal was ignored before, as `nohup` does with SIGHUP: then it stays so."""
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 def _end_unsaved() -> None:

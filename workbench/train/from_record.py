@@ -14,6 +14,7 @@ from workbench.spec.load import load_module, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.part import from_json
 from workbench.spec.variant import Variant
+from workbench.tracking.remarks import remarks
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
 from workbench.tracking.store import Store, find_store
@@ -46,6 +47,8 @@ def open_run(text: str, address: str | None = None) -> RecordedRun:
     store = find_store(address)
     run = find_run(store, text)
     journal = read_state(store, run).journal
+    if journal is not None and journal.unreadable:
+        raise RecordError(f"unreadable: {journal.unreadable}", where=run)
     if journal is None or journal.start is None or not journal.start.spec:
         raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
     return RecordedRun(store, run, journal.start, recorded_experiment(journal.start))
@@ -59,7 +62,8 @@ def recorded_variant(store: Store, run: str, resumable: bool = False) -> Variant
     state = read_state(store, run)
     start = state.journal.start if state.journal else None
     if start is None:
-        raise RecordError("its journal has no readable start", where=run)
+        told = remarks(state.journal) or ["its journal has no readable start"]
+        raise RecordError(told[0], where=run, do=f"`workbench show {run}` says more")
     if resumable and state.status == names.RUNNING:
         raise RecordError("is still running", where=run, do="wait for it, or stop it first")
     if resumable and not is_resumable(state):

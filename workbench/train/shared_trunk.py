@@ -145,7 +145,7 @@ def _await(store: Store, wanted: Wanted, screen: Screen) -> Found | None:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """End gently on SIGTERM while nothing of the branch is recorded yet."""
+    """End gently on SIGTERM and SIGHUP while nothing of the branch is recorded yet."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -153,11 +153,13 @@ def _stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise RunStopped("stopped while it waited for its trunk; nothing was begun, run it again")
 
-    old = signal.signal(signal.SIGTERM, stop)
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    old = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, old)
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 # ---------------------------------------------------------------- looking
