@@ -58,6 +58,13 @@ class PairSet(Part):
         """Return the pairs; `data` is the training source, for sets that are held out of it."""
         raise SpecError("is no evaluation set by itself", where=type(self).__name__)
 
+    def people(self, places: Places) -> frozenset[str]:
+        """Return the names of the people on the set's images; raises `InputError` where it names none."""
+        raise SpecError(
+            "names no people", where=f"{type(self).__name__}({self.label()!r})",
+            expected="a list as of LFW, a list of images in one folder a person, or HeldOutPairs of a source",
+        )  # fmt: skip
+
     def missing(self, places: Places) -> str | None:
         """Say in words that the set is not on this machine; None where it is (a cheap look)."""
         return _missing(self, places)
