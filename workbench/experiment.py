@@ -137,7 +137,9 @@ class Experiment(Part):
     start: Union[Start, None] = setting(None, later=True, doc="weights to start from; None: at random")
     safety: Safety = setting(Safety(), place=True, doc="checkpoints and retries")
     trunk: Union[Trunk, None] = setting(None, place=True, doc="the part that branches share; see branch()")
-    fold: Union[Fold, None] = setting(None, place=True, doc="which fold of an experiment this is; see folds()")
+    fold: Union[Fold, None] = setting(
+        None, place=True, doc="which fold of an experiment this is; see folds()"
+    )
     seed: int = setting(0, at_least=0, place=True, doc="of weights, shuffling and augmentation")
     name: Union[str, None] = setting(None, place=True, doc="short name of the variant")
 

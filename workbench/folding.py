@@ -6,13 +6,14 @@ fold of which experiment a run is, so that tables show ten runs as the one resul
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Union
 
 from workbench.errors import SpecError
 from workbench.parts import Inherit, Part, part, setting
 
 if TYPE_CHECKING:
     from workbench.experiment import Experiment
+    from workbench.families import PairSet
 
 COUNT = 10  # sets of View 2
 
@@ -29,42 +30,31 @@ class Fold(Part):
     def check(self) -> None:
         if self.number > self.count:
             raise SpecError(f"fold {self.number} of {self.count}", where="Fold.number")
+        if len(self.recipe) != 12:
+            raise SpecError(f"{self.recipe!r}", where="Fold.recipe", expected="an identity: 12 hex digits")
 
 
 def folds(experiment: Experiment, count: int) -> tuple[Experiment, ...]:
     """Return the folds of `experiment`; see `Experiment.folds`."""
-    from workbench.data.pairs import Pairs
-
-    lists = [pairs for pairs in experiment.sets if isinstance(pairs, Pairs) and pairs.is_view2()]
-    if len(lists) != 1 or lists[0].sets:
+    lists = [pairs for pairs in experiment.sets if pairs.one_set(1) is not None]
+    if len(lists) != 1:
         raise SpecError(
-            f"{len(lists)} evaluation sets that are lists with sets", where="folds",
-            expected='one whole list, such as Pairs("lfw/pairs.txt")',
+            f"{len(lists)} evaluation sets that are whole lists with sets", where="folds",
+            expected='one, such as Pairs("lfw/pairs.txt")',
         )  # fmt: skip
     return tuple(_fold(experiment, lists[0], number, count) for number in range(1, count + 1))
 
 
-def _fold(experiment: Experiment, whole: Any, number: int, count: int) -> Experiment:
-    tested = whole.but(sets=(number,))
+def _fold(experiment: Experiment, whole: PairSet, number: int, count: int) -> Experiment:
+    tested = whole.one_set(number)
+    assert tested is not None
     sets = tuple(tested if pairs is whole else pairs for pairs in experiment.sets)
     stages = tuple(
-        stage if isinstance(stage.data, Inherit) else stage.but(data=_without(stage.data, tested))
+        stage if isinstance(stage.data, Inherit) else stage.but(data=stage.data.without(tested))
         for stage in experiment.stages
     )
     fold = Fold(number=number, count=count, recipe=experiment.id, name=experiment.name)
     name = f"{experiment.name or 'fold'}-{number}"
     return experiment.but(
-        data=_without(experiment.data, tested), evaluate=sets, stages=stages, fold=fold, name=name
+        data=experiment.data.without(tested), evaluate=sets, stages=stages, fold=fold, name=name
     )
-
-
-def _without(source: Any, tested: Any) -> Any:
-    """Return a source of images without the people of an evaluation set."""
-    from workbench.data.people import PeopleOf
-
-    if "leave_out" not in source.settings():
-        raise SpecError(
-            f"{type(source).__name__} cannot leave people out", where="folds", expected="an ImageFolder"
-        )
-    already = source.leave_out if isinstance(source.leave_out, tuple) else (source.leave_out,)
-    return source.but(leave_out=(*already, PeopleOf(tested)) if already else PeopleOf(tested))

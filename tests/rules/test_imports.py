@@ -29,6 +29,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.tracking.runs",
     "workbench.tracking.sweeps",
     "workbench.tracking.credentials",
+    "workbench.verification.folds",  # thresholds of one fold from the others
     "workbench.tracking.writer",  # `workbench import` records old runs as any run is recorded
 )
 

@@ -16,7 +16,7 @@ from workbench.data import embedded, encoded, index
 from workbench.data.finding import locate
 from workbench.data.people import PeopleOf
 from workbench.errors import DataError, suggestion
-from workbench.families import Images, Places, Source
+from workbench.families import Images, PairSet, Places, Source
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
 
@@ -63,6 +63,11 @@ class ImageFolder(Source):
             if isinstance(people, PeopleOf)
         )
         return super().missing(places) or next(filter(None, sets), None)
+
+    def without(self, pairs: PairSet) -> ImageFolder:
+        return self.but(
+            leave_out=(*_each(self.leave_out), PeopleOf(pairs)) if self.leave_out else PeopleOf(pairs)
+        )
 
     def open(self, places: Places) -> Images:
         return encoded.opened(self.encoded(places), self.keep)

@@ -43,7 +43,7 @@ class Pairs(PairSet):
 
     def check(self) -> None:
         _named(self.label(), "Pairs.name")
-        if self.sets and not self.is_view2():
+        if self.sets and not self._is_view2():
             raise SpecError(f"{self.sets}", where="Pairs.sets", expected="a `.txt` as of LFW, which has sets")
 
     def label(self) -> str:
@@ -52,7 +52,7 @@ class Pairs(PairSet):
     def open(self, places: Places, data: Source) -> PairImages:
         path = self._file(places)
         folder = locate(self.folder, places, "Pairs.folder") if self.folder else None
-        if self.is_view2():
+        if self._is_view2():
             found = view2.read(path, folder or path.parent, self.sets)
         elif path.suffix.lower() in (".csv", ".tsv"):
             found = pair_files.read_list(path, folder, self.group)
@@ -65,9 +65,12 @@ class Pairs(PairSet):
         note = f"{self.label()}: {in_both(common)}; its accuracy may flatter"
         return dataclasses.replace(found, notes=(*found.notes, note)) if common else found
 
+    def one_set(self, number: int) -> PairSet | None:
+        return self.but(sets=(number,)) if self._is_view2() and not self.sets else None
+
     def people(self, places: Places) -> frozenset[str]:
         path = self._file(places)
-        if self.is_view2():
+        if self._is_view2():
             return view2.people(path, self.sets)
         listed = pair_files.people(path) if path.suffix.lower() in (".csv", ".tsv") else frozenset()
         return listed or super().people(places)
@@ -75,8 +78,7 @@ class Pairs(PairSet):
     def _file(self, places: Places) -> Path:
         return locate(self.path, places, f"Pairs({self.path!r})", "a file")
 
-    def is_view2(self) -> bool:
-        """Tell a list as of LFW, which is parted into sets."""
+    def _is_view2(self) -> bool:
         return self.path.lower().endswith(".txt")
 
     def stand_in(self) -> PairSet:
