@@ -66,7 +66,9 @@ class ImageFolder(Source):
 
     def without(self, pairs: PairSet) -> ImageFolder:
         return self.but(
-            leave_out=(*_each(self.leave_out), PeopleOf(pairs)) if self.leave_out else PeopleOf(pairs)
+            leave_out=(*_each(self.leave_out), PeopleOf(pairs=pairs))
+            if self.leave_out
+            else PeopleOf(pairs=pairs)
         )
 
     def open(self, places: Places) -> Images:
