@@ -11,11 +11,12 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
-from workbench.data import drawing, embedded, pair_files, view2
-from workbench.data.finding import locate
+from workbench.data import lfw_pairs, pair_files, pair_sampling
+from workbench.data.paths import locate
+from workbench.data.sources import builtin
 from workbench.errors import DataError, SpecError, suggestion
-from workbench.families import Images, PairImages, PairSet, Places, Source
-from workbench.parts import part, setting
+from workbench.spec.interfaces import Images, PairImages, PairSet, Places, Source
+from workbench.spec.part import part, setting
 
 Overlap = Literal["refuse", "warn"]
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
@@ -53,7 +54,7 @@ class Pairs(PairSet):
         path = self._file(places)
         folder = locate(self.folder, places, "Pairs.folder") if self.folder else None
         if self._is_view2():
-            found = view2.read(path, folder or path.parent, self.sets)
+            found = lfw_pairs.read(path, folder or path.parent, self.sets)
         elif path.suffix.lower() in (".csv", ".tsv"):
             found = pair_files.read_list(path, folder, self.group)
         else:
@@ -71,7 +72,7 @@ class Pairs(PairSet):
     def people(self, places: Places) -> frozenset[str]:
         path = self._file(places)
         if self._is_view2():
-            return view2.people(path, self.sets)
+            return lfw_pairs.people(path, self.sets)
         listed = pair_files.people(path) if path.suffix.lower() in (".csv", ".tsv") else frozenset()
         return listed or super().people(places)
 
@@ -150,7 +151,7 @@ class HeldOutPairs(PairSet):
         records = np.flatnonzero(np.isin(images.labels, numbers))
         labels = images.labels[records]
         where = f"HeldOutPairs({self.name!r})"
-        drawn = drawing.balanced(labels, self.pairs, self.seed, where, by_label=self.draw == "people")
+        drawn = pair_sampling.balanced(labels, self.pairs, self.seed, where, by_label=self.draw == "people")
         return PairImages(
             encoded=(),
             first=drawn.first,
@@ -227,7 +228,7 @@ def _stand_in(name: str) -> HeldOutPairs:
 
     Sets of other names have other pairs of them, so that nobody takes one set for another.
     """
-    people = embedded.small_faces(0.0).but(first=10_000, identities=6, images=8)
+    people = builtin.small_faces(0.0).but(first=10_000, identities=6, images=8)
     seed = zlib.crc32(name.encode()) % 1000
     return HeldOutPairs(source=people, pairs=120, seed=seed, name=name, overlap="warn")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workbench.families import PairSet, Places
-from workbench.parts import Part, part, setting
+from workbench.spec.interfaces import PairSet, Places
+from workbench.spec.part import Part, part, setting
 
 
 @part

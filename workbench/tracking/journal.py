@@ -25,7 +25,7 @@ from typing import Any
 
 from workbench.errors import RecordError, StoreError
 from workbench.names import FINISHED, INTERRUPTED, RUNNING, declare_recorded
-from workbench.tracking.records import (
+from workbench.tracking.rows import (
     CheckpointRecord,
     EndRecord,
     EpochRecord,

@@ -11,7 +11,7 @@ from specs import tiny
 
 from workbench import HeldOutPairs, ImageFolder, Pairs, PeopleOf, Softmax, Stage
 from workbench.errors import DataError
-from workbench.material import Material
+from workbench.train.run_data import Material
 
 pytestmark = pytest.mark.tensorflow
 

@@ -9,7 +9,7 @@ import pytest
 from material import places, write_faces
 
 from workbench import HeldOutPairs, ImageFolder, Pairs, PeopleOf
-from workbench.data import drawing, view2
+from workbench.data import lfw_pairs, pair_sampling
 from workbench.errors import DataError, SpecError
 
 
@@ -51,7 +51,7 @@ def test_a_line_at_fault_after_an_empty_one_is_named(lfw: Path) -> None:
     path = lfw / "pairs.txt"
     path.write_text(path.read_text().replace("C\t3\t1", "C\t3\t9"))
     with pytest.raises(DataError, match=r"pairs\.txt:5: names C/C_0009"):
-        view2.read(path, lfw / "faces")
+        lfw_pairs.read(path, lfw / "faces")
 
 
 def test_people_of_a_set_are_left_out_or_used_alone(lfw: Path) -> None:
@@ -90,13 +90,16 @@ def test_people_are_drawn_with_equal_chances() -> None:
     labels = np.repeat([0, 1, 2, 3], [60, 2, 3, 4])  # 1770, 1, 3 and 6 genuine pairs
     counts = np.zeros(4)
     for seed in range(200):
-        drawn = drawing.balanced(labels, 8, seed, by_label=True)
+        drawn = pair_sampling.balanced(labels, 8, seed, by_label=True)
         genuine = labels[drawn.first[drawn.same]]
         assert np.array_equal(genuine, labels[drawn.second[drawn.same]])
         counts += np.bincount(genuine, minlength=4)
     assert counts.tolist() == [200, 200, 200, 200]  # four pairs of four people: one each
-    assert drawing.balanced(labels, 8, 0).first.tolist() == drawing.balanced(labels, 8, 0).first.tolist()
-    several = drawing.balanced(labels, 22, 1, by_label=True)
+    assert (
+        pair_sampling.balanced(labels, 8, 0).first.tolist()
+        == pair_sampling.balanced(labels, 8, 0).first.tolist()
+    )
+    several = pair_sampling.balanced(labels, 22, 1, by_label=True)
     taken = np.bincount(labels[several.first[several.same]], minlength=4)
     assert taken.sum() == 11 and taken[1] == 1 and taken[2] == 3 and taken[0] + taken[3] == 7
     assert abs(int(taken[0]) - int(taken[3])) <= 1
