@@ -11,7 +11,7 @@ from specs import tiny
 
 from workbench import HeldOutPairs, ImageFolder, Pairs, PeopleOf, Softmax, Stage
 from workbench.errors import DataError
-from workbench.train.run_data import Material
+from workbench.train.run_data import RunData
 
 pytestmark = pytest.mark.tensorflow
 
@@ -24,9 +24,9 @@ def faces(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def opened(root: Path, **changes: Any) -> Material:
+def opened(root: Path, **changes: Any) -> RunData:
     settings = {"data": ImageFolder("faces"), "evaluate": Pairs("pairs.csv", folder="faces"), "batch_size": 4}
-    return Material(tiny(**{**settings, **changes}), places(root))
+    return RunData(tiny(**{**settings, **changes}), places(root))
 
 
 def test_people_in_training_and_in_test_are_refused(faces: Path) -> None:

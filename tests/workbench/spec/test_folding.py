@@ -9,7 +9,7 @@ from specs import tiny
 
 from workbench import Experiment, HeldOutPairs, ImageFolder, Pairs, PeopleOf
 from workbench.errors import SpecError
-from workbench.spec.load import Variant, choose
+from workbench.spec.load import Variant, choose_variants
 from workbench.spec.part import from_json
 
 
@@ -69,5 +69,5 @@ def test_data_that_cannot_leave_people_out_is_refused() -> None:
 
 def test_the_name_of_an_experiment_means_its_folds() -> None:
     variants = [Variant(str(fold.name), fold) for fold in recipe(name="base").folds(3)]
-    assert [variant.name for variant in choose(variants, ["base"])] == ["base-1", "base-2", "base-3"]
-    assert [variant.name for variant in choose(variants, ["base-2"])] == ["base-2"]
+    assert [variant.name for variant in choose_variants(variants, ["base"])] == ["base-1", "base-2", "base-3"]
+    assert [variant.name for variant in choose_variants(variants, ["base-2"])] == ["base-2"]
