@@ -16,6 +16,7 @@ HEAVY = ("tensorflow", "keras", "tensorflow_addons", "keras_tuner", "mlflow", "t
 OPEN_TO_ANALYSIS = (
     "workbench.names",
     "workbench.errors",
+    "workbench.files",
     "workbench.lazy",
     "workbench.commands.direction_options",  # `--lower` and `--higher`, the same in every command
     "workbench.spec",  # what a researcher writes: free of TensorFlow as a whole
