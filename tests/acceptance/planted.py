@@ -35,7 +35,7 @@ def _before(owner: Any, name: str, condition: Callable[..., bool] = lambda *a, *
 
 
 def first_step() -> None:
-    from workbench.session import Session
+    from workbench.train.session import Session
 
     _before(
         Session,
@@ -45,7 +45,7 @@ def first_step() -> None:
 
 
 def last_step() -> None:
-    from workbench.session import Session
+    from workbench.train.session import Session
 
     _before(
         Session,
@@ -57,7 +57,7 @@ def last_step() -> None:
 
 
 def between_stages() -> None:
-    from workbench.session import Session
+    from workbench.train.session import Session
 
     _before(
         Session,
@@ -67,7 +67,7 @@ def between_stages() -> None:
 
 
 def half_a_checkpoint() -> None:
-    from workbench import checkpoint
+    from workbench.train import checkpoint
 
     original = checkpoint._flush
 
@@ -83,7 +83,7 @@ def half_a_checkpoint() -> None:
 
 
 def before_rename() -> None:
-    from workbench import checkpoint
+    from workbench.train import checkpoint
 
     original = checkpoint._flush
 
@@ -111,14 +111,14 @@ def half_a_row() -> None:
 
 
 def evaluation() -> None:
-    from workbench.scoreboard import Scoreboard
+    from workbench.train.evaluation import Scoreboard
 
     _before(Scoreboard, "evaluate")
 
 
 def after_row() -> None:
     """Between the journal's row and the state that goes with it."""
-    from workbench.session import Session
+    from workbench.train.session import Session
 
     _before(Session, "save")
 

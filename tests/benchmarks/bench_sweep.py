@@ -103,7 +103,7 @@ def reading(folder: Path) -> Ratio:
             "id": f"{n:04d}",
             "status": "COMPLETED",
             "score": 0.5,
-            "values": {sweeps.ORDER: sweeps.Order({"a": n}, (name,), 100, f"{n:04d}").text()},
+            "values": {sweeps.ORDER: sweeps.TrialRequest({"a": n}, (name,), 100, f"{n:04d}").text()},
         }
         for n, name in enumerate(names)
     ]

@@ -15,7 +15,7 @@ import urllib.request
 import click
 
 from workbench.errors import InputError, StoreError
-from workbench.listening import require_loopback
+from workbench.security.loopback import require_loopback
 from workbench.tracking.store import Store, find_store
 
 START_SECONDS = 90

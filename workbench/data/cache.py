@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.families import Places
+from workbench.spec.interfaces import Places
 
 log = logging.getLogger(__name__)
 

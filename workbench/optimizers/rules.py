@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.errors import SpecError
-from workbench.families import Optimizer, WeightDecay
 from workbench.lazy import addons, tf
-from workbench.optimizers.decay import Decoupled
-from workbench.parts import part, setting
+from workbench.optimizers.weight_decay import Decoupled
+from workbench.spec.interfaces import Optimizer, WeightDecay
+from workbench.spec.part import part, setting
 
 PLACEHOLDER_RATE = 0.01
 

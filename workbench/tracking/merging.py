@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.errors import RecordError, StoreError
-from workbench.tracking.arriving import clean_file, lines_of, trusted
 from workbench.tracking.journal import JournalWriter, is_locked, read_journal, sync_folder
 from workbench.tracking.locks import lock
+from workbench.tracking.sanitize import clean_file, lines_of, trusted
 from workbench.tracking.store import Store, read_runs
 from workbench.tracking.sweeps import FOLDER as SWEEPS
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from workbench.errors import RecordError, suggestion
 from workbench.tracking.journal import status, sync_folder
-from workbench.tracking.records import RUN_NAME
+from workbench.tracking.rows import RUN_NAME
 from workbench.tracking.store import Store
 
 FOLDER = "sweeps"
@@ -25,7 +25,7 @@ ORDER = "tuner/order"  # where a trial's values carry its order, as JSON
 
 
 @dataclass(frozen=True)
-class Order:
+class TrialRequest:
     """What a trial asks for: raw values, the names of its runs (one an execution) and epochs.
 
     `chain` is the trial that began the runs: Hyperband numbers a promotion anew, but it continues them.
@@ -43,7 +43,7 @@ class Order:
         return json.dumps({**vars(self), "settings": dict(self.settings)})
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Order:
+    def of(cls, values: Mapping[str, Any]) -> TrialRequest:
         """Return the order in a trial's values."""
         row = json.loads(values[ORDER])
         return cls(**{**row, "runs": tuple(row["runs"])})
@@ -57,7 +57,7 @@ class TrialRow:
     """
 
     id: str
-    order: Order
+    order: TrialRequest
     status: str
     score: float | None = None
     results: tuple[float, ...] = ()
@@ -136,7 +136,7 @@ REPAIR = "move it away: `workbench sweep FILE --resume` makes it anew from the j
 def _trial(row: Mapping[str, Any]) -> TrialRow:
     result = row.get("result") or {}
     return TrialRow(
-        row["id"], Order.of(row["values"]), str(row["status"]).lower(), row.get("score"),
+        row["id"], TrialRequest.of(row["values"]), str(row["status"]).lower(), row.get("score"),
         tuple(result.get("values", ())), int(result.get("epoch", 0)), float(result.get("seconds", 0.0)),
         str(result.get("reason", "")),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from workbench.verification.identification import Identification, identify
 from workbench.verification.ijb_files import Protocol
 from workbench.verification.intervals import Estimate
 from workbench.verification.measures import FARS, TarAtFar, area, one_class, roc_at, tars_at_fars
-from workbench.verification.ordered import Ordered, blocks
+from workbench.verification.sorted_scores import SortedScores, blocks
 from workbench.verification.templates import READINGS, Pool, Reading
 
 IMAGES_AT_ONCE = 4096
@@ -111,7 +111,7 @@ def run(
         templates = pool.pooled(embedded.plain, embedded.mirrored, reading)
         results.append(_measured(reading, templates, rows, same, fars, protocol, pool))
     said = [tar.message for tar in results[0].tars if tar.message] if results else []
-    reason = one_class(Ordered(np.zeros(len(same), np.float32), same))
+    reason = one_class(SortedScores(np.zeros(len(same), np.float32), same))
     found = [
         text
         for r in results[:1]
@@ -134,7 +134,7 @@ def _measured(
     protocol: Protocol,
     pool: Pool,
 ) -> Result:
-    ordered = Ordered(pair_scores(templates, *rows), same)
+    ordered = SortedScores(pair_scores(templates, *rows), same)
     both = one_class(ordered) is None
     return Result(
         reading,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.data import faces
+from workbench.data.sources import face_drawing
 from workbench.verification import ijb_files
 from workbench.verification.align import PLACES_112
 from workbench.verification.ijb_files import Subjects
@@ -55,7 +55,7 @@ def _images(
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = faces.draw(seed, who, np.arange(len(who)), 112, 0.7, 0.1, 4.0)
+    drawn = face_drawing.draw(seed, who, np.arange(len(who)), 112, 0.7, 0.1, 4.0)
     landmarks = np.empty((len(names), 5, 2))
     for number, name in enumerate(names):
         angle, scale = generator.uniform(-0.4, 0.4), generator.uniform(0.8, 1.1)

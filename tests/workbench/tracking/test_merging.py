@@ -17,13 +17,13 @@ from planted_secrets import PLANTED
 from stores import METRICS, epoch, points, record, start
 
 from workbench.errors import RecordError, StoreError
-from workbench.masking import MARK
+from workbench.security.masking import MARK
 from workbench.tracking.journal import JournalWriter, read_journal
 from workbench.tracking.merging import merge
-from workbench.tracking.records import EndRecord
+from workbench.tracking.rows import EndRecord
 from workbench.tracking.runs import read_state
 from workbench.tracking.store import Store
-from workbench.tracking.writer import Tracker
+from workbench.tracking.tracker import Tracker
 
 
 def silent(line: str) -> None:

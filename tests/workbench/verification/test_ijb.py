@@ -203,10 +203,10 @@ def test_similarity_recovers_what_was_done() -> None:
 
 
 def test_alignment_undoes_the_samples_turning(folder: Path, protocol) -> None:
-    from workbench.data import faces
+    from workbench.data.sources import face_drawing
 
     who = (protocol.members.templates - 1) // 5
-    drawn = faces.draw(0, who, np.arange(len(who)), 112, 0.7, 0.1, 4.0)
+    drawn = face_drawing.draw(0, who, np.arange(len(who)), 112, 0.7, 0.1, 4.0)
     for number in range(0, len(who), 7):
         found = align.aligned(protocol.path(protocol.images[number]), protocol.landmarks[number], 112)
         inner = slice(25, 87)  # the canvas cut some corners off
