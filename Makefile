@@ -21,13 +21,16 @@ TESTS ?=
 # A folder of packages that `make wheels` filled, for a machine without a network: make demo WHEELS=wheels
 WHEELS ?=
 
-INDEX := $(if $(WHEELS),--no-index --find-links "$(WHEELS)")
-PIP := $(PY) -m pip --disable-pip-version-check install --no-compile --progress-bar off -c constraints.txt $(INDEX)
+PIP := $(PY) -m pip --disable-pip-version-check install --no-compile --progress-bar off -c constraints.txt
 comma := ,
 BASE := $(VENV)/.installed$(if $(EXTRAS),-$(subst $(comma),-,$(EXTRAS)))
 TEST := $(VENV)/.installed-test
 PYTEST := $(PY) -m pytest
 
+ifneq ($(WHEELS),)
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := $(WHEELS)
+endif
 export MPLBACKEND ?= Agg
 export PYTHONUNBUFFERED ?= 1
 
@@ -128,7 +131,7 @@ $(VENV)/.made:
 	@$(find_python); \
 	echo "making $(VENV) with $$("$$found" --version)"; \
 	"$$found" -m venv --clear $(VENV); \
-	$(PY) -m pip --disable-pip-version-check -q install $(INDEX) -c constraints.txt pip setuptools; \
+	$(PY) -m pip --disable-pip-version-check -q install -c constraints.txt pip setuptools; \
 	touch $@
 
 # pip does not compile (one core, slowly); both cores do it once afterwards: TensorFlow's first import

@@ -130,6 +130,18 @@ def _keras_tuner(name: str) -> Any:
     return module
 
 
+def inside_tensorflow(name: str) -> Any:
+    """Return the module `tensorflow.<name>`, of those that `tf` does not show."""
+    _tensorflow("tensorflow")
+    return importlib.import_module(f"tensorflow.{name}")
+
+
+def inside_keras(name: str) -> Any:
+    """Return the module `<name>` of Keras 2, whatever its package is called."""
+    _tensorflow("tensorflow")
+    return importlib.import_module(f"{KERAS_2 if _keras_3_is_installed() else 'keras'}.{name}")
+
+
 def addons() -> Any:
     """Return TensorFlow Addons, or None where there are none: their wheels end at Python 3.11."""
     if importlib.util.find_spec("tensorflow_addons") is None:

@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-import tensorflow as tf
-
 from workbench.errors import RunStopped
+from workbench.lazy import tf
 
 if TYPE_CHECKING:
     from types import FrameType

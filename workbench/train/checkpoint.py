@@ -23,11 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import RecordError
+from workbench.lazy import tf
 from workbench.security.masking import masked
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.train.trainer import Trainer
 
 GENERATIONS = 2
