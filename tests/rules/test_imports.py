@@ -16,6 +16,7 @@ HEAVY = ("tensorflow", "keras", "tensorflow_addons", "keras_tuner", "mlflow", "t
 OPEN_TO_ANALYSIS = (
     "workbench.names",
     "workbench.errors",
+    "workbench.files",
     "workbench.lazy",
     "workbench.commands.direction_options",  # `--lower` and `--higher`, the same in every command
     "workbench.spec",  # what a researcher writes: free of TensorFlow as a whole
@@ -26,6 +27,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.tracking.runs",
     "workbench.tracking.sweeps",
     "workbench.tracking.credentials",
+    "workbench.verification.folds",  # thresholds of one fold from the others
     "workbench.tracking.tracker",  # `workbench import` records old runs as any run is recorded
     "workbench.views",  # its `default_views`, which imports MLflow when it is called
 )

@@ -42,7 +42,7 @@ class Session:
         watcher: Watcher | None,
         group: Group | None = None,
     ) -> None:
-        from workbench.train.callbacks import StopSignals
+        from workbench.train.signals import StopSignals
 
         self.order, self.screen, self.tracker, self.data = order, screen, tracker, data
         self.watcher = watcher
