@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from workbench.data import pipeline
 from workbench.distribute.collectives import alone
 from workbench.distribute.group import Group
+from workbench.lazy import tf
 from workbench.models.backbones.count_ops import sizes
 from workbench.profile import several_devices, xplane
 from workbench.profile.timer import DATA, Cost, Profile, compiled, timed

@@ -8,14 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.profile.xplane import Operation
-else:
-    tf = Lazy("tensorflow")
 
 REPEATS = 7  # measurements of each part, of which the quickest counts: other work only ever adds
 DATA = 3  # parts of a profile that are the data's, its first ones
