@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from workbench.security.children import orderly_end
 from workbench.tracking.store import find_store
+from workbench.train.signals import orderly_end
 
 
 @click.command()

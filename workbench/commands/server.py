@@ -14,9 +14,10 @@ import click
 
 from workbench.commands.ui import START_SECONDS, require_free, stop
 from workbench.errors import InputError, StoreError
-from workbench.security.children import guarded, orderly_end
+from workbench.security.children import guarded
 from workbench.tracking import server as server_setup
 from workbench.tracking.store import Store, find_store
+from workbench.train.signals import orderly_end
 
 DATABASE = "WORKBENCH_DATABASE"
 VARIABLES = {

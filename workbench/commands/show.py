@@ -16,7 +16,7 @@ import click
 from workbench import names
 from workbench.commands.direction_options import direction_options
 from workbench.errors import StoreError
-from workbench.security.files import files_below
+from workbench.security.foreign_files import files_below
 from workbench.spec import labels
 from workbench.tracking.best import best_values, summary
 from workbench.tracking.branch_history import all_rows

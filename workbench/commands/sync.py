@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from workbench.security.children import orderly_end
 from workbench.tracking.store import find_store
+from workbench.train.signals import orderly_end
 
 STORE = click.option("--store", metavar="URI", help="A folder of records or a server (default: mlruns/).")
 DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")

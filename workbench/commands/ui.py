@@ -15,9 +15,10 @@ import urllib.request
 import click
 
 from workbench.errors import InputError, StoreError
-from workbench.security.children import guarded, orderly_end
+from workbench.security.children import guarded
 from workbench.security.loopback import require_loopback
 from workbench.tracking.store import Store, find_store
+from workbench.train.signals import orderly_end
 
 START_SECONDS = 90
 

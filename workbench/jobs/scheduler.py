@@ -17,9 +17,9 @@ from typing import Protocol
 from workbench.jobs.placement import Place
 from workbench.jobs.process import overall
 from workbench.jobs.task import Task
+from workbench.train.signals import handling, on_end
 
 PAUSE_SECONDS = 0.1
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Job(Protocol):
@@ -122,10 +122,5 @@ def listening() -> Iterator[list[int]]:
     def note(number: int, frame: FrameType | None) -> None:
         asked.append(number)
 
-    numbers = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    old = {number: signal.signal(number, note) for number in numbers}
-    try:
+    with handling({signal.SIGINT: note, **on_end(note)}):
         yield asked
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workbench.errors import RecordError
 from workbench.reproduce.ingredients import current, recorded_diff
-from workbench.security.files import files_below, is_inside, read_inside
+from workbench.security.foreign_files import files_below, is_inside, read_inside
 from workbench.security.paths import within
 from workbench.tracking import code
 from workbench.train.from_record import RecordedRun

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
@@ -26,25 +26,6 @@ def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
     _LIBC.prctl(SET_DEATH_SIGNAL, number)
     if os.getppid() != parent:  # it died before it could be watched
         os._exit(1)
-
-
-@contextlib.contextmanager
-def orderly_end() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP of a command what Ctrl-C is: what it began is cleared away."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
-    old = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def guarded(

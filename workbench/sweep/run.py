@@ -16,6 +16,7 @@ from workbench.sweep.spec import Sweep
 from workbench.sweep.trials import TrialRunner
 from workbench.tracking.store import Store
 from workbench.train.progress import Screen
+from workbench.train.signals import handling, on_end
 
 LOOPBACK = "127.0.0.1"  # where workers of this machine find their chief, at any free port
 
@@ -135,10 +136,5 @@ def terminated() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise RunStopped(f"stopped by {signal.Signals(number).name}; `--resume` goes on")
 
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
-    old = {number: signal.signal(number, stop) for number in numbers}
-    try:
+    with handling(on_end(stop)):
         yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -21,9 +21,10 @@ from types import TracebackType
 from typing import Any
 
 from workbench.errors import RecordError, StoreError
+from workbench.files import sync
 from workbench.names import FINISHED, INTERRUPTED, RUNNING
-from workbench.security.files import open_file, read_file
-from workbench.tracking.journal_file import made_again, open_locked, sync_folder, whereabouts
+from workbench.security.foreign_files import open_file, read_file
+from workbench.tracking.journal_file import made_again, open_locked, whereabouts
 from workbench.tracking.journal_lines import Unreadable, decode_line, encode_line
 from workbench.tracking.rows import (
     CheckpointRecord,
@@ -319,7 +320,7 @@ class JournalWriter:
         if self._beginning is not None:
             os.rename(self._beginning, self.path)
             self._beginning = None
-            sync_folder(self.path.parent)
+            sync(self.path.parent)
 
     def _retry_with_reserve(self, line: bytes) -> None:
         self._reserve.unlink(missing_ok=True)

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from workbench.errors import RecordError, StoreError
-from workbench.security.files import regular
+from workbench.files import sync
+from workbench.security.foreign_files import regular
 
 LOCK_PATIENCE = 5.0  # seconds; a reader that asks for a run's status holds the lock for microseconds
 BEGINNING = "beginning"  # in the folder beside: a journal before its first row
@@ -57,15 +58,6 @@ def _lock(descriptor: int, path: Path) -> None:
             time.sleep(0.02)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def whereabouts(descriptor: int, path: Path, size: int) -> str:
     """Return what became of the file that is being written: empty, or `deleted`, `replaced` or `cut short`."""
     mine = os.fstat(descriptor)
@@ -97,7 +89,7 @@ def made_again(path: Path, content: bytes) -> int:
         if os.path.lexists(path):
             os.rename(path, _free(folder / REPLACED))
         os.rename(new, path)
-        sync_folder(path.parent)
+        sync(path.parent)
     except BaseException:
         os.close(descriptor)
         raise

@@ -10,16 +10,16 @@ from __future__ import annotations
 import contextlib
 import filecmp
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from workbench.errors import RecordError, StoreError
+from workbench.files import replacing, sync
 from workbench.names import TAG_IMPORTED
-from workbench.security.files import copy_inside, files_below, is_inside, read_inside
+from workbench.security.foreign_files import copy_inside, files_below, is_inside, read_inside
 from workbench.security.paths import within
-from workbench.tracking.journal import JournalWriter, is_locked, read_journal, sync_folder
+from workbench.tracking.journal import JournalWriter, is_locked, read_journal
 from workbench.tracking.locks import lock
 from workbench.tracking.sanitize import clean_file, harmless_lines, trusted
 from workbench.tracking.store import Store, read_runs
@@ -212,19 +212,13 @@ def _write(content: bytes, place: Path) -> None:
 @contextlib.contextmanager
 def _whole(place: Path) -> Iterator[Path]:
     """Give the path to write a file to that then takes its place, whole and durably, or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    aside = place.parent / f".{place.name}.{os.getpid()}"
     try:
-        yield aside
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(place)
+        with replacing(place, durable=True) as aside:
+            yield aside
     except OSError as error:
         raise StoreError(
             f"cannot be copied: {error.strerror}", where=place, do="make space and merge again"
         ) from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _copy_journal(source: Path, target: Path) -> None:
@@ -235,7 +229,7 @@ def _copy_journal(source: Path, target: Path) -> None:
     lines = trusted(source)
     if not target.exists():
         _write(harmless_lines(source), target)
-        sync_folder(target.parent)
+        sync(target.parent)
         return
     missing = lines[len(trusted(target)) :]
     if missing:

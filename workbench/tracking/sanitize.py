@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from workbench.errors import RecordError
-from workbench.security.files import read_file
+from workbench.security.foreign_files import read_file
 from workbench.security.masking import masked, secrets_in, secrets_in_diff
 from workbench.tracking.code import DIFF
 from workbench.tracking.journal_lines import decode_line, encode_row

@@ -12,8 +12,6 @@ import contextlib
 import dataclasses
 import os
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -39,6 +37,7 @@ from workbench.train import checkpoint
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest
 from workbench.train.run_data import RunData
+from workbench.train.signals import handling, on_end
 
 Train = Callable[[RunRequest, Screen], Any]
 LOOK_SECONDS = 0.5  # between two looks at what another process is training
@@ -146,20 +145,12 @@ def _await(store: Store, wanted: Wanted, screen: Screen) -> Found | None:
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
     """End gently on SIGTERM and SIGHUP while nothing of the branch is recorded yet."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise RunStopped("stopped while it waited for its trunk; nothing was begun, run it again")
 
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
-    old = {number: signal.signal(number, stop) for number in numbers}
-    try:
+    with handling(on_end(stop)):
         yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 # ---------------------------------------------------------------- looking

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from workbench.names import TAG_RUN
-from workbench.security.files import is_below, is_inside
+from workbench.security.foreign_files import is_below, is_inside
 from workbench.tracking.store import Store
 
 ASIDE, MADE = "rebuild-", "made.txt"  # the folder of a rebuild at work, and in it what it made elsewhere

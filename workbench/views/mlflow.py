@@ -25,7 +25,7 @@ from workbench.names import (
     TAG_STATUS,
     TAG_SWEEP,
 )
-from workbench.security.files import is_below, without_links
+from workbench.security.foreign_files import is_below, without_links
 from workbench.tracking.journal import Journal
 from workbench.tracking.mlflow_client import open_client
 from workbench.tracking.rows import EpochRecord, StartRecord, plain

@@ -23,7 +23,7 @@ from workbench.names import (
     TAG_TRUNK,
     lower_is_better,
 )
-from workbench.security.files import files_below
+from workbench.security.foreign_files import files_below
 from workbench.tracking.journal import Journal
 from workbench.tracking.rows import EpochRecord, StartRecord, plain
 
