@@ -17,6 +17,7 @@ from workbench import names
 from workbench.commands.direction_options import direction_options
 from workbench.errors import StoreError
 from workbench.security.foreign_files import files_below
+from workbench.security.shown import markup
 from workbench.spec import labels
 from workbench.tracking.best import best_values, summary
 from workbench.tracking.branch_history import all_rows
@@ -109,10 +110,11 @@ def _drawn(
     from_where = [""] if any(origins) else []
     table = Table(box=None, pad_edge=False)
     for title in ("run", "study", "name", *from_where, *settings, "status", "epochs", "best"):
-        table.add_column(title, overflow="fold", no_wrap=title not in ("study", "name"))
+        table.add_column(markup(title), overflow="fold", no_wrap=title not in ("study", "name"))
     for state, differing, origin in zip(states, told, origins):
         words = [origin for _ in from_where] + [labels.value_text(differing.get(name)) for name in settings]
-        table.add_row(*_identity(state), *words, state.status, _progress(state), _best(state))
+        row = (*_identity(state), *words, state.status, _progress(state), _best(state))
+        table.add_row(*map(markup, row))
     stream = io.StringIO()
     Console(file=stream, width=width).print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())

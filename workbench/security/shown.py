@@ -12,7 +12,11 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # Controls of a terminal, marks that turn the direction of a line, ends of lines of other systems, and halves of
 # letters, which no stream can write. Line breaks and tabs are our own.
@@ -24,7 +28,12 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # how a cell begins that a spr
 
 def visible(text: str) -> str:
     """Return `text` with every character that acts instead of being seen written out: `\\x1b`."""
-    return _UNSEEN.sub(lambda found: found[0].encode("ascii", "backslashreplace").decode(), text)
+    return _UNSEEN.sub(_written_out, text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
 
 
 def one_line(text: object) -> str:
@@ -36,8 +45,18 @@ def markup(text: object) -> str:
     """Return `text` as a cell or title of a rich table, which would take square brackets for styles."""
     from rich.markup import escape
 
-    # rich leaves a backslash before a bracket of ours alone, and would then take it for its own
     return escape(visible(str(text)))
+
+
+def console(stream: TextIO | None, **options: Any) -> Console:
+    """Return a console of rich on `stream`, which writes the escape sequences of rich and of nobody else.
+
+    Texts of records that are handed to it go through `markup`, or `visible` where markup is off.
+    """
+    from rich.console import Console
+
+    own = getattr(stream, "with_controls", None)
+    return Console(file=own() if own else stream, **options)
 
 
 def spreadsheet_cell(value: Any) -> Any:
@@ -59,6 +78,12 @@ def markdown_cell(text: object) -> str:
     """Return `text` as it may stand in a line of Markdown: no HTML, no end of a cell, no link or picture."""
     plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`\[\]|])", r"\\\1", plain)
+
+
+def link(address: str) -> str:
+    """Return an address as a page may link to it: of the web or relative, nothing that a browser would run."""
+    known = re.match(r"(?:https?://|[^:]*(?:/|$))", address)
+    return quote(visible(address), safe="/:#?&=%.,~@+!$'()*;") if known else "#"
 
 
 # ---------------------------------------------------------------- streams

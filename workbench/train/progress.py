@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from workbench import names
-from workbench.security.shown import markup, visible
+from workbench.security.shown import console, markup, visible
 from workbench.spec.plan import Plan
 
 if TYPE_CHECKING:
@@ -100,10 +100,7 @@ class LiveScreen(Screen):
         )
 
     def _console(self) -> Any:
-        from rich.console import Console
-
-        own = getattr(self.stream, "with_controls", None)
-        return Console(file=own() if own else self.stream)
+        return console(self.stream)
 
     def wants_step(self) -> bool:
         now = time.monotonic()
