@@ -17,7 +17,7 @@ from workbench import names
 from workbench.commands.direction_options import direction_options
 from workbench.errors import StoreError
 from workbench.security.foreign_files import files_below
-from workbench.security.shown import markup
+from workbench.security.shown import console, markup
 from workbench.spec import labels
 from workbench.tracking.best import best_values, summary
 from workbench.tracking.branch_history import all_rows
@@ -103,7 +103,6 @@ def table_of(states: Sequence[RunState]) -> str:
 def _drawn(
     states: Sequence[RunState], told: Sequence[dict[str, Any]], settings: Sequence[str], width: int
 ) -> str:
-    from rich.console import Console
     from rich.table import Table
 
     origins = [_origin(state) for state in states]
@@ -116,7 +115,7 @@ def _drawn(
         row = (*_identity(state), *words, state.status, _progress(state), _best(state))
         table.add_row(*map(markup, row))
     stream = io.StringIO()
-    Console(file=stream, width=width).print(table)
+    console(stream, width=width).print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 

@@ -13,7 +13,7 @@ from workbench.reproduce.ingredients import current, recorded_diff
 from workbench.security.foreign_files import files_below, is_inside, read_inside
 from workbench.security.paths import within
 from workbench.tracking import code
-from workbench.train.from_record import RecordedRun
+from workbench.train.from_record import RecordedRun, spec_path
 
 SECONDS = 300.0  # for git to lay out the files of a commit
 UNTRACKED = "untracked"  # among a run's artifacts: modules that git did not know
@@ -108,7 +108,7 @@ def spec_within(run: RecordedRun) -> str:
 
     Raises `RecordError` where the record names a place outside by `..`: nothing is looked for there.
     """
-    path, project = Path(str(run.start.provenance.get("spec_path", ""))), run.store.root.parent.resolve()
+    path, project = spec_path(run.start), run.store.root.parent.resolve()
     if path.is_absolute():
         path = path.relative_to(project) if path.is_relative_to(project) else Path()
     if not path.name:

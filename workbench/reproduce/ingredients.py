@@ -80,7 +80,7 @@ def compare(run: RecordedRun) -> Comparison:
 
 def spec(run: RecordedRun) -> Ingredient:
     """Compare the recorded settings with those that the spec file has now for the same variant."""
-    path = Path(str(run.start.provenance.get("spec_path", "")))
+    path = from_record.spec_path(run.start)
     if not path.is_file():
         return Ingredient("spec", None, note=f"{path} is not here; the record's settings are used")
     if names.TAG_SWEEP in run.start.tags:
@@ -169,7 +169,7 @@ def _other_attempts(run: RecordedRun) -> tuple[str, ...]:
 
 def current(run: RecordedRun) -> code.CodeState | None:
     """Return the state of the code that a run of this spec would use here."""
-    path = Path(str(run.start.provenance.get("spec_path", "")))
+    path = from_record.spec_path(run.start)
     project = run.store.root.parent
     return (code.state(path.resolve().parent) if path.is_file() else None) or code.state(project)
 

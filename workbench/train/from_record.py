@@ -77,6 +77,11 @@ def variant_of(start: StartRecord, experiment: Experiment) -> Variant:
     )  # fmt: skip
 
 
+def spec_path(start: StartRecord) -> Path:
+    """Return where the spec file of a run lay, from its record: the one place that makes a path of it."""
+    return Path(str(start.provenance.get("spec_path", "")))
+
+
 def overrides(start: StartRecord) -> dict[str, str]:
     """Return what changed each setting that did not come from the spec file: {setting: "--set ..."}."""
     origins = start.provenance.get("origins", {})
@@ -99,7 +104,7 @@ def recorded_experiment(start: StartRecord) -> Experiment:
     try:
         experiment = from_json(dict(start.spec), where=start.run)
     except SpecError:
-        path = Path(str(start.provenance.get("spec_path", "")))
+        path = spec_path(start)
         load_module(path)
         experiment = from_json(dict(start.spec), where=start.run)
     assert isinstance(experiment, Experiment)
@@ -113,7 +118,7 @@ def recorded_experiment(start: StartRecord) -> Experiment:
 
 def _from_file(start: StartRecord) -> Experiment:
     """Return the experiment of the spec file that has the run's identity: its secrets are only there."""
-    path = Path(str(start.provenance.get("spec_path", "")))
+    path = spec_path(start)
     found = [with_seed(variant, start.seed) for variant in load_variants(path)]
     found += [override_settings(variant, set_words(start)) for variant in found]
     for variant in found:
