@@ -7,6 +7,7 @@ A best value is the first best one and never a NaN; epochs are 1-based.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,7 +61,8 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     """Return one row a run, or a group of runs that differ in their seed alone.
 
     Columns: `run` (its name), the settings that differ under short names, `<select>`, `epoch` and `stage`
-    of its best value, the other metrics at that epoch, `seconds`, `images_per_second`, `device_hours`.
+    of its best value, the other metrics at that epoch, `seconds`, `images_per_second`, `device_hours`, `seed`
+    (`0` or `0, 1, 2`), `status` (of a group how many are what), and `quick` where `--quick` runs are among them.
     Where there are groups, `seeds` counts them, values are means, and `<metric> ±` is the half width of
     the 95 % interval of the mean. Runs without the metric have missing values.
     Raises `RecordError` for an unknown metric and where no run has an epoch.
@@ -82,7 +84,7 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
         first = members[0]
         row = {"run": str(names[first]), **{key: cells[first] for key, cells in settings.items()}}
         row |= _merged(single.loc[members], metrics) if len(members) > 1 else {"seeds": 1, **alone[first]}
-        rows.append(row)
+        rows.append(row | _states(records.runs.iloc[members]))
     frame = pd.DataFrame(rows)
     order = ["run", *settings, *(["seeds"] if len(groups) < len(records.runs) else []), select]
     order += [name for name in (f"{select} ±", "epoch", "stage") if name in frame]
@@ -100,19 +102,33 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     return frame[kept]
 
 
+def _states(runs: pd.DataFrame) -> dict[str, str | None]:
+    """Return seeds, status and `quick` of a row's runs; None where no run has one, or none is quick."""
+    seeds = [str(seed) for seed in runs["seed"] if not is_missing(seed)]
+    states = Counter(str(status) for status in runs["status"] if not is_missing(status))
+    words = [f"{count} {status}" if len(states) > 1 else status for status, count in states.items()]
+    quick = any(bool(flag) for flag in runs["quick"] if not is_missing(flag))
+    return {
+        "seed": ", ".join(seeds) or None,
+        "status": ", ".join(words) or None,
+        "quick": "quick" if quick else None,
+    }
+
+
 def seed_groups(runs: pd.DataFrame) -> list[list[int]]:
     """Return the positions of runs that differ in their seed alone, in first-seen order.
 
     Runs are alike when they have one identity, or where that is unknown, equal settings that are not
-    none; a run that repeats a seed of its group stands alone, as a rerun does.
+    none; a run that repeats a seed of its group stands alone, as a rerun does. A `--quick` run is never
+    alike with another: its epochs were cut short.
     """
     groups: dict[Any, list[int]] = {}
     seen: set[Any] = set()
     settings = settings_of(runs, seed=False)
-    facts = zip(runs["id"], runs["study"], runs["seed"], runs["rerun"])
-    for position, (identity, study, seed, original) in enumerate(facts):
+    facts = zip(runs["id"], runs["study"], runs["seed"], runs["rerun"], runs["quick"].eq(True))
+    for position, (identity, study, seed, original, quick) in enumerate(facts):
         own = tuple(sorted((name, labels.value_text(value)) for name, value in settings[position].items()))
-        alike = (str(study), own if is_missing(identity) else identity)
+        alike = (str(study), own if is_missing(identity) else identity, quick)
         known = not is_missing(seed) and (own or not is_missing(identity))
         key = alike if known and is_missing(original) else ("alone", position)
         if (key, seed) in seen:

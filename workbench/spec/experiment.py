@@ -30,7 +30,8 @@ from workbench.spec.interfaces import (
     Sum,
     WeightDecay,
 )
-from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
+from workbench.spec.own_source import code_of, is_own
+from workbench.spec.part import CODE, INHERIT, Inherit, Part, part, setting, to_json
 from workbench.spec.plan import Plan
 
 SCHEMA = 1  # raised when the meaning of settings changes; part of every identity
@@ -210,8 +211,15 @@ class Experiment(Part):
 
     @property
     def id(self) -> str:
-        """The identity: 12 hex digits of the SHA-256 of the settings, without seed, prose and places."""
-        content = {"schema": SCHEMA, "experiment": to_json(self, identity=True)}
+        """The identity: 12 hex digits of the SHA-256 of the settings, without seed, prose and places.
+
+        Of parts that are not the workbench's own a digest of their source is part of it.
+        """
+        return self.identity()
+
+    def identity(self, codes: bool = True) -> str:
+        """Return the identity; without `codes` as it was before sources of own parts were part of it."""
+        content = {"schema": SCHEMA, "experiment": to_json(self, identity=True, codes=codes)}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -308,6 +316,8 @@ def stage_name(stage: Stage) -> str:
 def _flatten(found: dict[str, Any], path: str, value: Any) -> None:
     if value is None or isinstance(value, Inherit):
         return
+    if isinstance(value, Part) and is_own(type(value)):
+        found[f"{path}.{CODE}"] = code_of(type(value))
     if isinstance(value, WeightDecay):
         found[path], found[f"{path}.form"] = value.value, type(value).__name__
         inner = {name: item for name, item in value.settings().items() if name != "value"}
@@ -317,6 +327,8 @@ def _flatten(found: dict[str, Any], path: str, value: Any) -> None:
         for term in value.terms:
             key = f"{path}.{type(term.loss).__name__.lower()}"
             found[f"{key}.weight"] = term.weight
+            if is_own(type(term.loss)):
+                found[f"{key}.{CODE}"] = code_of(type(term.loss))
             for name, item in term.loss.settings().items():
                 _flatten(found, f"{key}.{name}", item)
     elif isinstance(value, Part):
@@ -342,5 +354,7 @@ def _flatten_tuple(found: dict[str, Any], path: str, values: Iterable[Any]) -> N
     names = [item.label() if isinstance(item, PairSet) else type(item).__name__ for item in items]
     found[path] = ", ".join(names)
     for name, item in zip(names, items):
+        if is_own(type(item)):
+            found[f"{path}.{name.lower()}.{CODE}"] = code_of(type(item))
         for inner_name, inner in item.settings().items():
             _flatten(found, f"{path}.{name.lower()}.{inner_name}", inner)
