@@ -17,6 +17,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.names",
     "workbench.errors",
     "workbench.lazy",
+    "workbench.commands.direction_options",  # `--lower` and `--higher`, the same in every command
     "workbench.spec",  # what a researcher writes: free of TensorFlow as a whole
     "workbench.optimizers.schedules",
     "workbench.tracking.rows",

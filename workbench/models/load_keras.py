@@ -26,7 +26,7 @@ MODULES = re.compile(
     r"(?:tensorflow\.|tf_)?keras(?:\.src)?"
     r"(?:\.(?:layers|models|engine|initializers|regularizers|constraints|activations|losses|metrics|optimizers"
     r"|mixed_precision|applications|premade_models|dtensor)(?:\.\w+)*)?"
-    r"|tensorflow_addons\.(?:layers|activations)(?:\.\w+)*|workbench\.(?:backbones|heads|losses)\.\w+|builtins"
+    r"|tensorflow_addons\.(?:layers|activations)(?:\.\w+)*|workbench\.(?:models\.)?(?:backbones|heads|losses)\.\w+|builtins"
 )
 FUNCTIONS = re.compile(r"\w+")
 # Names of TensorFlow's functions that a functional model may call: mathematics and shapes.

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Union
 
+from workbench import names
 from workbench.errors import SpecError
 from workbench.spec import branch as trunks
 from workbench.spec.branch import Trunk
@@ -134,6 +135,9 @@ class Experiment(Part):
     devices: Devices = setting(OneDevice(), place=True, doc="where the run executes")
     evaluate_every: Union[int, None] = setting(None, at_least=1, doc="also evaluate every n steps")
     select: Union[str, None] = setting(None, doc="metric that chooses the best epoch; None: the last set")
+    select_direction: Union[Literal["lower", "higher"], None] = setting(
+        None, later=True, doc="which values of `select` are better; None: as its name says"
+    )
     start: Union[Start, None] = setting(None, later=True, doc="weights to start from; None: at random")
     safety: Safety = setting(Safety(), place=True, doc="checkpoints and retries")
     trunk: Union[Trunk, None] = setting(None, place=True, doc="the part that branches share; see branch()")
@@ -146,6 +150,7 @@ class Experiment(Part):
     def check(self) -> None:
         self._normalise()
         self._check_sets()
+        self._check_select()
         self._check_trunk()
         for plan in self.plans():
             where = f"stage {plan.number} ({plan.name})"
@@ -178,6 +183,13 @@ class Experiment(Part):
                 raise SpecError(
                     f"two evaluation sets named {label!r}", where="Experiment.evaluate", do="give one a name="
                 )
+
+    def _check_select(self) -> None:
+        if self.direction(self.selector()) is None:
+            raise SpecError(
+                f"whether {self.select!r} should fall or rise is not known", where="Experiment.select",
+                do='add select_direction="lower" or select_direction="higher"',
+            )  # fmt: skip
 
     def _check_trunk(self) -> None:
         if self.trunk is not None and self.trunk.stages >= len(self.stages):
@@ -230,6 +242,15 @@ class Experiment(Part):
         if self.sets:
             return self.sets[-1].label()
         return "val_accuracy" if self.data.hold_out else "accuracy"
+
+    def direction(self, metric: str) -> str | None:
+        """Return names.LOWER or names.HIGHER, whichever values of a metric of this training are better."""
+        if self.select_direction and metric == self.selector():
+            return self.select_direction
+        # An evaluation set may have any name; its accuracy rises.
+        label = metric.removesuffix(names.TENFOLD_SUFFIX).removesuffix(names.PEAK_SUFFIX)
+        sets = [pairs.label() for pairs in self.sets]
+        return names.HIGHER if label in sets else names.direction(metric)
 
     def plans(self) -> tuple[Plan, ...]:
         """Return every stage with its inherited settings filled in and its place on the epoch axis."""

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras_tuner
-import tensorflow as tf
-
 from workbench.distribute import setup
+from workbench.lazy import keras_tuner, tf
 from workbench.models.build import build_model
 from workbench.spec.datasets import default_places
 from workbench.sweep.keras_space import declared

@@ -32,7 +32,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from workbench.errors import RecordError, StoreError
-from workbench.names import FAILED, RUNNING
+from workbench.names import FAILED, RUNNING, declare_recorded
 from workbench.security.masking import mask, masked, secrets_in
 from workbench.tracking.branch_history import shared_rows
 from workbench.tracking.history import FILE as HISTORY
@@ -199,6 +199,7 @@ class Tracker:
 
 def _first_row(store: Store, start: StartRecord, attempt: int, texts: Mapping[str, str]) -> StartRecord:
     """Keep the attempt's `texts` beside the journal and return the row that names them."""
+    declare_recorded(start.parameters, start.tags)
     prefix = "" if attempt == 1 else f"attempt-{attempt}/"
     for name, text in texts.items():
         place(store.run_artifacts(start.run) / prefix / name, mask(text, code=name.endswith(CODE)).encode())

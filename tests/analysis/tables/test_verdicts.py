@@ -11,7 +11,8 @@ import pytest
 from makers import add_run, records
 from makers import run as made
 
-from analysis.stats import significance, verdicts
+from analysis.stats import significance
+from analysis.tables import verdicts
 from analysis.tables.verdicts import decisions
 from workbench.cli import main
 

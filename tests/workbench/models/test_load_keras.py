@@ -226,6 +226,27 @@ def test_broken_files_are_no_models(tmp_path: Path) -> None:
         load_keras.load_keras(tmp_path / "deep.keras")
 
 
+def test_a_model_saved_before_its_layers_moved_still_opens(tmp_path: Path) -> None:
+    """Files name the modules of their layers; the layers stood in `workbench.models.backbones` once."""
+    from specs import tiny
+
+    from workbench import BoTNet
+    from workbench.models.build import build_model
+
+    now, before = tmp_path / "now.keras", tmp_path / "before.keras"
+    build_model(tiny(backbone=BoTNet(image_size=64))).save(now)
+    with zipfile.ZipFile(now) as source, zipfile.ZipFile(before, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "config.json":
+                assert b"workbench.models.backbones.attention" in content
+                content = content.replace(b"workbench." + b"models.backbones", b"workbench." + b"backbones")
+            target.writestr(name, content)
+    assert list(load_keras.code_in(before)) == []
+    images = np.zeros([1, 64, 64, 3], np.float32)
+    np.testing.assert_array_equal(load_keras.load_keras(before)(images), load_keras.load_keras(now)(images))
+
+
 def test_nothing_else_in_the_project_opens_a_keras_model(root: Path) -> None:
     found = subprocess.run(
         ["grep", "-rln", r"models\.load_model(", "workbench", "analysis", "--include=*.py"],
