@@ -69,8 +69,7 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     """Return one row a run, or a group of runs that differ in their seed alone.
 
     Columns: `run` (its name), the settings that differ under short names, `<select>`, `epoch` and `stage`
-    of its best value, the other metrics at that epoch, `seconds`, `images_per_second`, `device_hours`, `seed`
-    (`0` or `0, 1, 2`), `status` (of a group how many are what), and `quick` where `--quick` runs are among them.
+    of its best value, the other metrics at that epoch, `seconds`, `images_per_second`, `device_hours`.
     Where there are groups, `seeds` counts them, values are means, and `<metric> ±` is the half width of
     the 95 % interval of the mean. Runs without the metric have missing values.
     Raises `RecordError` for an unknown metric and where no run has an epoch.
@@ -92,7 +91,7 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
         first = members[0]
         row = {"run": str(names[first]), **{key: cells[first] for key, cells in settings.items()}}
         row |= _merged(single.loc[members], metrics) if len(members) > 1 else {"seeds": 1, **alone[first]}
-        rows.append(row | _states(records.runs.iloc[members]))
+        rows.append(row)
     frame = pd.DataFrame(rows)
     order = ["run", *settings, *(["seeds"] if len(groups) < len(records.runs) else []), select]
     order += [name for name in (f"{select} ±", "epoch", "stage") if name in frame]
@@ -110,8 +109,15 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     return frame[kept]
 
 
+def with_states(frame: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return a summary with `seed` (`0`, or `0, 1, 2` of a group), `status` (of a group how many are what),
+    and `quick` where there are runs of `--quick`."""
+    states = pd.DataFrame([_states(runs.iloc[members]) for members in seed_groups(runs)], index=frame.index)
+    told = [name for name in states if name not in frame and not states[name].isna().all()]
+    return pd.concat([frame, states[told]], axis="columns")
+
+
 def _states(runs: pd.DataFrame) -> dict[str, str | None]:
-    """Return seeds, status and `quick` of a row's runs; None where no run has one, or none is quick."""
     seeds = [str(seed) for seed in runs["seed"] if not is_missing(seed)]
     states = Counter(str(status) for status in runs["status"] if not is_missing(status))
     words = [f"{count} {status}" if len(states) > 1 else status for status, count in states.items()]
@@ -172,16 +178,17 @@ def _only_missing(name: str, rows: Sequence[dict[str, Any]]) -> bool:
 
 
 def _comes_with(name: str, chosen: Sequence[str], rows: Sequence[dict[str, Any]]) -> bool:
-    """Tell whether a setting differs only because parts of one shown class have it and those of others do not."""
+    """Tell whether a shown class says what a setting of it is: then the class tells the runs apart, not a
+    number that means another thing in another class."""
     words = name.split(".")
     above = [".".join(words[:count]) for count in range(len(words) - 1, 0, -1)]
     part = next((parent for parent in above if parent in chosen), None)
-    if part is None or len({labels.value_text(row[name]) for row in rows if name in row}) > 1:
+    if part is None:
         return False
-    classes = [
-        {labels.value_text(row.get(part)) for row in rows if (name in row) is has} for has in (True, False)
-    ]
-    return not classes[0] & classes[1]
+    values: dict[str, set[str]] = {}
+    for row in rows:
+        values.setdefault(labels.value_text(row.get(part)), set()).add(labels.value_text(row.get(name)))
+    return all(len(own) == 1 for own in values.values())
 
 
 def at_best_epoch(records: Records, select: str, metrics: Sequence[str]) -> pd.DataFrame:

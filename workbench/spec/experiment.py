@@ -186,6 +186,9 @@ class Experiment(Part):
 
     def _check_select(self) -> None:
         if self.direction(self.selector()) is None:
+            from workbench.spec.recorded_metrics import refuse_select  # which knows experiments
+
+            refuse_select(self)  # a misspelt name has no direction either
             raise SpecError(
                 f"whether {self.select!r} should fall or rise is not known", where="Experiment.select",
                 do='add select_direction="lower" or select_direction="higher"',

@@ -97,8 +97,8 @@ def minimal_settings(parameters: Sequence[Parameters]) -> list[str]:
         for chosen in _with_classes(itertools.combinations(candidates, size), columns):
             if len(set(zip(*(columns[name] for name in chosen), strict=True))) == target:
                 return _in_order(chosen, columns)
-    chosen = _greedy(candidates, columns, target)
-    return _in_order(next(iter(_with_classes([chosen], columns))), columns)
+    greedy = _greedy(candidates, columns, target)
+    return _in_order(_with_classes([greedy], columns)[0], columns)
 
 
 def _with_classes(
@@ -141,7 +141,9 @@ def _cost(name: str, column: Sequence[str]) -> tuple[int, int, int]:
 def _one_of_each_partition(columns: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Return the settings, the most readable first, keeping one of those that split the runs alike."""
     best: dict[tuple[int, ...], str] = {}
-    for name in sorted(columns, key=lambda name: _cost(name, columns[name])):  # stable: first-seen order
+    for name in sorted(
+        columns, key=lambda name: (len(_owners(name, columns)), *_cost(name, columns[name]))
+    ):  # stable
         codes: dict[str, int] = {}
         split = tuple(codes.setdefault(value, len(codes)) for value in columns[name])
         best.setdefault(split, name)
