@@ -37,8 +37,8 @@ paired = Stage(
 alone = Stage(loss=arcface, epochs=15, learning_rate=2.5e-3)
 
 experiments = [
-    small.but(embedding=GDC(size=512, dropout=drop), name="gdc-dropout-bs512"),
-    small.but(backbone=GhostNet(), embedding=E(size=512, dropout=drop, pointwise=512),
+    small.but(embedding=GDC(size=512, dropout=drop, bias=True), name="gdc-dropout-bs512"),
+    small.but(backbone=GhostNet(), embedding=E(size=512, dropout=drop, bias=True, pointwise=512),
               name="e-pointwise-dropout-bs512"),
     base,
     base.but(optimizer=decoupled, weight_decay=5e-4, name="sgdw-cosine16-fixed"),
@@ -49,7 +49,7 @@ experiments = [
              name="l2-1e-3-cosine7-batch-4-images"),
     base.but(optimizer=decoupled, weight_decay=5e-4, learning_rate=loose, name="sgdw-cosine16"),
     base.but(learning_rate=loose, name="l2-cosine16"),
-    base.but(learning_rate=flat, embedding=GDC(size=512, bias=True), name="l2-cosine16-restart-3"),
+    base.but(learning_rate=flat, name="l2-cosine16-restart-3"),
     three,
     half.but(backbone=prelu, name="float16-prelu"),
     half.but(backbone=prelu.but(prelu_start=0.25), name="float16-prelu-0.25"),

@@ -11,7 +11,7 @@ from workbench import GAP, GDC, E, MobileNet
 
 swish = MobileNet(activation="swish")
 base = baseline_emore.experiment.but(embedding=GDC(size=512), precision="mixed_float16", name="relu")
-fine = GDC(size=512, norm_epsilon=1e-4)
+fine = GDC(size=512, bias=True, norm_epsilon=1e-4)
 ms1m = baseline_ms1m.experiment.but(
     backbone=swish.but(norm_epsilon=1e-4), embedding=fine, batch_size=512, precision="mixed_float16"
 )

@@ -32,7 +32,7 @@ def warmed(epochs: int = 1, main: int = 40, form: str = "trig") -> tuple[Stage, 
     )
 
 
-head = E(size=512, dropout=0.4, norm_epsilon=2e-5)
+head = E(size=512, dropout=0.4, bias=True, norm_epsilon=2e-5)
 base = baseline_casia.experiment.but(
     backbone=FaceResNet(layers=34, norm_epsilon=2e-5),
     embedding=head,
@@ -53,7 +53,7 @@ experiments = [
     # MXNet starts at scale 64, decays inside the gradient all weights but biases, and fixes the last gamma at 1
     base.but(
         stages=Stage(loss=main, epochs=62), weight_decay=Coupled(5e-4, biases=False),
-        embedding=head.but(norm_scale=False, bias=True), name="mxnet",
+        embedding=head.but(norm_scale=False), name="mxnet",
     ),
     decoupled,
     decoupled.but(stages=warmed(), weight_decay=ten, name="sgdw-5e-4-head-10"),
