@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 _WHERE = {
-    "extrapolate": "analysis.forecast.hand",
+    "extrapolate": "analysis.forecast.classic",
     "hist_plot_split": "analysis.plot",
     "choose_accuracy": "analysis.accuracies",
     "load": "analysis.sources",

@@ -8,6 +8,9 @@ import importlib
 from typing import Any
 
 from workbench.errors import nearest
+from workbench.lazy import choose_keras
+
+choose_keras()  # before anything imports TensorFlow, Keras or Keras Tuner
 
 # The one table of parts: the name that a spec imports, and the module that holds it.
 PARTS: dict[str, str] = {

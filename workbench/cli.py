@@ -78,8 +78,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "plot": ("analysis.commands.plot:plot", "Draw curves of runs, histories and logs."),
     "forecast": (
-        "analysis.forecast.command:forecast",
-        "Say where runs are going, how surely, and which are worth continuing.",
+        "analysis.commands.forecast:forecast",
+        "Forecast final metrics with intervals, and rank runs by whether they are worth continuing.",
     ),
     "table": (
         "analysis.commands.table:table",
@@ -99,7 +99,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
 }
 
-WATCHER = "analysis.forecast.watcher:watch"  # makes what `run --forecast` hands to the runner
+WATCHER = "analysis.forecast.stopping:watch"  # makes what `run --forecast` hands to the runner
 
 
 class LazyGroup(click.Group):

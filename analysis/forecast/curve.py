@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analysis.forecast.rates import MATTERS, breaks, relative
+from analysis.forecast.lr_effects import MATTERS, breaks, relative
 from analysis.forecast.settings import DEFAULT, Settings
 from workbench.errors import InputError, RecordError
 from workbench.names import LEARNING_RATE, STAGE, lower_is_better

@@ -5,7 +5,7 @@ few shape parameters with a closed form at each point, which can neither run awa
 constants reach from under one epoch to a small multiple of the epoch that is asked for, no further:
 a curve that would change only later than that cannot be told from a straight line today.
 
-`x` is the epoch within the fitted part, from 1, or the learning rate summed up to it (analysis.forecast.rates).
+`x` is the epoch within the fitted part, from 1, or the learning rate summed up to it (analysis.forecast.lr_effects).
 Sources: T. Domhan, J. Springenberg, F. Hutter, "Speeding up automatic hyperparameter optimization of
 deep neural networks by extrapolation of learning curves", IJCAI 2015, lists most of the names; T. Viering,
 M. Loog, "The shape of learning curves: a review", 2021, the rest.

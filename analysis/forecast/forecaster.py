@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from analysis.forecast.cross_run_prior import KNOTS, Correction, CrossRunPrior
 from analysis.forecast.curve import ACCURACY, Curve, Prepared, Refused, known_epochs, prepare
+from analysis.forecast.ensemble import Ensemble, fit_ensemble
 from analysis.forecast.interval import probability_below, quantile, standard
-from analysis.forecast.others import KNOTS, Advice, Others
-from analysis.forecast.outlook import Outlook, look
-from analysis.forecast.rates import relative
+from analysis.forecast.lr_effects import relative
 from analysis.forecast.settings import DEFAULT, Settings
 
 Array = np.ndarray
@@ -104,7 +104,7 @@ class Forecast:
 def forecast(
     curve: Curve,
     to: int | None = None,
-    others: Others | Sequence[Curve] = (),
+    others: CrossRunPrior | Sequence[Curve] = (),
     settings: Settings = DEFAULT,
     seed: int = 0,
 ) -> Forecast:
@@ -118,23 +118,28 @@ def forecast(
         prepared = prepare(curve, end, settings)
     except Refused as refusal:
         return Forecast(curve, end, NO_FORECAST, str(refusal))
-    outlook = look(prepared, settings)
-    group = others if isinstance(others, Others) else Others(others, settings)
-    return _told(curve, prepared, outlook, group.advise(curve, prepared, outlook), settings, seed)
+    ensemble = fit_ensemble(prepared, settings)
+    group = others if isinstance(others, CrossRunPrior) else CrossRunPrior(others, settings)
+    return _told(curve, prepared, ensemble, group.correction_of(curve, prepared, ensemble), settings, seed)
 
 
 def _told(
-    curve: Curve, prepared: Prepared, outlook: Outlook, advice: Advice | None, settings: Settings, seed: int
+    curve: Curve,
+    prepared: Prepared,
+    ensemble: Ensemble,
+    advice: Correction | None,
+    settings: Settings,
+    seed: int,
 ) -> Forecast:
     n = len(prepared.y)
-    middle, notes = outlook.middle[n:], list(prepared.notes)
+    middle, notes = ensemble.middle[n:], list(prepared.notes)
     if advice is not None:
         middle = _corrected(middle, prepared, advice)
-    verdict, reason = _verdict(prepared, outlook, advice, notes)
+    verdict, reason = _verdict(prepared, ensemble, advice, notes)
     if verdict == NO_FORECAST:
         middle = np.full_like(middle, prepared.y[-1])
     reach = (prepared.length - n) / n
-    past = outlook.past
+    past = ensemble.past
     return Forecast(
         curve=curve,
         to=prepared.start + prepared.length - 1,
@@ -143,9 +148,9 @@ def _told(
         notes=tuple(notes),
         epochs=np.arange(prepared.start + n, prepared.start + prepared.length),
         median=prepared.value(middle),
-        skill=outlook.skill,
+        skill=ensemble.skill,
         others=0 if advice is None else advice.count,
-        weights=dict(zip(outlook.names, outlook.weights.tolist(), strict=True)),
+        weights=dict(zip(ensemble.names, ensemble.weights.tolist(), strict=True)),
         backtests=np.column_stack(
             [
                 past[:, 0] + prepared.start - 1,
@@ -156,12 +161,12 @@ def _told(
         seed=seed,
         prepared=prepared,
         middle=middle,
-        deviation=outlook.deviation[n:],
+        deviation=ensemble.deviation[n:],
         quantiles=standard(past, reach, advice, settings),
     )
 
 
-def _corrected(middle: Array, prepared: Prepared, advice: Advice) -> Array:
+def _corrected(middle: Array, prepared: Prepared, advice: Correction) -> Array:
     """Return the middle of the future, moved by what the other runs say."""
     way = np.arange(1, len(middle) + 1) / len(middle)
     soft = advice.soft * max(float(np.median(prepared.y[-5:])), 1e-9)
@@ -169,12 +174,12 @@ def _corrected(middle: Array, prepared: Prepared, advice: Advice) -> Array:
 
 
 def _verdict(
-    prepared: Prepared, outlook: Outlook, advice: Advice | None, notes: list[str]
+    prepared: Prepared, ensemble: Ensemble, advice: Correction | None, notes: list[str]
 ) -> tuple[str, str]:
     """Return the verdict and the reason for a refusal; what spoke against one is noted."""
-    if outlook.skill < 1:
+    if ensemble.skill < 1:
         return FORECAST, ""
-    reason = f"in back-tests no better than the last value (error {outlook.skill:.2f} times its)"
+    reason = f"in back-tests no better than the last value (error {ensemble.skill:.2f} times its)"
     if advice is not None and advice.ratio < 0.95:
         notes.append(f"{reason}; {advice.count} other runs were forecast well ({advice.ratio:.2f} times)")
         return FORECAST, ""

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from analysis.forecast.others import Advice
+from analysis.forecast.cross_run_prior import Correction
 from analysis.forecast.settings import Settings
 
 Array = np.ndarray
@@ -28,10 +28,10 @@ def _default(width: float, freedom: float) -> Array:
     return width * stdtrit(freedom, 0.5 + levels / 2)
 
 
-def standard(past: Array, reach: float, advice: Advice | None, settings: Settings) -> Array:
+def standard(past: Array, reach: float, advice: Correction | None, settings: Settings) -> Array:
     """Return the quantiles at `LEVELS` of the absolute standardised miss.
 
-    `past` are the own back-tests (`Outlook.past`), `reach` is the horizon over the number of epochs seen.
+    `past` are the own back-tests (`Ensemble.past`), `reach` is the horizon over the number of epochs seen.
     """
     sizes = [_default(settings.width, settings.freedom)]
     weights = [np.full(POINTS, settings.width_prior / POINTS)]

@@ -27,10 +27,10 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 from forecast_data import cifar10, folder, histories, last_stages  # noqa: E402
 from paired import Row, compare_measured, table  # noqa: E402
 
-from analysis.forecast import score as scoring  # noqa: E402
+from analysis.forecast import backtest as scoring  # noqa: E402
+from analysis.forecast.cross_run_prior import CrossRunPrior  # noqa: E402
 from analysis.forecast.curve import Curve  # noqa: E402
 from analysis.forecast.forecaster import forecast  # noqa: E402
-from analysis.forecast.others import Others  # noqa: E402
 from analysis.forecast.settings import DEFAULT, Settings  # noqa: E402
 
 FOLDS = 5
@@ -78,7 +78,7 @@ def _against_targets(name: str, records: Sequence[scoring.Score]) -> list[Row]:
     by = {(row.share, row.method): row for row in records}
     for share in scoring.SHARES:
         ours, alone = by[share, scoring.WITH], by[share, scoring.WITHOUT]
-        by_hand = min(by[share, method].ratio for method in scoring.HAND)
+        by_hand = min(by[share, method].ratio for method in scoring.CLASSIC)
         half = share == 0.5
         where = f"{name} from {share:.0%}"
         made += [
@@ -111,7 +111,7 @@ def _nested(name: str, curves: list[Curve]) -> list[Row]:
             chosen = int(np.argmin(cost))
             alone += missed[chosen, ~inside].tolist()
             within += held[chosen, ~inside].tolist()
-            group = Others(
+            group = CrossRunPrior(
                 [curve for curve, here in zip(curves, inside, strict=True) if here], NEIGHBOURS[chosen]
             )
             for curve in (curve for curve, here in zip(curves, inside, strict=True) if not here):
@@ -150,7 +150,9 @@ def _seen(curve: Curve, share: float) -> int:
     return round(share * len(curve.values))
 
 
-def _one(curve: Curve, share: float, settings: Settings, group: Others | tuple[()]) -> tuple[float, bool]:
+def _one(
+    curve: Curve, share: float, settings: Settings, group: CrossRunPrior | tuple[()]
+) -> tuple[float, bool]:
     told = forecast(curve.until(curve.first + _seen(curve, share) - 1), curve.last, group, settings)
     final = curve.values[-1]
     guess = told.median[-1] if told.known else curve.values[_seen(curve, share) - 1]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import Self
 
-from workbench.backbones.network import Activation, Network, divisible
+from workbench.backbones.network import Activation, Form, Network, divisible
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
 
@@ -22,6 +22,7 @@ BLOCKS = (
     (3, 672, 112, 0.25, 1), (5, 672, 160, 0.25, 2), (5, 960, 160, 0, 1), (5, 960, 160, 0.25, 1),
     (5, 960, 160, 0, 1), (5, 960, 160, 0.25, 1),
 )  # fmt: skip
+INSIGHTFACE_BLOCKS = (*BLOCKS[:-1], (5, 512, 160, 0.25, 1))  # of Keras_insightface, all else alike
 
 
 @part
@@ -32,7 +33,9 @@ class GhostNet(Network):
     parameters at widths 0.5, 1 and 1.3: the 2.6, 5.2 and 7.3 million of the paper, timm's 5.18 (`ghostnet_100`)
     and keras_cv_attention_models' 2.59, 5.18 and 7.36. pytorchcv's `ghostnet` has 5,180,840: its shortcuts
     are 3 x 3 everywhere (-2,176), its squeeze-excite is not rounded to fours (-772), its top normalised
-    (+1,280). 112 pixels give maps of 4 x 4 x 960.
+    (+1,280). `form="keras_insightface"` is the network of those trainings: 512 instead of 960 filters in the last
+    bottleneck and the convolution after it, and Keras's hard sigmoid in squeeze-excite; with width 1.3 and
+    `GDC(size=512)` 4,056,312 parameters instead of 5,173,620. 112 pixels give maps of 4 x 4 x 960.
     """
 
     width: float = setting(
@@ -43,6 +46,7 @@ class GhostNet(Network):
     )
     stem_stride: Literal[1, 2] = setting(2, doc="stride of the first convolution; 1 for small images")
     squeeze_excite_activation: Activation = setting("relu", doc="activation inside squeeze-excite")
+    form: Form = setting("paper", later=True, doc="the paper's network, or that of Keras_insightface")
 
     def stride(self) -> int:
         strides = [block[4] for block in BLOCKS[: self.depth]]
@@ -50,7 +54,7 @@ class GhostNet(Network):
 
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         x = self.conv_unit(inputs, self._filters(16), 3, "stem", stride=self.stem_stride)
-        blocks = BLOCKS[: self.depth]
+        blocks = (BLOCKS if self.form == "paper" else INSIGHTFACE_BLOCKS)[: self.depth]
         for number, (kernel, middle, filters, ratio, stride) in enumerate(blocks, start=1):
             sizes = (self._filters(middle), self._filters(filters))
             x = self._bottleneck(x, kernel, sizes, ratio, stride, f"block{number}")
@@ -68,7 +72,9 @@ class GhostNet(Network):
             y = self.norm(self.depthwise(y, kernel, f"{name}_dw", stride=2), f"{name}_dw_bn")
         if ratio:
             reduced = divisible(middle * ratio, 4)
-            y = self.squeeze_excite(y, reduced, name, self.squeeze_excite_activation, "hard_sigmoid")
+            gate: Literal["hard_sigmoid", "keras_hard_sigmoid"]
+            gate = "hard_sigmoid" if self.form == "paper" else "keras_hard_sigmoid"
+            y = self.squeeze_excite(y, reduced, name, self.squeeze_excite_activation, gate)
         y = self._ghost(y, filters, f"{name}_ghost2", active=False)
         if stride == 2 or x.shape[-1] != filters:
             x = self.norm(self.depthwise(x, kernel, f"{name}_short_dw", stride=stride), f"{name}_short_dw_bn")

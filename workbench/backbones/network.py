@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 else:
     tf = Lazy("tensorflow")
 
+# Whose network: some of Keras_insightface's differ from the papers'.
+Form = Literal["paper", "keras_insightface"]
 Activation = Literal["relu", "relu6", "prelu", "leaky_relu", "swish", "hard_swish", "gelu", "elu"]
 
 
@@ -138,9 +140,12 @@ class Network(Backbone):
         reduced: int,
         name: str,
         activation: str = "relu",
-        gate: Literal["sigmoid", "hard_sigmoid"] = "sigmoid",
+        gate: Literal["sigmoid", "hard_sigmoid", "keras_hard_sigmoid"] = "sigmoid",
     ) -> tf.Tensor:
-        """Return `x` with each channel scaled by a gate of all channels' means (Hu et al. 2018)."""
+        """Return `x` with each channel scaled by a gate of all channels' means (Hu et al. 2018).
+
+        Gates are 1 / (1 + exp(-x)), relu6(x + 3) / 6 or Keras's own hard sigmoid, 0.2 x + 0.5 within 0..1.
+        """
         layers = tf.keras.layers
         channels = x.shape[-1]
         weights = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_mean")(x)
@@ -150,5 +155,6 @@ class Network(Backbone):
         if gate == "hard_sigmoid":
             weights = hard_sigmoid(weights, f"{name}_se_gate")
         else:
-            weights = layers.Activation("sigmoid", name=f"{name}_se_gate")(weights)
+            kind = {"sigmoid": "sigmoid", "keras_hard_sigmoid": "hard_sigmoid"}[gate]
+            weights = layers.Activation(kind, name=f"{name}_se_gate")(weights)
         return layers.Multiply(name=f"{name}_se_scale")([x, weights])

@@ -14,7 +14,7 @@ from workbench.lazy import Lazy
 from workbench.losses import angles
 from workbench.losses.base import identities, need_radians
 from workbench.losses.crossentropy import cross_entropy, pick, put
-from workbench.losses.margin import Beyond, margined
+from workbench.losses.margin import Beyond, MagBeyond, margined
 from workbench.losses.softmax import CosineLoss, ScaledLoss
 from workbench.parts import part, setting
 
@@ -98,7 +98,8 @@ class MagFace(ScaledLoss):
     a is clipped to lower_norm..upper_norm; m(a) runs linearly from lower_margin to upper_margin; the
     target is t = cos(theta + m(a)); added is regulariser * g(a) with g(a) = a / upper_norm^2 + 1/a.
     Gradients flow through m(a) and g(a). Meng et al., "MagFace: A universal representation for face
-    recognition and quality assessment", CVPR 2021. (Its code uses the plain cosine beyond pi.)
+    recognition and quality assessment", CVPR 2021. Its code drops the margin where cos(theta) <= 0
+    (`easy_margin`, on by default there and here: "easy"); without that it is "sine".
     """
 
     term: ClassVar[str] = "magface_loss"
@@ -108,7 +109,7 @@ class MagFace(ScaledLoss):
     lower_margin: float = setting(0.45, doc="l_m, radians")
     upper_margin: float = setting(0.8, doc="u_m, radians")
     regulariser: float = setting(35.0, at_least=0, doc="lambda_g, weight of g")
-    beyond: Beyond = setting("monotone", doc="t where theta + m passes pi")
+    beyond: MagBeyond = setting("easy", doc="t where the margin reaches too far")
 
     def check(self) -> None:
         super().check()

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras_tuner
-import tensorflow as tf
-
 from workbench import catalog, devices, model
 from workbench.layers import Trainer
+from workbench.lazy import keras_tuner, tf
 from workbench.material import Material
 from workbench.sweep.space import declared
 from workbench.sweep.spec import Sweep, is_active

@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-import keras_tuner
 import numpy as np
 from keras_tuner import oracles
 from keras_tuner.engine.trial import Trial
 from threadpoolctl import threadpool_limits
 
+from workbench.lazy import keras_tuner
 from workbench.sweep.gaussian import process
 from workbench.tracking.sweeps import ORDER
 

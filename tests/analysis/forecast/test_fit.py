@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from analysis.forecast import combine, fit, rates
+from analysis.forecast import fit, lr_effects, weighting
+from analysis.forecast.baselines import BASELINES, baselines, slope
 from analysis.forecast.families import FAMILIES, bank
-from analysis.forecast.rivals import RIVALS, rivals, slope
 from analysis.forecast.settings import DEFAULT
 
 
@@ -66,7 +66,7 @@ def test_a_spike_moves_a_robust_fit_less_than_a_plain_one() -> None:
 
 def test_rivals_say_what_their_names_say() -> None:
     y = np.array([5.0, 4.0, 3.5, 3.2, 3.0])
-    found = dict(zip(RIVALS, rivals(y, np.array([5]), 7), strict=True))
+    found = dict(zip(BASELINES, baselines(y, np.array([5]), 7), strict=True))
     assert found["last value"][0, 5:].tolist() == [3.0, 3.0]
     trend = np.polyfit(np.arange(3), y[2:], 1)[0]
     assert slope(y[2:]) == pytest.approx(trend)
@@ -78,7 +78,7 @@ def test_rivals_say_what_their_names_say() -> None:
 def test_back_test_errors_are_weighted_means_of_misses() -> None:
     y = np.array([4.0, 3.0, 2.0, 1.0, 0.5, 0.25])
     forecasts = np.zeros((1, 2, 8)) + 1.0
-    error, evidence = combine.errors(forecasts, y, np.ones(6), np.array([4, 6]))
+    error, evidence = weighting.errors(forecasts, y, np.ones(6), np.array([4, 6]))
     weights = np.array([1 / 4, 2 / 4]) / np.sqrt(2)
     assert evidence == pytest.approx(weights.sum())
     assert error[0] == pytest.approx((weights @ np.array([0.5, 0.75])) / weights.sum())
@@ -86,8 +86,8 @@ def test_back_test_errors_are_weighted_means_of_misses() -> None:
 
 def test_without_evidence_the_weights_are_the_prior_and_with_it_the_better_gains() -> None:
     prior, error = np.array([0.7, 0.3]), np.array([2.0, 1.0])
-    assert combine.weigh(prior, error, 0.0, DEFAULT) == pytest.approx(prior)
-    weights = combine.weigh(prior, error, 50.0, DEFAULT)
+    assert weighting.weigh(prior, error, 0.0, DEFAULT) == pytest.approx(prior)
+    weights = weighting.weigh(prior, error, 50.0, DEFAULT)
     assert weights.sum() == pytest.approx(1)
     assert weights[1] > 0.3
 
@@ -97,19 +97,19 @@ def test_weighted_quantiles_agree_with_a_sorted_list() -> None:
     middle = np.array([0.25, 0.65, 0.9])
     for level in (0.1, 0.25, 0.5, 0.65, 0.8, 0.95):
         expected = np.interp(level, middle, [1.0, 2.0, 3.0])
-        assert combine.quantiles(values[:, None], weights, (level,))[0, 0] == pytest.approx(expected)
+        assert weighting.quantiles(values[:, None], weights, (level,))[0, 0] == pytest.approx(expected)
 
 
 def test_the_progress_axis_and_breaks_of_a_schedule() -> None:
     schedule = np.array([0.05, 0.1, 0.1, 0.01, 0.01])
-    assert rates.relative(schedule) == pytest.approx([1, 1, 1, 0.1, 0.1])
-    assert rates.axis(schedule) == pytest.approx([1, 2, 3, 3.1, 3.2])
-    assert rates.breaks(schedule, 1.8) == [1, 3]
+    assert lr_effects.relative(schedule) == pytest.approx([1, 1, 1, 0.1, 0.1])
+    assert lr_effects.axis(schedule) == pytest.approx([1, 2, 3, 3.1, 3.2])
+    assert lr_effects.breaks(schedule, 1.8) == [1, 3]
 
 
 def test_the_noise_estimate_finds_the_noise_and_passes_over_a_spike() -> None:
     generator = np.random.default_rng(1)
     y = 0.4 - 0.001 * np.arange(400) + 0.02 * generator.normal(size=400)
-    assert rates.noise(y) == pytest.approx(0.02, rel=0.25)
+    assert lr_effects.noise(y) == pytest.approx(0.02, rel=0.25)
     y[300] += 5
-    assert rates.noise(y) == pytest.approx(0.02, rel=0.25)
+    assert lr_effects.noise(y) == pytest.approx(0.02, rel=0.25)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.forecast import Curve, Others, forecast
+from analysis.forecast import CrossRunPrior, Curve, forecast
 from analysis.forecast.forecaster import FORECAST, NO_FORECAST
 from workbench.errors import InputError, RecordError
 
@@ -89,7 +89,7 @@ def test_other_runs_that_all_fell_late_pull_the_forecast_down() -> None:
     def late(seed: int) -> list[float]:
         return falling(12, seed, tau=4) + [0.08 + 0.002 * (seed % 3)] * 28
 
-    others = Others(
+    others = CrossRunPrior(
         [Curve(metric="val_error", values=late(s), finished=True, run=f"r{s}") for s in range(1, 16)]
     )
     curve = Curve(metric="val_error", values=late(0)[:12], run="mine", total=40)
@@ -248,7 +248,7 @@ def test_real_curves_meet_the_reach_at_half_time(real_data: object) -> None:
         )
         for path in paths
     ]
-    group, tried = Others(curves), curves[::8]
+    group, tried = CrossRunPrior(curves), curves[::8]
     final = np.array([curve.values[-1] for curve in tried])
     last = np.abs(np.array([curve.values[19] for curve in tried]) - final).mean()
     for others, reach in ((group, 0.8), ((), 1.0)):

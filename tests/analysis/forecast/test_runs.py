@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from analysis.forecast.command import forecast
+from analysis.commands.forecast import forecast
 from analysis.forecast.plans import planned
 from analysis.forecast.runs import curves, same_study
-from analysis.forecast.watcher import watch
+from analysis.forecast.stopping import watch
 from analysis.sources import load
 from workbench import GDC, SGD, ArcFace, Experiment, MobileFaceNet, Softmax, Stage, Steps, SyntheticFaces
 from workbench.errors import RecordError

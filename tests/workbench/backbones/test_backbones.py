@@ -33,6 +33,7 @@ from workbench.backbones.table import TABLE, backbone
 from workbench.backbones.vargfacenet import VarGFaceNet
 from workbench.embeddings import GAP, GDC, E, F
 from workbench.errors import SpecError
+from workbench.parts import to_json
 
 pytestmark = pytest.mark.tensorflow
 
@@ -49,11 +50,14 @@ SMALL = {
     "EfficientNetV2": EfficientNetV2().quick(),
     "MobileFaceNet": MobileFaceNet().quick(),
     "SE-MobileFaceNet": MobileFaceNet(squeeze_excite_ratio=0.25).quick(),
+    "MobileFaceNet of Keras_insightface": MobileFaceNet(form="keras_insightface").quick(),
     "GhostNet": GhostNet().quick(),
+    "GhostNet of Keras_insightface": GhostNet(form="keras_insightface").quick(),
     "GhostNet swish": GhostNet(activation="swish", squeeze_excite_activation="prelu").quick(),
     "FaceResNet": FaceResNet().quick(),
     "SE-FaceResNet": FaceResNet(squeeze_excite_ratio=0.25).quick(),
     "VarGFaceNet": VarGFaceNet().quick(),
+    "VarGFaceNet of Keras_insightface": VarGFaceNet(form="keras_insightface", activation="relu").quick(),
     "BoTNet": BoTNet(shortcut_activation="relu").quick(),
     "ResNeSt": ResNeSt().quick(),
     "SEResNeXt": SEResNeXt(groups=8).quick(),
@@ -191,6 +195,33 @@ def test_mobilefacenet_has_the_papers_parameters():
     model = tf.keras.Model(i := tf.keras.Input([112, 112, 3]), GDC(size=128).build(MobileFaceNet().build(i)))
     trained = sum(math.prod(v.shape) for v in model.trainable_variables)
     assert trained == pytest.approx(0.99e6, rel=0.02)  # the paper's table 2: 0.99 million
+
+
+def insightface(cls, **settings):
+    """Return the parameters of Keras_insightface's form of a network with an embedding of 512."""
+    part = cls(form="keras_insightface", **settings)
+    model = tf.keras.Model(i := tf.keras.Input([112, 112, 3]), GDC(size=512).build(part.build(i)))
+    return model.count_params()
+
+
+def test_the_forms_of_keras_insightface_have_its_parameters():
+    """The numbers are those of its own `models.buildin_models(name, emb_shape=512, output_layer="GDC")`."""
+    assert insightface(GhostNet, width=1.3) == 4_056_312
+    assert insightface(MobileFaceNet) == 939_904
+    assert insightface(VarGFaceNet, activation="relu", squeeze_excite_ratio=0) == 3_554_016
+
+
+def test_mobilefacenets_other_form_has_no_shortcut_at_the_start_of_a_stage():
+    def added(form):
+        layers = network(MobileFaceNet(form=form)).layers
+        return {layer.name for layer in layers if isinstance(layer, tf.keras.layers.Add)}
+
+    assert added("paper") - added("keras_insightface") == {"stage3_block1_add", "stage5_block1_add"}
+
+
+def test_a_form_does_not_change_the_identity_of_what_was_recorded_before_it():
+    assert "form" not in to_json(MobileFaceNet(), identity=True)
+    assert to_json(MobileFaceNet(form="keras_insightface"), identity=True)["form"] == "keras_insightface"
 
 
 def test_sizes_by_hand():

@@ -100,6 +100,40 @@ def test_zero_rows_have_cosine_zero_and_finite_gradients() -> None:
     assert all(np.isfinite(g).all() for g in tape.gradient(value, [x, w]))
 
 
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("length", [0.0, 1e-12, 1e-6, 3e-3, 3.3e-3, 0.1])
+def test_rows_near_zero_have_the_values_and_slopes_of_a_norm_with_a_floor(
+    length: float, native: bool
+) -> None:
+    """Against the formula with max(|row|^2, 1e-5), its gradient written out row by row in NumPy."""
+    import tensorflow as tf
+
+    from workbench.heads.products import cosines
+
+    rng = np.random.default_rng(1)
+    x, w, g = unit(rng.normal(size=(3, 8))), unit(rng.normal(size=(5, 8))), rng.normal(size=(3, 5))
+    x[0], w[1] = x[0] * length, w[1] * length
+    with tf.GradientTape() as tape:
+        inputs, weights = tf.constant(x, tf.float32), tf.Variable(w, dtype=tf.float32)
+        tape.watch(inputs)
+        value = tf.reduce_sum(found := cosines(inputs, weights, native)) * 0 + tf.reduce_sum(found * g)
+    slopes = tape.gradient(value, [inputs, weights])
+
+    def parts(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        squares = (rows**2).sum(1, keepdims=True)
+        return 1 / np.sqrt(np.maximum(squares, 1e-5)), (squares > 1e-5).astype(float)
+
+    (a, free_a), (b, free_b) = parts(x), parts(w)
+    np.testing.assert_allclose(found, (x * a) @ (w * b).T, atol=1e-6)
+    for rows, scale, free, upstream, slope in (
+        (x, a, free_a, g @ (w * b), slopes[0]), (w, b, free_b, g.T @ (x * a), slopes[1]),
+    ):  # fmt: skip
+        own = rows * scale
+        expected = scale * (upstream - free * own * (own * upstream).sum(1, keepdims=True))
+        np.testing.assert_allclose(slope, expected, rtol=1e-4, atol=1e-4)
+        assert np.abs(slope).max() < 317 * np.abs(upstream).max() * 1.01
+
+
 def test_only_the_largest_sub_center_learns() -> None:
     import tensorflow as tf
 

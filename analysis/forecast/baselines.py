@@ -10,7 +10,7 @@ import numpy as np
 Array = np.ndarray
 
 # rival: its share of the weight of this group before any back-test
-RIVALS: dict[str, float] = {
+BASELINES: dict[str, float] = {
     "last value": 1.0,
     "last slope": 0.1,
     "median of 3": 1.0,
@@ -27,9 +27,9 @@ def slope(values: Array) -> float:
     return float(t @ values / (t @ t)) if len(values) > 1 else 0.0
 
 
-def rivals(y: Array, origins: Array, length: int) -> Array:
-    """Return forecasts (rivals, origins, length) in the order of `RIVALS`; `y` is (n,)."""
-    found = np.empty((len(RIVALS), len(origins), length))
+def baselines(y: Array, origins: Array, length: int) -> Array:
+    """Return forecasts (rivals, origins, length) in the order of `BASELINES`; `y` is (n,)."""
+    found = np.empty((len(BASELINES), len(origins), length))
     for k, origin in enumerate(origins):
         seen, recent = y[:origin], y[max(0, origin - 5) : origin]
         ahead = np.maximum(np.arange(1, length + 1) - origin, 0)

@@ -11,8 +11,8 @@ import numpy as np
 from analysis.figure import COLORS, PANEL_INCHES, SMALLEST, STYLE
 from analysis.forecast.curve import Curve
 from analysis.forecast.forecaster import FORECAST
-from analysis.forecast.judge import Judged
-from analysis.forecast.rates import breaks
+from analysis.forecast.lr_effects import breaks
+from analysis.forecast.ranking import Recommendation
 from analysis.forecast.settings import DEFAULT
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MOST = 12  # panels
 TITLE = 46  # characters
 
 
-def fan(judged: Sequence[Judged], truth: Sequence[Curve] = ()) -> Figure:
+def fan_chart(recommended: Sequence[Recommendation], truth: Sequence[Curve] = ()) -> Figure:
     """Draw one panel a forecast (at most twelve, in the order given) into a new figure.
 
     `truth` are curves of the same runs that know more: what really came is drawn in grey.
@@ -33,7 +33,7 @@ def fan(judged: Sequence[Judged], truth: Sequence[Curve] = ()) -> Figure:
     import matplotlib
     from matplotlib.figure import Figure
 
-    shown = list(judged)[:MOST]
+    shown = list(recommended)[:MOST]
     columns = min(3, len(shown)) if len(shown) != 4 else 2
     rows = math.ceil(len(shown) / columns)
     wide = 1.55 if len(shown) == 1 else 1.0
@@ -44,29 +44,29 @@ def fan(judged: Sequence[Judged], truth: Sequence[Curve] = ()) -> Figure:
         axes = [figure.add_subplot(rows, columns, number + 1) for number in range(len(shown))]
         for axis, one in zip(axes, shown, strict=True):
             _panel(axis, one, came.get(one.told.curve.run), limit=TITLE if columns > 1 else 90)
-        _legend(figure, bool(came), len(shown) < len(judged), len(judged), columns * wide)
+        _legend(figure, bool(came), len(shown) < len(recommended), len(recommended), columns * wide)
     return figure
 
 
-def _panel(axis: Axes, judged: Judged, came: Curve | None, limit: int) -> None:
+def _panel(axis: Axes, recommended: Recommendation, came: Curve | None, limit: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    told, curve = judged.told, judged.told.curve
+    told, curve = recommended.told, recommended.told.curve
     numbers = list(curve.epochs) or list(range(1, len(curve.values) + 1))
     values = np.asarray(curve.values, dtype=float)
     axis.plot(numbers, values, color=SEEN, linewidth=1.4, zorder=3)
     if told.known:
-        _future(axis, judged)
-        _backtests(axis, judged)
+        _future(axis, recommended)
+        _backtests(axis, recommended)
     if came is not None:
         _came(axis, came, curve.last)
-    axis.set_ylim(*_limits(judged, values, came))
-    _borders(axis, judged)
-    if judged.target is not None:
-        _line(axis, judged.target, f"to beat: {judged.target:.4g}")
+    axis.set_ylim(*_limits(recommended, values, came))
+    _borders(axis, recommended)
+    if recommended.target is not None:
+        _line(axis, recommended.target, f"to beat: {recommended.target:.4g}")
     name = curve.name or curve.run
     title = name if len(name) <= limit else name[: limit - 3] + "..."
-    axis.set_title(f"{title}\n{_words(judged, limit)}", loc="left", fontsize=8.5)
+    axis.set_title(f"{title}\n{_words(recommended, limit)}", loc="left", fontsize=8.5)
     axis.set_xlabel("epoch")
     axis.set_ylabel(curve.metric)
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
@@ -79,18 +79,18 @@ def _came(axis: Axes, came: Curve, since: int) -> None:
     axis.plot(numbers[later], values[later], color=CAME, linewidth=1.1, zorder=2.8)
 
 
-def _words(judged: Judged, limit: int) -> str:
-    told = judged.told
+def _words(recommended: Recommendation, limit: int) -> str:
+    told = recommended.told
     if told.verdict != FORECAST:
         words = f"no forecast: {told.reason}"
         return words if len(words) <= limit + 12 else words[: limit + 9] + "..."
     low, high = told.interval(0.8)
     words = f"epoch {told.to}: {told.median[-1]:.4g} (80 %: {low[-1]:.4g} to {high[-1]:.4g})"
-    return words if math.isnan(judged.chance) else f"{words}, chance {judged.chance:.0%}"
+    return words if math.isnan(recommended.chance) else f"{words}, chance {recommended.chance:.0%}"
 
 
-def _future(axis: Axes, judged: Judged) -> None:
-    told = judged.told
+def _future(axis: Axes, recommended: Recommendation) -> None:
+    told = recommended.told
     start, value = told.curve.last, float(told.curve.values[-1])
     epochs = np.concatenate([[start], told.epochs])
     for share, alpha in ((0.8, 0.18), (0.5, 0.28)):
@@ -102,25 +102,25 @@ def _future(axis: Axes, judged: Judged) -> None:
     axis.hlines(value, start, told.to, color="#808080", linewidth=0.8, linestyle=(0, (1, 2)), zorder=2)
 
 
-def _backtests(axis: Axes, judged: Judged) -> None:
-    rows = judged.told.backtests
+def _backtests(axis: Axes, recommended: Recommendation) -> None:
+    rows = recommended.told.backtests
     for origin in np.unique(rows[:, 0]):
         part = rows[rows[:, 0] == origin]
         axis.plot(part[:, 1], part[:, 2], color=TRIED, linewidth=0.8, alpha=0.75, zorder=2.2)
         axis.plot(part[:1, 1], part[:1, 2], ".", color=TRIED, markersize=3.5, zorder=2.3)
 
 
-def _limits(judged: Judged, values: np.ndarray, came: Curve | None) -> tuple[float, float]:
+def _limits(recommended: Recommendation, values: np.ndarray, came: Curve | None) -> tuple[float, float]:
     """Return limits that show the fan and the later two thirds of the curve; a steep start may leave them."""
-    told = judged.told
+    told = recommended.told
     late = values[np.isfinite(values)][len(values) // 3 :]
     shown = [late]
     if told.known:
         shown += [np.concatenate(told.interval(0.8)), told.backtests[:, 2]]
     if came is not None:
         shown.append(np.asarray(came.values, dtype=float)[len(values) // 3 :])
-    if judged.target is not None:
-        shown.append(np.array([judged.target]))
+    if recommended.target is not None:
+        shown.append(np.array([recommended.target]))
     every = np.concatenate(shown)
     finite = every[np.isfinite(every)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
@@ -131,8 +131,8 @@ def _limits(judged: Judged, values: np.ndarray, came: Curve | None) -> tuple[flo
     return low - room, high + room
 
 
-def _borders(axis: Axes, judged: Judged) -> None:
-    curve = judged.told.curve
+def _borders(axis: Axes, recommended: Recommendation) -> None:
+    curve = recommended.told.curve
     stages = {epoch for epoch in curve.stages if epoch > curve.first}
     rates = np.asarray(curve.rates, dtype=float)
     drops = (

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from analysis.forecast.command import forecast
+from analysis.commands.forecast import forecast
 from workbench.errors import InputError, RecordError
 
 

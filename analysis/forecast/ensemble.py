@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.forecast import fit
-from analysis.forecast.combine import errors, origins, quantiles, weigh
+from analysis.forecast.baselines import BASELINES, LAST, baselines
 from analysis.forecast.curve import LOSS, Prepared
 from analysis.forecast.families import bank
-from analysis.forecast.rates import annealing, axis, relative
-from analysis.forecast.rivals import LAST, RIVALS, rivals
+from analysis.forecast.lr_effects import annealing, axis, relative
 from analysis.forecast.settings import Settings
+from analysis.forecast.weighting import errors, origins, quantiles, weigh
 
 Array = np.ndarray
 BY_RATE = " by rate"  # marks a family fitted over summed learning rates
@@ -25,7 +25,7 @@ NORMAL_80 = 2.563  # the 80 percent interval of a normal distribution, in standa
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Ensemble:
     """Forecasts `pool` (rivals, origins, length), the last origin being now; `middle`, `deviation` (length,).
 
     `past` holds the back-tests of the combined forecast as rows (origin, epoch index, forecast, value,
@@ -44,16 +44,16 @@ class Outlook:
     noise: float
 
 
-def look(prepared: Prepared, settings: Settings) -> Outlook:
+def fit_ensemble(prepared: Prepared, settings: Settings) -> Ensemble:
     """Fit, back-test and combine; see the module for the units."""
     y, seen, length, n = prepared.y, prepared.seen, prepared.length, len(prepared.y)
     starts = origins(n, settings)
     weights = _weights(prepared, starts, settings)
     names, prior, shapes, sizes = _banks(prepared)
-    gain, doubt, annealed = _gain(prepared, weights[:, -1], shapes, settings)
+    gain, gain_std, annealed = _gain(prepared, weights[:, -1], shapes, settings)
     raised = y + gain * annealed[:n]
     fitted = fit.families(shapes, sizes, raised, weights, settings.outlier)
-    plain = rivals(raised, starts, length)
+    plain = baselines(raised, starts, length)
     pool = np.maximum(np.concatenate([fitted, plain]) - gain * annealed, 0.0)
     as_it_is = np.repeat(y[starts - 1][None, :, None], length, axis=2)
     pool = np.concatenate([pool, as_it_is])
@@ -62,16 +62,16 @@ def look(prepared: Prepared, settings: Settings) -> Outlook:
     share = weigh(prior, error, evidence, settings)
     past = _past(pool, share, y, seen, starts, settings)
     low, middle, high = quantiles(pool[:, -1], share, (0.1, 0.5, 0.9))
-    noise = rough(y)
-    change = doubt * (annealed - annealed[n - 1])
-    stray = _stray(y, np.maximum(np.arange(1, length + 1) - n, 0), settings)
-    deviation = np.sqrt(noise**2 + ((high - low) / NORMAL_80) ** 2 + change**2 + stray**2)
+    noise = noise_std(y)
+    change = gain_std * (annealed - annealed[n - 1])
+    model_error = _model_error(y, np.maximum(np.arange(1, length + 1) - n, 0), settings)
+    deviation = np.sqrt(noise**2 + ((high - low) / NORMAL_80) ** 2 + change**2 + model_error**2)
     skill = _skill(past, y, seen, starts)
-    every = (*names, *RIVALS, PLAIN_LAST)
-    return Outlook(every, pool, share, starts, middle, deviation, past, skill, evidence, noise)
+    every = (*names, *BASELINES, PLAIN_LAST)
+    return Ensemble(every, pool, share, starts, middle, deviation, past, skill, evidence, noise)
 
 
-def rough(y: Array) -> float:
+def noise_std(y: Array) -> float:
     """Return the noise's standard deviation from second differences, the largest twentieth left out."""
     if len(y) < 3:
         return 0.0
@@ -109,31 +109,31 @@ def _gain(
     """Return the gain of a full anneal, its uncertainty, and how far each epoch is annealed (length,)."""
     if prepared.rates is None:
         return 0.0, 0.0, np.zeros(prepared.length)
-    gain, doubt = annealing(prepared.y, weights, prepared.rates, shapes, prepared.kind == LOSS, settings)
-    return gain, doubt, 1 - relative(prepared.rates)
+    gain, gain_std = annealing(prepared.y, weights, prepared.rates, shapes, prepared.kind == LOSS, settings)
+    return gain, gain_std, 1 - relative(prepared.rates)
 
 
 def _prior(fitted: Array, part: float, settings: Settings) -> Array:
     """Return all rivals' weights before back-tests; `part` is the share of the run that has been seen."""
-    plain = np.array([*RIVALS.values(), PLAIN_SHARE])
+    plain = np.array([*BASELINES.values(), PLAIN_SHARE])
     level = settings.level_share * part
     return np.concatenate([(1 - level) * fitted / fitted.sum(), level * plain / plain.sum()])
 
 
-def _stray(y: Array, ahead: Array, settings: Settings) -> Array:
+def _model_error(y: Array, ahead: Array, settings: Settings) -> Array:
     """Return the deviation that no fit and no noise accounts for, `ahead` epochs after the end of `y`."""
     return settings.drift * float(np.median(y[-5:])) * np.sqrt(ahead / len(y))
 
 
 def _past(pool: Array, share: Array, y: Array, seen: Array, starts: Array, settings: Settings) -> Array:
-    """Return the back-tests of the combined forecast, one row an origin and epoch (`Outlook.past`)."""
+    """Return the back-tests of the combined forecast, one row an origin and epoch (`Ensemble.past`)."""
     n, rows = len(y), []
     low, middle, high = quantiles(pool[:, :-1, :n], share, (0.1, 0.5, 0.9))
     for k, origin in enumerate(starts[:-1]):
         index = np.flatnonzero(seen[origin:]) + origin
         spread = (high - low)[k, index] / NORMAL_80
-        stray = _stray(y[:origin], index + 1 - origin, settings)
-        deviation = np.sqrt(rough(y[:origin]) ** 2 + spread**2 + stray**2)
+        model_error = _model_error(y[:origin], index + 1 - origin, settings)
+        deviation = np.sqrt(noise_std(y[:origin]) ** 2 + spread**2 + model_error**2)
         rows.append(
             np.stack([np.full(len(index), origin), index, middle[k, index], y[index], deviation], axis=1)
         )
@@ -151,4 +151,4 @@ def _skill(past: Array, y: Array, seen: Array, starts: Array) -> float:
     return ours / last if last > 0 else 1.0
 
 
-__all__ = ["BY_RATE", "LAST", "PLAIN_LAST", "Outlook", "look", "rough"]
+__all__ = ["BY_RATE", "LAST", "PLAIN_LAST", "Ensemble", "fit_ensemble", "noise_std"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis import extrapolate
-from analysis.forecast.hand import METHODS, exponential_parameters
+from analysis.forecast.classic import METHODS, exponential_parameters
 from workbench.errors import DataError
 
 LOSS = [8.6066, 8.2645, 7.9587]  # of a real ResNet101 training; then 7.6866, 7.4418, 7.2208

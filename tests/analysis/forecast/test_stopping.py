@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from analysis.forecast import ForecastWatcher
+from analysis.forecast import ForecastStopping
 from analysis.forecast.plans import Planned, planned
-from analysis.forecast.recorded import recorded
-from analysis.forecast.watcher import watch
+from analysis.forecast.recorded_forecasts import recorded
+from analysis.forecast.stopping import watch
 from analysis.frames import MEASURED, RunData, build
 from workbench.errors import InputError
 from workbench.schedules import Steps
@@ -23,7 +23,7 @@ def curve(n: int, end: float) -> list[float]:
 
 
 def follow(
-    watcher: ForecastWatcher, end: float, epochs: int = 39
+    watcher: ForecastStopping, end: float, epochs: int = 39
 ) -> tuple[list[dict[str, float]], int | None, str]:
     rows = []
     for n in range(1, epochs + 1):
@@ -35,7 +35,7 @@ def follow(
 
 
 def test_forecasts_are_recorded_from_the_fourth_epoch_on() -> None:
-    rows, stopped, _ = follow(ForecastWatcher("lfw"), 0.9)
+    rows, stopped, _ = follow(ForecastStopping("lfw"), 0.9)
     assert stopped is None
     assert rows[:3] == [{}, {}, {}]
     assert set(rows[10]) == {"forecast.lfw", "forecast.lfw_low", "forecast.lfw_high"}
@@ -43,7 +43,9 @@ def test_forecasts_are_recorded_from_the_fourth_epoch_on() -> None:
 
 
 def test_a_run_without_a_chance_is_stopped_after_its_grace_and_not_before() -> None:
-    rows, stopped, why = follow(ForecastWatcher("lfw", beat=0.97, stop_below=0.05, grace=12, patience=2), 0.8)
+    rows, stopped, why = follow(
+        ForecastStopping("lfw", beat=0.97, stop_below=0.05, grace=12, patience=2), 0.8
+    )
     assert stopped is not None
     assert stopped >= 14
     assert "ends above 0.97" in why
@@ -52,13 +54,13 @@ def test_a_run_without_a_chance_is_stopped_after_its_grace_and_not_before() -> N
 
 
 def test_a_run_that_may_reach_the_value_goes_on() -> None:
-    rows, stopped, _ = follow(ForecastWatcher("lfw", beat=0.88, stop_below=0.05, grace=5), 0.9)
+    rows, stopped, _ = follow(ForecastStopping("lfw", beat=0.88, stop_below=0.05, grace=5), 0.9)
     assert stopped is None
     assert all(row.get("forecast.lfw_stop", 0.0) == 0.0 for row in rows)
 
 
 def test_no_forecast_never_stops_a_run() -> None:
-    watcher = ForecastWatcher("lfw", beat=0.99, stop_below=0.5, grace=0, patience=1)
+    watcher = ForecastStopping("lfw", beat=0.99, stop_below=0.5, grace=0, patience=1)
     walk = (0.5 - 0.02 * np.cumsum(np.random.default_rng(4).choice([-1, 1], 40))).tolist()
     assert watcher.observe({"lfw": walk}, Planned(80, (1,), (0.1,) * 80)).stop is None
     assert watcher.observe({"lfw": [0.5] * 30}, PLAN).stop is None
@@ -79,20 +81,20 @@ def test_the_runner_hands_in_its_plans() -> None:
     assert known.stages == (1,)
     assert known.rates[:20] == pytest.approx((0.1,) * 20)
     assert known.rates[20:] == pytest.approx((0.01,) * 10)
-    metrics, stop = ForecastWatcher("lfw").epoch({"lfw": curve(10, 0.9)}, {"plans": (plan,)})
+    metrics, stop = ForecastStopping("lfw").epoch({"lfw": curve(10, 0.9)}, {"plans": (plan,)})
     assert stop is None
     assert "forecast.lfw" in metrics
 
 
 def test_impossible_thresholds_are_refused() -> None:
     with pytest.raises(InputError, match="value to beat"):
-        ForecastWatcher("lfw", stop_below=0.1)
+        ForecastStopping("lfw", stop_below=0.1)
     with pytest.raises(InputError, match="between 0 and 1"):
-        ForecastWatcher("lfw", beat=0.9, stop_below=5)
+        ForecastStopping("lfw", beat=0.9, stop_below=5)
 
 
 def test_recorded_forecasts_are_scored_later() -> None:
-    rows, _, _ = follow(ForecastWatcher("lfw", beat=0.85), 0.9)
+    rows, _, _ = follow(ForecastStopping("lfw", beat=0.85), 0.9)
     data = RunData(run="a", file="test", facts={"status": "finished"})
     data.add("lfw", MEASURED, range(1, 41), curve(40, 0.9))
     for name in rows[-1]:

@@ -18,7 +18,7 @@ LIKELY, UNLIKELY = 0.3, 0.05  # chances of beating the target, from and below wh
 
 
 @dataclass(frozen=True)
-class Judged:
+class Recommendation:
     """A forecast with the value it has to beat, whose value that is, and the advice."""
 
     told: Forecast
@@ -63,13 +63,15 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def judge(told: Sequence[Forecast], beat: float | None, whose: str, pool: Sequence[Curve]) -> list[Judged]:
+def rank(
+    told: Sequence[Forecast], beat: float | None, whose: str, pool: Sequence[Curve]
+) -> list[Recommendation]:
     """Return the forecasts judged against `beat`, or against the best other run, the best chance first.
 
     Without `beat`, a run has to beat the best final value of the finished runs in `pool`, or, when there is none,
     the best median of the other forecasts.
     """
-    found = [_judged(one, *_target(one, beat, whose, told, pool)) for one in told]
+    found = [_recommended(one, *_target(one, beat, whose, told, pool)) for one in told]
     order = {WORTH: 0, EARLY: 1, HOPELESS: 2, DONE: 3}
     return sorted(found, key=lambda one: (order[one.advice], -np.nan_to_num(one.chance, nan=-1.0)))
 
@@ -92,18 +94,18 @@ def _target(
     return finals[best], names[best]
 
 
-def _judged(told: Forecast, target: float | None, rival: str) -> Judged:
+def _recommended(told: Forecast, target: float | None, rival: str) -> Recommendation:
     if told.epochs_left == 0:
-        return Judged(told, target, rival, float("nan"), DONE, "its last planned epoch is over")
+        return Recommendation(told, target, rival, float("nan"), DONE, "its last planned epoch is over")
     chance = told.chance(target) if target is not None else float("nan")
     if told.verdict != FORECAST:
-        return Judged(told, target, rival, chance, EARLY, told.reason)
+        return Recommendation(told, target, rival, chance, EARLY, told.reason)
     if target is None:
-        return Judged(told, None, "", chance, EARLY, "there is nothing to compare it with")
+        return Recommendation(told, None, "", chance, EARLY, "there is nothing to compare it with")
     why = f"chance {chance:.0%} to beat {target:.4g}" + (f" of {rival}" if rival else "")
     if chance >= LIKELY:
-        return Judged(told, target, rival, chance, WORTH, why)
-    return Judged(told, target, rival, chance, HOPELESS if chance < UNLIKELY else EARLY, why)
+        return Recommendation(told, target, rival, chance, WORTH, why)
+    return Recommendation(told, target, rival, chance, HOPELESS if chance < UNLIKELY else EARLY, why)
 
 
 def rival_value(text: str, curves: Sequence[Curve]) -> tuple[float, str]:

@@ -8,7 +8,7 @@ The watcher is handed to the runner; it sees plain numbers and needs no TensorFl
     forecast.<metric>_beat       that value
     forecast.<metric>_stop       1 at the epoch at which it asked for the end
 
-so that a decision can be scored later (analysis.forecast.recorded).
+so that a decision can be scored later (analysis.forecast.recorded_forecasts).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from analysis.forecast.cross_run_prior import CrossRunPrior
 from analysis.forecast.curve import Curve
 from analysis.forecast.forecaster import FORECAST, forecast
-from analysis.forecast.others import Others
 from analysis.forecast.plans import Planned, planned
 from analysis.forecast.settings import DEFAULT, Settings
 from workbench.errors import InputError, StoreError
@@ -35,7 +35,7 @@ class Observation:
 
 
 @dataclass
-class ForecastWatcher:
+class ForecastStopping:
     """Forecast `metric` at every epoch, by default of the run's selecting kind, from epoch `fewest` on.
 
     With `beat` and `stop_below` it asks for the end of a run whose chance to end better than `beat` has been below
@@ -50,7 +50,7 @@ class ForecastWatcher:
     patience: int = 2
     others: Sequence[Curve] = ()
     settings: Settings = field(default=DEFAULT)
-    _group: Others | None = field(default=None, init=False, repr=False)
+    _group: CrossRunPrior | None = field(default=None, init=False, repr=False)
     _hopeless: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class ForecastWatcher:
         if not values:
             return Observation({})
         if self._group is None:
-            self._group = Others(self.others, self.settings)
+            self._group = CrossRunPrior(self.others, self.settings)
         last = max(len(each) for each in history.values())
         curve = Curve(
             metric=self.metric,
@@ -126,7 +126,7 @@ class ForecastWatcher:
 WORDS = {"beat": float, "stop": float, "grace": int, "patience": int}
 
 
-def watch(text: str, study: str = "", store: str | None = None) -> ForecastWatcher:
+def watch(text: str, study: str = "", store: str | None = None) -> ForecastStopping:
     """Return the watcher that a line such as "agedb_30 beat=0.94 stop=0.05 grace=10" asks for.
 
     The finished runs of `study` in `store` are its prior. Raises `InputError` for anything else than a metric and
@@ -144,7 +144,7 @@ def watch(text: str, study: str = "", store: str | None = None) -> ForecastWatch
     if not metric or "=" in metric:
         raise InputError("no metric", where="--forecast", expected="the name of a metric first")
     stop = given.pop("stop", None)
-    return ForecastWatcher(metric, stop_below=stop, others=_finished(metric, study, store), **given)
+    return ForecastStopping(metric, stop_below=stop, others=_finished(metric, study, store), **given)
 
 
 def _finished(metric: str, study: str, store: str | None) -> list[Curve]:

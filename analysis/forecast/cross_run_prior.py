@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.forecast.curve import LOSS, Curve, Prepared, Refused, prepare
-from analysis.forecast.outlook import Outlook, look
-from analysis.forecast.rates import relative
+from analysis.forecast.ensemble import Ensemble, fit_ensemble
+from analysis.forecast.lr_effects import relative
 from analysis.forecast.settings import DEFAULT, Settings
 
 Array = np.ndarray
@@ -25,7 +25,7 @@ SOFT = 0.02  # of the present level, added to truth and forecast before taking l
 
 
 @dataclass(frozen=True)
-class Peer:
+class Neighbor:
     """One other run, forecast from the same point: what it looked like and by how much that missed.
 
     `misses` (knots,) are logs of truth over forecast; the rest are above the floor, in the metric's units.
@@ -41,7 +41,7 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Advice:
+class Correction:
     """What the other runs say: `correction` (logs, at `KNOTS`), standardised misses and their weights.
 
     `ratio` is their error after correction over that of their last values, `count` their number.
@@ -55,31 +55,31 @@ class Advice:
     count: int
 
 
-class Others:
+class CrossRunPrior:
     """A set of other runs; forecasts of its members are made once for each point and kept."""
 
     def __init__(self, curves: Sequence[Curve], settings: Settings = DEFAULT) -> None:
         self.curves = sorted(curves, key=lambda curve: (curve.run, curve.name, tuple(curve.values)))
         self.settings = settings
-        self._kept: dict[tuple[int, int, int], Peer | None] = {}
+        self._kept: dict[tuple[int, int, int], Neighbor | None] = {}
 
-    def advise(self, curve: Curve, prepared: Prepared, outlook: Outlook) -> Advice | None:
+    def correction_of(self, curve: Curve, prepared: Prepared, ensemble: Ensemble) -> Correction | None:
         """Return what the others say of `curve`, or None when fewer than two of them can say anything."""
         if prepared.kind == LOSS and prepared.floor != 0:
             return None
         length = prepared.start + prepared.length - curve.first
-        peers = []
+        neighbors = []
         for index, other in enumerate(self.curves):
             if other.metric != curve.metric or _same(curve, other):
                 continue
-            peer = self._peer(index, *match(curve, other, length))
-            if peer is not None:
-                peers.append(peer)
-        if len(peers) < 2:
+            neighbor = self._neighbor(index, *match(curve, other, length))
+            if neighbor is not None:
+                neighbors.append(neighbor)
+        if len(neighbors) < 2:
             return None
-        return advice(peers, features(prepared, outlook), self.settings)
+        return correct(neighbors, features(prepared, ensemble), self.settings)
 
-    def _peer(self, index: int, seen: int, length: int) -> Peer | None:
+    def _neighbor(self, index: int, seen: int, length: int) -> Neighbor | None:
         key = (index, seen, length)
         if key not in self._kept:
             self._kept[key] = _forecast_of(self.curves[index], seen, length, self.settings) if seen else None
@@ -117,15 +117,15 @@ def _unlike(mine: Sequence[float], theirs: Sequence[float]) -> float:
     return float(np.mean(np.abs(np.log(lines[0] + 1e-4) - np.log(lines[1] + 1e-4))))
 
 
-def features(prepared: Prepared, outlook: Outlook) -> Array:
+def features(prepared: Prepared, ensemble: Ensemble) -> Array:
     """Return what a seen part looks like, in logs: level, progress so far, noise, progress expected."""
     y = prepared.y
     level = max(float(np.median(y[-5:])), 1e-9)
     half = len(y) // 2
     before = max(float(np.median(y[max(0, half - 2) : half + 1])), 1e-9)
-    ahead = max(float(outlook.middle[-1]), 1e-9)
+    ahead = max(float(ensemble.middle[-1]), 1e-9)
     logs = np.log(
-        [level * prepared.scale, before / level, (outlook.noise + 0.03 * level) / level, level / ahead]
+        [level * prepared.scale, before / level, (ensemble.noise + 0.03 * level) / level, level / ahead]
     )
     return np.append(logs, _to_come(prepared))
 
@@ -138,7 +138,7 @@ def _to_come(prepared: Prepared) -> float:
     return float(share[len(prepared.y) - 1] - share[-1])
 
 
-def _forecast_of(other: Curve, seen: int, length: int, settings: Settings) -> Peer | None:
+def _forecast_of(other: Curve, seen: int, length: int, settings: Settings) -> Neighbor | None:
     """Return `other` as forecast from its first `seen` epochs; None where that, or the truth, is missing."""
     now, end = other.first + seen - 1, other.first + length - 1
     numbers = list(other.epochs) or list(range(1, len(other.values) + 1))
@@ -151,40 +151,46 @@ def _forecast_of(other: Curve, seen: int, length: int, settings: Settings) -> Pe
     found = np.array([truth.get(int(epoch), np.nan) for epoch in wanted], dtype=float)
     if prepared.floor != 0 or prepared.start + prepared.length - 1 != end or not np.isfinite(found).all():
         return None
-    outlook = look(prepared, settings)
+    ensemble = fit_ensemble(prepared, settings)
     scale, y = prepared.scale, prepared.y
     actual = np.array([prepared.above(value) for value in found])
-    middle = outlook.middle[wanted - prepared.start]
+    middle = ensemble.middle[wanted - prepared.start]
     soft = SOFT * max(float(np.median(y[-5:])), 1e-9)
     misses = np.log((actual.clip(0) + soft) / (middle + soft))
-    amounts = [middle[-1], actual[-1], y[-1], outlook.deviation[-1], soft]
-    return Peer(features(prepared, outlook), misses, *(float(amount) * scale for amount in amounts))
+    amounts = [middle[-1], actual[-1], y[-1], ensemble.deviation[-1], soft]
+    return Neighbor(features(prepared, ensemble), misses, *(float(amount) * scale for amount in amounts))
 
 
-def advice(peers: Sequence[Peer], mine: Array, settings: Settings) -> Advice:
-    """Weigh how the `peers` would have forecast one another, and return what that means for `mine`."""
-    points = np.array([peer.features for peer in peers])
-    misses = np.array([peer.misses for peer in peers])
+def correct(neighbors: Sequence[Neighbor], mine: Array, settings: Settings) -> Correction:
+    """Weigh how the `neighbors` would have forecast one another, and return what that means for `mine`."""
+    points = np.array([neighbor.features for neighbor in neighbors])
+    misses = np.array([neighbor.misses for neighbor in neighbors])
     middle, truth, last, deviation, soft = np.array(
-        [(p.middle, p.truth, p.last, p.deviation, p.soft) for p in peers]
+        [(p.middle, p.truth, p.last, p.deviation, p.soft) for p in neighbors]
     ).T
     apart = ((points[:, None] - points[None]) ** 2).sum(-1)
     mine_apart = ((points - mine) ** 2).sum(-1)
-    corrections, ours, kernels = [np.zeros(len(peers))], [np.zeros(len(KNOTS))], [np.full(len(peers), 0.3)]
+    corrections, ours, kernels = (
+        [np.zeros(len(neighbors))],
+        [np.zeros(len(KNOTS))],
+        [np.full(len(neighbors), 0.3)],
+    )
     for width in settings.bandwidths:
         near = np.exp(-apart / (2 * width**2))
         np.fill_diagonal(near, 0.0)
         mine_near = np.exp(-mine_apart / (2 * width**2))
-        for doubt in settings.doubts:
-            corrections.append(_medians(misses[:, -1], near, doubt))
-            ours.append(np.array([_medians(column, mine_near[None], doubt)[0] for column in misses.T]))
+        for prior_weight in settings.doubts:
+            corrections.append(_medians(misses[:, -1], near, prior_weight))
+            ours.append(np.array([_medians(column, mine_near[None], prior_weight)[0] for column in misses.T]))
             kernels.append(mine_near)
     moved = (middle + soft) * np.exp(np.array(corrections)) - soft
-    trust = _trust(np.abs(moved - truth).sum(1), len(peers), settings)
+    trust = _trust(np.abs(moved - truth).sum(1), len(neighbors), settings)
     error = np.abs(trust @ moved - truth)
     near = trust @ np.array(kernels)
     ratio = float(near @ error / max(near @ np.abs(last - truth), 1e-300))
-    return Advice(trust @ np.array(ours), error / deviation.clip(1e-12), near, SOFT, ratio, len(peers))
+    return Correction(
+        trust @ np.array(ours), error / deviation.clip(1e-12), near, SOFT, ratio, len(neighbors)
+    )
 
 
 def _trust(total: Array, count: int, settings: Settings) -> Array:
@@ -197,12 +203,12 @@ def _trust(total: Array, count: int, settings: Settings) -> Array:
     return weights / weights.sum()
 
 
-def _medians(values: Array, weights: Array, doubt: float) -> Array:
-    """Return the median of `values` (n,) under each row of `weights` (m, n), 0 having the weight `doubt`."""
+def _medians(values: Array, weights: Array, prior_weight: float) -> Array:
+    """Return the median of `values` (n,) under each row of `weights` (m, n), 0 having the weight `prior_weight`."""
     every = np.append(values, 0.0)
     order = np.argsort(every, kind="stable")
     ranked = every[order]
-    share = np.concatenate([weights, np.full((len(weights), 1), doubt)], axis=1)[:, order]
+    share = np.concatenate([weights, np.full((len(weights), 1), prior_weight)], axis=1)[:, order]
     middle = np.cumsum(share, axis=1) - share / 2
     half = share.sum(1) / 2
     above = np.minimum((middle < half[:, None]).sum(1), len(every) - 1)

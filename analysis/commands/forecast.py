@@ -12,7 +12,7 @@ from workbench.errors import InputError, RecordError
 
 if TYPE_CHECKING:
     from analysis.forecast.curve import Curve
-    from analysis.forecast.judge import Judged
+    from analysis.forecast.ranking import Recommendation
     from analysis.frames import Records
 
 
@@ -52,18 +52,18 @@ def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str 
     if as_score:
         _score(records, found, metric, as_json)
         return
-    judged = _judged(found, _prior(found, metric, given), given)
-    for one in judged:
+    recommended = _recommended(found, _prior(found, metric, given), given)
+    for one in recommended:
         if as_json:
             click.echo(json.dumps(one.line()))
     if not as_json:
-        click.echo(_text(judged))
+        click.echo(_text(recommended))
     if output:
         from analysis.figure import save
-        from analysis.forecast.fan import fan
+        from analysis.forecast.fan_chart import fan_chart
 
         truth = found if given["at"] is not None else ()
-        click.echo(f"{save(fan(judged, truth), output)}: {len(judged)} runs", err=as_json)
+        click.echo(f"{save(fan_chart(recommended, truth), output)}: {len(recommended)} runs", err=as_json)
 
 
 def default_metric(records: Records) -> str:
@@ -99,17 +99,19 @@ def _prior(found: Sequence[Curve], metric: str, given: dict[str, Any]) -> list[C
     return [*found, *(curve for curve in more if curve.run not in named)]
 
 
-def _judged(found: Sequence[Curve], prior: Sequence[Curve], given: dict[str, Any]) -> list[Judged]:
+def _recommended(
+    found: Sequence[Curve], prior: Sequence[Curve], given: dict[str, Any]
+) -> list[Recommendation]:
+    from analysis.forecast.cross_run_prior import CrossRunPrior
     from analysis.forecast.forecaster import forecast as told
-    from analysis.forecast.judge import judge, rival_value
-    from analysis.forecast.others import Others
+    from analysis.forecast.ranking import rank, rival_value
 
     at, to = given["at"], given["to"]
     seen = [curve.until(at) if at is not None else curve for curve in found]
     empty = [curve for curve in seen if not len(curve.values)]
     if empty:
         raise RecordError(f"no value up to epoch {at}", where=empty[0].run, do="give a later --at")
-    group = Others([curve for curve in prior if curve.finished])
+    group = CrossRunPrior([curve for curve in prior if curve.finished])
     named = {curve.run for curve in found}
     more = [curve for curve in prior if curve.run not in named]
     beat, whose = rival_value(given["beat"], [*found, *more]) if given["beat"] else (None, "")
@@ -117,19 +119,21 @@ def _judged(found: Sequence[Curve], prior: Sequence[Curve], given: dict[str, Any
         to if to is not None else curve.total or (curve.last if curve.finished else None) for curve in seen
     ]
     forecasts = [told(curve, end, group) for curve, end in zip(seen, ends, strict=True)]
-    return judge(forecasts, beat, whose, [*found, *more])
+    return rank(forecasts, beat, whose, [*found, *more])
 
 
-def _text(judged: Sequence[Judged]) -> str:
-    if len(judged) == 1:
-        return "\n".join(_lines(judged[0]))
+def _text(recommended: Sequence[Recommendation]) -> str:
+    if len(recommended) == 1:
+        return "\n".join(_lines(recommended[0]))
     from tabulate import tabulate
 
     head = ("run", "advice", "now", "median at the end", "80 %", "chance", "best epoch", "hours left", "why")
-    return tabulate([_cells(one) for one in judged], headers=head, tablefmt="simple", disable_numparse=True)
+    return tabulate(
+        [_cells(one) for one in recommended], headers=head, tablefmt="simple", disable_numparse=True
+    )
 
 
-def _cells(one: Judged) -> tuple[str, ...]:
+def _cells(one: Recommendation) -> tuple[str, ...]:
     line = one.line()
     hours = line["hours_left"]
     low, high = line["interval80"] or (None, None)
@@ -148,7 +152,7 @@ def _cells(one: Judged) -> tuple[str, ...]:
     )
 
 
-def _lines(one: Judged) -> list[str]:
+def _lines(one: Recommendation) -> list[str]:
     line = one.line()
     last = line["last"]
     lines = [f"{line['name']}: {line['metric']} is {last['value']:.4g} at epoch {last['epoch']}"]
@@ -179,8 +183,8 @@ def _score(records: Records, found: Sequence[Curve], metric: str, as_json: bool)
     """Print the record on finished runs, then that of forecasts recorded during trainings, if there are any."""
     import dataclasses
 
-    from analysis.forecast.recorded import recorded
-    from analysis.forecast.score import score, table
+    from analysis.forecast.backtest import score, table
+    from analysis.forecast.recorded_forecasts import recorded
 
     finished = [curve for curve in found if curve.finished]
     rows = score(finished)

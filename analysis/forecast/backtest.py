@@ -14,13 +14,13 @@ from functools import partial
 
 import numpy as np
 
-from analysis.forecast import hand
+from analysis.forecast import classic
+from analysis.forecast.baselines import slope
+from analysis.forecast.cross_run_prior import CrossRunPrior
 from analysis.forecast.curve import LOSS, Curve, Refused, kind_of, prepare
+from analysis.forecast.ensemble import BY_RATE, fit_ensemble
 from analysis.forecast.families import FAMILIES
 from analysis.forecast.forecaster import FORECAST, Forecast, forecast
-from analysis.forecast.others import Others
-from analysis.forecast.outlook import BY_RATE, look
-from analysis.forecast.rivals import slope
 from analysis.forecast.settings import DEFAULT, Settings
 from workbench.errors import DataError, RecordError
 from workbench.names import lower_is_better
@@ -29,7 +29,7 @@ Array = np.ndarray
 SHARES = (0.25, 0.5, 0.75)
 WITH, WITHOUT = "this forecaster, other runs as prior", "this forecaster, no prior"
 LAST, BEST_FAMILY = "last value", "best single family in hindsight"
-HAND = {
+CLASSIC = {
     "by hand: cubic": "cubic",
     "by hand: ratio of differences": "ratio",
     "by hand: closed form": "closed",
@@ -90,7 +90,7 @@ def score(
 def trials(curves: Sequence[Curve], share: float, settings: Settings = DEFAULT) -> list[Trial]:
     """Forecast every curve from its first `share` (at least four epochs), by every method."""
     usable = [curve for curve in curves if len(curve.values) >= AT_LEAST and np.isfinite(curve.values).all()]
-    group, found = Others(usable, settings), []
+    group, found = CrossRunPrior(usable, settings), []
     for curve in usable:
         seen = max(settings.fewest, round(share * len(curve.values)))
         trial = _trial(curve, seen, group, usable, settings)
@@ -100,7 +100,7 @@ def trials(curves: Sequence[Curve], share: float, settings: Settings = DEFAULT) 
 
 
 def _trial(
-    curve: Curve, seen: int, group: Others, curves: Sequence[Curve], settings: Settings
+    curve: Curve, seen: int, group: CrossRunPrior, curves: Sequence[Curve], settings: Settings
 ) -> Trial | None:
     values = np.asarray(curve.values, dtype=float)
     known, end = curve.until(curve.first + seen - 1), curve.last
@@ -148,8 +148,8 @@ def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
         LAST: np.full(count, seen[-1]),
         "last slope": seen[-1] + slope(recent) * np.arange(1, count + 1),
     }
-    for name, method in HAND.items():
-        guesses[name] = _tried(partial(hand.extrapolate, seen, count, method), seen, count)
+    for name, method in CLASSIC.items():
+        guesses[name] = _tried(partial(classic.extrapolate, seen, count, method), seen, count)
     guesses[POWER_LAW] = _tried(partial(power_law, seen, count), seen, count)
     top = 1.0 if seen.max() <= 1 else 100.0
     return {name: g if kind == LOSS else np.clip(g, 0.0, top) for name, g in guesses.items()}
@@ -191,11 +191,11 @@ def _single_families(known: Curve, end: int, count: int, settings: Settings) -> 
         prepared = prepare(known, end, settings)
     except Refused:
         return {}
-    outlook = look(prepared, settings)
+    ensemble = fit_ensemble(prepared, settings)
     return {
-        f"{BEST_FAMILY}: {name}": prepared.value(outlook.pool[k, -1, -count:])
-        for k, name in enumerate(outlook.names)
-        if name.removesuffix(BY_RATE) in FAMILIES and len(outlook.middle) >= count
+        f"{BEST_FAMILY}: {name}": prepared.value(ensemble.pool[k, -1, -count:])
+        for k, name in enumerate(ensemble.names)
+        if name.removesuffix(BY_RATE) in FAMILIES and len(ensemble.middle) >= count
     }
 
 
