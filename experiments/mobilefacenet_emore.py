@@ -41,7 +41,7 @@ fall = Exponential(peak=1e-3, rate=0.1, hold=10)  # the head's four epochs do no
 cosine = Cosine(peak=1e-3, floor=1e-7, cycle=7, decay=0.5, cooldown=0)  # 7 14 28 56: four cycles in 105
 
 base = baseline_emore.experiment.but(
-    backbone=MobileFaceNet(),
+    backbone=MobileFaceNet(form="keras_insightface"),
     embedding=GDC(size=256, dropout=0.4),
     stages=(*softmax, head_only, arcface),
     optimizer=Nadam(),
@@ -54,7 +54,7 @@ base = baseline_emore.experiment.but(
 slow = fall.but(rate=0.05)
 
 squeezed = base.but(
-    backbone=MobileFaceNet(squeeze_excite_ratio=1 / 16),
+    backbone=base.backbone.but(squeeze_excite_ratio=1 / 16),
     stages=softmax,
     learning_rate=slow,
     label_smoothing=0.1,

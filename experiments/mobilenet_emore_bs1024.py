@@ -1,6 +1,6 @@
 """How do rate, center loss, decay and triplet tails combine for MobileNets on emore at batch 1024?
 
-Cost: twenty-nine variants of 10 to 172 epochs of 5,822,653 images; branches share four trunks.
+Cost: thirty-two variants of 10 to 172 epochs of 5,822,653 images; branches share seven trunks.
 Expected: cosine and exponential end alike; the center loss helps softmax, and triplets most of all.
 
 The pages label these runs by their stages alone. `restarts=4` and 5 are cycles within the author's 105 epochs; tails
@@ -49,12 +49,8 @@ base = baseline_emore.experiment.but(
     name="adam",
 )
 waves = Cosine(peak=1e-3, floor=1e-7, cycle=7, decay=0.5, cooldown=0)
-
-# one schedule of 60 epochs with the center loss, and what followed it
 sixty = base.but(stages=(centred(1, 60), head_only, arc_center.but(epochs=40)), name="center-60")
 beside = Softmax() + Center()
-
-# one schedule of decay 1e-5, then 5e-5, with centers 1, 10, 32, 64
 schedule = base.but(
     stages=(centred(1, 25, weight_decay=1e-5), centred(10, 25), centred(32, 20), centred(64, 35)),
     optimizer=AdamW(),
@@ -87,13 +83,9 @@ experiments = [
     sixty.branch(after_stage=2, label_smoothing=0.1, name="center-60-arc-smooth", stages=arc.but(
         loss=arcface + 64 * Center())),
     *(
-        sixty.branch(after_stage=1, stages=stage, label_smoothing=smoothing, name=name)
-        for smoothing, name, stage in (
-            (0.0, "center-60-triplet", triplets(10, 0.35, 12)),
-            (0.1, "center-60-triplet-smooth", triplets(10, 0.35, 12)),
-            (0.0, "center-60-triplet-center", triplets(10, 0.35, 30, beside)),
-            (0.1, "center-60-triplet-center-smooth", triplets(10, 0.35, 30, beside)),
-        )
+        sixty.branch(after_stage=1, stages=stage, label_smoothing=smoothing, name=f"center-60-triplet{name}{smooth}")
+        for name, stage in (("", triplets(10, 0.35, 12)), ("-center", triplets(10, 0.35, 30, beside)))
+        for smoothing, smooth in ((0.0, ""), (0.1, "-smooth"))
     ),
     schedule,
     *(

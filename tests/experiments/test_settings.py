@@ -86,11 +86,12 @@ def test_every_row_names_its_place(real_data: Path):
     pages = Path(os.environ.get("WORKBENCH_TEST_NOTEBOOK") or real_data.parent / "notebook")
     if not pages.is_dir():
         pytest.skip(f"no notebook in {pages}")
+    texts = {path.name: path.read_text(encoding="utf-8").splitlines() for path in pages.glob("*.txt")}
     for study in sorted(set(SPECS) - set(OURS)):
         for row in stated.read(study):
             if row.setting == "ours":
                 continue
-            lines = (pages / row.page).read_text(encoding="utf-8").splitlines()
+            lines = texts[row.page]
             assert row.line is not None
             assert row.line <= len(lines)
             if row.setting == "file":
