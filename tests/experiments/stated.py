@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench import Flip
-from workbench.augment.numbered import numbered
-from workbench.experiment import Experiment
-from workbench.families import Loss, Plan, terms
-from workbench.parts import Part
+from workbench.augment.legacy_strength import numbered
+from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import Loss, terms
+from workbench.spec.part import Part
+from workbench.spec.plan import Plan
 from workbench.sweep.spec import Sweep
 
 SETTINGS = Path(__file__).resolve().parents[2] / "experiments" / "published" / "settings"

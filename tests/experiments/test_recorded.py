@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from workbench import catalog
-from workbench.experiment import Experiment
-from workbench.families import Plan, terms
+from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import terms
+from workbench.spec.load import load_variants
+from workbench.spec.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 HISTORIES = {  # file: study, variant, epochs before the history's first
@@ -50,7 +51,7 @@ RISE = 1.05  # more than noise: MXNet's losses, of one batch each, rise by up to
 
 @functools.cache
 def experiment(study: str, name: str) -> Experiment:
-    variants = catalog.load(ROOT / "experiments" / f"{study}.py")
+    variants = load_variants(ROOT / "experiments" / f"{study}.py")
     return next(variant.experiment for variant in variants if variant.name == name)
 
 

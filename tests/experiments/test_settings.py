@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.experiments import stated
-from workbench import catalog
-from workbench.experiment import Experiment
+from workbench.spec.experiment import Experiment
+from workbench.spec.load import load_module, load_variants
 from workbench.sweep.spec import Sweep
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ OURS = {
 
 @functools.cache
 def sweeps(study: str) -> dict[str, Sweep]:
-    module = catalog.load_module(SPECS[study])
+    module = load_module(SPECS[study])
     return {sweep.name or study: sweep for sweep in getattr(module, "sweeps", [])}
 
 
@@ -34,7 +34,7 @@ def sweeps(study: str) -> dict[str, Sweep]:
 def variants(study: str) -> dict[str, Experiment]:
     """Return the experiments of a study by name; of sweeps what they start from."""
     bases = {name: sweep.base for name, sweep in sweeps(study).items()}
-    return bases or {variant.name: variant.experiment for variant in catalog.load(SPECS[study])}
+    return bases or {variant.name: variant.experiment for variant in load_variants(SPECS[study])}
 
 
 @functools.cache

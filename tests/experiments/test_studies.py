@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from workbench import catalog
-from workbench.experiment import Experiment
+from workbench.spec.experiment import Experiment
+from workbench.spec.load import load_variants
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = {path.stem: path for path in sorted((ROOT / "experiments").glob("*.py"))}
@@ -19,7 +19,7 @@ LONGEST = 120
 
 @functools.cache
 def variants(study: str) -> dict[str, Experiment]:
-    return {variant.name: variant.experiment for variant in catalog.load(SPECS[study])}
+    return {variant.name: variant.experiment for variant in load_variants(SPECS[study])}
 
 
 @pytest.mark.parametrize("study", SPECS)
