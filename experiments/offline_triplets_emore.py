@@ -27,6 +27,7 @@ mined = Stage(
     epochs=100,
     sampler=MinedTriplets(identities=10000, images=5, alpha=0.2, every=1),
     batch_size=192,
+    schedule_start=0,  # its rates begin anew
 )
 
 experiments = [trunk, trunk.branch(after_stage=1, stages=mined, name="mined")]
