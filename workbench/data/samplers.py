@@ -178,7 +178,8 @@ class MinedTriplets(Sampler):
     together: ClassVar[int] = 3
 
     def quick(self) -> MinedTriplets:
-        return self.but(identities=4, images=4, alpha=1)  # so much that a network that knows nothing has triplets
+        # a margin so wide that a network that knows nothing has triplets
+        return self.but(identities=4, images=4, alpha=1)
 
     def mine(
         self,
