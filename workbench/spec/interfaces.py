@@ -330,6 +330,8 @@ class Optimizer(Part):
 class Sampler(Part):
     """How the images of a batch are drawn; None draws a permutation of all images each epoch."""
 
+    together: ClassVar[int] = 1  # images that are drawn as one; a batch holds whole groups of them
+
     def fits(self, batch: int) -> None:
         """Raise `DataError` where batches of `batch` images cannot be drawn so."""
 
