@@ -21,6 +21,10 @@ from workbench.errors import RecordError, suggestion
 from workbench.names import LOWER, PEAK_SUFFIX, declare_sets, direction, no_direction
 from workbench.spec.labels import labels, value_text
 
+# So many runs are read from their journals, which know steps and the time of each epoch. MLflow's database is
+# quicker for more, but lacks both: whoever reads it says which columns are missing (`read_from_database`).
+FROM_JOURNALS = 500
+
 RUN_COLUMNS = (
     "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
     "quick", "loss_regulariser", "trunk", "rerun",
@@ -109,23 +113,29 @@ class RunData:
 
 @dataclass(frozen=True)
 class Records:
-    """The two frames and the remarks made while reading; `partial` tells why it is not all there."""
+    """The two frames and the remarks made while reading; `partial` tells why it is not all there.
+
+    `folded` holds, for runs that stand for the folds of an experiment, their evaluation sets by metric.
+    """
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
     notes: tuple[Note, ...] = ()
     partial: str | None = None
+    folded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def only(self, runs: Iterable[str]) -> Records:
         """Return the records of the named runs, in the order given."""
         wanted = list(dict.fromkeys(runs))
         frame = self.runs.set_index("run", drop=False).loc[wanted].reset_index(drop=True)
-        return Records(frame, self.epochs[self.epochs["run"].isin(wanted)], self.notes, self.partial)
+        return Records(
+            frame, self.epochs[self.epochs["run"].isin(wanted)], self.notes, self.partial, self.folded
+        )
 
     def by_start(self) -> Records:
         """Return the records with the runs in the order of their starts, those of unknown start behind them."""
         frame = self.runs.sort_values("started", kind="stable", na_position="last").reset_index(drop=True)
-        return Records(frame, self.epochs, self.notes, self.partial)
+        return Records(frame, self.epochs, self.notes, self.partial, self.folded)
 
 
 def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | None = None) -> Records:
@@ -352,3 +362,11 @@ def place(epoch: np.ndarray, lengths: Sequence[int], first_epoch: int = 1) -> tu
     starts = first_epoch + np.cumsum([0, *lengths])[: max(len(lengths), 1)]
     stage = np.searchsorted(starts, epoch, side="right")
     return stage, epoch - starts[np.maximum(stage, 1) - 1] + 1
+
+
+def read_from_database(count: int) -> str:
+    """Return the line that says what a table of `count` runs lacks where they are read from MLflow's database."""
+    return (
+        f"{count} runs, more than {FROM_JOURNALS}: read from MLflow's database, which knows no steps and no times of "
+        "epochs; images_per_second and device_hours are left out (name fewer runs to see them)"
+    )

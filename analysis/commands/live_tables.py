@@ -12,7 +12,6 @@ and in LaTeX the same with `% table: ...` and `% /table`. The query is what stan
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 import click
 
 from workbench.errors import InputError, WorkbenchError
+from workbench.files import write_whole
 
 MARKDOWN = re.compile(r"(<!-- table:(?P<query>.*?)-->\n)(?P<body>.*?)(<!-- /table -->)", re.DOTALL)
 LATEX = re.compile(r"(%[ ]*table:(?P<query>[^\n]*)\n)(?P<body>.*?)(%[ ]*/table)", re.DOTALL)
@@ -53,7 +53,7 @@ def renew(path: Path, store: str | None, write: bool) -> int:
         result += text[end : block.start()] + block[1] + fresh + block[4]
         end = block.end()
     if write:
-        _replace(path, result + text[end:])
+        write_whole(path, result + text[end:])
     return _tell(path, len(blocks), false, write)
 
 
@@ -78,12 +78,6 @@ def answer(query: str, store: str | None, form: str, where: str) -> str:
         raise InputError(error.format_message(), where=where) from error
     except WorkbenchError as error:
         raise InputError(str(error), where=where) from error
-
-
-def _replace(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
 
 
 def _tell(path: Path, count: int, false: list[int], write: bool) -> int:

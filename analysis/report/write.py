@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from analysis.report.page import Page, Picture
 from analysis.report.sections import page
 from analysis.tables.render import render
 from workbench.errors import InputError
+from workbench.files import write_whole
 
 
 def write(study: Study, folder: Path) -> list[Path]:
@@ -28,7 +28,7 @@ def write(study: Study, folder: Path) -> list[Path]:
     contents["rows.csv"] = (render(study.frame, "csv") + "\n").encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [_place(folder / name, content) for name, content in contents.items()]
+        return [write_whole(folder / name, content) for name, content in contents.items()]
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=folder) from error
 
@@ -36,10 +36,3 @@ def write(study: Study, folder: Path) -> list[Path]:
 def _pictures(made: Page) -> Iterator[Picture]:
     for section in made.sections:
         yield from (block for block in section.blocks if isinstance(block, Picture))
-
-
-def _place(path: Path, content: bytes) -> Path:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content)
-    os.replace(aside, path)
-    return path

@@ -7,7 +7,6 @@ a store (`workbench results --refresh`), and `docs/results.md` is generated from
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from analysis.tables import published
 from analysis.tables.published import EACH, IMPORTED, LAST, RUN, Ours
 from analysis.tables.render import render
 from workbench.errors import RecordError
+from workbench.files import write_whole
 from workbench.spec.load import load_variants
 
 DIGITS = 6  # kept of a value
@@ -75,9 +75,7 @@ def write_results(path: Path, results: Results) -> None:
     for study in sorted(results):
         rows = [f"    {json.dumps(name)}: {_line(ours)}" for name, ours in sorted(results[study].items())]
         blocks.append(f"  {json.dumps(study)}: {{\n" + ",\n".join(rows) + "\n  }")
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text("{\n" + ",\n".join(blocks) + "\n}\n", encoding="utf-8")
-    os.replace(aside, path)
+    write_whole(path, "{\n" + ",\n".join(blocks) + "\n}\n")
 
 
 def _line(ours: Ours) -> str:

@@ -67,9 +67,9 @@ def between_stages() -> None:
 
 
 def half_a_checkpoint() -> None:
-    from workbench.train import checkpoint
+    from workbench import files
 
-    original = checkpoint._flush
+    original = files.sync
 
     def wrapped(path: Any) -> None:
         if path.name.startswith(".e"):
@@ -79,20 +79,20 @@ def half_a_checkpoint() -> None:
             die()
         original(path)
 
-    checkpoint._flush = wrapped
+    files.sync = wrapped
 
 
 def before_rename() -> None:
-    from workbench.train import checkpoint
+    from workbench import files
 
-    original = checkpoint._flush
+    original = files.sync
 
     def wrapped(path: Any) -> None:
         original(path)
         if path.name.startswith(".e"):
             die()
 
-    checkpoint._flush = wrapped
+    files.sync = wrapped
 
 
 def half_a_row() -> None:

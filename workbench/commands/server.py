@@ -17,6 +17,7 @@ from workbench.commands.ui import START_SECONDS, require_free, stop
 from workbench.errors import InputError, StoreError
 from workbench.tracking import server as server_setup
 from workbench.tracking.store import Store, find_store
+from workbench.train.signals import raise_interrupt
 
 DATABASE = "WORKBENCH_DATABASE"
 VARIABLES = {
@@ -95,7 +96,7 @@ def _serve(plan: server_setup.ServerPlan, debug: bool) -> None:
     environment = {**os.environ, **VARIABLES, **plan.environment()}
     log = plan.folder / "server.log"
     server_setup.write_private(log, "")
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    signal.signal(signal.SIGTERM, raise_interrupt)
     with log.open("ab") as file:
         output = None if debug else file
         process = subprocess.Popen(
@@ -171,10 +172,6 @@ def _add_user(plan: server_setup.ServerPlan, name: str) -> None:
         )
         raise StoreError(f"the server refuses: {told[:200] or answer.reason}", where=plan.url)
     click.echo(f"user {name} added; it sets MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
-
-
-def _as_interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _last(log: Path) -> str:

@@ -6,7 +6,6 @@ Both read how far a run is from its own journal, so they show the same wherever 
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, TextIO
 
 from workbench import names
 from workbench.errors import RecordError
+from workbench.files import read_end
 from workbench.jobs.estimate import Costs
 from workbench.jobs.scheduler import Work
 from workbench.tracking.journal import decode_line, read_journal
@@ -175,9 +175,7 @@ def newest_epoch(journal: Path) -> EpochRecord | None:
 def _last_rows(journal: Path) -> Iterator[Record]:
     """Yield the rows at the end of a journal, the last first; torn ones are passed over."""
     try:
-        with journal.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - JOURNAL_BYTES))
-            lines = file.read().split(b"\n")
+        lines = read_end(journal, JOURNAL_BYTES).split(b"\n")
     except OSError:
         return  # not there yet
     for line in reversed(lines):
@@ -203,12 +201,9 @@ def _few(metrics: Any) -> str:
 def reason(log: Path) -> str:
     """Return why a process ended, from the end of what it printed: its error line, else its last line."""
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-            lines = [
-                line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()
-            ]
+        text = read_end(log, TAIL_BYTES).decode(errors="replace")
     except OSError:
         return "it left no output"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or ["it left no output"])[-1]

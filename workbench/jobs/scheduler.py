@@ -17,6 +17,7 @@ from typing import Protocol
 from workbench.jobs.placement import Place
 from workbench.jobs.process import overall
 from workbench.jobs.task import Task
+from workbench.train.signals import handling
 
 PAUSE_SECONDS = 0.1
 
@@ -121,9 +122,5 @@ def listening() -> Iterator[list[int]]:
     def note(number: int, frame: FrameType | None) -> None:
         asked.append(number)
 
-    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling({signal.SIGINT: note, signal.SIGTERM: note}):
         yield asked
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Union
 
 from workbench.errors import SpecError
+from workbench.lazy import tf
 from workbench.spec.datasets import Images, PairImages, Places
 from workbench.spec.part import Part, part, setting
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
 
 
 # ---------------------------------------------------------------- data
@@ -40,6 +40,12 @@ class Source(Part):
         """Say in words that the data is not on this machine; None where it is (a cheap look)."""
         return _missing(self, places)
 
+    def without(self, pairs: PairSet) -> Source:
+        """Return the source without the people of an evaluation set; raises `SpecError` where it cannot."""
+        raise SpecError(
+            f"{type(self).__name__} cannot leave people out", where="folds", expected="an ImageFolder"
+        )
+
     def stand_in(self) -> Source:
         """Return a small synthetic source of the same kind, for `--quick` where data is missing."""
         raise SpecError("has no stand-in", where=type(self).__name__)
@@ -56,6 +62,17 @@ class PairSet(Part):
     def open(self, places: Places, data: Source) -> PairImages:
         """Return the pairs; `data` is the training source, for sets that are held out of it."""
         raise SpecError("is no evaluation set by itself", where=type(self).__name__)
+
+    def one_set(self, number: int) -> PairSet | None:
+        """Return one set of a list that is parted into sets, counted from 1; None for any other."""
+        return None
+
+    def people(self, places: Places) -> frozenset[str]:
+        """Return the names of the people on the set's images; raises `InputError` where it names none."""
+        raise SpecError(
+            "names no people", where=f"{type(self).__name__}({self.label()!r})",
+            expected="a list as of LFW, a list of images in one folder a person, or HeldOutPairs of a source",
+        )  # fmt: skip
 
     def missing(self, places: Places) -> str | None:
         """Say in words that the set is not on this machine; None where it is (a cheap look)."""
@@ -312,6 +329,8 @@ class Optimizer(Part):
 @part
 class Sampler(Part):
     """How the images of a batch are drawn; None draws a permutation of all images each epoch."""
+
+    together: ClassVar[int] = 1  # images that are drawn as one; a batch holds whole groups of them
 
     def fits(self, batch: int) -> None:
         """Raise `DataError` where batches of `batch` images cannot be drawn so."""

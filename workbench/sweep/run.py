@@ -16,6 +16,7 @@ from workbench.sweep.spec import Sweep
 from workbench.sweep.trials import TrialRunner
 from workbench.tracking.store import Store
 from workbench.train.progress import Screen
+from workbench.train.signals import handling
 
 LOOPBACK = "127.0.0.1"  # where workers of this machine find their chief, at any free port
 
@@ -135,8 +136,5 @@ def terminated() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise RunStopped("stopped by SIGTERM; `--resume` goes on")
 
-    old = signal.signal(signal.SIGTERM, stop)
-    try:
+    with handling({signal.SIGTERM: stop}):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, old)

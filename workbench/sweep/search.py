@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import names
 from workbench.errors import RecordError, SpecError
+from workbench.files import write_json
+from workbench.lazy import keras_tuner
 from workbench.security.masking import masked
 from workbench.spec.labels import short_names
 from workbench.spec.part import to_json
@@ -40,8 +42,6 @@ class Search:
     """The tuner at work for a sweep, and the desk that keeps its state: see `oracles.Desk`."""
 
     def __init__(self, bench: TrialRunner, limit: int | None, say: Callable[[str], None]) -> None:
-        import keras_tuner
-
         self.bench, self.say = bench, say
         sweep = bench.sweep
         self.limit = min(filter(None, (limit, getattr(sweep.tuner, "max_trials", None))), default=None)
@@ -90,7 +90,7 @@ class Search:
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Keep the tuner's state durably."""
-        sweeps.write_json(self.place / sweeps.STATE, state)
+        write_json(self.place / sweeps.STATE, state, durable=True)
 
     def order(self, trial: str, values: Mapping[str, Any]) -> str:
         """Return the order of a new trial; a promotion goes on with the runs of what it promotes."""
@@ -252,7 +252,7 @@ def _write_facts(bench: TrialRunner, place: Path) -> None:
     facts = masked(facts)
     path = place / sweeps.FACTS
     if not path.exists() or sweeps.read_json(path) != facts:
-        sweeps.write_json(path, facts)
+        write_json(path, facts, durable=True)
 
 
 def _condition(sweep: Sweep, name: str) -> list[Any] | None:

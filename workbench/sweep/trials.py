@@ -18,6 +18,8 @@ from typing import Any
 
 from workbench import names
 from workbench.errors import InputError, RecordError, RunFailed, RunStopped
+from workbench.files import write_json
+from workbench.lazy import tf
 from workbench.security.masking import mask
 from workbench.spec.datasets import default_places
 from workbench.spec.quick import QUICK_STEPS, quick_variant
@@ -26,7 +28,7 @@ from workbench.sweep.keras_space import domains_of, extra_parameters
 from workbench.sweep.spec import Sweep
 from workbench.tracking.journal import is_locked, read_journal, status
 from workbench.tracking.store import Store
-from workbench.tracking.sweeps import TrialRequest, folder, write_json
+from workbench.tracking.sweeps import TrialRequest, folder
 from workbench.train.progress import Screen
 from workbench.train.request import PAUSED, RunRequest, RunResult
 
@@ -178,7 +180,9 @@ class TrialRunner:
 
     def note(self, trial: str, reason: str) -> None:
         """Keep why a trial failed where no run of it can say so."""
-        write_json(folder(self.store, self.run) / f"trial-{trial}.json", {"reason": mask(reason)})
+        write_json(
+            folder(self.store, self.run) / f"trial-{trial}.json", {"reason": mask(reason)}, durable=True
+        )
 
     def _noted(self, trial: str) -> str:
         path = folder(self.store, self.run) / f"trial-{trial}.json"
@@ -227,7 +231,5 @@ def _paused_is_no_stop() -> Iterator[None]:
 
 def forget_models() -> None:
     """Give back what Keras keeps of a model, so that a thousand trials fit into one process."""
-    import tensorflow as tf
-
     tf.keras.backend.clear_session()
     gc.collect()

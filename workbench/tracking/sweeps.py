@@ -8,14 +8,13 @@ The results in it are copies: the journals of the trials' runs are the truth.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import RecordError, suggestion
-from workbench.tracking.journal import status, sync_folder
+from workbench.tracking.journal import status
 from workbench.tracking.rows import RUN_NAME
 from workbench.tracking.store import Store
 
@@ -194,15 +193,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RecordError("holds no object", where=path, do=REPAIR)
     return found
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace the file at `path` durably: a kill at any moment leaves the old content or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
-    sync_folder(path.parent)

@@ -6,9 +6,7 @@ is out of reach, tries again at each new row, and says when it answers again.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
+from workbench.files import link_or_copy, replacing
 from workbench.security.masking import mask
 from workbench.tracking.journal import Journal
 from workbench.tracking.locks import views_of_run
@@ -156,20 +155,9 @@ def reason(error: BaseException) -> str:
 
 def place(target: Path, content: bytes | Path) -> None:
     """Put a file in place whole or not at all; raises OSError when it cannot be written."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.parent.parent / f".{target.name}.{os.getpid()}.{threading.get_ident()}"
-    try:
+    # Aside one folder up: MLflow lists the target's own folder as the artifacts of the run.
+    with replacing(target, aside_in=target.parent.parent) as aside:
         if isinstance(content, bytes):
             aside.write_bytes(content)
         else:
-            _link_or_copy(content, aside)
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+            link_or_copy(content, aside)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-import tensorflow as tf
-
-from workbench.errors import RunStopped
+from workbench.lazy import tf
 
 if TYPE_CHECKING:
-    from types import FrameType
+    pass
 
 
 class Hooks(Protocol):
@@ -46,43 +40,3 @@ class HooksCallback(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.hooks.after_epoch(logs or {}, time.monotonic() - self._began)
-
-
-class StopSignals:
-    """What signals ask for: `stop` (SIGTERM: checkpoint now), `finish` (Ctrl-C: finish the epoch)."""
-
-    def __init__(self, grace_seconds: float) -> None:
-        self.stop = False
-        self.finish = False
-        self._last_moment = threading.Timer(grace_seconds, _end_unsaved)
-        self._last_moment.daemon = True
-
-    def _terminate(self, number: int, frame: FrameType | None) -> None:
-        if not self.stop:
-            self.stop = True
-            self._last_moment.start()
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.finish:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)
-        self.finish = True
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[StopSignals]:
-        """Listen to SIGTERM and SIGINT until the block ends, then hand them back."""
-        old = {
-            signal.SIGTERM: signal.signal(signal.SIGTERM, self._terminate),
-            signal.SIGINT: signal.signal(signal.SIGINT, self._interrupt),
-        }
-        try:
-            yield self
-        finally:
-            self._last_moment.cancel()
-            for number, handler in old.items():
-                signal.signal(number, handler)
-
-
-def _end_unsaved() -> None:
-    """End the process when the time for a checkpoint is over: the one before it is as good as ever."""
-    os._exit(RunStopped.exit_status)

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import RecordError
+from workbench.files import replacing
+from workbench.lazy import tf
 from workbench.security.masking import masked
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.train.trainer import Trainer
 
 GENERATIONS = 2
@@ -137,17 +137,11 @@ def digest(state: State) -> str:
 
 def write(path: Path, state: State) -> str:
     """Write `state` durably to `path` and return its digest; on failure nothing of it is left."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     value = digest(state)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     facts = {"facts": json.dumps(state.facts, sort_keys=True), "digest": value}
-    try:
+    # Durable before it has its name: whoever finds the name finds the whole state.
+    with replacing(path, durable=True) as aside:
         _save(dict(state.arrays), aside, facts)
-        _flush(aside)
-        os.replace(aside, path)
-        _flush(path.parent)
-    finally:
-        aside.unlink(missing_ok=True)
     return value
 
 
@@ -162,14 +156,6 @@ def _save(arrays: dict[str, np.ndarray], path: Path, facts: dict[str, str]) -> N
         number = re.search(r"os error (\d+)", str(error))
         code = int(number.group(1)) if number else errno.EIO
         raise OSError(code, os.strerror(code), str(path)) from error
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read(path: Path) -> State:
@@ -304,11 +290,8 @@ class Saver:
             raise error
 
     def _link(self, name: str, link: str) -> None:
-        aside = self.folder / f".{link}"
-        aside.unlink(missing_ok=True)
-        os.link(self.folder / name, aside)
-        os.replace(aside, self.folder / link)
-        _flush(self.folder)
+        with replacing(self.folder / link, durable=True) as aside:
+            os.link(self.folder / name, aside)
 
     def _forget(self, newest_name: str) -> None:
         for old in generations(self.folder)[GENERATIONS:]:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench import names
 from workbench.errors import RecordError, SpecError
+from workbench.lazy import tf
 from workbench.models.build import build_model
 from workbench.spec.experiment import Experiment
 from workbench.spec.load import load_module, load_variants
@@ -20,9 +21,6 @@ from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.train import checkpoint
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 CODE_MARK = f'"{CODE}": '  # in the JSON of a spec that says what its own parts were
 

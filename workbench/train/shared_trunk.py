@@ -13,7 +13,6 @@ import dataclasses
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from workbench.train import checkpoint
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest
 from workbench.train.run_data import RunData
+from workbench.train.signals import handling
 
 Train = Callable[[RunRequest, Screen], Any]
 LOOK_SECONDS = 0.5  # between two looks at what another process is training
@@ -146,18 +146,12 @@ def _await(store: Store, wanted: Wanted, screen: Screen) -> Found | None:
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
     """End gently on SIGTERM while nothing of the branch is recorded yet."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise RunStopped("stopped while it waited for its trunk; nothing was begun, run it again")
 
-    old = signal.signal(signal.SIGTERM, stop)
-    try:
+    with handling({signal.SIGTERM: stop}):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, old)
 
 
 # ---------------------------------------------------------------- looking

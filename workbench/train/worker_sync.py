@@ -18,7 +18,7 @@ from workbench.distribute.group import Group
 from workbench.train.request import StopTraining
 
 if TYPE_CHECKING:
-    from workbench.train.callbacks import StopSignals
+    from workbench.train.signals import StopSignals
     from workbench.train.trainer import Trainer
 
 HIDDEN = "_"  # what begins so in a step's results is for this file, not for the record

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from workbench.data.face_alignment import aligned_file
 from workbench.errors import DataError
-from workbench.verification import align, scoring
+from workbench.verification import scoring
 from workbench.verification.embedders import Embedded, Embedder, ImageSet, Saved
 from workbench.verification.identification import Identification, identify
 from workbench.verification.ijb_files import Protocol
@@ -75,7 +76,7 @@ def _aligned(protocol: Protocol, part: slice) -> ImageSet:
     def pixels(size: int) -> np.ndarray:
         with ThreadPoolExecutor() as pool:  # Pillow gives up the interpreter's lock while it works
             faces = pool.map(
-                lambda name, marks: align.aligned(protocol.path(name), marks, size), names, landmarks
+                lambda name, marks: aligned_file(protocol.path(name), marks, size), names, landmarks
             )
             return np.stack(list(faces))
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import StoreError
+from workbench.files import sync
 from workbench.names import TAG_RUN
 from workbench.tracking.journal import is_locked
 from workbench.tracking.locks import all_views
@@ -167,8 +168,7 @@ def _seldom_collected() -> Iterator[None]:
 
 def _swap(store: Store, aside: Path, backup: Path) -> int:
     """Put the new files in place and the old ones into `backup`; returns the count of foreign runs."""
-    with (aside / "mlflow.db").open("rb") as file:
-        os.fsync(file.fileno())
+    sync(aside / "mlflow.db")
     backup.mkdir()
     old, foreign = _old_artifacts(store)
     if store.database.exists():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import StoreError
+from workbench.files import write_json
 from workbench.names import (
     BEST_PREFIX,
     DERIVED_SUFFIXES,
@@ -79,7 +80,7 @@ class TensorBoardView:
             self.close()
             raise
         if status != RUNNING:
-            _write_json(run_folder(self.root, start) / LEVEL_MARK, mark)
+            write_json(run_folder(self.root, start) / LEVEL_MARK, mark)
 
     def close(self) -> None:
         if self._file is not None:
@@ -195,7 +196,7 @@ def merge_configuration(root: Path, start: StartRecord, metrics: set[str]) -> No
         wanted = _merged(known or {"settings": {}, "metrics": []}, start, metrics)
         if wanted != known:
             _write_configuration(root, wanted)
-            _write_json(path, wanted)
+            write_json(path, wanted)
 
 
 def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dict[str, Any]:
@@ -311,9 +312,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    aside = path.with_name(path.name + ".new")
-    aside.write_text(json.dumps(value), encoding="utf-8")
-    aside.rename(path)

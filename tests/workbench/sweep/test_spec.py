@@ -29,6 +29,7 @@ from workbench import (
     Sweep,
 )
 from workbench.errors import RecordError, SpecError
+from workbench.files import write_json
 from workbench.spec.load import load_variants
 from workbench.spec.part import from_json, to_json
 from workbench.spec.to_source import spec_text
@@ -262,13 +263,13 @@ def test_the_bases_own_value_is_known_of_each_setting_that_has_it_in_its_domain(
 def test_a_state_is_replaced_as_a_whole_and_a_damaged_one_is_named(project: Path):
     store = find_store()
     place = sweeps.folder(store, "20260101T000000Z-00000000")
-    sweeps.write_json(place / sweeps.FACTS, {"name": "one", "study": "s", "objective": "loss", "lower": True})
+    write_json(place / sweeps.FACTS, {"name": "one", "study": "s", "objective": "loss", "lower": True})
     order = sweeps.TrialRequest({"a": 1}, ("r",), 3, "0000")
     rows = [
         {"id": f"000{n}", "status": "COMPLETED", "score": score, "values": {sweeps.ORDER: order.text()}}
         for n, score in enumerate([0.5, 0.2, 0.2])
     ]
-    sweeps.write_json(place / sweeps.STATE, {"trials": rows})
+    write_json(place / sweeps.STATE, {"trials": rows})
     found = sweeps.require(store, "one")
     assert found.best().id == "0001"  # type: ignore[union-attr]
     assert sweeps.find(store, "s/one") == found == sweeps.find(store, "20260101T000000Z-0")
