@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Union
 
 from workbench.errors import SpecError
+from workbench.lazy import tf
 from workbench.spec.datasets import Images, PairImages, Places
 from workbench.spec.part import Part, part, setting
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
 
 
 # ---------------------------------------------------------------- data
@@ -329,6 +329,8 @@ class Optimizer(Part):
 @part
 class Sampler(Part):
     """How the images of a batch are drawn; None draws a permutation of all images each epoch."""
+
+    together: ClassVar[int] = 1  # images that are drawn as one; a batch holds whole groups of them
 
     def fits(self, batch: int) -> None:
         """Raise `DataError` where batches of `batch` images cannot be drawn so."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow as tf
-
 from workbench import names, optimizers
 from workbench.distribute import collectives, stop_flag
 from workbench.errors import SpecError
+from workbench.lazy import tf
+from workbench.pixels import normalise
 from workbench.spec.interfaces import Batch, terms
 from workbench.spec.plan import Plan
 from workbench.surgery import freezing
@@ -212,7 +212,7 @@ class Trainer(tf.keras.Model):
         """Return the unweighted loss terms of a batch and what they were computed from."""
         images, labels, _, *rest = data
         if images.dtype == tf.uint8:  # pixels travel as bytes and become numbers on the device
-            images = (tf.cast(images, tf.float32) - 127.5) * (1 / 128)
+            images = normalise(images)
         deep = training and self.plan.train != "head"  # type: ignore[union-attr]
         embeddings = tf.cast(self.embedder(images, training=deep), tf.float32)
         if not deep:
