@@ -85,6 +85,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "analysis.commands.table:table",
         "Compare runs in a table: differing settings, best values, times.",
     ),
+    "folds": (
+        "analysis.commands.folds:folds",
+        "Show an experiment's folds as one result, with its ROC curve and among published ones.",
+    ),
     "effects": (
         "analysis.commands.effects:effects",
         "Estimate the effect of each setting of a sweep, with intervals and figures.",
