@@ -56,7 +56,7 @@ def harmless_lines(path: Path) -> bytes:
 def clean_file(name: str, content: bytes) -> bytes | None:
     """Return what of a file's content may be kept: all of it, its text with secrets masked, or None.
 
-    None for a file that is no text and holds a secret, and for stored changes that do, which would no longer
+    None for a file that is not text and holds a secret, and for stored changes that do, which would no longer
     apply.
     """
     if name == DIFF and secrets_in_diff(content.decode("utf-8", "replace")):
