@@ -241,6 +241,9 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 @click.option("--input-size", type=int, help="Input side in pixels, for a model that leaves it open.")
 @click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128.")
 @click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
+@click.option(
+    "--trust-code", is_flag=True, help="Open a model, or a run of another store, though it holds code."
+)
 @debug_option
 def distill(
     model: str,
@@ -252,6 +255,7 @@ def distill(
     input_size: int | None,
     raw: bool,
     size: int | None,
+    trust_code: bool,
 ) -> None:
     """Write TARGET.tfrecord: the images of SOURCE with the embeddings of MODEL (a run or a model file)."""
     from workbench.commands.logits import logits_of
@@ -264,7 +268,11 @@ def distill(
             f"{target} is not a name of a TFRecord file", expected="a name that ends in .tfrecord"
         )
     images = convert.stored(source_of(source), places(), size)
-    embedder = logits_of(model) if logits else embedder_of(model, None, which, input_size, raw)
+    embedder = (
+        logits_of(model, trust_code)
+        if logits
+        else embedder_of(model, None, which, input_size, raw, trust_code)
+    )
     vectors = teacher.teacher(embedder, images, exact)
     convert.to_tfrecords(images, target, vectors)
     click.echo(f"{len(vectors)} images with {vectors.shape[1]} numbers of {embedder.label} in {target}")

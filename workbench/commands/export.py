@@ -138,7 +138,7 @@ def _subject(
     path = Path(model)
     if path.suffix in (".h5", ".keras") or (path / "saved_model.pb").is_file():
         return _of_file(path, data, out, count, trust_code)
-    return _of_run(model, which, store, data, out, count)
+    return _of_run(model, which, store, data, out, count, trust_code)
 
 
 def _of_file(path: Path, data: Path | None, out: Path | None, count: int, trust_code: bool) -> Subject:
@@ -172,13 +172,19 @@ def _of_folder(folder: Path, size: int, count: int) -> np.ndarray:
 
 
 def _of_run(
-    text: str, which: str, store: str | None, data: Path | None, out: Path | None, count: int
+    text: str,
+    which: str,
+    store: str | None,
+    data: Path | None,
+    out: Path | None,
+    count: int,
+    trust_code: bool,
 ) -> Subject:
     from workbench.spec.datasets import default_places
     from workbench.train.from_record import load_model, open_run
     from workbench.verification.evaluator import Evaluator
 
-    found = open_run(text, store)
+    found = open_run(text, store, trust_code=trust_code)
     place, run, experiment = found.store, found.run, found.experiment
     network = load_model(experiment, found.checkpoints, which)
     size, where = experiment.backbone.image_size, default_places(place.root.parent)

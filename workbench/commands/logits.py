@@ -16,7 +16,7 @@ from workbench.verification.embedders import Embedder
 KERNEL, BIAS = "head/00000", "head/00001"  # the names of a head's weights in a checkpoint
 
 
-def logits_of(text: str) -> Embedder:
+def logits_of(text: str, trust_code: bool = False) -> Embedder:
     """Return what gives the logits [B, C] of a run, from its last checkpoint, which alone holds the head.
 
     Raises `RecordError` where its head gives none.
@@ -24,7 +24,7 @@ def logits_of(text: str) -> Embedder:
     from workbench.train import checkpoint
     from workbench.train.from_record import load_model, open_run
 
-    found = open_run(text, None)
+    found = open_run(text, None, trust_code=trust_code)
     head = found.experiment.plans()[-1].loss.classifier()
     if not isinstance(head, Dense):
         raise RecordError(

@@ -14,7 +14,8 @@ from workbench.reproduce.own_code import changed_parts
 from workbench.security.foreign_files import files_below, is_inside, read_inside
 from workbench.security.paths import within
 from workbench.tracking import code
-from workbench.train.from_record import RecordedRun, spec_path
+from workbench.tracking.origin import is_as_kept, is_own
+from workbench.train.from_record import KEPT, RecordedRun, foreign, spec_path
 
 SECONDS = 300.0  # for git to lay out the files of a commit
 UNTRACKED = "untracked"  # among a run's artifacts: modules that git did not know
@@ -38,6 +39,7 @@ def checkout(run: RecordedRun) -> Iterator[Path | None]:
     if not commit or unchanged:
         yield None
         return
+    _require_trust(run, commit)
     diff = _stored_diff(run)
     if now is None:
         raise RecordError(
@@ -53,6 +55,24 @@ def checkout(run: RecordedRun) -> Iterator[Path | None]:
         if diff:
             _apply(folder, diff, run)
         yield _furnish(run, now.top, folder)
+
+
+def _require_trust(run: RecordedRun, commit: str) -> None:
+    """Refuse to run what another store kept, or what was changed since this one kept it."""
+    artifacts = run.store.run_artifacts(run.run)
+    kept = [name for name in (code.DIFF, KEPT) if is_inside(artifacts, name)]
+    kept += [str(path) for path in files_below(artifacts, UNTRACKED)]
+    if not run.trusted:
+        raise foreign(run.start, [f"commit {commit[:12]}", *kept])
+    changed = [
+        name for name in kept if is_own(run.store, run.start) and not is_as_kept(run.store, run.start, name)
+    ]
+    if changed:
+        raise RecordError(
+            f"{changed[0]} is not as it was kept",
+            where=artifacts,
+            do="take the code that is here with --here",
+        )
 
 
 def _stored_diff(run: RecordedRun) -> bytes:
@@ -102,8 +122,8 @@ def _furnish(run: RecordedRun, top: Path, folder: Path) -> Path:
     inside = project.relative_to(top) if project.is_relative_to(top) else Path()
     place = folder / inside
     spec = spec_within(run)
-    if spec and not within(place, spec, where=run.run).exists() and is_inside(artifacts, "spec.py"):
-        _put(read_inside(artifacts, "spec.py"), place, spec)
+    if spec and not within(place, spec, where=run.run).exists() and is_inside(artifacts, KEPT):
+        _put(read_inside(artifacts, KEPT), place, spec)
     for entry in (top / inside).iterdir():
         if entry.name not in NOT_LINKED and entry.suffix != ".py" and not (place / entry.name).exists():
             (place / entry.name).symlink_to(entry)

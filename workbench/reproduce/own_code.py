@@ -19,6 +19,8 @@ def changed_parts(run: RecordedRun) -> list[str]:
     recorded = dict(recorded_codes(run.start.spec))
     if not recorded:
         return []
+    if not run.trusted:
+        return [f"{name}: not run, the record was not made in this store (--trust-code)" for name in recorded]
     path = spec_path(run.start)
     try:
         load_module(path)

@@ -39,6 +39,7 @@ from workbench.tracking.branch_history import shared_rows
 from workbench.tracking.history import FILE as HISTORY
 from workbench.tracking.history import history_text
 from workbench.tracking.journal import Journal, JournalWriter, read_journal
+from workbench.tracking.origin import sealed
 from workbench.tracking.rows import CheckpointRecord, EndRecord, EpochRecord, Record, StartRecord
 from workbench.tracking.store import OUTPUT, Store
 from workbench.tracking.sync_thread import Say, SyncThread, View, place, say_on_stderr
@@ -212,11 +213,13 @@ def _first_row(store: Store, start: StartRecord, attempt: int, texts: Mapping[st
     """Keep the attempt's `texts` beside the journal and return the row that names them."""
     declare_recorded(start.parameters, start.tags)
     prefix = "" if attempt == 1 else f"attempt-{attempt}/"
+    kept = {}
     for name, text in texts.items():
         target = within(store.run_artifacts(start.run), prefix + name, where=start.run, what="artifact")
-        place(target, mask(text, code=name.endswith(CODE)).encode())
-    files = (*start.files, *(prefix + name for name in texts))
-    return dataclasses.replace(clean_start(start), attempt=attempt, files=files)
+        kept[prefix + name] = mask(text, code=name.endswith(CODE)).encode()
+        place(target, kept[prefix + name])
+    row = dataclasses.replace(clean_start(start), attempt=attempt, files=(*start.files, *kept))
+    return sealed(store, row, kept)
 
 
 def clean_start(start: StartRecord) -> StartRecord:
