@@ -120,7 +120,7 @@ def listening() -> Iterator[list[int]]:
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
+        asked.append(signal.SIGTERM if number == signal.SIGHUP else number)  # what every child listens to
 
     with handling({signal.SIGINT: note, **on_end(note)}):
         yield asked

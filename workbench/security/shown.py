@@ -76,14 +76,13 @@ def _is_number(text: str) -> bool:
 
 def markdown_cell(text: object) -> str:
     """Return `text` as it may stand in a line of Markdown: no HTML, no end of a cell, no link or picture."""
-    plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`\[\]|])", r"\\\1", plain)
+    return re.sub(r"([\\`\[\]<>|])", r"\\\1", one_line(text))
 
 
 def link(address: str) -> str:
     """Return an address as a page may link to it: of the web or relative, nothing that a browser would run."""
     known = re.match(r"(?:https?://|[^:]*(?:/|$))", address)
-    return quote(visible(address), safe="/:#?&=%.,~@+!$'()*;") if known else "#"
+    return quote(visible(address), safe="/:#?&=%.,~@+!$'()*; ") if known else "#"
 
 
 # ---------------------------------------------------------------- streams

@@ -24,6 +24,7 @@ from workbench.errors import RecordError, StoreError
 from workbench.files import sync
 from workbench.names import FINISHED, INTERRUPTED, RUNNING
 from workbench.security.foreign_files import open_file, read_file
+from workbench.tracking.journal_file import BEGINNING as BEGINNING
 from workbench.tracking.journal_file import made_again, open_locked, whereabouts
 from workbench.tracking.journal_lines import Unreadable, decode_line, encode_line
 from workbench.tracking.rows import (
@@ -35,6 +36,7 @@ from workbench.tracking.rows import (
 )
 
 SUFFIX = ".jsonl"
+LOCK_PATIENCE = 5.0  # seconds; a reader that asks for a run's status holds the lock for microseconds
 RESERVE_BYTES = 65_536  # given back on a full disk, so that the reason can still be written
 TAIL_BYTES = 65_536
 
@@ -240,7 +242,7 @@ class JournalWriter:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._reserve = self.path.with_suffix(".d") / "reserve"
-        self._descriptor, self._beginning = open_locked(self.path)
+        self._descriptor, self._beginning = open_locked(self.path, LOCK_PATIENCE)
         self._size = os.fstat(self._descriptor).st_size
         try:
             if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":

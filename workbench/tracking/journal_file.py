@@ -11,18 +11,17 @@ from workbench.errors import RecordError, StoreError
 from workbench.files import sync
 from workbench.security.foreign_files import regular
 
-LOCK_PATIENCE = 5.0  # seconds; a reader that asks for a run's status holds the lock for microseconds
 BEGINNING = "beginning"  # in the folder beside: a journal before its first row
 REPLACED = "replaced"  # in the folder beside: what somebody put in a journal's place while it was written
 
 
-def open_locked(path: Path) -> tuple[int, Path | None]:
+def open_locked(path: Path, patience: float) -> tuple[int, Path | None]:
     """Return a descriptor with the lock held, of the journal or, before its first row, of the file returned too."""
     beginning = path.with_suffix(".d") / BEGINNING
     while True:
         new = not path.exists()
         descriptor = _open(beginning if new else path, path)
-        _lock(descriptor, path)
+        _lock(descriptor, path, patience)
         if not new:
             return descriptor, None
         if not path.exists():
@@ -42,9 +41,9 @@ def _open(file: Path, path: Path) -> int:
         ) from error
 
 
-def _lock(descriptor: int, path: Path) -> None:
-    """Lock the file of the journal at `path`; the descriptor is closed where that fails."""
-    deadline = time.monotonic() + LOCK_PATIENCE
+def _lock(descriptor: int, path: Path, patience: float) -> None:
+    """Lock the file of the journal at `path` within some seconds; the descriptor is closed where that fails."""
+    deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,7 +80,7 @@ def made_again(path: Path, content: bytes) -> int:
     new.unlink(missing_ok=True)
     descriptor = _open(new, path)
     try:
-        _lock(descriptor, path)
+        _lock(descriptor, path, 0.0)
         rest = memoryview(content)
         while rest:
             rest = rest[os.write(descriptor, rest) :]

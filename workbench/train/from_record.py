@@ -37,7 +37,7 @@ class RecordedRun:
     run: str
     start: StartRecord
     experiment: Experiment
-    trusted: bool = False  # this store made it, or its user trusts whoever did
+    trusted: bool = True  # `open_run` says: this store made it, or its user trusts whoever did
 
     @property
     def has_its_code(self) -> bool:
