@@ -123,7 +123,9 @@ class Experiment(Part):
     optimizer: Optimizer = setting(doc="rule of updating weights")
     learning_rate: Schedule = setting(doc="schedule over the run; a number is constant")
     batch_size: int = setting(at_least=1, doc="images a step, over all devices")
-    evaluate: Union[PairSet, tuple[PairSet, ...]] = setting((), doc="evaluation sets of pairs")
+    evaluate: Union[PairSet, Source, tuple[Union[PairSet, Source], ...]] = setting(
+        (), doc="evaluation sets of pairs; labelled images among them become `validation`"
+    )
     weight_decay: Union[WeightDecay, None] = setting(None, doc="a number is decoupled decay")
     label_smoothing: float = setting(0.0, at_least=0, below=1, doc="share of probability on other labels")
     augment: Union[Augmentation, tuple[Augmentation, ...], None] = setting(
@@ -133,6 +135,11 @@ class Experiment(Part):
     devices: Devices = setting(OneDevice(), place=True, doc="where the run executes")
     evaluate_every: Union[int, None] = setting(None, at_least=1, doc="also evaluate every n steps")
     select: Union[str, None] = setting(None, doc="metric that chooses the best epoch; None: the last set")
+    validation: Union[Source, None] = setting(
+        None,
+        later=True,
+        doc="labelled images for val_accuracy and val_loss, as an official test split; None: the source's hold_out",
+    )
     start: Union[Start, None] = setting(None, later=True, doc="weights to start from; None: at random")
     safety: Safety = setting(Safety(), place=True, doc="checkpoints and retries")
     trunk: Union[Trunk, None] = setting(None, place=True, doc="the part that branches share; see branch()")
@@ -145,6 +152,7 @@ class Experiment(Part):
     def check(self) -> None:
         self._normalise()
         self._check_sets()
+        self._check_validation()
         self._check_trunk()
         for plan in self.plans():
             where = f"stage {plan.number} ({plan.name})"
@@ -167,8 +175,25 @@ class Experiment(Part):
             if not isinstance(stage, Stage):
                 raise SpecError(f"{stage!r} is not possible", where="Experiment.stages", expected="a Stage")
         object.__setattr__(self, "stages", stages)
-        if isinstance(self.evaluate, PairSet):
-            object.__setattr__(self, "evaluate", (self.evaluate,))
+        given = self.evaluate if isinstance(self.evaluate, tuple) else (self.evaluate,)
+        labelled = [*([] if self.validation is None else [self.validation])]
+        labelled += [part for part in given if isinstance(part, Source) and part not in labelled]
+        if len(labelled) > 1:
+            raise SpecError(
+                f"{len(labelled)} sets of labelled images", where="Experiment.validation",
+                expected="one for val_accuracy and val_loss", do="keep one of them",
+            )  # fmt: skip
+        object.__setattr__(self, "evaluate", tuple(part for part in given if isinstance(part, PairSet)))
+        object.__setattr__(self, "validation", labelled[0] if labelled else None)
+
+    def _check_validation(self) -> None:
+        if self.validation is None:
+            return
+        if any(source.hold_out for source in (*self.trained_on, self.validation)):
+            raise SpecError(
+                "hold_out= beside validation=: val_accuracy would be of two sets", where="Experiment.validation",
+                do="leave one of them out",
+            )  # fmt: skip
 
     def _check_sets(self) -> None:
         labels = [pairs.label() for pairs in self.sets]
@@ -200,8 +225,21 @@ class Experiment(Part):
 
     @property
     def sets(self) -> tuple[PairSet, ...]:
-        """The evaluation sets, always as a tuple."""
-        return self.evaluate if isinstance(self.evaluate, tuple) else (self.evaluate,)
+        """The evaluation sets of pairs, always as a tuple."""
+        assert isinstance(self.evaluate, tuple)
+        return tuple(part for part in self.evaluate if isinstance(part, PairSet))
+
+    @property
+    def trained_on(self) -> tuple[Source, ...]:
+        """The sources of all stages, each once, the experiment's own first."""
+        own = [stage.data for stage in self.stages if isinstance(stage.data, Source)]
+        return tuple(dict.fromkeys((self.data, *own)))
+
+    @property
+    def read(self) -> tuple[Source | PairSet, ...]:
+        """All data that a run reads, each once: sources, the validation set, evaluation sets."""
+        labelled = () if self.validation is None else (self.validation,)
+        return tuple(dict.fromkeys((*self.trained_on, *labelled, *self.sets)))
 
     @property
     def epochs(self) -> int:
@@ -221,7 +259,7 @@ class Experiment(Part):
             return self.select
         if self.sets:
             return self.sets[-1].label()
-        return "val_accuracy" if self.data.hold_out else "accuracy"
+        return "val_accuracy" if self.data.hold_out or self.validation else "accuracy"
 
     def plans(self) -> tuple[Plan, ...]:
         """Return every stage with its inherited settings filled in and its place on the epoch axis."""

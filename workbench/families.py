@@ -41,6 +41,10 @@ class Source(Part):
         """Say in words that the data is not on this machine; None where it is (a cheap look)."""
         return _missing(self, places)
 
+    def fetch(self, places: Places) -> str | None:
+        """Try to bring missing data here; say in words what is missing still, None where all is there."""
+        return self.missing(places)
+
     def stand_in(self) -> Source:
         """Return a small synthetic source of the same kind, for `--quick` where data is missing."""
         raise SpecError("has no stand-in", where=type(self).__name__)
@@ -181,6 +185,7 @@ class Start(Part):
 class Loss(Part):
     """One term of a stage's loss. Losses add and scale: `ArcFace() + 64 * Triplet(alpha=0.3)`."""
 
+    needs_teacher: ClassVar[bool] = False  # it reads a teacher's vectors
     term: ClassVar[str] = "loss"  # the name under which the term is recorded: `arcface_loss`
     # What depends on the batch as a whole, in words; on several devices it is gathered over the global
     # batch, so that the loss is that of one device. None: the loss is a mean of one value an image.

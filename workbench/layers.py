@@ -232,8 +232,12 @@ class Trainer(tf.keras.Model):
             logits, targets = self.head(embeddings, labels, training=training)
         smoothing = self.plan.label_smoothing  # type: ignore[union-attr]
         batch = Batch(embeddings, labels, logits, smoothing, teacher, training, targets)
-        parts = terms(self.plan.loss)  # type: ignore[union-attr]
+        parts = () if teacher is None and self.needs_teacher() else terms(self.plan.loss)  # type: ignore[union-attr]
         return {part.loss.term: self.losses_by_term[part.loss.term](batch) for part in parts}, batch
+
+    def needs_teacher(self) -> bool:
+        """Tell whether the stage's loss reads a teacher's vectors, which a validation set may lack."""
+        return any(part.loss.needs_teacher for part in terms(self.plan.loss))  # type: ignore[union-attr]
 
     def total(self, values: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the loss as optimised and the regulariser's part of it."""
@@ -336,18 +340,19 @@ class Trainer(tf.keras.Model):
         return {name: mean.result() for name, mean in self.means.items()}
 
     def measure(self, batches: tf.data.Dataset) -> dict[str, float]:
-        """Return `val_loss` and `val_accuracy` over all images of `batches`, without training."""
+        """Return `val_loss` and `val_accuracy` over all images of `batches`, without training.
+
+        There is no loss of images without the teacher's vectors that the loss needs.
+        """
         kept = [mean.get_weights() for mean in self.metrics]
         super().reset_metrics()
         if self._measure is None:
             self._measure = tf.function(self.test_step, autograph=False, reduce_retracing=True)
         for batch in batches:
             self._measure(batch)
-        values = {
-            name: float(self.means[name].result())
-            for name in (names.LOSS, names.ACCURACY)
-            if name in self.means
-        }
+        untaught = len(batches.element_spec) == 3 and self.needs_teacher()
+        wanted = (names.ACCURACY,) if untaught else (names.LOSS, names.ACCURACY)
+        values = {name: float(self.means[name].result()) for name in wanted if name in self.means}
         for mean, weights in zip(self.metrics, kept):
             mean.set_weights(weights)
         return {names.VAL_PREFIX + name: value for name, value in values.items()}
@@ -356,5 +361,5 @@ class Trainer(tf.keras.Model):
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Measure loss and accuracy of a batch without training."""
         values, batch = self.batch_terms(data, training=False)
-        loss, regular = self.total(values)
+        loss, regular = self.total(values) if values else (tf.constant(0.0), tf.constant(0.0))
         return self._update_means(values, batch, loss, regular)

@@ -17,7 +17,7 @@ from workbench import catalog, rates
 from workbench.commands.trials import Trials
 from workbench.errors import SpecError
 from workbench.experiment import Experiment
-from workbench.families import Places
+from workbench.families import Places, Source
 from workbench.tracking.store import Store, find_store
 from workbench.trunks import trunk_of
 
@@ -83,10 +83,9 @@ def report(variant: catalog.Variant, where: Places, trials: Trials | None) -> It
     experiment = variant.experiment
     refuse(experiment.plans())
     yield from split(experiment)
-    stand_in = experiment
-    for line, part in _missing(experiment, where):
-        yield f"missing: {line}"
-        stand_in = _replaced(stand_in, part)
+    missing = list(_missing(experiment, where))
+    yield from (f"missing: {line}" for line, _ in missing)
+    stand_in = _replaced(experiment, [part for _, part in missing])
     yield "\n".join(rates.picture(experiment.plans()))
     root = trunk_of(experiment)
     if root is not None:
@@ -127,16 +126,21 @@ def split(experiment: Experiment) -> Iterator[str]:
 
 
 def _missing(experiment: Experiment, where: Places) -> Iterator[tuple[str, Any]]:
-    stages = [stage.data for stage in experiment.stages if hasattr(stage.data, "missing")]
-    for part in dict.fromkeys((experiment.data, *stages, *experiment.sets)):
+    for part in experiment.read:
         words = part.missing(where)
         if words:
             yield f"{type(part).__name__} {words}", part
 
 
-def _replaced(experiment: Experiment, part: Any) -> Experiment:
-    other = part.stand_in()
-    stages = tuple(stage.but(data=other) if stage.data == part else stage for stage in experiment.stages)
-    sets = tuple(other if pairs == part else pairs for pairs in experiment.sets)
-    data = other if experiment.data == part else experiment.data
-    return experiment.but(data=data, evaluate=sets, stages=stages)
+def _replaced(experiment: Experiment, parts: list[Any]) -> Experiment:
+    """Return the experiment with stand-ins for `parts`, which are not on this machine."""
+    if experiment.validation is not None and any(isinstance(part, Source) for part in parts):
+        experiment = catalog.with_hold_out(experiment)  # stand-ins of two sources may show other identities
+        parts = [p.but(hold_out=catalog.HELD_OUT) if isinstance(p, Source) else p for p in parts]
+    for part in parts:
+        other = part.stand_in()
+        stages = tuple(stage.but(data=other) if stage.data == part else stage for stage in experiment.stages)
+        sets = tuple(other if pairs == part else pairs for pairs in experiment.sets)
+        data = other if experiment.data == part else experiment.data
+        experiment = experiment.but(data=data, evaluate=sets, stages=stages)
+    return experiment

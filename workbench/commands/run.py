@@ -17,7 +17,7 @@ import click
 from workbench import catalog, rates
 from workbench.devices.roles import refuse_several
 from workbench.errors import InputError, RunFailed, SpecError
-from workbench.families import PairSet, Places, Source
+from workbench.families import Places, Source
 from workbench.jobs.places import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
 from workbench.names import TAG_FORECAST
@@ -161,10 +161,8 @@ def _keeping(
 
 
 def _refuse_missing(variant: catalog.Variant, where: Places) -> None:
-    experiment = variant.experiment
-    parts: list[Source | PairSet] = [experiment.data, *experiment.sets]
-    for part in parts:
-        words = part.missing(where)
+    for part in variant.experiment.read:
+        words = part.fetch(where) if isinstance(part, Source) else part.missing(where)
         if words:
             raise InputError(
                 words, where=f"{variant.path} ({variant.name})", do="or try the code with --quick"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workbench import catalog
 from workbench.errors import InputError, SpecError, suggestion
-from workbench.families import PairSet, Source
+from workbench.families import Source
 from workbench.sweep.spec import Sweep
 from workbench.tracking.store import Store
 
@@ -53,8 +53,7 @@ def choose(
 def refuse_missing(sweep: Sweep, variant: catalog.Variant, store: Store) -> None:
     """Refuse a sweep whose base lacks data on this machine."""
     where = catalog.places(store.root.parent)
-    parts: list[Source | PairSet] = [sweep.base.data, *sweep.base.sets]
-    for part in parts:
-        words = part.missing(where)
+    for part in sweep.base.read:
+        words = part.fetch(where) if isinstance(part, Source) else part.missing(where)
         if words:
             raise InputError(words, where=f"{variant.path} ({variant.name})", do="or try it with --quick")
