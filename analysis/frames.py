@@ -19,7 +19,7 @@ import pandas as pd
 
 from workbench.errors import RecordError, suggestion
 from workbench.labels import labels, value_text
-from workbench.names import PEAK_SUFFIX, lower_is_better
+from workbench.names import LOWER, PEAK_SUFFIX, declare_sets, direction, no_direction
 
 RUN_COLUMNS = (
     "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
@@ -134,6 +134,7 @@ def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | No
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise RecordError(f"two runs are called {twice[0]!r}", do="give them different names")
+    declare_sets(metric for data in runs for metric, *_ in data.values)
     rows = [{"run": data.run, **data.facts, **beside(data.settings, data.facts)} for data in runs]
     return Records(run_frame(rows), _epoch_frame(runs), tuple(notes), partial)
 
@@ -221,13 +222,16 @@ def best(epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
     The best value found inside an epoch (`<metric>_peak`) counts as a value of the metric.
 
-    Raises `RecordError` when no run has the metric.
+    Raises `RecordError` when no run has the metric, or nobody knows whether it should fall or rise.
     """
+    side = direction(metric)
     rows = epochs[epochs["metric"].isin([metric, metric + PEAK_SUFFIX])]
     if rows.empty:
         raise RecordError(f"no metric {metric!r}", do=suggestion(metric, epochs["metric"].unique()))
+    if side is None:
+        raise RecordError(no_direction(metric))
     rows = rows[np.isfinite(rows["value"])]
-    order = rows.assign(key=rows["value"] if lower_is_better(metric) else -rows["value"])
+    order = rows.assign(key=rows["value"] if side == LOWER else -rows["value"])
     order = order.sort_values(["key", "epoch", "step"], kind="stable")
     return order.drop_duplicates("run").drop(columns="key").sort_index()
 

@@ -21,7 +21,16 @@ from analysis.frames import Records, is_missing, per_epoch, settings_of
 from analysis.sources import Options, expand, read_files
 from analysis.sources.mlflow_common import TAG_REGULARISER
 from workbench.errors import RecordError
-from workbench.names import FINISHED, KILLED, PEAK_SUFFIX, SECONDS, STAGE, is_evaluation, stage_parameter
+from workbench.names import (
+    FINISHED,
+    KILLED,
+    PEAK_SUFFIX,
+    SECONDS,
+    STAGE,
+    is_evaluation,
+    lower_is_better,
+    stage_parameter,
+)
 from workbench.tracking.journal import read_journal
 from workbench.tracking.records import EpochRecord, StartRecord, new_run_name
 from workbench.tracking.store import Store
@@ -226,7 +235,8 @@ def _peaks(epochs: pd.DataFrame) -> dict[Any, dict[str, float]]:
     ]
     rows = epochs[epochs["metric"].isin(sets)]
     groups = rows.groupby(["epoch", "metric"], observed=True)["value"]
-    for (epoch, metric), (count, peak) in zip(groups.groups, zip(groups.size(), groups.max())):
+    for (epoch, metric), count, low, high in zip(groups.groups, groups.size(), groups.min(), groups.max()):
         if count > 1:
+            peak = low if lower_is_better(metric) else high
             found.setdefault(epoch, {})[f"{metric}{PEAK_SUFFIX}"] = float(peak)
     return found

@@ -20,7 +20,7 @@ from analysis import significance as sig
 from analysis.frames import Records, is_missing, per_epoch
 from analysis.verdicts import PAIRS, UNKNOWN
 from workbench.errors import RecordError, suggestion
-from workbench.names import FINISHED, is_evaluation
+from workbench.names import FINISHED, is_evaluation, lower_is_better
 
 EACH, LAST = "each", "last"
 IMPORTED, QUICK, RUN, UNFINISHED, NO_RUN = "imported", "quick", "run", "unfinished", "no run"
@@ -154,9 +154,9 @@ def values_at(records: Records, run: str, at: str) -> dict[str, tuple[float, int
     if table.empty or (at not in (EACH, LAST) and at not in table):
         return {}
     if at == EACH:
-        best = {metric: int(table[metric].idxmax()) for metric in table.columns}
+        best = {metric: _best_epoch(table, metric) for metric in table.columns}
         return {str(m): (float(table.loc[epoch, m]), epoch) for m, epoch in best.items()}
-    epoch = int(table.index.max()) if at == LAST else int(table[at].idxmax())
+    epoch = int(table.index.max()) if at == LAST else _best_epoch(table, at)
     return {str(m): (float(v), epoch) for m, v in table.loc[epoch].items() if not is_missing(v)}
 
 
@@ -257,3 +257,7 @@ def _why_not(row: Mapping[str, Any]) -> str:
 def missing(ours: Mapping[str, Ours], variants: Iterable[str]) -> list[str]:
     """Return the variants of which there is no finished run, neither of our own nor imported."""
     return [name for name in variants if name not in ours or ours[name].kind not in (RUN, IMPORTED)]
+
+
+def _best_epoch(table: pd.DataFrame, metric: str) -> int:
+    return int(table[metric].idxmin() if lower_is_better(metric) else table[metric].idxmax())

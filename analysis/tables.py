@@ -26,11 +26,20 @@ from analysis.frames import (
 from analysis.spread import mean_and_interval
 from workbench import labels
 from workbench.errors import RecordError, suggestion
-from workbench.names import ACCURACY, IMAGES_PER_SECOND, LEARNING_RATE, LOSS, SECONDS, STAGE, is_evaluation
+from workbench.names import (
+    ACCURACY,
+    IMAGES_PER_SECOND,
+    LOSS,
+    SECONDS,
+    direction,
+    is_evaluation,
+    metric_that_counts,
+    no_direction,
+    of_unknown_direction,
+)
 
 DEVICE_COUNTS = ("devices.count", "devices.gpus", "num_gpus", "ctx_num")  # settings that count devices
 STAGE_SETTING = re.compile(r"stages\.(\d+)\.(.+)")
-PREFERRED = ("agedb_30", "val_accuracy", ACCURACY, LOSS)
 
 
 def default_metric(records: Records) -> str:
@@ -40,13 +49,12 @@ def default_metric(records: Records) -> str:
         for value in records.runs["select"]:
             if value in known:
                 return str(value)
-    sets = [name for name in known if is_evaluation(name)]
-    if "agedb_30" not in sets and sets:
-        return str(sets[-1])
-    found = next((name for name in PREFERRED if name in known), known[0] if known else None)
+    found = metric_that_counts(known)
+    if found is None and known:
+        raise RecordError(no_direction(*(of_unknown_direction(known) or known)))
     if found is None:
         raise RecordError("runs with no epochs: there is nothing to compare")
-    return str(found)
+    return found
 
 
 def metrics_shown(records: Records, select: str) -> list[str]:
@@ -269,7 +277,7 @@ def _durations(own: pd.DataFrame) -> tuple[float, float]:
 
 def best_lines(records: Records) -> list[dict[str, Any]]:
     """Return for each run what `--json` prints: run, study, name, status and the best of every metric."""
-    metrics = [name for name in records.epochs["metric"].unique() if name not in (STAGE, LEARNING_RATE)]
+    metrics = [name for name in records.epochs["metric"].unique() if direction(name) is not None]
     bests: dict[str, dict[str, Any]] = {run: {} for run in records.runs["run"]}
     for metric in metrics:
         for row in best(records.epochs, metric).itertuples():

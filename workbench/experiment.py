@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Union
 
-from workbench import trunks
+from workbench import names, trunks
 from workbench.errors import SpecError
 from workbench.families import (
     Augmentation,
@@ -140,6 +140,9 @@ class Experiment(Part):
         later=True,
         doc="labelled images for val_accuracy and val_loss, as an official test split; None: the source's hold_out",
     )
+    select_direction: Union[Literal["lower", "higher"], None] = setting(
+        None, later=True, doc="which values of `select` are better; None: as its name says"
+    )
     start: Union[Start, None] = setting(None, later=True, doc="weights to start from; None: at random")
     safety: Safety = setting(Safety(), place=True, doc="checkpoints and retries")
     trunk: Union[Trunk, None] = setting(None, place=True, doc="the part that branches share; see branch()")
@@ -153,6 +156,7 @@ class Experiment(Part):
         self._normalise()
         self._check_sets()
         self._check_validation()
+        self._check_select()
         self._check_trunk()
         for plan in self.plans():
             where = f"stage {plan.number} ({plan.name})"
@@ -202,6 +206,13 @@ class Experiment(Part):
                 raise SpecError(
                     f"two evaluation sets named {label!r}", where="Experiment.evaluate", do="give one a name="
                 )
+
+    def _check_select(self) -> None:
+        if self.direction(self.selector()) is None:
+            raise SpecError(
+                f"whether {self.select!r} should fall or rise is not known", where="Experiment.select",
+                do='add select_direction="lower" or select_direction="higher"',
+            )  # fmt: skip
 
     def _check_trunk(self) -> None:
         if self.trunk is not None and self.trunk.stages >= len(self.stages):
@@ -260,6 +271,15 @@ class Experiment(Part):
         if self.sets:
             return self.sets[-1].label()
         return "val_accuracy" if self.data.hold_out or self.validation else "accuracy"
+
+    def direction(self, metric: str) -> str | None:
+        """Return names.LOWER or names.HIGHER, whichever values of a metric of this training are better."""
+        if self.select_direction and metric == self.selector():
+            return self.select_direction
+        # An evaluation set may have any name; its accuracy rises.
+        label = metric.removesuffix(names.TENFOLD_SUFFIX).removesuffix(names.PEAK_SUFFIX)
+        sets = [pairs.label() for pairs in self.sets]
+        return names.HIGHER if label in sets else names.direction(metric)
 
     def plans(self) -> tuple[Plan, ...]:
         """Return every stage with its inherited settings filled in and its place on the epoch axis."""

@@ -28,6 +28,7 @@ class Scoreboard:
 
     def __init__(self, experiment: Experiment, data: Material, tracker: Tracker, screen: Screen) -> None:
         self.selector = experiment.selector()
+        self.lower = experiment.direction(self.selector) == names.LOWER
         self.data, self.tracker, self.screen = data, tracker, screen
         self.best: dict[str, Any] | None = None  # by the selecting metric
         self.inside: dict[str, float] = {}  # best values found within the current epoch
@@ -78,7 +79,7 @@ class Scoreboard:
         value = metrics.get(name)
         if value is None or not np.isfinite(value):
             return False
-        sign = -1 if names.lower_is_better(name) else 1
+        sign = -1 if self.lower else 1
         if self.best is not None and sign * value <= sign * self.best["value"]:
             return False
         self.best = {"metric": name, "value": value, "epoch": epoch, "step": step}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
 
 PLOTS = ("slices", "parallel", "heat")
@@ -21,6 +22,7 @@ PLOTS = ("slices", "parallel", "heat")
 @click.option("--settings", metavar="A,B", help="The two settings of a heat map.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The figure: SVG, PNG or PDF.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line an effect.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def effects(

@@ -8,6 +8,7 @@ import click
 
 from analysis.commands.plot import MEANINGS
 from analysis.commands.table import lengths, say_notes
+from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
 
 
@@ -36,6 +37,7 @@ from workbench.errors import InputError
 @click.option("--zeros-are-gaps", is_flag=True, help="Take zeros for values that were not measured.")
 @click.option("--study", default="imported", show_default=True, help="The study that the runs belong to.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def import_records(

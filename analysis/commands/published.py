@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, StoreError
 
 
@@ -23,6 +24,7 @@ from workbench.errors import InputError, StoreError
     help="Where the numbers are kept.",
 )
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | None, debug: bool) -> None:
     """Print what runs reached beside published numbers, from a file that --refresh makes of the records."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from workbench.commands.direction_options import direction_options
+
 REPORTS = "reports"  # the folder of reports within the store
 
 
@@ -24,6 +26,7 @@ REPORTS = "reports"  # the folder of reports within the store
 )
 @click.option("--quick", is_flag=True, help="Include --quick runs.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def report(
     study: str,

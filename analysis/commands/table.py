@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
+from workbench.names import direction, no_direction, of_unknown_direction
 
 FEW_RUNS = 50  # so many are read from their journals, which know steps and times; more from the database
 
@@ -39,6 +41,7 @@ FEW_RUNS = 50  # so many are read from their journals, which know steps and time
     help="Published numbers of one STUDY beside ours: the difference, is it noise?",
 )
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--update", metavar="FILE", help="Write the tables marked in this Markdown or LaTeX file anew.")
 @click.option(
     "--check", metavar="FILE", help="Exit with 1 when a table marked in this file is no longer true."
@@ -86,6 +89,7 @@ def show(  # type: ignore[no-untyped-def]
     records = chosen(items, form, per_stage, stages, quick, store)
     say_notes(records)
     if as_json:
+        say_unknown(records)
         for line in tables.best_lines(records):
             click.echo(json.dumps(line))
         return
@@ -149,6 +153,8 @@ def comparison(records, select, form, baselines, judge, store) -> str:  # type: 
             where="--judge",
             do=suggestion(judge, tables.metrics_shown(records, select)),
         )
+    if direction(judge) is None:
+        raise InputError(no_direction(judge), where="--judge")
     rows = verdicts.rows_of(records, frame, select, find_store(store), judge)
     bold = {judge: verdicts.best_rows(rows, judge)} if len(rows) > 1 else None
     if baselines:
@@ -180,6 +186,13 @@ def lengths(text: str | None) -> tuple[int, ...]:
             f"{text!r} are no stage lengths", where="--stages", expected="whole numbers such as 5,5,10"
         )
     return found
+
+
+def say_unknown(records) -> None:  # type: ignore[no-untyped-def]
+    """Print one line about metrics that have no best because nobody knows whether they should fall or rise."""
+    unknown = of_unknown_direction(records.epochs["metric"].unique())
+    if unknown:
+        click.echo(f"note: {no_direction(*unknown)}", err=True)
 
 
 def say_notes(records) -> None:  # type: ignore[no-untyped-def]

@@ -18,6 +18,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.labels",
     "workbench.errors",
     "workbench.lazy",
+    "workbench.commands.direction_options",  # `--lower` and `--higher`, the same in every command
     "workbench.parts",
     "workbench.families",
     "workbench.experiment",

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from workbench import labels, names
+from workbench.commands.direction_options import direction_options
 from workbench.errors import StoreError
 from workbench.screen import duration, values_line
 from workbench.tracking.lineage import all_rows
@@ -32,6 +33,7 @@ WHOLE_ROWS = 1000  # columns of text in a pipe or file, where nothing needs to b
 @click.argument("study", required=False)
 @click.option("--quick", is_flag=True, help="Show --quick runs too.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def list_runs(study: str | None, quick: bool, store: str | None, as_json: bool, debug: bool) -> None:
@@ -149,7 +151,7 @@ def _best(state: RunState) -> str:
         target = start.tags.get(names.TAG_OBJECTIVE, "")
         return f"{target} {best[target]['value']:.4f}" if target in best else ""
     sets = [name for name in best if names.is_evaluation(name)]
-    chosen = sets or [name for name in ("val_accuracy", "accuracy", "loss") if name in best][:1]
+    chosen = sets or [name for name in (names.metric_that_counts(best),) if name in best]
     return ", ".join(f"{name} {best[name]['value']:.4f} @{best[name]['epoch']}" for name in chosen)
 
 
@@ -159,6 +161,7 @@ def _best(state: RunState) -> str:
 @click.command()
 @click.argument("run")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def show(run: str, store: str | None, as_json: bool, debug: bool) -> None:

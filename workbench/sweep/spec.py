@@ -57,6 +57,11 @@ class Sweep(Part):
                 f"no run of it records {self.target!r}", where="Sweep.objective",
                 do=suggestion(self.target, sorted(known)),
             )  # fmt: skip
+        if self.base.direction(self.target) is None:
+            raise SpecError(
+                f"whether {self.target!r} should fall or rise is not known", where="Sweep.objective",
+                do="let the base select it, with a select_direction",
+            )  # fmt: skip
         longest = max(self.experiment(values).epochs for values in _trial_values(self.space))
         self.tuner.refuse(longest, self.combinations)
 
@@ -93,7 +98,7 @@ class Sweep(Part):
     @property
     def lower(self) -> bool:
         """Whether small values of the target are good."""
-        return names.lower_is_better(self.target)
+        return self.base.direction(self.target) == names.LOWER
 
     @property
     def combinations(self) -> int | None:

@@ -28,6 +28,7 @@ from workbench.names import (
     TAG_KIND,
     TAG_OBJECTIVE,
     TAG_SWEEP,
+    direction,
     is_evaluation,
     lower_is_better,
 )
@@ -168,8 +169,12 @@ def settings(start: StartRecord) -> dict[str, bool | float | str]:
 
 
 def has_best(metric: str) -> bool:
-    """Tell whether a best value of `metric` means anything: not for rates and by-products."""
-    return metric not in (LEARNING_RATE, REGULAR_LOSS, STAGE) and not metric.endswith(DERIVED_SUFFIXES)
+    """Tell whether a best value of `metric` means anything: not for rates, by-products and unknown names."""
+    return (
+        direction(metric) is not None
+        and metric not in (LEARNING_RATE, REGULAR_LOSS, STAGE)
+        and not metric.endswith(DERIVED_SUFFIXES)
+    )
 
 
 def level_mark(rows: list[EpochRecord], status: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from workbench.errors import RecordError, StoreError
-from workbench.names import FINISHED, INTERRUPTED, RUNNING
+from workbench.names import FINISHED, INTERRUPTED, RUNNING, declare_recorded
 from workbench.tracking.records import (
     CheckpointRecord,
     EndRecord,
@@ -134,7 +134,10 @@ def decode_line(line: bytes) -> Record:
     """Return the record of one line without its line break; RecordError when it cannot be trusted."""
     if line[8:9] != b" " or line[:8] != b"%08x" % zlib.crc32(line[9:]):
         raise RecordError("the checksum does not fit")
-    return from_json(json.loads(line[9:].decode()))
+    row = from_json(json.loads(line[9:].decode()))
+    if isinstance(row, StartRecord):  # whoever reads a run learns what its record says of its metrics
+        declare_recorded(row.parameters, row.tags)
+    return row
 
 
 def read_journal(path: str | Path) -> Journal:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from workbench.names import LEARNING_RATE, STAGE, lower_is_better
+from workbench.names import LOWER, direction
 from workbench.tracking.lineage import all_rows
 from workbench.tracking.records import EpochRecord
 from workbench.tracking.runs import read_state
@@ -14,13 +14,16 @@ from workbench.tracking.store import Store
 
 
 def best_values(rows: Iterable[EpochRecord]) -> dict[str, dict[str, float]]:
-    """Return {metric: {"value", "epoch", "stage"}}: the first best epoch; NaN is never best."""
+    """Return {metric: {"value", "epoch", "stage"}}: the first best epoch; NaN is never best.
+
+    A metric of which nobody knows whether it should fall or rise has no best.
+    """
     best: dict[str, dict[str, float]] = {}
     for row in rows:
         for name, value in row.metrics.items():
-            if name in (LEARNING_RATE, STAGE) or math.isnan(value):
+            if direction(name) is None or math.isnan(value):
                 continue
-            sign = -1.0 if lower_is_better(name) else 1.0
+            sign = -1.0 if direction(name) == LOWER else 1.0
             if name not in best or sign * value > sign * best[name]["value"]:
                 best[name] = {"value": value, "epoch": row.epoch, "stage": row.stage}
     return best

@@ -33,7 +33,7 @@ from types import TracebackType
 
 from workbench.errors import RecordError, StoreError
 from workbench.masking import mask, masked, secrets_in
-from workbench.names import FAILED, RUNNING
+from workbench.names import FAILED, RUNNING, declare_recorded
 from workbench.tracking.history import FILE as HISTORY
 from workbench.tracking.history import history_text
 from workbench.tracking.hparams import TensorBoardView
@@ -206,6 +206,7 @@ def default_views(store: Store) -> list[View]:
 
 def _first_row(store: Store, start: StartRecord, attempt: int, texts: Mapping[str, str]) -> StartRecord:
     """Keep the attempt's `texts` beside the journal and return the row that names them."""
+    declare_recorded(start.parameters, start.tags)
     prefix = "" if attempt == 1 else f"attempt-{attempt}/"
     for name, text in texts.items():
         place(store.run_artifacts(start.run) / prefix / name, mask(text, code=name.endswith(CODE)).encode())
