@@ -96,6 +96,8 @@ PARTS: dict[str, str] = {
     "E": "workbench.embeddings",
     "GAP": "workbench.embeddings",
     "F": "workbench.embeddings",
+    "Features": "workbench.embeddings",
+    "Linear": "workbench.embeddings",
     "SyntheticFaces": "workbench.data.embedded",
     "Digits": "workbench.data.embedded",
     "ImageFolder": "workbench.data.folder",

@@ -136,9 +136,7 @@ class Experiment(Part):
     evaluate_every: Union[int, None] = setting(None, at_least=1, doc="also evaluate every n steps")
     select: Union[str, None] = setting(None, doc="metric that chooses the best epoch; None: the last set")
     validation: Union[Source, None] = setting(
-        None,
-        later=True,
-        doc="labelled images for val_accuracy and val_loss, as an official test split; None: the source's hold_out",
+        None, later=True, doc="labelled images for val_accuracy and val_loss; None: the source's hold_out"
     )
     select_direction: Union[Literal["lower", "higher"], None] = setting(
         None, later=True, doc="which values of `select` are better; None: as its name says"
@@ -180,20 +178,17 @@ class Experiment(Part):
                 raise SpecError(f"{stage!r} is not possible", where="Experiment.stages", expected="a Stage")
         object.__setattr__(self, "stages", stages)
         given = self.evaluate if isinstance(self.evaluate, tuple) else (self.evaluate,)
-        labelled = [*([] if self.validation is None else [self.validation])]
-        labelled += [part for part in given if isinstance(part, Source) and part not in labelled]
-        if len(labelled) > 1:
+        labelled = [part for part in (self.validation, *given) if isinstance(part, Source)]
+        if len(set(labelled)) > 1:
             raise SpecError(
-                f"{len(labelled)} sets of labelled images", where="Experiment.validation",
-                expected="one for val_accuracy and val_loss", do="keep one of them",
+                "two sets of labelled images", where="Experiment.validation", expected="one",
+                do="keep one of them",
             )  # fmt: skip
         object.__setattr__(self, "evaluate", tuple(part for part in given if isinstance(part, PairSet)))
         object.__setattr__(self, "validation", labelled[0] if labelled else None)
 
     def _check_validation(self) -> None:
-        if self.validation is None:
-            return
-        if any(source.hold_out for source in (*self.trained_on, self.validation)):
+        if self.validation and any(source.hold_out for source in (*self.trained_on, self.validation)):
             raise SpecError(
                 "hold_out= beside validation=: val_accuracy would be of two sets", where="Experiment.validation",
                 do="leave one of them out",
@@ -355,12 +350,7 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
 
 def stage_name(stage: Stage) -> str:
     """Return a short name of a stage for screens and figures: `ArcFace 32`, `ArcFace, head`."""
-    names = [
-        f"{term.loss}" if term.weight == 1 else f"{term.weight:g}*{term.loss}"
-        for term in (stage.loss.terms if isinstance(stage.loss, Sum) else ())
-    ]
-    text = " + ".join(names) if names else str(stage.loss)
-    return text + {"all": "", "head": ", head"}.get(str(stage.train), ", some layers")
+    return str(stage.loss) + {"all": "", "head": ", head"}.get(str(stage.train), ", some layers")
 
 
 def _flatten(found: dict[str, Any], path: str, value: Any) -> None:
@@ -373,7 +363,7 @@ def _flatten(found: dict[str, Any], path: str, value: Any) -> None:
         found[path] = " + ".join(f"{t.weight:g}*{type(t.loss).__name__}" for t in value.terms)
         inner = {}
         for term in value.terms:
-            key = f"{path}.{type(term.loss).__name__.lower()}"
+            key = f"{path}.{term.name or type(term.loss).__name__.lower()}"
             found[f"{key}.weight"] = term.weight
             for name, item in term.loss.settings().items():
                 _flatten(found, f"{key}.{name}", item)

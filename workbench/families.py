@@ -212,13 +212,20 @@ class Loss(Part):
         `labels` are those of all images; `sampled` tells whether the stage has a sampler.
         """
 
+    def named(self, name: str) -> Loss:
+        """Return this loss as a term recorded under `name` + "_loss", so that a sum may hold two of its kind."""
+        return Sum(terms=tuple(t.but(name=name) for t in _terms(self)))
+
     def __add__(self, other: Loss) -> Loss:
         return Sum(terms=(*_terms(self), *_terms(other)))
 
     def __mul__(self, weight: float) -> Loss:
-        return Sum(terms=tuple(Weighted(loss=t.loss, weight=t.weight * weight) for t in _terms(self)))
+        return Sum(terms=tuple(t.but(weight=t.weight * weight) for t in _terms(self)))
 
     __rmul__ = __mul__
+
+
+RESERVED = ("regular_loss", "val_loss")  # metrics that no term may take the name of
 
 
 @part
@@ -227,6 +234,25 @@ class Weighted(Part):
 
     loss: Loss = setting(doc="a loss")
     weight: float = setting(1.0, above=0, doc="factor on its value")
+    name: Union[str, None] = setting(
+        None, later=True, doc="recorded as `name_loss`; None: as the loss is called"
+    )
+
+    def check(self) -> None:
+        if self.name is not None and not (self.name.isidentifier() and self.term not in RESERVED):
+            raise SpecError(
+                f"{self.name!r} is not possible", where="named",
+                expected="a word of letters, digits and _ that no other metric has",
+            )  # fmt: skip
+
+    @property
+    def term(self) -> str:
+        """The name under which the value is recorded: `arcface_loss`."""
+        return self.loss.term if self.name is None else f"{self.name}_loss"
+
+    def __str__(self) -> str:
+        text = f"{self.loss}" if self.name is None else f"{self.loss} as {self.name}"
+        return text if self.weight == 1 else f"{self.weight:g}*{text}"
 
 
 @part
@@ -236,10 +262,12 @@ class Sum(Loss):
     terms: tuple[Weighted, ...] = setting(doc="losses with their weights")
 
     def check(self) -> None:
-        names = [t.loss.term for t in self.terms]
+        names = [t.term for t in self.terms]
         for name in names:
             if names.count(name) > 1:
-                raise SpecError(f"two terms named {name}", where="loss", do="sum different losses")
+                raise SpecError(
+                    f"two terms named {name}", where="loss", do='give one a name: Triplet().named("hard")'
+                )
         if sum(t.loss.classifier() is not None for t in self.terms) > 1:
             raise SpecError("two losses with a classification head", where="loss", do="keep one of them")
 
@@ -253,7 +281,7 @@ class Sum(Loss):
             term.loss.check_data(labels, batch_size, sampled, teacher)
 
     def __str__(self) -> str:
-        return " + ".join(f"{t.loss}" if t.weight == 1 else f"{t.weight:g}*{t.loss}" for t in self.terms)
+        return " + ".join(str(t) for t in self.terms)
 
 
 def _terms(loss: Loss) -> tuple[Weighted, ...]:

@@ -99,12 +99,12 @@ class Trainer(tf.keras.Model):
     def _set_losses(self, plan: Plan) -> None:
         for term in terms(plan.loss):
             layer = term.loss.layer(self.classes, self.size, plan.batch_size, self.teacher)
-            old = self.losses_by_term.get(term.loss.term)
+            old = self.losses_by_term.get(term.term)
             self._build_loss(layer, plan)
             shapes = [weight.shape for weight in layer.weights]
             if old is not None and [weight.shape for weight in old.weights] == shapes:
                 layer.set_weights(old.get_weights())
-            self.losses_by_term[term.loss.term] = layer
+            self.losses_by_term[term.term] = layer
 
     def _build_loss(self, layer: tf.keras.layers.Layer, plan: Plan) -> None:
         if not layer.built:
@@ -112,7 +112,7 @@ class Trainer(tf.keras.Model):
             layer.built = True
 
     def _set_means(self, plan: Plan) -> None:
-        wanted = [names.LOSS, *(t.loss.term for t in terms(plan.loss) if len(terms(plan.loss)) > 1)]
+        wanted = [names.LOSS, *(t.term for t in terms(plan.loss) if len(terms(plan.loss)) > 1)]
         if self.head is not None:
             wanted.append(names.ACCURACY)
         if optimizers.has_regulariser(plan.weight_decay):
@@ -145,7 +145,7 @@ class Trainer(tf.keras.Model):
         variables = list(self.embedder.trainable_variables) if self.plan and self.plan.train != "head" else []
         variables += self.head.trainable_variables if self.head is not None else []
         for term in terms(self.plan.loss) if self.plan else ():
-            variables += self.losses_by_term[term.loss.term].trainable_variables
+            variables += self.losses_by_term[term.term].trainable_variables
         return variables
 
     def start_head(self, weights: Any) -> None:
@@ -233,7 +233,7 @@ class Trainer(tf.keras.Model):
         smoothing = self.plan.label_smoothing  # type: ignore[union-attr]
         batch = Batch(embeddings, labels, logits, smoothing, teacher, training, targets)
         parts = () if teacher is None and self.needs_teacher() else terms(self.plan.loss)  # type: ignore[union-attr]
-        return {part.loss.term: self.losses_by_term[part.loss.term](batch) for part in parts}, batch
+        return {part.term: self.losses_by_term[part.term](batch) for part in parts}, batch
 
     def needs_teacher(self) -> bool:
         """Tell whether the stage's loss reads a teacher's vectors, which a validation set may lack."""
@@ -241,7 +241,7 @@ class Trainer(tf.keras.Model):
 
     def total(self, values: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the loss as optimised and the regulariser's part of it."""
-        weighted = [t.weight * values[t.loss.term] for t in terms(self.plan.loss)]  # type: ignore[union-attr]
+        weighted = [t.weight * values[t.term] for t in terms(self.plan.loss)]  # type: ignore[union-attr]
         decay, peak = self.plan.weight_decay, self.plan.schedule.peak_rate()  # type: ignore[union-attr]
         regular = optimizers.regulariser(decay, self.decayed(), peak)
         return tf.add_n(weighted) + regular, regular

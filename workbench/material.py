@@ -82,7 +82,8 @@ class Material:
     def fingerprints(self) -> dict[str, str]:
         """The content of every source and set, by a name a person knows."""
         found = {str(source): split.images.fingerprint for source, split in self.splits.items()}
-        found.update({"validation": split.images.fingerprint for split in self.validation.values()})
+        if self.validation:
+            found["validation"] = next(iter(self.validation.values())).images.fingerprint
         return {**found, **{evaluator.name: evaluator.fingerprint for evaluator in self.evaluators}}
 
     def classes(self, plan: Plan) -> int:

@@ -57,6 +57,7 @@ class Images:
     decode: Callable[[int], Callable[[tf.Tensor], tf.Tensor]] | None = None
     blame: Callable[[Sequence[int]], Exception | None] | None = None
     notes: tuple[str, ...] = ()  # said once when a run starts: skipped images, changed data ...
+    side: int | None = None  # of images that are square arrays, pixels
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.augment.draws import Drawn
-from workbench.augment.flip import mirrored
+from workbench.augment.draws import Drawn, mirrored
 from workbench.lazy import Lazy
 from workbench.parts import part, setting
 

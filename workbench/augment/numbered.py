@@ -10,12 +10,15 @@ from workbench.families import Augmentation
 
 
 def numbered(number: float) -> Augmentation:
-    """Return what a number stands for: -1 AutoAugment, 0..3 `Colour`, 100 and 300 RandAugment 5 and 15."""
+    """Return what a number stands for: -1 AutoAugment, 0..3 `Colour`, 100 and 300 RandAugment 5 and 15.
+
+    All of them mirror half of the images first, as level 0 does.
+    """
     known: dict[float, Augmentation] = {
-        -1: AutoAugment(policy="face"),
+        -1: AutoAugment(policy="face", mirror=0.5),
         **{level: Colour(level=level) for level in range(4)},
-        100: RandAugment(magnitude=5, operations=FACE),
-        300: RandAugment(magnitude=15, operations=FACE_STRONG),
+        100: RandAugment(magnitude=5, operations=FACE, mirror=0.5),
+        300: RandAugment(magnitude=15, operations=FACE_STRONG, mirror=0.5),
     }
     if number not in known:
         raise SpecError(

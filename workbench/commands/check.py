@@ -90,12 +90,11 @@ def report(variant: catalog.Variant, where: Places, trials: Trials | None) -> It
     root = trunk_of(experiment)
     if root is not None:
         yield f"branch: epochs 1-{root.epochs} are the trunk {root.id}, trained once for all its branches"
-    for line in dict.fromkeys(
+    yield from dict.fromkeys(
         line
         for plan in experiment.plans()
         for line in equivalents(plan.weight_decay, plan.optimizer, plan.schedule)
-    ):
-        yield line
+    )
     if trials is not None:
         yield from trials.lines(variant, stand_in)
 

@@ -229,7 +229,11 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--input-size", type=int, help="Input side in pixels, for a model that leaves it open.")
 @click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128.")
-@click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
+@click.option(
+    "--size",
+    type=click.IntRange(8, 1024),
+    help="Side of images that are arrays, pixels; their own by default.",
+)
 @debug_option
 def distill(
     model: str,
@@ -249,7 +253,7 @@ def distill(
 
     if target.suffix != ".tfrecord":
         raise DataError(f"{target} is no name of a TFRecord file", expected="a name that ends in .tfrecord")
-    images = writing.stored(source_of(source), places(), size)
+    images = writing.stored(source_of(source), places(), size, own_size=True)
     embedder = logits_of(model) if logits else embedder_of(model, None, which, input_size, raw)
     vectors = distilling.teacher(embedder, images, exact)
     writing.to_tfrecords(images, target, vectors)

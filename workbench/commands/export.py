@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from workbench.errors import DataError, InputError, SpecError
-from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, Target, write
+from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, WHOLE, Target, write
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -38,7 +38,11 @@ class Subject:
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), help="saved_model by default; tflite with --quantize."
 )
-@click.option("--quantize", type=click.Choice(QUANTIZATIONS), help="Of TFLite.")
+@click.option(
+    "--quantize",
+    type=click.Choice(QUANTIZATIONS),
+    help="Of TFLite; uint8 is int8 that takes and gives bytes.",
+)
 @click.option("--all", "every", is_flag=True, help="All formats, and a table that compares them.")
 @click.option("--wrap", is_flag=True, help="Take uint8 images and return embeddings of length 1.")
 @click.option(
@@ -63,9 +67,10 @@ def export(
     format_ = format_ or ("tflite" if quantize else "saved_model")
     targets = EVERY if every else (Target(format_, quantize),)
     subject = _subject(model, which, store, data, out, count, trust_code)
-    if not subject.real and any(target.quantize == "int8" for target in targets):
+    whole = [target.quantize for target in targets if target.quantize in WHOLE]
+    if not subject.real and whole:
         raise InputError(
-            "int8 needs representative images",
+            f"{whole[0]} needs representative images",
             where=model,
             do="give --data FOLDER, or export a run whose data is there",
         )

@@ -53,6 +53,8 @@ class KerasData(Source):
         return f"{self.name} is not at {self._looked()}; a run lets Keras download it"
 
     def fetch(self, places: Places) -> str | None:
+        if self._cached():
+            return None
         try:
             self._load()
         except DataError as error:
@@ -78,7 +80,7 @@ class KerasData(Source):
         except Exception as error:  # Keras wraps every failure of the network into a bare Exception
             reason = " ".join((str(error) or type(error).__name__).split())[:200]
             raise DataError(
-                f"is not at {self._looked()}, and Keras could not download it ({reason})",
+                f"is neither cached nor downloadable (looked for {self._looked()}; {reason})",
                 where=f"KerasData({self.name!r})",
                 do="copy its files there from another machine, or use --quick",
             ) from error
@@ -94,7 +96,11 @@ def keras_home() -> Path:
 @contextlib.contextmanager
 def _in_keras_home(load: Callable[..., Any]) -> Iterator[None]:
     """Let one of Keras's loaders look in `keras_home()`: Keras 2 heeds KERAS_HOME for all but its data."""
-    names, usual = load.__globals__, load.__globals__["get_file"]
+    names = load.__globals__
+    usual = names.get("get_file")
+    if usual is None:  # a later Keras that fetches in another way, and heeds KERAS_HOME
+        yield
+        return
     names["get_file"] = functools.partial(usual, cache_dir=str(keras_home()))
     try:
         yield

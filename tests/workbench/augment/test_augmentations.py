@@ -32,6 +32,9 @@ ALL = [
     workbench.RandomErasing(),
     workbench.RandomErasing(fill="grey"),
     workbench.Affine(rotation=10, zoom=0.1, shift=0.1),
+    workbench.Affine(shear=10),
+    workbench.RandAugment(mirror=0.5),
+    workbench.AutoAugment(((("Color", 0.4, 9), ("Equalize", 0.6, 3)),)),
 ]
 
 
@@ -177,6 +180,58 @@ def test_affine_against_pillow() -> None:
 
 
 @tensorflow
+@pytest.mark.parametrize("lean", [14.0, -25.0])
+def test_shear_is_that_of_keras(lean: float) -> None:
+    import tensorflow as tf
+
+    from workbench.augment.geometry import warped
+
+    one = tf.constant([1.0])
+    found = (
+        warped(tf.constant(photo()[None]), one * 0, one, one * 0, one * 0, one * lean)[0].numpy().astype(int)
+    )
+    keras = tf.keras.preprocessing.image.apply_affine_transform(
+        photo().astype(np.float32),
+        shear=lean,
+        row_axis=0,
+        col_axis=1,
+        channel_axis=2,
+        fill_mode="nearest",
+        order=1,
+    )
+    assert np.abs(found - np.rint(keras)).max() <= 1
+    assert np.abs(found - photo()).max() > 20
+
+
+@tensorflow
+@pytest.mark.parametrize("number", [100, 300, -1])
+def test_numbered_recipes_mirror_half_of_the_images_as_level_0_does(number: int) -> None:
+    import tensorflow as tf
+
+    one = numbered(number)
+    plain = one.but(mirror=0.0)
+    image = tf.constant(photo())
+    turned = 0
+    for seed in seeds(60):
+        found = one.image(image, tf.constant(seed)).numpy()
+        straight = plain.image(image, tf.constant(seed)).numpy()
+        mirrored = plain.image(tf.reverse(image, [1]), tf.constant(seed)).numpy()
+        assert (found == straight).all() or (found == mirrored).all()
+        turned += (found == mirrored).all() and (found != straight).any()
+    assert 18 <= turned <= 42
+
+
+@tensorflow
+def test_a_policy_of_ones_own_applies_its_steps() -> None:
+    import tensorflow as tf
+
+    always = workbench.AutoAugment(((("Invert", 1.0, 0), ("Invert", 0.0, 0)),))
+    for seed in seeds(5):
+        found = always.image(tf.constant(photo()), tf.constant(seed)).numpy()
+        np.testing.assert_array_equal(found, 255 - photo())
+
+
+@tensorflow
 def test_mixup_blends_images_and_labels_alike() -> None:
     import tensorflow as tf
 
@@ -200,9 +255,9 @@ def test_policies_and_numbers() -> None:
     assert [len(policy(name)) for name in ("imagenet", "cifar", "face")] == [25, 25, 10]
     assert policy("face")[1] == (("Color", 0.4, 9.0), ("Equalize", 0.6, 3.0))
     assert set(policy("face")) <= set(policy("imagenet"))
-    assert numbered(-1) == workbench.AutoAugment(policy="face")
+    assert numbered(-1) == workbench.AutoAugment(policy="face", mirror=0.5)
     assert [numbered(level) for level in range(4)] == [workbench.Colour(level) for level in range(4)]
-    assert numbered(100) == workbench.RandAugment(magnitude=5, operations=FACE)
+    assert numbered(100) == workbench.RandAugment(magnitude=5, operations=FACE, mirror=0.5)
     assert numbered(300).magnitude == 15
     with pytest.raises(SpecError, match="100, 300"):
         numbered(50)
@@ -214,6 +269,12 @@ def test_policies_and_numbers() -> None:
         (lambda: workbench.RandAugment(operations=("Shearx",)), "ShearX"),
         (lambda: workbench.Colour(4), "at most 3"),
         (lambda: workbench.AutoAugment(policy="faces"), "face"),
+        (lambda: workbench.AutoAugment(((("Colr", 0.4, 9), ("Equalize", 0.6, 3)),)), "did you mean 'Color'"),
+        (
+            lambda: workbench.AutoAugment(((("Color", 4, 9), ("Equalize", 0.6, 3)),)),
+            "a probability from 0 to 1",
+        ),
+        (lambda: workbench.AutoAugment(()), "at least one"),
         (lambda: workbench.Mixup(0), "above 0"),
     ],
 )
