@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import RecordError, suggestion
-from workbench.labels import labels, value_text
 from workbench.names import LOWER, PEAK_SUFFIX, declare_sets, direction, no_direction
+from workbench.spec.labels import labels, value_text
 
 RUN_COLUMNS = (
     "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",

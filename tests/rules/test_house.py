@@ -13,8 +13,13 @@ from source import ROOT, files, nothing, shown, tree
 
 CODE = ("workbench", "analysis", "experiments")
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
-LONG_ON_PURPOSE = {("workbench/runner.py", "run")}  # the one outline of what a run is
-SPEAKING = ("workbench/commands/", "workbench/screen.py", "analysis/commands", "analysis/accuracies.py")
+LONG_ON_PURPOSE = {("workbench/train/runner.py", "run")}  # the one outline of what a run is
+SPEAKING = (
+    "workbench/commands/",
+    "workbench/train/progress.py",
+    "analysis/commands",
+    "analysis/accuracies.py",
+)
 TOP_LEVEL = {"workbench", "analysis", "experiments", "tests", "docs", "mlruns", ".ci"}
 # Python 3.11 brought them; the project runs on 3.10 too.
 TOO_NEW = {"datetime.UTC", "typing.Self", "typing.assert_never", "enum.StrEnum", "asyncio.TaskGroup"}

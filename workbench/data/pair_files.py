@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from workbench.data import safe_pickle
 from workbench.errors import DataError, suggestion
-from workbench.families import PairImages
+from workbench.security import safe_pickle
+from workbench.spec.interfaces import PairImages
 
 TRUE, FALSE = ("1", "true", "yes", "same"), ("0", "false", "no", "different", "-1")
 

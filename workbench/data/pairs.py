@@ -9,11 +9,12 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
-from workbench.data import drawing, embedded, pair_files, view2
-from workbench.data.finding import locate
+from workbench.data import lfw_pairs, pair_files, pair_sampling
+from workbench.data.paths import locate
+from workbench.data.sources import builtin
 from workbench.errors import DataError, SpecError, suggestion
-from workbench.families import Images, PairImages, PairSet, Places, Source
-from workbench.parts import part, setting
+from workbench.spec.interfaces import Images, PairImages, PairSet, Places, Source
+from workbench.spec.part import part, setting
 
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 
@@ -47,7 +48,7 @@ class Pairs(PairSet):
             return pair_files.read_list(path, folder, self.group)
         if path.suffix.lower() == ".txt":
             folder = locate(self.folder, places, "Pairs.folder") if self.folder else None
-            return view2.read(path, folder or path.parent)
+            return lfw_pairs.read(path, folder or path.parent)
         return pair_files.read_bin(path)
 
     def stand_in(self) -> PairSet:
@@ -108,7 +109,7 @@ class HeldOutPairs(PairSet):
         numbers = [number for number, name in enumerate(images.identities) if name in chosen]
         records = np.flatnonzero(np.isin(images.labels, numbers))
         labels = images.labels[records]
-        drawn = drawing.balanced(labels, self.pairs, self.seed, f"HeldOutPairs({self.name!r})")
+        drawn = pair_sampling.balanced(labels, self.pairs, self.seed, f"HeldOutPairs({self.name!r})")
         return PairImages(
             encoded=(),
             first=drawn.first,
@@ -180,7 +181,7 @@ def _stand_in(name: str) -> HeldOutPairs:
 
     Sets of other names have other pairs of them, so that nobody takes one set for another.
     """
-    people = embedded.small_faces(0.0).but(first=10_000, identities=6, images=8)
+    people = builtin.small_faces(0.0).but(first=10_000, identities=6, images=8)
     seed = zlib.crc32(name.encode()) % 1000
     return HeldOutPairs(source=people, pairs=120, seed=seed, name=name, overlap="warn")
 

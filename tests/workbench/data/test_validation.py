@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from specs import tiny
 
-from workbench import Digits, KerasData, Pairs, Softmax, SyntheticFaces, catalog
+from workbench import Digits, KerasData, Pairs, Softmax, SyntheticFaces
 from workbench.cli import main
 from workbench.errors import DataError, SpecError
-from workbench.families import Places
-from workbench.parts import from_json
+from workbench.spec.datasets import Places
+from workbench.spec.part import from_json
+from workbench.spec.quick import HELD_OUT, quick_variant
+from workbench.spec.variant import Variant
 
 NOWHERE = Places((Path("/nowhere"),))
 FACES = SyntheticFaces(identities=8, images=8)
@@ -61,10 +63,10 @@ def test_without_keras_home_it_is_the_home_folders(tmp_path: Path, monkeypatch: 
 def test_a_missing_validation_set_is_replaced_by_a_part_of_the_data() -> None:
     test = KerasData("mnist", subset="test")
     spec = tiny(data=Digits(), validation=test.but(name="cifar10"))
-    small = catalog.quick(catalog.Variant("x", spec), NOWHERE).experiment
+    small = quick_variant(Variant("x", spec), NOWHERE).experiment
     if spec.validation is not None and spec.validation.missing(NOWHERE):
         assert small.validation is None
-        assert small.data.hold_out == catalog.HELD_OUT
+        assert small.data.hold_out == HELD_OUT
         assert small.selector() == "val_accuracy"
 
 
@@ -114,22 +116,23 @@ def test_a_run_measures_the_test_split_each_epoch(project: Path, monkeypatch: An
 
 @pytest.mark.tensorflow
 def test_labels_follow_the_names_of_the_training_data(tmp_path: Path) -> None:
-    from workbench.material import Material
+    from workbench.train.run_data import RunData
 
     test = SyntheticFaces(identities=3, images=2, first=4)
-    data = Material(tiny(data=FACES, validation=test), Places((tmp_path,), tmp_path))
+    data = RunData(tiny(data=FACES, validation=test), Places((tmp_path,), tmp_path))
     plan = tiny(data=FACES, validation=test).plans()[0]
     labels = np.concatenate([row[1].numpy() for row in data.hold_out(plan)])  # type: ignore[union-attr]
     assert labels.tolist() == [4, 4, 5, 5, 6, 6]
     with pytest.raises(DataError, match="1 of its 3 identities are not in the training data, 'person0008'"):
-        Material(tiny(data=FACES, validation=test.but(first=6)), Places((tmp_path,), tmp_path))
+        RunData(tiny(data=FACES, validation=test.but(first=6)), Places((tmp_path,), tmp_path))
 
 
 @pytest.mark.tensorflow
 def test_a_validation_set_without_the_losses_teacher_gives_its_accuracy_alone(tmp_path: Path) -> None:
-    from workbench import DistillLogits, Stage, model
-    from workbench.layers import Trainer
-    from workbench.material import Material
+    from workbench import DistillLogits, Stage
+    from workbench.models.build import build_model
+    from workbench.train.run_data import RunData
+    from workbench.train.trainer import Trainer
 
     spec = tiny(
         data=FACES.but(teacher=8),
@@ -137,12 +140,12 @@ def test_a_validation_set_without_the_losses_teacher_gives_its_accuracy_alone(tm
         stages=Stage(loss=DistillLogits(), epochs=1),
         batch_size=8,
     )
-    data, plan = Material(spec, Places((tmp_path,), tmp_path)), spec.plans()[0]
-    trainer = Trainer(model.build(spec))
+    data, plan = RunData(spec, Places((tmp_path,), tmp_path)), spec.plans()[0]
+    trainer = Trainer(build_model(spec))
     trainer.begin_stage(plan, 1, 8, 8)
     assert set(trainer.measure(data.hold_out(plan))) == {"val_accuracy"}
     taught = spec.but(validation=FACES.but(teacher=8))
-    assert set(trainer.measure(Material(taught, Places((tmp_path,), tmp_path)).hold_out(plan))) == {
+    assert set(trainer.measure(RunData(taught, Places((tmp_path,), tmp_path)).hold_out(plan))) == {
         "val_accuracy", "val_loss",
     }  # fmt: skip
     assert Softmax.needs_teacher is False
