@@ -139,13 +139,17 @@ def written(records, select, form, per_stage, baselines, judge, store) -> str:  
 
 def comparison(records, select, form, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]
     """Return the summary as text, with bold for all that may be best and verdicts against a baseline."""
-    from analysis.tables import summary, verdicts
+    from analysis.tables import folded, summary, verdicts
     from analysis.tables.render import render
     from workbench.errors import suggestion
     from workbench.tracking.store import find_store
 
+    known = len(records.notes)
+    records = folded.collapsed(records, find_store(store))
+    for note in records.notes[known:]:
+        click.echo(f"note: {note}", err=True)
     select = select or summary.default_metric(records)
-    judge = judge or select
+    judge = judge or summary.judged_metric(records, select)
     frame = summary.summary(records, select)
     if judge not in frame:
         raise InputError(

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.branches import SHARED
-from analysis.frames import Records, best, run_frame, run_labels
+from analysis.frames import Records, best, is_missing, run_frame, run_labels
 from analysis.stats.loss_axes import less_regulariser, loss_keys
 from analysis.stats.rate_breaks import rate_breaks
 from workbench.errors import InputError, RecordError, suggestion
@@ -143,18 +143,20 @@ def panels(
 
 
 def _groups(records: Records, labels: Mapping[str, str]) -> list[tuple[str, list[str]]]:
-    """Return (label, runs) of every line: runs that differ in their seed alone are one."""
+    """Return (label, runs) of every line: runs that differ in their seed or fold alone are one."""
     from analysis.tables.summary import seed_groups
 
     runs = records.runs
     members = [[runs["run"].iloc[position] for position in group] for group in seed_groups(runs)]
     firsts = runs[runs["run"].isin([group[0] for group in members])].reset_index(drop=True)
     found = run_labels(firsts)
+    folds = {run: not is_missing(recipe) for run, recipe in zip(runs["run"], runs.get("fold.recipe", []))}
     groups = []
     for group in members:
         text = next((labels[run] for run in group if run in labels), found[group[0]])
         plain = text.rpartition(", seed")[0] if len(group) > 1 and ", seed" in text else text
-        groups.append((f"{plain} ({len(group)} seeds)" if len(group) > 1 else plain, group))
+        thing = "folds" if folds.get(group[0]) else "seeds"
+        groups.append((f"{plain} ({len(group)} {thing})" if len(group) > 1 else plain, group))
     return groups
 
 

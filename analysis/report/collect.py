@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.frames import Records, is_missing
 from analysis.sources import load, trainings
-from analysis.tables import summary, verdicts
+from analysis.tables import folded, summary, verdicts
 from workbench.errors import RecordError, suggestion
 from workbench.names import is_evaluation
 from workbench.tracking.journal import read_journal
@@ -27,6 +27,8 @@ class Study:
     """A study's records and their comparison at the epochs that `select` chose; `frame` has a row a run or
     group of seeds, ranked by `metric`: `select` itself, or the last evaluation set where that is none.
 
+    `records` have the folds of an experiment as one run, `trained` has every run; `members` are names in `records`.
+
     `rows` hold, for each metric that is judged, what is known of each row of `frame`.
     """
 
@@ -38,13 +40,19 @@ class Study:
     frame: pd.DataFrame
     members: list[list[str]]
     baseline: int
+    trained: Records
     rows: dict[str, list[verdicts.Row]] = field(default_factory=dict)
     question: str = ""
     prose: str = ""
 
     def names(self) -> dict[str, str]:
-        """Return what each run's row is called, by run."""
-        return {run: str(name) for name, runs in zip(self.frame["run"], self.members) for run in runs}
+        """Return what the row of each trained run is called, by run."""
+        return {run: str(name) for name, runs in zip(self.frame["run"], self.runs()) for run in runs}
+
+    def runs(self) -> list[list[str]]:
+        """Return the trained runs of each row."""
+        folds = folded.runs_of(self.trained.runs)
+        return [[run for member in runs for run in folds.get(member, [member])] for runs in self.members]
 
     def judged(self, metric: str) -> pd.DataFrame:
         """Return name, value and verdict of every row on one metric, at the epochs that `select` chose."""
@@ -66,21 +74,24 @@ def read_study(
 
     Raises `RecordError` for an unknown study, metric or baseline, and for a study without an epoch.
     """
-    records = _records(study, store, address, quick)
+    trained = _records(study, store, address, quick)
+    records = folded.collapsed(trained, store)
     select = select or summary.default_metric(records)
     frame = summary.summary(records, select)
     groups = summary.seed_groups(records.runs)
     members = [[str(records.runs["run"].iloc[place]) for place in group] for group in groups]
     shown = summary.metrics_shown(records, select)
     sets = [name for name in shown if is_evaluation(name) and name in frame]
-    metric = sets[-1] if sets and not is_evaluation(select) else select
+    metric = summary.judged_metric(records, select)
     judged = [metric, *sets]
     frame["run"] = _unique(frame["run"].tolist(), [runs[0] for runs in members])
     rows = {name: verdicts.rows_of(records, frame, select, store, name) for name in dict.fromkeys(judged)}
     own = rows[metric]
     baseline = own.index(verdicts.find_baseline(own, baselines)) if baselines else _first(records, members)
-    question, prose = _question(store, [run for group in members for run in group])
-    return Study(study, store, records, select, metric, frame, members, baseline, rows, question, prose)
+    question, prose = _question(store, [str(run) for run in trained.runs["run"]])
+    return Study(
+        study, store, records, select, metric, frame, members, baseline, trained, rows, question, prose
+    )
 
 
 def _records(name: str, store: Store, address: str | None, quick: bool) -> Records:

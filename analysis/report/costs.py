@@ -17,7 +17,7 @@ UI_ADDRESS = "http://127.0.0.1:5000/"  # where `workbench ui` shows MLflow unles
 
 def costs(study: Study) -> list[Block]:
     """Return how long the study took, in all and by stages."""
-    frame, known = study.frame, study.records.runs
+    frame, known = study.frame, study.trained.runs
     seconds = known["seconds"].dropna()
     if seconds.empty:
         return [Text(["No run has recorded how long it took."])]
@@ -31,25 +31,25 @@ def costs(study: Study) -> list[Block]:
         said.append(
             f"a run takes {clock(float(seconds.median()))} (median), at most {clock(float(seconds.max()))}"
         )
-    stages = summary.per_stage(study.records, study.names())
+    stages = summary.per_stage(study.trained, study.names())
     fold = "" if len(stages) <= ALL_ROWS else f"All {len(stages)} stages"
     return [Text(["; ".join(said) + "."]), Table(stages, fold=fold)]
 
 
 def runs(study: Study, folder: Path) -> list[Block]:
     """Return links to every run's records, relative to `folder`, and to its page in MLflow."""
-    shown, pages = run_labels(study.records.runs), mlflow_pages(study.store)
+    shown, pages = run_labels(study.trained.runs), mlflow_pages(study.store)
     rows = []
-    for run, name, status in study.records.runs[["run", "name", "status"]].itertuples(index=False, name=None):
+    for run, name, status in study.trained.runs[["run", "name", "status"]].itertuples(index=False, name=None):
         title = shown[run] if is_missing(name) or shown[run] == name else f"{name} ({shown[run]})"
         rows.append((title, f"{run}, {status}", _addresses(study, str(run), pages, folder)))
     ui = "Links to MLflow work while `workbench ui` runs here; the others lead into the folder of records."
     fold = "" if len(rows) <= ALL_ROWS else f"All {len(rows)} runs"
-    notes = [str(note) for note in study.records.notes]
+    notes = [str(note) for note in study.trained.notes]
     blocks: list[Block] = [Text([ui]), Links(rows, fold)]
     if notes:
         blocks.append(Text([f"Remarks made while reading: {'; '.join(notes[:NOTES_SHOWN])}"]))
-    return [*blocks, Text([f"Partial: {study.records.partial}"])] if study.records.partial else blocks
+    return [*blocks, Text([f"Partial: {study.trained.partial}"])] if study.trained.partial else blocks
 
 
 def _addresses(study: Study, run: str, pages: dict[str, str], folder: Path) -> list[tuple[str, str]]:

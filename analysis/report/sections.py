@@ -43,9 +43,9 @@ def page(study: Study, folder: Path) -> Page:
 
 def _short(study: Study) -> list[Block]:
     select, metric = study.select, study.metric
-    states = study.records.runs["status"].fillna("unknown").value_counts()
+    states = study.trained.runs["status"].fillna("unknown").value_counts()
     said = [
-        f"{count(len(study.records.runs), 'run')}: "
+        f"{count(len(study.trained.runs), 'run')}: "
         + ", ".join(f"{n} {state}" for state, n in states.items())
         + "."
     ]

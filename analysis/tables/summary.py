@@ -57,6 +57,15 @@ def default_metric(records: Records) -> str:
     return found
 
 
+def judged_metric(records: Records, select: str) -> str:
+    """Return what rows are judged by: `select`, or the last evaluation set where that is none.
+
+    An epoch may be chosen by training accuracy so that the test set chooses nothing; what is asked is the test set.
+    """
+    sets = [name for name in metrics_shown(records, select) if is_evaluation(name)]
+    return sets[-1] if sets and not is_evaluation(select) else select
+
+
 def metrics_shown(records: Records, select: str) -> list[str]:
     """Return the metrics of a summary: the chosen one, the other evaluation sets, accuracy and loss."""
     known = list(records.epochs["metric"].unique())
@@ -104,12 +113,28 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
         frame["regulariser"] = [
             meaning[records.runs["run"].iloc[members[0]]] or "unknown" for members in groups
         ]
+    if records.folded:
+        rest = _with_folds(frame, records, groups, metrics) + rest
     kept = [name for name in [*order, *rest] if name == select or not frame[name].isna().all()]
     return frame[kept]
 
 
+def _with_folds(
+    frame: pd.DataFrame, records: Records, groups: Sequence[Sequence[int]], metrics: Sequence[str]
+) -> list[str]:
+    """Add columns to `frame`: how many folds a row stands for, and the standard error of each set over them."""
+    found = [records.folded.get(str(records.runs["run"].iloc[members[0]]), {}) for members in groups]
+    sets = [name for name in metrics if any(name in own for own in found)]
+    frame["folds"] = [max((len(one.numbers) for one in own.values()), default=1) for own in found]
+    for name in sets:
+        alone = [len(members) == 1 and name in own for members, own in zip(groups, found, strict=True)]
+        values = [own[name].standard_error if one else np.nan for own, one in zip(found, alone, strict=True)]
+        frame[f"{name} SE"] = values
+    return ["folds", *(f"{name} SE" for name in sets)]
+
+
 def seed_groups(runs: pd.DataFrame) -> list[list[int]]:
-    """Return the positions of runs that differ in their seed alone, in first-seen order.
+    """Return the positions of runs that differ in their seed or fold alone, in first-seen order.
 
     Runs are alike when they have one identity, or where that is unknown, equal settings that are not
     none; a run that repeats a seed of its group stands alone, as a rerun does.
@@ -117,15 +142,19 @@ def seed_groups(runs: pd.DataFrame) -> list[list[int]]:
     groups: dict[Any, list[int]] = {}
     seen: set[Any] = set()
     settings = settings_of(runs, seed=False)
-    facts = zip(runs["id"], runs["study"], runs["seed"], runs["rerun"])
-    for position, (identity, study, seed, original) in enumerate(facts):
+    none = pd.Series([None] * len(runs), dtype=object)
+    recipes, folds = runs.get("fold.recipe", none), runs.get("fold", none)
+    facts = zip(runs["id"], runs["study"], runs["seed"], runs["rerun"], recipes, folds)
+    for position, (identity, study, seed, original, recipe, fold) in enumerate(facts):
+        identity = identity if is_missing(recipe) else recipe
         own = tuple(sorted((name, labels.value_text(value)) for name, value in settings[position].items()))
         alike = (str(study), own if is_missing(identity) else identity)
         known = not is_missing(seed) and (own or not is_missing(identity))
         key = alike if known and is_missing(original) else ("alone", position)
-        if (key, seed) in seen:
+        which = (key, seed, None if is_missing(fold) else fold)
+        if which in seen:
             key = ("alone", position)
-        seen.add((key, seed))
+        seen.add(which)
         groups.setdefault(key, []).append(position)
     return list(groups.values())
 

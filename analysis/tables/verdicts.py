@@ -103,6 +103,11 @@ def rows_of(
     for name, members in zip(frame["run"], seed_groups(records.runs), strict=True):
         runs = tuple(str(records.runs["run"].iloc[member]) for member in members)
         values = tuple(float(chosen[metric].iloc[member]) for member in members)
+        folded = records.folded.get(runs[0], {}).get(metric)
+        if folded is not None:
+            scores = Scores(folded.right, folded.pairs) if len(runs) == 1 else None
+            found.append(Row(str(name), runs, values, scores, len(folded.right)))
+            continue
         kept = [read_scores(store, runs[0], metric, which) for which in ("best", "last")]
         epoch = chosen["epoch"].iloc[members[0]]
         # scores of another epoch than the one that the row shows would judge another network

@@ -35,6 +35,26 @@ def test_no_file_is_a_drawer_for_everything():
     nothing((shown(path) for path in files(*CODE) if path.name in drawers), "name a file after what it does")
 
 
+# Base names that several rooms share because each has the same thing for itself; a command is named by what it does.
+SHARED = {
+    "base": "the base classes of a family: losses, heads",
+    "layers": "the Keras layers of a family: backbones, heads, losses",
+    "progress": "what a screen shows of one run (train) and of many (jobs)",
+    "search": "a search over settings (sweep) and over faces (verification)",
+    "published": "the published numbers as tables and as a section of a report",
+}
+
+
+def test_no_two_modules_share_a_base_name_without_need():
+    for package in ("workbench", "analysis"):
+        found: dict[str, list[str]] = {}
+        for path in files(package):
+            if path.parent.name != "commands" and not path.stem.startswith("__") and path.stem not in SHARED:
+                found.setdefault(path.stem, []).append(shown(path))
+        twins = (f"{name}: {', '.join(places)}" for name, places in found.items() if len(places) > 1)
+        nothing(twins, "one name, one module; or say in SHARED why not")
+
+
 def test_files_stay_short():
     sizes = {shown(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files(*CODE)}
     long = [f"{name}: {size} lines" for name, size in sizes.items() if size > LONGEST_FILE]

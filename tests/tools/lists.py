@@ -118,7 +118,7 @@ def overview() -> str:
     lines = [
         "| family | parts |",
         "| --- | --- |",
-        "| the spec itself | `Experiment`, `Stage`, `Trunk`, `Safety`, `Sweep` |",
+        "| the spec itself | `Experiment`, `Stage`, `Trunk`, `Fold`, `Safety`, `Sweep` |",
     ]
     for family in FAMILIES:
         names = ", ".join(f"`{cls.__name__}`" for cls in members(family))

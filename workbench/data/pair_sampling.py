@@ -25,8 +25,13 @@ def all_pairs(labels: np.ndarray) -> Drawn:
     return Drawn(first, second, labels[first] == labels[second])
 
 
-def balanced(labels: np.ndarray, pairs: int | None, seed: int, where: str = "pairs") -> Drawn:
+def balanced(
+    labels: np.ndarray, pairs: int | None, seed: int, where: str = "pairs", by_label: bool = False
+) -> Drawn:
     """Return `pairs` different pairs of `labels` [N], half of them genuine, by `seed`.
+
+    `by_label` draws a genuine pair's label first and then two of its images, as the pairs of LFW were drawn,
+    so that a person of five hundred images does not fill the list.
 
     None takes every genuine pair and as many impostor pairs. The list is ordered for ten folds: each
     consecutive tenth holds genuine pairs first and then impostor pairs, of either kind its share.
@@ -47,7 +52,10 @@ def balanced(labels: np.ndarray, pairs: int | None, seed: int, where: str = "pai
                 do="ask for fewer pairs, or hold out more identities",
             )
     generator = np.random.default_rng([seed, 0xFA1])
-    chosen = generator.permutation(len(genuine_first))[:wanted]
+    chosen = (
+        _by_turns(labels[genuine_first], generator) if by_label else generator.permutation(len(genuine_first))
+    )
+    chosen = chosen[:wanted]
     others = _impostors(labels, wanted if pairs is None else pairs - wanted, impostors, generator)
     first = np.concatenate([genuine_first[chosen], others[0]])
     second = np.concatenate([genuine_second[chosen], others[1]])
@@ -63,6 +71,21 @@ def genuine_pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     parts = [(group[i], group[j]) for group in groups for i, j in [np.triu_indices(len(group), 1)]]
     first, second = (np.concatenate(side) for side in zip(*parts, strict=True))
     return first, second
+
+
+def _by_turns(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return an order of genuine pairs of these `labels` that takes one pair of each label by turns, at random.
+
+    Drawing labels with equal chances, without taking a pair twice, comes to the same but for the order.
+    """
+    order = generator.permutation(len(labels))
+    shuffled = labels[order]
+    sorting = np.argsort(shuffled, kind="stable")
+    starts = np.searchsorted(shuffled[sorting], shuffled[sorting])
+    turn = np.empty(len(labels), np.int64)
+    turn[sorting] = np.arange(len(labels)) - starts
+    rounds: np.ndarray = order[np.argsort(turn, kind="stable")]
+    return rounds
 
 
 def _impostors(

@@ -75,7 +75,7 @@ class PairImages:
     `encoded` holds N encoded images (bytes) or uint8 arrays [h, w, 3]; pair k compares image
     `first[k]` with `second[k]`; `same[k]` tells whether they show one identity. `groups` names a
     subgroup of each pair, where the list has such a column; `held_out` the identities that training
-    must not see.
+    must not see, which are taken out of it; `strangers` those that it is refused to have.
     """
 
     encoded: Sequence[Any]
@@ -85,6 +85,7 @@ class PairImages:
     names: Sequence[str] = ()
     groups: Sequence[str] | None = None
     held_out: frozenset[str] = frozenset()
+    strangers: frozenset[str] = frozenset()
     fingerprint: str = ""
     pixels: Callable[[int], np.ndarray] | None = (
         None  # size -> uint8 [N, size, size, 3], in place of `encoded`

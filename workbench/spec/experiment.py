@@ -14,7 +14,9 @@ from typing import Any, Literal, Union
 from workbench import names
 from workbench.errors import SpecError
 from workbench.spec import branch as trunks
+from workbench.spec import folding
 from workbench.spec.branch import Trunk
+from workbench.spec.folding import Fold
 from workbench.spec.interfaces import (
     Augmentation,
     Backbone,
@@ -145,6 +147,9 @@ class Experiment(Part):
     start: Union[Start, None] = setting(None, later=True, doc="weights to start from; None: at random")
     safety: Safety = setting(Safety(), place=True, doc="checkpoints and retries")
     trunk: Union[Trunk, None] = setting(None, place=True, doc="the part that branches share; see branch()")
+    fold: Union[Fold, None] = setting(
+        None, place=True, doc="which fold of an experiment this is; see folds()"
+    )
     seed: int = setting(0, at_least=0, place=True, doc="of weights, shuffling and augmentation")
     name: Union[str, None] = setting(None, place=True, doc="short name of the variant")
 
@@ -229,6 +234,14 @@ class Experiment(Part):
         """
         own = None if stages is None else tuple(flat(stages))
         return trunks.branch(self, after_stage, at_epoch, own, name, settings)
+
+    def folds(self, count: int = folding.COUNT) -> tuple[Experiment, ...]:
+        """Return this experiment once for each set of its evaluation list, `Pairs` of a `.txt` as of LFW.
+
+        Fold k is tested on set k and trained without the people of that set. Tables show all folds as one row.
+        Raises `SpecError` where there is no such list, or data that cannot leave people out.
+        """
+        return folding.folds(self, count)
 
     @property
     def sets(self) -> tuple[PairSet, ...]:
@@ -357,7 +370,10 @@ def stage_name(stage: Stage) -> str:
 def _flatten(found: dict[str, Any], path: str, value: Any) -> None:
     if value is None or isinstance(value, Inherit):
         return
-    if isinstance(value, WeightDecay):
+    if isinstance(value, Fold):
+        found[path] = value.number
+        inner = {name: item for name, item in value.settings().items() if name != "number"}
+    elif isinstance(value, WeightDecay):
         found[path], found[f"{path}.form"] = value.value, type(value).__name__
         inner = {name: item for name, item in value.settings().items() if name != "value"}
     elif isinstance(value, Sum):

@@ -44,6 +44,12 @@ class Source(Part):
         """Try to bring missing data here; say in words what is missing still, None where all is there."""
         return self.missing(places)
 
+    def without(self, pairs: PairSet) -> Source:
+        """Return the source without the people of an evaluation set; raises `SpecError` where it cannot."""
+        raise SpecError(
+            f"{type(self).__name__} cannot leave people out", where="folds", expected="an ImageFolder"
+        )
+
     def stand_in(self) -> Source:
         """Return a small synthetic source of the same kind, for `--quick` where data is missing."""
         raise SpecError("has no stand-in", where=type(self).__name__)
@@ -60,6 +66,17 @@ class PairSet(Part):
     def open(self, places: Places, data: Source) -> PairImages:
         """Return the pairs; `data` is the training source, for sets that are held out of it."""
         raise SpecError("is no evaluation set by itself", where=type(self).__name__)
+
+    def one_set(self, number: int) -> PairSet | None:
+        """Return one set of a list that is parted into sets, counted from 1; None for any other."""
+        return None
+
+    def people(self, places: Places) -> frozenset[str]:
+        """Return the names of the people on the set's images; raises `InputError` where it names none."""
+        raise SpecError(
+            "names no people", where=f"{type(self).__name__}({self.label()!r})",
+            expected="a list as of LFW, a list of images in one folder a person, or HeldOutPairs of a source",
+        )  # fmt: skip
 
     def missing(self, places: Places) -> str | None:
         """Say in words that the set is not on this machine; None where it is (a cheap look)."""

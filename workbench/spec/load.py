@@ -89,9 +89,13 @@ def load_variants(path: Path | str) -> list[Variant]:
 
 
 def choose_variants(variants: Sequence[Variant], names: Sequence[str]) -> list[Variant]:
-    """Return the variants of the given names, all where none is given."""
-    known = {variant.name: variant for variant in variants}
+    """Return the variants of the given names, all where none is given; a name of folds means all of them."""
+    known = {variant.name: [variant] for variant in variants}
+    for variant in variants:
+        fold = variant.experiment.fold
+        if fold is not None and fold.name is not None and not any(v.name == fold.name for v in variants):
+            known.setdefault(fold.name, []).append(variant)
     for name in names:
         if name not in known:
             raise SpecError(f"no variant {name!r}", where=variants[0].path, do=suggestion(name, known))
-    return [known[name] for name in names] if names else list(variants)
+    return [variant for name in names for variant in known[name]] if names else list(variants)

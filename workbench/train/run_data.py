@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.data import pipeline, samplers
+from workbench.data.pairs import in_both
 from workbench.errors import DataError, InputError
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import PairSet, Places, Source
@@ -42,9 +43,22 @@ class RunData:
             if plan.data not in self.splits:
                 split = pipeline.open_split(plan.data, where, experiment.seed)
                 self.splits[plan.data] = without(split, self.held_out)
+                self._refuse_strangers(plan.data)
         self.validation = self._open_validation(experiment, where)
         for plan, real in zip(plans, (meant or experiment).plans()):
             self._check(plan, real)
+
+    def _refuse_strangers(self, source: Source) -> None:
+        """Refuse a source with people of an evaluation set that must not be in training."""
+        known = set(self.splits[source].images.identities)
+        for evaluator in self.evaluators:
+            common = sorted(evaluator.pairs.strangers & known)
+            if common:
+                raise DataError(
+                    in_both(common), where=f"evaluation set {evaluator.name!r}",
+                    expected="people that training never sees",
+                    do="train on ImageFolder(leave_out=PeopleOf(the set)), or set overlap='warn' at the set",
+                )  # fmt: skip
 
     def _open_validation(self, experiment: Experiment, where: Places) -> dict[Any, Split]:
         """Return the validation images for each source, labelled as that source labels its identities."""

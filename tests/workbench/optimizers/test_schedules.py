@@ -127,6 +127,11 @@ def test_per_batch_moves_within_an_epoch_and_per_epoch_does_not():
     assert FIELD.but(per="batch").at(3.0) > FIELD.but(per="batch").at(3.99)
 
 
+def test_constant_is_constant():
+    assert {Constant(0.3).at(t) for t in (0, 0.5, 7, 1e6)} == {0.3}
+    assert Constant(0.3).breaks(10) == ()
+
+
 def test_a_number_is_a_constant_and_costs_no_tensorflow():
     code = (
         "import sys; from workbench import Cosine, L2, SGD, Stage, LAMB\n"

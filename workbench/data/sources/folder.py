@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 import numpy as np
 
 from workbench.data.paths import locate
+from workbench.data.people import PeopleOf
 from workbench.data.sources import builtin, encoded, folder_index
 from workbench.errors import DataError, suggestion
 from workbench.lazy import Lazy
-from workbench.spec.interfaces import Images, Places, Source
+from workbench.spec.interfaces import Images, PairSet, Places, Source
 from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 else:
     tf = Lazy("tensorflow")
 
+People = Union[PeopleOf, tuple[Union[str, PeopleOf], ...]]
 Stored = encoded.Encoded  # `encoded` is also the name of a method of the source
 SAMPLED = 256  # files whose whole content enters a sampled fingerprint
 
@@ -39,8 +41,8 @@ class ImageFolder(Source):
     path: str = setting(positional=True, doc="the folder, below WORKBENCH_DATA or absolute")
     identities: Union[int, None] = setting(None, at_least=2, doc="stated number of identities, checked")
     images: Union[int, None] = setting(None, at_least=2, doc="stated number of images, checked")
-    only: tuple[str, ...] = setting((), doc="sub-folders to use; () uses all")
-    leave_out: tuple[str, ...] = setting((), doc="sub-folders not to use")
+    only: People = setting((), doc="sub-folders to use, or PeopleOf a set; () uses all")
+    leave_out: People = setting((), doc="sub-folders not to use, or PeopleOf an evaluation set")
     first: Union[int, None] = setting(None, at_least=2, doc="use the first n identities by name")
     include: Union[str, None] = setting(None, doc="file that lists the images to use, identity/file a line")
     exclude: Union[str, None] = setting(None, doc="file that lists images not to use")
@@ -53,6 +55,21 @@ class ImageFolder(Source):
     recheck: bool = setting(False, place=True, doc="look at every file again, not at the cached index")
     thorough: bool = setting(False, place=True, doc="decode every file when the index is made")
     exact: bool = setting(False, place=True, doc="fingerprint of all content, not of a sample")
+
+    def missing(self, places: Places) -> str | None:
+        sets = (
+            people.missing(places)
+            for people in (*_each(self.only), *_each(self.leave_out))
+            if isinstance(people, PeopleOf)
+        )
+        return super().missing(places) or next(filter(None, sets), None)
+
+    def without(self, pairs: PairSet) -> ImageFolder:
+        return self.but(
+            leave_out=(*_each(self.leave_out), PeopleOf(pairs=pairs))
+            if self.leave_out
+            else PeopleOf(pairs=pairs)
+        )
 
     def open(self, places: Places) -> Images:
         return encoded.opened(self.encoded(places), self.keep)
@@ -85,7 +102,7 @@ class ImageFolder(Source):
         self, found: folder_index.Index, places: Places
     ) -> tuple[folder_index.Index, tuple[str, ...], list[str]]:
         """Return the index of the used images (labels 0 to C - 1), their identities and notes."""
-        keep = np.isin(found.labels, self._wanted(found))
+        keep = np.isin(found.labels, self._wanted(found, places))
         for list_file, wanted in ((self.include, True), (self.exclude, False)):
             if list_file is not None:
                 listed = _listed(found, locate(list_file, places, "ImageFolder", "a file"))
@@ -104,13 +121,9 @@ class ImageFolder(Source):
         used = dataclasses.replace(used, labels=labels.astype(np.int32), identities=identities)
         return used, identities, notes
 
-    def _wanted(self, found: folder_index.Index) -> np.ndarray:
-        for name in (*self.only, *self.leave_out):
-            if name not in found.identities:
-                raise DataError(
-                    f"no sub-folder {name!r}", where=found.root, do=suggestion(name, found.identities)
-                )
-        names = [n for n in found.identities if (not self.only or n in self.only) and n not in self.leave_out]
+    def _wanted(self, found: folder_index.Index, places: Places) -> np.ndarray:
+        only, leave_out = (_named(people, found, places) for people in (self.only, self.leave_out))
+        names = [n for n in found.identities if (not self.only or n in only) and n not in leave_out]
         if self.first is not None:
             if len(names) < self.first:
                 raise DataError(f"{len(names)} identities", where=found.root, expected=f"first={self.first}")
@@ -163,6 +176,23 @@ class ImageFolder(Source):
                     expected=f"{stated} as stated",
                     do=f"complete the data or correct {word}=",
                 )
+
+
+def _each(people: People) -> tuple[Union[str, PeopleOf], ...]:
+    return people if isinstance(people, tuple) else (people,)
+
+
+def _named(people: People, found: folder_index.Index, places: Places) -> set[str]:
+    """Return the sub-folders that are meant; raises `DataError` for a name that is none of them.
+
+    The people of an evaluation set need not be there: another collection of faces may have some of them, or none.
+    """
+    known, names = set(found.identities), set[str]()
+    for one in _each(people):
+        if isinstance(one, str) and one not in known:
+            raise DataError(f"no sub-folder {one!r}", where=found.root, do=suggestion(one, found.identities))
+        names |= {one} if isinstance(one, str) else one.names(places) & known
+    return names
 
 
 def _some(names: Any, words: str = "") -> str:
