@@ -53,6 +53,7 @@ PARTS: dict[str, str] = {
     "Exponential": "workbench.optimizers.schedules",
     "InverseTime": "workbench.optimizers.schedules",
     "Cosine": "workbench.optimizers.schedules",
+    "ReduceLROnPlateau": "workbench.optimizers.plateau",
     "SGD": "workbench.optimizers",
     "SGDW": "workbench.optimizers",
     "Adam": "workbench.optimizers",

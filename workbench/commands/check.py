@@ -15,7 +15,7 @@ import click
 
 from workbench.commands.dry_run import DryRun
 from workbench.errors import SpecError
-from workbench.optimizers import schedule_preview
+from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.branch import trunk_of
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
@@ -83,10 +83,10 @@ def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[s
     `trials` builds networks and runs steps; None checks the settings only.
     """
     from workbench.optimizers import equivalents
-    from workbench.optimizers.schedule_preview import refuse
 
     experiment = variant.experiment
-    refuse(experiment.plans())
+    schedule_preview.refuse(experiment.plans())
+    plateau.refuse_unmeasured(experiment)
     yield from split(experiment)
     missing = list(_missing(experiment, where))
     yield from (f"missing: {line}" for line, _ in missing)

@@ -19,7 +19,7 @@ from workbench.errors import InputError, RunFailed, SpecError
 from workbench.jobs.placement import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
 from workbench.names import TAG_FORECAST
-from workbench.optimizers import schedule_preview
+from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.branch import kept_epochs
 from workbench.spec.datasets import default_places
 from workbench.spec.interfaces import Places, Source
@@ -142,6 +142,7 @@ def wanted(
     where = default_places(store.root.parent)
     for variant in variants:
         schedule_preview.refuse(variant.experiment.plans())
+        plateau.refuse_unmeasured(variant.experiment)
     if quick:
         variants = [quick_variant(variant, where) for variant in variants]
     for variant in variants:

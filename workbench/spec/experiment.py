@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Literal, Union
 
 from workbench import names
@@ -16,6 +16,7 @@ from workbench.errors import SpecError
 from workbench.spec import branch as trunks
 from workbench.spec import folding
 from workbench.spec.branch import Trunk
+from workbench.spec.flatten import flatten
 from workbench.spec.folding import Fold
 from workbench.spec.interfaces import (
     Augmentation,
@@ -30,7 +31,6 @@ from workbench.spec.interfaces import (
     Schedule,
     Source,
     Start,
-    Sum,
     WeightDecay,
 )
 from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
@@ -336,11 +336,11 @@ class Experiment(Part):
         found: dict[str, str | int | float | bool] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             if field.name not in ("name", "stages", "seed", "safety", "trunk"):
-                _flatten(found, field.name, getattr(self, field.name))
+                flatten(found, field.name, getattr(self, field.name))
         for number, stage in enumerate(self.stages, start=1):
             for field in dataclasses.fields(stage):
                 if field.name != "name":
-                    _flatten(found, f"stages.{number}.{field.name}", getattr(stage, field.name))
+                    flatten(found, f"stages.{number}.{field.name}", getattr(stage, field.name))
         return found
 
     def diff(self, other: Experiment) -> dict[str, tuple[Any, Any]]:
@@ -365,47 +365,3 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
 def stage_name(stage: Stage) -> str:
     """Return a short name of a stage for screens and figures: `ArcFace 32`, `ArcFace, head`."""
     return str(stage.loss) + {"all": "", "head": ", head"}.get(str(stage.train), ", some layers")
-
-
-def _flatten(found: dict[str, Any], path: str, value: Any) -> None:
-    if value is None or isinstance(value, Inherit):
-        return
-    if isinstance(value, Fold):
-        found[path] = value.number
-        inner = {name: item for name, item in value.settings().items() if name != "number"}
-    elif isinstance(value, WeightDecay):
-        found[path], found[f"{path}.form"] = value.value, type(value).__name__
-        inner = {name: item for name, item in value.settings().items() if name != "value"}
-    elif isinstance(value, Sum):
-        found[path] = " + ".join(f"{t.weight:g}*{type(t.loss).__name__}" for t in value.terms)
-        inner = {}
-        for term in value.terms:
-            key = f"{path}.{term.name or type(term.loss).__name__.lower()}"
-            found[f"{key}.weight"] = term.weight
-            for name, item in term.loss.settings().items():
-                _flatten(found, f"{key}.{name}", item)
-    elif isinstance(value, Part):
-        found[path] = type(value).__name__
-        inner = value.settings()
-    elif isinstance(value, tuple):
-        _flatten_tuple(found, path, value)
-        return
-    else:
-        found[path] = value
-        return
-    for name, item in inner.items():
-        _flatten(found, f"{path}.{name}", item)
-
-
-def _flatten_tuple(found: dict[str, Any], path: str, values: Iterable[Any]) -> None:
-    items = list(values)
-    if not items:
-        return
-    if not all(isinstance(item, Part) for item in items):
-        found[path] = ", ".join(str(item) for item in items)
-        return
-    names = [item.label() if isinstance(item, PairSet) else type(item).__name__ for item in items]
-    found[path] = ", ".join(names)
-    for name, item in zip(names, items):
-        for inner_name, inner in item.settings().items():
-            _flatten(found, f"{path}.{name.lower()}.{inner_name}", inner)

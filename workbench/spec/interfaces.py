@@ -317,6 +317,7 @@ class Schedule(Part):
     """A learning rate as a pure function of t, float epochs since the start of the run or stage."""
 
     from_number: ClassVar[str | None] = "workbench.optimizers.schedules:Constant"
+    lowers: ClassVar[bool] = False  # its rate is lowered further by what the epochs before have measured
 
     def at(self, t: float) -> float:
         """Return the rate at `t`, in plain Python (not named `rate`: that is a setting of `Constant`)."""

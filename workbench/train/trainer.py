@@ -47,6 +47,7 @@ class Trainer(tf.keras.Model):
         self.recent: dict[str, tf.Variable] = {}
         self.epoch_steps = 1
         self.wish = tf.Variable(0.0, trainable=False, name="wish")  # of this process, see `devices.asking`
+        self.lowered = tf.Variable(1.0, trainable=False, name="lowered")  # of a rate that plateaus lower
         self.distribute_reduction_method = "first"  # all replicas return the same numbers
 
     # ------------------------------------------------------------ stages
@@ -260,6 +261,7 @@ class Trainer(tf.keras.Model):
         assert self.plan is not None
         plan, optimizer = self.plan, self.optimizer
         rate = plan.schedule.tensor(self.schedule_time())
+        rate = rate * self.lowered if plan.schedule.lowers else rate
         optimizer.learning_rate.assign(tf.cast(rate, optimizer.learning_rate.dtype))
         variables = self.trained()
         with tf.GradientTape() as tape:
