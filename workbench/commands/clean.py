@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.errors import DataError, RecordError
+from workbench.lazy import tf
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,7 +97,6 @@ def _images(experiment: Experiment, plan: Plan) -> tuple[Images, np.ndarray]:
 def _embeddings(experiment: Experiment, state: State, images: Images, records: np.ndarray) -> np.ndarray:
     """Return the embeddings [n, d] of some records by the checkpoint's network."""
     import numpy as np
-    import tensorflow as tf
 
     from workbench.data import pipeline
     from workbench.models.build import build_model

@@ -92,7 +92,7 @@ def as_values(found: Profile) -> dict[str, Any]:
         "step": sum(cost.wall for cost in found.step), "data": sum(cost.processor for cost in found.data),
         "devices": found.devices, "together": found.together.wall if found.together else None,
         "operations": {one.kind: {"times": one.times, "seconds": one.seconds} for one in found.operations},
-        "timeline": str(found.timeline) if found.timeline else None, "trace": str(found.trace),
+        "events": str(found.events) if found.events else None, "trace": str(found.trace),
         "trained": found.trained, "activations": found.activations,
     }  # fmt: skip
 
@@ -140,11 +140,8 @@ def _conclusions(found: Profile) -> list[str]:
 def _places(found: Profile) -> list[str]:
     """Return where the trace is and what opens it."""
     rows = []
-    if found.timeline is not None:
-        rows = [
-            f"one step as a picture: {found.timeline}",
-            f"trace: {found.timeline.with_name('trace.json.gz')} (Perfetto, chrome://tracing)",
-        ]
+    if found.events is not None:
+        rows = [f"trace: {found.events} (open it in Perfetto or chrome://tracing)"]
     board = f"tensorboard --logdir {found.trace}"
     return [*rows, f"trace: {board} (tab Profile; needs tensorboard-plugin-profile and a network)"]
 

@@ -14,15 +14,11 @@ import numpy as np
 
 from workbench.data.sources import recordio, tfrecords
 from workbench.errors import DataError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import PairImages, Places, Source
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.data.sources.encoded import Encoded
-else:
-    tf = Lazy("tensorflow")
 
 ENDINGS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"GIF8": ".gif"}
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from workbench.augment.random_bits import Drawn, fold
 from workbench.data import fingerprints, samplers
 from workbench.data.samplers import Draw
 from workbench.errors import DataError
+from workbench.lazy import tf
 from workbench.spec.interfaces import Augmentation, Images, Places, Source
 from workbench.spec.plan import Plan
 

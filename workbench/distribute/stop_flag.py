@@ -6,14 +6,7 @@ the next step, the same on each of them, so that all stop at the same place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 EPOCH_END, NOW = 1.0, 4096.0  # what one process asks for; more processes than this never meet
 STOP, BAD, FINISH = (

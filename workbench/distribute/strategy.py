@@ -13,6 +13,7 @@ from workbench.distribute import cluster, rendezvous, setup, validate
 from workbench.distribute.group import Group, MirroredGroup
 from workbench.distribute.settings import Horovod, Mirrored, MultiWorker
 from workbench.errors import InputError, SpecError
+from workbench.lazy import tf
 from workbench.spec.interfaces import ManyDevices
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ def join(experiment: Experiment, meant: Meant) -> tuple[Group, Meant]:
 
 def mirrored(experiment: Experiment, settings: Mirrored) -> Group:
     """Return all GPUs of this machine, some of them, or logical CPU devices, as one group."""
-    import tensorflow as tf
-
     gpus = setup.visible(settings)
     if settings.kind == "cpu":
         names = _logical_cpus(settings.count or 1)
@@ -74,8 +73,6 @@ def mirrored(experiment: Experiment, settings: Mirrored) -> Group:
 
 
 def _logical_cpus(count: int) -> list[str]:
-    import tensorflow as tf
-
     cpu = tf.config.list_physical_devices("CPU")[0]
     try:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
@@ -130,7 +127,6 @@ def workers(experiment: Experiment, settings: MultiWorker, meant: Meant) -> tupl
     place = cluster.find(settings.hosts)
     facts = facts_of(experiment, meant, place.index, place.hosts)
     members = rendezvous.meet(place, facts, settings.wait_seconds)
-    import tensorflow as tf
 
     from workbench.distribute.multiworker import WorkersGroup
 
@@ -165,8 +161,6 @@ def horovod(experiment: Experiment, settings: Horovod, meant: Meant) -> tuple[Gr
 
 
 def _own_gpu(settings: Horovod, local: int) -> None:
-    import tensorflow as tf
-
     gpus = tf.config.list_physical_devices("GPU") if settings.kind != "cpu" else []
     if gpus:
         tf.config.set_visible_devices(gpus[local % len(gpus)], "GPU")

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from workbench import names
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Schedule
 from workbench.spec.part import Inherit, part, setting
 from workbench.spec.plan import Plan
 from workbench.tracking.rows import EpochRecord
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 
 @part

@@ -18,17 +18,12 @@ from __future__ import annotations
 import bisect
 import functools
 import math
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import Any, Literal, Union
 
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import Schedule
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 HORIZON = 10_000  # epochs up to which cosine restarts are laid out; the last cycle then runs out
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.lazy import tf
+
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
 
 
 @dataclass(frozen=True)

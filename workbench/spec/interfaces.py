@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Union
 
 from workbench.errors import SpecError
+from workbench.lazy import tf
 from workbench.spec.datasets import Images, PairImages, Places
 from workbench.spec.part import Part, part, setting
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
 
 
 # ---------------------------------------------------------------- data

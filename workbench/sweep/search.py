@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import names
 from workbench.errors import RecordError, SpecError
 from workbench.files import write_json
+from workbench.lazy import keras_tuner
 from workbench.security.masking import masked
 from workbench.spec.labels import short_names
 from workbench.spec.part import to_json
@@ -41,8 +42,6 @@ class Search:
     """The tuner at work for a sweep, and the desk that keeps its state: see `oracles.Desk`."""
 
     def __init__(self, bench: TrialRunner, limit: int | None, say: Callable[[str], None]) -> None:
-        import keras_tuner
-
         self.bench, self.say = bench, say
         sweep = bench.sweep
         self.limit = min(filter(None, (limit, getattr(sweep.tuner, "max_trials", None))), default=None)

@@ -17,6 +17,7 @@ from workbench import names
 from workbench.distribute import roles, strategy
 from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
+from workbench.lazy import tf
 from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.datasets import default_places
 from workbench.spec.overrides import setting_origins
@@ -178,8 +179,6 @@ def stage_facts(plan: Plan, data: RunData) -> dict[str, Any]:
 
 def ending(error: BaseException) -> tuple[str, str]:
     """Return the status and the one-line reason that an exception means for the record."""
-    import tensorflow as tf
-
     if isinstance(error, KeyboardInterrupt):
         return names.KILLED, "stopped by Ctrl-C"
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):

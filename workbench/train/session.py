@@ -10,7 +10,7 @@ from workbench import names
 from workbench.distribute import setup
 from workbench.distribute.group import Group
 from workbench.errors import InputError, RecordError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.build import build_model
 from workbench.optimizers import plateau
 from workbench.spec.datasets import default_places
@@ -27,12 +27,8 @@ from workbench.train.triplet_mining import Mined
 from workbench.train.worker_sync import WorkerSync, plain
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.train.run_data import RunData
     from workbench.train.trainer import Trainer
-else:
-    tf = Lazy("tensorflow")
 
 
 class Session:

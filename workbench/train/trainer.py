@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow as tf
-
 from workbench import names, optimizers
 from workbench.distribute import collectives, stop_flag
 from workbench.errors import SpecError
+from workbench.lazy import tf
 from workbench.spec.interfaces import Batch, terms
 from workbench.spec.plan import Plan
 from workbench.surgery import freezing

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from workbench.errors import DataError, InputError
+from workbench.lazy import tf
 from workbench.models import load_keras
 from workbench.verification.embedders import Embedder, Network, Saved, load
 
@@ -51,8 +52,6 @@ def from_file(
 
 def from_keras(network: Any, label: str, size: int | None = None, values: Range = "unit") -> Embedder:
     """Return the embedder of a Keras model, compiled, each image with its mirror image in one call."""
-    import tensorflow as tf
-
     shape = network.input_shape
     side = square(tuple(shape[1:]) if isinstance(shape, tuple) else (), size, label)
 
@@ -72,8 +71,6 @@ def from_keras_file(
     path: Path, size: int | None = None, values: Range = "unit", trust_code: bool = False
 ) -> Embedder:
     """Return the embedder of a saved Keras model; a plain SavedModel is called by its signature."""
-    import tensorflow as tf
-
     try:
         return from_keras(load_keras.load_keras(path, trust_code), path.name, size, values)
     except DataError:
@@ -138,8 +135,6 @@ def from_tflite(
     path: Path, size: int | None = None, values: Range = "unit", trust_code: bool = False
 ) -> Embedder:
     """Return the embedder of a TFLite model; quantised inputs and outputs are scaled as the file says."""
-    import tensorflow as tf
-
     try:
         interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
     except ValueError as error:

@@ -17,6 +17,7 @@ import numpy as np
 from workbench.data.paths import locate
 from workbench.data.sources import builtin, in_memory
 from workbench.errors import DataError, suggestion
+from workbench.lazy import tf
 from workbench.spec.interfaces import Images, Places, Source
 from workbench.spec.part import part, setting
 
@@ -71,8 +72,6 @@ class KerasData(Source):
         return " or ".join(str(folder / FILES[self.name]) for folder in keras_folders())
 
     def _load(self) -> tuple[np.ndarray, np.ndarray]:
-        import tensorflow as tf
-
         load = getattr(tf.keras.datasets, self.name).load_data
         try:
             with _in_keras_home(load), contextlib.redirect_stdout(sys.stderr):  # it tells its progress

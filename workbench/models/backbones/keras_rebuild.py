@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.backbones.layers import activate
 from workbench.surgery.activations import is_gate
 from workbench.surgery.rewrite import unfused
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.models.backbones.keras_nets import KerasNet
-else:
-    tf = Lazy("tensorflow")
 
 REPLACED = ("relu", "swish", "silu", "gelu")  # activations for which a spec may give another
 GATES = ("squeeze", "_se_")  # parts of the names of squeeze-excite's layers in Keras
