@@ -18,6 +18,7 @@ from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.train import checkpoint
+from workbench.train.classifier import Outputs, with_classes
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,13 @@ def set_words(start: StartRecord) -> list[str]:
     )
 
 
-def load_model(experiment: Experiment, folder: Path, which: str = "best") -> tf.keras.Model:
+def load_model(
+    experiment: Experiment, folder: Path, which: str = "best", outputs: Outputs = "embedding"
+) -> tf.keras.Model:
     """Return the model with the weights of a run's `best` or `last` checkpoint in `folder`.
 
-    Raises `RecordError` where there is no sound checkpoint or it does not fit the spec.
+    It gives embeddings, or with the checkpoint's classification head class logits or probabilities
+    (`outputs`). Raises `RecordError` where there is no sound checkpoint or it does not fit the spec.
     """
     path = folder / checkpoint.BEST
     state = checkpoint.read(path) if which == "best" and path.exists() else checkpoint.newest(folder)
@@ -141,4 +145,6 @@ def load_model(experiment: Experiment, folder: Path, which: str = "best") -> tf.
         raise RecordError("no checkpoint", where=folder, do="run the experiment first, or resume it")
     embedder = build_model(experiment)
     checkpoint.restore_embedder(embedder, state)
-    return embedder
+    if outputs == "embedding":
+        return embedder
+    return with_classes(embedder, experiment, state, outputs, folder.name)
