@@ -14,7 +14,6 @@ from workbench.errors import DataError
 from workbench.verification import embedders, ijb, ijb_files
 from workbench.verification.measures import FARS
 
-
 NAMING = (  # said above the tables: the two projects that publish such rows name them the other way round
     "N0: features at length 1; N1: lengths kept, as InsightFace names them (Keras_insightface swaps N0 and N1); "
     "D1: weighed by the detector's score; F1: mirror image added"

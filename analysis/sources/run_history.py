@@ -1,0 +1,91 @@
+"""One history for what a notebook names: a `*_hist.json` file, a run of the workbench, or its `history.json`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.sources.history_json import History, read_history
+from workbench.errors import RecordError
+from workbench.tracking.branch_history import all_rows
+from workbench.tracking.history import FILE
+from workbench.tracking.journal import SUFFIX, Journal, read_journal
+from workbench.tracking.rows import RUN_NAME
+from workbench.tracking.runs import find_run
+from workbench.tracking.store import find_store
+
+
+@dataclass(frozen=True)
+class Named:
+    """A history with the name it has in a legend or a table, its file, and its stages where they are known."""
+
+    label: str
+    metrics: History
+    path: Path | None = None
+    stages: tuple[int, ...] = ()
+
+
+def named_history(item: Any) -> Named:
+    """Return the history of a file, of a run (its name, a unique beginning of it, or a `Run`) or of its file.
+
+    A run's lists are as long as the run: NaN stands where a metric was not measured. Raises `RecordError`
+    for what is none of them.
+    """
+    if not isinstance(item, (str, Path)):
+        return _of_object(item)
+    path = Path(item)
+    if path.name == FILE and path.is_file():
+        return _of_file_of_a_run(path)
+    if path.suffix == ".json" or path.is_file():
+        return Named(path.stem, read_history(path), path)
+    store = find_store()
+    run = find_run(store, str(item))
+    if not store.is_local:
+        raise RecordError("lies on a server", where=run, do="read it with `analysis.load`")
+    return _of_journal(store.journal(run), store.run_artifacts(run) / FILE)
+
+
+def _of_file_of_a_run(path: Path) -> Named:
+    """Return the history in a run's `history.json`, with what its journal tells where that lies beside it.
+
+    The file is in `<run>.d/artifacts` beside the journal `<run>.jsonl`.
+    """
+    folder = next(
+        (one for one in path.absolute().parents if RUN_NAME.fullmatch(one.name.removesuffix(".d"))), None
+    )
+    if folder is None:
+        return Named(path.absolute().parent.name, read_history(path), path)
+    run = folder.name.removesuffix(".d")
+    journal = folder.with_name(f"{run}{SUFFIX}")
+    return _of_journal(journal, path) if journal.is_file() else Named(run, read_history(path), path)
+
+
+def _of_object(run: Any) -> Named:
+    """Return the history of a `Run` as a notebook holds it."""
+    name = getattr(run, "run", None) or getattr(run, "name", None)
+    if isinstance(name, str):
+        return named_history(name)
+    raise RecordError(f"{run!r} is not a history", expected="a path, a run or a dict")
+
+
+def _of_journal(journal: Path, path: Path) -> Named:
+    found = read_journal(journal)
+    start = found.start
+    rows = all_rows(found)
+    if start is None or not rows:
+        raise RecordError("has no epoch yet", where=found.run)
+    last = max(row.epoch for row in rows)
+    lists: History = {}
+    for row in rows:
+        for metric, value in row.metrics.items():
+            lists.setdefault(metric, [math.nan] * last)[row.epoch - 1] = float(value)
+    return Named(f"{start.study}/{start.name}:{start.seed}", lists, path, _stages(found))
+
+
+def _stages(journal: Journal) -> tuple[int, ...]:
+    start = journal.start
+    stages: list[Mapping[str, Any]] = list(start.stages) if start else []
+    return tuple(int(stage["epochs"]) for stage in stages)
