@@ -108,7 +108,7 @@ def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-unt
 
     if form not in FORMATS:
         raise InputError(f"no format {form!r}", where="--format", do=suggestion(form, FORMATS))
-    count = len(meant(items, find_store(store)))
+    count = len(selected(items, find_store(store)))
     few = count <= FROM_JOURNALS
     if not (per_stage or few):
         click.echo(read_from_database(count), err=True)
@@ -119,7 +119,7 @@ def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-unt
     return records if quick else without_quick(records)
 
 
-def meant(items, place):  # type: ignore[no-untyped-def]
+def selected(items, place):  # type: ignore[no-untyped-def]
     """Return the runs and files that a query means, a sweep or a study as its runs."""
     from analysis.frames import FROM_JOURNALS
     from analysis.sources import spread

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from workbench.augment.random_bits import Drawn, mirrored
+from workbench.augment.flip import mirrored
+from workbench.augment.random_bits import Drawn
 from workbench.lazy import tf
 from workbench.spec.part import part, setting
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.augment.random_bits import Drawn, mirrored, uniform
+from workbench.augment.random_bits import Drawn, uniform
 from workbench.lazy import tf
 from workbench.spec.part import part, setting
 
@@ -24,3 +24,17 @@ class Flip(Drawn):
 
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         return mirrored(images, self.draw(seeds))
+
+
+def mirrored(images: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+    """Return images [..., h, w, 3] mirrored where `chosen` (bool [...], one image or a batch) is true.
+
+    Reverse has a quick way for three dimensions with three channels, and the old Select takes whole
+    rows by a condition of one dimension; slicing by -1 and the new Select are ten times slower.
+    """
+    if images.shape.rank == 3:
+        return tf.raw_ops.Select(condition=chosen, x=tf.reverse(images, [1]), y=images)
+    shape = tf.shape(images)
+    flat = tf.reshape(images, tf.concat([[-1], shape[-2:]], 0))
+    turned = tf.reshape(tf.reverse(flat, [1]), shape)
+    return tf.raw_ops.Select(condition=chosen, x=turned, y=images)

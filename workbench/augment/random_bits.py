@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from workbench.lazy import tf
 from workbench.spec.interfaces import Augmentation
-from workbench.spec.part import part, setting
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _FIRST = 0xBF58476D1CE4E5B9
@@ -43,15 +42,12 @@ class Drawn(Augmentation):
         return self.changed(image, self.draw(seed))
 
 
-@part
 class Together(Augmentation):
     """An augmentation that changes a whole batch in one go, by a fixed count of even numbers an image."""
 
-    mirror: float = setting(0.0, at_least=0, at_most=1, later=True, doc="share of images mirrored first")
-
     @property
     def numbers(self) -> int:
-        """How many numbers in [0, 1) an image takes, that of the mirror aside."""
+        """How many numbers in [0, 1) an image takes."""
         raise NotImplementedError
 
     def changed_together(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
@@ -62,10 +58,7 @@ class Together(Augmentation):
         return self.images(image[None], seed[None])[0]
 
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        chance = uniform(seeds, self.numbers + 1)  # each by its place: one more changes no other
-        if self.mirror:
-            images = mirrored(images, chance[:, -1] < self.mirror)
-        return self.changed_together(images, chance[:, :-1])
+        return self.changed_together(images, uniform(seeds, self.numbers))
 
 
 def _mix(state: tf.Tensor) -> tf.Tensor:
@@ -113,17 +106,3 @@ def noise(seeds: tf.Tensor, height: int, width: int) -> tf.Tensor:
     words = _mix(_words(seeds)[:, None] + tf.constant(_SECOND, tf.uint64) + steps)
     levels = tf.reshape(tf.bitcast(words, tf.uint8), [-1, count * 8])
     return tf.reshape(levels[:, : height * width * 3], [-1, height, width, 3])
-
-
-def mirrored(images: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-    """Return images [..., h, w, 3] mirrored where `chosen` (bool [...], one image or a batch) is true.
-
-    Reverse has a quick way for three dimensions with three channels, and the old Select takes whole
-    rows by a condition of one dimension; slicing by -1 and the new Select are ten times slower.
-    """
-    if images.shape.rank == 3:
-        return tf.raw_ops.Select(condition=chosen, x=tf.reverse(images, [1]), y=images)
-    shape = tf.shape(images)
-    flat = tf.reshape(images, tf.concat([[-1], shape[-2:]], 0))
-    turned = tf.reshape(tf.reverse(flat, [1]), shape)
-    return tf.raw_ops.Select(condition=chosen, x=turned, y=images)

@@ -98,15 +98,15 @@ def _embeddings(experiment: Experiment, state: State, images: Images, records: n
     """Return the embeddings [n, d] of some records by the checkpoint's network."""
     import numpy as np
 
-    from workbench.data import pipeline
     from workbench.models.build import build_model
+    from workbench.pixels import normalise
     from workbench.train import checkpoint
 
     network = build_model(experiment)
     checkpoint.restore_embedder(network, state)
     read = images.reader(experiment.backbone.image_size)
     pixels = tf.data.Dataset.from_tensor_slices(records.astype(np.int64)).map(read, tf.data.AUTOTUNE)
-    batches = pixels.batch(256).map(pipeline.normalise).prefetch(2)
+    batches = pixels.batch(256).map(normalise).prefetch(2)
     call = tf.function(lambda batch: network(batch, training=False), reduce_retracing=True)
     return np.concatenate([call(batch).numpy().astype(np.float32) for batch in batches])
 

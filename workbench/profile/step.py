@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from workbench.data import pipeline
 from workbench.distribute.collectives import alone
 from workbench.distribute.group import Group
 from workbench.lazy import tf
 from workbench.models.backbones.count_ops import sizes
+from workbench.pixels import normalise
 from workbench.profile import several_devices, xplane
 from workbench.profile.timer import DATA, Cost, Profile, compiled, timed
 from workbench.spec.experiment import Experiment
@@ -94,7 +94,7 @@ def step_parts(trainer: Trainer, batch: Any, names: tuple[str, str]) -> Iterator
 
     def forward() -> tf.Tensor:
         pixels = batch[0]
-        pixels = pipeline.normalise(pixels) if pixels.dtype == tf.uint8 else pixels
+        pixels = normalise(pixels) if pixels.dtype == tf.uint8 else pixels
         return tf.reduce_sum(tf.cast(trainer.embedder(pixels, training=deep), tf.float32))
 
     def loss() -> tf.Tensor:

@@ -64,7 +64,7 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
         for note in data.notes:
             screen.warn(note)
         session.build(state)
-        with session.wishes.listening():
+        with session.signals.listening():
             for plan in plans:
                 session.begin_stage(plan, state)
                 session.train(plan)
@@ -88,7 +88,7 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
 
 def joined(order: RunRequest) -> tuple[Group, RunRequest]:
     """Return the group of devices and processes, and the order under the chief's run name."""
-    meant = strategy.Meant(order.run, order.resume, order.variant.quick)
+    meant = strategy.Launch(order.run, order.resume, order.variant.quick)
     group, meant = strategy.join(order.variant.experiment, meant)
     return group, dataclasses.replace(order, run=meant.run, resume=meant.resume)
 

@@ -33,7 +33,6 @@ ALL = [
     workbench.RandomErasing(fill="grey"),
     workbench.Affine(rotation=10, zoom=0.1, shift=0.1),
     workbench.Affine(shear=10),
-    workbench.RandAugment(mirror=0.5),
     workbench.AutoAugment(((("Color", 0.4, 9), ("Equalize", 0.6, 3)),)),
 ]
 
@@ -204,24 +203,6 @@ def test_shear_is_that_of_keras(lean: float) -> None:
 
 
 @tensorflow
-@pytest.mark.parametrize("number", [100, 300, -1])
-def test_numbered_recipes_mirror_half_of_the_images_as_level_0_does(number: int) -> None:
-    import tensorflow as tf
-
-    one = numbered(number)
-    plain = one.but(mirror=0.0)
-    image = tf.constant(photo())
-    turned = 0
-    for seed in seeds(60):
-        found = one.image(image, tf.constant(seed)).numpy()
-        straight = plain.image(image, tf.constant(seed)).numpy()
-        mirrored = plain.image(tf.reverse(image, [1]), tf.constant(seed)).numpy()
-        assert (found == straight).all() or (found == mirrored).all()
-        turned += (found == mirrored).all() and (found != straight).any()
-    assert 18 <= turned <= 42
-
-
-@tensorflow
 def test_a_policy_of_ones_own_applies_its_steps() -> None:
     import tensorflow as tf
 
@@ -255,10 +236,13 @@ def test_policies_and_numbers() -> None:
     assert [len(policy(name)) for name in ("imagenet", "cifar", "face")] == [25, 25, 10]
     assert policy("face")[1] == (("Color", 0.4, 9.0), ("Equalize", 0.6, 3.0))
     assert set(policy("face")) <= set(policy("imagenet"))
-    assert numbered(-1) == workbench.AutoAugment(policy="face", mirror=0.5)
+    flip = workbench.Flip()
+    assert numbered(-1) == (flip, workbench.AutoAugment(policy="face"))
     assert [numbered(level) for level in range(4)] == [workbench.Colour(level) for level in range(4)]
-    assert numbered(100) == workbench.RandAugment(magnitude=5, operations=FACE, mirror=0.5)
-    assert numbered(300).magnitude == 15
+    assert numbered(100) == (flip, workbench.RandAugment(magnitude=5, operations=FACE))
+    assert numbered(300) == (flip, workbench.RandAugment(magnitude=15, operations=FACE_STRONG))
+    stage = workbench.Stage(loss=workbench.Softmax(), epochs=1, augment=(100, workbench.Cutout()))
+    assert [type(one).__name__ for one in stage.augment] == ["Flip", "RandAugment", "Cutout"]
     with pytest.raises(SpecError, match="100, 300"):
         numbered(50)
 
