@@ -124,7 +124,7 @@ class Session:
             return
         if self.group.chief:
             self.trainer.lowered.assign(plateau.factor(self.experiment, plan, self.tracker.history()))
-        self.group.level([self.trainer.lowered])
+        self.group.broadcast([self.trainer.lowered])
 
     def _start_head(self, plan: Plan) -> None:
         """Give the first stage's head the weights that the spec starts from, where it names some."""
