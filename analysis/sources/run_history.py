@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.sources.history_json import History, read_history
 from workbench.errors import RecordError
-from workbench.tracking.branch_history import all_rows
-from workbench.tracking.history import FILE
-from workbench.tracking.journal import SUFFIX, Journal, read_journal
+from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import RUN_NAME
 from workbench.tracking.runs import find_run
-from workbench.tracking.store import find_store
+from workbench.tracking.store import Store, find_store
+
+FILE = "history.json"  # the name of the file among a run's artifacts
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def named_history(item: Any) -> Named:
     run = find_run(store, str(item))
     if not store.is_local:
         raise RecordError("lies on a server", where=run, do="read it with `analysis.load`")
-    return _of_journal(store.journal(run), store.run_artifacts(run) / FILE)
+    return _of_journal(store, run, store.run_artifacts(run) / FILE)
 
 
 def _of_file_of_a_run(path: Path) -> Named:
@@ -58,9 +57,9 @@ def _of_file_of_a_run(path: Path) -> Named:
     )
     if folder is None:
         return Named(path.absolute().parent.name, read_history(path), path)
-    run = folder.name.removesuffix(".d")
-    journal = folder.with_name(f"{run}{SUFFIX}")
-    return _of_journal(journal, path) if journal.is_file() else Named(run, read_history(path), path)
+    run, store = folder.name.removesuffix(".d"), find_store(str(folder.parent.parent))
+    known = store.is_local and store.journal(run).is_file()
+    return _of_journal(store, run, path) if known else Named(run, read_history(path), path)
 
 
 def _of_object(run: Any) -> Named:
@@ -71,21 +70,17 @@ def _of_object(run: Any) -> Named:
     raise RecordError(f"{run!r} is not a history", expected="a path, a run or a dict")
 
 
-def _of_journal(journal: Path, path: Path) -> Named:
-    found = read_journal(journal)
-    start = found.start
-    rows = all_rows(found)
-    if start is None or not rows:
-        raise RecordError("has no epoch yet", where=found.run)
-    last = max(row.epoch for row in rows)
+def _of_journal(store: Store, run: str, path: Path) -> Named:
+    """Return the history of a run in a store, that of its trunk before it."""
+    from analysis.sources import read_store
+
+    epochs = read_store(store, [run], journals=True).epochs
+    start = read_journal(store.journal(run)).start
+    if start is None or epochs.empty:
+        raise RecordError("has no epoch yet", where=run)
+    last = int(epochs["epoch"].max())
     lists: History = {}
-    for row in rows:
-        for metric, value in row.metrics.items():
-            lists.setdefault(metric, [math.nan] * last)[row.epoch - 1] = float(value)
-    return Named(f"{start.study}/{start.name}:{start.seed}", lists, path, _stages(found))
-
-
-def _stages(journal: Journal) -> tuple[int, ...]:
-    start = journal.start
-    stages: list[Mapping[str, Any]] = list(start.stages) if start else []
-    return tuple(int(stage["epochs"]) for stage in stages)
+    for metric, epoch, value in zip(epochs["metric"], epochs["epoch"], epochs["value"], strict=True):
+        lists.setdefault(str(metric), [math.nan] * last)[int(epoch) - 1] = float(value)
+    stages = tuple(int(stage["epochs"]) for stage in start.stages)
+    return Named(f"{start.study}/{start.name}:{start.seed}", lists, path, stages)

@@ -230,18 +230,15 @@ class Loss(Part):
 
     def named(self, name: str) -> Loss:
         """Return this loss as a term recorded under `name` + "_loss", so that a sum may hold two of its kind."""
-        return Sum(terms=tuple(t.but(name=name) for t in _terms(self)))
+        return Sum(terms=tuple(t.but(name=name) for t in terms(self)))
 
     def __add__(self, other: Loss) -> Loss:
-        return Sum(terms=(*_terms(self), *_terms(other)))
+        return Sum(terms=(*terms(self), *terms(other)))
 
     def __mul__(self, weight: float) -> Loss:
-        return Sum(terms=tuple(t.but(weight=t.weight * weight) for t in _terms(self)))
+        return Sum(terms=tuple(t.but(weight=t.weight * weight) for t in terms(self)))
 
     __rmul__ = __mul__
-
-
-RESERVED = ("regular_loss", "val_loss")  # metrics that no term may take the name of
 
 
 @part
@@ -250,12 +247,10 @@ class Weighted(Part):
 
     loss: Loss = setting(doc="a loss")
     weight: float = setting(1.0, above=0, doc="factor on its value")
-    name: Union[str, None] = setting(
-        None, later=True, doc="recorded as `name_loss`; None: as the loss is called"
-    )
+    name: Union[str, None] = setting(None, later=True, doc="recorded as `name_loss`; None: as the loss is")
 
     def check(self) -> None:
-        if self.name is not None and not (self.name.isidentifier() and self.term not in RESERVED):
+        if self.name is not None and not (self.name.isidentifier() and self.name not in ("regular", "val")):
             raise SpecError(
                 f"{self.name!r} is not possible", where="named",
                 expected="a word of letters, digits and _ that no other metric has",
@@ -300,13 +295,9 @@ class Sum(Loss):
         return " + ".join(str(t) for t in self.terms)
 
 
-def _terms(loss: Loss) -> tuple[Weighted, ...]:
-    return loss.terms if isinstance(loss, Sum) else (Weighted(loss=loss),)
-
-
 def terms(loss: Loss) -> tuple[Weighted, ...]:
     """Return the weighted terms of any loss; one of weight 1 where it is not a sum."""
-    return _terms(loss)
+    return loss.terms if isinstance(loss, Sum) else (Weighted(loss=loss),)
 
 
 # ---------------------------------------------------------------- optimization
