@@ -23,6 +23,7 @@ from workbench.spec.interfaces import Places, Source
 from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings
 from workbench.spec.quick import HELD_OUT, with_hold_out
+from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
 from workbench.tracking.store import Store, find_store
 
@@ -87,6 +88,7 @@ def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[s
     experiment = variant.experiment
     schedule_preview.refuse(experiment.plans())
     plateau.refuse_unmeasured(experiment)
+    refuse_select(experiment)
     yield from split(experiment)
     missing = list(_missing(experiment, where))
     yield from (f"missing: {line}" for line, _ in missing)

@@ -210,6 +210,9 @@ class Experiment(Part):
 
     def _check_select(self) -> None:
         if self.direction(self.selector()) is None:
+            from workbench.spec.recorded_metrics import refuse_select  # which knows experiments
+
+            refuse_select(self)  # a misspelt name has no direction either
             raise SpecError(
                 f"whether {self.select!r} should fall or rise is not known", where="Experiment.select",
                 do='add select_direction="lower" or select_direction="higher"',
@@ -268,8 +271,15 @@ class Experiment(Part):
 
     @property
     def id(self) -> str:
-        """The identity: 12 hex digits of the SHA-256 of the settings, without seed, prose and places."""
-        content = {"schema": SCHEMA, "experiment": to_json(self, identity=True)}
+        """The identity: 12 hex digits of the SHA-256 of the settings, without seed, prose and places.
+
+        Of parts that are not the workbench's own a digest of their source is part of it.
+        """
+        return self.identity()
+
+    def identity(self, codes: bool = True) -> str:
+        """Return the identity; without `codes` as it was before sources of own parts were part of it."""
+        content = {"schema": SCHEMA, "experiment": to_json(self, identity=True, codes=codes)}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
