@@ -13,7 +13,7 @@ from workbench.losses.adaptive import AdaCos
 from workbench.losses.softmax import ScaledLoss
 from workbench.models.heads.full import Dense, Euclidean, SubCenter
 from workbench.spec.experiment import Experiment
-from workbench.spec.interfaces import Head, Loss, terms
+from workbench.spec.interfaces import Head, Weighted, terms
 from workbench.train.checkpoint import State
 
 Outputs = Literal["embedding", "logits", "probabilities"]
@@ -30,24 +30,24 @@ def with_classes(
     `RecordError` where the checkpoint's stage had no head.
     """
     plan = experiment.plans()[int(state.facts["stage"]) - 1]
-    loss = next((t.loss for t in terms(plan.loss) if t.loss.classifier() is not None), None)
-    if loss is None or KERNEL not in state.arrays:
+    term = next((t for t in terms(plan.loss) if t.loss.classifier() is not None), None)
+    if term is None or KERNEL not in state.arrays:
         raise RecordError(
             f"stage {plan.number} ({plan.name}), of which the checkpoint is, has no classification head",
             where=where, do="choose the other checkpoint with --which",
         )  # fmt: skip
-    head = loss.classifier()
+    head = term.loss.classifier()
     assert head is not None
-    x = _logits(embedder.output, head, _scale(loss, state.arrays), state.arrays)
+    x = _logits(embedder.output, head, _scale(term, state.arrays), state.arrays)
     if outputs == "probabilities":
         x = tf.keras.layers.Softmax(dtype="float32", name="probabilities")(x)
     return tf.keras.Model(embedder.input, x, name="classifier")
 
 
-def _scale(loss: Loss, arrays: Mapping[str, np.ndarray]) -> float:
-    if isinstance(loss, AdaCos):
-        return float(arrays[f"loss.{loss.term}/00000"])
-    return loss.scale if isinstance(loss, ScaledLoss) else 1.0
+def _scale(term: Weighted, arrays: Mapping[str, np.ndarray]) -> float:
+    if isinstance(term.loss, AdaCos):
+        return float(arrays[f"loss.{term.term}/00000"])
+    return term.loss.scale if isinstance(term.loss, ScaledLoss) else 1.0
 
 
 def _logits(x: Any, head: Head, scale: float, arrays: Mapping[str, np.ndarray]) -> Any:
