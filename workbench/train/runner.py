@@ -122,7 +122,7 @@ def open_tracker(
         return null_tracker.NullTracker(order.store, order.run)  # type: ignore[return-value]
     experiment, variant = order.variant.experiment, order.variant
     found = provenance.collect(variant.path or None, order.store.root.parent)
-    for note in found.notes:
+    for note in (*found.notes, *other_stack(order, found)):
         screen.warn(note)
     start = StartRecord(
         run=order.run,
@@ -150,6 +150,14 @@ def open_tracker(
     )  # fmt: skip
     texts = {**found.texts, "spec.json": json.dumps(experiment.to_json(), indent=1)}
     return Tracker.open(order.store, start, texts=texts, say=screen.warn, views=default_views(order.store))
+
+
+def other_stack(order: RunRequest, found: provenance.Provenance) -> list[str]:
+    """Return a note where a run goes on with another TensorFlow than that of its last attempt."""
+    journal = order.store.journal(order.run)
+    starts = read_journal(journal).starts if order.resume and journal.exists() else []
+    note = provenance.stack_change(starts[-1].versions, found.versions) if starts else ""
+    return [note] if note else []
 
 
 def trunk_facts(order: RunRequest, state: checkpoint.State | None) -> Mapping[str, Any]:
