@@ -18,8 +18,10 @@ from typing import Any
 
 from workbench.commands.dry_run_networks import Networks
 from workbench.commands.dry_run_stages import family, handed, kind, kinds, stage_key
+from workbench.distribute import determinism
 from workbench.distribute.settings import on_one
 from workbench.errors import SpecError
+from workbench.lazy import tf
 from workbench.models.backbones.small import LeakyCNN
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places
@@ -200,7 +202,11 @@ def step(trainer: Any, data: Any, plan: Plan) -> float:
     for _ in range(2):
         iterator = iter(batches)
         began = time.monotonic()
-        refuse_nan(float(one(iterator)["loss"]), plan)
+        try:
+            loss = float(one(iterator)["loss"])
+        except (tf.errors.OpError, RuntimeError, ValueError) as error:
+            raise determinism.refused(error) or error from error
+        refuse_nan(loss, plan)
         seconds = time.monotonic() - began
     return seconds
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench import names
-from workbench.distribute import roles, strategy
+from workbench.distribute import determinism, roles, strategy
 from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
 from workbench.lazy import tf
@@ -194,4 +194,7 @@ def ending(error: BaseException) -> tuple[str, str]:
         return names.FAILED, "no space left on the disk; make space and resume"
     if isinstance(error, WorkbenchError):
         return names.FAILED, str(error)
+    refusal = determinism.refused(error)
+    if refusal is not None:
+        return names.FAILED, str(refusal)
     return names.FAILED, " ".join(f"{type(error).__name__}: {error}".split())[:500]
