@@ -89,7 +89,7 @@ def read_history(path: str | Path) -> History:
     try:
         return {key: [number(v) for v in value] for key, value in content.items() if isinstance(value, list)}
     except (TypeError, ValueError) as error:
-        raise RecordError(f"holds a value that is no number: {error}", where=path) from error
+        raise RecordError(f"holds a value that is not a number: {error}", where=path) from error
 
 
 def number(value: Any) -> float:

@@ -18,7 +18,7 @@ from workbench.errors import RecordError
 
 Launch = TypeVar("Launch")
 BLOCK_BYTES = 1 << 20
-LONGEST_LINE_BYTES = 1 << 23  # a "line" beyond this is no line of a log
+LONGEST_LINE_BYTES = 1 << 23  # a "line" beyond this is not a line of a log
 
 
 def blocks(path: Path) -> Iterator[tuple[int, list[bytes], bool]]:
@@ -33,7 +33,7 @@ def blocks(path: Path) -> Iterator[tuple[int, list[bytes], bool]]:
             while block := file.read(BLOCK_BYTES):
                 *lines, carried = (carried + block).replace(b"\r\n", b"\n").split(b"\n")
                 if len(carried) > LONGEST_LINE_BYTES:
-                    raise RecordError("is no text log: a line goes on for megabytes", where=path)
+                    raise RecordError("is not a text log: a line goes on for megabytes", where=path)
                 if lines:
                     yield number, lines, False
                     number += len(lines)

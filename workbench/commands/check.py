@@ -22,6 +22,7 @@ from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places
 from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings
+from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
 from workbench.tracking.store import Store, find_store
 
@@ -48,7 +49,7 @@ def check(
     chosen = [word for word in files if word not in paths]
     if not paths:
         raise SpecError(
-            f"{files[0]!r} is no spec file", expected="a Python file such as experiments/quickstart.py"
+            f"{files[0]!r} is not a spec file", expected="a Python file such as experiments/quickstart.py"
         )
     variants = choose_variants([v for path in paths for v in load_variants(path)], chosen)
     trials = None if no_steps else DryRun(len(paths) == 1 and not small, where, build=not small)
@@ -86,6 +87,7 @@ def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[s
 
     experiment = variant.experiment
     refuse(experiment.plans())
+    refuse_select(experiment)
     yield from split(experiment)
     stand_in = experiment
     for line, part in _missing(experiment, where):

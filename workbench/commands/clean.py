@@ -98,15 +98,15 @@ def _embeddings(experiment: Experiment, state: State, images: Images, records: n
     """Return the embeddings [n, d] of some records by the checkpoint's network."""
     import numpy as np
 
-    from workbench.data import pipeline
     from workbench.models.build import build_model
+    from workbench.pixels import normalise
     from workbench.train import checkpoint
 
     network = build_model(experiment)
     checkpoint.restore_embedder(network, state)
     read = images.reader(experiment.backbone.image_size)
     pixels = tf.data.Dataset.from_tensor_slices(records.astype(np.int64)).map(read, tf.data.AUTOTUNE)
-    batches = pixels.batch(256).map(pipeline.normalise).prefetch(2)
+    batches = pixels.batch(256).map(normalise).prefetch(2)
     call = tf.function(lambda batch: network(batch, training=False), reduce_retracing=True)
     return np.concatenate([call(batch).numpy().astype(np.float32) for batch in batches])
 
@@ -141,4 +141,18 @@ def _say(found: Any, images: Images, records: np.ndarray, angle: float, output: 
     if lost:
         shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         click.echo(f"identities without an image left: {shown}")
+    if images.mislabelled is not None:
+        click.echo(found_again(records[~found.kept], images.mislabelled))
     click.echo(f"train on with include={str(output)!r}; main centers are in {output}.npz")
+
+
+def found_again(dropped: np.ndarray, wrong: np.ndarray) -> str:
+    """Say how many of the labels that are `wrong` on purpose are among the `dropped` records."""
+    import numpy as np
+
+    hits = len(np.intersect1d(dropped, wrong))
+    precision = f"{hits / len(dropped):.3f}" if len(dropped) else "none dropped"
+    return (
+        f"of {len(wrong)} images mislabelled on purpose {hits} are dropped: recall {hits / max(1, len(wrong)):.3f};"
+        f" precision {precision} of {len(dropped)} dropped"
+    )

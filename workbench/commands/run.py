@@ -26,6 +26,7 @@ from workbench.spec.interfaces import PairSet, Places, Source
 from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.quick import QUICK_STEPS, quick_variant
+from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
 from workbench.tracking.ping import require_reachable
 from workbench.tracking.store import Store, find_store
@@ -132,7 +133,7 @@ def wanted(
     chosen = [word for word in files if word not in paths]
     if not paths:
         raise SpecError(
-            f"{files[0]!r} is no spec file", expected="a Python file such as experiments/quickstart.py"
+            f"{files[0]!r} is not a spec file", expected="a Python file such as experiments/quickstart.py"
         )
     everything = [variant for path in paths for variant in load_variants(path)]
     variants = choose_variants(everything, chosen)
@@ -142,6 +143,7 @@ def wanted(
     where = default_places(store.root.parent)
     for variant in variants:
         schedule_preview.refuse(variant.experiment.plans())
+        refuse_select(variant.experiment)
     if quick:
         variants = [quick_variant(variant, where) for variant in variants]
     for variant in variants:
@@ -194,7 +196,7 @@ def _seeds(seed: int | None, seeds: str | None) -> list[int] | None:
         return [int(word) for word in seeds.split(",")]
     except ValueError as error:
         raise InputError(
-            f"{seeds!r} is no list of seeds", where="--seeds", expected="whole numbers: 0,1,2"
+            f"{seeds!r} is not a list of seeds", where="--seeds", expected="whole numbers: 0,1,2"
         ) from error
 
 

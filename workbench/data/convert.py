@@ -90,7 +90,7 @@ def to_folder(images: Encoded, target: Path) -> int:
             content = images.read(number)
             ending = next((e for head, e in ENDINGS.items() if content.startswith(head)), None)
             if ending is None:
-                raise DataError(f"{images.names[number]} is no image", where=images.where)
+                raise DataError(f"{images.names[number]} is not an image", where=images.where)
             (folders[label] / (files[number] + ending)).write_bytes(content)
     return len(images.labels)
 

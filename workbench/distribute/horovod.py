@@ -74,7 +74,7 @@ class HorovodGroup(Group):
             state.assign(key)
 
 
-def told(module: Any, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+def gather_facts(module: Any, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what every process says of itself, in the order of their ranks."""
     import json
 

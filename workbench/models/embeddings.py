@@ -37,7 +37,7 @@ class EmbeddingLayers(Embedding):
 
     def project(self, x: tf.Tensor) -> tf.Tensor:
         """Return [B, size] of feature maps [B, h, w, c]: what makes one head differ from another."""
-        raise SpecError("is no embedding head by itself", where=type(self).__name__)
+        raise SpecError("is not an embedding head by itself", where=type(self).__name__)
 
     def _pointwise(self, x: tf.Tensor) -> tf.Tensor:
         x = self.maps(x)

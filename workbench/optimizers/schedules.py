@@ -91,7 +91,7 @@ class Curve(Schedule):
 
     def curve(self, t: Any, ops: Any) -> Any:
         """Return the rate at `t` (at or after the warm-up) with the operations `ops`."""
-        raise SpecError("is no schedule by itself", where=type(self).__name__)
+        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def least(self) -> int:
         """Return the epochs without which the schedule makes no sense; `refuse` checks them."""

@@ -69,7 +69,7 @@ class Profile:
     together: Cost | None = None  # a step of several devices, measured as a whole
     devices: int = 1
     operations: tuple[Operation, ...] = ()  # of the traced steps, the longest first; the chief's alone
-    timeline: Path | None = None  # the page of one step
+    events: Path | None = None  # the trace as JSON, for Perfetto and chrome://tracing
 
     @property
     def data(self) -> tuple[Cost, ...]:

@@ -1,7 +1,7 @@
 """What TensorFlow's profiler wrote: the largest operations, and the trace in the Trace Event Format.
 
 TensorBoard's Profile tab shows the same trace; its page begins only after it has loaded a script from
-www.gstatic.com, so it stays blank where there is no network. `timeline` draws one step without it.
+www.gstatic.com, so it stays blank where there is no network.
 """
 
 from __future__ import annotations

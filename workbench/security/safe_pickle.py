@@ -167,7 +167,7 @@ def load(path: Path) -> Any:
     """Return what the pickle file at `path` holds: bytes, texts, lists, tuples, booleans, numbers, arrays.
 
     Texts of Python 2 come as bytes. Arrays are read-only views of the file's bytes. Raises
-    `DataError` for a file that names anything else, or that is no whole pickle; nothing in it is run.
+    `DataError` for a file that names anything else, or that is not a whole pickle; nothing in it is run.
     """
     try:
         content = path.read_bytes()

@@ -12,6 +12,7 @@ import numpy as np
 from workbench.errors import DataError, InputError
 from workbench.lazy import tf
 from workbench.models import load_keras
+from workbench.pixels import normalise, normalise_array
 from workbench.verification.embedders import Embedder, Network, Saved, load
 
 Range = Literal["unit", "raw"]  # what a model takes: (x - 127.5) / 128, or grey levels 0..255 as they are
@@ -45,7 +46,7 @@ def from_file(
     if (path / "saved_model.pb").is_file():
         return from_keras_file(path, size, values, trust_code)
     raise DataError(
-        "is no model" if path.exists() else "is not there", where=path,
+        "is not a model" if path.exists() else "is not there", where=path,
         expected="a run, or a model: .onnx, .tflite, .h5, .keras, a SavedModel folder, or .npz embeddings",
     )  # fmt: skip
 
@@ -57,9 +58,7 @@ def from_keras(network: Any, label: str, size: int | None = None, values: Range 
 
     @tf.function(autograph=False)
     def both(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        inputs = tf.cast(images, tf.float32)
-        if values == "unit":
-            inputs = (inputs - 127.5) * (1 / 128)
+        inputs = normalise(images) if values == "unit" else tf.cast(images, tf.float32)
         outputs = tf.cast(network(tf.concat([inputs, inputs[:, :, ::-1]], 0), training=False), tf.float32)
         one, other = tf.split(outputs, 2)
         return one, other
@@ -170,7 +169,7 @@ def prepared(images: np.ndarray, values: Range, as_is: bool = False) -> np.ndarr
     """Return uint8 images as a model of range `values` takes them."""
     if as_is or values == "raw":
         return images
-    return (images.astype(np.float32) - 127.5) * np.float32(1 / 128)
+    return normalise_array(images)
 
 
 def square(shape: tuple[Any, ...], size: int | None, label: str) -> int:
