@@ -19,7 +19,11 @@ import lists
 
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"(\]\()([^)#\s]+)(#[^)\s]*)?(\))")
-PAGES = {"README.md": "index.md", "docs/README.md": "chapters.md"}  # where a page stands that has another name there
+WORKER = "assets/iframe-worker.js"
+PAGES = {
+    "README.md": "index.md",
+    "docs/README.md": "chapters.md",
+}  # where a page stands that has another name there
 
 
 def place_of(path: Path) -> Path:
@@ -57,6 +61,8 @@ def page_of(path: Path) -> str:
 def write_source(folder: Path) -> None:
     """Write all pages to `folder`: README, chapters, and whatever they link to."""
     shutil.rmtree(folder, ignore_errors=True)
+    (folder / WORKER).parent.mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("iframe-worker.js"), folder / WORKER)
     todo, done = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], set()
     while todo:
         path = todo.pop()
@@ -83,8 +89,13 @@ def configuration(source: Path, target: Path) -> dict[str, object]:
         "site_dir": str(target),
         "use_directory_urls": False,  # so that links work from a folder
         # Fonts of the reader's machine: the theme would fetch its own from a server.
-        "theme": {"name": "material", "font": False, "features": ["navigation.sections", "content.code.copy"]},
+        "theme": {
+            "name": "material",
+            "font": False,
+            "features": ["navigation.sections", "content.code.copy"],
+        },
         "plugins": ["search", "offline"],
+        "extra": {"polyfills": [WORKER]},  # the theme would load its own from a server
         "markdown_extensions": ["tables", "toc", "attr_list", "md_in_html", "pymdownx.superfences"],
         "nav": [{"workbench": "index.md"}, *chapters],
         "validation": {"omitted_files": "ignore", "links": {"not_found": "warn", "anchors": "warn"}},
