@@ -6,6 +6,7 @@ what makes 30 MB/s possible; everything rare goes line by line through readable 
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,32 @@ def blocks(path: Path) -> Iterator[tuple[int, list[bytes], bool]]:
         raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
     if carried:
         yield number, [carried], True
+
+
+def decoded(path: Path) -> str:
+    """Return the text of a file with plain line ends: UTF-8 or UTF-16, with a byte order mark or without.
+
+    Raises `RecordError` for a file that cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
+    return plain_text(content)
+
+
+def plain_text(content: bytes) -> str:
+    """Return bytes as text without a byte order mark, with plain line ends."""
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        text = content.decode("utf-16", "replace")
+    elif content[1:64:2].count(0) > 16:  # every other byte of Latin letters in UTF-16
+        text = content.decode("utf-16-le", "replace")
+    elif content[:64:2].count(0) > 16:
+        text = content.decode("utf-16-be", "replace")
+    else:
+        text = content.decode("utf-8", "replace")
+    text = text.lstrip("\ufeff").replace("\r\r\n", "\n").replace("\r\n", "\n")
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def launches_in(
