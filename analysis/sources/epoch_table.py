@@ -17,6 +17,7 @@ import numpy as np
 
 from analysis.frames import INFERRED, MEASURED, Notes, RunData
 from workbench.names import SECONDS, words_of
+from workbench.names import counts as counts_as_metric
 
 EPOCH = re.compile(r"(?:current|trainer?|num|n)?[ _/#]*epochs?(?:[ _]?(?:id|no|num|nr|number|idx|index))?|ep", re.I)
 STEP = re.compile(
@@ -27,6 +28,7 @@ CLOCK = re.compile(r"_?(?:time|timestamp|wall[ _]?time|date|relative time \(.*\)
 DURATION = re.compile(r"_?(?:(?:train[ _])?(?:epoch[ _])?(?:time|duration|elapsed|runtime)(?:[ _/(]*s(?:ec(?:onds)?)?\)?)?)", re.I)
 TRAINING, HELD_OUT = "train", frozenset("val valid validation test eval evaluation dev".split())
 LARGEST_EPOCH = 10_000_000  # beyond it a number is a time stamp or a count of images, no epoch
+FRACTION = 0.005  # fractional epochs are often rounded to two decimals
 LONGEST_SECONDS = 1e8  # three years; a time stamp is no duration
 BATCH_PREFIX = "batch_"
 
@@ -259,7 +261,7 @@ def _fill(
     """Add every column that is a metric: its values, and where a training logs within epochs their means."""
     raw = axis.epochs[rows]
     fractional = bool((raw != np.floor(raw)).any())
-    epochs = (np.maximum(np.ceil(raw - 1e-9), 1) if fractional else raw).astype("int64") + shift
+    epochs = (np.maximum(np.ceil(raw - FRACTION), 1) if fractional else raw).astype("int64") + shift
     steps = None if axis.steps is None else np.nan_to_num(axis.steps[rows], nan=-1).astype("int64")
     told = []
     for name, values in table.columns.items():
@@ -284,9 +286,9 @@ def _fill(
 
 
 def _is_logged_within(metric: str, epochs: np.ndarray) -> bool:
-    """Tell a measure of training of which most epochs have several values; evaluations keep theirs."""
+    """Tell a measure of training of which most epochs have several values; evaluations and rates keep theirs."""
     _, counts = np.unique(epochs, return_counts=True)
-    return bool(np.median(counts) > 1) and not _is_held_out(metric)
+    return bool(np.median(counts) > 1) and counts_as_metric(metric) and not _is_held_out(metric)
 
 
 def _add_means(data: RunData, metric: str, epochs: np.ndarray, values: np.ndarray, columns: dict[str, Any]) -> None:
@@ -308,6 +310,8 @@ def _add_seconds(data: RunData, notes: Notes) -> None:
         return
     kind, _, block = known[found]
     values = block["value"]
+    if len(values) < data.last_epoch / 2:  # of the whole training, not of its epochs
+        return
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > LONGEST_SECONDS:
         return
     steps = np.diff(values)
