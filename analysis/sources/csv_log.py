@@ -183,7 +183,7 @@ def _numbers(part: Part, delimiter: str, cut: bool, last_line: int, notes: Notes
         if cells is None and printed and frame[position].isna().any():
             cells = _texts(part, separator, position)
         if cells is None:
-            columns[name] = frame[position].to_numpy("float64")
+            columns[name] = np.array(frame[position], dtype="float64")
             present[name] = ~np.isnan(columns[name])
         else:
             columns[name], present[name] = _converted(name, cells, lines, notes)

@@ -63,8 +63,8 @@ def runs_of(table: Table, path: Path, notes: Notes, name: str, epochs_from: int 
 
     `epochs_from` is what the file calls its first epoch, 0 or 1; None infers it from the numbers.
     """
-    axis = _axis(table, notes)
-    shift = _shift(axis, notes, epochs_from)
+    axis = axis_of(table, notes)
+    shift = shift_of(axis, notes, epochs_from)
     parts = _launches(table, axis, notes)
     names = [name] if len(parts) == 1 else [f"{name}#{number}" for number in range(1, len(parts) + 1)]
     found = []
@@ -79,7 +79,7 @@ def runs_of(table: Table, path: Path, notes: Notes, name: str, epochs_from: int 
 # ---------------------------------------------------------------- the epoch of every row
 
 
-def _axis(table: Table, notes: Notes) -> Axis:
+def axis_of(table: Table, notes: Notes) -> Axis:
     """Find the epoch of every row: of a column, from the steps, or the number of the row."""
     size = len(table.lines)
     used = {name for name in table.columns if INDEX.fullmatch(name.strip()) or CLOCK.fullmatch(name.strip())}
@@ -155,7 +155,7 @@ def _is_held_out(name: str) -> bool:
     return not HELD_OUT.isdisjoint(words_of(name))
 
 
-def _shift(axis: Axis, notes: Notes, epochs_from: int | None) -> int:
+def shift_of(axis: Axis, notes: Notes, epochs_from: int | None) -> int:
     """Return what makes the file's epochs 1-based: 1 where it counts from 0."""
     known = axis.epochs[axis.epochs >= 0]
     if not axis.counted or not known.size:
@@ -193,8 +193,14 @@ def _launches(table: Table, axis: Axis, notes: Notes) -> list[tuple[np.ndarray, 
         kept[-1] += rows[before:position].tolist()
         attempts[-1] += [attempt] * (position - before)
         before = position
-        if position < len(rows):
-            attempt = _back(table, axis, kept, attempts, int(rows[position]), attempt, within, notes)
+        if position == len(rows):
+            continue
+        row = int(rows[position])
+        if not within and kept[-1] and axis.epochs[row] == axis.epochs[kept[-1][-1]] and _equal(table, kept[-1][-1], row):
+            notes.add("a row that repeats the one before, not used", int(table.lines[row]))
+            before = position + 1
+        else:
+            attempt = _back(table, axis, kept, attempts, row, attempt, notes)
     return [(np.array(own, dtype=int), np.array(of)) for own, of in zip(kept, attempts, strict=True) if own]
 
 
@@ -212,16 +218,11 @@ def _several_rows_an_epoch(table: Table, axis: Axis, rows: np.ndarray) -> bool:
 
 
 def _back(
-    table: Table, axis: Axis, kept: list[list[int]], attempts: list[list[int]], row: int, attempt: int,
-    within: bool, notes: Notes,
-) -> int:  # fmt: skip
+    table: Table, axis: Axis, kept: list[list[int]], attempts: list[list[int]], row: int, attempt: int, notes: Notes
+) -> int:
     """Open another run where the epochs begin anew, else drop what the row supersedes; return the attempt."""
     line, epoch = int(table.lines[row]), axis.epochs[row]
     own = kept[-1]
-    if not within and epoch == axis.epochs[own[-1]] and _equal(table, own[-1], row):
-        notes.add("a row that repeats the one before, not used", int(table.lines[own.pop()]))
-        attempts[-1].pop()
-        return attempt
     if epoch == axis.epochs[own[0]] and epoch < axis.epochs[own[-1]] and not _same_step_axis(axis, own, row):
         notes.add("epochs begin anew: another run", line)
         kept.append([])
@@ -310,7 +311,9 @@ def _add_seconds(data: RunData, notes: Notes) -> None:
         return
     kind, _, block = known[found]
     values = block["value"]
-    if len(values) < data.last_epoch / 2:  # of the whole training, not of its epochs
+    if "runtime" in found and len(values) == 1:  # of the whole training, not of its epochs
+        data.facts["seconds"] = float(values[0])
+    if len(values) <= data.last_epoch / 2 or "runtime" in found:
         return
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > LONGEST_SECONDS:
         return

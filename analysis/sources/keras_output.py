@@ -165,7 +165,7 @@ def _values(launch: Launch, text: str, line: int, notes: Notes) -> bool:
         return True  # a state on the way
     steps = int(bar[2]) if bar is not None and bar[2].isdigit() else 0
     state = _state(text[bar.end() if bar else 0 :], line, steps)
-    if not state.values:
+    if not state.values or (not state.whole and (bar is None or bar[0].endswith("-"))):
         return state.whole
     if not launch.open:
         # `evaluate` and `predict` print bars of their own; without any epoch before them there is none to see
