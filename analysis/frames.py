@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import RecordError, suggestion
-from workbench.labels import labels, value_text
 from workbench.names import LOWER, PEAK_SUFFIX, declare_sets, direction, no_direction
+from workbench.spec.labels import labels, value_text
 
 RUN_COLUMNS = (
     "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
@@ -109,23 +109,29 @@ class RunData:
 
 @dataclass(frozen=True)
 class Records:
-    """The two frames and the remarks made while reading; `partial` tells why it is not all there."""
+    """The two frames and the remarks made while reading; `partial` tells why it is not all there.
+
+    `folded` holds, for runs that stand for the folds of an experiment, their evaluation sets by metric.
+    """
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
     notes: tuple[Note, ...] = ()
     partial: str | None = None
+    folded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def only(self, runs: Iterable[str]) -> Records:
         """Return the records of the named runs, in the order given."""
         wanted = list(dict.fromkeys(runs))
         frame = self.runs.set_index("run", drop=False).loc[wanted].reset_index(drop=True)
-        return Records(frame, self.epochs[self.epochs["run"].isin(wanted)], self.notes, self.partial)
+        return Records(
+            frame, self.epochs[self.epochs["run"].isin(wanted)], self.notes, self.partial, self.folded
+        )
 
     def by_start(self) -> Records:
         """Return the records with the runs in the order of their starts, those of unknown start behind them."""
         frame = self.runs.sort_values("started", kind="stable", na_position="last").reset_index(drop=True)
-        return Records(frame, self.epochs, self.notes, self.partial)
+        return Records(frame, self.epochs, self.notes, self.partial, self.folded)
 
 
 def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | None = None) -> Records:

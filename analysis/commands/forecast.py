@@ -41,7 +41,7 @@ def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str 
     by whether they are worth continuing.
     """
     from analysis.commands.table import lengths, say_notes
-    from analysis.figure import FORMATS
+    from analysis.figures.draw import FORMATS
     from analysis.forecast.runs import curves
     from analysis.sources import Options, load
 
@@ -61,7 +61,7 @@ def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str 
     if not as_json:
         click.echo(_text(recommended))
     if output:
-        from analysis.figure import save
+        from analysis.figures.draw import save
         from analysis.forecast.fan_chart import fan_chart
 
         truth = found if given["at"] is not None else ()

@@ -56,9 +56,9 @@ def import_records(
     debug: bool,
 ) -> None:
     """Write old histories and logs into the store as finished runs; importing twice changes nothing."""
-    from analysis.importing import import_files
+    from analysis.import_runs import import_files
     from analysis.sources import Options, resolve
-    from analysis.tables import best_lines
+    from analysis.tables.summary import best_lines
     from workbench.tracking.store import find_store
 
     place = find_store(store)

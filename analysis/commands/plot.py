@@ -85,8 +85,8 @@ class FigureFile:
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def plot(items: tuple[str, ...], spec: str | None, store: str | None, debug: bool, **given: Any) -> None:
     """Draw curves of runs, histories and logs (of the whole store, if nothing is named)."""
-    from analysis.curves import plot_curves
-    from analysis.figure import FORMATS, save
+    from analysis.figures.curves import plot_curves
+    from analysis.figures.draw import FORMATS, save
 
     figure = read_figure_file(Path(spec)) if spec else FigureFile()
     figure.items += [Item(item, stages=lengths(given["stages"])) for item in items]

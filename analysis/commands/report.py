@@ -38,8 +38,8 @@ def report(
     debug: bool,
 ) -> None:
     """Write a STUDY's question, differences, curves, tables, verdicts, costs and links as one page."""
-    from analysis.report.study import read_study
-    from analysis.report.writing import write
+    from analysis.report.collect import read_study
+    from analysis.report.write import write
     from workbench.tracking.store import find_store
 
     place = find_store(store)

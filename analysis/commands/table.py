@@ -70,7 +70,7 @@ def table(
     if update and check:
         raise InputError("--update and --check together", expected="one of them")
     if update or check:
-        from analysis.blocks import renew
+        from analysis.commands.live_tables import renew
 
         return renew(Path(str(update or check)), store, write=bool(update))
     if published:
@@ -84,13 +84,13 @@ def show(  # type: ignore[no-untyped-def]
     items, select, form, per_stage, baselines, judge, stages, quick, store, output, as_json
 ) -> None:
     """Print the table, or write it to `output`."""
-    from analysis import tables
+    from analysis.tables import summary
 
     records = chosen(items, form, per_stage, stages, quick, store)
     say_notes(records)
     if as_json:
         say_unknown(records)
-        for line in tables.best_lines(records):
+        for line in summary.best_lines(records):
             click.echo(json.dumps(line))
         return
     text = written(records, select, form, per_stage, baselines, judge, store)
@@ -103,8 +103,8 @@ def show(  # type: ignore[no-untyped-def]
 def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-untyped-def]
     """Return the records that a query means, reruns where they are named; raises `InputError` for a wrong one."""
     from analysis.frames import without_reruns
-    from analysis.render import FORMATS
     from analysis.sources import Options, load
+    from analysis.tables.render import FORMATS
     from workbench.errors import suggestion
     from workbench.tracking.store import find_store
 
@@ -129,29 +129,33 @@ def meant(items, place):  # type: ignore[no-untyped-def]
 
 def written(records, select, form, per_stage, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]
     """Return the table of `records` as text in a format."""
-    from analysis import tables
-    from analysis.render import render
+    from analysis.tables import summary
+    from analysis.tables.render import render
 
     if per_stage:
-        return render(tables.per_stage(records), form)
+        return render(summary.per_stage(records), form)
     return comparison(records, select, form, baselines, judge, store)
 
 
 def comparison(records, select, form, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]
     """Return the summary as text, with bold for all that may be best and verdicts against a baseline."""
-    from analysis import tables, verdicts
-    from analysis.render import render
+    from analysis.tables import folded, summary, verdicts
+    from analysis.tables.render import render
     from workbench.errors import suggestion
     from workbench.tracking.store import find_store
 
-    select = select or tables.default_metric(records)
-    judge = judge or select
-    frame = tables.summary(records, select)
+    known = len(records.notes)
+    records = folded.collapsed(records, find_store(store))
+    for note in records.notes[known:]:
+        click.echo(f"note: {note}", err=True)
+    select = select or summary.default_metric(records)
+    judge = judge or summary.judged_metric(records, select)
+    frame = summary.summary(records, select)
     if judge not in frame:
         raise InputError(
             f"no metric {judge!r}",
             where="--judge",
-            do=suggestion(judge, tables.metrics_shown(records, select)),
+            do=suggestion(judge, summary.metrics_shown(records, select)),
         )
     if direction(judge) is None:
         raise InputError(no_direction(judge), where="--judge")

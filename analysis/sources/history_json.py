@@ -25,6 +25,7 @@ from workbench.errors import RecordError
 
 FORMS = "an object of lists (a number an epoch), of objects by epoch, or a list of objects, one an epoch"
 LOGS = ("log_history", "history", "epochs", "log", "logs", "metrics", "results", "records")  # where they lie
+History = dict[str, list[float]]
 PLAIN_DEPTH = 3  # objects within a row become `outer/inner`; deeper ones are no metrics
 
 
@@ -53,6 +54,25 @@ def read_pickle(
     name = path.stem.removesuffix("_hist")
     content = load(path, dictionaries=True)
     return read_content(content, path, name, notes, "", None, stages, first_epoch, epochs_from), notes.all()
+
+
+def read_history(path: str | Path) -> History:
+    """Return the lists of numbers of a file of JSON by their names; scalars, texts and vectors are left out.
+
+    Raises `RecordError` where the file is missing, is not JSON or holds no list of numbers.
+    """
+    path = Path(path)
+    notes = Notes(str(path))
+    content, lines = _parsed(decoded(path), path, notes)
+    content = _inner(content)
+    rows = _rows(content)
+    if rows is not None:
+        table = _table(rows, lines, notes)
+        found = {name: values[table.present[name]].tolist() for name, values in table.columns.items()}
+        return {name: values for name, values in found.items() if not EPOCH.fullmatch(name.strip())}
+    if not isinstance(content, Mapping):
+        raise RecordError("is not a history", where=path, expected=FORMS)
+    return {name: values.tolist() for name, values in _history(content, notes, path).items()}
 
 
 def read_content(

@@ -8,13 +8,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from analysis.branches import trunk_text
 from analysis.frames import MEASURED, Note, Notes, RunData
-from analysis.lineage import trunk_text
 from analysis.sources.mlflow_common import TAG_REGULARISER
 from workbench.errors import RecordError
 from workbench.names import SECONDS, SWEEP, TAG_KIND, TAG_RERUN, declare, of_unknown_direction
 from workbench.tracking.journal import decode_line, read_journal, status
-from workbench.tracking.records import EpochRecord, StartRecord
+from workbench.tracking.rows import EpochRecord, StartRecord
 
 STAGE_NAMES = ("name", "title", "loss")  # what a stage may be called by, the best first
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from workbench import Mirrored, OneDevice, catalog
-from workbench.experiment import Experiment
-from workbench.families import Plan, Weighted, terms
+from workbench import Mirrored, OneDevice
+from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import Weighted, terms
+from workbench.spec.load import load_variants
+from workbench.spec.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 LADDER = "ArcFace/16 5 | ArcFace/32 5 | ArcFace/64 10 | ArcFace/64 10 | ArcFace/64 {}"
@@ -109,7 +111,7 @@ def of_stage(plan: Plan, batch: int) -> str:
 
 
 def experiment(study: str, name: str) -> Experiment:
-    variants = catalog.load(ROOT / "experiments" / f"{study}.py")
+    variants = load_variants(ROOT / "experiments" / f"{study}.py")
     return next(variant.experiment for variant in variants if variant.name == name)
 
 
@@ -124,6 +126,6 @@ def test_stages(study: str, name: str):
 
 @pytest.mark.parametrize("study", ["resnet101v2_emore", "efficientnetb4_emore", "resnest101_emore"])
 def test_the_larger_batch_is_that_of_two_gpus(study: str):
-    one, two = catalog.load(ROOT / "experiments" / f"{study}.py")
+    one, two = load_variants(ROOT / "experiments" / f"{study}.py")
     assert (one.experiment.devices, two.experiment.devices) == (OneDevice(), Mirrored(count=2))
     assert two.experiment.id == two.experiment.but(devices=OneDevice()).id, "the same experiment on one"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from workbench import catalog
-from workbench.experiment import Experiment
-from workbench.families import terms
-from workbench.parts import Part
+from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import terms
+from workbench.spec.load import load_variants
+from workbench.spec.part import Part
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = {path.stem: path for path in sorted((ROOT / "experiments").glob("*.py"))}
@@ -22,7 +22,7 @@ LONGEST = 120
 
 @functools.cache
 def variants(study: str) -> dict[str, Experiment]:
-    return {variant.name: variant.experiment for variant in catalog.load(SPECS[study])}
+    return {variant.name: variant.experiment for variant in load_variants(SPECS[study])}
 
 
 @pytest.mark.parametrize("study", SPECS)

@@ -15,22 +15,21 @@ HEAVY = ("tensorflow", "keras", "tensorflow_addons", "keras_tuner", "mlflow", "t
 # The parts of the engine that are free of TensorFlow and MLflow and made for analysis to use.
 OPEN_TO_ANALYSIS = (
     "workbench.names",
-    "workbench.labels",
     "workbench.errors",
+    "workbench.files",
     "workbench.lazy",
     "workbench.commands.direction_options",  # `--lower` and `--higher`, the same in every command
-    "workbench.parts",
-    "workbench.families",
-    "workbench.experiment",
-    "workbench.catalog",  # a study's variants, from its spec
-    "workbench.schedules",
-    "workbench.tracking.records",
+    "workbench.spec",  # what a researcher writes: free of TensorFlow as a whole
+    "workbench.optimizers.schedules",
+    "workbench.tracking.rows",
     "workbench.tracking.journal",
     "workbench.tracking.store",
     "workbench.tracking.runs",
     "workbench.tracking.sweeps",
     "workbench.tracking.credentials",
-    "workbench.tracking.writer",  # `workbench import` records old runs as any run is recorded
+    "workbench.verification.folds",  # thresholds of one fold from the others
+    "workbench.tracking.tracker",  # `workbench import` records old runs as any run is recorded
+    "workbench.views",  # its `default_views`, which imports MLflow when it is called
 )
 
 PROBE = """

@@ -96,6 +96,28 @@ def test_what_is_imported_is_declared():
     nothing(sorted(set(wrong)), "pyproject.toml does not declare it")
 
 
+# Declared though no module of ours imports them, and why.
+NEEDED_BY_OTHERS = {
+    "setuptools": "TensorBoard 2.15 imports pkg_resources",
+}
+
+
+def test_what_is_declared_is_imported():
+    """A dependency that nothing imports any more only costs: every one is imported, or needed by another package."""
+    used = {
+        plain(PACKAGES.get(name.split(".")[0], name.split(".")[0]))
+        for path in files("workbench", "analysis", "experiments")
+        for name, _ in imports(path)
+    }
+    lazily = re.compile(r"(?:Lazy|import_module|find_spec|version)\(\"([a-z_0-9]+)")
+    for path in files("workbench", "analysis"):
+        used |= {plain(PACKAGES.get(name, name)) for name in lazily.findall(path.read_text(encoding="utf-8"))}
+    nothing(
+        sorted(set(requirements()) - used - set(NEEDED_BY_OTHERS)),
+        "pyproject.toml declares what nothing imports",
+    )
+
+
 def test_optional_packages_are_never_needed_to_import_a_module():
     wrong = [
         f"{shown(path, line)} {name}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.augment import operations
-from workbench.augment.draws import Together
+from workbench.augment.random_bits import Together
 from workbench.lazy import Lazy
-from workbench.parts import part, setting
+from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import RecordError
-from workbench.heads.full import Dense
 from workbench.lazy import Lazy
+from workbench.models.heads.full import Dense
 from workbench.verification import models
 from workbench.verification.embedders import Embedder
 
@@ -28,8 +28,8 @@ def logits_of(text: str) -> Embedder:
 
     Raises `RecordError` where its head gives none.
     """
-    from workbench import checkpoint, model
-    from workbench.recorded import open_run
+    from workbench.train import checkpoint
+    from workbench.train.from_record import load_model, open_run
 
     found = open_run(text, None)
     head = found.experiment.plans()[-1].loss.classifier()
@@ -42,7 +42,7 @@ def logits_of(text: str) -> Embedder:
     if state is None or KERNEL not in state.arrays:
         raise RecordError("has no checkpoint with a head", where=found.run, do="choose a run that has one")
     bias = state.arrays[BIAS] if head.bias else None
-    embedder = model.load(found.experiment, found.checkpoints, "last")
+    embedder = load_model(found.experiment, found.checkpoints, "last")
     return models.from_keras(with_logits(embedder, state.arrays[KERNEL], bias), f"run {found.run}, logits")
 
 

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from workbench.augment.draws import Drawn, fold
-from workbench.data import remembered, samplers
+from workbench.augment.random_bits import Drawn, fold
+from workbench.data import fingerprints, samplers
 from workbench.data.samplers import Draw
 from workbench.errors import DataError
-from workbench.families import Augmentation, Images, Places, Plan, Source
+from workbench.spec.interfaces import Augmentation, Images, Places, Source
+from workbench.spec.plan import Plan
 
 plain = tf.autograph.experimental.do_not_convert  # these functions hold no Python loops over tensors
 PREFETCH = 4  # batches made ready ahead of the training step
@@ -46,7 +47,7 @@ class Split:
 
 def open_split(source: Source, places: Places, seed: int) -> Split:
     """Open `source` and part its records by its `hold_out`; raises `DataError` for unusable data."""
-    images = remembered.compared(source, source.open(places), places)
+    images = fingerprints.compared(source, source.open(places), places)
     held = held_out(images.labels, source.hold_out, seed)
     return Split(images, np.setdiff1d(np.arange(len(images.labels)), held), held)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workbench.devices import across
+from workbench.distribute import collectives
 from workbench.errors import SpecError
-from workbench.families import Batch
-from workbench.heads.base import Slot
-from workbench.heads.sampled import Sampled
 from workbench.lazy import Lazy
 from workbench.losses import angles
 from workbench.losses.base import identities, need_radians
 from workbench.losses.crossentropy import cross_entropy, pick, put
 from workbench.losses.margin import Beyond, MagBeyond, margined
 from workbench.losses.softmax import CosineLoss, ScaledLoss
-from workbench.parts import part, setting
+from workbench.models.heads.base import Slot
+from workbench.models.heads.partial_fc import Sampled
+from workbench.spec.interfaces import Batch
+from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +61,7 @@ class CurricularFace(ScaledLoss):
         cosine = tf.stop_gradient(pick(batch.logits, batch.targets))
         t = tf.convert_to_tensor(state["t"])
         if batch.training:
-            t = self.keep * t + (1.0 - self.keep) * across.mean(tf.reduce_mean(cosine))
+            t = self.keep * t + (1.0 - self.keep) * collectives.mean(tf.reduce_mean(cosine))
             state["t"].assign(t)
         threshold = tf.cos(angles.angle(cosine) + self.margin)
         each = cross_entropy(
@@ -203,7 +203,7 @@ class AdaFace(ScaledLoss):
         old = tf.convert_to_tensor(state["mean"]), tf.convert_to_tensor(state["deviation"])
         if not training:
             return old
-        norm = across.gather(norm)
+        norm = collectives.gather(norm)
         count = tf.cast(tf.size(norm), tf.float32)
         mean = tf.reduce_mean(norm)
         deviation = tf.sqrt(tf.reduce_sum(tf.square(norm - mean)) / tf.maximum(count - 1.0, 1.0))
@@ -260,11 +260,11 @@ def next_scale(scale: tf.Tensor, cosines: tf.Tensor, targets: tf.Tensor) -> tf.T
 
     In a step of several devices the batch is that of all of them.
     """
-    cosine = across.gather(pick(cosines, targets))
+    cosine = collectives.gather(pick(cosines, targets))
     others = put(cosines * scale, targets, tf.fill(tf.shape(targets), tf.float32.min))
     log_sum, images = tf.reduce_logsumexp(others), tf.cast(tf.size(cosine), tf.float32)
-    if across.count() > 1:
-        log_sum = tf.reduce_logsumexp(across.gather(log_sum[tf.newaxis]))
+    if collectives.count() > 1:
+        log_sum = tf.reduce_logsumexp(collectives.gather(log_sum[tf.newaxis]))
     log_b = log_sum - tf.math.log(images)
     middle = tf.minimum(median(angles.angle(cosine)), math.pi / 4.0)
     return tf.maximum(log_b, 0.0) / tf.cos(middle)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from workbench.errors import SpecError
-from workbench.families import Batch, Head
-from workbench.heads import products
-from workbench.heads.base import Slot
-from workbench.heads.full import Dense
-from workbench.heads.sampled import Sampled
 from workbench.lazy import Lazy
 from workbench.losses.base import StatefulLoss, identities
 from workbench.losses.crossentropy import cross_entropy
 from workbench.losses.softmax import LogitsLoss
-from workbench.parts import part, setting
+from workbench.models.heads import matmul
+from workbench.models.heads.base import Slot
+from workbench.models.heads.full import Dense
+from workbench.models.heads.partial_fc import Sampled
+from workbench.spec.interfaces import Batch, Head
+from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ class DistillEmbedding(StatefulLoss):
             student = tf.matmul(student, state["mapping"])
         x, y = student, tf.cast(batch.teacher, tf.float32)
         if self.normalise:
-            x, y = products.unit(x), products.unit(y)
+            x, y = matmul.unit(x), matmul.unit(y)
         if self.distance == "mse":
             return tf.reduce_mean(tf.square(x - y))
         if self.distance == "squared":

@@ -23,13 +23,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from workbench.families import Batch
 from workbench.lazy import Lazy
 from workbench.losses import angles
 from workbench.losses.base import need_radians
 from workbench.losses.crossentropy import cross_entropy
 from workbench.losses.softmax import ScaledLoss
-from workbench.parts import part, setting
+from workbench.spec.interfaces import Batch
+from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from workbench.devices import across
+from workbench.distribute import collectives
 from workbench.errors import SpecError
-from workbench.families import Batch
-from workbench.heads import products
-from workbench.heads.base import Slot
 from workbench.lazy import Lazy
 from workbench.losses.base import StatefulLoss
-from workbench.parts import part, setting
+from workbench.models.heads import matmul
+from workbench.models.heads.base import Slot
+from workbench.spec.interfaces import Batch
+from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class Center(StatefulLoss):
         centers, x, y = state["centers"], batch.embeddings, batch.labels
         away = x - tf.gather(tf.convert_to_tensor(centers), y)
         if batch.training:
-            step, everyone = across.gather(tf.stop_gradient(away)), across.gather(y)
+            step, everyone = collectives.gather(tf.stop_gradient(away)), collectives.gather(y)
             step = self.alpha * step / (1.0 + images_alike(everyone)[:, tf.newaxis])
             centers.scatter_add(tf.IndexedSlices(step, everyone))
         return tf.reduce_mean(tf.square(away))
@@ -133,7 +133,7 @@ class Triplet(StatefulLoss):
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         embeddings, labels = batch.embeddings, batch.labels
         if batch.training:  # triplets of the global batch, whatever devices hold its parts
-            embeddings, labels = across.gather(embeddings), across.gather(labels)
+            embeddings, labels = collectives.gather(embeddings), collectives.gather(labels)
         distances, alike = self.distances(embeddings), same_identity(labels)
         mined = {"hard": hard, "all": every, "semi-hard": semi_hard, "all-pairs": all_pairs}[self.mining]
         return mined(distances, alike, labels, self.alpha)
@@ -141,7 +141,7 @@ class Triplet(StatefulLoss):
     def distances(self, embeddings: tf.Tensor) -> tf.Tensor:
         """Return D of all pairs, [B, B], at least 0."""
         if self.normalise:
-            unit = products.unit(embeddings)
+            unit = matmul.unit(embeddings)
             off = tf.maximum(1.0 - tf.matmul(unit, unit, transpose_b=True), 0.0)
             if self.distance == "cosine":
                 return off

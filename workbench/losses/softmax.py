@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workbench.families import Batch, Head
-from workbench.heads.full import Dense, Normalised
 from workbench.lazy import Lazy
 from workbench.losses.base import StatefulLoss, need_cosines
 from workbench.losses.crossentropy import cross_entropy
-from workbench.parts import part, setting
+from workbench.models.heads.full import Dense, Normalised
+from workbench.spec.interfaces import Batch, Head
+from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import tensorflow as tf

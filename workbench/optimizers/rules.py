@@ -10,10 +10,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import SpecError
-from workbench.families import Optimizer, WeightDecay
 from workbench.lazy import Lazy
-from workbench.optimizers.decay import Decoupled
-from workbench.parts import part, setting
+from workbench.optimizers.weight_decay import Decoupled
+from workbench.spec.interfaces import Optimizer, WeightDecay
+from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import tensorflow as tf

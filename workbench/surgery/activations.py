@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.errors import SpecError
 from workbench.lazy import Lazy
-from workbench.surgery.rewriting import rewrite, unfused
+from workbench.surgery.rewrite import rewrite, unfused
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.errors import SpecError
 from workbench.lazy import Lazy
-from workbench.surgery.rewriting import rewrite
+from workbench.surgery.rewrite import rewrite
 
 if TYPE_CHECKING:
     import tensorflow as tf

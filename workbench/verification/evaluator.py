@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from workbench.data import decode, pair_files
 from workbench.errors import DataError
-from workbench.families import PairImages, PairSet, Places, Source
+from workbench.spec.interfaces import PairImages, PairSet, Places, Source
 from workbench.verification import models, report, scoring
 from workbench.verification.embedders import Embedder, ImageSet
 

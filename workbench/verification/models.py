@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from workbench import trust
 from workbench.errors import DataError, InputError
+from workbench.models import load_keras
 from workbench.verification.embedders import Embedder, Network, Saved, load
 
 Range = Literal["unit", "raw"]  # what a model takes: (x - 127.5) / 128, or grey levels 0..255 as they are
@@ -33,7 +33,7 @@ def from_file(
     """
     path = Path(text)
     if path.is_file() or (path / "saved_model.pb").is_file():
-        trust.require_trust(path, trust_code)
+        load_keras.require_trust(path, trust_code)
     openers: dict[str, Callable[..., Embedder]] = {
         ".onnx": from_onnx, ".tflite": from_tflite, ".h5": from_keras_file, ".keras": from_keras_file,
     }  # fmt: skip
@@ -75,7 +75,7 @@ def from_keras_file(
     import tensorflow as tf
 
     try:
-        return from_keras(trust.load_keras(path, trust_code), path.name, size, values)
+        return from_keras(load_keras.load_keras(path, trust_code), path.name, size, values)
     except DataError:
         if not (path / "saved_model.pb").is_file():
             raise

@@ -107,12 +107,12 @@ def test_hold_out_is_taken_from_each_identity(root: Path) -> None:
 
 @pytest.mark.parametrize("chain", CHAINS)
 def test_every_form_and_every_way_of_keeping_gives_equal_bits(root: Path, tmp_path: Path, chain: str) -> None:
-    from workbench.data import writing
+    from workbench.data import convert
 
     stored = ImageFolder("faces").encoded(places(root))
-    writing.to_recordio(stored, root / "t.rec")
-    writing.to_tfrecords(stored, root / "t.tfrecord")
-    writing.to_folder(RecordIO("t.rec").encoded(places(root)), root / "back")
+    convert.to_recordio(stored, root / "t.rec")
+    convert.to_tfrecords(stored, root / "t.tfrecord")
+    convert.to_folder(RecordIO("t.rec").encoded(places(root)), root / "back")
     wanted = None
     for source in (ImageFolder("faces"), RecordIO("t.rec"), TFRecords("t.tfrecord"), ImageFolder("back")):
         for keep in ("decoded", "encoded", "no"):
@@ -123,19 +123,19 @@ def test_every_form_and_every_way_of_keeping_gives_equal_bits(root: Path, tmp_pa
 
 
 def test_orl_faces_through_every_form(real_data: Path, tmp_path: Path) -> None:
-    from workbench.data import pair_files, pipeline, writing
-    from workbench.families import Places
+    from workbench.data import convert, pair_files, pipeline
+    from workbench.spec.interfaces import Places
 
     where = Places((real_data, tmp_path), tmp_path / "cache")
     folder = ImageFolder("orl_faces", identities=40, images=400)
-    writing.to_recordio(folder.encoded(where), tmp_path / "t.rec")
-    writing.to_tfrecords(RecordIO("t.rec").encoded(where), tmp_path / "t.tfrecord")
+    convert.to_recordio(folder.encoded(where), tmp_path / "t.rec")
+    convert.to_tfrecords(RecordIO("t.rec").encoded(where), tmp_path / "t.tfrecord")
     last = TFRecords("t.tfrecord", identities=40, images=400)
-    writing.to_folder(last.encoded(where), tmp_path / "back")
+    convert.to_folder(last.encoded(where), tmp_path / "back")
     for file in (real_data / "orl_faces").glob("*/*.png"):
         copy = tmp_path / "back" / file.relative_to(real_data / "orl_faces")
         assert copy.read_bytes() == file.read_bytes()
-    writing.to_bin(*writing.drawn_pairs(last.encoded(where), 100, 0), tmp_path / "t.bin")
+    convert.to_bin(*convert.drawn_pairs(last.encoded(where), 100, 0), tmp_path / "t.bin")
     found = pair_files.read_bin(tmp_path / "t.bin")
     originals = {file.read_bytes() for file in (real_data / "orl_faces").glob("*/*.png")}
     assert set(found.encoded) <= originals
@@ -194,7 +194,7 @@ def test_too_few_images_for_a_batch(root: Path) -> None:
 
 
 def test_image_that_breaks_in_its_middle_is_named(tmp_path: Path) -> None:
-    from workbench.data import encoded
+    from workbench.data.sources import encoded
 
     folder = write_faces(tmp_path / "data" / "faces", side=48)
     victim = folder / "person 1" / "02.png"

@@ -10,8 +10,8 @@ import papers
 import pytest
 
 from workbench import Center, DistillEmbedding, DistillLogits, Triplet
-from workbench.families import Batch, Loss
 from workbench.losses.metric import expected_positives
+from workbench.spec.interfaces import Batch, Loss
 
 pytestmark = pytest.mark.tensorflow
 

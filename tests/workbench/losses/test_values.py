@@ -25,7 +25,7 @@ from workbench import (
     Softmax,
     SphereFace,
 )
-from workbench.families import Batch, Loss
+from workbench.spec.interfaces import Batch, Loss
 
 pytestmark = pytest.mark.tensorflow
 
