@@ -19,6 +19,7 @@ import pandas as pd
 from analysis.frames import Note, Notes, RunData
 from analysis.sources.epoch_table import CLOCK, DURATION, EPOCH, INDEX, STEP, Table, runs_of
 from analysis.sources.lines import decoded
+from analysis.sources.options import Options
 from workbench.errors import RecordError
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -39,13 +40,15 @@ class Part:
     lines: list[int] = field(default_factory=list)
 
 
-def read(path: Path, epochs_from: int | None = None) -> tuple[list[RunData], list[Note]]:
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the runs of the file and the remarks; raises `RecordError` when it has no header."""
     notes = Notes(str(path))
     table = read_table(path, notes)
     if not len(table.lines):
         return [], notes.all()
-    return runs_of(table, path, notes, path.stem.removesuffix("_hist"), epochs_from), notes.all()
+    return runs_of(
+        table, path, notes, path.stem.removesuffix("_hist"), (options or Options()).epochs_from
+    ), notes.all()
 
 
 def read_table(path: Path, notes: Notes) -> Table:

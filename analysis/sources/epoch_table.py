@@ -19,14 +19,20 @@ from analysis.frames import INFERRED, MEASURED, Notes, RunData
 from workbench.names import SECONDS, words_of
 from workbench.names import counts as counts_as_metric
 
-EPOCH = re.compile(r"(?:current|trainer?|num|n)?[ _/#]*epochs?(?:[ _]?(?:id|no|num|nr|number|idx|index))?|ep", re.I)
+EPOCH = re.compile(
+    r"(?:current|trainer?|num|n)?[ _/#]*epochs?(?:[ _]?(?:id|no|num|nr|number|idx|index))?|ep", re.I
+)
 STEP = re.compile(
-    r"_?(?:trainer/|train/|total[ _]|global[ _])*(?:steps?|global_step|iter(?:ation)?s?|num_updates|updates)", re.I
+    r"_?(?:trainer/|train/|total[ _]|global[ _])*(?:steps?|global_step|iter(?:ation)?s?|num_updates|updates)",
+    re.I,
 )
 INDEX = re.compile(r"(?:unnamed: 0|index)?", re.I)
 CLOCK = re.compile(r"_?(?:time|timestamp|wall[ _]?time|date|relative time \(.*\))", re.I)
-DURATION = re.compile(r"_?(?:(?:train[ _])?(?:epoch[ _])?(?:time|duration|elapsed|runtime)(?:[ _/(]*s(?:ec(?:onds)?)?\)?)?)", re.I)
-TRAINING, HELD_OUT = "train", frozenset("val valid validation test eval evaluation dev".split())
+DURATION = re.compile(
+    r"_?(?:(?:train[ _])?(?:epoch[ _])?(?:time|duration|elapsed|runtime)(?:[ _/(]*s(?:ec(?:onds)?)?\)?)?)",
+    re.I,
+)
+TRAINING, HELD_OUT = "train", frozenset(["val", "valid", "validation", "test", "eval", "evaluation", "dev"])
 LARGEST_EPOCH = 10_000_000  # beyond it a number is a time stamp or a count of images, no epoch
 FRACTION = 0.005  # fractional epochs are often rounded to two decimals
 LONGEST_SECONDS = 1e8  # three years; a time stamp is no duration
@@ -58,7 +64,9 @@ class Axis:
     counted: bool = True  # whether the epochs are the file's own numbers
 
 
-def runs_of(table: Table, path: Path, notes: Notes, name: str, epochs_from: int | None = None) -> list[RunData]:
+def runs_of(
+    table: Table, path: Path, notes: Notes, name: str, epochs_from: int | None = None
+) -> list[RunData]:
     """Return the runs of a table: usually one.
 
     `epochs_from` is what the file calls its first epoch, 0 or 1; None infers it from the numbers.
@@ -116,12 +124,16 @@ def _whole(table: Table, pattern: re.Pattern[str]) -> tuple[np.ndarray | None, s
 
 
 def _ascends_by_one(values: np.ndarray) -> bool:
-    return bool(len(values) and not np.isnan(values).any() and (np.diff(values) == 1).all() and values[0] in (0, 1))
+    return bool(
+        len(values) and not np.isnan(values).any() and (np.diff(values) == 1).all() and values[0] in (0, 1)
+    )
 
 
 def _filled(epochs: np.ndarray, steps: np.ndarray | None) -> np.ndarray:
     """Give rows without an epoch that of the next row (by step, where there are steps) that has one."""
-    order = np.arange(len(epochs)) if steps is None else np.argsort(np.nan_to_num(steps, nan=-1), kind="stable")
+    order = (
+        np.arange(len(epochs)) if steps is None else np.argsort(np.nan_to_num(steps, nan=-1), kind="stable")
+    )
     there = np.flatnonzero(~np.isnan(epochs[order]))
     position = np.minimum(np.searchsorted(there, np.arange(len(epochs))), len(there) - 1)
     result = epochs.copy()
@@ -196,7 +208,12 @@ def _launches(table: Table, axis: Axis, notes: Notes) -> list[tuple[np.ndarray, 
         if position == len(rows):
             continue
         row = int(rows[position])
-        if not within and kept[-1] and axis.epochs[row] == axis.epochs[kept[-1][-1]] and _equal(table, kept[-1][-1], row):
+        if (
+            not within
+            and kept[-1]
+            and axis.epochs[row] == axis.epochs[kept[-1][-1]]
+            and _equal(table, kept[-1][-1], row)
+        ):
             notes.add("a row that repeats the one before, not used", int(table.lines[row]))
             before = position + 1
         else:
@@ -218,7 +235,13 @@ def _several_rows_an_epoch(table: Table, axis: Axis, rows: np.ndarray) -> bool:
 
 
 def _back(
-    table: Table, axis: Axis, kept: list[list[int]], attempts: list[list[int]], row: int, attempt: int, notes: Notes
+    table: Table,
+    axis: Axis,
+    kept: list[list[int]],
+    attempts: list[list[int]],
+    row: int,
+    attempt: int,
+    notes: Notes,
 ) -> int:
     """Open another run where the epochs begin anew, else drop what the row supersedes; return the attempt."""
     line, epoch = int(table.lines[row]), axis.epochs[row]
@@ -230,7 +253,9 @@ def _back(
         return 1
     step = None if axis.steps is None else axis.steps[row]
     while own and _superseded(axis, own[-1], epoch, step):
-        notes.add("a row that a later one supersedes (resumed training), not used", int(table.lines[own.pop()]))
+        notes.add(
+            "a row that a later one supersedes (resumed training), not used", int(table.lines[own.pop()])
+        )
         attempts[-1].pop()
     return attempt + 1
 
@@ -292,7 +317,9 @@ def _is_logged_within(metric: str, epochs: np.ndarray) -> bool:
     return bool(np.median(counts) > 1) and counts_as_metric(metric) and not _is_held_out(metric)
 
 
-def _add_means(data: RunData, metric: str, epochs: np.ndarray, values: np.ndarray, columns: dict[str, Any]) -> None:
+def _add_means(
+    data: RunData, metric: str, epochs: np.ndarray, values: np.ndarray, columns: dict[str, Any]
+) -> None:
     known, position = np.unique(epochs, return_inverse=True)
     finite = ~np.isnan(values)
     count = np.bincount(position[finite], minlength=len(known))

@@ -21,39 +21,40 @@ import numpy as np
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH, Table, runs_of
 from analysis.sources.lines import decoded
+from analysis.sources.options import Options
 from workbench.errors import RecordError
 
 FORMS = "an object of lists (a number an epoch), of objects by epoch, or a list of objects, one an epoch"
 LOGS = ("log_history", "history", "epochs", "log", "logs", "metrics", "results", "records")  # where they lie
+TRAINER_SETTINGS = (
+    "num_train_epochs",
+    "max_steps",
+    "train_batch_size",
+    "logging_steps",
+    "eval_steps",
+    "save_steps",
+)
 History = dict[str, list[float]]
 PLAIN_DEPTH = 3  # objects within a row become `outer/inner`; deeper ones are no metrics
 
 
-def read(
-    path: Path, stages: Sequence[int] = (), first_epoch: int = 1, epochs_from: int | None = None
-) -> tuple[list[RunData], list[Note]]:
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the runs of a file of JSON or of JSON lines, and the remarks.
 
-    `stages` are the lengths of the stages in epochs; `first_epoch` the global epoch of the first value.
     Raises `RecordError` for an unreadable file and for lists of unequal length without stages.
     """
     notes = Notes(str(path))
     text = decoded(path)
     content, lines = _parsed(text, path, notes)
-    name = path.stem.removesuffix("_hist")
-    return read_content(content, path, name, notes, text, lines, stages, first_epoch, epochs_from), notes.all()
+    return read_content(content, path, notes, options or Options(), text, lines), notes.all()
 
 
-def read_pickle(
-    path: Path, stages: Sequence[int] = (), first_epoch: int = 1, epochs_from: int | None = None
-) -> tuple[list[RunData], list[Note]]:
+def read_pickle(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the runs of a pickled `History.history`; nothing in the file is run."""
-    from workbench.data.safe_pickle import load
+    from workbench.security.safe_pickle import load
 
     notes = Notes(str(path))
-    name = path.stem.removesuffix("_hist")
-    content = load(path, dictionaries=True)
-    return read_content(content, path, name, notes, "", None, stages, first_epoch, epochs_from), notes.all()
+    return read_content(load(path, dictionaries=True), path, notes, options or Options()), notes.all()
 
 
 def read_history(path: str | Path) -> History:
@@ -76,25 +77,38 @@ def read_history(path: str | Path) -> History:
 
 
 def read_content(
-    content: Any, path: Path, name: str, notes: Notes, text: str, lines: list[int] | None,
-    stages: Sequence[int], first_epoch: int, epochs_from: int | None,
-) -> list[RunData]:  # fmt: skip
+    content: Any, path: Path, notes: Notes, options: Options, text: str = "", lines: list[int] | None = None
+) -> list[RunData]:
     """Return the runs of what a file holds, by its form."""
+    name = path.stem.removesuffix("_hist")
+    facts = _settings(content)
     content = _inner(content)
     rows = _rows(content)
     if rows is not None:
         table = _table(rows, lines, notes)
-        if not len(table.lines) or not any(there.any() for there in table.present.values()):
+        if not any(there.any() for there in table.present.values()):
             raise RecordError("holds no numbers: a run with no epochs", where=path, expected=FORMS)
-        return runs_of(table, path, notes, name, epochs_from)
+        runs = runs_of(table, path, notes, name, options.epochs_from)
+        for data in runs:
+            data.settings = dict(facts)
+        return runs
     if not isinstance(content, Mapping):
         raise RecordError(f"is no history but a {type(content).__name__}", where=path, expected=FORMS)
     history = _history(content, notes, path)
-    epochs = _epochs_of(history, notes)
+    epochs = _epochs_of(history)
     if epochs is not None:
-        table = Table({"epoch": epochs, **history}, {"epoch": ~np.isnan(epochs), **_all(history)}, np.full(len(epochs), -1))
-        return runs_of(table, path, notes, name, epochs_from)
-    return [_run(history, path, name, text, notes, stages, first_epoch)]
+        columns = {"epoch": epochs, **history}
+        present = {"epoch": ~np.isnan(epochs), **_all(history)}
+        table = Table(columns, present, np.full(len(epochs), -1))
+        return runs_of(table, path, notes, name, options.epochs_from)
+    return [_run(history, path, name, text, notes, options.stages, options.first_epoch)]
+
+
+def _settings(content: Any) -> dict[str, Any]:
+    """Return the settings of a training that a `trainer_state.json` states beside its log."""
+    if not isinstance(content, Mapping) or "log_history" not in content:
+        return {}
+    return {name: content[name] for name in TRAINER_SETTINGS if isinstance(content.get(name), int | float)}
 
 
 # ---------------------------------------------------------------- what the file holds
@@ -170,7 +184,9 @@ def _rows(content: Any) -> list[Mapping[str, Any]] | None:
     keys = list(dict.fromkeys(_text(key) for own in inner.values() for key in own))
     if keys and all(_is_number(key) for key in keys):  # {"loss": {"0": ...}}: pandas' own form
         by_key = {name: {_text(k): v for k, v in own.items()} for name, own in inner.items()}
-        return [{"epoch": float(key), **{n: own[key] for n, own in by_key.items() if key in own}} for key in keys]
+        return [
+            {"epoch": float(key), **{n: own[key] for n, own in by_key.items() if key in own}} for key in keys
+        ]
     return None
 
 
@@ -235,7 +251,9 @@ def number(value: Any) -> float | None:
 def _history(content: Mapping[str, Any], notes: Notes, path: Path) -> dict[str, np.ndarray]:
     """Return the lists of numbers of a history; lists of vectors and of texts are told and left out."""
     found: dict[str, np.ndarray] = {}
-    lists = {_text(n): _listed(own) for n, own in content.items() if isinstance(own, list | tuple | np.ndarray)}
+    lists = {
+        _text(n): _listed(own) for n, own in content.items() if isinstance(own, list | tuple | np.ndarray)
+    }
     if not lists:
         raise RecordError("is not a history: it has no list", where=path, expected=FORMS)
     for name, own in lists.items():
@@ -262,7 +280,7 @@ def _listed(values: Any) -> list[Any]:
     return [item[0] for item in items] if single else items
 
 
-def _epochs_of(history: dict[str, np.ndarray], notes: Notes) -> np.ndarray | None:
+def _epochs_of(history: dict[str, np.ndarray]) -> np.ndarray | None:
     """Take a list `epoch` of the history's length out of it: these are the epochs of the others."""
     longest = max(map(len, history.values()))
     name = next((n for n, own in history.items() if EPOCH.fullmatch(n.strip()) and len(own) == longest), None)

@@ -11,6 +11,7 @@ from typing import Any
 from analysis.branches import trunk_text
 from analysis.frames import MEASURED, Note, Notes, RunData
 from analysis.sources.mlflow_common import TAG_REGULARISER
+from analysis.sources.options import Options
 from workbench.errors import RecordError
 from workbench.names import SECONDS, SWEEP, TAG_KIND, TAG_RERUN, declare, of_unknown_direction
 from workbench.tracking.journal import decode_line, read_journal, status
@@ -32,7 +33,7 @@ def is_sweep(path: Path) -> bool:
     return isinstance(start, StartRecord) and start.tags.get(TAG_KIND) == SWEEP
 
 
-def read(path: Path) -> tuple[list[RunData], list[Note]]:
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the run of one journal and the remarks: damaged lines, and a run with no epochs.
 
     Raises `RecordError` when the file cannot be read.

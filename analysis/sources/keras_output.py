@@ -16,14 +16,21 @@ from pathlib import Path
 
 from analysis.frames import PARSED, Note, Notes, RunData
 from analysis.sources.lines import bar_lines
+from analysis.sources.options import Options
 
 EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d+)/(\d+)\s*")
 BAR = re.compile(r"(\d+)/(\d+|Unknown|\?)(?: {1,2}\[[=>. -]*\]| [━╸╺─╌▁-█]+| -)")
-BARE = re.compile(r"\s*(?=- \d+m?s)|\s*(?=\d+s - )")  # of Keras 1 and 2.0 with `verbose=2`: ` - 5s - loss: ...`
+BARE = re.compile(
+    r"\s*(?=- \d+m?s)|\s*(?=\d+s - )"
+)  # of Keras 1 and 2.0 with `verbose=2`: ` - 5s - loss: ...`
 NUMBER = r"[-+]?(?:\d+\.\d{4}(?:e[-+]\d+)?|\d+(?:\.\d+)?(?:e[-+]?\d+)?|nan|inf)"
-PRINTED = r"[-+]?\d+\.\d{4}(?:e[-+]\d\d)?(?:(?![\d.])|(?=\d{4}-\d\d-\d\d))"  # Keras' own form; it ends by itself
+PRINTED = (
+    r"[-+]?\d+\.\d{4}(?:e[-+]\d\d)?(?:(?![\d.])|(?=\d{4}-\d\d-\d\d))"  # Keras' own form; it ends by itself
+)
 TOKEN = re.compile(rf"(?:-\s+)?([A-Za-z_][\w./@()-]*(?: [\w()]+){{0,2}}?):\s+({PRINTED}|{NUMBER}(?=\s|$))\s*")
-TIME = re.compile(r"(?:-\s+)?(?:ETA:\s+)?(?:(?:(\d+):)?(\d+):(\d\d)|(\d+(?:\.\d+)?)([mu]?s))(?:/\w+)?(?=\s|$)\s*")
+TIME = re.compile(
+    r"(?:-\s+)?(?:ETA:\s+)?(?:(?:(\d+):)?(\d+):(\d\d)|(\d+(?:\.\d+)?)([mu]?s))(?:/\w+)?(?=\s|$)\s*"
+)
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 STAMP = re.compile(r"(?<=\.\d{4})(?=(?:19|20)\d\d-\d\d-\d\d \d\d:)")  # another line begins within this one
 WRAPPED = re.compile(rf"\s*(?:{NUMBER}\s*)?(?:- [\w./@ -]+:\s*(?:{NUMBER})?\s*)*")
@@ -37,7 +44,9 @@ CONTEXT = re.compile(
     r"|[IWEF]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |/\S+\.py:\d+: |\S*Warning: |  \S|Model: |_{9}|={9}"
     r"|Total params|Trainable params|Non-trainable params|Layer \(type\)|Using TensorFlow backend|Saving model|Traceback"
 )
-STEP_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|ms|us)/(?:step|sample)")  # of an epoch that took less than a second
+STEP_TIME = re.compile(
+    r"(\d+(?:\.\d+)?)(s|ms|us)/(?:step|sample)"
+)  # of an epoch that took less than a second
 SECONDS_OF = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 RATES = ("lr", "learning_rate")
 
@@ -85,7 +94,7 @@ class Launch:
         self.rate = None
 
 
-def read(path: Path) -> tuple[list[RunData], list[Note]]:
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the runs of the output and the remarks. Raises `RecordError` for an unreadable file."""
     notes = Notes(str(path))
     launches = [Launch()]

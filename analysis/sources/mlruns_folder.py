@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.frames import MEASURED, Note, Notes, RunData
 from analysis.sources.mlflow_common import facts_of, parse_parameter, place_by_metric, shifted, stages_of
+from analysis.sources.options import Options
 from workbench.errors import RecordError
 from workbench.names import declare_recorded
 
@@ -19,7 +20,7 @@ def is_folder(path: Path) -> bool:
     return path.is_dir() and any(any(path.glob("*/" * depth + "meta.yaml")) for depth in range(3))
 
 
-def read(path: Path) -> tuple[list[RunData], list[Note]]:
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return all runs at or below `path` (deleted ones left out) and the remarks.
 
     Raises `RecordError` when there is no run.

@@ -20,6 +20,7 @@ import numpy as np
 
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH, FRACTION, Table, axis_of, shift_of
+from analysis.sources.options import Options
 from workbench.errors import RecordError
 
 SUBFOLDERS = {"train": "", "validation": "val_"}
@@ -53,7 +54,7 @@ class Launch:
     attempt: int = 1
 
 
-def read(path: Path, epochs_from: int | None = None) -> tuple[list[RunData], list[Note]]:
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the runs of the event files at or below `path`, `train/` and `validation/` as one.
 
     A folder is a run; where its files hold several launches, each that begins anew from the first step is
@@ -69,7 +70,7 @@ def read(path: Path, epochs_from: int | None = None) -> tuple[list[RunData], lis
         groups.setdefault(folder, []).append(file)
     runs, remarks = [], []
     for folder, members in groups.items():
-        own, notes = _runs(folder, members, epochs_from)
+        own, notes = _runs(folder, members, (options or Options()).epochs_from)
         runs += own
         remarks += notes
     return runs, remarks
@@ -138,7 +139,9 @@ def _runs(folder: Path, files: list[Path], epochs_from: int | None) -> tuple[lis
         notes.add(f"{len(launches)} launches in one folder: each is a run")
     name = folder.name or str(folder)
     names = [name] if len(launches) == 1 else [f"{name}#{n}" for n in range(1, len(launches) + 1)]
-    runs = [_run(folder, own, launch, notes, epochs_from) for own, launch in zip(names, launches, strict=True)]
+    runs = [
+        _run(folder, own, launch, notes, epochs_from) for own, launch in zip(names, launches, strict=True)
+    ]
     return [run for run in runs if run.values], remarks + notes.all()
 
 
@@ -169,7 +172,9 @@ def _launches(segments: list[list[Row]], notes: Notes) -> list[Launch]:
             kept = [row for row in launch.rows if row.wall < cut]
             if len(kept) < len(launch.rows):
                 count = len(launch.rows) - len(kept)
-                notes.add(f"{count} values of an attempt that a later one supersedes (resumed training), not used")
+                notes.add(
+                    f"{count} values of an attempt that a later one supersedes (resumed training), not used"
+                )
             launch.rows, launch.attempt = kept, launch.attempt + 1
         launch.rows += [replace(row, attempt=launch.attempt) for row in rows]
     return launches
