@@ -33,6 +33,7 @@ DURATION = re.compile(
     re.I,
 )
 TRAINING, HELD_OUT = "train", frozenset(["val", "valid", "validation", "test", "eval", "evaluation", "dev"])
+MOST_STEPS_A_VALUE = 10  # steps that are logged more rarely are of training, and no epochs
 LARGEST_EPOCH = 10_000_000  # beyond it a number is a time stamp or a count of images, no epoch
 FRACTION = 0.005  # fractional epochs are often rounded to two decimals
 LONGEST_SECONDS = 1e8  # three years; a time stamp is no duration
@@ -149,8 +150,9 @@ def _without_epochs(
         notes.add("no epoch in the file: a row is taken for an epoch, from 1 on (inferred)")
         return Axis(np.arange(1.0, size + 1), None, used, counted=False)
     known = np.unique(steps[~np.isnan(steps)])
-    if known[0] in (0, 1) and (np.diff(known) == 1).all():
-        notes.add(f"no epoch in the file: {step_name!r} is taken for it (inferred)")
+    if known[-1] < MOST_STEPS_A_VALUE * len(known):
+        if (np.diff(known) > 1).any():
+            notes.add(f"no epoch in the file: {step_name!r} is taken for it (inferred)")
         return Axis(steps, None, used, counted=True)
     ends = np.zeros(size, dtype=bool)
     for name, there in table.present.items():

@@ -15,6 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis.frames import INFERRED, PARSED, Note, Notes, RunData
 from analysis.sources.lines import EpochMeans, ascending, columns, launches_in
 from analysis.sources.options import Options
@@ -206,7 +208,7 @@ def number_of(text: bytes) -> float:
 def _measure(launch: Launch, found: re.Match[bytes], number: int, notes: Notes) -> None:
     """Take in what train_parall prints of a step: its accuracy on the batch, or its loss."""
     metric, step, value = ("accuracy", found[1], found[2]) if found[1] else ("loss", found[3], found[4])
-    _once(launch, metric, launch.printed_epoch, float(value), int(step), number, notes)
+    _once(launch, f"batch_{metric}", launch.printed_epoch, float(value), int(step), number, notes)
 
 
 def _once(
@@ -252,10 +254,21 @@ def _run(launch: Launch, path: Path, number: int) -> RunData:
         steps = [_step(launch, epoch, step) for _, epoch, _, step, _ in rows]
         epochs = [row[1] + 1 for row in rows]
         data.add(metric, PARSED, epochs, [row[2] for row in rows], step=steps, line=[row[4] for row in rows])
+    _batch_means(data)
     epochs, speeds, lines = launch.means.mean("images_per_second")
     data.add("images_per_second", INFERRED, [epoch + 1 for epoch in epochs], speeds, line=lines)
     _inferred_rates(launch, data)
     return data
+
+
+def _batch_means(data: RunData) -> None:
+    """Add the means by epoch of what is printed of single batches, where nothing better is."""
+    known = {metric: block for metric, _, _, block in data.values}
+    for metric, block in known.items():
+        name = metric.removeprefix("batch_")
+        if name != metric and name not in known:
+            epochs, position, count = np.unique(block["epoch"], return_inverse=True, return_counts=True)
+            data.add(name, INFERRED, epochs, np.bincount(position, block["value"]) / count)
 
 
 def _step(launch: Launch, epoch: int, step: int) -> int:
