@@ -10,26 +10,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.frames import Records, is_missing, per_epoch, settings_of
-from analysis.sources import Options, expand, read_files
+from analysis.frames import Note, Records, is_missing, per_epoch, settings_of
+from analysis.sources import Options, expand, load, read_files
 from analysis.sources.mlflow_common import TAG_REGULARISER
+from analysis.sources.resolve import is_store
+from analysis.sources.store import DATABASES, SERVERS
 from workbench.errors import RecordError
 from workbench.names import (
+    FAILED,
     FINISHED,
+    HIGHER,
+    INTERRUPTED,
     KILLED,
+    LOWER,
     PEAK_SUFFIX,
+    RUNNING,
     SECONDS,
     STAGE,
+    STOPPED,
+    TAG_HIGHER,
+    TAG_LOWER,
     is_evaluation,
     lower_is_better,
     stage_parameter,
+    told,
 )
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import EpochRecord, StartRecord, new_run_name
@@ -54,38 +67,106 @@ class Imported:
 
 
 def import_files(
-    items: Sequence[str], store: Store, options: Options, study: str
+    items: Sequence[str], store: Store, options: Options, study: str, settings: Settings | None = None
 ) -> tuple[list[Imported], Records]:
     """Write every run of the named files into the store; return what became of each, and the records.
 
+    `settings` gives the settings of a run by its file and name, over those that the file states.
     Everything is read before anything is written. Raises `RecordError` or `StoreError`, in one line.
     """
-    paths = [path for item in items for path in expand(item) or [_missing(item)]]
-    groups = [paths] if options.as_one_run else [[path] for path in paths]
-    read = [(group, read_files(group, options)) for group in groups]
-    done = []
-    for group, records in read:
-        _require_epochs(records, group[0])
-        content = digest(group, options)
-        for number, run in enumerate(records.runs["run"]):
-            identity = hashlib.sha256(f"{content}:{number}".encode()).hexdigest()
-            done.append(_write(records.only([run]), identity, group, store, study))
+    plain = replace(options, names=())
+    sources = [source for item in items for source in _sources(item, options.as_one_run, store)]
+    if options.as_one_run:
+        sources = [Source([path for source in sources for path in source.paths])]
+    read = [(source, _with_epochs(source.read(plain), source.where)) for source in sources]
+    if options.names:
+        read = _named(read, options.names)
+    written = [
+        _write(records.only([run]), source, number, options, Given(store, study, settings or {}))
+        for source, records in read
+        for number, run in enumerate(records.runs["run"])
+    ]
     from analysis.frames import concat_epochs
 
     epochs = concat_epochs([records.epochs for _, records in read])
     notes = tuple(note for _, records in read for note in records.notes)
-    return done, Records(pd.concat([records.runs for _, records in read]), epochs, notes)
+    return written, Records(pd.concat([records.runs for _, records in read]), epochs, notes)
 
 
-def _missing(item: str) -> Path:
-    raise RecordError("no such file", where=item)
+Settings = Mapping[
+    str, Mapping[str, str | int | float | bool]
+]  # by a file's name, its stem or a run's name; "" for all
 
 
-def _require_epochs(records: Records, path: Path) -> None:
+@dataclass(frozen=True)
+class Given:
+    """Where runs are written, and what the user says of them."""
+
+    store: Store
+    study: str
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is read at once: files or folders, or another store by its address."""
+
+    paths: list[Path]
+    address: str = ""
+
+    @property
+    def where(self) -> str:
+        return self.address or str(self.paths[0])
+
+    def read(self, options: Options) -> Records:
+        """Return the records of this source."""
+        return load([self.address], options=options) if self.address else read_files(self.paths, options)
+
+
+def _sources(item: str, together: bool, store: Store) -> list[Source]:
+    """Return what an item means: files or folders, one by one, or a store of another program."""
+    if item.startswith((*SERVERS, *DATABASES)):
+        return [Source([], item)]
+    paths = expand(item)
+    if not paths:
+        raise RecordError("no such file", where=item)
+    found = []
+    for path in paths:
+        if is_store(path):
+            if path.resolve() in (store.root, store.database):
+                raise RecordError("is the store to import into", where=path, do="give --store another place")
+            if (path / "journal").is_dir():
+                raise RecordError("is a store of the workbench", where=path, do=f"`workbench merge {path}`")
+            found.append(Source([path], str(path)))
+        else:
+            found.append(Source([path]))
+    return found
+
+
+def _with_epochs(records: Records, where: str) -> Records:
+    """Return the records without runs that have no epoch, each told; raises `RecordError` where none has one."""
     counts = records.epochs["run"].value_counts()
     empty = [run for run in records.runs["run"] if not counts.get(run)]
-    if empty:
-        raise RecordError(f"run {empty[0]!r} has no epochs", where=path)
+    if len(empty) == len(records.runs):
+        said = "; ".join(str(note) for note in records.notes[:3])
+        raise RecordError(f"no run in it has an epoch{f' ({said})' if said else ''}", where=where)
+    if not empty:
+        return records
+    kept = records.only([run for run in records.runs["run"] if run not in empty])
+    notes = [Note(where, f"run {run} has no epochs, left out") for run in empty]
+    return replace(kept, notes=(*records.notes, *notes))
+
+
+def _named(read: Sequence[tuple[Source, Records]], names: Sequence[str]) -> list[tuple[Source, Records]]:
+    """Give all runs of all files the names, in order; raises `RecordError` where there are more or fewer."""
+    count = sum(len(records.runs) for _, records in read)
+    if count != len(names):
+        raise RecordError(f"{len(names)} names for {count} runs", where="--name", expected="one for each run")
+    given, named = iter(names), []
+    for source, records in read:
+        runs = records.runs.assign(name=[next(given) for _ in range(len(records.runs))])
+        named.append((source, replace(records, runs=runs)))
+    return named
 
 
 def digest(paths: Sequence[Path], options: Options) -> str:
@@ -97,9 +178,15 @@ def digest(paths: Sequence[Path], options: Options) -> str:
             with file.open("rb") as stream:
                 while block := stream.read(HASHED_BYTES):
                     found.update(block)
-    plain = replace(options, names=(), stage_names=())
-    found.update(repr(plain).encode() if plain != Options() else b"")
+    found.update(_said(options).encode())
     return found.hexdigest()
+
+
+def _said(options: Options) -> str:
+    """Return the options that change what is read, as text; nothing for none. Younger ones are left out unless given,
+    so that what was imported before they were there is known again."""
+    plain = replace(options, names=(), stage_names=())
+    return repr(plain).replace(", epochs_from=None", "") if plain != Options() else ""
 
 
 def members(path: Path) -> list[Path]:
@@ -107,64 +194,147 @@ def members(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
 
 
-def _write(records: Records, identity: str, paths: Sequence[Path], store: Store, study: str) -> Imported:
+def _identity(
+    records: Records,
+    source: Source,
+    own: Path | None,
+    number: int,
+    options: Options,
+    given: Mapping[str, Any],
+) -> str:
+    """Return the hash of one run's content and of how it was understood."""
+    if source.address:
+        columns = ["metric", "epoch", "value"]
+        content = records.epochs[columns].to_csv(index=False) + str(records.runs["run"].iloc[0])
+        base = hashlib.sha256((content + _said(options)).encode()).hexdigest()
+    elif own is not None:  # one of many runs in a folder of MLflow: the others are none of its business
+        base, number = digest([own], options), 0
+    else:
+        base = digest(source.paths, options)
+    said = {**given, **{name: side for name, side in told().items() if name in set(records.epochs["metric"])}}
+    extra = f":{sorted(said.items())}" if said else ""
+    return hashlib.sha256(f"{base}:{number}{extra}".encode()).hexdigest()
+
+
+def _own_folder(records: Records, source: Source) -> Path | None:
+    """Return the folder of a run of MLflow's within the folder that was named; None for any other source."""
+    origin = Path(str(records.runs["origin"].iloc[0]))
+    inside = not source.address and any(
+        path.is_dir() and path in (origin, *origin.parents) for path in source.paths
+    )
+    return origin if inside and (origin / "meta.yaml").is_file() else None
+
+
+def _write(records: Records, source: Source, number: int, options: Options, given: Given) -> Imported:
     """Write one run; an import that was interrupted is done again as another attempt."""
     facts = {name: None if is_missing(value) else value for name, value in records.runs.iloc[0].items()}
-    name = str(facts["name"] or facts["run"])
+    name, store = str(facts["name"] or facts["run"]), given.store
+    settings = settings_for(given.settings, source.paths, name)
+    own = _own_folder(records, source)
+    identity = _identity(records, source, own, number, options, settings)
     ending = f"-{identity[:8]}"
     before = [run for run in store.runs() if run.endswith(ending)]
     if before and read_journal(store.journal(before[0])).end is not None:
         return Imported(before[0], name, new=False)
-    moment = facts["started"].timestamp() if facts["started"] is not None else paths[0].stat().st_mtime
+    moment = facts["started"].timestamp() if facts["started"] is not None else _modified(source)
     run = before[0] if before else new_run_name(moment)[: -len(ending)] + ending
     store.require_writable()
     tracker = Tracker.open(
         store,
-        _start(records, facts, run, name, identity, moment, study),
+        _start(records, facts, run, name, identity, moment, given.study, settings),
         texts=_texts(records),
         views=default_views(store),
     )
     try:
-        last = moment
+        last, final = moment, 0
         for row in epoch_records(records, moment):
             tracker.epoch(row)
-            last = row.time
-        for path in paths:
-            for file in members(path):
-                inner = file.name if file == path else f"{path.name}/{file.relative_to(path).as_posix()}"
-                tracker.artifact(f"original/{inner}", text=file.read_bytes())
-        killed = facts["status"] == KILLED
-        tracker.end(
-            FINISHED, "imported; the log was ended by its user" if killed else "imported", moment=last
-        )
+            last, final = row.time, row.epoch
+        _keep_originals(tracker, source, own)
+        tracker.end(*_end(facts["status"]), moment=last, final_epoch=final)
     finally:
         level = tracker.close(PATIENCE_SECONDS)
     return Imported(run, name, new=True, level=level)
 
 
+def _modified(source: Source) -> float:
+    return source.paths[0].stat().st_mtime if source.paths else time.time()
+
+
+def _keep_originals(tracker: Tracker, source: Source, own: Path | None) -> None:
+    """Keep what a run was read from with it: copies of records, which may grow, and links to a run's artifacts."""
+    if source.address:  # a database of many runs: what is of this one stands in the journal
+        return
+    for path in [own] if own is not None else source.paths:
+        for file in members(path):
+            inner = file.name if file == path else f"{path.name}/{file.relative_to(path).as_posix()}"
+            if own is not None and file.is_relative_to(own / "artifacts"):
+                tracker.artifact(f"original/{inner}", path=file)
+            else:
+                tracker.artifact(f"original/{inner}", text=file.read_bytes())
+
+
+def _end(status: Any) -> tuple[str, str]:
+    """Return how the record of an imported run ends: as its own record says.
+
+    A log that its user ended is that of a training that was let go as far as it was wanted to.
+    """
+    if status == KILLED:
+        return FINISHED, "imported; the log was ended by its user"
+    if status in (FAILED, STOPPED):
+        return str(status), f"imported; its record says {status}"
+    if status in (RUNNING, INTERRUPTED):
+        return INTERRUPTED, "imported; its record does not say that it ended"
+    return FINISHED, "imported"
+
+
 def _start(
-    records: Records, facts: dict[str, Any], run: str, name: str, identity: str, moment: float, study: str
-) -> StartRecord:
+    records: Records, facts: dict[str, Any], run: str, name: str, identity: str, moment: float, study: str,
+    given: Mapping[str, Any],
+) -> StartRecord:  # fmt: skip
     stages = stage_lengths(records.epochs)
     settings = {key: _parameter(value) for key, value in settings_of(records.runs, seed=False)[0].items()}
     for number, (title, _) in enumerate(stages, start=1):
         if title:
             settings[stage_parameter(number, "name")] = title
+    settings |= given
+    seed = settings.pop("seed", facts["seed"] or 0)
     tags = {TAG_IMPORTED: identity, "workbench.origin": str(facts["origin"])}
     if facts["loss_regulariser"]:
         tags[TAG_REGULARISER] = facts["loss_regulariser"]
+    metrics = [str(metric) for metric in records.epochs["metric"].unique()]
+    for tag, side in ((TAG_LOWER, LOWER), (TAG_HIGHER, HIGHER)):
+        said = [metric for metric in metrics if told().get(metric) == side]
+        tags |= {tag: ",".join(said)} if said else {}
     return StartRecord(
         run=run,
         time=moment,
         from_epoch=int(records.epochs["epoch"].min()),
         study=study,
         name=name,
-        seed=int(facts["seed"] or 0),
+        seed=int(seed) if str(seed).isdigit() else 0,
         parent=facts["parent"],
         parameters=settings,
-        stages=tuple({"name": title, "epochs": epochs} for title, epochs in stages),
+        stages=tuple(
+            {"number": number, "name": title, "epochs": epochs}
+            for number, (title, epochs) in enumerate(stages, start=1)
+        ),
         tags=tags,
     )
+
+
+def settings_for(settings: Settings, paths: Sequence[Path], name: str) -> dict[str, str | int | float | bool]:
+    """Return the settings that are given for a run: those for all, for its file (by path, name or stem), for its name."""
+    keys = [
+        "",
+        *(
+            key
+            for path in paths
+            for key in (path.stem.removesuffix("_hist"), path.stem, path.name, str(path))
+        ),
+        name,
+    ]
+    return {setting: value for key in keys for setting, value in settings.get(key, {}).items()}
 
 
 def stage_lengths(epochs: pd.DataFrame) -> list[tuple[str, int]]:
@@ -204,7 +374,7 @@ def epoch_records(records: Records, moment: float) -> Iterator[EpochRecord]:
     places = epochs.drop_duplicates("epoch").set_index("epoch")[["stage", "stage_epoch"]]
     there = set(zip(epochs["epoch"], epochs["metric"]))
     total = records.runs["seconds"].iloc[0]
-    share = 0.0 if is_missing(total) else unknown_share(epochs, float(total), len(table))
+    share = math.nan if is_missing(total) else unknown_share(epochs, float(total), len(table))
     for epoch, row in table.iterrows():
         metrics = {
             str(name): float(value) for name, value in row.items() if (epoch, name) in there and name != STAGE

@@ -59,12 +59,13 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
         ]
         if start.id:  # a training of ours records under bare names what its evaluation sets reach
             declare(higher=of_unknown_direction(name for row in rows for name in row.metrics))
-    data.facts["seconds"] = sum(row.seconds for row in rows) or None
+    known = [row for row in rows if row.seconds == row.seconds]  # an imported run may not know its durations
+    data.facts["seconds"] = sum(row.seconds for row in known) or None
     lines = _lines(journal.rows, {damage.line for damage in journal.damage})
     for metric in dict.fromkeys(name for row in rows for name in row.metrics):
         _add(data, metric, [(row, row.metrics[metric]) for row in rows if metric in row.metrics], lines)
-    if any(row.seconds for row in rows) and SECONDS not in rows[0].metrics:
-        _add(data, SECONDS, [(row, row.seconds) for row in rows], lines)
+    if any(row.seconds for row in known) and SECONDS not in rows[0].metrics:
+        _add(data, SECONDS, [(row, row.seconds) for row in known], lines)
     return [data], notes.all()
 
 

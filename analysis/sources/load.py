@@ -41,8 +41,7 @@ def load(
             continue
         found = expand(item)
         if found and is_store(found[0]):
-            folders = [path if path.is_dir() else path.parent for path in found]
-            parts += [read_store(find_store(str(folder)), None, journals) for folder in folders]
+            parts += [_read_path(path, journals) for path in found]
         elif found:
             paths += found
         else:
@@ -53,3 +52,12 @@ def load(
     if paths:
         parts.append(read_files(paths, options))
     return concat(parts)
+
+
+def _read_path(path: Path, journals: bool) -> Records:
+    """Return the records of a folder or a database that is a store."""
+    if path.is_dir() or path.name == "mlflow.db":
+        return read_store(find_store(str(path if path.is_dir() else path.parent)), None, journals)
+    from analysis.sources.mlflow_sql import read_database
+
+    return read_database(path)

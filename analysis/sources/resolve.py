@@ -11,6 +11,8 @@ from analysis.sources.store import DATABASES, SERVERS, read_store
 from workbench.errors import RecordError
 from workbench.tracking.store import Store
 
+SQLITE = b"SQLite format 3\x00"
+
 
 def expand(item: str) -> list[Path]:
     """Return the files or folders that a path or a pattern means; none if it is neither."""
@@ -30,7 +32,16 @@ def is_store(path: Path) -> bool:
     """Tell whether a path is a store of ours: a folder with a database or journals, or the database."""
     if path.is_dir():
         return (path / "mlflow.db").is_file() or (path / "journal").is_dir()
-    return path.name == "mlflow.db"
+    return path.name == "mlflow.db" or is_database(path)
+
+
+def is_database(path: Path) -> bool:
+    """Tell a file of SQLite, whatever it is called, by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(SQLITE)) == SQLITE
+    except OSError:
+        return False
 
 
 def named(store: Store, items: Sequence[str]) -> list[str]:
