@@ -21,6 +21,10 @@ from workbench.errors import RecordError, suggestion
 from workbench.names import LOWER, PEAK_SUFFIX, declare_sets, direction, no_direction
 from workbench.spec.labels import labels, value_text
 
+# So many runs are read from their journals, which know steps and the time of each epoch. MLflow's database is
+# quicker for more, but lacks both: whoever reads it says which columns are missing (`read_from_database`).
+FROM_JOURNALS = 500
+
 RUN_COLUMNS = (
     "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
     "quick", "loss_regulariser", "trunk", "rerun",
@@ -358,3 +362,11 @@ def place(epoch: np.ndarray, lengths: Sequence[int], first_epoch: int = 1) -> tu
     starts = first_epoch + np.cumsum([0, *lengths])[: max(len(lengths), 1)]
     stage = np.searchsorted(starts, epoch, side="right")
     return stage, epoch - starts[np.maximum(stage, 1) - 1] + 1
+
+
+def read_from_database(count: int) -> str:
+    """Return the line that says what a table of `count` runs lacks where they are read from MLflow's database."""
+    return (
+        f"{count} runs, more than {FROM_JOURNALS}: read from MLflow's database, which knows no steps and no times of "
+        "epochs; images_per_second and device_hours are left out (name fewer runs to see them)"
+    )

@@ -16,6 +16,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -127,6 +128,27 @@ def _keras_tuner(name: str) -> Any:
     if _keras_3_is_installed() and importlib.import_module("keras_tuner.src.backend.config").multi_backend():
         raise InputError("Keras Tuner has taken Keras 3 already", expected="Keras 2 (tf_keras)", do=BEFORE)
     return module
+
+
+def inside_tensorflow(name: str) -> Any:
+    """Return the module `tensorflow.<name>`, of those that `tf` does not show."""
+    _tensorflow("tensorflow")
+    return importlib.import_module(f"tensorflow.{name}")
+
+
+def inside_keras(name: str) -> Any:
+    """Return the module `<name>` of Keras 2, whatever its package is called."""
+    _tensorflow("tensorflow")
+    return importlib.import_module(f"{KERAS_2 if _keras_3_is_installed() else 'keras'}.{name}")
+
+
+def addons() -> Any:
+    """Return TensorFlow Addons, or None where there are none: their wheels end at Python 3.11."""
+    if importlib.util.find_spec("tensorflow_addons") is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # its notice of having reached its last release
+        return importlib.import_module("tensorflow_addons")
 
 
 @contextlib.contextmanager

@@ -11,8 +11,6 @@ from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
 from workbench.names import direction, no_direction, of_unknown_direction
 
-FEW_RUNS = 50  # so many are read from their journals, which know steps and times; more from the database
-
 
 @click.command()
 @click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...")
@@ -109,7 +107,7 @@ def show(  # type: ignore[no-untyped-def]
 
 def chosen(items, form, per_stage, options, quick, store):  # type: ignore[no-untyped-def]
     """Return the records that a query means, reruns where they are named; raises `InputError` for a wrong one."""
-    from analysis.frames import without_reruns
+    from analysis.frames import FROM_JOURNALS, read_from_database, without_reruns
     from analysis.sources import Options, load
     from analysis.tables.render import FORMATS
     from workbench.errors import suggestion
@@ -117,7 +115,10 @@ def chosen(items, form, per_stage, options, quick, store):  # type: ignore[no-un
 
     if form not in FORMATS:
         raise InputError(f"no format {form!r}", where="--format", do=suggestion(form, FORMATS))
-    few = len(meant(items, find_store(store))) <= FEW_RUNS
+    count = len(selected(items, find_store(store)))
+    few = count <= FROM_JOURNALS
+    if not (per_stage or few):
+        click.echo(read_from_database(count), err=True)
     records = load(items, store, Options(**options), journals=per_stage or few).by_start()
     if items:
         return records
@@ -125,11 +126,12 @@ def chosen(items, form, per_stage, options, quick, store):  # type: ignore[no-un
     return records if quick else without_quick(records)
 
 
-def meant(items, place):  # type: ignore[no-untyped-def]
+def selected(items, place):  # type: ignore[no-untyped-def]
     """Return the runs and files that a query means, a sweep or a study as its runs."""
+    from analysis.frames import FROM_JOURNALS
     from analysis.sources import spread
 
-    if not items or len(items) > FEW_RUNS:
+    if not items or len(items) > FROM_JOURNALS:
         return items or place.runs()
     return [run for item in items for run in spread(place, item)]
 

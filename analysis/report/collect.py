@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from analysis.frames import Records, is_missing
+from analysis.frames import FROM_JOURNALS, Records, is_missing
 from analysis.sources import load, trainings
 from analysis.tables import folded, summary, verdicts
 from workbench.errors import RecordError, suggestion
@@ -19,7 +19,6 @@ from workbench.tracking.runs import stored_runs
 from workbench.tracking.store import Store, StoredRun, connect
 
 ALL_ROWS = 30  # so many rows are shown in full; of more the best, the last, and all of them folded
-READ_FROM_JOURNALS = 50  # journals know steps and times; more runs than that are read from the database
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def _records(name: str, store: Store, address: str | None, quick: bool) -> Recor
         raise RecordError(f"study {name!r} has only --quick runs", do="give --quick to see them")
     runs = [str(run) for run in own.sort_values("started", kind="stable", na_position="last")["run"]]
     journals = set(store.runs())
-    if len(runs) <= READ_FROM_JOURNALS and journals.issuperset(runs):
+    if len(runs) <= FROM_JOURNALS and journals.issuperset(runs):
         return load(runs, address, journals=True).only(runs)
     return records.only(runs)
 

@@ -19,7 +19,7 @@ from workbench.errors import RecordError
 
 Launch = TypeVar("Launch")
 BLOCK_BYTES = 1 << 20
-LONGEST_LINE_BYTES = 1 << 23  # a "line" beyond this is no line of a log
+LONGEST_LINE_BYTES = 1 << 23  # a "line" beyond this is not a line of a log
 
 
 def blocks(path: Path) -> Iterator[tuple[int, list[bytes], bool]]:
@@ -32,7 +32,7 @@ def blocks(path: Path) -> Iterator[tuple[int, list[bytes], bool]]:
     for block in _text_blocks(path):
         *lines, carried = (carried + block).replace(b"\r\n", b"\n").split(b"\n")
         if len(carried) > LONGEST_LINE_BYTES:
-            raise RecordError("is no text log: a line goes on for megabytes", where=path)
+            raise RecordError("is not a text log: a line goes on for megabytes", where=path)
         if lines:
             yield number, lines, False
             number += len(lines)
@@ -60,7 +60,7 @@ def bar_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
             held = carried[-1:] if carried[-1:] in b"\r\b" else b""
             carried = _last_printed(carried) + held
             if len(carried) > LONGEST_LINE_BYTES:
-                raise RecordError("is no text log: a line goes on for megabytes", where=path)
+                raise RecordError("is not a text log: a line goes on for megabytes", where=path)
     if carried.strip(b"\r\b"):
         yield number, _last_printed(carried), True
 

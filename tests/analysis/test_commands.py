@@ -258,3 +258,25 @@ def test_import_into_mlflow(history, project, capsys):
     assert {"original", "import.json", "history.json"} <= names
     assert main(["table", "--store", str(store.root)]) == 0
     assert "good" in said(capsys)[0]
+
+
+def test_a_table_of_very_many_runs_says_what_it_lacks(project, capsys, monkeypatch):
+    """Nothing is dropped in silence: beyond the border the database is read, and the line names the columns."""
+    from analysis import frames
+    from workbench.tracking.rows import EpochRecord, StartRecord
+    from workbench.tracking.tracker import Tracker
+
+    for number in range(3):
+        with Tracker.open(
+            find_store(), StartRecord(run=f"20260101T00000{number}Z-0000000{number}", study="s"), views=[]
+        ) as tracker:
+            tracker.epoch(
+                EpochRecord(stage=1, stage_epoch=1, epoch=1, step=5, metrics={"loss": 1.0}, seconds=2.0)
+            )
+            tracker.publish(1)
+            tracker.end("finished")
+    assert main(["table"]) == 0
+    assert said(capsys)[1] == ""
+    monkeypatch.setattr(frames, "FROM_JOURNALS", 2)
+    assert main(["table"]) == 0
+    assert "3 runs, more than 2: read from MLflow's database" in said(capsys)[1]

@@ -162,6 +162,7 @@ def fitting(root: Path) -> list[Row]:
 
     from workbench import Flip, ImageFolder
     from workbench.data import pipeline
+    from workbench.pixels import normalise
     from workbench.spec.interfaces import Places
 
     size, epochs = 32, 2
@@ -172,7 +173,7 @@ def fitting(root: Path) -> list[Row]:
     assert images.batches is not None
     gather = images.batches(size)
     assert gather is not None
-    x, y = pipeline.normalise(gather(numbers)).numpy(), images.labels[train]
+    x, y = normalise(gather(numbers)).numpy(), images.labels[train]
     steps = len(train) // BATCH
 
     def of_arrays() -> float:
@@ -182,7 +183,7 @@ def fitting(root: Path) -> list[Row]:
 
     def of_pipeline() -> float:
         dataset = pipeline.training(images, train, plan((Flip(),), epochs), size, 0, steps)
-        pairs = dataset.map(lambda a, b, _: (pipeline.normalise(a), b))
+        pairs = dataset.map(lambda a, b, _: (normalise(a), b))
         start = time.perf_counter()
         model.fit(pairs, epochs=epochs, steps_per_epoch=steps, verbose=0)
         return time.perf_counter() - start

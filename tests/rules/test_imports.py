@@ -145,3 +145,15 @@ def imported(folder: str, wrong) -> list[str]:
     return [
         f"{shown(path, line)} {name}" for path in files(folder) for name, line in imports(path) if wrong(name)
     ]
+
+
+def test_tensorflow_is_imported_in_one_place():
+    """`workbench/lazy.py` chooses Keras; an import beside it could take the other one, and costs a start."""
+    wrong = [
+        f"{shown(path, line)} {name}"
+        for path in files("workbench", "analysis", "experiments")
+        for name, line in imports(path)
+        if name.split(".")[0] in ("tensorflow", "keras", "tf_keras", "tensorflow_addons")
+        and path != ROOT / "workbench" / "lazy.py"
+    ]
+    nothing(wrong, "take `from workbench.lazy import tf`")

@@ -10,15 +10,8 @@ generators", OOPSLA 2014) applied after each word of the input.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import Augmentation
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _FIRST = 0xBF58476D1CE4E5B9

@@ -48,7 +48,7 @@ def check(
     chosen = [word for word in files if word not in paths]
     if not paths:
         raise SpecError(
-            f"{files[0]!r} is no spec file", expected="a Python file such as experiments/quickstart.py"
+            f"{files[0]!r} is not a spec file", expected="a Python file such as experiments/quickstart.py"
         )
     variants = choose_variants([v for path in paths for v in load_variants(path)], chosen)
     trials = None if no_steps else DryRun(len(paths) == 1 and not small, where, build=not small)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.errors import DataError, RecordError
+from workbench.lazy import tf
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,17 +97,16 @@ def _images(experiment: Experiment, plan: Plan) -> tuple[Images, np.ndarray]:
 def _embeddings(experiment: Experiment, state: State, images: Images, records: np.ndarray) -> np.ndarray:
     """Return the embeddings [n, d] of some records by the checkpoint's network."""
     import numpy as np
-    import tensorflow as tf
 
-    from workbench.data import pipeline
     from workbench.models.build import build_model
+    from workbench.pixels import normalise
     from workbench.train import checkpoint
 
     network = build_model(experiment)
     checkpoint.restore_embedder(network, state)
     read = images.reader(experiment.backbone.image_size)
     pixels = tf.data.Dataset.from_tensor_slices(records.astype(np.int64)).map(read, tf.data.AUTOTUNE)
-    batches = pixels.batch(256).map(pipeline.normalise).prefetch(2)
+    batches = pixels.batch(256).map(normalise).prefetch(2)
     call = tf.function(lambda batch: network(batch, training=False), reduce_retracing=True)
     return np.concatenate([call(batch).numpy().astype(np.float32) for batch in batches])
 

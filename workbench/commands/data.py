@@ -49,7 +49,7 @@ def source_of(text: str) -> Source:
     if re.fullmatch(r"[A-Za-z]+\(.*\)", text, re.S):
         value = parse_value(text)
         if not isinstance(value, Source):
-            raise SpecError(f"{text} is no data source", expected="ImageFolder(...), RecordIO(...), ...")
+            raise SpecError(f"{text} is not a data source", expected="ImageFolder(...), RecordIO(...), ...")
         return value
     kinds: dict[str, Any] = {
         ".rec": RecordIO, ".tfrecord": TFRecords, ".tfrecords": TFRecords, ".npz": Npz,
@@ -169,7 +169,7 @@ def pairs(
     from workbench.data import convert
 
     if target.suffix != ".bin":
-        raise DataError(f"{target} is no name of a set", expected="a name that ends in .bin")
+        raise DataError(f"{target} is not a name of a set", expected="a name that ends in .bin")
     if listed is not None:
         from workbench.data import lfw_pairs, paths
 
@@ -252,7 +252,9 @@ def distill(
     from workbench.verification import teacher
 
     if target.suffix != ".tfrecord":
-        raise DataError(f"{target} is no name of a TFRecord file", expected="a name that ends in .tfrecord")
+        raise DataError(
+            f"{target} is not a name of a TFRecord file", expected="a name that ends in .tfrecord"
+        )
     images = convert.stored(source_of(source), places(), size)
     embedder = logits_of(model) if logits else embedder_of(model, None, which, input_size, raw)
     vectors = teacher.teacher(embedder, images, exact)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from workbench.lazy import tf
 from workbench.spec.experiment import Experiment
 
 
@@ -18,8 +19,6 @@ class Networks:
 
     def full(self, experiment: Experiment) -> Any:
         """Return the network at full size, on the feature maps of the backbone before where it is the same."""
-        import tensorflow as tf
-
         if experiment.backbone != self._backbone:
             tf.keras.backend.clear_session()
             size = experiment.backbone.image_size

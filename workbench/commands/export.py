@@ -13,10 +13,9 @@ import numpy as np
 
 from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, Target, write
+from workbench.lazy import tf
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.export.compare import Comparison
     from workbench.verification.evaluator import Evaluator
 

@@ -5,20 +5,13 @@ What `workbench data distill --logits` records for students that learn from logi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from workbench.errors import RecordError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.heads.full import Dense
 from workbench.verification import models
 from workbench.verification.embedders import Embedder
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 KERNEL, BIAS = "head/00000", "head/00001"  # the names of a head's weights in a checkpoint
 

@@ -76,7 +76,7 @@ def measured(variant: Variant, store: Store, stage: int, batches: int, trace: Pa
             where="--stage",
             do="choose one of the spec's stages",
         )
-    group, _ = strategy.join(experiment, strategy.Meant("profile", False, variant.quick))
+    group, _ = strategy.join(experiment, strategy.Launch("profile", False, variant.quick))
     steps = QUICK_STEPS if variant.quick else None
     data = RunData(experiment, default_places(store.root.parent), steps)
     return profiling.profile(experiment, data, group, stage, batches, trace), group.chief
@@ -92,7 +92,7 @@ def as_values(found: Profile) -> dict[str, Any]:
         "step": sum(cost.wall for cost in found.step), "data": sum(cost.processor for cost in found.data),
         "devices": found.devices, "together": found.together.wall if found.together else None,
         "operations": {one.kind: {"times": one.times, "seconds": one.seconds} for one in found.operations},
-        "timeline": str(found.timeline) if found.timeline else None, "trace": str(found.trace),
+        "events": str(found.events) if found.events else None, "trace": str(found.trace),
         "trained": found.trained, "activations": found.activations,
     }  # fmt: skip
 
@@ -140,11 +140,8 @@ def _conclusions(found: Profile) -> list[str]:
 def _places(found: Profile) -> list[str]:
     """Return where the trace is and what opens it."""
     rows = []
-    if found.timeline is not None:
-        rows = [
-            f"one step as a picture: {found.timeline}",
-            f"trace: {found.timeline.with_name('trace.json.gz')} (Perfetto, chrome://tracing)",
-        ]
+    if found.events is not None:
+        rows = [f"trace: {found.events} (open it in Perfetto or chrome://tracing)"]
     board = f"tensorboard --logdir {found.trace}"
     return [*rows, f"trace: {board} (tab Profile; needs tensorboard-plugin-profile and a network)"]
 

@@ -132,7 +132,7 @@ def wanted(
     chosen = [word for word in files if word not in paths]
     if not paths:
         raise SpecError(
-            f"{files[0]!r} is no spec file", expected="a Python file such as experiments/quickstart.py"
+            f"{files[0]!r} is not a spec file", expected="a Python file such as experiments/quickstart.py"
         )
     everything = [variant for path in paths for variant in load_variants(path)]
     variants = choose_variants(everything, chosen)
@@ -194,7 +194,7 @@ def _seeds(seed: int | None, seeds: str | None) -> list[int] | None:
         return [int(word) for word in seeds.split(",")]
     except ValueError as error:
         raise InputError(
-            f"{seeds!r} is no list of seeds", where="--seeds", expected="whole numbers: 0,1,2"
+            f"{seeds!r} is not a list of seeds", where="--seeds", expected="whole numbers: 0,1,2"
         ) from error
 
 

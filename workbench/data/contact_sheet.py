@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.augment.random_bits import fold
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import Augmentation, Images
 
 if TYPE_CHECKING:
-    import tensorflow as tf
     from PIL import Image
-else:
-    tf = Lazy("tensorflow")
 
 GAP = 4  # pixels between pictures
 ENLARGED = 112  # small images are shown at about this side

@@ -14,15 +14,11 @@ import numpy as np
 
 from workbench.data.sources import recordio, tfrecords
 from workbench.errors import DataError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import PairImages, Places, Source
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.data.sources.encoded import Encoded
-else:
-    tf = Lazy("tensorflow")
 
 ENDINGS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"GIF8": ".gif"}
 
@@ -94,7 +90,7 @@ def to_folder(images: Encoded, target: Path) -> int:
             content = images.read(number)
             ending = next((e for head, e in ENDINGS.items() if content.startswith(head)), None)
             if ending is None:
-                raise DataError(f"{images.names[number]} is no image", where=images.where)
+                raise DataError(f"{images.names[number]} is not an image", where=images.where)
             (folders[label] / (files[number] + ending)).write_bytes(content)
     return len(images.labels)
 

@@ -15,6 +15,7 @@ from workbench.data import lfw_pairs, pair_files, pair_sampling
 from workbench.data.paths import locate
 from workbench.data.sources import builtin
 from workbench.errors import DataError, SpecError, suggestion
+from workbench.lazy import tf
 from workbench.spec.interfaces import Images, PairImages, PairSet, Places, Source
 from workbench.spec.part import part, setting
 
@@ -235,8 +236,6 @@ def _stand_in(name: str) -> HeldOutPairs:
 
 def read(images: Images, records: np.ndarray, size: int) -> np.ndarray:
     """Return the pixels of some records of an opened source, uint8 [n, size, size, 3]."""
-    import tensorflow as tf
-
     reader = images.reader(size)
     rows: Any = tf.data.Dataset.from_tensor_slices(np.asarray(records, np.int64))
     rows = rows.map(reader, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(256)

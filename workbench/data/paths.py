@@ -13,8 +13,7 @@ def locate(path: str, places: Places, where: str, kind: str = "a folder") -> Pat
 
     Raises `DataError` naming every place that was looked at and the nearest name that is there.
     """
-    given = Path(path).expanduser()
-    candidates = [given] if given.is_absolute() else [root / given for root in places.roots]
+    candidates = places.candidates(path)
     fits = Path.is_dir if kind == "a folder" else Path.is_file
     for candidate in candidates:
         if fits(candidate):
@@ -25,7 +24,7 @@ def locate(path: str, places: Places, where: str, kind: str = "a folder") -> Pat
             raise DataError(f"{candidate} is {other}", where=where, expected=kind)
     looked = ", ".join(str(candidate) for candidate in candidates)
     beside = [name for c in candidates if c.parent.is_dir() for name in _names(c.parent)]
-    hint = f"; {suggestion(given.name, beside)}" if beside else ""
+    hint = f"; {suggestion(Path(path).name, beside)}" if beside else ""
     raise DataError(
         f"{path!r} is not there (looked at {looked})",
         where=where,

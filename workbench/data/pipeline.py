@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from workbench.augment.random_bits import Drawn, fold
 from workbench.data import fingerprints, samplers
 from workbench.data.samplers import Draw
 from workbench.errors import DataError
+from workbench.lazy import tf
+from workbench.pixels import normalise
 from workbench.spec.interfaces import Augmentation, Images, Places, Source
 from workbench.spec.plan import Plan
 
@@ -118,11 +119,6 @@ def embeddings(network: Any, images: Images, records: np.ndarray, size: int, bat
     """Return `network`'s embeddings [n, d] of some records, float32, in their order."""
     call = tf.function(lambda pixels: tf.cast(network(normalise(pixels), training=False), tf.float32))
     return np.concatenate([call(row[0]).numpy() for row in holdout(images, records, batch, size)])
-
-
-def normalise(pixels: tf.Tensor) -> tf.Tensor:
-    """Return uint8 or float pixels of 0..255 as float32 (x - 127.5) / 128."""
-    return (tf.cast(pixels, tf.float32) - 127.5) * (1 / 128)
 
 
 def epoch_seed(seed: int, epoch: int, purpose: int = 0) -> int:

@@ -13,14 +13,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 PACKED = 1 << 20  # numbers; gradients up to this size are summed together
 _engine: list[Any] = []  # Horovod's module while a Horovod group is at work

@@ -9,16 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 CHUNK = 1 << 22  # numbers sent at a time
 
@@ -53,7 +48,7 @@ class Group:
         assert content is not None
         return content
 
-    def level(self, variables: Iterable[tf.Variable]) -> None:
+    def broadcast(self, variables: Iterable[tf.Variable]) -> None:
         """Give every worker the chief's values of `variables`."""
         if self.workers == 1:
             return

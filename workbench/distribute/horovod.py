@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from workbench.distribute import collectives
 from workbench.distribute.group import Group
 from workbench.errors import InputError
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 
 def engine() -> Any:
@@ -71,7 +66,7 @@ class HorovodGroup(Group):
             state.assign(key)
 
 
-def told(module: Any, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+def gather_facts(module: Any, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what every process says of itself, in the order of their ranks."""
     import json
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError
+from workbench.lazy import tf
 from workbench.spec.interfaces import Devices, ManyDevices
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ def prepare(experiment: Experiment) -> str:
     Takes the first GPU where there is one (memory growth on), else the CPU. Raises `InputError` where
     the devices that the spec asks for are not there.
     """
-    import tensorflow as tf
-
     tf.get_logger().setLevel("ERROR")  # notes of AutoGraph and of slow callbacks tell users nothing
     settings = experiment.devices
     gpus = visible(settings)
@@ -46,8 +45,6 @@ def prepare(experiment: Experiment) -> str:
 
 def visible(settings: Devices) -> list[Any]:
     """Return the GPUs that the run may use, none for `kind="cpu"`; raises `InputError` for GPUs missed."""
-    import tensorflow as tf
-
     if settings.kind == "cpu":
         tf.config.set_visible_devices([], "GPU")
         return []
@@ -62,6 +59,4 @@ def visible(settings: Devices) -> list[Any]:
 
 def seed(value: int, stage: int) -> None:
     """Seed Python, NumPy and TensorFlow for a stage, so that a resumed run builds it alike."""
-    import tensorflow as tf
-
     tf.keras.utils.set_random_seed((value * _MIX + stage) % 2**31)

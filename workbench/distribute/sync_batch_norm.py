@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
-
 from workbench.distribute import collectives
+from workbench.lazy import tf
 
 
 def synchronise(network: tf.keras.Model) -> int:

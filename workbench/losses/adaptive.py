@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from workbench.distribute import collectives
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.losses import angles
 from workbench.losses.base import identities, need_radians
 from workbench.losses.crossentropy import cross_entropy, pick, put
@@ -20,9 +20,6 @@ from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 
 def norms(embeddings: tf.Tensor) -> tf.Tensor:

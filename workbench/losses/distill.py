@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.losses.base import StatefulLoss, identities
 from workbench.losses.crossentropy import cross_entropy
 from workbench.losses.softmax import LogitsLoss
@@ -18,9 +18,6 @@ from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 MAKE = "record a teacher with `workbench data distill`, and train on the records it writes"
 

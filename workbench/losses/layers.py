@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
-
+from workbench.lazy import tf
 from workbench.losses.base import StatefulLoss
 from workbench.models.heads.base import Slot
 from workbench.models.heads.layers import add

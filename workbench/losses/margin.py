@@ -21,20 +21,15 @@ angle, m2 is added to the angle (radians), m3 is taken off the cosine.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.losses import angles
 from workbench.losses.base import need_radians
 from workbench.losses.crossentropy import cross_entropy
 from workbench.losses.softmax import ScaledLoss
 from workbench.spec.interfaces import Batch
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 Beyond = Literal["monotone", "sine", "cosine"]
 MagBeyond = Literal["easy", "minimum", "monotone", "sine", "cosine"]  # what `MagFace` offers

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.losses.base import StatefulLoss, need_cosines
 from workbench.losses.crossentropy import cross_entropy
 from workbench.models.heads.full import Dense, Normalised
 from workbench.spec.interfaces import Batch, Head
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 
 @part

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from workbench.lazy import tf
 from workbench.spec.experiment import Experiment
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 def build_model(experiment: Experiment) -> tf.keras.Model:
     """Return the fresh model: float images [B, s, s, 3] in -1..1 to embeddings [B, d], not normalised."""
-    import tensorflow as tf
-
     size = experiment.backbone.image_size
     inputs = tf.keras.Input([size, size, 3], name="images")
     features = experiment.backbone.build(inputs)

@@ -8,18 +8,13 @@ adds d.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.backbones.layers import Activation, activate
 from workbench.spec.interfaces import Embedding
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 
 @part
@@ -42,7 +37,7 @@ class EmbeddingLayers(Embedding):
 
     def project(self, x: tf.Tensor) -> tf.Tensor:
         """Return [B, size] of feature maps [B, h, w, c]: what makes one head differ from another."""
-        raise SpecError("is no embedding head by itself", where=type(self).__name__)
+        raise SpecError("is not an embedding head by itself", where=type(self).__name__)
 
     def _pointwise(self, x: tf.Tensor) -> tf.Tensor:
         x = self.maps(x)

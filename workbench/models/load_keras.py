@@ -13,12 +13,10 @@ import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench.errors import DataError, InputError
-
-if TYPE_CHECKING:
-    import tensorflow as tf
+from workbench.lazy import inside_keras, inside_tensorflow, tf
 
 CODE_CLASSES = ("Lambda", "__lambda__", "TensorFlowOpLayer", "ClassMethod", "TorchModuleWrapper")
 # Where Keras keeps what a configuration may name; its utilities and back ends are not among them.
@@ -101,7 +99,6 @@ def load_keras(path: str | Path, trust_code: bool = False) -> tf.keras.Model:
     """
     path = Path(path)
     require_trust(path, trust_code)
-    import tensorflow as tf
 
     from workbench.models.backbones import custom_objects
 
@@ -158,7 +155,7 @@ def _configuration(path: Path) -> Any:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         words = " ".join(str(error).split())[:300]
         raise DataError(
-            f"cannot be read: is no Keras model ({words})", where=path, expected="a saved Keras model"
+            f"cannot be read: is not a Keras model ({words})", where=path, expected="a saved Keras model"
         ) from error
 
 
@@ -193,8 +190,6 @@ def _in_object(name: str, module: Any, config: Any) -> Iterator[str]:
 
 def _is_known_function(name: Any) -> bool:
     """Tell whether a function named without a class is an activation, a loss, a metric or the like."""
-    import tensorflow as tf
-
     keras = tf.keras
     places = (keras.activations, keras.losses, keras.metrics, keras.initializers, keras.regularizers)
     return isinstance(name, str) and any(hasattr(place, name) for place in places)
@@ -204,9 +199,7 @@ def _is_known_function(name: Any) -> bool:
 
 
 def _in_saved_model(path: Path) -> Iterator[str]:
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    model = saved_model_pb2.SavedModel()
+    model = inside_tensorflow("core.protobuf.saved_model_pb2").SavedModel()
     _parse(model, path / "saved_model.pb")
     for graph in model.meta_graphs:
         yield from _in_nodes(graph.graph_def.node)
@@ -216,9 +209,7 @@ def _in_saved_model(path: Path) -> Iterator[str]:
             yield from _in_metadata(node.user_object.metadata)
     metadata = path / "keras_metadata.pb"
     if metadata.is_file():
-        from keras.protobuf import saved_metadata_pb2
-
-        saved = saved_metadata_pb2.SavedMetadata()
+        saved = inside_keras("protobuf.saved_metadata_pb2").SavedMetadata()
         _parse(saved, metadata)
         for node in saved.nodes:
             yield from _in_metadata(node.metadata)

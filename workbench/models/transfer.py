@@ -9,18 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from workbench.errors import DataError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.surgery.freezing import leaves
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 EMBEDDING = (  # names of the layers with weights that `workbench.models.embeddings` makes
     "pointwise_conv", "pointwise_bn", "pointwise_prelu", "gdc_dw", "gdc_bn", "gdc_conv", "embedding_bn", "embedding_dense",
@@ -52,7 +47,7 @@ def of_saved_model(path: Path) -> list[Weights]:
         variables = tf.saved_model.load(str(path)).variables
     except (OSError, ValueError, AttributeError) as error:
         words = " ".join(str(error).split())[:200]
-        raise DataError(f"is no model with weights ({words})", where=path) from error
+        raise DataError(f"is not a model with weights ({words})", where=path) from error
     found: dict[str, list[np.ndarray]] = {}
     for variable in variables:
         found.setdefault(variable.name.split("/")[0], []).append(variable.numpy())

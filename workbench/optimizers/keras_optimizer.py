@@ -8,15 +8,10 @@ loss scaling and distribution.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import Optimizer
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 
 def make(rule: Optimizer, policy: str = "float32") -> tf.keras.optimizers.Optimizer:

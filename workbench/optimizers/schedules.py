@@ -16,17 +16,12 @@ from __future__ import annotations
 import bisect
 import functools
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import Schedule
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 HORIZON = 10_000  # epochs up to which cosine restarts are laid out; the last cycle then runs out
 
@@ -96,7 +91,7 @@ class Curve(Schedule):
 
     def curve(self, t: Any, ops: Any) -> Any:
         """Return the rate at `t` (at or after the warm-up) with the operations `ops`."""
-        raise SpecError("is no schedule by itself", where=type(self).__name__)
+        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def least(self) -> int:
         """Return the epochs without which the schedule makes no sense; `refuse` checks them."""

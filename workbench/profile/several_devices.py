@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from workbench.distribute import collectives, setup
 from workbench.distribute.group import Group, MirroredGroup
+from workbench.lazy import tf
 from workbench.models.build import build_model
 from workbench.profile.timer import Cost, compiled, timed
 from workbench.profile.xplane import STEP

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from workbench.data import pipeline
 from workbench.distribute.collectives import alone
 from workbench.distribute.group import Group
+from workbench.lazy import tf
 from workbench.models.backbones.count_ops import sizes
-from workbench.profile import several_devices, timeline, xplane
+from workbench.pixels import normalise
+from workbench.profile import several_devices, xplane
 from workbench.profile.timer import DATA, Cost, Profile, compiled, timed
 from workbench.spec.experiment import Experiment
 from workbench.spec.plan import Plan
@@ -94,7 +94,7 @@ def step_parts(trainer: Trainer, batch: Any, names: tuple[str, str]) -> Iterator
 
     def forward() -> tf.Tensor:
         pixels = batch[0]
-        pixels = pipeline.normalise(pixels) if pixels.dtype == tf.uint8 else pixels
+        pixels = normalise(pixels) if pixels.dtype == tf.uint8 else pixels
         return tf.reduce_sum(tf.cast(trainer.embedder(pixels, training=deep), tf.float32))
 
     def loss() -> tf.Tensor:
@@ -180,15 +180,14 @@ def total(parts: Sequence[Cost]) -> Cost:
 
 
 def with_trace(found: Profile, steps: int) -> Profile:
-    """Return `found` with what its trace says, drawn and written for other viewers; `steps` is those of a call."""
+    """Return `found` with what its trace says, which is written for viewers too; `steps` is those of a call."""
     path = xplane.newest(found.trace)
     if path is None:
         return found
     space = xplane.read(path)
-    xplane.write_events(space, path.with_name("trace.json.gz"))
-    shown = timeline.write(space, path.with_name("timeline.html"))
+    events = xplane.write_events(space, path.with_name("trace.json.gz"))
     operations = xplane.operations(space, several_devices.TRACED * steps)
-    return dataclasses.replace(found, operations=tuple(operations), timeline=shown)
+    return dataclasses.replace(found, operations=tuple(operations), events=events)
 
 
 def on_one(

@@ -8,14 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.profile.xplane import Operation
-else:
-    tf = Lazy("tensorflow")
 
 REPEATS = 7  # measurements of each part, of which the quickest counts: other work only ever adds
 DATA = 3  # parts of a profile that are the data's, its first ones
@@ -73,7 +69,7 @@ class Profile:
     together: Cost | None = None  # a step of several devices, measured as a whole
     devices: int = 1
     operations: tuple[Operation, ...] = ()  # of the traced steps, the longest first; the chief's alone
-    timeline: Path | None = None  # the page of one step
+    events: Path | None = None  # the trace as JSON, for Perfetto and chrome://tracing
 
     @property
     def data(self) -> tuple[Cost, ...]:

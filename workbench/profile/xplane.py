@@ -1,7 +1,7 @@
 """What TensorFlow's profiler wrote: the largest operations, and the trace in the Trace Event Format.
 
 TensorBoard's Profile tab shows the same trace; its page begins only after it has loaded a script from
-www.gstatic.com, so it stays blank where there is no network. `timeline` draws one step without it.
+www.gstatic.com, so it stays blank where there is no network.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from workbench.lazy import inside_tensorflow
 
 # `name:Type`, as TensorFlow calls its own; those that oneDNN does have a prefix, which tells nothing here
 OPERATION = re.compile(r"^(?!.*::)[^:]+:(?:_MklNative|_Mkl)?(?P<kind>\w+)$")
@@ -37,9 +39,7 @@ def newest(folder: Path) -> Path | None:
 
 def read(path: Path) -> Any:
     """Return the trace in `path` as TensorFlow's XSpace message."""
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    space = xplane_pb2.XSpace()
+    space = inside_tensorflow("tsl.profiler.protobuf.xplane_pb2").XSpace()
     space.ParseFromString(path.read_bytes())
     return space
 

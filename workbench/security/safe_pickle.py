@@ -178,8 +178,9 @@ _BROKEN = (
 def load(path: Path, dictionaries: bool = False) -> Any:
     """Return what the pickle file at `path` holds: bytes, texts, lists, tuples, booleans, numbers, arrays.
 
-    With `dictionaries` these too, as a pickled `History.history` is one. Texts of Python 2 come as bytes. Arrays are read-only views of the file's bytes. Raises
-    `DataError` for a file that names anything else, or that is no whole pickle; nothing in it is run.
+    With `dictionaries` these too, as a pickled `History.history` is one. Texts of Python 2 come as bytes.
+    Arrays are read-only views of the file's bytes. Raises `DataError` for a file that names anything else, or
+    that is not a whole pickle; nothing in it is run.
     """
     try:
         content = path.read_bytes()

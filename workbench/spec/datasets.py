@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.lazy import tf
+
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,14 @@ class Places:
     roots: tuple[Path, ...]
     cache: Path | None = None
 
+    def candidates(self, path: str) -> list[Path]:
+        """Return where `path` may lie: itself if absolute (`~` is the home folder), else under each root in order."""
+        given = Path(path).expanduser()
+        return [given] if given.is_absolute() else [root / given for root in self.roots]
+
     def find(self, path: str) -> Path | None:
-        """Return where `path` lies: itself if absolute, else under the first root that has it."""
-        candidates = (Path(path),) if Path(path).is_absolute() else (root / path for root in self.roots)
-        return next((place for place in candidates if place.exists()), None)
+        """Return the first of the candidates that is there."""
+        return next((place for place in self.candidates(path) if place.exists()), None)
 
     def missing(self, path: str) -> str:
         """Return the words that say where `path` was looked for."""

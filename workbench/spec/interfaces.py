@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Union
 
 from workbench.errors import SpecError
+from workbench.lazy import tf
 from workbench.spec.datasets import Images, PairImages, Places
 from workbench.spec.part import Part, part, setting
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
 
 
 # ---------------------------------------------------------------- data
@@ -34,7 +34,7 @@ class Source(Part):
 
     def open(self, places: Places) -> Images:
         """Return all images; raises `DataError` for missing, empty or broken data."""
-        raise SpecError("is no data source by itself", where=type(self).__name__)
+        raise SpecError("is not a data source by itself", where=type(self).__name__)
 
     def missing(self, places: Places) -> str | None:
         """Say in words that the data is not on this machine; None where it is (a cheap look)."""
@@ -57,11 +57,11 @@ class PairSet(Part):
 
     def label(self) -> str:
         """Return the name under which the set's accuracy is recorded (`lfw`)."""
-        raise SpecError("is no evaluation set by itself", where=type(self).__name__)
+        raise SpecError("is not an evaluation set by itself", where=type(self).__name__)
 
     def open(self, places: Places, data: Source) -> PairImages:
         """Return the pairs; `data` is the training source, for sets that are held out of it."""
-        raise SpecError("is no evaluation set by itself", where=type(self).__name__)
+        raise SpecError("is not an evaluation set by itself", where=type(self).__name__)
 
     def one_set(self, number: int) -> PairSet | None:
         """Return one set of a list that is parted into sets, counted from 1; None for any other."""
@@ -119,7 +119,7 @@ class Backbone(Part):
 
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return feature maps [B, h, w, c] (or [B, c]) of `inputs`, float [B, size, size, 3] in -1..1."""
-        raise SpecError("is no backbone by itself", where=type(self).__name__)
+        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
 
 @part
@@ -131,7 +131,7 @@ class Embedding(Part):
 
     def build(self, features: tf.Tensor) -> tf.Tensor:
         """Return embeddings [B, size] (not normalised) of the backbone's feature maps."""
-        raise SpecError("is no embedding head by itself", where=type(self).__name__)
+        raise SpecError("is not an embedding head by itself", where=type(self).__name__)
 
 
 @part
@@ -148,7 +148,7 @@ class Head(Part):
         S = C and targets = labels; a sampled one has fewer columns in training. Weights are carried
         over to a later stage whose head has equal `signature`.
         """
-        raise SpecError("is no classification head by itself", where=type(self).__name__)
+        raise SpecError("is not a classification head by itself", where=type(self).__name__)
 
     def signature(self, classes: int, size: int) -> tuple[Any, ...]:
         """Return what must be equal for weights to be carried over from one stage to the next."""
@@ -183,7 +183,7 @@ class Start(Part):
 
         `store` holds other runs.
         """
-        raise SpecError("is no start by itself", where=type(self).__name__)
+        raise SpecError("is not a start by itself", where=type(self).__name__)
 
     def head_weights(self, identities: tuple[str, ...], where: Places) -> np.ndarray | None:
         """Return first weights [C, d] of the first stage's head, or None for new ones."""
@@ -272,7 +272,7 @@ def _terms(loss: Loss) -> tuple[Weighted, ...]:
 
 
 def terms(loss: Loss) -> tuple[Weighted, ...]:
-    """Return the weighted terms of any loss; one of weight 1 where it is no sum."""
+    """Return the weighted terms of any loss; one of weight 1 where it is not a sum."""
     return _terms(loss)
 
 
@@ -287,15 +287,15 @@ class Schedule(Part):
 
     def at(self, t: float) -> float:
         """Return the rate at `t`, in plain Python (not named `rate`: that is a setting of `Constant`)."""
-        raise SpecError("is no schedule by itself", where=type(self).__name__)
+        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def tensor(self, t: tf.Tensor) -> tf.Tensor:
         """Return the same as a float32 scalar inside a graph; `t` is a float32 scalar."""
-        raise SpecError("is no schedule by itself", where=type(self).__name__)
+        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def peak_rate(self) -> float:
         """Return the highest rate, to which decoupled weight decay is relative."""
-        raise SpecError("is no schedule by itself", where=type(self).__name__)
+        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def breaks(self, epochs: int) -> tuple[int, ...]:
         """Return the 1-based epochs up to `epochs` at which the rate drops or restarts."""
@@ -320,7 +320,7 @@ class Optimizer(Part):
 
     def build(self) -> tf.keras.optimizers.Optimizer:
         """Return a fresh optimizer whose `learning_rate` is a variable that the step assigns."""
-        raise SpecError("is no optimizer by itself", where=type(self).__name__)
+        raise SpecError("is not an optimizer by itself", where=type(self).__name__)
 
     def admits(self, decay: WeightDecay | None) -> None:
         """Raise `SpecError` for a form of decay that this optimizer refuses."""
@@ -329,6 +329,8 @@ class Optimizer(Part):
 @part
 class Sampler(Part):
     """How the images of a batch are drawn; None draws a permutation of all images each epoch."""
+
+    together: ClassVar[int] = 1  # images that are drawn as one; a batch holds whole groups of them
 
     def fits(self, batch: int) -> None:
         """Raise `DataError` where batches of `batch` images cannot be drawn so."""
@@ -341,7 +343,7 @@ class Sampler(Part):
         `labels` are those of all images, `records` the numbers of the training images. Raises
         `DataError` where the data does not suffice.
         """
-        raise SpecError("is no sampler by itself", where=type(self).__name__)
+        raise SpecError("is not a sampler by itself", where=type(self).__name__)
 
 
 @part

@@ -31,7 +31,7 @@ def load_module(path: Path) -> ModuleType:
     name = f"workbench_spec_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise SpecError("is no Python file", where=path, expected="a spec file that ends in .py")
+        raise SpecError("is not a Python file", where=path, expected="a spec file that ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -45,7 +45,7 @@ def _complaint(error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, SyntaxError):
-        return f"is no valid Python: {error.msg}"
+        return f"is not valid Python: {error.msg}"
     if isinstance(error, ImportError) and error.name == "workbench" and "cannot import name" in str(error):
         import workbench
 
@@ -78,7 +78,7 @@ def load_variants(path: Path | str) -> list[Variant]:
         )  # fmt: skip
     for item in found:
         if not isinstance(item, Experiment):
-            raise SpecError(f"{item!r} is no Experiment", where=path)
+            raise SpecError(f"{item!r} is not an Experiment", where=path)
     source = path.read_text(encoding="utf-8")
     question = (module.__doc__ or "").strip().splitlines()[:1]
     names = variant_names(found, path)

@@ -242,7 +242,11 @@ def _coerce_union(value: Any, members: tuple[Any, ...], where: str) -> Any:
 
 def _coerce_tuple(value: Any, members: tuple[Any, ...], where: str) -> tuple[Any, ...]:
     if len(members) == 2 and members[1] is Ellipsis:
-        return tuple(coerce(item, members[0], f"{where}[{i}]") for i, item in enumerate(value))
+        items = [coerce(item, members[0], f"{where}[{i}]") for i, item in enumerate(value)]
+        if isinstance(members[0], type) and issubclass(members[0], Part):
+            # a number may stand for several parts in a row: `augment=(100, Cutout())` is one row of three
+            items = [inner for item in items for inner in (item if isinstance(item, tuple) else (item,))]
+        return tuple(items)
     if len(members) != len(value):
         raise SpecError(f"{value!r} is not possible", where=where, expected=f"{len(members)} values")
     return tuple(coerce(item, member, where) for item, member in zip(value, members))

@@ -9,6 +9,7 @@ from workbench.spec.interfaces import Devices, Source
 from workbench.spec.variant import Variant
 
 QUICK_STEPS = 4  # steps of an epoch
+QUICK_BATCH = 16  # images of a step
 QUICK_EPOCHS = 1  # epochs of a stage
 
 
@@ -21,7 +22,7 @@ def quick_variant(variant: Variant, where: Places) -> Variant:
     backbone = old.backbone.quick()
     small = old.but(
         data=data.quick(), evaluate=sets, stages=stages, backbone=backbone,
-        embedding=old.embedding.quick(), batch_size=min(old.batch_size, 16), devices=old.devices.quick(),
+        embedding=old.embedding.quick(), batch_size=min(old.batch_size, QUICK_BATCH), devices=old.devices.quick(),
         start=old.start if backbone == old.backbone else None,  # another network has no place for the weights
     )  # fmt: skip
     overrides = {**variant.overrides, **dict.fromkeys(small.diff(old), "--quick")}
@@ -31,7 +32,8 @@ def quick_variant(variant: Variant, where: Places) -> Variant:
 def _quick_stage(stage: Any, where: Places) -> Any:
     changes: dict[str, Any] = {"epochs": min(stage.epochs, QUICK_EPOCHS)}
     if isinstance(stage.batch_size, int):
-        changes["batch_size"] = min(stage.batch_size, 16)
+        together = stage.sampler.together if stage.sampler else 1
+        changes["batch_size"] = min(stage.batch_size, QUICK_BATCH // together * together)
     if isinstance(stage.data, Source):
         data = stage.data.stand_in() if stage.data.missing(where) else stage.data
         changes["data"] = data.quick()

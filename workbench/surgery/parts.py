@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import Any, Literal, Union
 
 from typing_extensions import Self
 
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import Backbone
 from workbench.spec.part import Part, part, setting
 from workbench.surgery.activations import prelu_to_depthwise, relu_to_prelu
 from workbench.surgery.freezing import freeze
 from workbench.surgery.regularizers import set_norms
 from workbench.surgery.upsampling import upsampling_to_transpose
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 
 @part
@@ -27,7 +22,7 @@ class Operation(Part):
 
     def apply(self, model: tf.keras.Model) -> tf.keras.Model:
         """Return the model after the step; raises `SpecError` where there is nothing to do."""
-        raise SpecError("is no operation by itself", where=type(self).__name__)
+        raise SpecError("is not an operation by itself", where=type(self).__name__)
 
 
 @part

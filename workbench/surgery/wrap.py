@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
+from workbench.pixels import MIDDLE, SCALE
 
 
 def wrapped(model: tf.keras.Model, uint8: bool = True, unit_length: bool = True) -> tf.keras.Model:
@@ -20,7 +14,7 @@ def wrapped(model: tf.keras.Model, uint8: bool = True, unit_length: bool = True)
     """
     layers = tf.keras.layers
     inputs = tf.keras.Input(model.input_shape[1:], dtype="uint8" if uint8 else None, name="images")
-    x = layers.Rescaling(1 / 128, -127.5 / 128, name="to_unit")(inputs) if uint8 else inputs
+    x = layers.Rescaling(SCALE, -MIDDLE * SCALE, name="to_unit")(inputs) if uint8 else inputs
     x = model(x)
     if unit_length:
         x = layers.UnitNormalization(name="unit_length", dtype="float32")(x)

@@ -26,7 +26,7 @@ def load_sweeps(path: Path | str) -> list[tuple[Sweep, Variant]]:
         raise SpecError("holds no sweep", where=path, expected="`sweep = Sweep(...)` or `sweeps = [...]`")
     for item in found:
         if not isinstance(item, Sweep):
-            raise SpecError(f"{item!r} is no Sweep", where=path)
+            raise SpecError(f"{item!r} is not a Sweep", where=path)
     names = [item.name or path.stem for item in found]
     for name in names:
         if names.count(name) > 1:

@@ -19,6 +19,7 @@ from typing import Any
 from workbench import names
 from workbench.errors import InputError, RecordError, RunFailed, RunStopped
 from workbench.files import write_json
+from workbench.lazy import tf
 from workbench.security.masking import mask
 from workbench.spec.datasets import default_places
 from workbench.spec.quick import QUICK_STEPS, quick_variant
@@ -230,7 +231,5 @@ def _paused_is_no_stop() -> Iterator[None]:
 
 def forget_models() -> None:
     """Give back what Keras keeps of a model, so that a thousand trials fit into one process."""
-    import tensorflow as tf
-
     tf.keras.backend.clear_session()
     gc.collect()

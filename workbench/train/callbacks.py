@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-import tensorflow as tf
+from workbench.lazy import tf
 
 if TYPE_CHECKING:
     pass

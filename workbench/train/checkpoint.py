@@ -24,11 +24,10 @@ import numpy as np
 
 from workbench.errors import RecordError
 from workbench.files import replacing
+from workbench.lazy import tf
 from workbench.security.masking import masked
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.train.trainer import Trainer
 
 GENERATIONS = 2

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from workbench import names
 from workbench.errors import RecordError, SpecError
+from workbench.lazy import tf
 from workbench.models.build import build_model
 from workbench.spec.experiment import Experiment
 from workbench.spec.load import load_module, load_variants
@@ -18,9 +18,6 @@ from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.train import checkpoint
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 from workbench.errors import DataError, RecordError
+from workbench.lazy import tf
 from workbench.models import load_keras
 from workbench.spec.interfaces import Places, Start
 from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
 
     from workbench.train.checkpoint import State
 

@@ -11,13 +11,12 @@ import numpy as np
 from workbench.data import pipeline, samplers
 from workbench.data.pairs import in_both
 from workbench.errors import DataError, InputError
+from workbench.lazy import tf
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import PairSet, Places, Source
 from workbench.spec.plan import Plan
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.data.pipeline import Split
     from workbench.verification.evaluator import Evaluator
 

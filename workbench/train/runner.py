@@ -17,6 +17,7 @@ from workbench import names
 from workbench.distribute import roles, strategy
 from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
+from workbench.lazy import tf
 from workbench.optimizers import schedule_preview
 from workbench.spec.datasets import default_places
 from workbench.spec.overrides import setting_origins
@@ -62,7 +63,7 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
         for note in data.notes:
             screen.warn(note)
         session.build(state)
-        with session.wishes.listening():
+        with session.signals.listening():
             for plan in plans:
                 session.begin_stage(plan, state)
                 session.train(plan)
@@ -86,7 +87,7 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
 
 def joined(order: RunRequest) -> tuple[Group, RunRequest]:
     """Return the group of devices and processes, and the order under the chief's run name."""
-    meant = strategy.Meant(order.run, order.resume, order.variant.quick)
+    meant = strategy.Launch(order.run, order.resume, order.variant.quick)
     group, meant = strategy.join(order.variant.experiment, meant)
     return group, dataclasses.replace(order, run=meant.run, resume=meant.resume)
 
@@ -177,8 +178,6 @@ def stage_facts(plan: Plan, data: RunData) -> dict[str, Any]:
 
 def ending(error: BaseException) -> tuple[str, str]:
     """Return the status and the one-line reason that an exception means for the record."""
-    import tensorflow as tf
-
     if isinstance(error, KeyboardInterrupt):
         return names.KILLED, "stopped by Ctrl-C"
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):

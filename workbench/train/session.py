@@ -10,7 +10,7 @@ from workbench import names
 from workbench.distribute import setup
 from workbench.distribute.group import Group
 from workbench.errors import InputError, RecordError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.build import build_model
 from workbench.spec.datasets import default_places
 from workbench.spec.plan import Plan
@@ -26,12 +26,8 @@ from workbench.train.triplet_mining import Mined
 from workbench.train.worker_sync import WorkerSync, plain
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.train.run_data import RunData
     from workbench.train.trainer import Trainer
-else:
-    tf = Lazy("tensorflow")
 
 
 class Session:
@@ -52,14 +48,14 @@ class Session:
         self.watcher = watcher
         self.group = group or Group("one device")
         self.experiment = order.variant.experiment
-        self.wishes = StopSignals(self.experiment.safety.grace_seconds)
+        self.signals = StopSignals(self.experiment.safety.grace_seconds)
         self.saver = checkpoint.Saver(order.store.run_checkpoints(order.run))
         self.plan: Plan | None = None
         self.epoch, self.epoch_step, self.step = 0, 0, 0  # finished epochs, steps in the next, all steps
         self.spent = 0.0  # seconds of the unfinished epoch before this attempt
         self._mark = time.monotonic()  # when this attempt began to work on the epoch
         self.scores = Scoreboard(self.experiment, data, tracker, screen)
-        self.followed = WorkerSync(self.group, order.run)
+        self.workers = WorkerSync(self.group, order.run)
         self.mined = Mined(order, data, self.group, screen)
         self._last_save = time.monotonic()
         self._ended = False
@@ -78,7 +74,7 @@ class Session:
             if self.group.chief:
                 for words in self.experiment.start.fill(self.trainer.embedder, self.order.store):
                     self.screen.warn(words)
-            self.group.level(self.trainer.embedder.variables)
+            self.group.broadcast(self.trainer.embedder.variables)
         if state is not None:
             self._check_identity(state)
             facts = state.facts
@@ -129,7 +125,7 @@ class Session:
         weights = start.head_weights(self.data.identities(plan), where) if self.group.chief else None
         if weights is not None:
             self.trainer.start_head(weights)
-        self.group.level(self.trainer.head_variables())
+        self.group.broadcast(self.trainer.head_variables())
 
     def train(self, plan: Plan) -> None:
         """Run the epochs of the stage that are still to do."""
@@ -167,7 +163,7 @@ class Session:
         except tf.errors.OpError as error:
             if not self.group.lost(error):
                 raise
-            raise self.followed.loss(error) from error
+            raise self.workers.loss(error) from error
 
     # ------------------------------------------------------------ steps
 
@@ -177,7 +173,7 @@ class Session:
         steps = self.plan.devices.steps_per_execution
         self.epoch_step += steps
         self.step += steps
-        if self.followed.stop_now(self.trainer, self.wishes, logs):
+        if self.workers.stop_now(self.trainer, self.signals, logs):
             self._check_finite()
             self.save(inside=True)
             self.saver.wait()
@@ -229,7 +225,7 @@ class Session:
         values = self.scores.evaluate(self.trainer.embedder)
         metrics.update({**values, **self.scores.peaks(values)})
         self.epoch, self.epoch_step = self.epoch + 1, 0
-        metrics, wish = self._watch(plan, metrics)
+        metrics, stop_reason = self._watch(plan, metrics)
         total = seconds + self.spent + time.monotonic() - began
         record = EpochRecord(
             stage=plan.number, stage_epoch=self.epoch - plan.first_epoch + 1,
@@ -241,30 +237,30 @@ class Session:
         self.spent, self._mark = 0.0, time.monotonic()
         self.save(best=best)
         self.screen.epoch(self.epoch, self.experiment.epochs, plan, metrics, total)
-        with self.followed.told():
-            self._gentle_ends(wish)
+        with self.workers.sharing_stop():
+            self._end_between_epochs(stop_reason)
 
     def _follow(self) -> None:
         """End an epoch that the chief measures and records: wait for it, and stop where it stops."""
         self.epoch, self.epoch_step, self.spent = self.epoch + 1, 0, 0.0
-        self.followed.obey()
+        self.workers.wait_for_chief()
         self.screen.say(f"epoch {self.epoch}/{self.experiment.epochs} done")
 
-    def _gentle_ends(self, wish: str | None) -> None:
+    def _end_between_epochs(self, stop_reason: str | None) -> None:
         last = self.epoch >= self.experiment.epochs
-        if self.wishes.stop and not last:
+        if self.signals.stop and not last:
             self.saver.wait()
             raise StopTraining(
                 names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"
             )
-        if self.wishes.finish and not last:
+        if self.signals.finish and not last:
             self.saver.wait()
             raise StopTraining(
                 names.KILLED, f"stopped by Ctrl-C; `workbench resume {self.order.run}` goes on"
             )
-        if wish is not None:
+        if stop_reason is not None:
             self.saver.wait()
-            raise StopTraining(names.FINISHED, wish)
+            raise StopTraining(names.FINISHED, stop_reason)
         if self.order.epochs is not None and self.epoch >= self.order.epochs and not last:
             self.saver.wait()
             raise self._pause()
@@ -282,8 +278,8 @@ class Session:
             "plan": plan,
             "plans": self.experiment.plans(),
         }
-        extra, wish = self.watcher.epoch(past, facts)
-        return {**metrics, **extra}, wish
+        extra, stop_reason = self.watcher.epoch(past, facts)
+        return {**metrics, **extra}, stop_reason
 
     def _past(self, metrics: Mapping[str, float]) -> dict[str, list[float]]:
         found = history(self.tracker.history())

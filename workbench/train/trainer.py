@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow as tf
-
 from workbench import names, optimizers
 from workbench.distribute import collectives, stop_flag
 from workbench.errors import SpecError
+from workbench.lazy import tf
+from workbench.pixels import normalise
 from workbench.spec.interfaces import Batch, terms
 from workbench.spec.plan import Plan
 from workbench.surgery import freezing
 
-HEARD = "_heard"  # of a step of several devices: what `devices.asking` says
+STOP_FLAGS = "_stop"  # of a step of several devices: the sum of what `stop_flag` says
 RECENT = 8  # steps whose loss, gradient norm, rate and image ids are kept for a post-mortem
 
 
@@ -46,7 +46,9 @@ class Trainer(tf.keras.Model):
         self.keep_metrics = False  # set when an epoch is taken up in its middle
         self.recent: dict[str, tf.Variable] = {}
         self.epoch_steps = 1
-        self.wish = tf.Variable(0.0, trainable=False, name="wish")  # of this process, see `devices.asking`
+        self.stop_request = tf.Variable(
+            0.0, trainable=False, name="stop_request"
+        )  # of this process, see `stop_flag`
         self.distribute_reduction_method = "first"  # all replicas return the same numbers
 
     # ------------------------------------------------------------ stages
@@ -212,7 +214,7 @@ class Trainer(tf.keras.Model):
         """Return the unweighted loss terms of a batch and what they were computed from."""
         images, labels, _, *rest = data
         if images.dtype == tf.uint8:  # pixels travel as bytes and become numbers on the device
-            images = (tf.cast(images, tf.float32) - 127.5) * (1 / 128)
+            images = normalise(images)
         deep = training and self.plan.train != "head"  # type: ignore[union-attr]
         embeddings = tf.cast(self.embedder(images, training=deep), tf.float32)
         if not deep:
@@ -273,22 +275,32 @@ class Trainer(tf.keras.Model):
             self._remember(loss, gradients, rate, data[2])
             self.stage_step.assign_add(1)
             return self._update_means(values, batch, loss, regular)
-        values, right, loss, heard = self._of_all(values, batch, loss)
+        values, right, loss, decode = self._of_all(values, batch, loss)
         self._remember(loss, gradients, rate, collectives.gather(data[2]))
         self.stage_step.assign_add(1)
         means = self._update_means(values, batch, loss, regular, right)
-        return {**means, HEARD: heard + stop_flag.BAD * tf.cast(self.recent["bad"], tf.float32)}
+        return {**means, STOP_FLAGS: decode + stop_flag.BAD * tf.cast(self.recent["bad"], tf.float32)}
 
     def _of_all(
         self, values: dict[str, tf.Tensor], batch: Batch, loss: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor, tf.Tensor]:
-        """Return terms, share of right answers, loss and the wish for a stop as means over all replicas."""
+        """Return terms, share of right answers, loss and the request to stop as means over all replicas."""
         right = None if batch.logits is None else tf.reduce_mean(self._right(batch))
-        given = [*values.values(), loss, tf.convert_to_tensor(self.wish), *([] if right is None else [right])]
-        level = tf.unstack(collectives.mean(tf.stack(given)))
-        terms_ = dict(zip(values, level))
-        right = None if right is None else level[-1]
-        return terms_, right, level[len(values)], stop_flag.heard(level[len(values) + 1], collectives.count())
+        given = [
+            *values.values(),
+            loss,
+            tf.convert_to_tensor(self.stop_request),
+            *([] if right is None else [right]),
+        ]
+        means = tf.unstack(collectives.mean(tf.stack(given)))
+        terms_ = dict(zip(values, means))
+        right = None if right is None else means[-1]
+        return (
+            terms_,
+            right,
+            means[len(values)],
+            stop_flag.decode(means[len(values) + 1], collectives.count()),
+        )
 
     def _right(self, batch: Batch) -> tf.Tensor:
         """Return 1 for each image whose largest logit is its own identity's, else 0, [B]."""

@@ -9,15 +9,11 @@ import numpy as np
 
 from workbench.data.sources import encoded
 from workbench.errors import DataError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.data.sources.encoded import Encoded
     from workbench.verification.embedders import Embedder
-else:
-    tf = Lazy("tensorflow")
 
 CHUNK = 2048  # images held decoded at once
 

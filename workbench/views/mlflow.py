@@ -1,4 +1,4 @@
-"""Brings a run in MLflow level with its journal: same rows, each step once, nothing behind its back.
+"""Syncs a run in MLflow with its journal: same rows, each step once, nothing behind its back.
 
 Everything goes through `MlflowClient`. What the server already holds is asked once, when a run is
 opened; after that only differences are sent. Metric time stamps come from the journal, so that a
@@ -55,7 +55,7 @@ _MLFLOW_STATUS = {RUNNING: "RUNNING", FINISHED: "FINISHED", FAILED: "FAILED"}
 
 
 class MlflowView:
-    """One run in MLflow. `level` may be called again and again, from one thread at a time."""
+    """One run in MLflow. `sync` may be called again and again, from one thread at a time."""
 
     name = "MLflow"
 
@@ -84,7 +84,7 @@ class MlflowView:
         self._parameters: set[str] = set()
         self._status = ""
 
-    def level(self, journal: Journal, rows: list[EpochRecord], status: str) -> None:
+    def sync(self, journal: Journal, rows: list[EpochRecord], status: str) -> None:
         """Make MLflow show `rows` (accepted epochs) and the run's settings, files and status."""
         start = journal.start
         if start is None:

@@ -200,10 +200,13 @@ def test_policies_and_numbers() -> None:
     assert [len(policy(name)) for name in ("imagenet", "cifar", "face")] == [25, 25, 10]
     assert policy("face")[1] == (("Color", 0.4, 9.0), ("Equalize", 0.6, 3.0))
     assert set(policy("face")) <= set(policy("imagenet"))
-    assert numbered(-1) == workbench.AutoAugment(policy="face")
+    flip = workbench.Flip()
+    assert numbered(-1) == (flip, workbench.AutoAugment(policy="face"))
     assert [numbered(level) for level in range(4)] == [workbench.Colour(level) for level in range(4)]
-    assert numbered(100) == workbench.RandAugment(magnitude=5, operations=FACE)
-    assert numbered(300).magnitude == 15
+    assert numbered(100) == (flip, workbench.RandAugment(magnitude=5, operations=FACE))
+    assert numbered(300) == (flip, workbench.RandAugment(magnitude=15, operations=FACE_STRONG))
+    stage = workbench.Stage(loss=workbench.Softmax(), epochs=1, augment=(100, workbench.Cutout()))
+    assert [type(one).__name__ for one in stage.augment] == ["Flip", "RandAugment", "Cutout"]
     with pytest.raises(SpecError, match="100, 300"):
         numbered(50)
 

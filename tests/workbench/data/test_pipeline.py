@@ -13,6 +13,7 @@ from PIL import Image
 import workbench
 from workbench import Flip, Identities, ImageFolder, RecordIO, SyntheticFaces, TFRecords
 from workbench.errors import DataError
+from workbench.pixels import normalise
 
 pytestmark = pytest.mark.tensorflow
 
@@ -179,7 +180,7 @@ def test_sampler_and_teacher_and_mixup(tmp_path: Path) -> None:
         partner = [np.flatnonzero(images.labels[ids] == p) for p in labels.partners.numpy()]
         assert all(len(p) for p in partner)
         np.testing.assert_array_equal(labels.labels, images.labels[ids])
-        y = pipeline.normalise(y).numpy()
+        y = normalise(y).numpy()
         assert x.dtype == np.float32
         rest = (x.numpy() - share * y) / (1 - share)
         for row in rest:  # what is left is one of the batch's own images
@@ -257,10 +258,10 @@ def test_a_trained_network_knows_drawn_faces_and_an_untrained_one_does_not(tmp_p
     )
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(tf.keras.optimizers.Adam(2e-3), loss, metrics=["accuracy"])
-    kept = pipeline.holdout(images, held, 40, 32).map(lambda x, y, _: (pipeline.normalise(x), y))
+    kept = pipeline.holdout(images, held, 40, 32).map(lambda x, y, _: (normalise(x), y))
     before = model.evaluate(kept, verbose=0)[1]
     rows = pipeline.training(images, train, plan(augment=(Flip(),), batch_size=24, epochs=25), 32, 0, 10)
-    model.fit(rows.map(lambda x, y, _: (pipeline.normalise(x), y)), verbose=0)
+    model.fit(rows.map(lambda x, y, _: (normalise(x), y)), verbose=0)
     after = model.evaluate(kept, verbose=0)[1]
     assert before < 0.35
     assert after > 0.6

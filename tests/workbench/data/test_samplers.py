@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -148,3 +150,18 @@ def test_mined_triplets_are_drawn_whole() -> None:
     apart = np.eye(10)[labels]
     with pytest.raises(DataError, match="no triplet"):
         sampler.mine(lambda numbers: apart[numbers], labels, records, seed=1, epoch=4)
+
+
+def test_the_small_form_of_mined_triplets_holds_whole_ones():
+    from workbench import GDC, Adam, Experiment, MobileNet, Softmax, Stage, SyntheticFaces, Triplet
+    from workbench.spec.datasets import Places
+    from workbench.spec.quick import quick_variant
+    from workbench.spec.variant import Variant
+
+    mined = Stage(loss=Triplet(), epochs=1, sampler=MinedTriplets(), batch_size=192)
+    spec = Experiment(
+        data=SyntheticFaces(), backbone=MobileNet(), embedding=GDC(), stages=(Stage(loss=Softmax(), epochs=1), mined),
+        optimizer=Adam(), learning_rate=0.1, batch_size=64,
+    )  # fmt: skip
+    small = quick_variant(Variant("s", spec), Places(roots=(), cache=Path("cache"))).experiment
+    assert [plan.batch_size for plan in small.plans()] == [16, 15]

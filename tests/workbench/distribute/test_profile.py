@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ def check(found: dict[str, Any], folder: Path) -> None:
     assert parts >= found["together"] * 0.999  # what the parts leave is the waiting
     # in each of the traced steps: two sums a normalisation, and at least one of the gradients, on each device
     path = xplane.newest(folder)
-    assert path is not None and path.with_name("trace.json.gz").stat().st_size > 1000
-    assert "CollectiveReduceV2" in path.with_name("timeline.html").read_text()
+    assert path is not None
+    assert b"CollectiveReduceV2" in gzip.decompress(path.with_name("trace.json.gz").read_bytes())
     assert found["operations"]["CollectiveReduceV2"]["times"] >= 2 * 5 + 1
 
 

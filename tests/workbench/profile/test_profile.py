@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from workbench.commands.profile import lines
-from workbench.profile import timeline, xplane
+from workbench.profile import xplane
 from workbench.profile.timer import Cost, Profile, timed
 
 PARTS = tuple(Cost(part, 0.002, 0.003) for part in ("read", "decode", "augment", "forward", "update"))
@@ -72,23 +72,12 @@ def test_browsers_get_every_event_with_its_thread(tmp_path: Path) -> None:
     assert named == {"/host:CPU", "thread 0", "thread 1"}
 
 
-def test_the_picture_shows_the_operations_of_the_last_step_and_nothing_that_could_run(tmp_path: Path) -> None:
-    steps = [event("train", 0, 100), event("train", 1000, 400)]
-    work = [event("a:Mul", 10, 5), event("b<script>:Mul", 1100, 50), event("c:Add", 1300, 100)]
-    page = timeline.write(space(("/host:CPU", [steps, work])), tmp_path / "timeline.html").read_text()
-    assert page.count("<rect") == 2  # the first step's is not there
-    assert "b&lt;script&gt;:Mul: 0.050 ms" in page and "<script" not in page
-    assert "0.40 ms" in page  # the last operation ends with the step, 400 us after its start
-    assert ">0.15 ms<" in page and "0.45 ms" not in page  # the axis
-    assert "http" not in page
-
-
 def test_one_device_reduces_nothing_and_says_so(tmp_path: Path) -> None:
     found = Profile((*PARTS, Cost("reduce", 0.0, 0.0, "one device")), 16, 10, 160, 1000, 4000, tmp_path)
     text = "\n".join(lines(found))
     assert "reduce           0.00      0%      0.00  one device" in text
     assert "one device: 16 images a step, 4,000 images a second" in text  # in 2 + 2 ms
-    assert "operation" not in text and "picture" not in text  # without a trace
+    assert "operation" not in text and "Perfetto" not in text  # without a trace
 
 
 def test_several_devices_show_their_sums_and_their_step_together(tmp_path: Path) -> None:
@@ -105,7 +94,7 @@ def test_several_devices_show_their_sums_and_their_step_together(tmp_path: Path)
         together,
         2,
         operations,
-        tmp_path / "timeline.html",
+        tmp_path / "trace.json.gz",
     )
     text = lines(found)
     assert any(line.startswith("reduce           4.00     50%") and "1.00 MB" in line for line in text)
@@ -113,7 +102,7 @@ def test_several_devices_show_their_sums_and_their_step_together(tmp_path: Path)
     assert "2 devices together, 10.00 ms a step: 32 images a step, 3,200 images a second" in whole
     assert any(line.startswith("epoch: 100 steps, 1.0 s") for line in text)
     assert [line.split()[0] for line in text if line.startswith("Op")] == [f"Op{k}" for k in range(8)]
-    assert f"one step as a picture: {tmp_path / 'timeline.html'}" in text
+    assert f"trace: {tmp_path / 'trace.json.gz'} (open it in Perfetto or chrome://tracing)" in text
 
 
 def test_a_part_never_costs_less_than_nothing_and_the_first_call_does_not_count() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from workbench.data.paths import locate
 from workbench.data.sources import builtin, in_memory
 from workbench.errors import DataError, suggestion
+from workbench.lazy import tf
 from workbench.spec.interfaces import Images, Places, Source
 from workbench.spec.part import part, setting
 
@@ -48,8 +49,6 @@ class KerasData(Source):
         return builtin.Digits(hold_out=self.hold_out)
 
     def _load(self) -> tuple[np.ndarray, np.ndarray]:
-        import tensorflow as tf
-
         try:
             both = getattr(tf.keras.datasets, self.name).load_data()
         except Exception as error:  # Keras wraps every failure of the network into a bare Exception

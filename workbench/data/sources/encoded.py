@@ -10,7 +10,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +18,8 @@ from workbench.data import decode
 from workbench.data.sources.byte_ranges import Ranges
 from workbench.data.sources.in_memory import Memory
 from workbench.errors import DataError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import Images
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 KEEP = ("auto", "decoded", "encoded", "no")
 SMALL = 256 * 2**20  # bytes of decoded pixels up to which `keep="auto"` decodes a set once

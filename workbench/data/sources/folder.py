@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import Any, Literal, Union
 
 import numpy as np
 
@@ -16,14 +16,9 @@ from workbench.data.paths import locate
 from workbench.data.people import PeopleOf
 from workbench.data.sources import builtin, encoded, folder_index
 from workbench.errors import DataError, suggestion
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import Images, PairSet, Places, Source
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 People = Union[PeopleOf, tuple[Union[str, PeopleOf], ...]]
 Stored = encoded.Encoded  # `encoded` is also the name of a method of the source
@@ -210,7 +205,7 @@ def _listed(found: folder_index.Index, path: Path) -> np.ndarray:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError("is no UTF-8 text", where=path, expected="identity/file a line") from error
+        raise DataError("is not UTF-8 text", where=path, expected="identity/file a line") from error
     for number, line in enumerate(lines, start=1):
         name = line.strip()
         if not name or name.startswith("#"):

@@ -5,18 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from workbench.data import decode
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import Images
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 
 class Memory:

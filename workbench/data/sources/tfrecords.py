@@ -12,17 +12,12 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from workbench.errors import DataError, suggestion
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 BEFORE, AFTER = 12, 4  # bytes of a record before and after its content
 
@@ -106,7 +101,7 @@ def _parsed(serialized: bytes, keys: Keys, where: str) -> Any:
     try:
         features = tf.train.Example.FromString(serialized).features.feature
     except DecodeError as error:
-        raise DataError("is no tf.train.Example", where=where) from error
+        raise DataError("is not a tf.train.Example", where=where) from error
     for key in (keys.image, keys.label):
         if key not in features:
             raise DataError(f"has no feature {key!r}", where=where, do=suggestion(key, features.keys()))

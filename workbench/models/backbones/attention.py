@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow as tf
+from workbench.lazy import tf
 
 
 def relative_to_absolute(x: tf.Tensor) -> tf.Tensor:

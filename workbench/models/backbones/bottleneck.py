@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Literal, Union
 from typing_extensions import Self
 
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
+from workbench.lazy import Lazy, tf
 from workbench.models.backbones.layers import Activation, Network
 from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.models.backbones import attention
 else:
-    tf = Lazy("tensorflow")
     attention = Lazy("workbench.models.backbones.attention")
 
 REPEATS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -61,7 +58,7 @@ class Bottlenecks(Network):
 
     def middle(self, x: tf.Tensor, stage: int, filters: int, stride: int, name: str) -> tf.Tensor:
         """Return what lies between the two 1 x 1 convolutions, activated."""
-        raise SpecError("is no backbone by itself", where=type(self).__name__)
+        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
     def middle_filters(self, filters: int) -> int:
         """Return the channels of the middle, of those a plain bottleneck would have."""

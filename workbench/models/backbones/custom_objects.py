@@ -7,14 +7,9 @@ InceptionResNetV2 private ones of keras.applications that Keras itself does not 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 # a public function of the Keras module that holds a layer: the layer's class
 PRIVATE = {"ConvNeXtTiny": ("LayerScale", "StochasticDepth"), "InceptionResNetV2": ("CustomScaleLayer",)}

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from typing_extensions import Self
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.backbones.layers import Activation, Form, Network, divisible
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 # kernel, expanded filters, filters, squeeze-excite ratio, stride (the paper's table 7)
 BLOCKS = (

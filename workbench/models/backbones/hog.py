@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import Backbone
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 GREY = 3.0  # the channels are averaged
 EPSILON = 1e-6  # of squared brightness: a flat patch has no direction

@@ -6,23 +6,18 @@ by layer in which the settings that are given replace Keras's; None keeps what K
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import Any, Literal, Union
 
 from typing_extensions import Self
 
 from workbench.errors import DataError, SpecError, suggestion
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.backbones import keras_scaled
 from workbench.models.backbones.keras_rebuild import Changes
 from workbench.models.backbones.layers import Activation
 from workbench.spec.interfaces import Backbone
 from workbench.spec.part import part, setting
 from workbench.surgery.rewrite import rebuilt
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 # Every model of keras.applications 2.15 and the smallest input side it is built for here.
 APPLICATIONS: dict[str, int] = {
@@ -72,7 +67,7 @@ class KerasNet(Backbone):
 
     def source(self) -> tuple[str, dict[str, Any]]:
         """Return the name in keras.applications and what else its function is given."""
-        raise SpecError("is no backbone by itself", where=type(self).__name__)
+        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
     def check(self) -> None:
         name = self.source()[0]
@@ -193,7 +188,7 @@ class ScaledKerasNet(KerasNet):
 
     def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
         """Return the network at its width and depth."""
-        raise SpecError("is no backbone by itself", where=type(self).__name__)
+        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
     def quick(self) -> Self:
         return self.but(image_size=32, width=0.125, depth=0.34, stem_stride=1, weights=None)

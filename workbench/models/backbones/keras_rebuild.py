@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.backbones.layers import activate
+from workbench.pixels import MIDDLE, SCALE
 from workbench.surgery.activations import is_gate
 from workbench.surgery.rewrite import unfused
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from workbench.models.backbones.keras_nets import KerasNet
-else:
-    tf = Lazy("tensorflow")
 
 REPLACED = ("relu", "swish", "silu", "gelu")  # activations for which a spec may give another
 GATES = ("squeeze", "_se_")  # parts of the names of squeeze-excite's layers in Keras
@@ -56,7 +53,7 @@ class Changes:
         """Return what differs in the configuration of the layer's copy."""
         if layer.name == self.scaling:  # made for 0..255, given (x - 127.5) / 128
             scale, offset = layer.get_config()["scale"], layer.get_config()["offset"]
-            return {"scale": 128.0 * scale, "offset": 127.5 * scale + offset}
+            return {"scale": scale / SCALE, "offset": MIDDLE * scale + offset}
         return {**self._norm(layer), **self._conv(layer)}
 
     def _norm(self, layer: tf.keras.layers.Layer) -> dict[str, Any]:

@@ -6,17 +6,12 @@ network is built a second time in one process.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.spec.interfaces import Backbone
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 # Whose network: some of Keras_insightface's differ from the papers'.
 Form = Literal["paper", "keras_insightface"]

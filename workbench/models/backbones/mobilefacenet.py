@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from typing_extensions import Self
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.backbones.layers import Activation, Form, Network, divisible
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 # expansion, filters, repeats, first stride (the paper's table 1)
 BLOCKS = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))

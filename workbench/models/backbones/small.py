@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from typing_extensions import Self
 
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.backbones.layers import Activation, activate
 from workbench.spec.interfaces import Backbone
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 
 @part

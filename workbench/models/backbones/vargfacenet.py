@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from typing_extensions import Self
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.backbones.layers import Activation, Form, Network
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 STAGES = ((80, 3), (160, 7), (320, 4))  # filters and blocks, the first of them with a stride (table 1)
 INSIGHTFACE_STAGES = ((64, 3), (128, 7), (256, 4))  # of Keras_insightface

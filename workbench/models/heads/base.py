@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from workbench.lazy import tf
 from workbench.spec.interfaces import Head
 from workbench.spec.part import part
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 class Slot(NamedTuple):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.models.heads import matmul
 from workbench.models.heads.base import Slot, Step, WeightedHead
 from workbench.spec.part import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 
 @part

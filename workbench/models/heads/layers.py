@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import tensorflow as tf
-
+from workbench.lazy import tf
 from workbench.models.heads.base import Slot, Step, WeightedHead
 from workbench.models.heads.matmul import ROWS
 

@@ -10,14 +10,9 @@ row, which sampling gathers and norms sum along.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 # A squared norm below this counts as this, as in Keras_insightface: a row near zero then has small cosines
 # and a slope of at most 1/sqrt(FLOOR) = 316 a product, where 1/|row| would grow without bound.
