@@ -119,7 +119,7 @@ def chosen(items, form, per_stage, options, quick, store):  # type: ignore[no-un
     few = count <= FROM_JOURNALS
     if not (per_stage or few):
         click.echo(read_from_database(count), err=True)
-    records = load(items, store, Options(**options), journals=per_stage or few).by_start()
+    records = load(items, store, Options(**(options or {})), journals=per_stage or few).by_start()
     if items:
         return records
     records = without_reruns(records)
