@@ -100,6 +100,7 @@ PARTS: dict[str, str] = {
     "F": "workbench.models.embeddings",
     "SyntheticFaces": "workbench.data.sources.builtin",
     "Digits": "workbench.data.sources.builtin",
+    "Mislabelled": "workbench.data.sources.mislabelled",
     "ImageFolder": "workbench.data.sources.folder",
     "RecordIO": "workbench.data.sources.record_files",
     "TFRecords": "workbench.data.sources.record_files",

@@ -170,6 +170,7 @@ def comparison(records, select, form, baselines, judge, store) -> str:  # type: 
         raise InputError(no_direction(judge), where="--judge")
     rows = verdicts.rows_of(records, frame, select, find_store(store), judge)
     bold = {judge: verdicts.best_rows(rows, judge)} if len(rows) > 1 else None
+    frame = summary.with_states(frame, records.runs)
     if baselines:
         frame = verdicts.judged(frame, rows, judge, verdicts.find_baseline(rows, baselines))
         note = verdicts.optimism_note(records, rows, select, judge)

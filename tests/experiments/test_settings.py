@@ -19,6 +19,7 @@ SPECS = {path.stem: path for path in sorted((ROOT / "experiments").glob("*.py"))
 OURS = {
     "digits_sweep": "a sweep on data that comes with scikit-learn",
     "fine_tuning_orl": "the ORL faces",
+    "lfw_view2": "Labeled Faces in the Wild by its own protocol",
     "orl_faces": "the ORL faces",
     "quickstart": "drawn faces",
 }

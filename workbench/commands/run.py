@@ -26,6 +26,7 @@ from workbench.spec.interfaces import PairSet, Places, Source
 from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.quick import QUICK_STEPS, quick_variant
+from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
 from workbench.tracking.ping import require_reachable
 from workbench.tracking.store import Store, find_store
@@ -142,6 +143,7 @@ def wanted(
     where = default_places(store.root.parent)
     for variant in variants:
         schedule_preview.refuse(variant.experiment.plans())
+        refuse_select(variant.experiment)
     if quick:
         variants = [quick_variant(variant, where) for variant in variants]
     for variant in variants:

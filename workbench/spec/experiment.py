@@ -33,7 +33,8 @@ from workbench.spec.interfaces import (
     Sum,
     WeightDecay,
 )
-from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
+from workbench.spec.own_source import code_of, is_own
+from workbench.spec.part import CODE, INHERIT, Inherit, Part, part, setting, to_json
 from workbench.spec.plan import Plan
 
 SCHEMA = 1  # raised when the meaning of settings changes; part of every identity
@@ -190,6 +191,9 @@ class Experiment(Part):
 
     def _check_select(self) -> None:
         if self.direction(self.selector()) is None:
+            from workbench.spec.recorded_metrics import refuse_select  # which knows experiments
+
+            refuse_select(self)  # a misspelt name has no direction either
             raise SpecError(
                 f"whether {self.select!r} should fall or rise is not known", where="Experiment.select",
                 do='add select_direction="lower" or select_direction="higher"',
@@ -235,8 +239,15 @@ class Experiment(Part):
 
     @property
     def id(self) -> str:
-        """The identity: 12 hex digits of the SHA-256 of the settings, without seed, prose and places."""
-        content = {"schema": SCHEMA, "experiment": to_json(self, identity=True)}
+        """The identity: 12 hex digits of the SHA-256 of the settings, without seed, prose and places.
+
+        Of parts that are not the workbench's own a digest of their source is part of it.
+        """
+        return self.identity()
+
+    def identity(self, codes: bool = True) -> str:
+        """Return the identity; without `codes` as it was before sources of own parts were part of it."""
+        content = {"schema": SCHEMA, "experiment": to_json(self, identity=True, codes=codes)}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -342,6 +353,8 @@ def stage_name(stage: Stage) -> str:
 def _flatten(found: dict[str, Any], path: str, value: Any) -> None:
     if value is None or isinstance(value, Inherit):
         return
+    if isinstance(value, Part) and is_own(type(value)):
+        found[f"{path}.{CODE}"] = code_of(type(value))
     if isinstance(value, Fold):
         found[path] = value.number
         inner = {name: item for name, item in value.settings().items() if name != "number"}
@@ -354,6 +367,8 @@ def _flatten(found: dict[str, Any], path: str, value: Any) -> None:
         for term in value.terms:
             key = f"{path}.{type(term.loss).__name__.lower()}"
             found[f"{key}.weight"] = term.weight
+            if is_own(type(term.loss)):
+                found[f"{key}.{CODE}"] = code_of(type(term.loss))
             for name, item in term.loss.settings().items():
                 _flatten(found, f"{key}.{name}", item)
     elif isinstance(value, Part):
@@ -379,5 +394,7 @@ def _flatten_tuple(found: dict[str, Any], path: str, values: Iterable[Any]) -> N
     names = [item.label() if isinstance(item, PairSet) else type(item).__name__ for item in items]
     found[path] = ", ".join(names)
     for name, item in zip(names, items):
+        if is_own(type(item)):
+            found[f"{path}.{name.lower()}.{CODE}"] = code_of(type(item))
         for inner_name, inner in item.settings().items():
             _flatten(found, f"{path}.{name.lower()}.{inner_name}", inner)

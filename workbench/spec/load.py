@@ -19,16 +19,20 @@ from workbench.spec.variant import Variant
 from workbench.spec.variant_names import variant_names
 
 
-def load_module(path: Path) -> ModuleType:
-    """Run a spec file and return its module; raises `SpecError` for whatever it raises."""
+def load_module(path: Path, original: Path | None = None) -> ModuleType:
+    """Run a spec file and return its module; raises `SpecError` for whatever it raises.
+
+    `original` is the place of the file that `path` is a copy of: its name, and what it imports, hold.
+    """
     if not path.is_file():
         siblings = [str(other) for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
         close = nearest(str(path), siblings)
         raise SpecError("no such spec file", where=path, do=f"did you mean {close[0]}?" if close else None)
-    for folder in (str(path.resolve().parent), str(Path.cwd())):
+    original = original or path
+    for folder in (str(original.resolve().parent), str(Path.cwd())):
         if folder not in sys.path:
             sys.path.insert(0, folder)
-    name = f"workbench_spec_{path.stem}"
+    name = f"workbench_spec_{original.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise SpecError("is not a Python file", where=path, expected="a spec file that ends in .py")

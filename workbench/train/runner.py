@@ -22,6 +22,7 @@ from workbench.optimizers import schedule_preview
 from workbench.spec.datasets import default_places
 from workbench.spec.overrides import setting_origins
 from workbench.spec.plan import Plan
+from workbench.spec.recorded_metrics import refuse_select
 from workbench.tracking import null_tracker, provenance
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import StartRecord
@@ -44,6 +45,8 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
     plans = experiment.plans()
     if not (order.variant.quick or order.shared or order.resume):  # these are shorter than a schedule means
         schedule_preview.refuse(plans)
+    if not order.resume:
+        refuse_select(experiment)
     state = own_state(order)
     if state is None and experiment.trunk is not None:
         state = shared_trunk.begin(order, screen, run)
