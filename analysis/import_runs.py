@@ -8,7 +8,6 @@ kept as artifacts: nothing of it is lost.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
@@ -20,10 +19,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames import Note, Records, is_missing, per_epoch, settings_of
-from analysis.sources import Options, expand, load, read_files
+from analysis.import_sources import Source, identity_of, keep_originals, own_folder, sources_of
+from analysis.sources import Options
 from analysis.sources.mlflow_common import TAG_REGULARISER
-from analysis.sources.resolve import is_store
-from analysis.sources.store import DATABASES, SERVERS
 from workbench.errors import RecordError
 from workbench.names import (
     FAILED,
@@ -52,7 +50,6 @@ from workbench.views import default_views
 
 TAG_IMPORTED = "workbench.imported"  # the hash of an imported run's content
 BATCH_PREFIX = "batch_"  # metrics by batch: kept in the original file, no part of a run's epochs
-HASHED_BYTES = 1 << 20
 PATIENCE_SECONDS = 120.0  # for the views of one imported run
 
 
@@ -75,7 +72,7 @@ def import_files(
     Everything is read before anything is written. Raises `RecordError` or `StoreError`, in one line.
     """
     plain = replace(options, names=())
-    sources = [source for item in items for source in _sources(item, options.as_one_run, store)]
+    sources = [source for item in items for source in sources_of(item, options.as_one_run, store)]
     if options.as_one_run:
         sources = [Source([path for source in sources for path in source.paths])]
     read = [(source, _with_epochs(source.read(plain), source.where)) for source in sources]
@@ -107,42 +104,6 @@ class Given:
     settings: Settings
 
 
-@dataclass(frozen=True)
-class Source:
-    """What is read at once: files or folders, or another store by its address."""
-
-    paths: list[Path]
-    address: str = ""
-
-    @property
-    def where(self) -> str:
-        return self.address or str(self.paths[0])
-
-    def read(self, options: Options) -> Records:
-        """Return the records of this source."""
-        return load([self.address], options=options) if self.address else read_files(self.paths, options)
-
-
-def _sources(item: str, together: bool, store: Store) -> list[Source]:
-    """Return what an item means: files or folders, one by one, or a store of another program."""
-    if item.startswith((*SERVERS, *DATABASES)):
-        return [Source([], item)]
-    paths = expand(item)
-    if not paths:
-        raise RecordError("no such file", where=item)
-    found = []
-    for path in paths:
-        if is_store(path):
-            if path.resolve() in (store.root, store.database):
-                raise RecordError("is the store to import into", where=path, do="give --store another place")
-            if (path / "journal").is_dir():
-                raise RecordError("is a store of the workbench", where=path, do=f"`workbench merge {path}`")
-            found.append(Source([path], str(path)))
-        else:
-            found.append(Source([path]))
-    return found
-
-
 def _with_epochs(records: Records, where: str) -> Records:
     """Return the records without runs that have no epoch, each told; raises `RecordError` where none has one."""
     counts = records.epochs["run"].value_counts()
@@ -169,69 +130,13 @@ def _named(read: Sequence[tuple[Source, Records]], names: Sequence[str]) -> list
     return named
 
 
-def digest(paths: Sequence[Path], options: Options) -> str:
-    """Return the SHA-256 of the files' contents and of the options that change what is read of them."""
-    found = hashlib.sha256()
-    for path in paths:
-        for file in members(path):
-            found.update(file.name.encode())
-            with file.open("rb") as stream:
-                while block := stream.read(HASHED_BYTES):
-                    found.update(block)
-    found.update(_said(options).encode())
-    return found.hexdigest()
-
-
-def _said(options: Options) -> str:
-    """Return the options that change what is read, as text; nothing for none. Younger ones are left out unless given,
-    so that what was imported before they were there is known again."""
-    plain = replace(options, names=(), stage_names=())
-    return repr(plain).replace(", epochs_from=None", "") if plain != Options() else ""
-
-
-def members(path: Path) -> list[Path]:
-    """Return a file itself, or all files below a folder."""
-    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-
-
-def _identity(
-    records: Records,
-    source: Source,
-    own: Path | None,
-    number: int,
-    options: Options,
-    given: Mapping[str, Any],
-) -> str:
-    """Return the hash of one run's content and of how it was understood."""
-    if source.address:
-        columns = ["metric", "epoch", "value"]
-        content = records.epochs[columns].to_csv(index=False) + str(records.runs["run"].iloc[0])
-        base = hashlib.sha256((content + _said(options)).encode()).hexdigest()
-    elif own is not None:  # one of many runs in a folder of MLflow: the others are none of its business
-        base, number = digest([own], options), 0
-    else:
-        base = digest(source.paths, options)
-    said = {**given, **{name: side for name, side in told().items() if name in set(records.epochs["metric"])}}
-    extra = f":{sorted(said.items())}" if said else ""
-    return hashlib.sha256(f"{base}:{number}{extra}".encode()).hexdigest()
-
-
-def _own_folder(records: Records, source: Source) -> Path | None:
-    """Return the folder of a run of MLflow's within the folder that was named; None for any other source."""
-    origin = Path(str(records.runs["origin"].iloc[0]))
-    inside = not source.address and any(
-        path.is_dir() and path in (origin, *origin.parents) for path in source.paths
-    )
-    return origin if inside and (origin / "meta.yaml").is_file() else None
-
-
 def _write(records: Records, source: Source, number: int, options: Options, given: Given) -> Imported:
     """Write one run; an import that was interrupted is done again as another attempt."""
     facts = {name: None if is_missing(value) else value for name, value in records.runs.iloc[0].items()}
     name, store = str(facts["name"] or facts["run"]), given.store
     settings = settings_for(given.settings, source.paths, name)
-    own = _own_folder(records, source)
-    identity = _identity(records, source, own, number, options, settings)
+    own = own_folder(records, source)
+    identity = identity_of(records, source, own, number, options, settings)
     ending = f"-{identity[:8]}"
     before = [run for run in store.runs() if run.endswith(ending)]
     if before and read_journal(store.journal(before[0])).end is not None:
@@ -250,7 +155,7 @@ def _write(records: Records, source: Source, number: int, options: Options, give
         for row in epoch_records(records, moment):
             tracker.epoch(row)
             last, final = row.time, row.epoch
-        _keep_originals(tracker, source, own)
+        keep_originals(tracker, source, own)
         tracker.end(*_end(facts["status"]), moment=last, final_epoch=final)
     finally:
         level = tracker.close(PATIENCE_SECONDS)
@@ -259,19 +164,6 @@ def _write(records: Records, source: Source, number: int, options: Options, give
 
 def _modified(source: Source) -> float:
     return source.paths[0].stat().st_mtime if source.paths else time.time()
-
-
-def _keep_originals(tracker: Tracker, source: Source, own: Path | None) -> None:
-    """Keep what a run was read from with it: copies of records, which may grow, and links to a run's artifacts."""
-    if source.address:  # a database of many runs: what is of this one stands in the journal
-        return
-    for path in [own] if own is not None else source.paths:
-        for file in members(path):
-            inner = file.name if file == path else f"{path.name}/{file.relative_to(path).as_posix()}"
-            if own is not None and file.is_relative_to(own / "artifacts"):
-                tracker.artifact(f"original/{inner}", path=file)
-            else:
-                tracker.artifact(f"original/{inner}", text=file.read_bytes())
 
 
 def _end(status: Any) -> tuple[str, str]:
