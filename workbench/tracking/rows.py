@@ -75,8 +75,8 @@ class StartRecord:
 class EpochRecord:
     """One finished epoch. `epoch` is 1-based and global, `stage_epoch` 1-based within the stage.
 
-    `step` counts optimizer steps since the start of the run, `seconds` is the epoch's duration and
-    `time` the moment of the record. `metrics` hold values as measured; one not measured is absent.
+    `step` counts optimizer steps since the start of the run, `seconds` is the epoch's duration (NaN where an
+    imported record does not know it) and `time` the moment of the record. `metrics` hold values as measured; one not measured is absent.
     """
 
     attempt: int = 1
