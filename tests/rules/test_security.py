@@ -55,7 +55,7 @@ def test_a_path_of_a_records_name_is_made_in_one_place():
             made = isinstance(node, ast.Call) and ast.unparse(node.func) == "Path" and ast.unparse(node)
             if re.search(FOREIGN, str(joined or made or "")):
                 found.append(f"{name}:{node.lineno}")
-    nothing(found, "make the path with security.paths.within, or ask from_record for it")
+    nothing(found, "make the path with security.foreign_names.within, or ask from_record for it")
 
 
 @pytest.mark.parametrize(

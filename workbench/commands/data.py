@@ -256,7 +256,7 @@ def align(
 ) -> None:
     """Move the faces of FOLDER to the field's template by the five points in LANDMARKS, into TARGET."""
     from workbench.data import convert, face_alignment
-    from workbench.security.paths import new_file
+    from workbench.security.foreign_names import new_file
 
     points = face_alignment.read_landmarks(landmarks)
     path = sheet_path or target.with_name(target.name + ".png")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import DataError
-from workbench.security.paths import within
+from workbench.security.foreign_names import within
 
 if TYPE_CHECKING:
     from PIL import Image

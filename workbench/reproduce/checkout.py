@@ -12,7 +12,7 @@ from workbench.errors import RecordError
 from workbench.reproduce.ingredients import current, recorded_diff
 from workbench.reproduce.own_code import changed_parts
 from workbench.security.foreign_files import files_below, is_inside, read_inside
-from workbench.security.paths import within
+from workbench.security.foreign_names import within
 from workbench.tracking import code
 from workbench.tracking.origin import is_as_kept, is_own
 from workbench.train.from_record import KEPT, RecordedRun, foreign, spec_path

@@ -18,7 +18,7 @@ from workbench.errors import RecordError, StoreError
 from workbench.files import replacing, sync
 from workbench.names import TAG_IMPORTED
 from workbench.security.foreign_files import copy_inside, files_below, is_inside, read_inside
-from workbench.security.paths import within
+from workbench.security.foreign_names import within
 from workbench.tracking.journal import JournalWriter, is_locked, read_journal
 from workbench.tracking.locks import lock
 from workbench.tracking.sanitize import clean_file, harmless_lines, trusted

@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.errors import RecordError
 from workbench.names import STATUSES
-from workbench.security.paths import is_inner, is_run
+from workbench.security.foreign_names import is_inner, is_run
 
 MOST = 10_000_000  # epochs, stages and attempts: tables of all of them still fit memory
 LARGEST = 2**53  # steps and numbers of settings that a float holds exactly

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from workbench.errors import StoreError
 from workbench.names import TAG_ID, TAG_PARENT, TAG_QUICK, TAG_RUN, TAG_SEED, TAG_STATUS, TAG_STUDY
 from workbench.security.foreign_files import is_below
-from workbench.security.paths import is_run
+from workbench.security.foreign_names import is_run
 from workbench.tracking.journal import SUFFIX
 
 FOLDER = "mlruns"

@@ -33,8 +33,8 @@ from types import TracebackType
 
 from workbench.errors import RecordError, StoreError
 from workbench.names import FAILED, RUNNING, declare_recorded
+from workbench.security.foreign_names import within
 from workbench.security.masking import mask, masked, secrets_in
-from workbench.security.paths import within
 from workbench.tracking.branch_history import shared_rows
 from workbench.tracking.history import FILE as HISTORY
 from workbench.tracking.history import history_text

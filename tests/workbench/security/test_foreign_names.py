@@ -12,7 +12,7 @@ from stores import start
 from workbench.cli import main
 from workbench.errors import DataError, RecordError, StoreError
 from workbench.security import foreign_files as files
-from workbench.security.paths import is_run, new_file, within
+from workbench.security.foreign_names import is_run, new_file, within
 from workbench.tracking.journal import encode_line, is_locked, read_journal
 from workbench.tracking.merging import merge
 from workbench.tracking.store import Store, find_store
