@@ -4,11 +4,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast lint types imports docs bench check acceptance horovod pins clean
+.PHONY: help demo test fast stack lint types imports docs bench check acceptance gpu horovod pins wheels clean
 
-VENV := .venv
+# Environments of several Pythons side by side: make test PYTHON=python3.13 VENV=.venv-3.13
+VENV ?= .venv
 PY := $(VENV)/bin/python
-# An interpreter of your own choice: make demo PYTHON=python3.10
+# An interpreter of your own choice: make demo PYTHON=python3.13. Python 3.10 and 3.11 get TensorFlow 2.15 with Addons,
+# 3.12 and 3.13 today's TensorFlow with tf_keras.
 PYTHON ?=
 # More of the project's extras: make demo EXTRAS=gpu
 EXTRAS ?=
@@ -16,12 +18,19 @@ EXTRAS ?=
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); echo $$(( n > 2 ? 2 : n )))
 TESTS ?=
 
+# A folder of packages that `make wheels` filled, for a machine without a network: make demo WHEELS=wheels
+WHEELS ?=
+
 PIP := $(PY) -m pip --disable-pip-version-check install --no-compile --progress-bar off -c constraints.txt
 comma := ,
 BASE := $(VENV)/.installed$(if $(EXTRAS),-$(subst $(comma),-,$(EXTRAS)))
 TEST := $(VENV)/.installed-test
 PYTEST := $(PY) -m pytest
 
+ifneq ($(WHEELS),)
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := $(WHEELS)
+endif
 export MPLBACKEND ?= Agg
 export PYTHONUNBUFFERED ?= 1
 
@@ -40,6 +49,12 @@ test: $(TEST) ## install what tests need and run all tests, the quick ones first
 
 fast: $(TEST) ## run the quick tests only: about half a minute
 	@$(PYTEST) -q -m "not tensorflow" -n $(JOBS) $(TESTS)
+
+# Losses, optimizers, checkpoint and resume, sweep, export, and whatever else differs from one TensorFlow to the next.
+CHOSEN := tests/workbench/test_lazy.py tests/workbench/losses tests/workbench/optimizers
+stack: $(TEST) ## the demo, the quick tests and those TensorFlow tests in which the two stacks could differ
+	@$(MAKE) --no-print-directory demo fast
+	@$(PYTEST) -q -m tensorflow -n $(JOBS) --dist loadfile $(CHOSEN)
 
 lint: $(TEST) ## style and forbidden calls (ruff)
 	@$(PY) -m ruff check .
@@ -64,6 +79,9 @@ check: lint types imports ## lint, types, imports, docs and the quick tests: bef
 acceptance: $(TEST) ## the long proofs: kills, servers, real trainings (an hour or more)
 	@$(PYTEST) -v -o timeout=3600 tests/acceptance $(TESTS)
 
+gpu: $(VENV)/.installed-gpu-test ## prove every GPU of this machine, with a table (20 minutes at most)
+	@$(PYTEST) -v -s -o timeout=1800 tests/acceptance/test_gpu.py
+
 # Horovod has no wheel for this TensorFlow: it is compiled against the one in .venv, with Gloo and without MPI, in an
 # environment of its own (an older setuptools, a CMake before 4), which sees the packages of .venv. It needs a C++ compiler.
 HOROVOD := build/horovod
@@ -78,22 +96,33 @@ horovod: $(BASE) ## build Horovod against the TensorFlow in .venv and install it
 	@$(PIP) cloudpickle psutil pyyaml
 	@$(PIP) --no-deps build/wheels/horovod-0.28.1-*.whl
 
-pins: $(TEST) ## resolve pyproject.toml anew for Python 3.10 and 3.11 into constraints.txt
+pins: $(TEST) ## resolve pyproject.toml anew for Python 3.10 to 3.13 into constraints.txt
+	@$(PY) -m pip --disable-pip-version-check install -q uv
 	@$(PY) tests/tools/pins.py
 
-clean: ## remove .venv and caches; records and data stay
-	@rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+# For the Python of .venv: what is built from source is built here, so that the other machine needs no compiler.
+wheels: $(VENV)/.made ## download all packages, those of EXTRAS and tests too, into wheels/ for machines without a network
+	@$(PY) -m pip --disable-pip-version-check wheel -q -w wheels -c constraints.txt pip setuptools wheel
+	@$(PY) -m pip --disable-pip-version-check wheel -q -w wheels -c constraints.txt --no-build-isolation ".[test$(if $(EXTRAS),$(comma)$(EXTRAS))]"
+	@rm -f wheels/workbench-*.whl
+	@echo "wheels/ holds $$(ls wheels | wc -l) packages ($$(du -sh wheels | cut -f1)); on the other machine: make demo WHEELS=wheels"
 
-# The first interpreter that really runs, is 3.10 or 3.11 and can make environments.
+clean: ## remove .venv and caches; records and data stay
+	@rm -rf $(VENV) build wheels *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The first interpreter that really runs, is 3.10 to 3.13 and can make environments. A shim of pyenv is on the path for
+# Pythons that it will not start, so their own places are tried after the names.
+PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+places = "$(1)" "/usr/bin/$(1)" $(PYENV)/$(patsubst python%,%,$(1))*/bin/"$(1)"
 define find_python
-suits='import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11) or sys.maxsize < 2**32)'; \
+suits='import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13) or sys.maxsize < 2**32)'; \
 found=; \
-for name in $(if $(PYTHON),"$(PYTHON)",python3.11 python3.10 python3 python /usr/bin/python3.11 /usr/bin/python3.10); do \
+for name in $(if $(PYTHON),$(call places,$(PYTHON)),$(foreach v,11 10 12 13,$(call places,python3.$(v))) python3 python); do \
 	if "$$name" -c "$$suits" >/dev/null 2>&1; then found=$$name; break; fi; \
 done; \
 if [ -z "$$found" ]; then \
-	echo "error: $(if $(PYTHON),$(PYTHON) is not,no command is) a working 64-bit Python 3.10 or 3.11 with its venv module;" \
-		"install one (Debian, Ubuntu: apt install python3.11-venv) or name it: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.11" >&2; \
+	echo "error: $(if $(PYTHON),$(PYTHON) is not,no command is) a working 64-bit Python 3.10, 3.11, 3.12 or 3.13 with its venv module;" \
+		"install one (Debian, Ubuntu: apt install python3-venv) or name it: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.11" >&2; \
 	exit 2; \
 fi
 endef

@@ -16,11 +16,11 @@ _WHERE = {
     "load": "analysis.sources",
     "Options": "analysis.sources",
     "Records": "analysis.frames",
-    "plot_curves": "analysis.curves",
-    "save": "analysis.figure",
-    "summary": "analysis.tables",
-    "per_stage": "analysis.tables",
-    "render": "analysis.render",
+    "plot_curves": "analysis.figures.curves",
+    "save": "analysis.figures.draw",
+    "summary": "analysis.tables.summary",
+    "per_stage": "analysis.tables.summary",
+    "render": "analysis.tables.render",
 }
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605

@@ -6,17 +6,16 @@ A NaN never counts as best.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis.sources.history_json import History, read_history
 from workbench.errors import RecordError, suggestion
 
 EVALS_NAME = ["lfw", "cfp_fp", "agedb_30", "IJBB", "IJBC"]
 
-History = dict[str, list[float]]
 Table = dict[str, dict[str, Any]]
 
 
@@ -71,28 +70,6 @@ def row_names(paths: Sequence[Path], skip: int = 0) -> list[str]:
         stem if stems.count(stem) == 1 else f"{path.parent.name}/{stem}"
         for path, stem in zip(paths, stems, strict=True)
     ]
-
-
-def read_history(path: str | Path) -> History:
-    """Read one `*_hist.json` file: lists of numbers by metric; scalars and texts in it are left out.
-
-    Raises `RecordError` where the file is missing, is not JSON or holds no list.
-    """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"cannot be read as a history: {error}", where=path) from error
-    if not isinstance(content, dict) or not any(isinstance(value, list) for value in content.values()):
-        raise RecordError("is not a history", where=path, expected="a JSON object with lists of numbers")
-    try:
-        return {key: [number(v) for v in value] for key, value in content.items() if isinstance(value, list)}
-    except (TypeError, ValueError) as error:
-        raise RecordError(f"holds a value that is no number: {error}", where=path) from error
-
-
-def number(value: Any) -> float:
-    """Return a JSON value as a float; null is NaN, the texts "nan", "inf", "-inf" are what they say."""
-    return math.nan if value is None else float(value)
 
 
 def first_best(values: Sequence[float], lower: bool = False) -> int:

@@ -18,8 +18,12 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import RecordError, suggestion
-from workbench.labels import labels, value_text
-from workbench.names import PEAK_SUFFIX, lower_is_better
+from workbench.names import LOWER, PEAK_SUFFIX, declare_sets, direction, no_direction
+from workbench.spec.labels import labels, value_text
+
+# So many runs are read from their journals, which know steps and the time of each epoch. MLflow's database is
+# quicker for more, but lacks both: whoever reads it says which columns are missing (`read_from_database`).
+FROM_JOURNALS = 500
 
 RUN_COLUMNS = (
     "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
@@ -109,23 +113,29 @@ class RunData:
 
 @dataclass(frozen=True)
 class Records:
-    """The two frames and the remarks made while reading; `partial` tells why it is not all there."""
+    """The two frames and the remarks made while reading; `partial` tells why it is not all there.
+
+    `folded` holds, for runs that stand for the folds of an experiment, their evaluation sets by metric.
+    """
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
     notes: tuple[Note, ...] = ()
     partial: str | None = None
+    folded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def only(self, runs: Iterable[str]) -> Records:
         """Return the records of the named runs, in the order given."""
         wanted = list(dict.fromkeys(runs))
         frame = self.runs.set_index("run", drop=False).loc[wanted].reset_index(drop=True)
-        return Records(frame, self.epochs[self.epochs["run"].isin(wanted)], self.notes, self.partial)
+        return Records(
+            frame, self.epochs[self.epochs["run"].isin(wanted)], self.notes, self.partial, self.folded
+        )
 
     def by_start(self) -> Records:
         """Return the records with the runs in the order of their starts, those of unknown start behind them."""
         frame = self.runs.sort_values("started", kind="stable", na_position="last").reset_index(drop=True)
-        return Records(frame, self.epochs, self.notes, self.partial)
+        return Records(frame, self.epochs, self.notes, self.partial, self.folded)
 
 
 def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | None = None) -> Records:
@@ -134,6 +144,7 @@ def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | No
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise RecordError(f"two runs are called {twice[0]!r}", do="give them different names")
+    declare_sets(metric for data in runs for metric, *_ in data.values)
     rows = [{"run": data.run, **data.facts, **beside(data.settings, data.facts)} for data in runs]
     return Records(run_frame(rows), _epoch_frame(runs), tuple(notes), partial)
 
@@ -221,13 +232,16 @@ def best(epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
     The best value found inside an epoch (`<metric>_peak`) counts as a value of the metric.
 
-    Raises `RecordError` when no run has the metric.
+    Raises `RecordError` when no run has the metric, or nobody knows whether it should fall or rise.
     """
+    side = direction(metric)
     rows = epochs[epochs["metric"].isin([metric, metric + PEAK_SUFFIX])]
     if rows.empty:
         raise RecordError(f"no metric {metric!r}", do=suggestion(metric, epochs["metric"].unique()))
+    if side is None:
+        raise RecordError(no_direction(metric))
     rows = rows[np.isfinite(rows["value"])]
-    order = rows.assign(key=rows["value"] if lower_is_better(metric) else -rows["value"])
+    order = rows.assign(key=rows["value"] if side == LOWER else -rows["value"])
     order = order.sort_values(["key", "epoch", "step"], kind="stable")
     return order.drop_duplicates("run").drop(columns="key").sort_index()
 
@@ -348,3 +362,11 @@ def place(epoch: np.ndarray, lengths: Sequence[int], first_epoch: int = 1) -> tu
     starts = first_epoch + np.cumsum([0, *lengths])[: max(len(lengths), 1)]
     stage = np.searchsorted(starts, epoch, side="right")
     return stage, epoch - starts[np.maximum(stage, 1) - 1] + 1
+
+
+def read_from_database(count: int) -> str:
+    """Return the line that says what a table of `count` runs lacks where they are read from MLflow's database."""
+    return (
+        f"{count} runs, more than {FROM_JOURNALS}: read from MLflow's database, which knows no steps and no times of "
+        "epochs; images_per_second and device_hours are left out (name fewer runs to see them)"
+    )

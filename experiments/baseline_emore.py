@@ -13,7 +13,7 @@ experiment = Experiment(
     data=faces,
     evaluate=sets,
     backbone=MobileNet(),
-    embedding=GDC(size=512),
+    embedding=GDC(size=512, bias=True),
     stages=(
         Stage(loss=ArcFace(scale=16), epochs=5),
         Stage(loss=ArcFace(scale=32), epochs=5),

@@ -27,13 +27,13 @@ experiment = Experiment(
     optimizer=AdamW(),
     learning_rate=1e-3,
     weight_decay=5e-5,
-    batch_size=128,
+    batch_size=32,
 )
 
 space = {
     "weight_decay": Choice(0, 1e-5, 5e-5, 1e-4),
     "label_smoothing": Choice(0, 0.1),
-    "backbone.dropout": Choice(0, 0.5),
+    "backbone.dropout": Choice(0, 0.4),
 }
 
 grid = Sweep(base=experiment, space=space, tuner=GridSearch(), objective="val_accuracy", name="cifar10-grid")

@@ -9,7 +9,11 @@ import resnet101v2_emore
 from workbench import EfficientNet
 
 base = resnet101v2_emore.base.but(
-    backbone=EfficientNet(variant="B4"), stages=resnet101v2_emore.stages(420), batch_size=420, name="bs420"
+    backbone=EfficientNet(variant="B4"),
+    stages=resnet101v2_emore.stages(420),
+    augment=3,
+    batch_size=420,
+    name="bs420",
 )
 
 experiments = [base, resnet101v2_emore.on_two_gpus(base, 840)]

@@ -9,18 +9,20 @@ import baseline_ms1m
 
 from workbench import GAP, GDC, E, MobileNet
 
-no_bias = GDC(size=512, norm_bias=False)
 swish = MobileNet(activation="swish")
-base = baseline_emore.experiment.but(embedding=no_bias, precision="mixed_float16", name="relu")
-ms1m = baseline_ms1m.experiment.but(batch_size=512, precision="mixed_float16")
+base = baseline_emore.experiment.but(embedding=GDC(size=512), precision="mixed_float16", name="relu")
+fine = GDC(size=512, bias=True, norm_epsilon=1e-4)
+ms1m = baseline_ms1m.experiment.but(
+    backbone=swish.but(norm_epsilon=1e-4), embedding=fine, batch_size=512, precision="mixed_float16"
+)
 
 experiments = [
     base,
-    base.but(embedding=GDC(size=512), name="relu-bias"),
+    base.but(embedding=GDC(size=512, bias=True), name="relu-bias"),
     base.but(backbone=MobileNet(activation="prelu"), name="prelu"),
     base.but(backbone=swish, name="swish"),
-    base.but(backbone=swish, embedding=E(size=512, dropout=0.4, norm_bias=False), name="swish-e"),
-    base.but(backbone=swish, embedding=GAP(size=512, norm_bias=False), name="swish-gap"),
+    base.but(backbone=swish, embedding=E(size=512, dropout=0.4), name="swish-e"),
+    base.but(backbone=swish, embedding=GAP(size=512), name="swish-gap"),
     ms1m.but(name="swish-ms1m"),
-    ms1m.but(embedding=GDC(size=512, dropout=0.4), name="swish-ms1m-dropout"),
+    ms1m.but(embedding=fine.but(dropout=0.4), name="swish-ms1m-dropout"),
 ]

@@ -58,14 +58,14 @@ def compare(run: str | None = None, store: str | None = None) -> None:
     """
     import numpy as np
 
-    from workbench.catalog import places
+    from workbench.spec.datasets import default_places
     from workbench.tracking.runs import find_run, read_states
     from workbench.tracking.store import find_store
 
     at = find_store(store)
     starts = [(state.run, state.journal.start) for state in read_states(at) if state.journal]
     name = find_run(at, run or [known for known, start in starts if start and start.name == "final"][-1])
-    pairs = final.sets[0].open(places(), final.data)
+    pairs = final.sets[0].open(default_places(), final.data)
     _, person = np.unique(pairs.identities, return_inverse=True)
     one, other = person[pairs.first], person[pairs.second]
     ours = np.load(at.run_artifacts(name) / "scores" / "last" / "unseen.npz")["scores"]
@@ -87,9 +87,9 @@ def pixels(pairs: Any) -> Any:
     """Return the cosines of grey images minus the mean training image, [P]: nothing is trained."""
     import numpy as np
 
-    from workbench.catalog import places
+    from workbench.spec.datasets import default_places
 
-    size, faces = final.backbone.image_size, final.data.open(places())
+    size, faces = final.backbone.image_size, final.data.open(default_places())
     read = faces.reader(size)
     mean = np.mean([np.asarray(read(number), np.float64).mean(-1) for number in range(len(faces.labels))], 0)
     flat = (pairs.pixels(size).mean(-1) - mean).reshape(len(pairs.identities), -1)

@@ -29,7 +29,7 @@ teacher = Experiment(
     stages=Stage(loss=Softmax(), epochs=15),
     optimizer=Adam(),
     learning_rate=0.001,
-    batch_size=64,
+    batch_size=32,
     name="teacher",
 )
 soft = DistillLogits(temperature=10, alpha=0.1, head=Dense())

@@ -31,6 +31,7 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
+import workbench  # noqa: E402, F401 (it chooses Keras, before a test file imports TensorFlow by itself)
 
 # The same examples everywhere, and no failure because the machine was busy.
 hypothesis.settings.register_profile(

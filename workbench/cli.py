@@ -15,8 +15,8 @@ from typing import Any
 import click
 
 from workbench.errors import RunStopped, WorkbenchError, suggestion
-from workbench.masked_output import mask_output
-from workbench.masking import mask
+from workbench.security.masked_output import mask_output
+from workbench.security.masking import mask
 
 # name: (module:function, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -30,8 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "workbench.commands.profile:profile",
         "Measure one training step part by part, and draw and trace it.",
     ),
-    "list": ("workbench.commands.look:list_runs", "List runs with their differing settings and best values."),
-    "show": ("workbench.commands.look:show", "Show one run: settings, stages, epochs, artifacts."),
+    "list": ("workbench.commands.show:list_runs", "List runs with their differing settings and best values."),
+    "show": ("workbench.commands.show:show", "Show one run: settings, stages, epochs, artifacts."),
     "resume": ("workbench.commands.resume:resume", "Go on with an unfinished run."),
     "rerun": (
         "workbench.commands.rerun:rerun",

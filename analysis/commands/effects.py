@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
 
 PLOTS = ("slices", "parallel", "heat")
@@ -21,6 +22,7 @@ PLOTS = ("slices", "parallel", "heat")
 @click.option("--settings", metavar="A,B", help="The two settings of a heat map.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The figure: SVG, PNG or PDF.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line an effect.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def effects(
@@ -28,7 +30,7 @@ def effects(
     output: str | None, store: str | None, as_json: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Say what each setting of a SWEEP (its name or run) does, with intervals, and what cannot be judged."""
-    from analysis import sweeps
+    from analysis import effects as sweeps
     from analysis.sources import load
     from workbench.tracking.store import find_store
     from workbench.tracking.sweeps import require
@@ -63,8 +65,8 @@ def _kind(plot: str | None, settings: str | None, output: str | None) -> str | N
 
 def draw(data, kind: str, settings: str | None, path: Path) -> None:  # type: ignore[no-untyped-def]
     """Draw one picture into a file."""
-    from analysis import sweep_figures as figures
-    from analysis.figure import save
+    from analysis.figures import sweeps as figures
+    from analysis.figures.draw import save
 
     if kind == "heat":
         across, down = (word.strip() for word in str(settings).split(","))
@@ -76,8 +78,8 @@ def draw(data, kind: str, settings: str | None, path: Path) -> None:  # type: ig
 
 def words(data, found, bests: list[str]) -> list[str]:  # type: ignore[no-untyped-def]
     """Return the answer as lines: what was compared, the bests, the effects, what cannot be judged."""
-    from analysis import sweeps
-    from analysis.sweep_figures import title
+    from analysis import effects as sweeps
+    from analysis.figures.sweeps import title
 
     judged = found[found["effect"].notna()]
     rest = found[found["effect"].isna()]

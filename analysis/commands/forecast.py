@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
 @click.option("--score", "as_score", is_flag=True, help="Print the forecaster's own record on finished runs.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
 @click.option("-o", "--output", metavar="FIG", help="Draw the fans into an SVG, PNG or PDF file.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -39,7 +41,7 @@ def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str 
     by whether they are worth continuing.
     """
     from analysis.commands.table import lengths, say_notes
-    from analysis.figure import FORMATS
+    from analysis.figures.draw import FORMATS
     from analysis.forecast.runs import curves
     from analysis.sources import Options, load
 
@@ -59,7 +61,7 @@ def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str 
     if not as_json:
         click.echo(_text(recommended))
     if output:
-        from analysis.figure import save
+        from analysis.figures.draw import save
         from analysis.forecast.fan_chart import fan_chart
 
         truth = found if given["at"] is not None else ()
@@ -67,14 +69,12 @@ def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str 
 
 
 def default_metric(records: Records) -> str:
-    """Return the metric to forecast when none is named: the last evaluation set, else accuracy, else loss."""
-    from workbench.names import ACCURACY, LOSS, is_evaluation
+    """Return the metric to forecast when none is named: the one that counts."""
+    from workbench.names import metric_that_counts
 
-    known = [str(name) for name in records.epochs["metric"].unique()]
-    sets = [name for name in known if is_evaluation(name) and name != "seconds"]
-    for name in (*sets[::-1], ACCURACY, LOSS):
-        if name in known:
-            return name
+    found = metric_that_counts(records.epochs["metric"].unique())
+    if found is not None:
+        return found
     raise RecordError("no metric to forecast", do="name one with --metric")
 
 

@@ -8,6 +8,7 @@ import click
 
 from analysis.commands.plot import MEANINGS
 from analysis.commands.table import lengths, say_notes
+from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
 
 
@@ -36,6 +37,7 @@ from workbench.errors import InputError
 @click.option("--zeros-are-gaps", is_flag=True, help="Take zeros for values that were not measured.")
 @click.option("--study", default="imported", show_default=True, help="The study that the runs belong to.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def import_records(
@@ -54,9 +56,9 @@ def import_records(
     debug: bool,
 ) -> None:
     """Write old histories and logs into the store as finished runs; importing twice changes nothing."""
-    from analysis.importing import import_files
+    from analysis.import_runs import import_files
     from analysis.sources import Options, resolve
-    from analysis.tables import best_lines
+    from analysis.tables.summary import best_lines
     from workbench.tracking.store import find_store
 
     place = find_store(store)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from analysis.commands.table import lengths, say_notes, without_quick
+from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, suggestion
 
 DEFAULT_FILE = "curves.svg"
@@ -80,11 +81,12 @@ class FigureFile:
 @click.option("--spec", type=click.Path(dir_okay=False), help="A figure file (TOML) that keeps all this.")
 @click.option("--quick", is_flag=True, help="Include --quick runs.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def plot(items: tuple[str, ...], spec: str | None, store: str | None, debug: bool, **given: Any) -> None:
     """Draw curves of runs, histories and logs (of the whole store, if nothing is named)."""
-    from analysis.curves import plot_curves
-    from analysis.figure import FORMATS, save
+    from analysis.figures.curves import plot_curves
+    from analysis.figures.draw import FORMATS, save
 
     figure = read_figure_file(Path(spec)) if spec else FigureFile()
     figure.items += [Item(item, stages=lengths(given["stages"])) for item in items]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, StoreError
 
 
@@ -23,10 +24,11 @@ from workbench.errors import InputError, StoreError
     help="Where the numbers are kept.",
 )
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | None, debug: bool) -> None:
     """Print what runs reached beside published numbers, from a file that --refresh makes of the records."""
-    from analysis import results as kept
+    from analysis.tables import results as kept
 
     file = Path(path)
     if not refresh:
@@ -56,8 +58,8 @@ def show_published(items, form, store, output, as_json) -> None:  # type: ignore
 
 def published_text(items, form, store) -> tuple[str, list[str]]:  # type: ignore[no-untyped-def]
     """Return the table of one study as text, and remarks on it; raises `InputError`."""
-    from analysis import published
-    from analysis.render import render
+    from analysis.tables import published
+    from analysis.tables.render import render
 
     if len(items) != 1:
         raise InputError(
@@ -74,10 +76,10 @@ def published_text(items, form, store) -> tuple[str, list[str]]:  # type: ignore
 
 def variants(study: str) -> list[str]:
     """Return the names of a study's variants, from its spec."""
-    from analysis.published import spec_of
-    from workbench.catalog import load
+    from analysis.tables.published import spec_of
+    from workbench.spec.load import load_variants
 
-    return [variant.name for variant in load(spec_of(study))]
+    return [variant.name for variant in load_variants(spec_of(study))]
 
 
 def has_records(store: str | None) -> bool:
@@ -103,7 +105,7 @@ def records(store: str | None):  # type: ignore[no-untyped-def]
 
 def remarks(theirs, ours, names) -> list[str]:  # type: ignore[no-untyped-def]
     """Return what the table does not say: how it is read, and which runs are missing."""
-    from analysis import published
+    from analysis.tables import published
 
     at = published.reading(theirs.at)
     by = f"published by {theirs.source}" if theirs.runs else f"nothing is published of {theirs.study}"

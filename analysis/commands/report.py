@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from workbench.commands.direction_options import direction_options
+
 REPORTS = "reports"  # the folder of reports within the store
 
 
@@ -24,6 +26,7 @@ REPORTS = "reports"  # the folder of reports within the store
 )
 @click.option("--quick", is_flag=True, help="Include --quick runs.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def report(
     study: str,
@@ -35,8 +38,8 @@ def report(
     debug: bool,
 ) -> None:
     """Write a STUDY's question, differences, curves, tables, verdicts, costs and links as one page."""
-    from analysis.report.study import read_study
-    from analysis.report.writing import write
+    from analysis.report.collect import read_study
+    from analysis.report.write import write
     from workbench.tracking.store import find_store
 
     place = find_store(store)

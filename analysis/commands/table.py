@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
-
-FEW_RUNS = 50  # so many are read from their journals, which know steps and times; more from the database
+from workbench.names import direction, no_direction, of_unknown_direction
 
 
 @click.command()
@@ -39,6 +39,7 @@ FEW_RUNS = 50  # so many are read from their journals, which know steps and time
     help="Published numbers of one STUDY beside ours: the difference, is it noise?",
 )
 @click.option("--store", metavar="URI", help="Where the records are.")
+@direction_options
 @click.option("--update", metavar="FILE", help="Write the tables marked in this Markdown or LaTeX file anew.")
 @click.option(
     "--check", metavar="FILE", help="Exit with 1 when a table marked in this file is no longer true."
@@ -67,7 +68,7 @@ def table(
     if update and check:
         raise InputError("--update and --check together", expected="one of them")
     if update or check:
-        from analysis.blocks import renew
+        from analysis.commands.live_tables import renew
 
         return renew(Path(str(update or check)), store, write=bool(update))
     if published:
@@ -81,12 +82,13 @@ def show(  # type: ignore[no-untyped-def]
     items, select, form, per_stage, baselines, judge, stages, quick, store, output, as_json
 ) -> None:
     """Print the table, or write it to `output`."""
-    from analysis import tables
+    from analysis.tables import summary
 
     records = chosen(items, form, per_stage, stages, quick, store)
     say_notes(records)
     if as_json:
-        for line in tables.best_lines(records):
+        say_unknown(records)
+        for line in summary.best_lines(records):
             click.echo(json.dumps(line))
         return
     text = written(records, select, form, per_stage, baselines, judge, store)
@@ -98,15 +100,18 @@ def show(  # type: ignore[no-untyped-def]
 
 def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-untyped-def]
     """Return the records that a query means, reruns where they are named; raises `InputError` for a wrong one."""
-    from analysis.frames import without_reruns
-    from analysis.render import FORMATS
+    from analysis.frames import FROM_JOURNALS, read_from_database, without_reruns
     from analysis.sources import Options, load
+    from analysis.tables.render import FORMATS
     from workbench.errors import suggestion
     from workbench.tracking.store import find_store
 
     if form not in FORMATS:
         raise InputError(f"no format {form!r}", where="--format", do=suggestion(form, FORMATS))
-    few = len(meant(items, find_store(store))) <= FEW_RUNS
+    count = len(meant(items, find_store(store)))
+    few = count <= FROM_JOURNALS
+    if not (per_stage or few):
+        click.echo(read_from_database(count), err=True)
     records = load(items, store, Options(stages=lengths(stages)), journals=per_stage or few).by_start()
     if items:
         return records
@@ -116,39 +121,46 @@ def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-unt
 
 def meant(items, place):  # type: ignore[no-untyped-def]
     """Return the runs and files that a query means, a sweep or a study as its runs."""
+    from analysis.frames import FROM_JOURNALS
     from analysis.sources import spread
 
-    if not items or len(items) > FEW_RUNS:
+    if not items or len(items) > FROM_JOURNALS:
         return items or place.runs()
     return [run for item in items for run in spread(place, item)]
 
 
 def written(records, select, form, per_stage, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]
     """Return the table of `records` as text in a format."""
-    from analysis import tables
-    from analysis.render import render
+    from analysis.tables import summary
+    from analysis.tables.render import render
 
     if per_stage:
-        return render(tables.per_stage(records), form)
+        return render(summary.per_stage(records), form)
     return comparison(records, select, form, baselines, judge, store)
 
 
 def comparison(records, select, form, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]
     """Return the summary as text, with bold for all that may be best and verdicts against a baseline."""
-    from analysis import tables, verdicts
-    from analysis.render import render
+    from analysis.tables import folded, summary, verdicts
+    from analysis.tables.render import render
     from workbench.errors import suggestion
     from workbench.tracking.store import find_store
 
-    select = select or tables.default_metric(records)
-    judge = judge or select
-    frame = tables.summary(records, select)
+    known = len(records.notes)
+    records = folded.collapsed(records, find_store(store))
+    for note in records.notes[known:]:
+        click.echo(f"note: {note}", err=True)
+    select = select or summary.default_metric(records)
+    judge = judge or summary.judged_metric(records, select)
+    frame = summary.summary(records, select)
     if judge not in frame:
         raise InputError(
             f"no metric {judge!r}",
             where="--judge",
-            do=suggestion(judge, tables.metrics_shown(records, select)),
+            do=suggestion(judge, summary.metrics_shown(records, select)),
         )
+    if direction(judge) is None:
+        raise InputError(no_direction(judge), where="--judge")
     rows = verdicts.rows_of(records, frame, select, find_store(store), judge)
     bold = {judge: verdicts.best_rows(rows, judge)} if len(rows) > 1 else None
     if baselines:
@@ -180,6 +192,13 @@ def lengths(text: str | None) -> tuple[int, ...]:
             f"{text!r} are no stage lengths", where="--stages", expected="whole numbers such as 5,5,10"
         )
     return found
+
+
+def say_unknown(records) -> None:  # type: ignore[no-untyped-def]
+    """Print one line about metrics that have no best because nobody knows whether they should fall or rise."""
+    unknown = of_unknown_direction(records.epochs["metric"].unique())
+    if unknown:
+        click.echo(f"note: {no_direction(*unknown)}", err=True)
 
 
 def say_notes(records) -> None:  # type: ignore[no-untyped-def]

@@ -16,7 +16,7 @@ import numpy as np
 from analysis.forecast.lr_effects import MATTERS, breaks, relative
 from analysis.forecast.settings import DEFAULT, Settings
 from workbench.errors import InputError, RecordError
-from workbench.names import LEARNING_RATE, STAGE, lower_is_better
+from workbench.names import HIGHER, LEARNING_RATE, STAGE, direction, no_direction
 
 Array = np.ndarray
 ACCURACY, ERROR, LOSS = "accuracy", "error", "loss"
@@ -118,7 +118,10 @@ class Prepared:
 
 def kind_of(metric: str) -> str:
     """Return whether `metric` is an accuracy, an error or a loss."""
-    if not lower_is_better(metric):
+    side = direction(metric)
+    if side is None:
+        raise RecordError(no_direction(metric))
+    if side == HIGHER:
         return ACCURACY
     return ERROR if metric.endswith("error") else LOSS
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figure import COLORS, PANEL_INCHES, SMALLEST, STYLE
+from analysis.figures.draw import COLORS, PANEL_INCHES, SMALLEST, STYLE
 from analysis.forecast.curve import Curve
 from analysis.forecast.forecaster import FORECAST
 from analysis.forecast.lr_effects import breaks

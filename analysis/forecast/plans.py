@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from workbench.errors import SpecError
-from workbench.parts import from_json
+from workbench.spec.part import from_json
 
 LAST_STEP = 0.999  # of an epoch: the recorded rate is that of the epoch's last step
 
@@ -20,7 +20,7 @@ class Schedule(Protocol):
 
 
 class Stage(Protocol):
-    """What is needed of `workbench.families.Plan`."""
+    """What is needed of `workbench.spec.interfaces.Plan`."""
 
     epochs: int
     first_epoch: int

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from html import escape
 
-from analysis.render import render
-from analysis.report.blocks import Block, Links, Page, Picture, Text
+from analysis.report.page import Block, Links, Page, Picture, Text
+from analysis.tables.render import render
 
 STYLE = """
 body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; color: #1d1d1f; background: #fff;

@@ -6,8 +6,8 @@ import re
 
 import pandas as pd
 
-from analysis.render import render
-from analysis.report.blocks import Block, Links, Page, Picture, Table, Text
+from analysis.report.page import Block, Links, Page, Picture, Table, Text
+from analysis.tables.render import render
 
 SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
 

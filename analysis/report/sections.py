@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import significance, tables, verdicts
 from analysis.frames import is_missing, known_settings
-from analysis.render import cell
-from analysis.report import beside, pictures
-from analysis.report.blocks import Block, Page, Section, Table, Text
-from analysis.report.ledger import costs, runs
-from analysis.report.study import ALL_ROWS, Study
-from workbench import labels
+from analysis.report import figures, published
+from analysis.report.collect import ALL_ROWS, Study
+from analysis.report.costs import costs, runs
+from analysis.report.page import Block, Page, Section, Table, Text
+from analysis.stats import significance
+from analysis.tables import summary, verdicts
+from analysis.tables.render import cell
 from workbench.names import lower_is_better
+from workbench.spec import labels
 
 TOP, BOTTOM = 10, 5  # rows shown of more than ALL_ROWS; the rest is folded
 COLUMNS = 5  # rows that have a column each in the table of differences
@@ -32,7 +33,7 @@ def page(study: Study, folder: Path) -> Page:
         Section("Curves", _curves(study)),
         Section("Results", _results(study)),
         Section("Is it noise?", _verdicts(study)),
-        *beside.section(study),
+        *published.section(study),
         Section("Costs", costs(study)),
         Section("Runs", runs(study, folder)),
     ]
@@ -42,9 +43,9 @@ def page(study: Study, folder: Path) -> Page:
 
 def _short(study: Study) -> list[Block]:
     select, metric = study.select, study.metric
-    states = study.records.runs["status"].fillna("unknown").value_counts()
+    states = study.trained.runs["status"].fillna("unknown").value_counts()
     said = [
-        f"{count(len(study.records.runs), 'run')}: "
+        f"{count(len(study.trained.runs), 'run')}: "
         + ", ".join(f"{n} {state}" for state, n in states.items())
         + "."
     ]
@@ -102,7 +103,7 @@ def count(number: int, thing: str) -> str:
 
 def _differences(study: Study) -> list[Block]:
     """Return the settings that differ: a column a row where they are few, else the values and their counts."""
-    settings = tables.differing_settings(study.records.runs)
+    settings = summary.differing_settings(study.records.runs)
     firsts = [study.records.runs["run"].tolist().index(runs[0]) for runs in study.members]
     blocks: list[Block] = []
     if settings and len(firsts) <= COLUMNS:
@@ -141,9 +142,9 @@ def _values(values: Sequence[object]) -> str:
 
 
 def _curves(study: Study) -> list[Block]:
-    blocks: list[Block] = [pictures.curves(study)]
-    if len(study.frame) > pictures.LINES_TOLD_APART:
-        blocks.append(pictures.distribution(study))
+    blocks: list[Block] = [figures.curves(study)]
+    if len(study.frame) > figures.LINES_TOLD_APART:
+        blocks.append(figures.distribution(study))
     return blocks
 
 
@@ -164,7 +165,7 @@ def _results(study: Study) -> list[Block]:
 
 def _without_settings(study: Study) -> pd.DataFrame:
     """Return the rows without their settings where these would push the results off the page."""
-    settings = [name for name in tables.differing_settings(study.records.runs) if name in study.frame]
+    settings = [name for name in summary.differing_settings(study.records.runs) if name in study.frame]
     return study.frame.drop(columns=settings) if len(settings) > SETTINGS_SHOWN else study.frame
 
 

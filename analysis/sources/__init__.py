@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.branches import continued
 from analysis.frames import Note, Records, RunData, build, concat, without_reruns
-from analysis.lineage import continued
 from workbench.errors import RecordError, StoreError
 from workbench.tracking.store import Store, find_store
 
@@ -157,9 +157,9 @@ def kind_of(path: Path) -> str:
     from analysis.sources import mlruns_folder
 
     if path.is_dir():
-        return "mlruns_folder" if mlruns_folder.is_folder(path) else "tensorboard"
+        return "mlruns_folder" if mlruns_folder.is_folder(path) else "tfevents"
     if "tfevents" in path.name:
-        return "tensorboard"
+        return "tfevents"
     if path.suffix in (".json", ".jsonl"):
         return "history_json" if path.suffix == ".json" else "journal"
     try:
@@ -295,7 +295,7 @@ def runs_or_study(store: Store, item: str) -> list[str]:
 
 def of_study(store: Store, study: str) -> list[str]:
     """Return the runs of a study without reruns; `--quick` ones only where there are no others."""
-    from workbench.tracking.records import RUN_NAME
+    from workbench.tracking.rows import RUN_NAME
     from workbench.tracking.runs import MLFLOW_ID
 
     if RUN_NAME.fullmatch(study) or MLFLOW_ID.fullmatch(study):

@@ -8,14 +8,18 @@ recorded. Without the stages such a file is refused, because a guess would move 
 from __future__ import annotations
 
 import itertools
+import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from analysis.accuracies import read_history
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from workbench.errors import RecordError
+
+History = dict[str, list[float]]
 
 
 def read(path: Path, stages: Sequence[int] = (), first_epoch: int = 1) -> tuple[list[RunData], list[Note]]:
@@ -69,3 +73,25 @@ def _aligned(metric: str, length: int, stages: Sequence[int], total: int, notes:
         f"{metric} has {length} of {total} values: aligned with {where}, epochs {end - length + 1} to {end}{others}"
     )
     return end - length
+
+
+def read_history(path: str | Path) -> History:
+    """Read one `*_hist.json` file: lists of numbers by metric; scalars and texts in it are left out.
+
+    Raises `RecordError` where the file is missing, is not JSON or holds no list.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"cannot be read as a history: {error}", where=path) from error
+    if not isinstance(content, dict) or not any(isinstance(value, list) for value in content.values()):
+        raise RecordError("is not a history", where=path, expected="a JSON object with lists of numbers")
+    try:
+        return {key: [number(v) for v in value] for key, value in content.items() if isinstance(value, list)}
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"holds a value that is no number: {error}", where=path) from error
+
+
+def number(value: Any) -> float:
+    """Return a JSON value as a float; null is NaN, the texts "nan", "inf", "-inf" are what they say."""
+    return math.nan if value is None else float(value)

@@ -8,13 +8,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from analysis.branches import trunk_text
 from analysis.frames import MEASURED, Note, Notes, RunData
-from analysis.lineage import trunk_text
 from analysis.sources.mlflow_common import TAG_REGULARISER
 from workbench.errors import RecordError
-from workbench.names import SECONDS, SWEEP, TAG_KIND, TAG_RERUN
+from workbench.names import SECONDS, SWEEP, TAG_KIND, TAG_RERUN, declare, of_unknown_direction
 from workbench.tracking.journal import decode_line, read_journal, status
-from workbench.tracking.records import EpochRecord, StartRecord
+from workbench.tracking.rows import EpochRecord, StartRecord
 
 STAGE_NAMES = ("name", "title", "loss")  # what a stage may be called by, the best first
 
@@ -56,6 +56,8 @@ def read(path: Path) -> tuple[list[RunData], list[Note]]:
             (_stage_name(stage, number), int(stage.get("epochs", 0)))
             for number, stage in enumerate(start.stages, 1)
         ]
+        if start.id:  # a training of ours records under bare names what its evaluation sets reach
+            declare(higher=of_unknown_direction(name for row in rows for name in row.metrics))
     data.facts["seconds"] = sum(row.seconds for row in rows) or None
     lines = _lines(journal.rows, {damage.line for damage in journal.damage})
     for metric in dict.fromkeys(name for row in rows for name in row.metrics):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from analysis.frames import RunData
-from workbench.labels import value_text
 from workbench.names import (
     BEST_PREFIX,
     STAGE,
@@ -25,6 +24,7 @@ from workbench.names import (
     TAG_STUDY,
     TAG_TRUNK,
 )
+from workbench.spec.labels import value_text
 
 TAG_REGULARISER = "workbench.loss_regulariser"  # whether a recorded loss includes or excludes it
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")

@@ -24,7 +24,7 @@ from analysis.sources.mlflow_common import (
     stages_of,
 )
 from workbench.errors import RecordError, StoreError
-from workbench.names import TAG_RUN
+from workbench.names import TAG_RUN, declare_recorded
 from workbench.tracking.credentials import credentials
 
 THREADS = 8
@@ -154,6 +154,7 @@ def _run(
     start, end = int(info.get("start_time", 0)), int(info.get("end_time", 0))
     facts["started"] = datetime.fromtimestamp(start / 1000, timezone.utc) if start else None
     facts["seconds"] = (end - start) / 1000 if 0 < start < end else None
+    declare_recorded(parameters, tags)
     data = RunData(
         run=facts.pop("run"), file=address, facts=facts, settings=parameters, stages=stages_of(parameters)
     )

@@ -20,7 +20,7 @@ import pandas as pd
 from analysis.frames import EPOCH_COLUMNS, KINDS, Note, Records, beside, optional_int, run_frame
 from analysis.sources.mlflow_common import facts_of, is_derived, is_sweep, parse_parameter, stages_of
 from workbench.errors import RecordError, StoreError
-from workbench.names import STAGE, TAG_RUN
+from workbench.names import STAGE, TAG_RUN, declare_recorded, declare_sets
 from workbench.tracking.store import MLFLOW_INFINITY, connect
 
 CHUNK_ROWS = 50_000
@@ -97,6 +97,7 @@ def read(query: Query, runs: Sequence[str] | None = None) -> Records:
     rows, ids = _runs(query, runs)
     ids_of = {mlflow_id: code for code, mlflow_id in enumerate(ids)}
     columns = _metrics(query, ids_of, everything=runs is None)
+    declare_sets(columns["names"])
     stages = [stages_of(row) for row in rows]
     notes = [] if rows else [Note(query.origin, "the store holds no run")]
     frame = run_frame([{name: value for name, value in row.items() if name != TAG_RUN} for row in rows])
@@ -120,6 +121,7 @@ def _runs(query: Query, wanted: Sequence[str] | None) -> tuple[list[dict[str, An
         facts["started"] = datetime.fromtimestamp(started / 1000, timezone.utc) if started else None
         facts["seconds"] = (ended - started) / 1000 if started and ended and ended > started else None
         settings = {key: parse_parameter(value) for key, value in parameters.get(run_id, {}).items()}
+        declare_recorded(settings, own_tags)
         rows.append({TAG_RUN: own_tags.get(TAG_RUN), **facts, **beside(settings, facts)})
         ids.append(run_id)
     missing = set(wanted or ()) - {row["run"] for row in rows} - set(ids)

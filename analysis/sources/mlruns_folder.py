@@ -11,6 +11,7 @@ import numpy as np
 from analysis.frames import MEASURED, Note, Notes, RunData
 from analysis.sources.mlflow_common import facts_of, parse_parameter, place_by_metric, shifted, stages_of
 from workbench.errors import RecordError
+from workbench.names import declare_recorded
 
 
 def is_folder(path: Path) -> bool:
@@ -63,6 +64,7 @@ def _run(folder: Path, meta: dict[str, Any], notes: Notes) -> RunData:
             facts["seconds"] = (int(meta["end_time"]) - int(meta["start_time"])) / 1000
     data = RunData(run=facts.pop("run"), file=str(folder), facts=facts, settings=parameters)
     data.stages = stages_of(parameters)
+    declare_recorded(parameters, tags)
     metrics = {
         name: _values(text, folder / "metrics" / name, notes)
         for name, text in _texts(folder / "metrics").items()

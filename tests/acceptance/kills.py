@@ -29,8 +29,8 @@ sys.path[:0] = [str(ROOT), str(HERE)]
 
 from planted import PHASES  # noqa: E402
 
-from workbench import checkpoint  # noqa: E402
 from workbench.tracking.journal import read_journal  # noqa: E402
+from workbench.train import checkpoint  # noqa: E402
 
 SPEC = '''"""Is a resumed run the same run?"""
 from workbench import (ArcFace, Cosine, Experiment, Flip, GDC, HeldOutPairs, ImageFolder, MobileFaceNet, SGD, Safety,

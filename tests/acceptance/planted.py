@@ -35,7 +35,7 @@ def _before(owner: Any, name: str, condition: Callable[..., bool] = lambda *a, *
 
 
 def first_step() -> None:
-    from workbench.session import Session
+    from workbench.train.session import Session
 
     _before(
         Session,
@@ -45,7 +45,7 @@ def first_step() -> None:
 
 
 def last_step() -> None:
-    from workbench.session import Session
+    from workbench.train.session import Session
 
     _before(
         Session,
@@ -57,7 +57,7 @@ def last_step() -> None:
 
 
 def between_stages() -> None:
-    from workbench.session import Session
+    from workbench.train.session import Session
 
     _before(
         Session,
@@ -67,9 +67,9 @@ def between_stages() -> None:
 
 
 def half_a_checkpoint() -> None:
-    from workbench import checkpoint
+    from workbench import files
 
-    original = checkpoint._flush
+    original = files.sync
 
     def wrapped(path: Any) -> None:
         if path.name.startswith(".e"):
@@ -79,20 +79,20 @@ def half_a_checkpoint() -> None:
             die()
         original(path)
 
-    checkpoint._flush = wrapped
+    files.sync = wrapped
 
 
 def before_rename() -> None:
-    from workbench import checkpoint
+    from workbench import files
 
-    original = checkpoint._flush
+    original = files.sync
 
     def wrapped(path: Any) -> None:
         original(path)
         if path.name.startswith(".e"):
             die()
 
-    checkpoint._flush = wrapped
+    files.sync = wrapped
 
 
 def half_a_row() -> None:
@@ -111,14 +111,14 @@ def half_a_row() -> None:
 
 
 def evaluation() -> None:
-    from workbench.scoreboard import Scoreboard
+    from workbench.train.evaluation import Scoreboard
 
     _before(Scoreboard, "evaluate")
 
 
 def after_row() -> None:
     """Between the journal's row and the state that goes with it."""
-    from workbench.session import Session
+    from workbench.train.session import Session
 
     _before(Session, "save")
 

@@ -164,7 +164,7 @@ def trials(folder: Path, name: str) -> list[Any]:
 
 def begun_too_early(journal: Any) -> list[int]:
     """Return the attempts of a run that trained again what a checkpoint held already."""
-    from workbench.tracking.records import CheckpointRecord, StartRecord
+    from workbench.tracking.rows import CheckpointRecord, StartRecord
 
     held, found = 0, []
     for number, row in enumerate(journal.rows):

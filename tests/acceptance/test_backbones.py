@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-sys.path.append(str(Path(__file__).parents[1] / "workbench" / "backbones"))
+sys.path.append(str(Path(__file__).parents[1] / "workbench" / "models" / "backbones"))
 import contract
 
-from workbench.backbones import measured
-from workbench.backbones.kerasnets import APPLICATIONS, KerasApplication
-from workbench.backbones.measure import network, sizes
-from workbench.backbones.table import TABLE, backbone
-from workbench.embeddings import GDC, E, F
-from workbench.families import Embedding
+from workbench.models.backbones import sizes as measured
+from workbench.models.backbones.count_ops import network, sizes
+from workbench.models.backbones.keras_nets import APPLICATIONS, KerasApplication
+from workbench.models.backbones.registry import TABLE, backbone
+from workbench.models.embeddings import GDC, E, F
+from workbench.spec.interfaces import Embedding
 
 pytestmark = pytest.mark.tensorflow
 TOP = 2048 * 1000 + 1000  # a 1000-way classifier on 2048 maps, which published counts include

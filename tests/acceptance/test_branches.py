@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench import checkpoint
-from workbench.tracking import lineage
+from workbench.tracking import branch_history
 from workbench.tracking.journal import Journal, read_journal
+from workbench.train import checkpoint
 
 SPEC = '''"""Which loss for the last epochs on ORL?"""
 from workbench import *
@@ -55,7 +55,9 @@ def run(project: Path, spec: str) -> dict[str, Journal]:
 
 
 def rows(journal: Journal) -> list[Any]:
-    return [(r.epoch, r.stage, r.stage_epoch, r.step, dict(r.metrics)) for r in lineage.all_rows(journal)]
+    return [
+        (r.epoch, r.stage, r.stage_epoch, r.step, dict(r.metrics)) for r in branch_history.all_rows(journal)
+    ]
 
 
 @pytest.mark.tensorflow

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workbench import checkpoint
 from workbench.errors import RecordError
 from workbench.tracking.journal import read_journal
+from workbench.train import checkpoint
 
 SPEC = '''"""Does damage show?"""
 import sys

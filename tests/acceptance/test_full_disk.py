@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workbench import checkpoint
 from workbench.tracking.journal import read_journal
+from workbench.train import checkpoint
 
 SPEC = '''"""Does it survive a full disk?"""
 import sys

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from fleet import Fleet, ended, largest_difference
 
-from workbench import checkpoint
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import find_store
+from workbench.train import checkpoint
 
 pytestmark = [
     pytest.mark.tensorflow,

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from fleet import Fleet, ended, wait_for_steps
 
-from workbench import checkpoint
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import find_store
+from workbench.train import checkpoint
 
 pytestmark = pytest.mark.tensorflow
 

@@ -13,13 +13,14 @@ from workbench.tracking.store import find_store, read_runs
 
 WRITER = """
 import sys, time
-from workbench.tracking.records import CheckpointRecord, EpochRecord, StartRecord, new_run_name
+from workbench.tracking.rows import CheckpointRecord; from workbench.tracking.rows import EpochRecord; from workbench.tracking.rows import StartRecord; from workbench.tracking.rows import new_run_name
 from workbench.tracking.store import find_store
-from workbench.tracking.writer import Tracker
+from workbench.tracking.tracker import Tracker
+from workbench.views import default_views
 
 number, epochs = int(sys.argv[2]), int(sys.argv[3])
 start = StartRecord(run=new_run_name(), study="many", name=f"p{number}", parameters={"number": number, f"own{number}": 1})
-with Tracker.open(find_store(sys.argv[1]), start) as tracker:
+with Tracker.open(find_store(sys.argv[1]), start, views=default_views(find_store(sys.argv[1]))) as tracker:
     for epoch in range(1, epochs + 1):
         metrics = {f"m{k}": number + epoch / 1000 for k in range(20)}
         tracker.epoch(EpochRecord(stage=1, stage_epoch=epoch, epoch=epoch, step=epoch, metrics=metrics, seconds=1.0))

@@ -21,10 +21,10 @@ import pytest
 from ray_nodes import QUIET, ray_cluster
 from running import launch, write_project
 
-from workbench import checkpoint
-from workbench.jobs.boards import log_of
+from workbench.jobs.progress import log_of
 from workbench.tracking.runs import read_states
 from workbench.tracking.store import find_store
+from workbench.train import checkpoint
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'workbench[ray]'")
 

@@ -21,11 +21,12 @@ from served import Proxy, Server
 from workbench.errors import StoreError
 from workbench.tracking.journal import encode_line, read_journal, status
 from workbench.tracking.mlflow_client import create_database, open_client
-from workbench.tracking.records import CheckpointRecord, EpochRecord, StartRecord, new_run_name
+from workbench.tracking.rows import CheckpointRecord, EpochRecord, StartRecord, new_run_name
 from workbench.tracking.runs import find_run
 from workbench.tracking.store import Store, find_store
-from workbench.tracking.sync import sync
-from workbench.tracking.writer import Tracker
+from workbench.tracking.tracker import Tracker
+from workbench.views import default_views
+from workbench.views.sync import sync
 
 METRICS = 20
 PAUSE = 0.15  # seconds of "training" in an epoch
@@ -48,7 +49,9 @@ class Training:
         self.waits: dict[str, list[float]] = defaultdict(list)
         self.bare: dict[str, list[float]] = defaultdict(list)
         self._bare = os.open(folder / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self.tracker = Tracker.open(store, StartRecord(run=self.run, study="served"), say=self.said.append)
+        self.tracker = Tracker.open(
+            store, StartRecord(run=self.run, study="served"), say=self.said.append, views=default_views(store)
+        )
 
     def epochs(self, phase: str, count: int) -> None:
         for _ in range(count):
@@ -154,10 +157,10 @@ def test_a_server_that_hangs_from_start_to_end(served, tmp_path):
 EXIT = """
 import sys, time
 from pathlib import Path
-from workbench.tracking.records import CheckpointRecord, EpochRecord, StartRecord, new_run_name
+from workbench.tracking.rows import CheckpointRecord; from workbench.tracking.rows import EpochRecord; from workbench.tracking.rows import StartRecord; from workbench.tracking.rows import new_run_name
 from workbench.tracking.store import Store
-from workbench.tracking.writer import Tracker
-tracker = Tracker.open(Store(Path(sys.argv[1]), sys.argv[2]), StartRecord(run=new_run_name()), texts={"spec.py": "1"})
+from workbench.tracking.tracker import Tracker
+tracker = Tracker.open(Store(Path(sys.argv[1]), sys.argv[2]), StartRecord(run=new_run_name()), texts={"spec.py": "1"}, views=default_views(Store(Path(sys.argv[1]), sys.argv[2])))
 tracker.epoch(EpochRecord(stage=1, stage_epoch=1, epoch=1, step=1, metrics={"loss": 1.0}, seconds=1.0))
 tracker.checkpoint(CheckpointRecord(epoch=1, file="x", digest="d"))
 time.sleep(float(sys.argv[3]))
@@ -254,7 +257,7 @@ def test_a_full_disk(small_disk, tmp_path):
     assert [row.epoch for row in found.accepted()] == list(range(1, last + 1))
     filler.unlink()
     again = StartRecord(run=training.run, study="served", from_epoch=found.checkpoint().epoch + 1)
-    with Tracker.open(store, again) as tracker:
+    with Tracker.open(store, again, views=default_views(store)) as tracker:
         for number in range(again.from_epoch, last + 4):
             tracker.epoch(epoch(number))
             tracker.checkpoint(CheckpointRecord(epoch=number, file="x", digest="d"))

@@ -26,7 +26,7 @@ from served import free_port
 from analysis.sources.mlflow_server import read_server
 from analysis.sources.mlflow_sql import read_database, read_server_database
 from workbench.tracking.store import find_store
-from workbench.tracking.sync import sync
+from workbench.views.sync import sync
 
 pytest.importorskip("psycopg2", reason="psycopg2 is not installed: pip install 'workbench[server]'")
 pytest.importorskip("flask_wtf", reason="Flask-WTF is not installed: pip install 'workbench[server]'")
@@ -35,16 +35,17 @@ CLIENTS, EPOCHS, METRICS = 10, 20, 20
 USER, USER_PASSWORD = "anna", "pass-phrase of anna"
 CLIENT = """
 import sys
-from workbench.tracking.records import CheckpointRecord, EpochRecord, StartRecord, new_run_name
+from workbench.tracking.rows import CheckpointRecord; from workbench.tracking.rows import EpochRecord; from workbench.tracking.rows import StartRecord; from workbench.tracking.rows import new_run_name
 from workbench.tracking.store import find_store
-from workbench.tracking.writer import Tracker
+from workbench.tracking.tracker import Tracker
+from workbench.views import default_views
 
 number, epochs = int(sys.argv[1]), int(sys.argv[2])
 stages = ({"number": 1, "name": "soft", "epochs": epochs // 2}, {"number": 2, "name": "margin", "epochs": epochs // 2})
 parameters = {"number": number, "rate": 5e-5, "stages.1.name": "soft", "stages.2.name": "margin", "quiet": True}
 start = StartRecord(run=new_run_name(), id=f"{number:012x}", study="many", name=f"p{number}", seed=number,
                     parameters=parameters, stages=stages)
-with Tracker.open(find_store(), start, texts={"spec.py": f"number = {number}"}) as tracker:
+with Tracker.open(find_store(), start, texts={"spec.py": f"number = {number}"}, views=default_views(find_store())) as tracker:
     for epoch in range(1, epochs + 1):
         stage = 1 if epoch <= epochs // 2 else 2
         metrics = {f"m{k}": number + k / 100 + epoch / 1000 for k in range(20)}

@@ -21,13 +21,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench import Constant, OneDevice, catalog
+from workbench import Constant, OneDevice
 from workbench.cli import main
-from workbench.commands.networks import Networks
-from workbench.data.embedded import small_faces
-from workbench.experiment import Experiment
-from workbench.families import Plan, Source
-from workbench.sweep import loading
+from workbench.commands.dry_run_networks import Networks
+from workbench.data.sources.builtin import small_faces
+from workbench.spec.datasets import default_places
+from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import Source
+from workbench.spec.load import load_variants
+from workbench.spec.plan import Plan
+from workbench.spec.variant import Variant
+from workbench.sweep.load_sweeps import load_sweeps
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
@@ -44,13 +48,13 @@ def file_of(study: str) -> Path:
     return ROOT / "experiments" / f"{study}.py"
 
 
-def variants_of(study: str) -> list[catalog.Variant]:
+def variants_of(study: str) -> list[Variant]:
     """Return the variants of a study; of a sweep its base and each value of its space, one at a time."""
-    variants = catalog.load(file_of(study))
+    variants = load_variants(file_of(study))
     if study not in SWEEPS:
         return variants
     variants = [dataclasses.replace(variant, experiment=short(variant.experiment)) for variant in variants]
-    for sweep, base in loading.load(file_of(study)):
+    for sweep, base in load_sweeps(file_of(study)):
         for name, raw in [(name, raw) for name, domain in sweep.space for raw in domain.candidates()]:
             experiment = short(sweep.experiment({name: raw}))
             if all(experiment.diff(other.experiment) for other in variants):
@@ -85,7 +89,7 @@ def _cleared() -> Iterator[None]:
 @pytest.mark.parametrize("study", STUDIES)
 def test_one_variant_of_each_study_runs_quick(study: str, project: Path, capsys: pytest.CaptureFixture[str]):
     if study in SWEEPS:
-        name = loading.load(file_of(study))[-1][1].name
+        name = load_sweeps(file_of(study))[-1][1].name
         words, runs = ["sweep", str(file_of(study)), name, "--trials", "2"], 2
     else:
         words, runs = ["run", str(file_of(study)), variants_of(study)[-1].name], 1
@@ -260,7 +264,7 @@ class Steps:
     """
 
     def __init__(self, project: Path) -> None:
-        self.where = catalog.places(project)
+        self.where = default_places(project)
         self.made: dict[Any, Step] = {}
         self.networks = Networks()
         self.batches: dict[Any, Any] = {}
@@ -272,14 +276,14 @@ class Steps:
         return self.made[(alone, count)]
 
     def _step(self, experiment: Experiment, count: int) -> Step:
-        from workbench import devices
-        from workbench.layers import Trainer
-        from workbench.material import Material
+        from workbench.distribute import setup
+        from workbench.train.run_data import RunData
+        from workbench.train.trainer import Trainer
 
-        devices.prepare(experiment)
-        data, plan = Material(experiment, self.where, limit=1), experiment.plans()[0]
+        setup.prepare(experiment)
+        data, plan = RunData(experiment, self.where, limit=1), experiment.plans()[0]
         trainer = Trainer(self.networks.small(experiment))
-        devices.prepare(experiment)
+        setup.prepare(experiment)
         trainer.begin_stage(plan, 1, data.classes(plan), data.teacher_size(plan))
         trainer.run_eagerly = True
         images = (plan.data, plan.augment, plan.sampler, plan.batch_size, data.size, data.held_out)

@@ -48,9 +48,9 @@ def test_the_best_settings_are_written_and_trained_in_full(place: Path, monkeypa
     assert len(record(place, "band").trials) == trials  # nothing was left to do
     best = record(place, "band").best()
     assert best
-    from workbench import catalog
+    from workbench.spec.load import load_variants
 
-    (variant,) = catalog.load("best.py")
+    (variant,) = load_variants("best.py")
     states = [
         s for s in store_of(place).runs() if (j := journal(place, s)).start and j.start.name == "band-best"
     ]

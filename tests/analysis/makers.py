@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.frames import MEASURED, Records, RunData, build
 from workbench.tracking.journal import JournalWriter
-from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
+from workbench.tracking.rows import EndRecord, EpochRecord, StartRecord
 
 SCHEMA = """
 CREATE TABLE experiments(experiment_id INTEGER PRIMARY KEY, name TEXT);

@@ -11,10 +11,9 @@ import sys
 import pytest
 from makers import mlflow_database, mxnet_lines, write_lines
 
-from analysis import importing
+from analysis import import_runs
 from analysis.sources import Options, load, read_store
 from workbench.cli import main
-from workbench.tracking import writer
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import find_store
 
@@ -29,7 +28,7 @@ def history(tmp_path):
 @pytest.fixture
 def no_views(monkeypatch):
     """Imports that write journals only: MLflow's own part is tested with MLflow."""
-    monkeypatch.setattr(writer, "default_views", lambda store: [])
+    monkeypatch.setattr(import_runs, "default_views", lambda store: [])
 
 
 def said(capsys):
@@ -185,7 +184,7 @@ def test_import_is_idempotent_and_keeps_the_original(history, project, no_views,
 
 def test_an_imported_run_reads_like_the_file(history, project, no_views):
     options = Options(stages=(1, 2), stage_names=("head", "all"), loss="excludes")
-    importing.import_files([str(history)], find_store(), options, "old")
+    import_runs.import_files([str(history)], find_store(), options, "old")
     file, store = load([history], options=options), read_store(find_store())
     for metric in ("loss", "lfw", "triplet_embedding_loss"):
         columns = ["stage", "stage_name", "stage_epoch", "epoch", "value"]
@@ -206,12 +205,12 @@ def test_several_launches_and_steps_within_epochs(tmp_path, project, no_views):
     lines = mxnet_lines()
     extra = lines[8].replace("[lfw][20]", "[lfw][10]").replace("0.90000", "0.95000")
     path = write_lines(tmp_path / "a.log", [*lines[:5], extra, *lines[5:], *mxnet_lines()])
-    done, _ = importing.import_files([str(path)], find_store(), Options(), "old")
+    done, _ = import_runs.import_files([str(path)], find_store(), Options(), "old")
     assert len({one.run for one in done}) == 2
     rows = read_journal(find_store().journal(done[0].run)).accepted()
     assert [row.metrics["lfw"] for row in rows] == [0.9, 0.91]
     assert rows[0].metrics["lfw_peak"] == 0.95 and rows[0].seconds == 10.0 and rows[0].step == 20
-    one, _ = importing.import_files([str(path)], find_store(), Options(as_one_run=True), "old")
+    one, _ = import_runs.import_files([str(path)], find_store(), Options(as_one_run=True), "old")
     assert [row.epoch for row in read_journal(find_store().journal(one[0].run)).accepted()] == [1, 2, 3, 4]
 
 
@@ -221,10 +220,10 @@ def test_an_interrupted_import_is_done_again(history, project, no_views, monkeyp
 
     options = Options(stages=(1, 2))
     with monkeypatch.context() as patch:
-        patch.setattr(writer.Tracker, "artifact", fail)
+        patch.setattr(import_runs.Tracker, "artifact", fail)
         with pytest.raises(KeyboardInterrupt):
-            importing.import_files([str(history)], find_store(), options, "old")
-    done, _ = importing.import_files([str(history)], find_store(), options, "old")
+            import_runs.import_files([str(history)], find_store(), options, "old")
+    done, _ = import_runs.import_files([str(history)], find_store(), options, "old")
     assert done[0].new and len(find_store().runs()) == 1
     journal = read_journal(find_store().journal(done[0].run))
     assert journal.end.status == "finished" and [row.epoch for row in journal.accepted()] == [1, 2, 3]
@@ -238,7 +237,7 @@ def test_nothing_is_written_when_one_file_is_bad(history, project, no_views):
 def test_values_that_are_not_finite_stay_so(tmp_path, project, no_views):
     path = tmp_path / "x_hist.json"
     path.write_text('{"loss": [1, NaN, Infinity]}')
-    done, _ = importing.import_files([str(path)], find_store(), Options(), "old")
+    done, _ = import_runs.import_files([str(path)], find_store(), Options(), "old")
     rows = read_journal(find_store().journal(done[0].run)).accepted()
     assert math.isnan(rows[1].metrics["loss"]) and rows[2].metrics["loss"] == math.inf
 
@@ -259,3 +258,25 @@ def test_import_into_mlflow(history, project, capsys):
     assert {"original", "import.json", "history.json"} <= names
     assert main(["table", "--store", str(store.root)]) == 0
     assert "good" in said(capsys)[0]
+
+
+def test_a_table_of_very_many_runs_says_what_it_lacks(project, capsys, monkeypatch):
+    """Nothing is dropped in silence: beyond the border the database is read, and the line names the columns."""
+    from analysis import frames
+    from workbench.tracking.rows import EpochRecord, StartRecord
+    from workbench.tracking.tracker import Tracker
+
+    for number in range(3):
+        with Tracker.open(
+            find_store(), StartRecord(run=f"20260101T00000{number}Z-0000000{number}", study="s"), views=[]
+        ) as tracker:
+            tracker.epoch(
+                EpochRecord(stage=1, stage_epoch=1, epoch=1, step=5, metrics={"loss": 1.0}, seconds=2.0)
+            )
+            tracker.publish(1)
+            tracker.end("finished")
+    assert main(["table"]) == 0
+    assert said(capsys)[1] == ""
+    monkeypatch.setattr(frames, "FROM_JOURNALS", 2)
+    assert main(["table"]) == 0
+    assert "3 runs, more than 2: read from MLflow's database" in said(capsys)[1]

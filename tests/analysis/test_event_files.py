@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.frames import Notes
-from analysis.sources import tensorboard
+from analysis.sources import tfevents
 from workbench.errors import RecordError
 
 
@@ -35,7 +35,7 @@ def event_file(tmp_path):
 
 def test_both_versions(event_file):
     notes = Notes("x")
-    found = [(tag, step, value) for tag, step, value, _, _ in tensorboard.scalars(event_file, notes)]
+    found = [(tag, step, value) for tag, step, value, _, _ in tfevents.scalars(event_file, notes)]
     assert found == [
         ("epoch_loss", 0, 0.5), ("epoch_accuracy", 0, 1.0), ("epoch_loss", 1, 0.25), ("epoch_accuracy", 1, 0.5),
     ]  # fmt: skip
@@ -43,7 +43,7 @@ def test_both_versions(event_file):
 
 
 def test_a_folder_is_a_run_with_epochs_from_one(event_file):
-    runs, _ = tensorboard.read(event_file.parent)
+    runs, _ = tfevents.read(event_file.parent)
     assert [metric for metric, *_ in runs[0].values] == ["loss", "accuracy"]
     assert runs[0].values[0][3]["epoch"].tolist() == [1, 2]
 
@@ -53,17 +53,17 @@ def test_a_cut_or_damaged_file_gives_what_is_whole_and_says_so(event_file):
     for size in range(len(whole) - 40, len(whole)):
         event_file.write_bytes(whole[:size])
         notes = Notes("x")
-        assert len(list(tensorboard.scalars(event_file, notes))) == 2
+        assert len(list(tfevents.scalars(event_file, notes))) == 2
         assert len(notes.all()) == 1 and notes.all()[0].lines == [3]
     for position in range(len(whole) - 40, len(whole)):
         event_file.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         notes = Notes("x")
-        assert len(list(tensorboard.scalars(event_file, notes))) == 2
+        assert len(list(tfevents.scalars(event_file, notes))) == 2
         assert len(notes.all()) == 1
 
 
 def test_checksum_of_the_castagnoli_polynomial():
-    unmasked = (tensorboard.masked_crc(b"123456789") - tensorboard.MASK_DELTA) & 0xFFFFFFFF
+    unmasked = (tfevents.masked_crc(b"123456789") - tfevents.MASK_DELTA) & 0xFFFFFFFF
     crc = ((unmasked >> 17) | (unmasked << 15)) & 0xFFFFFFFF
     assert crc == 0xE3069283  # the check value of CRC-32C
     assert crc != zlib.crc32(b"123456789")
@@ -71,4 +71,4 @@ def test_checksum_of_the_castagnoli_polynomial():
 
 def test_no_event_files(tmp_path):
     with pytest.raises(RecordError, match="no event files"):
-        tensorboard.read(tmp_path)
+        tfevents.read(tmp_path)

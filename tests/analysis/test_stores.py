@@ -20,7 +20,7 @@ from analysis.sources.mlflow_server import read_server
 from workbench.cli import main
 from workbench.errors import RecordError, StoreError
 from workbench.tracking.journal import JournalWriter
-from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
+from workbench.tracking.rows import EndRecord, EpochRecord, StartRecord
 from workbench.tracking.store import MLFLOW_INFINITY, find_store
 
 OURS = {

@@ -16,7 +16,9 @@ import numpy as np
 import tensorflow as tf
 from paired import Row, compare, compare_measured, main
 
-from workbench.backbones.kerasnets import (
+from workbench.export.formats import Target, write
+from workbench.models.backbones.count_ops import network
+from workbench.models.backbones.keras_nets import (
     EfficientNet,
     EfficientNetV2,
     KerasApplication,
@@ -25,11 +27,9 @@ from workbench.backbones.kerasnets import (
     ResNet,
     ResNetV2,
 )
-from workbench.backbones.measure import network
-from workbench.backbones.mobilenet import MobileNet
-from workbench.embeddings import GDC
-from workbench.export.formats import Target, write
-from workbench.families import Backbone
+from workbench.models.backbones.mobilenet import MobileNet
+from workbench.models.embeddings import GDC
+from workbench.spec.interfaces import Backbone
 
 SIZE, BATCH = 112, 16
 

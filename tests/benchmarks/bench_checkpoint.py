@@ -17,8 +17,8 @@ def rows() -> list[Row]:
     """Measure writing (digest, safetensors, fsync, rename) and what training waits for (the copy)."""
     import tensorflow as tf
 
-    from workbench import checkpoint
-    from workbench.checkpoint import State
+    from workbench.train import checkpoint
+    from workbench.train.checkpoint import State
 
     sizes = np.full(100, PARAMETERS // 100)
     variables = [tf.Variable(tf.random.normal([size])) for size in sizes]
@@ -62,7 +62,7 @@ def _captured(variables: list[Any]) -> dict[str, np.ndarray]:
 
 def _waited(saver: Any, variables: list[Any]) -> float:
     """Return the seconds that an epoch's end waits: copy and hand-over, the write itself not counted."""
-    from workbench.checkpoint import State
+    from workbench.train.checkpoint import State
 
     def begin() -> None:
         saver.save(State(_captured(variables), {"epoch": 1}), "e00001-s000000001.safetensors", False)

@@ -42,17 +42,17 @@ def scratch() -> Iterator[Path]:
 def write_jpegs(folder: Path) -> None:
     from PIL import Image
 
-    from workbench.data import faces
+    from workbench.data.sources import face_drawing
 
     who, which = np.repeat(np.arange(PEOPLE), EACH), np.tile(np.arange(EACH), PEOPLE)
-    for person, number, pixels in zip(who, which, faces.draw(0, who, which, SIZE, 1.0, 0.1, 4.0)):
+    for person, number, pixels in zip(who, which, face_drawing.draw(0, who, which, SIZE, 1.0, 0.1, 4.0)):
         place = folder / f"p{person:03d}" / f"{number:03d}.jpg"
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place, quality=95)
 
 
 def plan(augment: tuple[Any, ...] = (), epochs: int = 1) -> Any:
-    from workbench.families import Plan
+    from workbench.spec.plan import Plan
 
     empty = dict.fromkeys(Plan.__dataclass_fields__)
     whole = {
@@ -84,12 +84,12 @@ def rates(root: Path) -> list[Row]:
     import tensorflow as tf
 
     from workbench import Flip, ImageFolder, RandAugment, RecordIO
-    from workbench.data import pipeline, writing
-    from workbench.families import Places
+    from workbench.data import convert, pipeline
+    from workbench.spec.interfaces import Places
 
     where = Places((root,), root / "cache")
     folder = ImageFolder("faces", keep="no")
-    writing.to_recordio(folder.encoded(where), root / "t.rec")
+    convert.to_recordio(folder.encoded(where), root / "t.rec")
     files = sorted((root / "faces").glob("*/*.jpg"))
     paths = tf.constant([str(path) for path in files])
     contents = tf.constant([path.read_bytes() for path in files])
@@ -162,7 +162,8 @@ def fitting(root: Path) -> list[Row]:
 
     from workbench import Flip, ImageFolder
     from workbench.data import pipeline
-    from workbench.families import Places
+    from workbench.pixels import normalise
+    from workbench.spec.interfaces import Places
 
     size, epochs = 32, 2
     images, train, _ = pipeline.open_split(ImageFolder("faces"), Places((root,), root / "cache"), 0)
@@ -172,7 +173,7 @@ def fitting(root: Path) -> list[Row]:
     assert images.batches is not None
     gather = images.batches(size)
     assert gather is not None
-    x, y = pipeline.normalise(gather(numbers)).numpy(), images.labels[train]
+    x, y = normalise(gather(numbers)).numpy(), images.labels[train]
     steps = len(train) // BATCH
 
     def of_arrays() -> float:
@@ -182,7 +183,7 @@ def fitting(root: Path) -> list[Row]:
 
     def of_pipeline() -> float:
         dataset = pipeline.training(images, train, plan((Flip(),), epochs), size, 0, steps)
-        pairs = dataset.map(lambda a, b, _: (pipeline.normalise(a), b))
+        pairs = dataset.map(lambda a, b, _: (normalise(a), b))
         start = time.perf_counter()
         model.fit(pairs, epochs=epochs, steps_per_epoch=steps, verbose=0)
         return time.perf_counter() - start
@@ -195,20 +196,20 @@ def fitting(root: Path) -> list[Row]:
 
 
 def indexing(root: Path) -> list[Row]:
-    from workbench.data import index
-    from workbench.families import Places
+    from workbench.data.sources import folder_index
+    from workbench.spec.interfaces import Places
 
     many = root / "many"
     link_many(root / "faces", many, FILES)
     where = Places((root,), root / "cache")
-    scanned = [timed(lambda: index.scan(str(many)))]
-    made = index.folder_index(many, where)
+    scanned = [timed(lambda: folder_index.scan(str(many)))]
+    made = folder_index.folder_index(many, where)
     for folder in (many, *many.iterdir()):  # as if made a while ago: a folder changed just now is not trusted
         os.utime(folder, (time.time() - 60, time.time() - 60))
-    made = index.folder_index(many, where)
+    made = folder_index.folder_index(many, where)
     cached, listed, walked = [], [], []
     for _ in range(5):
-        cached.append(timed(lambda: index.folder_index(many, where)))
+        cached.append(timed(lambda: folder_index.folder_index(many, where)))
         listed.append(timed(lambda: walk(many, sizes=True)))
         walked.append(timed(lambda: walk(many)))
     size = sum(getattr(made, name).nbytes for name in ("labels", "names", "offsets", "sizes"))

@@ -37,7 +37,7 @@ def ours(loss: Any, classes: int = C, optimizer: Any = None) -> Any:
     """Return a compiled step of a loss and its head: value and gradients, or with an update."""
     import tensorflow as tf
 
-    from workbench.families import Batch
+    from workbench.spec.interfaces import Batch
 
     head, term = loss.classifier().layer(classes, D), loss.layer(classes, D, B)
     head.compiled = False  # as the trainer says without XLA

@@ -62,14 +62,14 @@ def planning(folder: Path) -> float:
 
 def latency(folder: Path, runs: int = 6) -> float:
     """Seconds that a place stays unused between two runs, and at both ends: the queue against plain processes."""
-    from workbench.jobs.boards import PlainBoard
-    from workbench.jobs.child import Child
-    from workbench.jobs.cost import Costs
-    from workbench.jobs.places import Place
-    from workbench.jobs.queue import work_off
+    from workbench.jobs.estimate import Costs
+    from workbench.jobs.placement import Place
+    from workbench.jobs.process import Child
+    from workbench.jobs.progress import PlainProgress
+    from workbench.jobs.scheduler import work_off
 
     tasks, store = made(folder, runs)
-    board = PlainBoard(store, io.StringIO(), runs, Costs([]))
+    board = PlainProgress(store, io.StringIO(), runs, Costs([]))
     began = time.perf_counter()
     work_off(tasks, [Place()], lambda task, place: Child(SHORT, place, folder / "log"), board)
     queue = time.perf_counter() - began
@@ -81,15 +81,15 @@ def latency(folder: Path, runs: int = 6) -> float:
 
 def watching(folder: Path) -> float:
     """Processor seconds of the parent for a second of watching two runs that each write an epoch a second."""
-    from workbench.jobs.boards import PlainBoard
-    from workbench.jobs.child import Child
-    from workbench.jobs.cost import Costs
-    from workbench.jobs.places import Place
-    from workbench.jobs.queue import work_off
+    from workbench.jobs.estimate import Costs
+    from workbench.jobs.placement import Place
+    from workbench.jobs.process import Child
+    from workbench.jobs.progress import PlainProgress
+    from workbench.jobs.scheduler import work_off
 
     tasks, store = made(folder, 2)
     words = [sys.executable, "-S", "-c", WRITES]
-    board = PlainBoard(store, io.StringIO(), 2, Costs([]))
+    board = PlainProgress(store, io.StringIO(), 2, Costs([]))
     before = time.process_time()
 
     def start(task, place):
@@ -101,14 +101,14 @@ def watching(folder: Path) -> float:
 
 def made(folder: Path, count: int):
     """Return tasks whose journals hold 300 epochs of 20 metrics each, finished, and their store."""
-    from workbench.catalog import load
     from workbench.jobs.task import Task
+    from workbench.spec.load import load_variants
     from workbench.tracking.journal import JournalWriter
-    from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
+    from workbench.tracking.rows import EndRecord, EpochRecord, StartRecord
     from workbench.tracking.store import find_store
 
     store = find_store(str(folder / "mlruns"))
-    variants = load(folder / "experiments" / "study.py")
+    variants = load_variants(folder / "experiments" / "study.py")
     tasks = []
     for number in range(count):
         variant, run = variants[number % 2], f"20260101T000000Z-{number:08x}"

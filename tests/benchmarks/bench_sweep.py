@@ -87,6 +87,7 @@ def reading(folder: Path) -> Ratio:
     from bench_analysis import bare_select, database
 
     from analysis.sources import load
+    from workbench.files import write_json
     from workbench.tracking import sweeps
     from workbench.tracking.store import find_store
 
@@ -97,17 +98,17 @@ def reading(folder: Path) -> Ratio:
     for name in names:
         store.journal(name).touch()
     facts = {"name": "thousand", "study": "bench", "objective": "agedb_30", "lower": False, "space": {}}
-    sweeps.write_json(sweeps.folder(store, run) / sweeps.FACTS, facts)
+    write_json(sweeps.folder(store, run) / sweeps.FACTS, facts)
     rows = [
         {
             "id": f"{n:04d}",
             "status": "COMPLETED",
             "score": 0.5,
-            "values": {sweeps.ORDER: sweeps.Order({"a": n}, (name,), 100, f"{n:04d}").text()},
+            "values": {sweeps.ORDER: sweeps.TrialRequest({"a": n}, (name,), 100, f"{n:04d}").text()},
         }
         for n, name in enumerate(names)
     ]
-    sweeps.write_json(sweeps.folder(store, run) / sweeps.STATE, {"trials": rows})
+    write_json(sweeps.folder(store, run) / sweeps.STATE, {"trials": rows})
     assert len(load(["thousand"], str(folder)).runs) == 1000
     return compare(lambda: load(["thousand"], str(folder)), lambda: bare_select(path), repeats=5)
 

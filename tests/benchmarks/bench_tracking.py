@@ -21,11 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from workbench.tracking.journal import JournalWriter, encode_line
 from workbench.tracking.mlflow_client import open_client
-from workbench.tracking.rebuild import rebuild
-from workbench.tracking.records import CheckpointRecord, EndRecord, EpochRecord, StartRecord, new_run_name
+from workbench.tracking.rows import CheckpointRecord, EndRecord, EpochRecord, StartRecord, new_run_name
 from workbench.tracking.runs import read_states
 from workbench.tracking.store import Store, find_store
-from workbench.tracking.writer import Tracker
+from workbench.tracking.tracker import Tracker
+from workbench.views import default_views
+from workbench.views.rebuild import rebuild
 
 METRICS, EPOCHS = 20, 100
 RUNS = int(os.environ.get("RUNS", "40"))
@@ -92,7 +93,7 @@ def training_wait(folder: Path, place: str, at_most: float | None) -> list[Row]:
     store = find_store(str(folder / "mlruns"))
     bare, ours, base = Bare(folder), [], []
     matrix = np.ones((300, 300), np.float32)
-    with Tracker.open(store, start()) as tracker:
+    with Tracker.open(store, start(), views=default_views(store)) as tracker:
         for number in range(1, 151):
             until = time.perf_counter() + 0.15
             while time.perf_counter() < until:

@@ -29,12 +29,14 @@ def spec() -> Any:
 
 def session(experiment: Any, folder: Path) -> Any:
     """Return a session of the real runner that records nothing at the end of an epoch."""
-    from workbench import catalog, runner
-    from workbench.material import Material
-    from workbench.orders import Order
-    from workbench.screen import Screen
-    from workbench.session import Session
+    from workbench.spec.datasets import default_places
+    from workbench.spec.variant import Variant
     from workbench.tracking.store import find_store
+    from workbench.train import runner
+    from workbench.train.progress import Screen
+    from workbench.train.request import RunRequest
+    from workbench.train.run_data import RunData
+    from workbench.train.session import Session
 
     class TrainingOnly(Session):
         def after_epoch(self, logs: Mapping[str, Any], seconds: float) -> None:
@@ -42,12 +44,10 @@ def session(experiment: Any, folder: Path) -> Any:
 
     spec_file = folder / "bench.py"
     spec_file.write_text("")
-    variant = catalog.Variant(
-        experiment=experiment, name="bench", study="bench", path=str(spec_file), question=""
-    )
-    order = Order(variant, find_store(str(folder / "mlruns")), "bench", steps=STEPS)
+    variant = Variant(experiment=experiment, name="bench", study="bench", path=str(spec_file), question="")
+    order = RunRequest(variant, find_store(str(folder / "mlruns")), "bench", steps=STEPS)
     screen = Screen(stream=(folder / "screen.txt").open("w"))
-    data = Material(experiment, catalog.places(folder), STEPS)
+    data = RunData(experiment, default_places(folder), STEPS)
     tracker = runner.open_tracker(order, data, experiment.plans(), None, screen)
     made = TrainingOnly(order, screen, tracker, data, None)
     made.build(None)
@@ -59,10 +59,10 @@ def bare(experiment: Any, data: Any) -> Any:
     """Return the same network with a plain Keras head, compiled the usual way."""
     import tensorflow as tf
 
-    from workbench import model
+    from workbench.models.build import build_model
 
     plan = experiment.plans()[0]
-    network = tf.keras.Sequential([model.build(experiment), tf.keras.layers.Dense(data.classes(plan))])
+    network = tf.keras.Sequential([build_model(experiment), tf.keras.layers.Dense(data.classes(plan))])
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(optimizer=plan.optimizer.build(), loss=loss, metrics=["accuracy"])
     return network
@@ -70,10 +70,10 @@ def bare(experiment: Any, data: Any) -> Any:
 
 def rows() -> list[Row]:
     """Measure whole epochs in turn, the first of each (tracing, filling caches) left out."""
-    from workbench import devices
+    from workbench.distribute import setup
 
     experiment = spec()
-    devices.prepare(experiment)
+    setup.prepare(experiment)
     plan = experiment.plans()[0]
     with tempfile.TemporaryDirectory() as name:
         work = session(experiment, Path(name))

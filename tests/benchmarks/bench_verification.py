@@ -95,7 +95,7 @@ def network():
 def evaluation() -> list[Row]:
     import tensorflow as tf
 
-    from workbench.families import PairImages
+    from workbench.spec.interfaces import PairImages
     from workbench.verification.embedders import ImageSet
     from workbench.verification.evaluator import Evaluator
     from workbench.verification.models import from_keras

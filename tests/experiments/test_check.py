@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workbench import GAP, ImageFolder, Steps, TFRecords, catalog
+from workbench import GAP, ImageFolder, Steps, TFRecords
 from workbench.commands.check import news
-from workbench.commands.kinds import kind
-from workbench.commands.networks import Networks
-from workbench.commands.trials import Trials
-from workbench.experiment import Experiment
+from workbench.commands.dry_run import DryRun
+from workbench.commands.dry_run_networks import Networks
+from workbench.commands.dry_run_stages import kind
+from workbench.spec.datasets import default_places
+from workbench.spec.experiment import Experiment
+from workbench.spec.load import load_variants
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = sorted((ROOT / "experiments").glob("*.py"))
@@ -46,7 +48,7 @@ def test_all_studies_check_without_their_data(project: Path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    names = [f"{v.study}/{v.name}  id {v.experiment.id}" for path in SPECS for v in catalog.load(path)]
+    names = [f"{v.study}/{v.name}  id {v.experiment.id}" for path in SPECS for v in load_variants(path)]
     said = done.stdout.splitlines()
     assert [line for line in said if "  id " in line] == names
     assert any("faces_emore_112x112_folders' is not there" in line for line in said)
@@ -88,7 +90,7 @@ def two_stages(project: Path) -> Path:
 def spec(project: Path, line: str) -> Experiment:
     path = project / "experiments" / "study.py"
     path.write_text(SPEC + f"experiment = {line}\n")
-    return catalog.load(path)[0].experiment
+    return load_variants(path)[0].experiment
 
 
 def test_stages_that_differ_in_numbers_alone_are_of_one_kind(project: Path):
@@ -103,7 +105,7 @@ def test_stages_that_differ_in_numbers_alone_are_of_one_kind(project: Path):
 
 
 def test_what_has_been_tried_is_not_tried_again(project: Path):
-    trials = Trials(full=False, where=catalog.places(project), build=False)
+    trials = DryRun(full=False, where=default_places(project), build=False)
     both = spec(project, "base")
     assert trials._untried(both) == {1, 2}
     assert trials._untried(both) == set()
@@ -112,11 +114,11 @@ def test_what_has_been_tried_is_not_tried_again(project: Path):
     assert trials._untried(both.but(stages=both.stages * 2)) == {3}, "the switch back to softmax"
     assert trials._untried(both.but(learning_rate=Steps(peak=0.1, factor=0.1, from_epochs=(2,)))) == {1}
     assert trials._untried(both.but(embedding=both.embedding.but(dropout=0.5))) == {1}, "a network once"
-    built = Trials(full=False, where=catalog.places(project))
+    built = DryRun(full=False, where=default_places(project))
     assert built._untried(both) == {1, 2}
     assert built._untried(both.but(embedding=both.embedding.but(dropout=0.5))) == set(), "built at full size"
     assert built._untried(both.but(embedding=GAP(size=8))) == {1}, "another class of head"
-    whole = Trials(full=True, where=catalog.places(project))
+    whole = DryRun(full=True, where=default_places(project))
     assert whole._untried(both) == {1, 2}
     assert whole._untried(both.but(stages=both.stages * 2)) == {1, 2, 3, 4}, "at full size all of a variant"
     assert whole._untried(both) == set()
@@ -125,8 +127,8 @@ def test_what_has_been_tried_is_not_tried_again(project: Path):
 @pytest.mark.tensorflow
 def test_a_stage_after_tried_ones_is_stepped_as_in_a_run(project: Path):
     """The stage before is begun, so that a switch hands on what it would; its network was stepped before."""
-    trials = Trials(full=False, where=catalog.places(project), build=False)
-    both = catalog.load(two_stages(project))[0]
+    trials = DryRun(full=False, where=default_places(project), build=False)
+    both = load_variants(two_stages(project))[0]
     first = list(trials.lines(both, both.experiment))
     again = both.experiment.but(stages=both.experiment.stages * 2)
     assert [type(key[0]).__name__ for key in trials.networks._small] == ["PlainCNN"]

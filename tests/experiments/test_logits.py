@@ -29,10 +29,10 @@ experiments = [teacher, student, teacher.but(stages=Stage(loss=ArcFace(), epochs
 def test_a_student_learns_from_the_logits_of_a_run(project: Path, capsys: pytest.CaptureFixture[str]):
     import tensorflow as tf
 
-    from workbench import checkpoint, model
-    from workbench.data.records import TFRecords
-    from workbench.opened import Places
-    from workbench.recorded import open_run
+    from workbench.data.sources.record_files import TFRecords
+    from workbench.spec.datasets import Places
+    from workbench.train import checkpoint
+    from workbench.train.from_record import load_model, open_run
 
     (project / "experiments" / "s.py").write_text(SPEC)
     assert main(["run", "experiments/s.py", "teacher", "--quick"]) == 0
@@ -46,7 +46,7 @@ def test_a_student_learns_from_the_logits_of_a_run(project: Path, capsys: pytest
     arrays = checkpoint.newest(found.checkpoints).arrays
     images = TFRecords("logits.tfrecord").open(Places(roots=(project,), cache=project / "mlruns" / "cache"))
     pixels = np.stack([np.asarray(images.reader(size)(number)) for number in range(4)]).astype(np.float32)
-    embeddings = model.load(found.experiment, found.checkpoints, "last")(
+    embeddings = load_model(found.experiment, found.checkpoints, "last")(
         (pixels - 127.5) / 128, training=False
     )
     expected = embeddings.numpy() @ arrays["head/00000"].T + arrays["head/00001"]

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from workbench import Mirrored, OneDevice, catalog
-from workbench.experiment import Experiment
-from workbench.families import Plan, Weighted, terms
+from workbench import Mirrored, OneDevice
+from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import Weighted, terms
+from workbench.spec.load import load_variants
+from workbench.spec.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 LADDER = "ArcFace/16 5 | ArcFace/32 5 | ArcFace/64 10 | ArcFace/64 10 | ArcFace/64 {}"
@@ -24,7 +26,6 @@ FALLING = " | ".join(
     f"ArcFace/64+{{0}}*Triplet@{alpha} {epochs}"
     for alpha, epochs in ((0.35, 10), (0.3, 10), (0.25, 10), (0.2, 10), (0.15, 50))
 )
-LONG = "Softmax+64*Center 60 | ArcFace/64 4 head | ArcFace/64+64*Center 40 | ArcFace/64+{}*Triplet@{} 20"
 
 OUTLINES = {  # (study, variant): batch of the run, then its own stages (those after its trunk)
     ("loss_functions_mobilenet", "original"): (128, "ArcFace/64 6"),
@@ -34,12 +35,13 @@ OUTLINES = {  # (study, variant): batch of the run, then its own stages (those a
     ("loss_functions_mobilenet", "arcface"): (128, "ArcFace/64 1"),
     ("loss_functions_mobilenet", "center-arcface"): (128, "ArcFace/64+Center 1"),
     ("loss_functions_mobilenet", "batch-hard"): (128, "Triplet@0.35 1"),
-    ("loss_functions_mobilenet", "batch-all"): (128, "Triplet:all@0.35 1"),
-    ("loss_functions_mobilenet", "semi-hard"): (128, "Triplet:semi-hard@0.35 1"),
+    ("loss_functions_mobilenet", "batch-all"): (128, "Triplet:all-pairs@0.35 1"),
+    ("loss_functions_mobilenet", "semi-hard"): (128, "Triplet:semi-hard@1 1"),
     ("mobilefacenet_emore", "bs160"): (160, f"{STARTS} 35"),
     ("mobilefacenet_emore", "bs768"): (768, f"{STARTS} 35"),
+    ("mobilefacenet_emore", "se-softmax"): (640, "Softmax 15 | MarginSoftmax 10"),
     ("mobilefacenet_emore", "se-bs640"): (
-        640, f"{STARTS} 30 | Triplet@0.35 10 1440 | Triplet@0.3 10 1440 | Triplet@0.25 10 1440 | Triplet@0.2 20 1440"
+        640, "ArcFace/64 4 head | ArcFace/64 30 | Triplet@0.35 10 1440 | Triplet@0.3 10 1440 | Triplet@0.25 10 1440 | Triplet@0.2 20 1440"
     ),
     ("mobilefacenet_epoch44", "scale32-fixed"): (160, "ArcFace/32 10"),
     ("mobilefacenet_epoch44", "scale32-decay"): (160, "ArcFace/32 10"),
@@ -50,9 +52,10 @@ OUTLINES = {  # (study, variant): batch of the run, then its own stages (those a
     ("efficientnetb4_emore", "bs420"): (420, DEEP.format("", "", 35)),
     ("efficientnetb4_emore", "bs840"): (420, DEEP.format("", 840, 35)),
     ("resnest101_emore", "bs600"): (600, DEEP.format("", "", 65)),
-    ("resnest101_emore", "bs1024"): (600, DEEP.format("", 1024, 65)),
-    ("resnet34_casia", "sgd"): (512, "ArcFace/32 1 | ArcFace/64 40"),
-    ("resnet34_casia", "mxnet"): (512, "ArcFace/64 41"),
+    ("resnest101_emore", "bs1024"): (600, DEEP.format("", 1024, 65).replace("4 head", "4 head 1024")),
+    ("resnet34_casia", "sgd"): (512, "ArcFace/32 5 | ArcFace/64 36"),
+    ("resnet34_casia", "mxnet"): (512, "ArcFace/64 62"),
+    ("resnet34_casia", "sgdw-5e-4-head-10"): (512, "ArcFace/32 1 | ArcFace/64 40"),
     ("subcenter_casia", "k3"): (400, LADDER.format(40)),
     ("subcenter_casia", "head-first"): (400, "ArcFace/16 1 head | " + LADDER.format(40)),
     ("distillation_casia", "r34-7"): (400, TAUGHT.format(7, 40)),
@@ -60,11 +63,12 @@ OUTLINES = {  # (study, variant): batch of the run, then its own stages (those a
     ("distillation_ms1m", "r100-32"): (400, TAUGHT.format(32, 60)),
     ("nesterov_casia", "nesterov"): (400, LADDER.format(40)),
     ("label_smoothing_casia", "smooth"): (400, LADDER.format(40)),
-    ("weight_decay_casia", "head-4.5"): (400, LADDER.format(40)),
+    ("weight_decay_casia", "5e-5-head-4.5"): (400, LADDER.format(40)),
     ("label_smoothing_emore", "smooth-softmax"): (256, "Softmax 3 | ArcFace/64 5"),
-    ("label_smoothing_emore", "plain-then-0.1-augment-2"): (256, "ArcFace/64 3"),
+    ("label_smoothing_emore", "then-0.1-random-3"): (256, "ArcFace/64 5"),
     ("mobilenet_emore_bs256", "softmax-center"): (
-        256, "Softmax+Center 10 | " + " | ".join(f"Softmax+{w}*Center 10" for w in range(10, 80, 10))
+        256, "Softmax+Center 10 | " + " | ".join(f"Softmax+{w}*Center 10" for w in range(10, 60, 10))
+        + " | Softmax+60*Center 5 | Softmax+60*Center 5 | Softmax+70*Center 10"  # the rate skips an epoch there
     ),
     ("mobilenet_emore_bs256", "arcface"): (256, "ArcFace/64 2 head | ArcFace/64 40"),
     ("mobilenet_emore_bs256", "triplet-32"): (256, "ArcFace/64 2 head | " + FALLING.format(32)),
@@ -75,11 +79,13 @@ OUTLINES = {  # (study, variant): batch of the run, then its own stages (those a
         + " | ".join(f"ArcFace/64+64*Triplet@{alpha} 20" for alpha in (0.35, 0.3, 0.25, 0.2))
     ),
     ("mobilenet_emore_bs1024", "adam"): (1024, "Softmax 25 | ArcFace/64 4 head | ArcFace/64 35"),
-    ("mobilenet_emore_bs1024", "center-32"): (1024, "Softmax+32*Center 25 | ArcFace/64 4 head | ArcFace/64+32*Center 35"),
-    ("mobilenet_emore_bs1024", "triplet-64"): (1024, LONG.format(64, 0.3)),
-    ("mobilenet_emore_bs1024", "triplet-64-alpha-0.2"): (1024, LONG.format(64, 0.2)),
+    ("mobilenet_emore_bs1024", "adamw"): (
+        1024, "Softmax+Center 25 | Softmax+10*Center 25 | Softmax+32*Center 20 | Softmax+64*Center 35"
+    ),
+    ("mobilenet_emore_bs1024", "adamw-105-triplet-32"): (1024, "Softmax+32*Triplet@0.3 25"),
+    ("mobilenet_emore_bs1024", "v3-large-triplet-64"): (1024, "ArcFace/64 2 head | " + FALLING.format(64)),
     ("mobilenet_curricular", "arc-sgdw"): (512, LADDER.format(80)),
-    ("mobilenet_curricular", "casia-curricular"): (400, LADDER.format(80).replace("ArcFace", "CurricularFace")),
+    ("mobilenet_curricular", "casia-curricular"): (400, LADDER.format(40).replace("ArcFace", "CurricularFace")),
     ("mobilenet_randaug", "random-0"): (512, f"{COSINES} | ArcFace/64 80"),
     ("mobilenet_scale_bias", "scale"): (512, "ArcFace/16 5 | ArcFace/32 5 | ArcFace/64 30"),
     ("mobilenet_activation", "prelu"): (512, COSINES),
@@ -89,7 +95,7 @@ OUTLINES = {  # (study, variant): batch of the run, then its own stages (those a
     ("euclidean_head_casia", "margin-softmax"): (400, "MarginSoftmax 5 | MarginSoftmax 5 | MarginSoftmax 10 | MarginSoftmax 10 | MarginSoftmax 40"),
     ("adacos_casia", "adacos"): (400, "AdaCos 5 | AdaCos 5 | AdaCos 10 | AdaCos 10 | AdaCos 40"),
     ("embedding_regression", "squared"): (400, "DistillEmbedding 70"),
-    ("small_distillation", "student-taught"): (64, "DistillLogits 15"),
+    ("small_distillation", "student-taught"): (32, "DistillLogits 15"),
 }  # fmt: skip
 
 
@@ -109,7 +115,7 @@ def of_stage(plan: Plan, batch: int) -> str:
 
 
 def experiment(study: str, name: str) -> Experiment:
-    variants = catalog.load(ROOT / "experiments" / f"{study}.py")
+    variants = load_variants(ROOT / "experiments" / f"{study}.py")
     return next(variant.experiment for variant in variants if variant.name == name)
 
 
@@ -124,6 +130,6 @@ def test_stages(study: str, name: str):
 
 @pytest.mark.parametrize("study", ["resnet101v2_emore", "efficientnetb4_emore", "resnest101_emore"])
 def test_the_larger_batch_is_that_of_two_gpus(study: str):
-    one, two = catalog.load(ROOT / "experiments" / f"{study}.py")
+    one, two, *_ = load_variants(ROOT / "experiments" / f"{study}.py")
     assert (one.experiment.devices, two.experiment.devices) == (OneDevice(), Mirrored(count=2))
     assert two.experiment.id == two.experiment.but(devices=OneDevice()).id, "the same experiment on one"

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import published, results
 from analysis.commands.published import variants
-from analysis.published import Ours, Published, comparison
-from analysis.render import fixed_point, render
+from analysis.tables import published, results
+from analysis.tables.published import Ours, Published, comparison
+from analysis.tables.render import fixed_point, render
 from workbench.errors import RecordError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -128,7 +128,7 @@ def test_readme_leads_a_newcomer():
 
 def test_example_specs_in_pages_are_specs(tmp_path: Path):
     """Every Python block that makes an experiment is loaded as a spec file, beside those of `experiments/`."""
-    from workbench.catalog import load
+    from workbench.spec.load import load_variants
 
     for sibling in (ROOT / "experiments").glob("*.py"):
         shutil.copy(sibling, tmp_path)
@@ -139,7 +139,7 @@ def test_example_specs_in_pages_are_specs(tmp_path: Path):
                 found += 1
                 spec = tmp_path / f"page_{found}.py"
                 spec.write_text(block[2], encoding="utf-8")
-                load(spec)
+                load_variants(spec)
     assert found
 
 

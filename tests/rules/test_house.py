@@ -13,8 +13,13 @@ from source import ROOT, files, nothing, shown, tree
 
 CODE = ("workbench", "analysis", "experiments")
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
-LONG_ON_PURPOSE = {("workbench/runner.py", "run")}  # the one outline of what a run is
-SPEAKING = ("workbench/commands/", "workbench/screen.py", "analysis/commands", "analysis/accuracies.py")
+LONG_ON_PURPOSE = {("workbench/train/runner.py", "run")}  # the one outline of what a run is
+SPEAKING = (
+    "workbench/commands/",
+    "workbench/train/progress.py",
+    "analysis/commands",
+    "analysis/accuracies.py",
+)
 TOP_LEVEL = {"workbench", "analysis", "experiments", "tests", "docs", "mlruns", ".ci"}
 # Python 3.11 brought them; the project runs on 3.10 too.
 TOO_NEW = {"datetime.UTC", "typing.Self", "typing.assert_never", "enum.StrEnum", "asyncio.TaskGroup"}
@@ -28,6 +33,26 @@ def test_top_level_folders_are_fixed():
 def test_no_file_is_a_drawer_for_everything():
     drawers = ("utils.py", "util.py", "helpers.py", "misc.py", "common.py")
     nothing((shown(path) for path in files(*CODE) if path.name in drawers), "name a file after what it does")
+
+
+# Base names that several rooms share because each has the same thing for itself; a command is named by what it does.
+SHARED = {
+    "base": "the base classes of a family: losses, heads",
+    "layers": "the Keras layers of a family: backbones, heads, losses",
+    "progress": "what a screen shows of one run (train) and of many (jobs)",
+    "search": "a search over settings (sweep) and over faces (verification)",
+    "published": "the published numbers as tables and as a section of a report",
+}
+
+
+def test_no_two_modules_share_a_base_name_without_need():
+    for package in ("workbench", "analysis"):
+        found: dict[str, list[str]] = {}
+        for path in files(package):
+            if path.parent.name != "commands" and not path.stem.startswith("__") and path.stem not in SHARED:
+                found.setdefault(path.stem, []).append(shown(path))
+        twins = (f"{name}: {', '.join(places)}" for name, places in found.items() if len(places) > 1)
+        nothing(twins, "one name, one module; or say in SHARED why not")
 
 
 def test_files_stay_short():

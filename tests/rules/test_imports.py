@@ -15,21 +15,21 @@ HEAVY = ("tensorflow", "keras", "tensorflow_addons", "keras_tuner", "mlflow", "t
 # The parts of the engine that are free of TensorFlow and MLflow and made for analysis to use.
 OPEN_TO_ANALYSIS = (
     "workbench.names",
-    "workbench.labels",
     "workbench.errors",
+    "workbench.files",
     "workbench.lazy",
-    "workbench.parts",
-    "workbench.families",
-    "workbench.experiment",
-    "workbench.catalog",  # a study's variants, from its spec
-    "workbench.schedules",
-    "workbench.tracking.records",
+    "workbench.commands.direction_options",  # `--lower` and `--higher`, the same in every command
+    "workbench.spec",  # what a researcher writes: free of TensorFlow as a whole
+    "workbench.optimizers.schedules",
+    "workbench.tracking.rows",
     "workbench.tracking.journal",
     "workbench.tracking.store",
     "workbench.tracking.runs",
     "workbench.tracking.sweeps",
     "workbench.tracking.credentials",
-    "workbench.tracking.writer",  # `workbench import` records old runs as any run is recorded
+    "workbench.verification.folds",  # thresholds of one fold from the others
+    "workbench.tracking.tracker",  # `workbench import` records old runs as any run is recorded
+    "workbench.views",  # its `default_views`, which imports MLflow when it is called
 )
 
 PROBE = """
@@ -145,3 +145,15 @@ def imported(folder: str, wrong) -> list[str]:
     return [
         f"{shown(path, line)} {name}" for path in files(folder) for name, line in imports(path) if wrong(name)
     ]
+
+
+def test_tensorflow_is_imported_in_one_place():
+    """`workbench/lazy.py` chooses Keras; an import beside it could take the other one, and costs a start."""
+    wrong = [
+        f"{shown(path, line)} {name}"
+        for path in files("workbench", "analysis", "experiments")
+        for name, line in imports(path)
+        if name.split(".")[0] in ("tensorflow", "keras", "tf_keras", "tensorflow_addons")
+        and path != ROOT / "workbench" / "lazy.py"
+    ]
+    nothing(wrong, "take `from workbench.lazy import tf`")

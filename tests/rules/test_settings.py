@@ -9,7 +9,7 @@ from pathlib import Path
 
 from source import files, nothing, part_definitions, shown, tree
 
-BASES = {"families.py", "parts.py", "experiment.py"}  # bases of families are not imported by specs
+BASES = {"interfaces.py", "part.py", "experiment.py"}  # bases of families are not imported by specs
 
 
 def settings_of(node: ast.ClassDef) -> dict[str, ast.AnnAssign]:

@@ -58,7 +58,7 @@ PURPOSES = {  # what cannot say so itself, in the words of the map
 def part_classes() -> dict[str, type]:
     """Return every public part by name: the classes that the table `workbench.PARTS` names."""
     package = importlib.import_module("workbench")
-    base = importlib.import_module("workbench.parts").Part
+    base = importlib.import_module("workbench.spec.part").Part
     values = {name: getattr(package, name) for name in package.PARTS}
     return {
         name: value for name, value in values.items() if isinstance(value, type) and issubclass(value, base)
@@ -68,7 +68,7 @@ def part_classes() -> dict[str, type]:
 def members(family: str) -> list[type]:
     """Return the public parts of a family, by name."""
     public = part_classes().values()
-    base = importlib.import_module("workbench.parts").REGISTRY.get(FAMILIES[family])
+    base = importlib.import_module("workbench.spec.part").REGISTRY.get(FAMILIES[family])
     found = [cls for cls in public if base is not None and issubclass(cls, base) and cls is not base]
     return sorted(found, key=lambda cls: cls.__name__)
 
@@ -81,7 +81,7 @@ def first_sentence(docstring: str | None) -> str:
 
 def settings_of(cls: type) -> Iterator[tuple[str, str, str]]:
     """Yield (name, default, meaning) of each setting of a part."""
-    describe = importlib.import_module("workbench.parts").describe
+    describe = importlib.import_module("workbench.spec.part").describe
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         default = "required" if field.default is dataclasses.MISSING else f"`{_value(field.default)}`"
@@ -118,7 +118,7 @@ def overview() -> str:
     lines = [
         "| family | parts |",
         "| --- | --- |",
-        "| the spec itself | `Experiment`, `Stage`, `Trunk`, `Safety`, `Sweep` |",
+        "| the spec itself | `Experiment`, `Stage`, `Trunk`, `Fold`, `Safety`, `Sweep` |",
     ]
     for family in FAMILIES:
         names = ", ".join(f"`{cls.__name__}`" for cls in members(family))
@@ -164,7 +164,7 @@ def networks() -> str:
 
 def results() -> str:
     """Return the tables of what runs reached beside published numbers, from docs/results.json."""
-    return str(importlib.import_module("analysis.results").page(ROOT / "docs" / "results.json"))
+    return str(importlib.import_module("analysis.tables.results").page(ROOT / "docs" / "results.json"))
 
 
 def _title(path: Path) -> str:

@@ -1,68 +1,66 @@
-"""`make pins`: resolve pyproject.toml anew for Python 3.10 and 3.11 and write constraints.txt.
+"""`make pins`: resolve pyproject.toml anew for every Python of the project and write constraints.txt.
 
-Both interpreters must be on this machine. pip resolves without installing; where the two differ,
-a line carries the Python version it is for. Horovod, which is built from source, is taken as declared.
+uv resolves for each Python without having it, from the packages' metadata alone (pip would download gigabytes of
+wheels). Where the Pythons differ, a line carries those that it is for.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import subprocess
 import sys
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = "gpu,onnx,ann,ray,server,s3,test"
-BY_HAND = {"horovod": "0.28.1"}
-HEADER = "# The pinned set for Python 3.10 and 3.11 on Linux x86-64: versions only. `make pins` renews it."
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PLATFORM = "x86_64-manylinux_2_28"
+HEADER = "# The pinned set for Python 3.10 to 3.13 on Linux x86-64: versions only. `make pins` renews it."
 
 
 def resolve(python: str) -> dict[str, str]:
-    """Return the version of every package that the project and its extras need under `python`."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment = Path(folder) / "environment"
-        subprocess.run([python, "-m", "venv", str(environment)], check=True)
-        pip = [
-            str(environment / "bin" / "python"),
-            "-m",
-            "pip",
-            "-q",
-            "--disable-pip-version-check",
-            "install",
-        ]
-        subprocess.run([*pip, "--upgrade", "pip"], check=True)
-        report = Path(folder) / "report.json"
-        wanted = ["--dry-run", "--ignore-installed", "--report", str(report), f"{ROOT}[{EXTRAS}]"]
-        subprocess.run([*pip, *wanted], check=True)
-        packages = [item["metadata"] for item in json.loads(report.read_text())["install"]]
-    return {_plain(item["name"]): item["version"] for item in packages if item["name"] != "workbench"}
+    """Return the version of every package that the project and all its extras need under `python`."""
+    words = ["uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--all-extras", "--upgrade"]
+    words += ["--python-version", python, "--python-platform", PLATFORM, "pyproject.toml"]
+    # The machine's own certificates, as pip takes them: proxies of companies and universities sign with theirs.
+    environment = {"UV_NATIVE_TLS": "1", **os.environ}
+    command = [sys.executable, "-m", *words]
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    pairs = (line.split("==") for line in done.stdout.splitlines() if "==" in line)
+    return {_plain(name.partition("[")[0]): version.strip() for name, version in pairs}
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def merged(older: dict[str, str], newer: dict[str, str]) -> list[str]:
-    """Return the lines for both Pythons: one where they agree, one each where they do not."""
+def marker(first: int, last: int, pythons: Sequence[str] = PYTHONS) -> str:
+    """Return the marker of the Pythons from `first` to `last` (positions), empty for all."""
+    above = [f"python_version >= '{pythons[first]}'"] if first else []
+    below = [f"python_version < '{pythons[last + 1]}'"] if last + 1 < len(pythons) else []
+    return "; " + " and ".join([*above, *below]) if above or below else ""
+
+
+def merged(found: Sequence[dict[str, str]]) -> list[str]:
+    """Return the lines for all Pythons: one for each run of neighbours that agree."""
     lines = []
-    for name in sorted({*older, *newer}):
-        if older.get(name) == newer.get(name):
-            lines.append(f"{name}=={older[name]}")
-            continue
-        if name in older:
-            lines.append(f"{name}=={older[name]}; python_version < '3.11'")
-        if name in newer:
-            lines.append(f"{name}=={newer[name]}; python_version >= '3.11'")
+    for name in sorted({name for versions in found for name in versions}):
+        versions = [of.get(name) for of in found]
+        first = 0
+        for last, version in enumerate(versions):
+            if last + 1 == len(versions) or versions[last + 1] != version:
+                if version is not None:
+                    lines.append(f"{name}=={version}{marker(first, last)}")
+                first = last + 1
     return lines
 
 
 def main() -> int:
     """Write constraints.txt; return the exit status."""
-    older, newer = (resolve(python) | BY_HAND for python in ("python3.10", "python3.11"))
-    (ROOT / "constraints.txt").write_text("\n".join([HEADER, *merged(older, newer)]) + "\n", encoding="utf-8")
-    print(f"constraints.txt: {len({*older, *newer})} packages")
+    found = [resolve(python) for python in PYTHONS]
+    (ROOT / "constraints.txt").write_text("\n".join([HEADER, *merged(found)]) + "\n", encoding="utf-8")
+    print(f"constraints.txt: {len({name for of in found for name in of})} packages")
     return 0
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from workbench import checkpoint
 from workbench.tracking.journal import Journal, read_journal
+from workbench.train import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "workbench"

@@ -86,7 +86,7 @@ def test_help_names_every_command_and_imports_nothing_heavy(root: Path) -> None:
 def test_list_show_and_json_read_a_store_without_tensorflow(project: Path, root: Path) -> None:
     sys.path.insert(0, str(root / "tests" / "workbench" / "tracking"))
     from workbench.tracking.journal import JournalWriter
-    from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
+    from workbench.tracking.rows import EndRecord, EpochRecord, StartRecord
 
     run = "20260101T000000Z-00000001"
     with JournalWriter(project / "mlruns" / "journal" / f"{run}.jsonl") as journal:

@@ -7,17 +7,12 @@ moves or inverts a face. A row is (operation, probability, level), twice.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from workbench.augment import operations
-from workbench.augment.draws import Together
-from workbench.lazy import Lazy
-from workbench.parts import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.augment.random_bits import Together
+from workbench.lazy import tf
+from workbench.spec.part import part, setting
 
 _IMAGENET = """
 Equalize .8 1 ShearY .8 4 | Color .4 9 Equalize .6 3 | Color .4 1 Rotate .6 8 | Solarize .8 3 Equalize .4 7

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from workbench.augment.draws import Drawn
 from workbench.augment.flip import mirrored
-from workbench.lazy import Lazy
-from workbench.parts import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.augment.random_bits import Drawn
+from workbench.lazy import tf
+from workbench.spec.part import part, setting
 
 
 @part

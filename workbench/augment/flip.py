@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from workbench.augment.draws import Drawn, uniform
-from workbench.lazy import Lazy
-from workbench.parts import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.augment.random_bits import Drawn, uniform
+from workbench.lazy import tf
+from workbench.spec.part import part, setting
 
 
 @part

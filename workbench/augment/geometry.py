@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workbench.augment.draws import uniform
-from workbench.families import Augmentation
-from workbench.lazy import Lazy
-from workbench.parts import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.augment.random_bits import uniform
+from workbench.lazy import tf
+from workbench.spec.interfaces import Augmentation
+from workbench.spec.part import part, setting
 
 
 @part

@@ -13,14 +13,9 @@ gives each operation the images that drew it, and those that change nothing cost
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 FILL = 128  # grey level of what geometry moves into the picture
 

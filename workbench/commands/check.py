@@ -1,7 +1,7 @@
 """`workbench check`: build every stage of a spec, run one step of each, and say what a run would be.
 
 Nothing is recorded. Missing data is reported and replaced by a small synthetic stand-in, so that all
-the rest is still checked. `workbench.commands.trials` tells what is tried, and at which size.
+the rest is still checked. `workbench.commands.dry_run` tells what is tried, and at which size.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from typing import Any
 
 import click
 
-from workbench import catalog, rates
-from workbench.commands.trials import Trials
+from workbench.commands.dry_run import DryRun
 from workbench.errors import SpecError
-from workbench.experiment import Experiment
-from workbench.families import Places
+from workbench.optimizers import schedule_preview
+from workbench.spec.branch import trunk_of
+from workbench.spec.datasets import default_places
+from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import Places
+from workbench.spec.load import choose_variants, load_variants
+from workbench.spec.overrides import override_settings
+from workbench.spec.variant import Variant
 from workbench.tracking.store import Store, find_store
-from workbench.trunks import trunk_of
 
 ALWAYS = ("branch:", "start:", "device", "network ", "stage ", "estimate ")  # said of every variant
 
@@ -39,18 +43,18 @@ def check(
     was said of a variant is not said again of the others of its study.
     """
     store = find_store()
-    where = catalog.places(store.root.parent)
+    where = default_places(store.root.parent)
     paths = [word for word in files if word.endswith(".py")]
     chosen = [word for word in files if word not in paths]
     if not paths:
         raise SpecError(
             f"{files[0]!r} is no spec file", expected="a Python file such as experiments/quickstart.py"
         )
-    variants = catalog.choose([v for path in paths for v in catalog.load(path)], chosen)
-    trials = None if no_steps else Trials(len(paths) == 1 and not small, where, build=not small)
+    variants = choose_variants([v for path in paths for v in load_variants(path)], chosen)
+    trials = None if no_steps else DryRun(len(paths) == 1 and not small, where, build=not small)
     said: dict[str, set[str]] = {}  # of the variants of each study
     for variant in variants:
-        variant = catalog.override(variant, assignments)
+        variant = override_settings(variant, assignments)
         click.echo(f"{variant.study}/{variant.name}  id {variant.experiment.id}")
         question = [variant.question] if variant.question else []
         starts = start_lines(variant.experiment, store, trials)
@@ -72,13 +76,13 @@ def news(blocks: Iterable[str], said: set[str]) -> Iterator[str]:
         yield "all else as above"
 
 
-def report(variant: catalog.Variant, where: Places, trials: Trials | None) -> Iterator[str]:
+def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[str]:
     """Yield the lines of one experiment's check, a picture as one; raises `InputError` for what would stop a run.
 
     `trials` builds networks and runs steps; None checks the settings only.
     """
     from workbench.optimizers import equivalents
-    from workbench.rates import refuse
+    from workbench.optimizers.schedule_preview import refuse
 
     experiment = variant.experiment
     refuse(experiment.plans())
@@ -87,7 +91,7 @@ def report(variant: catalog.Variant, where: Places, trials: Trials | None) -> It
     for line, part in _missing(experiment, where):
         yield f"missing: {line}"
         stand_in = _replaced(stand_in, part)
-    yield "\n".join(rates.picture(experiment.plans()))
+    yield "\n".join(schedule_preview.picture(experiment.plans()))
     root = trunk_of(experiment)
     if root is not None:
         yield f"branch: epochs 1-{root.epochs} are the trunk {root.id}, trained once for all its branches"
@@ -101,7 +105,7 @@ def report(variant: catalog.Variant, where: Places, trials: Trials | None) -> It
         yield from trials.lines(variant, stand_in)
 
 
-def start_lines(experiment: Experiment, store: Store, trials: Trials | None) -> Iterator[str]:
+def start_lines(experiment: Experiment, store: Store, trials: DryRun | None) -> Iterator[str]:
     """Yield whether the starting weights are there and fit the network; raises `InputError` where they do not."""
     start = experiment.start
     if start is None:
@@ -118,12 +122,12 @@ def start_lines(experiment: Experiment, store: Store, trials: Trials | None) -> 
 
 def split(experiment: Experiment) -> Iterator[str]:
     """Yield how batches are split among devices; raises `InputError` where they do not divide."""
-    from workbench.devices import refusals
+    from workbench.distribute import validate
 
-    replicas = refusals.expected_replicas(experiment.devices)
-    refusals.refuse(experiment, replicas)
+    replicas = validate.expected_replicas(experiment.devices)
+    validate.refuse(experiment, replicas)
     if replicas is not None and replicas > 1:
-        yield f"devices {refusals.split_line(experiment, replicas)}; the trial steps use one device"
+        yield f"devices {validate.split_line(experiment, replicas)}; the trial steps use one device"
 
 
 def _missing(experiment: Experiment, where: Places) -> Iterator[tuple[str, Any]]:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.errors import DataError, RecordError
+from workbench.lazy import tf
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from workbench.checkpoint import State
-    from workbench.experiment import Experiment
-    from workbench.families import Images, Plan
+    from workbench.spec.experiment import Experiment
+    from workbench.spec.interfaces import Images
+    from workbench.spec.plan import Plan
+    from workbench.train.checkpoint import State
 
 
 @click.command()
@@ -37,8 +39,8 @@ def clean(run: str, output: Path, angle: float, store: str | None, debug: bool) 
     LIST names one image a line, for `ImageFolder(..., include="LIST")`; beside it LIST.npz holds the
     dominant centers, for `FromRun(..., centers="LIST.npz")`.
     """  # fmt: skip
-    from workbench.heads.cleanup import clean as cleaned
-    from workbench.heads.cleanup import dominant_centers
+    from workbench.models.heads.subcenter_cleanup import clean as cleaned
+    from workbench.models.heads.subcenter_cleanup import dominant_centers
 
     experiment, state = _recorded(run, store)
     plan, centers = _centers(experiment, state, run)
@@ -56,8 +58,8 @@ def clean(run: str, output: Path, angle: float, store: str | None, debug: bool) 
 
 def _recorded(run: str, store: str | None) -> tuple[Experiment, State]:
     """Return the experiment and the last checkpoint of a run (the only one that holds its head)."""
-    from workbench import checkpoint
-    from workbench.recorded import open_run
+    from workbench.train import checkpoint
+    from workbench.train.from_record import open_run
 
     found = open_run(run, store)
     state = checkpoint.newest(found.checkpoints)
@@ -68,7 +70,7 @@ def _recorded(run: str, store: str | None) -> tuple[Experiment, State]:
 
 def _centers(experiment: Experiment, state: State, run: str) -> tuple[Plan, Any]:
     """Return the stage that the checkpoint stands in and its sub-centers [C, k, d]."""
-    from workbench.heads.full import SubCenter
+    from workbench.models.heads.full import SubCenter
 
     plan = experiment.plans()[int(state.facts["stage"]) - 1]
     head = plan.loss.classifier()
@@ -86,25 +88,25 @@ def _images(experiment: Experiment, plan: Plan) -> tuple[Images, np.ndarray]:
     import numpy as np
 
     from workbench.commands.data import places
-    from workbench.material import Material
+    from workbench.train.run_data import RunData
 
-    images = Material(experiment, places()).splits[plan.data].images
+    images = RunData(experiment, places()).splits[plan.data].images
     return images, np.flatnonzero(images.labels >= 0)
 
 
 def _embeddings(experiment: Experiment, state: State, images: Images, records: np.ndarray) -> np.ndarray:
     """Return the embeddings [n, d] of some records by the checkpoint's network."""
     import numpy as np
-    import tensorflow as tf
 
-    from workbench import checkpoint, model
-    from workbench.data import pipeline
+    from workbench.models.build import build_model
+    from workbench.pixels import normalise
+    from workbench.train import checkpoint
 
-    network = model.build(experiment)
+    network = build_model(experiment)
     checkpoint.restore_embedder(network, state)
     read = images.reader(experiment.backbone.image_size)
     pixels = tf.data.Dataset.from_tensor_slices(records.astype(np.int64)).map(read, tf.data.AUTOTUNE)
-    batches = pixels.batch(256).map(pipeline.normalise).prefetch(2)
+    batches = pixels.batch(256).map(normalise).prefetch(2)
     call = tf.function(lambda batch: network(batch, training=False), reduce_retracing=True)
     return np.concatenate([call(batch).numpy().astype(np.float32) for batch in batches])
 

@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 
 import click
 
-from workbench import catalog
 from workbench.errors import DataError, SpecError
-from workbench.families import Places, Plan, Source
+from workbench.spec.datasets import default_places
+from workbench.spec.interfaces import Places, Source
+from workbench.spec.load import choose_variants, load_variants
+from workbench.spec.overrides import override_settings, parse_value
+from workbench.spec.plan import Plan
 from workbench.tracking.store import find_store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,7 +33,7 @@ def debug_option(function: F) -> F:
 
 def places() -> Places:
     """Return where data is looked for: $WORKBENCH_DATA, the project, and the working folder."""
-    found = catalog.places(find_store().root.parent)
+    found = default_places(find_store().root.parent)
     return Places(tuple(dict.fromkeys((*found.roots, Path.cwd()))), found.cache)
 
 
@@ -39,12 +42,12 @@ def source_of(text: str) -> Source:
 
     Raises `SpecError` for anything else.
     """
-    from workbench.data.arrays import Npz
-    from workbench.data.folder import ImageFolder
-    from workbench.data.records import RecordIO, TFRecords
+    from workbench.data.sources.arrays import Npz
+    from workbench.data.sources.folder import ImageFolder
+    from workbench.data.sources.record_files import RecordIO, TFRecords
 
     if re.fullmatch(r"[A-Za-z]+\(.*\)", text, re.S):
-        value = catalog.parse_value(text)
+        value = parse_value(text)
         if not isinstance(value, Source):
             raise SpecError(f"{text} is no data source", expected="ImageFolder(...), RecordIO(...), ...")
         return value
@@ -76,11 +79,11 @@ def show(
 
     One sheet for each pair of data and augmentation that differs, of the variants called NAMES (or all).
     """
-    variants = catalog.choose(catalog.load(spec), list(names))
+    variants = choose_variants(load_variants(spec), list(names))
     seen: list[Any] = []
     out.mkdir(parents=True, exist_ok=True)
     for variant in variants:
-        experiment = catalog.override(variant, assignments).experiment
+        experiment = override_settings(variant, assignments).experiment
         for plan in experiment.plans():
             if (plan.data, plan.augment) in seen:
                 continue
@@ -95,16 +98,16 @@ def show(
 def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) -> Any:
     import numpy as np
 
-    from workbench.data import pipeline, sheet
+    from workbench.data import contact_sheet, pipeline
 
     images, train, _ = pipeline.open_split(plan.data, places(), seed)
     numbers = train[np.unique(np.linspace(0, len(train) - 1, count).astype(int))]
-    originals = sheet.read(images, numbers, size)
+    originals = contact_sheet.read(images, numbers, size)
     pictures, captions = [originals], ["original"]
     epochs = range(plan.first_epoch, plan.first_epoch + min(rows, plan.epochs)) if plan.augment else ()
     for epoch in epochs:
         word = pipeline.epoch_seed(seed, epoch)
-        pictures.append(sheet.changed(originals, numbers, plan.augment, word))
+        pictures.append(contact_sheet.changed(originals, numbers, plan.augment, word))
         captions.append(f"epoch {epoch}")
     used = ", ".join(str(one) for one in plan.augment) or "none"
     lines = (
@@ -112,7 +115,7 @@ def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) 
         f"data: {plan.data}, {size} x {size}, {len(train)} images",
         f"augment: {used}; seed {seed}",
     )
-    return sheet.sheet(pictures, captions, "\n".join(lines))
+    return contact_sheet.sheet(pictures, captions, "\n".join(lines))
 
 
 @data.command()
@@ -125,10 +128,10 @@ def extract(source: str, target: Path, size: int | None) -> None:
 
     One sub-folder an identity; encoded images keep their bytes.
     """
-    from workbench.data import writing
+    from workbench.data import convert
 
-    images = writing.stored(source_of(source), places(), size)
-    count = writing.to_folder(images, target)
+    images = convert.stored(source_of(source), places(), size)
+    count = convert.to_folder(images, target)
     click.echo(f"{count} images of {len(images.identities)} identities in {target}")
 
 
@@ -139,12 +142,12 @@ def extract(source: str, target: Path, size: int | None) -> None:
 @debug_option
 def pack(source: str, target: Path, size: int | None) -> None:
     """Write the images of SOURCE into one file: TARGET.rec (with .idx and .lst) or TARGET.tfrecord."""
-    from workbench.data import writing
+    from workbench.data import convert
 
-    writers = {".rec": writing.to_recordio, ".tfrecord": writing.to_tfrecords}
+    writers = {".rec": convert.to_recordio, ".tfrecord": convert.to_tfrecords}
     if target.suffix not in writers:
         raise DataError(f"{target} has no ending that says its form", expected=" or ".join(writers))
-    images = writing.stored(source_of(source), places(), size)
+    images = convert.stored(source_of(source), places(), size)
     count = writers[target.suffix](images, target)
     click.echo(f"{count} images of {len(images.identities)} identities in {target}")
 
@@ -163,18 +166,18 @@ def pairs(
     source: str, target: Path, pairs: int | None, seed: int, listed: Path | None, size: int | None
 ) -> None:
     """Write the evaluation set TARGET.bin: pairs of the images of SOURCE."""
-    from workbench.data import writing
+    from workbench.data import convert
 
     if target.suffix != ".bin":
         raise DataError(f"{target} is no name of a set", expected="a name that ends in .bin")
     if listed is not None:
-        from workbench.data import finding, view2
+        from workbench.data import lfw_pairs, paths
 
-        folder = finding.locate(source, places(), "data pairs")
-        count = writing.to_bin(*writing.of_list(view2.read(listed, folder)), target)
+        folder = paths.locate(source, places(), "data pairs")
+        count = convert.to_bin(*convert.of_list(lfw_pairs.read(listed, folder)), target)
     else:
-        images = writing.stored(source_of(source), places(), size)
-        count = writing.to_bin(*writing.drawn_pairs(images, pairs, seed), target)
+        images = convert.stored(source_of(source), places(), size)
+        count = convert.to_bin(*convert.drawn_pairs(images, pairs, seed), target)
     click.echo(f"{count} pairs in {target}; use them as Pairs({str(target)!r})")
 
 
@@ -189,11 +192,11 @@ def pairs(
 @debug_option
 def align(folder: Path, landmarks: Path, target: Path, size: int, sheet_path: Path | None) -> None:
     """Move the faces of FOLDER to the field's template by the five points in LANDMARKS, into TARGET."""
-    from workbench.data import alignment, writing
+    from workbench.data import convert, face_alignment
 
-    points = alignment.read_landmarks(landmarks)
-    with writing.aside(target) as aside:
-        names = alignment.align_folder(folder, points, aside, size)
+    points = face_alignment.read_landmarks(landmarks)
+    with convert.aside(target) as aside:
+        names = face_alignment.align_folder(folder, points, aside, size)
     path = sheet_path or target.with_name(target.name + ".png")
     _aligned_sheet(folder, points, target, names, size).save(path)
     click.echo(f"{len(names)} images in {target}; look at {path}")
@@ -204,16 +207,16 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
     import numpy as np
     from PIL import Image
 
-    from workbench.data import alignment, sheet
+    from workbench.data import contact_sheet, face_alignment
 
     chosen = np.unique(np.linspace(0, len(names) - 1, 10).astype(int))
     originals = list(points)
-    above = [sheet.marked(folder / originals[k], points[originals[k]], size) for k in chosen]
-    scaled = alignment.TEMPLATE * size / 112
+    above = [contact_sheet.marked(folder / originals[k], points[originals[k]], size) for k in chosen]
+    scaled = face_alignment.TEMPLATE * size / 112
     below = [np.asarray(Image.open(target / names[k])) for k in chosen]
-    middle = [sheet.dotted(Image.open(target / names[k]), scaled) for k in chosen]
+    middle = [contact_sheet.dotted(Image.open(target / names[k]), scaled) for k in chosen]
     rows = [np.stack(above), np.stack(below), np.stack(middle)]
-    return sheet.sheet(
+    return contact_sheet.sheet(
         rows, ["photograph", "aligned", "template"], f"{len(names)} images of {folder} aligned"
     )
 
@@ -243,14 +246,15 @@ def distill(
     size: int | None,
 ) -> None:
     """Write TARGET.tfrecord: the images of SOURCE with the embeddings of MODEL (a run or a model file)."""
-    from workbench.commands.embedding import embedder_of
     from workbench.commands.logits import logits_of
-    from workbench.data import distilling, writing
+    from workbench.commands.model_option import embedder_of
+    from workbench.data import convert
+    from workbench.verification import teacher
 
     if target.suffix != ".tfrecord":
         raise DataError(f"{target} is no name of a TFRecord file", expected="a name that ends in .tfrecord")
-    images = writing.stored(source_of(source), places(), size)
+    images = convert.stored(source_of(source), places(), size)
     embedder = logits_of(model) if logits else embedder_of(model, None, which, input_size, raw)
-    vectors = distilling.teacher(embedder, images, exact)
-    writing.to_tfrecords(images, target, vectors)
+    vectors = teacher.teacher(embedder, images, exact)
+    convert.to_tfrecords(images, target, vectors)
     click.echo(f"{len(vectors)} images with {vectors.shape[1]} numbers of {embedder.label} in {target}")

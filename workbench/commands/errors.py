@@ -9,16 +9,16 @@ from typing import Any
 import click
 import numpy as np
 
-from workbench import catalog
 from workbench.commands.resume import recorded_experiment
 from workbench.errors import RecordError, suggestion
-from workbench.experiment import Experiment
-from workbench.families import PairImages
+from workbench.spec.datasets import default_places
+from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import PairImages
 from workbench.tracking.runs import find_run, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.verification.measures import best_accuracy, one_class
-from workbench.verification.ordered import Ordered
-from workbench.verification.worst import Worst, worst
+from workbench.verification.sorted_scores import SortedScores
+from workbench.verification.top_errors import Worst, worst
 
 SHOWN_SIZE = 112  # pixels of an image on the sheet
 
@@ -56,7 +56,7 @@ def errors(
     label = chosen_set(experiment, name, run)
     part = next(part for part in experiment.sets if part.label() == label)
     scores, epoch = kept_scores(place, run, label, which)
-    pairs = part.open(catalog.places(place.root.parent), experiment.data)
+    pairs = part.open(default_places(place.root.parent), experiment.data)
     if len(scores) != len(pairs.same):
         raise RecordError(
             f"{len(scores)} scores kept for {len(pairs.same)} pairs of {label}",
@@ -64,7 +64,7 @@ def errors(
             expected="the same data",
         )
     known = np.isfinite(scores)
-    ordered = Ordered(scores[known], pairs.same[known])
+    ordered = SortedScores(scores[known], pairs.same[known])
     reason = one_class(ordered)
     if reason:
         raise RecordError(reason, where=f"{run}: {label}")
@@ -122,9 +122,9 @@ def kept_scores(store: Store, run: str, label: str, which: str = "best") -> tupl
 
 def draw(path: Path, pairs: PairImages, scores: np.ndarray, found: Worst, facts: dict[str, Any]) -> None:
     """Write the contact sheet."""
-    from workbench.verification import figures, sets
+    from workbench.verification import pair_sets, plots
 
-    pixels = sets.image_set(pairs).pixels(SHOWN_SIZE)
+    pixels = pair_sets.image_set(pairs).pixels(SHOWN_SIZE)
 
     def section(numbers: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, str]]:
         return [
@@ -138,10 +138,10 @@ def draw(path: Path, pairs: PairImages, scores: np.ndarray, found: Worst, facts:
         f"({facts['false_accepts']} at or above {threshold:.3f})"
     )
     other = f"genuine pairs scored lowest ({facts['false_rejects']} below {threshold:.3f})"
-    sheet = figures.contact_sheet(
+    sheet = plots.contact_sheet(
         [(heading, section(found.impostors)), (other, section(found.genuine))], columns=min(4, max(images, 2))
     )
-    figures.save(sheet, path)
+    plots.save(sheet, path)
 
 
 def rows(pairs: PairImages, scores: np.ndarray, numbers: np.ndarray) -> list[dict[str, Any]]:

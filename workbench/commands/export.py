@@ -13,11 +13,10 @@ import numpy as np
 
 from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, Target, write
+from workbench.lazy import tf
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from workbench.export.comparing import Comparison
+    from workbench.export.compare import Comparison
     from workbench.verification.evaluator import Evaluator
 
 
@@ -82,7 +81,7 @@ def export(
 
 
 def _show(rows: Sequence[Comparison], subject: Subject) -> None:
-    from workbench.export.comparing import table
+    from workbench.export.compare import table
 
     click.echo(table(rows))
     kind = "images of the data" if subject.real else "random images (give --data FOLDER for real ones)"
@@ -97,17 +96,17 @@ def export_all(
     The comparisons are kept beside the exports, with those of formats that were written before.
     """
     from workbench import surgery
-    from workbench.export import comparing
+    from workbench.export import compare
     from workbench.verification import models
 
     model = surgery.wrapped(subject.model) if wrap else subject.model
     stem = f"{subject.stem}_wrapped" if wrap else subject.stem
     values: models.Range = "raw" if wrap else "unit"
     original = models.from_keras(model, subject.stem, subject.images.shape[1], values)
-    expected = original.embed(comparing.image_set(subject.images)).plain
+    expected = original.embed(compare.image_set(subject.images)).plain
     bytes_ = sum(int(np.prod(weight.shape)) * weight.dtype.size for weight in model.weights)
     rows = [
-        comparing.measured(
+        compare.measured(
             "keras (original)", "", original, subject.images, expected, expected, subject.evaluators, bytes_
         )
     ]
@@ -118,12 +117,12 @@ def export_all(
         click.echo(f"{target.name}: written, loaded back, compared ...", err=True)
         try:
             write(model, target, path, samples if subject.real else None)
-            row = comparing.compare(target.name, path, subject.images, expected, values, subject.evaluators)
+            row = compare.compare(target.name, path, subject.images, expected, values, subject.evaluators)
         except InputError as error:
             refused.append(error)
         else:
             rows.append(row)
-            comparing.keep(subject.folder / f"{stem}_exports.json", rows, wrap, len(subject.images))
+            compare.keep(subject.folder / f"{stem}_exports.json", rows, wrap, len(subject.images))
     return rows, refused
 
 
@@ -143,7 +142,7 @@ def _subject(
 
 
 def _of_file(path: Path, data: Path | None, out: Path | None, count: int, trust_code: bool) -> Subject:
-    from workbench.trust import load_keras
+    from workbench.models.load_keras import load_keras
 
     model = load_keras(path, trust_code)
     try:
@@ -160,7 +159,7 @@ def _of_file(path: Path, data: Path | None, out: Path | None, count: int, trust_
 
 
 def _of_folder(folder: Path, size: int, count: int) -> np.ndarray:
-    from workbench.verification.sets import of_files
+    from workbench.verification.pair_sets import of_files
 
     kinds = (".jpg", ".jpeg", ".png", ".bmp")
     files = (
@@ -175,14 +174,14 @@ def _of_folder(folder: Path, size: int, count: int) -> np.ndarray:
 def _of_run(
     text: str, which: str, store: str | None, data: Path | None, out: Path | None, count: int
 ) -> Subject:
-    from workbench import catalog, model
-    from workbench.recorded import open_run
+    from workbench.spec.datasets import default_places
+    from workbench.train.from_record import load_model, open_run
     from workbench.verification.evaluator import Evaluator
 
     found = open_run(text, store)
     place, run, experiment = found.store, found.run, found.experiment
-    network = model.load(experiment, found.checkpoints, which)
-    size, where = experiment.backbone.image_size, catalog.places(place.root.parent)
+    network = load_model(experiment, found.checkpoints, which)
+    size, where = experiment.backbone.image_size, default_places(place.root.parent)
     images = _of_folder(data, size, count) if data else _of_source(experiment.data, where, size, count)
     evaluators = [Evaluator.open(part, where, experiment.data, size) for part in experiment.sets]
     return Subject(network, run, out or place.run_artifacts(run) / "exports", images, True, evaluators)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from workbench.commands.embedding import embedder_of, model_options
+from workbench.commands.model_option import embedder_of, model_options
 from workbench.errors import DataError
 
 
@@ -38,11 +38,11 @@ def identify(
     **options: Any,
 ) -> None:
     """Tell who of the people in the folder KNOWN (one sub-folder a person) is on IMAGES, by MODEL."""
-    from workbench.verification import sets
-    from workbench.verification.people import Known
+    from workbench.verification import pair_sets
+    from workbench.verification.gallery import Known
 
-    wanted = sets.of_files(images)
-    images_of_known, names = sets.people(known)
+    wanted = pair_sets.of_files(images)
+    images_of_known, names = pair_sets.people(known)
     embedder = embedder_of(
         model, options["store"], options["which"], options["size"], options["raw"], options["trust_code"]
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from workbench.commands.embedding import embedder_of, model_options, rates
+from workbench.commands.model_option import embedder_of, model_options, rates
 from workbench.errors import DataError
 from workbench.verification import embedders, ijb, ijb_files
 from workbench.verification.measures import FARS
@@ -101,7 +101,7 @@ def plain(outcome: ijb.Outcome) -> dict[str, Any]:
 
 def write(folder: Path, title: str, shown: str, facts: dict[str, Any], outcome: ijb.Outcome) -> None:
     """Write tables.md, tables.json and the ROC figure."""
-    from workbench.verification import figures
+    from workbench.verification import plots
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tables.md").write_text(shown + "\n", encoding="utf-8")
@@ -113,4 +113,4 @@ def write(folder: Path, title: str, shown: str, facts: dict[str, Any], outcome: 
     }
     if curves:
         least = max(1e-6, min(float(far[0]) for far, _ in curves.values()))
-        figures.save(figures.roc(curves, least, title), folder / "roc.png")
+        plots.save(plots.roc(curves, least, title), folder / "roc.png")

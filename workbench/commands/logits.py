@@ -5,20 +5,13 @@ What `workbench data distill --logits` records for students that learn from logi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from workbench.errors import RecordError
-from workbench.heads.full import Dense
-from workbench.lazy import Lazy
+from workbench.lazy import tf
+from workbench.models.heads.full import Dense
 from workbench.verification import models
 from workbench.verification.embedders import Embedder
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 KERNEL, BIAS = "head/00000", "head/00001"  # the names of a head's weights in a checkpoint
 
@@ -28,8 +21,8 @@ def logits_of(text: str) -> Embedder:
 
     Raises `RecordError` where its head gives none.
     """
-    from workbench import checkpoint, model
-    from workbench.recorded import open_run
+    from workbench.train import checkpoint
+    from workbench.train.from_record import load_model, open_run
 
     found = open_run(text, None)
     head = found.experiment.plans()[-1].loss.classifier()
@@ -42,7 +35,7 @@ def logits_of(text: str) -> Embedder:
     if state is None or KERNEL not in state.arrays:
         raise RecordError("has no checkpoint with a head", where=found.run, do="choose a run that has one")
     bias = state.arrays[BIAS] if head.bias else None
-    embedder = model.load(found.experiment, found.checkpoints, "last")
+    embedder = load_model(found.experiment, found.checkpoints, "last")
     return models.from_keras(with_logits(embedder, state.arrays[KERNEL], bias), f"run {found.run}, logits")
 
 

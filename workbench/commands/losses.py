@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from workbench import PARTS, catalog
+from workbench import PARTS
 from workbench.errors import SpecError
-from workbench.families import Loss
-from workbench.parts import Part, find
+from workbench.spec.interfaces import Loss
+from workbench.spec.overrides import parse_value
+from workbench.spec.part import Part, find
 
 DRAWN = ("ScaledSoftmax()", "CosFace()", "ArcFace()", "SphereFace()", "CombinedMargin()", "AirFace()")
 STYLES = ("-", "--", "-.", ":")
@@ -73,7 +74,7 @@ def show() -> None:
 
 def loss_of(text: str) -> Any:
     """Return the loss that a text means; raises `SpecError` for one without a curve over the cosine."""
-    loss = catalog.parse_value(text if "(" in text else f"{text}()")
+    loss = parse_value(text if "(" in text else f"{text}()")
     if not isinstance(loss, Loss) or not hasattr(loss, "curves"):
         raise SpecError(
             f"{text} has no curve of a target logit",

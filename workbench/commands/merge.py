@@ -20,7 +20,7 @@ def merge(other: Path, into: str | None, debug: bool) -> int:
     changed. OTHER_MLRUNS is only read.
     """
     from workbench.tracking.merging import merge as merged
-    from workbench.tracking.sync import sync
+    from workbench.views.sync import sync
 
     store = find_store(into)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from workbench.backbones.measured import AT_112
-from workbench.backbones.table import TABLE, backbone
+from workbench.models.backbones.registry import TABLE, backbone
+from workbench.models.backbones.sizes import AT_112
 
 BATCH = 128  # images for which activation memory is given
 
@@ -41,7 +41,7 @@ def row(name: str, size: int | None = None, batch: int = BATCH, build: bool = Fa
     settings = {} if size is None else {"image_size": size}
     made = backbone(name, **settings)
     if build or size is not None or name not in AT_112:
-        from workbench.backbones.measure import network, sizes
+        from workbench.models.backbones.count_ops import network, sizes
 
         found = sizes(network(made))
         numbers = (found.parameters, found.multiply_adds, found.activations, found.output)

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench import catalog
 from workbench.commands.run import wanted
 from workbench.errors import InputError
-from workbench.screen import duration
+from workbench.spec.datasets import default_places
+from workbench.spec.quick import QUICK_STEPS
+from workbench.spec.variant import Variant
 from workbench.tracking.store import Store, find_store
+from workbench.train.progress import duration
 
 if TYPE_CHECKING:
-    from workbench.costs import Cost, Profile
+    from workbench.profile.timer import Cost, Profile
 
 LARGEST = 8  # operations shown
 
@@ -61,13 +63,11 @@ def profile(
         click.echo(line)
 
 
-def measured(
-    variant: catalog.Variant, store: Store, stage: int, batches: int, trace: Path
-) -> tuple[Profile, bool]:
+def measured(variant: Variant, store: Store, stage: int, batches: int, trace: Path) -> tuple[Profile, bool]:
     """Return the profile of a variant's stage, and whether this process is the chief of its group."""
-    from workbench import profiling
-    from workbench.devices import joining
-    from workbench.material import Material
+    from workbench.distribute import strategy
+    from workbench.profile import step as profiling
+    from workbench.train.run_data import RunData
 
     experiment = variant.experiment
     if stage > len(experiment.plans()):
@@ -76,9 +76,9 @@ def measured(
             where="--stage",
             do="choose one of the spec's stages",
         )
-    group, _ = joining.join(experiment, joining.Meant("profile", False, variant.quick))
-    steps = catalog.QUICK_STEPS if variant.quick else None
-    data = Material(experiment, catalog.places(store.root.parent), steps)
+    group, _ = strategy.join(experiment, strategy.Meant("profile", False, variant.quick))
+    steps = QUICK_STEPS if variant.quick else None
+    data = RunData(experiment, default_places(store.root.parent), steps)
     return profiling.profile(experiment, data, group, stage, batches, trace), group.chief
 
 
@@ -92,7 +92,7 @@ def as_values(found: Profile) -> dict[str, Any]:
         "step": sum(cost.wall for cost in found.step), "data": sum(cost.processor for cost in found.data),
         "devices": found.devices, "together": found.together.wall if found.together else None,
         "operations": {one.kind: {"times": one.times, "seconds": one.seconds} for one in found.operations},
-        "timeline": str(found.timeline) if found.timeline else None, "trace": str(found.trace),
+        "events": str(found.events) if found.events else None, "trace": str(found.trace),
         "trained": found.trained, "activations": found.activations,
     }  # fmt: skip
 
@@ -140,11 +140,8 @@ def _conclusions(found: Profile) -> list[str]:
 def _places(found: Profile) -> list[str]:
     """Return where the trace is and what opens it."""
     rows = []
-    if found.timeline is not None:
-        rows = [
-            f"one step as a picture: {found.timeline}",
-            f"trace: {found.timeline.with_name('trace.json.gz')} (Perfetto, chrome://tracing)",
-        ]
+    if found.events is not None:
+        rows = [f"trace: {found.events} (open it in Perfetto or chrome://tracing)"]
     board = f"tensorboard --logdir {found.trace}"
     return [*rows, f"trace: {board} (tab Profile; needs tensorboard-plugin-profile and a network)"]
 

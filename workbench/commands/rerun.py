@@ -14,12 +14,12 @@ import click
 
 from workbench.errors import InputError, RecordError, RunStopped
 from workbench.names import FINISHED, TAG_RERUN
-from workbench.orders import PAUSED
-from workbench.recorded import Recorded, open_run, variant_of
-from workbench.reproduce import curves, ingredients
+from workbench.reproduce import curve_match, ingredients
 from workbench.reproduce.checkout import checkout, spec_within
 from workbench.tracking.journal import read_journal
-from workbench.tracking.records import new_run_name
+from workbench.tracking.rows import new_run_name
+from workbench.train.from_record import RecordedRun, open_run, variant_of
+from workbench.train.request import PAUSED
 
 
 @click.command()
@@ -66,11 +66,11 @@ def rerun(
     verdict = verify(found, name)
     for line in verdict.lines():
         _say(line, as_json)
-    if compared.differing and verdict.verdict != curves.EQUAL:
+    if compared.differing and verdict.verdict != curve_match.EQUAL:
         _say(f"  what differs: {', '.join(compared.differing)}", as_json)
     answer = {"run": name, "of": found.run, "ingredients": compared.to_json(), "curve": verdict.to_json()}
     _answer(as_json, answer)
-    return 0 if verdict.verdict in (curves.EQUAL, curves.BAND) else 1
+    return 0 if verdict.verdict in (curve_match.EQUAL, curve_match.BAND) else 1
 
 
 def _say(line: str, as_json: bool) -> None:
@@ -82,7 +82,7 @@ def _answer(as_json: bool, answer: Mapping[str, object]) -> None:
         click.echo(json.dumps(answer))
 
 
-def _trunk_lines(found: Recorded) -> list[str]:
+def _trunk_lines(found: RecordedRun) -> list[str]:
     """Say of a branch what is not trained again."""
     trunk = read_journal(found.store.journal(found.run)).trunk
     if not trunk:
@@ -91,22 +91,22 @@ def _trunk_lines(found: Recorded) -> list[str]:
     return [f"  its epochs 1 to {trunk['epoch']} are those of its trunk, taken as they are ({how})"]
 
 
-def _require_curve(found: Recorded) -> None:
+def _require_curve(found: RecordedRun) -> None:
     if not read_journal(found.store.journal(found.run)).accepted():
         raise RecordError("has no epoch to compare with", where=found.run, do="choose a run that has some")
 
 
-def train(found: Recorded, name: str, as_json: bool = False) -> int:
+def train(found: RecordedRun, name: str, as_json: bool = False) -> int:
     """Train the recorded experiment as the run `name`, with the code of this process."""
-    from workbench.orders import Order
-    from workbench.runner import run
-    from workbench.screen import screen
+    from workbench.train.progress import screen
+    from workbench.train.request import RunRequest
+    from workbench.train.runner import run
 
     start, variant = found.start, variant_of(found.start, found.experiment)
     spec = spec_within(found)
     if spec and Path(spec).is_file():
         variant = dataclasses.replace(variant, path=spec)
-    order = Order(
+    order = RunRequest(
         variant, found.store, name, steps=start.provenance.get("steps"), tags={TAG_RERUN: found.run},
         domains=start.domains, parent=start.parent, epochs=_early_end(found),
     )  # fmt: skip
@@ -118,7 +118,7 @@ def train(found: Recorded, name: str, as_json: bool = False) -> int:
     return 0
 
 
-def _early_end(found: Recorded) -> int | None:
+def _early_end(found: RecordedRun) -> int | None:
     """Return the epoch at which the run was ended before its last, by a forecast or its sweep; else None."""
     journal = read_journal(found.store.journal(found.run))
     rows, end = journal.accepted(), journal.end
@@ -126,7 +126,7 @@ def _early_end(found: Recorded) -> int | None:
     return rows[-1].epoch if meant and rows and rows[-1].epoch < found.experiment.epochs else None
 
 
-def _train_in(folder: Path, found: Recorded, name: str, store: str | None) -> int:
+def _train_in(folder: Path, found: RecordedRun, name: str, store: str | None) -> int:
     """Train in a copy of the run's code, in a process of its own."""
     address = str(found.store.root) if found.store.is_local else store or found.store.uri
     words = [sys.executable, "-m", "workbench", "rerun", found.run, "--run-name", name, "--store", address]
@@ -143,10 +143,10 @@ def _train_in(folder: Path, found: Recorded, name: str, store: str | None) -> in
     return done.returncode if done.returncode > 0 else 128 - done.returncode
 
 
-def verify(found: Recorded, name: str) -> curves.Match:
+def verify(found: RecordedRun, name: str) -> curve_match.Match:
     """Return the verdict on the run `name` as a rerun of `found`."""
     before, now = (
-        curves.values_of(read_journal(found.store.journal(run)).accepted()) for run in (found.run, name)
+        curve_match.values_of(read_journal(found.store.journal(run)).accepted()) for run in (found.run, name)
     )
-    seeds = curves.other_seeds(found.store, found.start.id, found.start.seed)
-    return curves.match(before, now, seeds, curves.weights_equal(found.store, found.run, name))
+    seeds = curve_match.other_seeds(found.store, found.start.id, found.start.seed)
+    return curve_match.match(before, now, seeds, curve_match.weights_equal(found.store, found.run, name))

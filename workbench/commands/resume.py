@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from workbench.commands.run import run_here
-from workbench.devices.roles import follows
+from workbench.distribute.roles import follows
 from workbench.jobs.task import Task
 from workbench.names import TAG_FORECAST
-from workbench.recorded import recorded_experiment, recorded_variant
 from workbench.tracking.runs import find_run, read_state
 from workbench.tracking.store import find_store
+from workbench.train.from_record import recorded_experiment, recorded_variant
 
 __all__ = ["recorded_experiment", "recorded_variant", "resume"]
 

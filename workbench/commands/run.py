@@ -14,17 +14,22 @@ from typing import TextIO
 
 import click
 
-from workbench import catalog, rates
-from workbench.devices.roles import refuse_several
+from workbench.distribute.roles import refuse_several
 from workbench.errors import InputError, RunFailed, SpecError
-from workbench.families import PairSet, Places, Source
-from workbench.jobs.places import Place, places
+from workbench.jobs.placement import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
 from workbench.names import TAG_FORECAST
-from workbench.orders import Order, Watcher
-from workbench.tracking.reach import require_reachable
+from workbench.optimizers import schedule_preview
+from workbench.spec.branch import kept_epochs
+from workbench.spec.datasets import default_places
+from workbench.spec.interfaces import PairSet, Places, Source
+from workbench.spec.load import choose_variants, load_variants
+from workbench.spec.overrides import override_settings, with_seed
+from workbench.spec.quick import QUICK_STEPS, quick_variant
+from workbench.spec.variant import Variant
+from workbench.tracking.ping import require_reachable
 from workbench.tracking.store import Store, find_store
-from workbench.trunks import kept_epochs
+from workbench.train.request import RunRequest, Watcher
 
 
 @click.command()
@@ -88,7 +93,7 @@ def run(
     refuse_several([task.variant.experiment.devices for task in tasks])
     watched(tasks[0], store)  # a wrong --forecast is refused before anything runs
     if ray:
-        from workbench.commands.several import on_cluster
+        from workbench.commands.run_many import on_cluster
 
         return on_cluster(tasks, place, ray, jobs, address=store, as_json=as_json, debug=debug)
     if len(tasks) == 1:
@@ -96,7 +101,7 @@ def run(
             os.environ.update(spot.environment())
             spot.bind()
         return run_here(tasks[0], place, as_json)
-    from workbench.commands.several import several
+    from workbench.commands.run_many import several
 
     return several(tasks, place, where, address=store, as_json=as_json, debug=debug)
 
@@ -121,7 +126,7 @@ def watched(task: Task, store: str | None) -> Watcher | None:
 
 def wanted(
     files: tuple[str, ...], assignments: tuple[str, ...], seeds: list[int] | None, quick: bool, store: Store
-) -> list[catalog.Variant]:
+) -> list[Variant]:
     """Return the variants that the words of the command line mean, overrides applied."""
     paths = [word for word in files if word.endswith(".py")]
     chosen = [word for word in files if word not in paths]
@@ -129,38 +134,36 @@ def wanted(
         raise SpecError(
             f"{files[0]!r} is no spec file", expected="a Python file such as experiments/quickstart.py"
         )
-    everything = [variant for path in paths for variant in catalog.load(path)]
-    variants = catalog.choose(everything, chosen)
+    everything = [variant for path in paths for variant in load_variants(path)]
+    variants = choose_variants(everything, chosen)
     if seeds is not None:
-        variants = [catalog.with_seed(variant, seed) for variant in variants for seed in seeds]
-    variants = [catalog.override(variant, assignments) for variant in variants]
-    where = catalog.places(store.root.parent)
+        variants = [with_seed(variant, seed) for variant in variants for seed in seeds]
+    variants = [override_settings(variant, assignments) for variant in variants]
+    where = default_places(store.root.parent)
     for variant in variants:
-        rates.refuse(variant.experiment.plans())
+        schedule_preview.refuse(variant.experiment.plans())
     if quick:
-        variants = [catalog.quick(variant, where) for variant in variants]
+        variants = [quick_variant(variant, where) for variant in variants]
     for variant in variants:
         _refuse_missing(variant, where)
     return [_keeping(variant, everything, assignments, where) for variant in variants]
 
 
-def _keeping(
-    variant: catalog.Variant, others: list[catalog.Variant], assignments: tuple[str, ...], where: Places
-) -> catalog.Variant:
+def _keeping(variant: Variant, others: list[Variant], assignments: tuple[str, ...], where: Places) -> Variant:
     """Return the variant with the states kept that branches of its study will grow from."""
     experiment, found = variant.experiment, set(variant.experiment.safety.keep)
     for other in others:
         if other.experiment.trunk is None:
             continue
         with contextlib.suppress(SpecError):  # an override that does not fit it: it is not run in this way
-            same = catalog.override(catalog.with_seed(other, experiment.seed), assignments)
-            same = catalog.quick(same, where) if variant.quick else same
+            same = override_settings(with_seed(other, experiment.seed), assignments)
+            same = quick_variant(same, where) if variant.quick else same
             found.update(kept_epochs(experiment, [same.experiment]))
     kept = experiment.but(safety=experiment.safety.but(keep=tuple(sorted(found))))
     return replace(variant, experiment=kept)
 
 
-def _refuse_missing(variant: catalog.Variant, where: Places) -> None:
+def _refuse_missing(variant: Variant, where: Places) -> None:
     experiment = variant.experiment
     parts: list[Source | PairSet] = [experiment.data, *experiment.sets]
     for part in parts:
@@ -195,7 +198,7 @@ def _seeds(seed: int | None, seeds: str | None) -> list[int] | None:
         ) from error
 
 
-def _tasks(variants: list[catalog.Variant], store: Store, resume: bool, name: str | None) -> list[Task]:
+def _tasks(variants: list[Variant], store: Store, resume: bool, name: str | None) -> list[Task]:
     if name:
         return [Task(variant, name, store.journal(name).exists()) for variant in variants]
     return planned(variants, store, resume, lambda text: click.echo(text, err=True))
@@ -206,14 +209,14 @@ def _tasks(variants: list[catalog.Variant], store: Store, resume: bool, name: st
 
 def run_here(task: Task, store: Store, as_json: bool) -> int:
     """Run in this process; retry as the experiment's `safety.retries` allows."""
-    from workbench.runner import run
-    from workbench.screen import screen
+    from workbench.train.progress import screen
+    from workbench.train.runner import run
 
     retries = task.variant.experiment.safety.retries
     stream = sys.stderr if as_json else sys.stdout
-    steps = catalog.QUICK_STEPS if task.variant.quick else None
+    steps = QUICK_STEPS if task.variant.quick else None
     tags = {TAG_FORECAST: task.forecast} if task.forecast else {}
-    order = Order(task.variant, store, task.run, resume=task.resume, steps=steps, tags=tags)
+    order = RunRequest(task.variant, store, task.run, resume=task.resume, steps=steps, tags=tags)
     watcher = watched(task, str(store.root) if store.is_local else store.uri)
     try:
         while True:
@@ -233,7 +236,7 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
 
 def print_json(store: Store, runs: list[str], stream: TextIO | None = None) -> None:
     """Print one line a run: `{"run", "study", "name", "status", "best": {...}}`."""
-    from workbench.tracking.summary import summary
+    from workbench.tracking.best import summary
 
     for name in runs:
         if store.journal(name).exists():

@@ -15,8 +15,9 @@ import click
 
 from workbench.commands.ui import START_SECONDS, require_free, stop
 from workbench.errors import InputError, StoreError
-from workbench.tracking import serving
+from workbench.tracking import server as server_setup
 from workbench.tracking.store import Store, find_store
+from workbench.train.signals import raise_interrupt
 
 DATABASE = "WORKBENCH_DATABASE"
 VARIABLES = {
@@ -48,7 +49,7 @@ def server(
 ) -> None:  # fmt: skip
     """Serve runs of many machines until Ctrl-C; the log and the secrets are in mlruns/server/."""
     place = find_store(store)
-    plan = serving.Plan(
+    plan = server_setup.ServerPlan(
         database=_database(database, place), artifacts=_artifacts(artifacts, place), host=host, port=port,
         folder=place.root / "server", authenticated=not no_auth, workers=workers,
     )  # fmt: skip
@@ -61,7 +62,7 @@ def server(
 
 
 def _database(given: str | None, store: Store) -> str:
-    if given and serving.without_password(given)[1]:
+    if given and server_setup.without_password(given)[1]:
         raise InputError(
             "holds a password, which everybody on this machine can read there", where="--database",
             do=f"set PGPASSWORD, a line in ~/.pgpass, or the whole address in {DATABASE}",
@@ -91,11 +92,11 @@ def _artifacts(given: str | None, store: Store) -> str:
     return folder.as_uri()
 
 
-def _serve(plan: serving.Plan, debug: bool) -> None:
+def _serve(plan: server_setup.ServerPlan, debug: bool) -> None:
     environment = {**os.environ, **VARIABLES, **plan.environment()}
     log = plan.folder / "server.log"
-    serving.write_private(log, "")
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    server_setup.write_private(log, "")
+    signal.signal(signal.SIGTERM, raise_interrupt)
     with log.open("ab") as file:
         output = None if debug else file
         process = subprocess.Popen(
@@ -119,7 +120,7 @@ def _serve(plan: serving.Plan, debug: bool) -> None:
         stop([process])
 
 
-def _wait(process: subprocess.Popen[bytes], plan: serving.Plan, log: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], plan: server_setup.ServerPlan, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -132,14 +133,14 @@ def _wait(process: subprocess.Popen[bytes], plan: serving.Plan, log: Path) -> No
     raise StoreError(f"the server does not answer within {START_SECONDS} s", where=log)
 
 
-def _welcome(plan: serving.Plan) -> list[str]:
-    shown, _ = serving.without_password(plan.database)
+def _welcome(plan: server_setup.ServerPlan) -> list[str]:
+    shown, _ = server_setup.without_password(plan.database)
     lines = [f"MLflow     {plan.url}", f"database   {shown}", f"artifacts  {plan.artifacts}"]
     if plan.authenticated:
-        known = serving.ADMIN_PASSWORD in os.environ
-        where = f"${serving.ADMIN_PASSWORD}" if known else plan.folder / "admin-password"
-        lines.append(f"user       {serving.ADMIN}, its password is in {where}")
-    if not serving.is_loopback(plan.host):
+        known = server_setup.ADMIN_PASSWORD in os.environ
+        where = f"${server_setup.ADMIN_PASSWORD}" if known else plan.folder / "admin-password"
+        lines.append(f"user       {server_setup.ADMIN}, its password is in {where}")
+    if not server_setup.is_loopback(plan.host):
         lines.append(
             "note: passwords travel in clear over http; put a server with TLS in front, or use a tunnel"
         )
@@ -147,7 +148,7 @@ def _welcome(plan: serving.Plan) -> list[str]:
     return [*lines, "Ctrl-C stops it."]
 
 
-def _add_user(plan: serving.Plan, name: str) -> None:
+def _add_user(plan: server_setup.ServerPlan, name: str) -> None:
     """Hand a new user to the running server; the password is typed unseen, or a line of standard input."""
     import requests
 
@@ -155,7 +156,7 @@ def _add_user(plan: serving.Plan, name: str) -> None:
     password = (
         click.prompt(f"password for {name}", hide_input=True, err=True) if asked else sys.stdin.readline()
     )
-    who = (serving.ADMIN, serving.admin_password(plan.folder))
+    who = (server_setup.ADMIN, server_setup.admin_password(plan.folder))
     body = {"username": name, "password": password.rstrip("\n")}
     try:
         answer = requests.post(f"{plan.url}/api/2.0/mlflow/users/create", json=body, auth=who, timeout=10)
@@ -171,10 +172,6 @@ def _add_user(plan: serving.Plan, name: str) -> None:
         )
         raise StoreError(f"the server refuses: {told[:200] or answer.reason}", where=plan.url)
     click.echo(f"user {name} added; it sets MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
-
-
-def _as_interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _last(log: Path) -> str:

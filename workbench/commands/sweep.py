@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from workbench import catalog
 from workbench.errors import InputError
+from workbench.spec.variant import Variant
 from workbench.tracking.store import Store, find_store
 
 
@@ -45,21 +45,22 @@ def sweep(
 
     Exit status: 0 done, 1 the search gave up, 2 bad input, 75 stopped but resumable, 130 stopped by Ctrl-C.
     """
-    from workbench.screen import Screen
-    from workbench.sweep import loading, running
+    from workbench.sweep import run as running
+    from workbench.sweep.load_sweeps import choose_sweeps, load_sweeps, refuse_missing
+    from workbench.train.progress import Screen
 
     place = find_store(store)
     place.require_writable()
-    chosen = loading.choose(loading.load(files[0]), files[1:])
+    chosen = choose_sweeps(load_sweeps(files[0]), files[1:])
     if (emit or train_best) and len(chosen) > 1:
         raise InputError("more than one sweep", where=files[0], do="name the one whose best is meant")
     if not quick:
         for item, variant in chosen:
-            loading.refuse_missing(item, variant, place)
+            refuse_missing(item, variant, place)
     if emit:
         writable(Path(emit))
     screen = Screen(sys.stderr if as_json else sys.stdout)
-    wish = running.Wish(
+    wish = running.SweepOptions(
         trials, resume, workers or 0, chief_role(), store, as_json, allow_changed_space, verbose
     )
     if wish.role and len(chosen) > 1:
@@ -86,7 +87,7 @@ def chief_role() -> tuple[str, str, int] | None:
     return chief.role()
 
 
-def _quick(variant: catalog.Variant) -> catalog.Variant:
+def _quick(variant: Variant) -> Variant:
     from dataclasses import replace
 
     return replace(variant, quick=True)
@@ -104,8 +105,8 @@ def writable(path: Path) -> None:
 
 def report(bench: Any, screen: Any, as_json: bool) -> None:
     """Show the trials, the best first, and what to do next; with JSON one line a run."""
-    from workbench.sweep.showing import closing
-    from workbench.tracking.summary import summary
+    from workbench.sweep.summary import closing
+    from workbench.tracking.best import summary
     from workbench.tracking.sweeps import read
 
     record = read(bench.store, bench.run)
@@ -124,7 +125,8 @@ def best(bench: Any, emit: str | None, train: bool, as_json: bool) -> None:
     """Write the best settings as a spec file, and train them in full, where that was asked for."""
     if not (emit or train):
         return
-    from workbench.sweep.emit import best_variant, write_spec
+    from workbench.spec.to_source import write_spec
+    from workbench.sweep.best_spec import best_variant
 
     variant = best_variant(bench)
     if emit:
@@ -134,11 +136,11 @@ def best(bench: Any, emit: str | None, train: bool, as_json: bool) -> None:
         train_in_full(variant, bench.store, as_json)
 
 
-def train_in_full(variant: catalog.Variant, store: Store, as_json: bool) -> None:
+def train_in_full(variant: Variant, store: Store, as_json: bool) -> None:
     """Train the best settings as a run of its own, or go on with it where an earlier command was stopped."""
     from workbench.commands.run import run_here
     from workbench.jobs.task import Task
-    from workbench.tracking.records import new_run_name
+    from workbench.tracking.rows import new_run_name
     from workbench.tracking.runs import read_states
 
     for state in reversed(read_states(store)):

@@ -15,7 +15,7 @@ DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
 @DEBUG
 def sync(store: str | None, debug: bool) -> int:
     """Bring MLflow and TensorBoard level with all journals; does nothing where they are."""
-    from workbench.tracking.sync import sync as level
+    from workbench.views.sync import sync as level
 
     found = find_store(store)
     done = level(found, lambda line: click.echo(line, err=True))
@@ -32,7 +32,7 @@ def sync(store: str | None, debug: bool) -> int:
 @DEBUG
 def rebuild(store: str | None, debug: bool) -> int:
     """Make the MLflow database and TensorBoard folders anew from the journals; keeps a backup."""
-    from workbench.tracking.rebuild import rebuild as build
+    from workbench.views.rebuild import rebuild as build
 
     found = find_store(store)
     done = build(found, lambda line: click.echo(line, err=True))

@@ -15,8 +15,9 @@ import urllib.request
 import click
 
 from workbench.errors import InputError, StoreError
-from workbench.listening import require_loopback
+from workbench.security.loopback import require_loopback
 from workbench.tracking.store import Store, find_store
+from workbench.train.signals import raise_interrupt
 
 START_SECONDS = 90
 
@@ -40,7 +41,7 @@ def ui(store: str | None, port: int, tensorboard_port: int, host: str, debug: bo
         _start(mlflow_command(place, port), output),
         _start(board_command(place, tensorboard_port), output),
     ]
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    signal.signal(signal.SIGTERM, raise_interrupt)
     try:
         for server, number, name in zip(servers, (port, tensorboard_port), ("MLflow", "TensorBoard")):
             wait_until_up(server, number, name)
@@ -54,10 +55,6 @@ def ui(store: str | None, port: int, tensorboard_port: int, host: str, debug: bo
         click.echo("stopped")
     finally:
         stop(servers)
-
-
-def _as_interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def require_free(port: int, option: str, host: str = "127.0.0.1") -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import click
 import numpy as np
 
-from workbench.commands.embedding import embedder_of, model_options, rates
+from workbench.commands.model_option import embedder_of, model_options, rates
 from workbench.errors import DataError
 from workbench.verification.embedders import Embedder
 from workbench.verification.embedders import save as save_embeddings
 from workbench.verification.groups import Group, by_group
-from workbench.verification.sets import Scored
+from workbench.verification.pair_sets import Scored
 
 
 @click.command()
@@ -41,14 +41,16 @@ def verify(model: str, paths: tuple[Path, ...], pairs: Path | None, as_json: boo
     Give the pairs as a file or a folder of people (one sub-folder a person), or several image files to
     see how alike they are.
     """
-    from workbench.verification import sets
+    from workbench.verification import pair_sets
 
     chosen = [*paths, *([pairs] if pairs else [])]
     if not chosen:
         raise DataError("nothing to verify on", expected="--pairs FILE_OR_FOLDER, a folder, or image files")
     images = len(chosen) > 1 or chosen[0].suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp")
     opened = (
-        None if images else sets.open_pairs(chosen[0], options["sample"], options["seed"], options["folder"])
+        None
+        if images
+        else pair_sets.open_pairs(chosen[0], options["sample"], options["seed"], options["folder"])
     )
     embedder = embedder_of(
         model, options["store"], options["which"], options["size"], options["raw"], options["trust_code"]
@@ -57,7 +59,9 @@ def verify(model: str, paths: tuple[Path, ...], pairs: Path | None, as_json: boo
         show_matrix(embedder, chosen, not options["plain"], options["out"], as_json)
         return
     fars = rates(options["far"]) if options["far"] else None
-    found = sets.verify(embedder, opened, mirrored=not options["plain"], components=options["pca"], fars=fars)
+    found = pair_sets.verify(
+        embedder, opened, mirrored=not options["plain"], components=options["pca"], fars=fars
+    )
     if options["save_embeddings"]:
         save_embeddings(options["save_embeddings"], found.embedded)
     groups = _groups(found)
@@ -111,9 +115,9 @@ def _number(value: float | None) -> str:
 
 def write(folder: Path, label: str, pairs: Path, found: Scored, groups: list[Group]) -> None:
     """Write report.md, report.json, scores.npz and the figures roc.png and scores.png to `folder`."""
-    from workbench.verification import figures
+    from workbench.verification import plots
     from workbench.verification.measures import roc_at
-    from workbench.verification.ordered import Ordered
+    from workbench.verification.sorted_scores import SortedScores
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text(text(label, pairs, found, groups) + "\n", encoding="utf-8")
@@ -124,13 +128,13 @@ def write(folder: Path, label: str, pairs: Path, found: Scored, groups: list[Gro
     )  # fmt: skip
     if found.report.accuracy is None:
         return
-    ordered = Ordered(found.scores, found.pairs.same)
+    ordered = SortedScores(found.scores, found.pairs.same)
     title = f"{label} on {pairs.name}"
     least = 10.0 ** np.floor(np.log10(1 / ordered.impostors))
-    figures.save(figures.roc({f"AUC {found.report.auc}": roc_at(ordered)}, least, title), folder / "roc.png")
+    plots.save(plots.roc({f"AUC {found.report.auc}": roc_at(ordered)}, least, title), folder / "roc.png")
     thresholds = {"best": found.report.threshold, "EER": found.report.eer_threshold}
     shown = {name: value for name, value in thresholds.items() if value is not None}
-    figures.save(figures.scores(found.scores, found.pairs.same, shown, title), folder / "scores.png")
+    plots.save(plots.scores(found.scores, found.pairs.same, shown, title), folder / "scores.png")
 
 
 def show_matrix(
@@ -139,15 +143,15 @@ def show_matrix(
     """Print the cosines of a handful of images as a table; with `out`, draw them too."""
     from tabulate import tabulate
 
-    from workbench.verification import figures, sets
+    from workbench.verification import pair_sets, plots
 
-    images = sets.of_files(paths)
-    cosines = sets.matrix(embedder, images, mirrored)
+    images = pair_sets.of_files(paths)
+    cosines = pair_sets.matrix(embedder, images, mirrored)
     names = shortest(paths)
     if out:
         out.mkdir(parents=True, exist_ok=True)
         pictures = images.pixels(112)
-        figures.save(figures.matrix(cosines, names, pictures, embedder.label), out / "matrix.png")
+        plots.save(plots.matrix(cosines, names, pictures, embedder.label), out / "matrix.png")
     if as_json:
         click.echo(json.dumps({"images": names, "cosines": np.round(cosines.astype(float), 6).tolist()}))
         return

@@ -11,16 +11,15 @@ import io
 import json
 import logging
 import math
-import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from workbench.families import Places
+from workbench.files import replacing
+from workbench.spec.interfaces import Places
 
 log = logging.getLogger(__name__)
 
@@ -114,15 +113,9 @@ def store_arrays(path: Path, values: dict[str, np.ndarray]) -> None:
 
 def write(path: Path, *parts: bytes | memoryview) -> None:
     """Write bytes aside and rename them into place; never raises for want of space or rights."""
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
+        with replacing(path) as aside, aside.open("wb") as file:
             for content in parts:
                 file.write(content)
-        os.replace(temporary, path)
     except OSError as error:
         log.warning("cache %s not written: %s", path, error)
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import atexit
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from workbench.data import safe_pickle
 from workbench.errors import DataError, suggestion
-from workbench.families import PairImages
+from workbench.security import safe_pickle
+from workbench.spec.interfaces import PairImages
 
 TRUE, FALSE = ("1", "true", "yes", "same"), ("0", "false", "no", "different", "-1")
 
@@ -153,9 +153,23 @@ def read_list(path: Path, folder: Path | None = None, group: str = "group") -> P
         second=pairs[1],
         same=same,
         names=[names[place] for place in _first_places(positions)],
+        identities=_people([names[place] for place in _first_places(positions)]),
         groups=[line[group] for line in lines] if group in columns else None,
         fingerprint=fingerprint(distinct, np.concatenate(pairs), same),
     )
+
+
+def people(path: Path) -> frozenset[str]:
+    """Return the names of the people in a list, none where its images are in no folders."""
+    lines = _lines(path)
+    names = list(dict.fromkeys(line.get(side, "") for line in lines for side in ("first", "second")))
+    return frozenset(_people(names) or ())
+
+
+def _people(names: Sequence[str]) -> list[str] | None:
+    """Return the people on images: the folders that hold them, or None where some are in no folder."""
+    folders = [PurePosixPath(name).parent.name for name in names]
+    return folders if all(folders) else None
 
 
 def _lines(path: Path) -> list[dict[str, str]]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Union
 
 import numpy as np
 
-from workbench.data import drawing, embedded, pair_files, view2
-from workbench.data.finding import locate
+from workbench.data import lfw_pairs, pair_files, pair_sampling
+from workbench.data.paths import locate
+from workbench.data.sources import builtin
 from workbench.errors import DataError, SpecError, suggestion
-from workbench.families import Images, PairImages, PairSet, Places, Source
-from workbench.parts import part, setting
+from workbench.lazy import tf
+from workbench.spec.interfaces import Images, PairImages, PairSet, Places, Source
+from workbench.spec.part import part, setting
 
+Overlap = Literal["refuse", "warn"]
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 
 
@@ -33,22 +38,50 @@ class Pairs(PairSet):
     name: Union[str, None] = setting(None, doc="name in records; by default the file's name without ending")
     folder: Union[str, None] = setting(None, doc="folder that a list's image paths start from")
     group: str = setting("group", place=True, doc="column of a list that names the subgroup of a pair")
+    sets: tuple[int, ...] = setting(
+        (), at_least=1, later=True, doc="sets of a `.txt` to use, counted from 1; () uses all"
+    )
+    overlap: Overlap = setting("refuse", place=True, doc="what happens when training has people of the set")
 
     def check(self) -> None:
         _named(self.label(), "Pairs.name")
+        if self.sets and not self._is_view2():
+            raise SpecError(f"{self.sets}", where="Pairs.sets", expected="a `.txt` as of LFW, which has sets")
 
     def label(self) -> str:
         return self.name if self.name is not None else Path(self.path).stem
 
     def open(self, places: Places, data: Source) -> PairImages:
-        path = locate(self.path, places, f"Pairs({self.path!r})", "a file")
-        if path.suffix.lower() in (".csv", ".tsv"):
-            folder = locate(self.folder, places, "Pairs.folder") if self.folder else None
-            return pair_files.read_list(path, folder, self.group)
-        if path.suffix.lower() == ".txt":
-            folder = locate(self.folder, places, "Pairs.folder") if self.folder else None
-            return view2.read(path, folder or path.parent)
-        return pair_files.read_bin(path)
+        path = self._file(places)
+        folder = locate(self.folder, places, "Pairs.folder") if self.folder else None
+        if self._is_view2():
+            found = lfw_pairs.read(path, folder or path.parent, self.sets)
+        elif path.suffix.lower() in (".csv", ".tsv"):
+            found = pair_files.read_list(path, folder, self.group)
+        else:
+            return pair_files.read_bin(path)
+        strangers = frozenset(found.identities or ())
+        if self.overlap == "refuse":
+            return dataclasses.replace(found, strangers=strangers)
+        common = [] if data.missing(places) else sorted(strangers & set(data.open(places).identities))
+        note = f"{self.label()}: {in_both(common)}; its accuracy may flatter"
+        return dataclasses.replace(found, notes=(*found.notes, note)) if common else found
+
+    def one_set(self, number: int) -> PairSet | None:
+        return self.but(sets=(number,)) if self._is_view2() and not self.sets else None
+
+    def people(self, places: Places) -> frozenset[str]:
+        path = self._file(places)
+        if self._is_view2():
+            return lfw_pairs.people(path, self.sets)
+        listed = pair_files.people(path) if path.suffix.lower() in (".csv", ".tsv") else frozenset()
+        return listed or super().people(places)
+
+    def _file(self, places: Places) -> Path:
+        return locate(self.path, places, f"Pairs({self.path!r})", "a file")
+
+    def _is_view2(self) -> bool:
+        return self.path.lower().endswith(".txt")
 
     def stand_in(self) -> PairSet:
         return _stand_in(self.label())
@@ -74,8 +107,13 @@ class HeldOutPairs(PairSet):
     )
     seed: int = setting(0, at_least=0, doc="of the drawing of people and pairs")
     name: str = setting("held_out", doc="name in records")
-    overlap: Literal["refuse", "warn"] = setting(
+    overlap: Overlap = setting(
         "refuse", place=True, doc="what happens when training has identities of the same name"
+    )
+    draw: Literal["pairs", "people"] = setting(
+        "pairs",
+        later=True,
+        doc="what is drawn with equal chances: genuine pairs, or people, as LFW's lists were",
     )
 
     def check(self) -> None:
@@ -97,6 +135,11 @@ class HeldOutPairs(PairSet):
     def missing(self, places: Places) -> str | None:
         return self.source.missing(places) if self.source is not None else None
 
+    def people(self, places: Places) -> frozenset[str]:
+        if self.source is None:
+            return super().people(places)
+        return frozenset(self._chosen(self.source.open(places)))
+
     def held_out(self, images: Images) -> frozenset[str]:
         """Return the identities that training on `images` must leave out: none with an own source."""
         return frozenset(self._chosen(images)) if self.source is None else frozenset()
@@ -108,7 +151,8 @@ class HeldOutPairs(PairSet):
         numbers = [number for number, name in enumerate(images.identities) if name in chosen]
         records = np.flatnonzero(np.isin(images.labels, numbers))
         labels = images.labels[records]
-        drawn = drawing.balanced(labels, self.pairs, self.seed, f"HeldOutPairs({self.name!r})")
+        where = f"HeldOutPairs({self.name!r})"
+        drawn = pair_sampling.balanced(labels, self.pairs, self.seed, where, by_label=self.draw == "people")
         return PairImages(
             encoded=(),
             first=drawn.first,
@@ -154,8 +198,7 @@ class HeldOutPairs(PairSet):
         common = sorted(chosen & set(data.open(places).identities))
         if not common:
             return ()
-        what = f"{len(common)} identities are in training and in evaluation: {', '.join(common[:5])}"
-        what += " ..." if len(common) > 5 else ""
+        what = in_both(common)
         if self.overlap == "refuse":
             raise DataError(
                 what, where=f"HeldOutPairs({self.name!r})", expected="people that training never sees",
@@ -175,20 +218,24 @@ class HeldOutPairs(PairSet):
         return _stand_in(self.label())
 
 
+def in_both(common: Sequence[str]) -> str:
+    """Say that people are in training and in evaluation."""
+    more = " ..." if len(common) > 5 else ""
+    return f"{len(common)} identities are in training and in evaluation: {', '.join(common[:5])}{more}"
+
+
 def _stand_in(name: str) -> HeldOutPairs:
     """Return a small set of drawn people, none of whom is in the stand-in of a training source.
 
     Sets of other names have other pairs of them, so that nobody takes one set for another.
     """
-    people = embedded.small_faces(0.0).but(first=10_000, identities=6, images=8)
+    people = builtin.small_faces(0.0).but(first=10_000, identities=6, images=8)
     seed = zlib.crc32(name.encode()) % 1000
     return HeldOutPairs(source=people, pairs=120, seed=seed, name=name, overlap="warn")
 
 
 def read(images: Images, records: np.ndarray, size: int) -> np.ndarray:
     """Return the pixels of some records of an opened source, uint8 [n, size, size, 3]."""
-    import tensorflow as tf
-
     reader = images.reader(size)
     rows: Any = tf.data.Dataset.from_tensor_slices(np.asarray(records, np.int64))
     rows = rows.map(reader, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(256)

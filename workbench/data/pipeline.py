@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from workbench.augment.draws import Drawn, fold
-from workbench.data import remembered, samplers
+from workbench.augment.random_bits import Drawn, fold
+from workbench.data import fingerprints, samplers
 from workbench.data.samplers import Draw
 from workbench.errors import DataError
-from workbench.families import Augmentation, Images, Places, Plan, Source
+from workbench.lazy import tf
+from workbench.pixels import normalise
+from workbench.spec.interfaces import Augmentation, Images, Places, Source
+from workbench.spec.plan import Plan
 
 plain = tf.autograph.experimental.do_not_convert  # these functions hold no Python loops over tensors
 PREFETCH = 4  # batches made ready ahead of the training step
@@ -46,7 +48,7 @@ class Split:
 
 def open_split(source: Source, places: Places, seed: int) -> Split:
     """Open `source` and part its records by its `hold_out`; raises `DataError` for unusable data."""
-    images = remembered.compared(source, source.open(places), places)
+    images = fingerprints.compared(source, source.open(places), places)
     held = held_out(images.labels, source.hold_out, seed)
     return Split(images, np.setdiff1d(np.arange(len(images.labels)), held), held)
 
@@ -117,11 +119,6 @@ def embeddings(network: Any, images: Images, records: np.ndarray, size: int, bat
     """Return `network`'s embeddings [n, d] of some records, float32, in their order."""
     call = tf.function(lambda pixels: tf.cast(network(normalise(pixels), training=False), tf.float32))
     return np.concatenate([call(row[0]).numpy() for row in holdout(images, records, batch, size)])
-
-
-def normalise(pixels: tf.Tensor) -> tf.Tensor:
-    """Return uint8 or float pixels of 0..255 as float32 (x - 127.5) / 128."""
-    return (tf.cast(pixels, tf.float32) - 127.5) * (1 / 128)
 
 
 def epoch_seed(seed: int, epoch: int, purpose: int = 0) -> int:

@@ -10,13 +10,14 @@ million numbers takes 20 ms, once an epoch.)
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
-from workbench.data import mining
+from workbench.data import hard_negatives
 from workbench.errors import DataError
-from workbench.families import Sampler
-from workbench.parts import part, setting
+from workbench.spec.interfaces import Sampler
+from workbench.spec.part import part, setting
 
 Draw = Callable[[int], np.ndarray]
 
@@ -59,7 +60,7 @@ class Identities(Sampler):
     images: int = setting(at_least=1, doc="images of each")
 
     def quick(self) -> Identities:
-        return self.but(identities=4, images=4)  # a batch of `catalog.quick`
+        return self.but(identities=4, images=4)  # a batch of the small form
 
     def fits(self, batch: int) -> None:
         if self.identities * self.images != batch:
@@ -174,6 +175,12 @@ class MinedTriplets(Sampler):
     hardest: bool = setting(False, doc="take the nearest negative instead of one at random")
     every: int = setting(1, at_least=1, doc="epochs between two minings")
 
+    together: ClassVar[int] = 3
+
+    def quick(self) -> MinedTriplets:
+        # a margin so wide that a network that knows nothing has triplets
+        return self.but(identities=4, images=4, alpha=1)
+
     def mine(
         self,
         embed: Callable[[np.ndarray], np.ndarray],
@@ -187,8 +194,8 @@ class MinedTriplets(Sampler):
         Raises `DataError` where no triplet is left to learn from.
         """
         chance = generator(seed, epoch, purpose=3)
-        chosen = mining.sample(labels, records, self.identities, self.images, chance)
-        found = mining.triplets(embed(chosen), labels[chosen], self.alpha, chance, self.hardest)
+        chosen = hard_negatives.sample(labels, records, self.identities, self.images, chance)
+        found = hard_negatives.triplets(embed(chosen), labels[chosen], self.alpha, chance, self.hardest)
         if not len(found):
             raise DataError(
                 f"no triplet within alpha={self.alpha} in {len(chosen)} images of epoch {epoch}",
@@ -209,8 +216,10 @@ class MinedTriplets(Sampler):
                 f"triplets in batches of {batch}", where="MinedTriplets", expected="a multiple of 3"
             )
         chance = generator(seed, 0, purpose=4)
-        few = mining.sample(labels, records, min(self.identities, 100), self.images, chance)
-        found = mining.triplets(np.ones((len(few), 1)), labels[few], 2.0, chance)  # all alike: all violate
+        few = hard_negatives.sample(labels, records, min(self.identities, 100), self.images, chance)
+        found = hard_negatives.triplets(
+            np.ones((len(few), 1)), labels[few], 2.0, chance
+        )  # all alike: all violate
         if not len(found):
             raise DataError(
                 "no identity has two images", where="MinedTriplets", expected="pairs of one identity"

@@ -11,17 +11,11 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import InputError, SpecError
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 FORMATS = ("saved_model", "h5", "onnx", "tflite")
 QUANTIZATIONS = ("dynamic", "float16", "int8")

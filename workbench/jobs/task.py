@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from workbench import names
-from workbench.catalog import Variant
-from workbench.devices.roles import follows
-from workbench.tracking.records import new_run_name
+from workbench.distribute.roles import follows
+from workbench.spec.variant import Variant
+from workbench.tracking.rows import new_run_name
 from workbench.tracking.runs import RunState, is_resumable, read_states
 from workbench.tracking.store import Store
 

@@ -5,24 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workbench.devices import across
+from workbench.distribute import collectives
 from workbench.errors import SpecError
-from workbench.families import Batch
-from workbench.heads.base import Slot
-from workbench.heads.sampled import Sampled
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.losses import angles
 from workbench.losses.base import identities, need_radians
 from workbench.losses.crossentropy import cross_entropy, pick, put
-from workbench.losses.margin import Beyond, margined
+from workbench.losses.margin import Beyond, MagBeyond, margined
 from workbench.losses.softmax import CosineLoss, ScaledLoss
-from workbench.parts import part, setting
+from workbench.models.heads.base import Slot
+from workbench.models.heads.partial_fc import Sampled
+from workbench.spec.interfaces import Batch
+from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 
 def norms(embeddings: tf.Tensor) -> tf.Tensor:
@@ -61,7 +58,7 @@ class CurricularFace(ScaledLoss):
         cosine = tf.stop_gradient(pick(batch.logits, batch.targets))
         t = tf.convert_to_tensor(state["t"])
         if batch.training:
-            t = self.keep * t + (1.0 - self.keep) * across.mean(tf.reduce_mean(cosine))
+            t = self.keep * t + (1.0 - self.keep) * collectives.mean(tf.reduce_mean(cosine))
             state["t"].assign(t)
         threshold = tf.cos(angles.angle(cosine) + self.margin)
         each = cross_entropy(
@@ -98,7 +95,8 @@ class MagFace(ScaledLoss):
     a is clipped to lower_norm..upper_norm; m(a) runs linearly from lower_margin to upper_margin; the
     target is t = cos(theta + m(a)); added is regulariser * g(a) with g(a) = a / upper_norm^2 + 1/a.
     Gradients flow through m(a) and g(a). Meng et al., "MagFace: A universal representation for face
-    recognition and quality assessment", CVPR 2021. (Its code uses the plain cosine beyond pi.)
+    recognition and quality assessment", CVPR 2021. Its code drops the margin where cos(theta) <= 0
+    (`easy_margin`, on by default there and here: "easy"); without that it is "sine".
     """
 
     term: ClassVar[str] = "magface_loss"
@@ -108,7 +106,7 @@ class MagFace(ScaledLoss):
     lower_margin: float = setting(0.45, doc="l_m, radians")
     upper_margin: float = setting(0.8, doc="u_m, radians")
     regulariser: float = setting(35.0, at_least=0, doc="lambda_g, weight of g")
-    beyond: Beyond = setting("monotone", doc="t where theta + m passes pi")
+    beyond: MagBeyond = setting("easy", doc="t where the margin reaches too far")
 
     def check(self) -> None:
         super().check()
@@ -202,7 +200,7 @@ class AdaFace(ScaledLoss):
         old = tf.convert_to_tensor(state["mean"]), tf.convert_to_tensor(state["deviation"])
         if not training:
             return old
-        norm = across.gather(norm)
+        norm = collectives.gather(norm)
         count = tf.cast(tf.size(norm), tf.float32)
         mean = tf.reduce_mean(norm)
         deviation = tf.sqrt(tf.reduce_sum(tf.square(norm - mean)) / tf.maximum(count - 1.0, 1.0))
@@ -259,11 +257,11 @@ def next_scale(scale: tf.Tensor, cosines: tf.Tensor, targets: tf.Tensor) -> tf.T
 
     In a step of several devices the batch is that of all of them.
     """
-    cosine = across.gather(pick(cosines, targets))
+    cosine = collectives.gather(pick(cosines, targets))
     others = put(cosines * scale, targets, tf.fill(tf.shape(targets), tf.float32.min))
     log_sum, images = tf.reduce_logsumexp(others), tf.cast(tf.size(cosine), tf.float32)
-    if across.count() > 1:
-        log_sum = tf.reduce_logsumexp(across.gather(log_sum[tf.newaxis]))
+    if collectives.count() > 1:
+        log_sum = tf.reduce_logsumexp(collectives.gather(log_sum[tf.newaxis]))
     log_b = log_sum - tf.math.log(images)
     middle = tf.minimum(median(angles.angle(cosine)), math.pi / 4.0)
     return tf.maximum(log_b, 0.0) / tf.cos(middle)

@@ -6,14 +6,9 @@ sooner or later. The values here are exact; in the slopes alone the sine counts 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 FLOOR = 1e-3  # radians: angles nearer than this to 0 or pi have the slope they would have there
 

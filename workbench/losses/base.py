@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import SpecError
-from workbench.families import Batch, Head, Loss
-from workbench.heads.base import Slot
-from workbench.parts import part
+from workbench.lazy import tf
+from workbench.models.heads.base import Slot
+from workbench.spec.interfaces import Batch, Head, Loss
+from workbench.spec.part import part
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
 
 
 @part

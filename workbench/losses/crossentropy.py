@@ -8,14 +8,9 @@ as the logits themselves.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 
 def pick(values: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
-
-from workbench.families import Batch
-from workbench.heads.base import Slot
-from workbench.heads.layers import add
+from workbench.lazy import tf
 from workbench.losses.base import StatefulLoss
+from workbench.models.heads.base import Slot
+from workbench.models.heads.layers import add
+from workbench.spec.interfaces import Batch
 
 
 class LossLayer(tf.keras.layers.Layer):

@@ -9,6 +9,11 @@ what copies in circulation do beyond that threshold differs, and `beyond` choose
 - "sine": cos(theta) - m sin(m), of the first ArcFace releases; it jumps at the threshold.
 - "cosine": the plain cosine, no margin there; it jumps upwards.
 
+MagFace has two more, for angles that its authors and others leave without a margin:
+
+- "easy": the plain cosine already where cos(theta) <= 0 (their `easy_margin`); it jumps there.
+- "minimum": the smaller of cos(theta) and cos(theta + m), of Keras_insightface.
+
 The copies also swap the roles of the three margins. Here, as in the ArcFace paper, m1 multiplies the
 angle, m2 is added to the angle (radians), m3 is taken off the cosine.
 """
@@ -16,27 +21,27 @@ angle, m2 is added to the angle (radians), m3 is taken off the cosine.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from workbench.families import Batch
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.losses import angles
 from workbench.losses.base import need_radians
 from workbench.losses.crossentropy import cross_entropy
 from workbench.losses.softmax import ScaledLoss
-from workbench.parts import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.spec.interfaces import Batch
+from workbench.spec.part import part, setting
 
 Beyond = Literal["monotone", "sine", "cosine"]
+MagBeyond = Literal["easy", "minimum", "monotone", "sine", "cosine"]  # what `MagFace` offers
 
 
-def margined(cosine: tf.Tensor, m1: float, m2: Any, m3: float, beyond: Beyond) -> tf.Tensor:
+def margined(cosine: tf.Tensor, m1: float, m2: Any, m3: float, beyond: MagBeyond) -> tf.Tensor:
     """Return t = cos(m1 theta + m2) - m3, and what `beyond` says where m1 theta + m2 >= pi."""
     turned = m1 * angles.angle(cosine) + m2
+    if beyond == "easy":
+        return tf.where(cosine > 0, tf.cos(turned) - m3, cosine)
+    if beyond == "minimum":  # of cosines, so the margin is dropped only where it would make the task easier
+        return tf.minimum(tf.cos(turned) - m3, cosine)
     if beyond == "monotone":
         k = tf.stop_gradient(tf.floor(turned / math.pi))
         return (1.0 - 2.0 * tf.math.floormod(k, 2.0)) * tf.cos(turned) - 2.0 * k - m3

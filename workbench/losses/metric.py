@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from workbench.devices import across
+from workbench.distribute import collectives
 from workbench.errors import SpecError
-from workbench.families import Batch
-from workbench.heads.base import Slot
-from workbench.lazy import Lazy
+from workbench.lazy import addons, tf
 from workbench.losses.base import StatefulLoss
-from workbench.parts import part, setting
+from workbench.models.heads import matmul
+from workbench.models.heads.base import Slot
+from workbench.spec.interfaces import Batch
+from workbench.spec.part import part, setting
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
 
 RARE = 0.25  # a triplet stage is refused when fewer of its images are expected to find a positive
 
@@ -45,7 +42,7 @@ class Center(StatefulLoss):
         centers, x, y = state["centers"], batch.embeddings, batch.labels
         away = x - tf.gather(tf.convert_to_tensor(centers), y)
         if batch.training:
-            step, everyone = across.gather(tf.stop_gradient(away)), across.gather(y)
+            step, everyone = collectives.gather(tf.stop_gradient(away)), collectives.gather(y)
             step = self.alpha * step / (1.0 + images_alike(everyone)[:, tf.newaxis])
             centers.scatter_add(tf.IndexedSlices(step, everyone))
         return tf.reduce_mean(tf.square(away))
@@ -63,10 +60,11 @@ def images_alike(labels: tf.Tensor) -> tf.Tensor:
 
 @part
 class Triplet(StatefulLoss):
-    """Triplet loss on the unit embeddings of a batch: max(0, D(a, p) - D(a, n) + alpha).
+    """Triplet loss on the embeddings of a batch: max(0, D(a, p) - D(a, n) + alpha).
 
     `a` and `p` show one identity, `n` another. D is 1 - cos ("cosine"), the distance of unit vectors
-    ("euclidean") or its square ("squared", which is 2 (1 - cos)). `mining` chooses the triplets:
+    ("euclidean") or its square ("squared", which is 2 (1 - cos)); `normalise=False` takes the embeddings
+    as they are instead of unit vectors, for the latter two. `mining` chooses the triplets:
 
     - "hard": for each anchor the farthest positive and the nearest negative; mean over anchors.
       Hermans et al., "In defense of the triplet loss for person re-identification", 2017.
@@ -74,16 +72,40 @@ class Triplet(StatefulLoss):
     - "semi-hard": for each positive pair the nearest negative farther off than the positive, else
       the farthest negative; mean over positive pairs. Schroff et al., "FaceNet", CVPR 2015, as in
       TensorFlow Addons.
+    - "all-pairs": the batch-all loss of Keras_insightface, which forms no triplets: for each anchor the
+      mean of D over the images of its identity, itself included, plus the sum of cos(a, n) over its k
+      negatives nearer than the farthest positive plus alpha, divided by k + 1; mean over anchors.
 
-    A batch without a triplet has loss 0. A margin that changes in time is a row of stages.
+    A batch without a triplet has loss 0 (all-pairs aside). A margin that changes in time is a row of stages.
     """
 
     term: ClassVar[str] = "triplet_embedding_loss"
     batch_statistics: ClassVar[str | None] = "triplets"
 
-    alpha: float = setting(0.35, above=0, at_most=4, doc="margin between the distances")
-    mining: Literal["hard", "all", "semi-hard"] = setting("hard", doc="which triplets of a batch count")
-    distance: Literal["cosine", "euclidean", "squared"] = setting("cosine", doc="D, of unit embeddings")
+    alpha: float = setting(0.35, above=0, doc="margin between the distances; at most 4 for unit embeddings")
+    mining: Literal["hard", "all", "semi-hard", "all-pairs"] = setting(
+        "hard", doc="which triplets of a batch count"
+    )
+    distance: Literal["cosine", "euclidean", "squared"] = setting("cosine", doc="D, between embeddings")
+    normalise: bool = setting(True, later=True, doc="D of unit embeddings; False: of embeddings as they are")
+
+    def check(self) -> None:
+        if self.normalise and self.alpha > 4:
+            raise SpecError(
+                f"{self.alpha:g} is out of range", where="Triplet.alpha",
+                expected="at most 4, the largest squared distance of unit embeddings",
+                do="set normalise=False for embeddings as they are",
+            )  # fmt: skip
+        if self.distance == "cosine" and not self.normalise:
+            raise SpecError(
+                "a cosine is of unit embeddings", where="Triplet.normalise",
+                do='set distance="euclidean" or "squared"',
+            )  # fmt: skip
+        if self.mining == "all-pairs" and self.distance != "cosine":
+            raise SpecError(
+                f"{self.distance!r} is not possible with mining='all-pairs'", where="Triplet.distance",
+                expected="'cosine'",
+            )  # fmt: skip
 
     def check_data(
         self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
@@ -107,18 +129,23 @@ class Triplet(StatefulLoss):
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         embeddings, labels = batch.embeddings, batch.labels
         if batch.training:  # triplets of the global batch, whatever devices hold its parts
-            embeddings, labels = across.gather(embeddings), across.gather(labels)
+            embeddings, labels = collectives.gather(embeddings), collectives.gather(labels)
         distances, alike = self.distances(embeddings), same_identity(labels)
-        mined = {"hard": hard, "all": every, "semi-hard": semi_hard}[self.mining]
+        mined = {"hard": hard, "all": every, "semi-hard": semi_hard, "all-pairs": all_pairs}[self.mining]
         return mined(distances, alike, labels, self.alpha)
 
     def distances(self, embeddings: tf.Tensor) -> tf.Tensor:
         """Return D of all pairs, [B, B], at least 0."""
-        unit = tf.math.l2_normalize(embeddings, axis=1, epsilon=1e-12)
-        off = tf.maximum(1.0 - tf.matmul(unit, unit, transpose_b=True), 0.0)
-        if self.distance == "cosine":
-            return off
-        squared = 2.0 * off
+        if self.normalise:
+            unit = matmul.unit(embeddings)
+            off = tf.maximum(1.0 - tf.matmul(unit, unit, transpose_b=True), 0.0)
+            if self.distance == "cosine":
+                return off
+            squared = 2.0 * off
+        else:
+            squares = tf.reduce_sum(tf.square(embeddings), axis=1)
+            inner = tf.matmul(embeddings, embeddings, transpose_b=True)
+            squared = tf.maximum(squares[:, tf.newaxis] + squares - 2.0 * inner, 0.0)
         return squared if self.distance == "squared" else tf.sqrt(tf.maximum(squared, 1e-12))
 
 
@@ -150,12 +177,20 @@ def every(distances: tf.Tensor, alike: tf.Tensor, labels: tf.Tensor, alpha: floa
     return tf.math.divide_no_nan(total, tf.reduce_sum(counts[0] * counts[1]))
 
 
+def all_pairs(distances: tf.Tensor, alike: tf.Tensor, labels: tf.Tensor, alpha: float) -> tf.Tensor:
+    """Return Keras_insightface's batch-all loss of `distances` 1 - cos: see `Triplet`."""
+    own = tf.where(alike, distances, 0.0)
+    pull = tf.reduce_sum(own, axis=1) / images_alike(labels)
+    near = ~alike & (distances - tf.reduce_max(own, axis=1, keepdims=True) < alpha)
+    push = tf.reduce_sum(tf.where(near, 1.0 - distances, 0.0), axis=1)
+    return tf.reduce_mean(pull + push / (tf.reduce_sum(tf.cast(near, tf.float32), axis=1) + 1.0))
+
+
 def semi_hard(distances: tf.Tensor, alike: tf.Tensor, labels: tf.Tensor, alpha: float) -> tf.Tensor:
     """Return TensorFlow Addons' semi-hard triplet loss, and 0 where a batch has no triplet."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # Addons announces the end of its development
-        import tensorflow_addons as tfa
-
+    tfa = addons()
+    if tfa is None:
+        return semi_hard_sorted(distances, alike, labels, alpha)
     positives = tf.linalg.set_diag(alike, tf.zeros_like(labels, tf.bool))
     some = tf.reduce_any(positives) & tf.reduce_any(~alike)
     safe = tf.where(some, labels, tf.range(tf.size(labels), dtype=labels.dtype) // 2)  # never 0 / 0
@@ -163,6 +198,23 @@ def semi_hard(distances: tf.Tensor, alike: tf.Tensor, labels: tf.Tensor, alpha: 
         y_true=safe, y_pred=distances, margin=alpha, distance_metric=tf.identity
     )
     return tf.where(some, loss, 0.0)
+
+
+def semi_hard_sorted(distances: tf.Tensor, alike: tf.Tensor, labels: tf.Tensor, alpha: float) -> tf.Tensor:
+    """Return the same without Addons, in memory B^2 instead of B^3.
+
+    In the sorted negatives of an anchor the nearest one farther off than the positive stands where the positive
+    would be inserted; where that is behind the last one, the last is the farthest.
+    """
+    positives = tf.linalg.set_diag(alike, tf.zeros_like(labels, tf.bool))
+    negatives = tf.reduce_sum(tf.cast(~alike, tf.int32), axis=1, keepdims=True)
+    far = tf.reduce_max(distances) + alpha + 1.0  # behind every negative
+    row = tf.sort(tf.where(alike, far, distances), axis=1)
+    place = tf.searchsorted(tf.stop_gradient(row), tf.stop_gradient(distances), side="right")
+    negative = tf.gather(row, tf.clip_by_value(place, 0, tf.maximum(negatives - 1, 0)), axis=1, batch_dims=1)
+    valid = positives & (negatives > 0)
+    total = tf.reduce_sum(tf.where(valid, tf.nn.relu(distances - negative + alpha), 0.0))
+    return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(valid, tf.float32)))
 
 
 def expected_positives(counts: np.ndarray, batch_size: int) -> float:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from workbench.families import Batch, Head
-from workbench.heads.full import Dense, Normalised
-from workbench.lazy import Lazy
+from workbench.lazy import tf
 from workbench.losses.base import StatefulLoss, need_cosines
 from workbench.losses.crossentropy import cross_entropy
-from workbench.parts import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.models.heads.full import Dense, Normalised
+from workbench.spec.interfaces import Batch, Head
+from workbench.spec.part import part, setting
 
 
 @part
@@ -46,17 +41,18 @@ class Softmax(LogitsLoss):
 class MarginSoftmax(LogitsLoss):
     """Margin softmax: the target's probability p becomes p' = (p^power + scale * p) / 2.
 
-    The loss is the mean of -log p'; with power 2 and scale 0.4 it is 0.357 at p = 1. From the
-    Keras_insightface trainings. With `renormalised` the probabilities are divided by their new sum
-    1 - p + p', as Keras's cross-entropy of probabilities does, and the loss at p = 1 is 0. Label
-    smoothing e weighs the logarithms by 1 - e + e/C for the target and e/C for the others.
+    The probabilities are then divided by their new sum 1 - p + p', as Keras's cross-entropy of
+    probabilities does, and the loss is the mean of -log of the target's: 0 at p = 1. This is the loss of the
+    Keras_insightface trainings. `renormalised=False` leaves the division out; with power 2 and scale 0.4
+    the loss is then 0.357 at p = 1 and never below. Label smoothing e weighs the logarithms by 1 - e + e/C
+    for the target and e/C for the others.
     """
 
     term: ClassVar[str] = "margin_softmax_loss"
 
     power: float = setting(2.0, at_least=1, doc="exponent on the target's probability")
     scale: float = setting(0.4, above=0, doc="weight of the plain probability beside its power")
-    renormalised: bool = setting(False, doc="divide the probabilities by their new sum")
+    renormalised: bool = setting(True, doc="divide the probabilities by their new sum")
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         smoothing, columns = batch.label_smoothing, tf.shape(batch.logits)[1]

@@ -1,18 +1,16 @@
 """Optimizers and weight decay: the rules of updating weights, and what each form of decay means."""
 
-from workbench.optimizers.decay import (
-    L2,
-    Coupled,
-    Decayed,
-    Decoupled,
-    add_decay,
-    decayed,
-    has_regulariser,
-    regulariser,
-    shrink,
-)
-from workbench.optimizers.engine import apply, build, copy_state, make, scaled, state, taken, unscaled
 from workbench.optimizers.equivalents import equivalents
+from workbench.optimizers.keras_optimizer import (
+    apply,
+    build,
+    copy_state,
+    make,
+    scaled,
+    state,
+    taken,
+    unscaled,
+)
 from workbench.optimizers.rules import (
     LAMB,
     SGD,
@@ -24,6 +22,17 @@ from workbench.optimizers.rules import (
     Lookahead,
     Nadam,
     RectifiedAdam,
+)
+from workbench.optimizers.weight_decay import (
+    L2,
+    Coupled,
+    Decayed,
+    Decoupled,
+    add_decay,
+    decayed,
+    has_regulariser,
+    regulariser,
+    shrink,
 )
 
 __all__ = [

@@ -6,9 +6,9 @@ rule breaks them, the text says so.
 
 from __future__ import annotations
 
-from workbench.families import Optimizer, Schedule, WeightDecay
-from workbench.optimizers.decay import Coupled, Decoupled
 from workbench.optimizers.rules import SGD
+from workbench.optimizers.weight_decay import Coupled, Decoupled
+from workbench.spec.interfaces import Optimizer, Schedule, WeightDecay
 
 
 def equivalents(decay: WeightDecay | None, rule: Optimizer, schedule: Schedule) -> list[str]:

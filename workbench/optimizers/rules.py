@@ -6,28 +6,25 @@ rate given to each optimizer is a placeholder that the first step overwrites.
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench.errors import SpecError
-from workbench.families import Optimizer, WeightDecay
-from workbench.lazy import Lazy
-from workbench.optimizers.decay import Decoupled
-from workbench.parts import part, setting
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import addons, tf
+from workbench.optimizers.weight_decay import Decoupled
+from workbench.spec.interfaces import Optimizer, WeightDecay
+from workbench.spec.part import part, setting
 
 PLACEHOLDER_RATE = 0.01
 
 
-def _addons() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # its notice of having reached its last release
-        import tensorflow_addons as tfa
-    return tfa.optimizers
+def _rules() -> Any:
+    """Return the module of the rules that Keras lacks: TensorFlow Addons' where they are, else ours."""
+    found = addons()
+    if found is not None:
+        return found.optimizers
+    from workbench.optimizers import keras_rules
+
+    return keras_rules
 
 
 def _decoupled_only(rule: Optimizer, decay: WeightDecay | None, plain: str) -> None:
@@ -136,7 +133,7 @@ class LAMB(Moments):
     epsilon: float = setting(1e-6, above=0, doc="added to the root of the squares")
 
     def build(self) -> tf.keras.optimizers.Optimizer:
-        return _addons().LAMB(PLACEHOLDER_RATE, **self._settings())
+        return _rules().LAMB(PLACEHOLDER_RATE, **self._settings())
 
 
 @part
@@ -148,7 +145,7 @@ class LazyAdam(Moments):
     """
 
     def build(self) -> tf.keras.optimizers.Optimizer:
-        return _addons().LazyAdam(PLACEHOLDER_RATE, **self._settings())
+        return _rules().LazyAdam(PLACEHOLDER_RATE, **self._settings())
 
     def admits(self, decay: WeightDecay | None) -> None:
         _decoupled_only(self, decay, "Adam")
@@ -164,7 +161,7 @@ class RectifiedAdam(Moments):
     sma_threshold: float = setting(5.0, at_least=4, doc="length of the moving average that is trusted")
 
     def build(self) -> tf.keras.optimizers.Optimizer:
-        return _addons().RectifiedAdam(PLACEHOLDER_RATE, sma_threshold=self.sma_threshold, **self._settings())
+        return _rules().RectifiedAdam(PLACEHOLDER_RATE, sma_threshold=self.sma_threshold, **self._settings())
 
 
 @part
@@ -186,7 +183,7 @@ class Lookahead(Optimizer):
 
     def build(self) -> tf.keras.optimizers.Optimizer:
         inner = self.optimizer.build()
-        return _addons().Lookahead(inner, sync_period=self.sync_period, slow_step_size=self.slow_step)
+        return _rules().Lookahead(inner, sync_period=self.sync_period, slow_step_size=self.slow_step)
 
     def admits(self, decay: WeightDecay | None) -> None:
         self.optimizer.admits(decay)

@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.errors import RecordError
-from workbench.recorded import Recorded
 from workbench.reproduce.ingredients import current, recorded_diff
 from workbench.tracking import code
+from workbench.train.from_record import RecordedRun
 
 SECONDS = 300.0  # for git to lay out the files of a commit
 NOT_LINKED = (".git", ".venv", "mlruns", "__pycache__")
 
 
 @contextmanager
-def checkout(run: Recorded) -> Iterator[Path | None]:
+def checkout(run: RecordedRun) -> Iterator[Path | None]:
     """Give the folder to train in: None where the code here is that of the run, else a copy of its code.
 
     Raises `RecordError` where that code cannot be made again, saying what is missing; the working tree is
@@ -45,7 +45,7 @@ def checkout(run: Recorded) -> Iterator[Path | None]:
         yield _furnish(run, now.top, folder)
 
 
-def _stored_diff(run: Recorded) -> bytes:
+def _stored_diff(run: RecordedRun) -> bytes:
     facts = run.start.provenance
     if not facts.get("uncommitted"):
         return b""
@@ -75,7 +75,7 @@ def _worktree(top: Path, commit: str) -> Iterator[Path]:
         code.git(top, "worktree", "prune")
 
 
-def _apply(folder: Path, diff: bytes, run: Recorded) -> None:
+def _apply(folder: Path, diff: bytes, run: RecordedRun) -> None:
     if code.git(folder, "apply", "--whitespace=nowarn", "-", given=diff, seconds=SECONDS) is None:
         raise RecordError(
             f"its stored changes ({code.DIFF}) do not apply to its commit", where=run.run,
@@ -83,7 +83,7 @@ def _apply(folder: Path, diff: bytes, run: Recorded) -> None:
         )  # fmt: skip
 
 
-def _furnish(run: Recorded, top: Path, folder: Path) -> Path:
+def _furnish(run: RecordedRun, top: Path, folder: Path) -> Path:
     """Put beside the code what git does not hold: kept modules, the spec, links to data. Returns the folder
     in the copy that the project is in the original."""
     kept = run.store.run_artifacts(run.run) / "untracked"
@@ -103,7 +103,7 @@ def _furnish(run: Recorded, top: Path, folder: Path) -> Path:
     return place
 
 
-def spec_within(run: Recorded) -> str:
+def spec_within(run: RecordedRun) -> str:
     """Return the path of the spec file relative to the project; empty for one that lies elsewhere."""
     path, project = Path(str(run.start.provenance.get("spec_path", ""))), run.store.root.parent.resolve()
     if not path.is_absolute():

@@ -9,13 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench import catalog, names, recorded
+from workbench import names
 from workbench.errors import InputError
-from workbench.labels import value_text
-from workbench.masking import masked
-from workbench.recorded import Recorded
+from workbench.security.masking import masked
+from workbench.spec.branch import trunk_name, trunk_of
+from workbench.spec.datasets import default_places
+from workbench.spec.labels import value_text
+from workbench.spec.load import load_variants
+from workbench.spec.overrides import override_settings, with_seed
+from workbench.spec.quick import quick_variant
+from workbench.spec.variant import Variant
 from workbench.tracking import code, provenance
-from workbench.trunks import trunk_name, trunk_of
+from workbench.train import from_record
+from workbench.train.from_record import RecordedRun
 
 SHOWN = 12  # differences named of each ingredient on the screen; all stand in --json
 
@@ -64,7 +70,7 @@ class Comparison:
         }
 
 
-def compare(run: Recorded) -> Comparison:
+def compare(run: RecordedRun) -> Comparison:
     """Return every ingredient of a recorded run against what is here now; nothing is trained."""
     return Comparison((spec(run), code_of(run), packages(run), machine(run), environment(run), data(run)))
 
@@ -72,7 +78,7 @@ def compare(run: Recorded) -> Comparison:
 # ---------------------------------------------------------------- one ingredient each
 
 
-def spec(run: Recorded) -> Ingredient:
+def spec(run: RecordedRun) -> Ingredient:
     """Compare the recorded settings with those that the spec file has now for the same variant."""
     path = Path(str(run.start.provenance.get("spec_path", "")))
     if not path.is_file():
@@ -101,9 +107,9 @@ def spec(run: Recorded) -> Ingredient:
     return Ingredient("spec", not words_, words_, "the record's settings are used" if words_ else "")
 
 
-def _variants(path: Path) -> dict[str, catalog.Variant]:
+def _variants(path: Path) -> dict[str, Variant]:
     """Return the variants of a spec file by name, the trunks of its branches among them."""
-    found = {variant.name: variant for variant in catalog.load(path)}
+    found = {variant.name: variant for variant in load_variants(path)}
     for variant in list(found.values()):
         root = trunk_of(variant.experiment)
         while root is not None:
@@ -116,19 +122,19 @@ def _owner(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _as_started(run: Recorded, variant: catalog.Variant) -> Any:
+def _as_started(run: RecordedRun, variant: Variant) -> Any:
     """Return the file's experiment with the overrides, the seed and --quick that the run was started with."""
-    variant = catalog.override(variant, recorded.set_words(run.start))
+    variant = override_settings(variant, from_record.set_words(run.start))
     if run.start.quick:
-        variant = catalog.quick(variant, catalog.places(run.store.root.parent))
-    return catalog.with_seed(variant, run.start.seed).experiment
+        variant = quick_variant(variant, default_places(run.store.root.parent))
+    return with_seed(variant, run.start.seed).experiment
 
 
 def _shown(value: Any) -> str:
     return "off" if value is None else str(masked(value_text(value)))
 
 
-def code_of(run: Recorded) -> Ingredient:
+def code_of(run: RecordedRun) -> Ingredient:
     """Compare commit and uncommitted changes, and without a repository the workbench's own files."""
     facts, now = run.start.provenance, current(run)
     if not facts.get("commit"):
@@ -154,21 +160,21 @@ def _other_engine(facts: Mapping[str, Any]) -> bool:
     return bool(facts.get("engine")) and facts["engine"] != provenance.engine()
 
 
-def _other_attempts(run: Recorded) -> tuple[str, ...]:
+def _other_attempts(run: RecordedRun) -> tuple[str, ...]:
     from workbench.tracking.journal import read_journal
 
     commits = {row.provenance.get("commit") for row in read_journal(run.store.journal(run.run)).starts}
     return (f"the run was resumed with other code: {len(commits)} commits",) if len(commits) > 1 else ()
 
 
-def current(run: Recorded) -> code.CodeState | None:
+def current(run: RecordedRun) -> code.CodeState | None:
     """Return the state of the code that a run of this spec would use here."""
     path = Path(str(run.start.provenance.get("spec_path", "")))
     project = run.store.root.parent
     return (code.state(path.resolve().parent) if path.is_file() else None) or code.state(project)
 
 
-def recorded_diff(run: Recorded) -> str:
+def recorded_diff(run: RecordedRun) -> str:
     """Return the digest of the recorded uncommitted changes; empty for none."""
     facts = run.start.provenance
     if facts.get("diff") or not facts.get("uncommitted"):
@@ -177,7 +183,7 @@ def recorded_diff(run: Recorded) -> str:
     return code.diff_digest(path.read_bytes()) if path.is_file() else "unknown"
 
 
-def packages(run: Recorded) -> Ingredient:
+def packages(run: RecordedRun) -> Ingredient:
     """Compare the installed packages with the recorded list, each difference by name."""
     path = run.store.run_artifacts(run.run) / "packages.txt"
     if not path.is_file():
@@ -189,7 +195,7 @@ def packages(run: Recorded) -> Ingredient:
     return Ingredient("packages", not first, tuple(first), "" if first else f"{len(before)} of them")
 
 
-def machine(run: Recorded) -> Ingredient:
+def machine(run: RecordedRun) -> Ingredient:
     """Compare Python, the system and the processor's model, which decide about the last bits."""
     facts = run.start.provenance
     now = {
@@ -202,7 +208,7 @@ def machine(run: Recorded) -> Ingredient:
     return Ingredient("machine", not found if before else None, tuple(found), now["processor"])
 
 
-def environment(run: Recorded) -> Ingredient:
+def environment(run: RecordedRun) -> Ingredient:
     """Compare the environment variables that can change a training."""
     before = run.start.provenance.get("environment")
     if before is None:
@@ -211,16 +217,16 @@ def environment(run: Recorded) -> Ingredient:
     return Ingredient("environment", not found, tuple(found))
 
 
-def data(run: Recorded) -> Ingredient:
+def data(run: RecordedRun) -> Ingredient:
     """Compare the fingerprints of all sources and sets; they are opened for that."""
-    from workbench.material import Material
+    from workbench.train.run_data import RunData
 
     before = run.start.provenance.get("data")
     if not before:
         return Ingredient("data", None, note="no fingerprint was recorded")
     try:
-        where = catalog.places(run.store.root.parent)
-        opened = Material(run.experiment, where, run.start.provenance.get("steps"))
+        where = default_places(run.store.root.parent)
+        opened = RunData(run.experiment, where, run.start.provenance.get("steps"))
     except InputError as error:
         return Ingredient("data", False, (str(error),), "cannot be opened")
     found = _changes(dict(before), masked(opened.fingerprints), "not there")

@@ -1,7 +1,8 @@
 """Surgery: rewrite a built or loaded Keras model, exactly where it can be, and say where it cannot."""
 
 from workbench.surgery.activations import prelu_to_depthwise, relu_to_prelu
-from workbench.surgery.changed import (
+from workbench.surgery.freezing import freeze, train_only
+from workbench.surgery.parts import (
     Changed,
     Freeze,
     Operation,
@@ -10,10 +11,9 @@ from workbench.surgery.changed import (
     SetNorms,
     UpSamplingToTranspose,
 )
-from workbench.surgery.freezing import freeze, train_only
-from workbench.surgery.regularising import add_l2, set_norms
+from workbench.surgery.regularizers import add_l2, set_norms
 from workbench.surgery.upsampling import upsampling_to_transpose
-from workbench.surgery.wrapping import dynamic_size, wrapped
+from workbench.surgery.wrap import dynamic_size, wrapped
 
 __all__ = [
     "Changed", "Freeze", "Operation", "PReLUToDepthwise", "ReLUToPReLU", "SetNorms", "UpSamplingToTranspose",

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
-from workbench.surgery.rewriting import rewrite, unfused
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
+from workbench.surgery.rewrite import rewrite, unfused
 
 
 def relu_to_prelu(model: tf.keras.Model, start: float = 0.0, capped: bool = False) -> tf.keras.Model:

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from workbench.errors import SpecError, nearest
-from workbench.lazy import Lazy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
 
 
 def leaves(model: tf.keras.Model) -> Iterator[tf.keras.layers.Layer]:

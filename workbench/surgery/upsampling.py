@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from workbench.errors import SpecError
-from workbench.lazy import Lazy
-from workbench.surgery.rewriting import rewrite
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = Lazy("tensorflow")
+from workbench.lazy import tf
+from workbench.surgery.rewrite import rewrite
 
 
 def upsampling_to_transpose(

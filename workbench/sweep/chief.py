@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.errors import InputError, RunKilled, RunStopped
-from workbench.jobs.places import Place, shared_place
-from workbench.listening import require_loopback
+from workbench.jobs.placement import Place, shared_place
+from workbench.security.loopback import require_loopback
 from workbench.sweep.search import Search, work
-from workbench.sweep.trials import Bench
+from workbench.sweep.trials import TrialRunner
 from workbench.tracking.journal import is_locked
-from workbench.tracking.sweeps import Order
+from workbench.tracking.sweeps import TrialRequest
 
 TUNER, HOST, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 LOOK_SECONDS = 0.2  # between two looks at the workers
@@ -153,7 +153,7 @@ class Chief:
             if name in own:
                 continue
             known, last = self.seen.get(name, ("", now))
-            runs = Order.of(trial.hyperparameters.values).runs
+            runs = TrialRequest.of(trial.hyperparameters.values).runs
             if known != trial.trial_id or any(is_locked(store.journal(run)) for run in runs):
                 self.seen[name] = (trial.trial_id, now)
             elif now - last > LOST_SECONDS:
@@ -252,7 +252,7 @@ def role() -> tuple[str, str, int] | None:
     return given[TUNER], given[HOST], int(given[PORT])
 
 
-def worker_words(bench: Bench, store: str | None, as_json: bool) -> list[str]:
+def worker_words(bench: TrialRunner, store: str | None, as_json: bool) -> list[str]:
     """Return the command of a worker of a sweep; with JSON it leaves standard output to its chief."""
     words = [sys.executable, "-m", "workbench", "sweep", bench.variant.path, bench.name]
     words += ["--store", store] if store else []
@@ -260,7 +260,7 @@ def worker_words(bench: Bench, store: str | None, as_json: bool) -> list[str]:
     return words + ["--quick"] * bench.variant.quick + ["--verbose"] * bench.verbose
 
 
-def serve_worker(bench: Bench, name: str, host: str, port: int) -> None:
+def serve_worker(bench: TrialRunner, name: str, host: str, port: int) -> None:
     """Be a worker of the chief at an address until the search is over; `bench` has no run yet.
 
     Raises `InputError` where no chief answers, and where it is lost: the run at work is recorded.

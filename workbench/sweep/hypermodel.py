@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras_tuner
-import tensorflow as tf
-
-from workbench import catalog, devices, model
-from workbench.layers import Trainer
-from workbench.material import Material
-from workbench.sweep.space import declared
+from workbench.distribute import setup
+from workbench.lazy import keras_tuner, tf
+from workbench.models.build import build_model
+from workbench.spec.datasets import default_places
+from workbench.sweep.keras_space import declared
 from workbench.sweep.spec import Sweep, is_active
+from workbench.train.run_data import RunData
+from workbench.train.trainer import Trainer
 
 
 class SpecModel(keras_tuner.HyperModel):
@@ -39,10 +39,10 @@ class SpecModel(keras_tuner.HyperModel):
         """Return the compiled model of a trial, its first stage set up."""
         declared(self.sweep, hp)
         experiment = self.experiment(hp)
-        devices.prepare(experiment)
-        trainer = Trainer(model.build(experiment))
+        setup.prepare(experiment)
+        trainer = Trainer(build_model(experiment))
         size = experiment.backbone.image_size
-        data = Material(experiment, catalog.places())
+        data = RunData(experiment, default_places())
         self._begin(trainer, experiment.plans()[0], data)
         trainer(tf.zeros([1, size, size, 3]))  # Keras Tuner saves and loads weights of built models only
         return trainer
@@ -55,7 +55,7 @@ class SpecModel(keras_tuner.HyperModel):
         if args or "x" in kwargs:
             raise ValueError("the images are those of the spec: call search() without data")
         experiment = self.experiment(hp)
-        data = Material(experiment, catalog.places())
+        data = RunData(experiment, default_places())
         done = int(kwargs.pop("initial_epoch", 0))
         wanted = min(int(kwargs.pop("epochs", experiment.epochs)), experiment.epochs)
         history: dict[str, list[float]] = {}
@@ -72,14 +72,14 @@ class SpecModel(keras_tuner.HyperModel):
             done = min(plan.last_epoch, wanted)
         return history if history else model.evaluate(data.hold_out(experiment.plans()[-1]), return_dict=True)
 
-    def _begin(self, trainer: Any, plan: Any, data: Material) -> None:
+    def _begin(self, trainer: Any, plan: Any, data: RunData) -> None:
         trainer.begin_stage(plan, data.steps(plan), data.classes(plan), data.teacher_size(plan))
 
     def _fit(
         self,
         trainer: Any,
         plan: Any,
-        data: Material,
+        data: RunData,
         seed: int,
         done: int,
         wanted: int,

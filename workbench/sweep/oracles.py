@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-import keras_tuner
 import numpy as np
 from keras_tuner import oracles
 from keras_tuner.engine.trial import Trial
 from threadpoolctl import threadpool_limits
 
+from workbench.lazy import keras_tuner
 from workbench.sweep.gaussian import process
 from workbench.tracking.sweeps import ORDER
 
@@ -26,7 +26,7 @@ COLLISIONS = 2000  # draws of values that were tried before, until the space cou
 SEED_STRIDE = 1_000_003
 
 
-class Desk(Protocol):
+class OracleHost(Protocol):
     """What the sweep does for its search: keep its state, fill in orders, judge ended trials."""
 
     limit: int | None  # trials at most
@@ -48,16 +48,16 @@ class Desk(Protocol):
         """Take notice of an ended trial."""
 
 
-class Kept(keras_tuner.Oracle):
+class ResumableOracle(keras_tuner.Oracle):
     """What every search has in common; comes before Keras Tuner's class among the bases."""
 
-    desk: Desk
+    desk: OracleHost
     hyperparameters: Any
     ongoing_trials: dict[str, Any]
     tuner_ids: set[str]
     _retry_queue: list[str]
 
-    def attach(self, desk: Desk) -> None:
+    def attach(self, desk: OracleHost) -> None:
         """Take up work for a sweep."""
         self.desk, self.verbose = desk, 0
         self.results: dict[str, dict[str, Any]] = {}
@@ -170,17 +170,17 @@ class Kept(keras_tuner.Oracle):
         self.ended_before = len(self.end_order)
 
 
-class Random(Kept, oracles.RandomSearchOracle):
+class RandomOracle(ResumableOracle, oracles.RandomSearchOracle):
     """Keras Tuner's random search."""
 
     def __init__(self, **common: Any) -> None:
         super().__init__(max_trials=None, **common)
 
 
-class Grid(Random):
+class GridOracle(RandomOracle):
     """Every combination in order: the next is the first that was not tried, so that any resume goes on."""
 
-    def attach(self, desk: Desk) -> None:
+    def attach(self, desk: OracleHost) -> None:
         super().attach(desk)
         self._walk = iter(desk.combinations())  # once through all: what it has passed was tried
 
@@ -188,7 +188,7 @@ class Grid(Random):
         return next((own for own in self._walk if not self._duplicate(own)), None)
 
 
-class Bayesian(Kept, oracles.BayesianOptimizationOracle):
+class BayesianOracle(ResumableOracle, oracles.BayesianOptimizationOracle):
     """Keras Tuner's Bayesian search; a proposal that was tried before gives way to a random one."""
 
     def __init__(self, **common: Any) -> None:
@@ -211,13 +211,13 @@ class Bayesian(Kept, oracles.BayesianOptimizationOracle):
         return found
 
 
-class Halving(Kept, oracles.HyperbandOracle):
+class HyperbandOracle(ResumableOracle, oracles.HyperbandOracle):
     """Keras Tuner's Hyperband; where a small space runs out of new values, a bracket is smaller.
 
     Keras Tuner would end there, with nothing promoted.
     """
 
-    def attach(self, desk: Desk) -> None:
+    def attach(self, desk: OracleHost) -> None:
         super().attach(desk)
         self._filled: dict[int, int] = {}  # bracket number: members of its first rung, where fewer
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from workbench import names
-from workbench.sweep.trials import Bench
+from workbench.sweep.trials import TrialRunner
 from workbench.tracking import provenance
 from workbench.tracking.journal import read_journal
-from workbench.tracking.mlflow_writer import MlflowView
-from workbench.tracking.records import CheckpointRecord, EpochRecord, StartRecord
+from workbench.tracking.rows import CheckpointRecord, EpochRecord, StartRecord
 from workbench.tracking.sweeps import STATE, deviation
-from workbench.tracking.writer import Tracker
+from workbench.tracking.tracker import Tracker
+from workbench.views.mlflow import MlflowView
 
 TRIAL = "trial"  # the number of the trial that a row tells of
 FAILED_TRIALS = "failed_trials"  # so many until then
@@ -21,7 +21,7 @@ FAILED_TRIALS = "failed_trials"  # so many until then
 class Parent:
     """Records the sweep itself: an "epoch" is an ended trial, its metric the trial's result."""
 
-    def __init__(self, bench: Bench, planned: int, say: Callable[[str], None]) -> None:
+    def __init__(self, bench: TrialRunner, planned: int, say: Callable[[str], None]) -> None:
         path = bench.store.journal(bench.run)
         journal = read_journal(path) if path.exists() else None
         rows = journal.accepted() if journal else []
@@ -60,7 +60,7 @@ class Parent:
         self.tracker.close()
 
 
-def _start(bench: Bench, planned: int, row: int) -> StartRecord:
+def _start(bench: TrialRunner, planned: int, row: int) -> StartRecord:
     sweep = bench.sweep
     found = provenance.collect(bench.variant.path or None, bench.store.root.parent)
     parameters: dict[str, Any] = {

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from workbench import names
-from workbench.sweep.trials import Bench
+from workbench.sweep.trials import TrialRunner
 from workbench.tracking.journal import read_journal
-from workbench.tracking.sweeps import Order
+from workbench.tracking.sweeps import TrialRequest
 
 
-def rows_of(bench: Bench) -> list[dict[str, Any]]:
+def rows_of(bench: TrialRunner) -> list[dict[str, Any]]:
     """Return the sweep's trials as its state holds them, in order of their numbers.
 
     Trials that left no run (values that were refused) are gaps, filled as failed ones.
@@ -27,8 +27,8 @@ def rows_of(bench: Bench) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["id"])
 
 
-def _row(bench: Bench, trial: str, values: dict[str, Any]) -> dict[str, Any]:
-    order = Order.of(values)
+def _row(bench: TrialRunner, trial: str, values: dict[str, Any]) -> dict[str, Any]:
+    order = TrialRequest.of(values)
     result = bench.judge(trial, values)
     failed = any(_failed(bench, run) for run in order.runs)
     at_work = result["value"] is None and not failed
@@ -39,7 +39,7 @@ def _row(bench: Bench, trial: str, values: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _failed(bench: Bench, run: str) -> bool:
+def _failed(bench: TrialRunner, run: str) -> bool:
     path = bench.store.journal(run)
     end = read_journal(path).end if path.exists() else None
     return end is not None and end.status == names.FAILED
@@ -51,7 +51,7 @@ def _gap(trial: str, like: dict[str, Any]) -> dict[str, Any]:
         **{name: value for name, value in like.items() if name.startswith("tuner/")},
         "tuner/trial_id": "",
     }
-    values["tuner/order"] = Order({}, (), 0, trial).text()
+    values["tuner/order"] = TrialRequest({}, (), 0, trial).text()
     return {
         "id": trial, "status": "FAILED", "score": None, "step": 0, "message": reason, "values": values,
         "result": {"value": None, "values": [], "epoch": 0, "seconds": 0.0, "reason": reason},

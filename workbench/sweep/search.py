@@ -10,26 +10,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import catalog, names
+from workbench import names
 from workbench.errors import RecordError, SpecError
-from workbench.labels import short_names
-from workbench.masking import masked
-from workbench.parts import to_json
-from workbench.screen import duration
+from workbench.files import write_json
+from workbench.lazy import keras_tuner
+from workbench.security.masking import masked
+from workbench.spec.labels import short_names
+from workbench.spec.part import to_json
+from workbench.spec.variant import Variant
+from workbench.sweep.keras_space import base_values, combinations, declared
 from workbench.sweep.record import Parent
-from workbench.sweep.showing import shown
-from workbench.sweep.space import base_values, combinations, declared
 from workbench.sweep.spec import Sweep, changes
-from workbench.sweep.trials import Bench
+from workbench.sweep.summary import shown
+from workbench.sweep.trials import TrialRunner
 from workbench.sweep.tuners import GridSearch
 from workbench.tracking import sweeps
 from workbench.tracking.locks import Held, lock
-from workbench.tracking.records import new_run_name
+from workbench.tracking.rows import new_run_name
 from workbench.tracking.store import Store
-from workbench.tracking.sweeps import Order, deviation
+from workbench.tracking.sweeps import TrialRequest, deviation
+from workbench.train.progress import duration
 
 if TYPE_CHECKING:
-    from workbench.sweep.oracles import Kept
+    from workbench.sweep.oracles import ResumableOracle
 
 VERSION = 1
 EXTENDING = ("max_trials", "hyperband_iterations", "num_initial_points")  # may grow when a sweep goes on
@@ -38,9 +41,7 @@ EXTENDING = ("max_trials", "hyperband_iterations", "num_initial_points")  # may 
 class Search:
     """The tuner at work for a sweep, and the desk that keeps its state: see `oracles.Desk`."""
 
-    def __init__(self, bench: Bench, limit: int | None, say: Callable[[str], None]) -> None:
-        import keras_tuner
-
+    def __init__(self, bench: TrialRunner, limit: int | None, say: Callable[[str], None]) -> None:
         self.bench, self.say = bench, say
         sweep = bench.sweep
         self.limit = min(filter(None, (limit, getattr(sweep.tuner, "max_trials", None))), default=None)
@@ -48,7 +49,7 @@ class Search:
         self.place = sweeps.folder(bench.store, bench.run)
         space = declared(sweep, keras_tuner.HyperParameters())
         self._space = space
-        self.whole = bench.trial_variant(Order({}, (), 0, "0000")).experiment.epochs
+        self.whole = bench.trial_variant(TrialRequest({}, (), 0, "0000")).experiment.epochs
         known = sweep.combinations
         if (
             isinstance(sweep.tuner, GridSearch) and known is None
@@ -57,7 +58,7 @@ class Search:
         trials, epochs = sweep.tuner.planned(self.whole, known)
         self.planned = min(trials, self.limit or trials)
         self.planned_epochs = epochs * self.planned / max(1, trials)
-        self.oracle: Kept = sweep.tuner.oracle(
+        self.oracle: ResumableOracle = sweep.tuner.oracle(
             objective=keras_tuner.Objective(sweep.target, "min" if sweep.lower else "max"),
             hyperparameters=space, seed=sweep.seed + 1,
         )  # fmt: skip
@@ -73,7 +74,7 @@ class Search:
         if path.exists():
             state = sweeps.read_json(path)
             for row in state["trials"]:  # workers take orders of the present spec only
-                order = replace(Order.of(row["values"]), spec=self.bench.sweep.id)
+                order = replace(TrialRequest.of(row["values"]), spec=self.bench.sweep.id)
                 row["values"][sweeps.ORDER] = order.text()
             self.oracle.take_up(state)
             return
@@ -89,17 +90,17 @@ class Search:
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Keep the tuner's state durably."""
-        sweeps.write_json(self.place / sweeps.STATE, state)
+        write_json(self.place / sweeps.STATE, state, durable=True)
 
     def order(self, trial: str, values: Mapping[str, Any]) -> str:
         """Return the order of a new trial; a promotion goes on with the runs of what it promotes."""
         epochs = self.bench.sweep.tuner.epochs(values, self.whole)
         if sweeps.ORDER in values:
-            before = Order.of(values)
+            before = TrialRequest.of(values)
             return replace(before, epochs=epochs).text()
         settings = {name: values[name] for name in self.bench.sweep.domains if name in values}
         runs = tuple(new_run_name() for _ in range(self.bench.sweep.executions))
-        return Order(settings, runs, epochs, trial, self.bench.run, self.bench.sweep.id).text()
+        return TrialRequest(settings, runs, epochs, trial, self.bench.run, self.bench.sweep.id).text()
 
     def judge(self, trial: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of an ended trial."""
@@ -117,13 +118,13 @@ class Search:
         """Record and show an ended trial."""
         self.parent.ended(trial, result)
         before = values.get("tuner/initial_epoch", 0)
-        self._new_epochs += max(0, Order.of(values).epochs - int(before))
+        self._new_epochs += max(0, TrialRequest.of(values).epochs - int(before))
         self.say(self._line(trial, values, result))
 
     # ------------------------------------------------------------ what is shown
 
     def _line(self, trial: str, values: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-        order, target = Order.of(values), self.bench.sweep.target
+        order, target = TrialRequest.of(values), self.bench.sweep.target
         words = [f"trial {trial}", f"{len(self.oracle.end_order)}/{self.planned}"]
         words.append(self.settings_text(order))
         if order.chain != trial:
@@ -139,7 +140,7 @@ class Search:
         left = self.seconds_left()
         return "  ".join([*words, duration(result["seconds"]), *([f"{duration(left)} left"] if left else [])])
 
-    def settings_text(self, order: Order) -> str:
+    def settings_text(self, order: TrialRequest) -> str:
         """Return a trial's settings as `weight_decay=0.0001 dropout=0`, names as short as is clear."""
         domains = self.bench.sweep.domains
         short = short_names(order.settings, domains)
@@ -157,7 +158,7 @@ class Search:
     def seconds_left(self) -> float:
         """Return about how long the rest will take, by the epochs done since the start; 0 for unknown."""
         done = sum(
-            max(0, Order.of(v).epochs - int(v.get("tuner/initial_epoch", 0)))
+            max(0, TrialRequest.of(v).epochs - int(v.get("tuner/initial_epoch", 0)))
             for v in (self.oracle.trials[trial].hyperparameters.values for trial in self.oracle.end_order)
         )
         left = max(0.0, self.planned_epochs - done)
@@ -194,7 +195,7 @@ def refuse_secrets(sweep: Sweep) -> None:
 
 
 def choose_run(
-    sweep: Sweep, variant: catalog.Variant, store: Store, resume: bool, allow_changed: bool
+    sweep: Sweep, variant: Variant, store: Store, resume: bool, allow_changed: bool
 ) -> tuple[str, bool]:
     """Return the sweep's run, and whether it goes on with an old one.
 
@@ -226,7 +227,7 @@ def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def held(bench: Bench) -> Iterator[Path]:
+def held(bench: TrialRunner) -> Iterator[Path]:
     """Hold a sweep's folder against a second search of it; write what is searched if it is new."""
     place = sweeps.folder(bench.store, bench.run)
     try:
@@ -237,7 +238,7 @@ def held(bench: Bench) -> Iterator[Path]:
         raise RecordError("is still running", where=f"sweep {bench.name}", do="wait for it") from error
 
 
-def _write_facts(bench: Bench, place: Path) -> None:
+def _write_facts(bench: TrialRunner, place: Path) -> None:
     sweep, variant = bench.sweep, bench.variant
     facts: dict[str, Any] = {
         "version": VERSION, "run": bench.run, "study": variant.study, "name": bench.name, "path": variant.path,
@@ -251,7 +252,7 @@ def _write_facts(bench: Bench, place: Path) -> None:
     facts = masked(facts)
     path = place / sweeps.FACTS
     if not path.exists() or sweeps.read_json(path) != facts:
-        sweeps.write_json(path, facts)
+        write_json(path, facts, durable=True)
 
 
 def _condition(sweep: Sweep, name: str) -> list[Any] | None:
@@ -259,7 +260,7 @@ def _condition(sweep: Sweep, name: str) -> list[Any] | None:
     return [given[0], [sweep.domains[given[0]].encode(value) for value in given[1]]] if given else None
 
 
-def work(oracle: Any, bench: Bench, worker: str, idle_seconds: float = 0.2) -> None:
+def work(oracle: Any, bench: TrialRunner, worker: str, idle_seconds: float = 0.2) -> None:
     """Do trials until the search hands out no more; `oracle` is the search or a client of the chief's."""
     while True:
         trial = oracle.create_trial(worker)
@@ -269,7 +270,7 @@ def work(oracle: Any, bench: Bench, worker: str, idle_seconds: float = 0.2) -> N
             time.sleep(idle_seconds)
             continue
         values = trial.hyperparameters.values
-        order = Order.of(values)
+        order = TrialRequest.of(values)
         if order.spec != bench.sweep.id:
             raise RecordError(
                 "this spec is not the chief's", where=bench.variant.path, do="give all the same file"

@@ -14,12 +14,13 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union
 
-from workbench import names, rates
+from workbench import names
 from workbench.errors import SpecError, nearest, suggestion
-from workbench.experiment import Experiment
-from workbench.families import terms
-from workbench.parts import Part, part, replace, setting, to_json
-from workbench.sweep.domains import Domain, lattice
+from workbench.optimizers import schedule_preview
+from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import terms
+from workbench.spec.part import Part, part, replace, setting, to_json
+from workbench.sweep.search_space import Domain, lattice
 from workbench.sweep.tuners import Tuner
 
 if TYPE_CHECKING:
@@ -50,12 +51,17 @@ class Sweep(Part):
         for name, domain in self.space:
             self._check_condition(name, domain)
         for values in _trial_values(self.space):
-            rates.refuse(self.experiment(values).plans())
+            schedule_preview.refuse(self.experiment(values).plans())
         known = recorded_metrics(self.base)
         if self.target not in known:
             raise SpecError(
                 f"no run of it records {self.target!r}", where="Sweep.objective",
                 do=suggestion(self.target, sorted(known)),
+            )  # fmt: skip
+        if self.base.direction(self.target) is None:
+            raise SpecError(
+                f"whether {self.target!r} should fall or rise is not known", where="Sweep.objective",
+                do="let the base select it, with a select_direction",
             )  # fmt: skip
         longest = max(self.experiment(values).epochs for values in _trial_values(self.space))
         self.tuner.refuse(longest, self.combinations)
@@ -93,7 +99,7 @@ class Sweep(Part):
     @property
     def lower(self) -> bool:
         """Whether small values of the target are good."""
-        return names.lower_is_better(self.target)
+        return self.base.direction(self.target) == names.LOWER
 
     @property
     def combinations(self) -> int | None:

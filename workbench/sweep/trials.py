@@ -1,6 +1,6 @@
 """A trial as ordinary runs: begun, continued or found done, and judged by their journals alone.
 
-Running a trial is idempotent: whatever a kill left of its runs, calling `Bench.run` again takes up
+Running a trial is idempotent: whatever a kill left of its runs, calling `TrialRunner.run` again takes up
 each of them from its last checkpoint and leaves alone what is done.
 """
 
@@ -16,17 +16,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench import catalog, names
+from workbench import names
 from workbench.errors import InputError, RecordError, RunFailed, RunStopped
-from workbench.masking import mask
-from workbench.orders import PAUSED, Outcome
-from workbench.orders import Order as RunOrder
-from workbench.screen import Screen
-from workbench.sweep.space import domains_of, extra_parameters
+from workbench.files import write_json
+from workbench.lazy import tf
+from workbench.security.masking import mask
+from workbench.spec.datasets import default_places
+from workbench.spec.quick import QUICK_STEPS, quick_variant
+from workbench.spec.variant import Variant
+from workbench.sweep.keras_space import domains_of, extra_parameters
 from workbench.sweep.spec import Sweep
 from workbench.tracking.journal import is_locked, read_journal, status
 from workbench.tracking.store import Store
-from workbench.tracking.sweeps import Order, folder, write_json
+from workbench.tracking.sweeps import TrialRequest, folder
+from workbench.train.progress import Screen
+from workbench.train.request import PAUSED, RunRequest, RunResult
 
 LOCK_SECONDS = 60.0  # a worker before us may still be saving: its grace is 30 s by default
 LOCK_POLL = 0.2
@@ -48,13 +52,13 @@ class TrialScreen(Screen):
 
 
 @dataclass(frozen=True)
-class Bench:
+class TrialRunner:
     """What it takes to run the trials of one sweep: `run` is the sweep's own run, `variant` its base."""
 
     sweep: Sweep
     name: str
     run: str
-    variant: catalog.Variant
+    variant: Variant
     store: Store
     screen: Screen
     verbose: bool = False
@@ -71,7 +75,7 @@ class Bench:
 
         A run that fails ends the trial: its reason is in its journal, or in a note where it has none.
         """
-        order = Order.of(values)
+        order = TrialRequest.of(values)
         if self._noted(trial):
             return
         try:
@@ -82,7 +86,9 @@ class Bench:
         except InputError as error:
             self.note(trial, str(error))
 
-    def _bring(self, trial: str, values: Mapping[str, Any], order: Order, number: int, run: str) -> None:
+    def _bring(
+        self, trial: str, values: Mapping[str, Any], order: TrialRequest, number: int, run: str
+    ) -> None:
         self._wait_for(run)
         there = self.store.journal(run).exists()
         if there and self.reached(run, order.epochs):
@@ -108,15 +114,15 @@ class Bench:
         return end.status == names.FINISHED or bool(rows and rows[-1].epoch >= epochs)
 
     def _run(
-        self, trial: str, values: Mapping[str, Any], order: Order, number: int, run: str, resume: bool
-    ) -> Outcome:
-        from workbench.runner import run as run_experiment
+        self, trial: str, values: Mapping[str, Any], order: TrialRequest, number: int, run: str, resume: bool
+    ) -> RunResult:
+        from workbench.train.runner import run as run_experiment
 
         variant = self.trial_variant(order, number)
         epochs = order.epochs if order.epochs < variant.experiment.epochs else None
-        request = RunOrder(
+        request = RunRequest(
             variant, self.store, run, resume=resume, parent=self.run, epochs=epochs,
-            steps=catalog.QUICK_STEPS if variant.quick else None,
+            steps=QUICK_STEPS if variant.quick else None,
             domains=self.domains, parameters=extra_parameters(self.sweep, order.settings, variant.experiment),
             tags={
                 names.TAG_SWEEP: self.name, names.TAG_TRIAL: trial, names.TAG_OBJECTIVE: self.sweep.target,
@@ -129,7 +135,7 @@ class Bench:
         finally:
             forget_models()
 
-    def trial_variant(self, order: Order, number: int = 0) -> catalog.Variant:
+    def trial_variant(self, order: TrialRequest, number: int = 0) -> Variant:
         """Return the named experiment of one execution of a trial (counted from 0)."""
         experiment = self.sweep.experiment(order.settings)
         seeded = experiment.but(seed=experiment.seed + number)
@@ -138,8 +144,8 @@ class Bench:
             self.variant, name=f"{self.name}-{order.chain}", experiment=seeded,
             overrides={**self.variant.overrides, **changed}, quick=False,
         )  # fmt: skip
-        where = catalog.places(self.store.root.parent)
-        return catalog.quick(variant, where) if self.variant.quick else variant
+        where = default_places(self.store.root.parent)
+        return quick_variant(variant, where) if self.variant.quick else variant
 
     # ------------------------------------------------------------ judging
 
@@ -149,7 +155,7 @@ class Bench:
 
         Only epochs up to the trial's own count, however far a later promotion went.
         """
-        order = Order.of(values)
+        order = TrialRequest.of(values)
         found, epochs, seconds, reason = [], [], 0.0, self._noted(trial)
         for run in order.runs:
             path = self.store.journal(run)
@@ -174,7 +180,9 @@ class Bench:
 
     def note(self, trial: str, reason: str) -> None:
         """Keep why a trial failed where no run of it can say so."""
-        write_json(folder(self.store, self.run) / f"trial-{trial}.json", {"reason": mask(reason)})
+        write_json(
+            folder(self.store, self.run) / f"trial-{trial}.json", {"reason": mask(reason)}, durable=True
+        )
 
     def _noted(self, trial: str) -> str:
         path = folder(self.store, self.run) / f"trial-{trial}.json"
@@ -223,7 +231,5 @@ def _paused_is_no_stop() -> Iterator[None]:
 
 def forget_models() -> None:
     """Give back what Keras keeps of a model, so that a thousand trials fit into one process."""
-    import tensorflow as tf
-
     tf.keras.backend.clear_session()
     gc.collect()

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
 
 from workbench.errors import SpecError
-from workbench.parts import Part, part, setting
+from workbench.spec.part import Part, part, setting
 
 if TYPE_CHECKING:
-    from workbench.sweep.oracles import Kept
+    from workbench.sweep.oracles import ResumableOracle
 
 RUNGS = "tuner/epochs"  # Keras Tuner's name of the epochs that a Hyperband trial may use
 
@@ -19,7 +19,7 @@ RUNGS = "tuner/epochs"  # Keras Tuner's name of the epochs that a Hyperband tria
 class Tuner(Part):
     """How a sweep chooses what to try next."""
 
-    def oracle(self, **common: Any) -> Kept:
+    def oracle(self, **common: Any) -> ResumableOracle:
         """Return Keras Tuner's search; `common` are its objective, space and seed."""
         raise SpecError("is no search by itself", where=type(self).__name__)
 
@@ -42,10 +42,10 @@ class RandomSearch(Tuner):
 
     max_trials: int = setting(10, at_least=1, doc="trials at most")
 
-    def oracle(self, **common: Any) -> Kept:
-        from workbench.sweep.oracles import Random
+    def oracle(self, **common: Any) -> ResumableOracle:
+        from workbench.sweep.oracles import RandomOracle
 
-        return Random(**common)
+        return RandomOracle(**common)
 
     def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
         trials = min(self.max_trials, combinations or self.max_trials)
@@ -63,10 +63,10 @@ class BayesianOptimization(Tuner):
     alpha: float = setting(1e-4, above=0, doc="variance of the objective's noise, in its standard deviations")
     beta: float = setting(2.6, at_least=0, doc="weight of what is unknown against what is good")
 
-    def oracle(self, **common: Any) -> Kept:
-        from workbench.sweep.oracles import Bayesian
+    def oracle(self, **common: Any) -> ResumableOracle:
+        from workbench.sweep.oracles import BayesianOracle
 
-        return Bayesian(
+        return BayesianOracle(
             num_initial_points=self.num_initial_points, alpha=self.alpha, beta=self.beta, **common
         )
 
@@ -81,10 +81,10 @@ class GridSearch(Tuner):
 
     max_trials: Union[int, None] = setting(None, at_least=1, doc="trials at most; None: all combinations")
 
-    def oracle(self, **common: Any) -> Kept:
-        from workbench.sweep.oracles import Grid
+    def oracle(self, **common: Any) -> ResumableOracle:
+        from workbench.sweep.oracles import GridOracle
 
-        return Grid(**common)
+        return GridOracle(**common)
 
     def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
         trials = min(self.max_trials or combinations or 0, combinations or self.max_trials or 0)
@@ -109,10 +109,10 @@ class Hyperband(Tuner):
                 f"{self.max_epochs} is out of range", where="Hyperband.max_epochs", expected="1 or more"
             )
 
-    def oracle(self, **common: Any) -> Kept:
-        from workbench.sweep.oracles import Halving
+    def oracle(self, **common: Any) -> ResumableOracle:
+        from workbench.sweep.oracles import HyperbandOracle
 
-        return Halving(
+        return HyperbandOracle(
             max_epochs=self.max_epochs, factor=self.factor,
             hyperband_iterations=self.hyperband_iterations, **common,
         )  # fmt: skip

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.masking import mask, secrets_in, secrets_in_diff
+from workbench.security.masking import mask, secrets_in, secrets_in_diff
 
 GIT_SECONDS = 10.0
 LARGEST_DIFF = 5_000_000  # bytes

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from workbench.tracking.records import EpochRecord
+from workbench.tracking.rows import EpochRecord
 
 FILE = "history.json"
 

@@ -24,8 +24,9 @@ from types import TracebackType
 from typing import Any
 
 from workbench.errors import RecordError, StoreError
-from workbench.names import FINISHED, INTERRUPTED, RUNNING
-from workbench.tracking.records import (
+from workbench.files import read_end, sync
+from workbench.names import FINISHED, INTERRUPTED, RUNNING, declare_recorded
+from workbench.tracking.rows import (
     CheckpointRecord,
     EndRecord,
     EpochRecord,
@@ -134,7 +135,10 @@ def decode_line(line: bytes) -> Record:
     """Return the record of one line without its line break; RecordError when it cannot be trusted."""
     if line[8:9] != b" " or line[:8] != b"%08x" % zlib.crc32(line[9:]):
         raise RecordError("the checksum does not fit")
-    return from_json(json.loads(line[9:].decode()))
+    row = from_json(json.loads(line[9:].decode()))
+    if isinstance(row, StartRecord):  # whoever reads a run learns what its record says of its metrics
+        declare_recorded(row.parameters, row.tags)
+    return row
 
 
 def read_journal(path: str | Path) -> Journal:
@@ -207,15 +211,13 @@ def is_locked(path: Path) -> bool:
 def last_row(path: Path) -> Record | None:
     """Return the last row that can be trusted, reading as little of the file as needed."""
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            span = TAIL_BYTES
-            while True:
-                file.seek(max(0, size - span))
-                row = _last_of(file.read())
-                if row is not None or span >= size:
-                    return row
-                span *= 8
+        span = TAIL_BYTES
+        while True:
+            end = read_end(path, span)
+            row = _last_of(end)
+            if row is not None or len(end) < span:
+                return row
+            span *= 8
     except OSError as error:
         raise RecordError(f"cannot read the journal: {error.strerror}", where=path) from error
 
@@ -306,7 +308,7 @@ class JournalWriter:
         if self._beginning is not None:
             os.rename(self._beginning, self.path)
             self._beginning = None
-            sync_folder(self.path.parent)
+            sync(self.path.parent)
 
     def _retry_with_reserve(self, line: bytes) -> None:
         self._reserve.unlink(missing_ok=True)
@@ -362,12 +364,3 @@ def _lock(descriptor: int, path: Path) -> None:
                     "another process is writing this run", where=path.stem, do="wait for it or stop it"
                 ) from error
             time.sleep(0.02)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

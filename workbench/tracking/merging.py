@@ -10,16 +10,16 @@ from __future__ import annotations
 import contextlib
 import filecmp
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.errors import RecordError, StoreError
-from workbench.tracking.arriving import clean_file, lines_of, trusted
-from workbench.tracking.journal import JournalWriter, is_locked, read_journal, sync_folder
+from workbench.files import replacing, sync
+from workbench.tracking.journal import JournalWriter, is_locked, read_journal
 from workbench.tracking.locks import lock
+from workbench.tracking.sanitize import clean_file, lines_of, trusted
 from workbench.tracking.store import Store, read_runs
 from workbench.tracking.sweeps import FOLDER as SWEEPS
 
@@ -188,19 +188,13 @@ def _write(content: bytes, place: Path) -> None:
 @contextlib.contextmanager
 def _whole(place: Path) -> Iterator[Path]:
     """Give the path to write a file to that then takes its place, whole and durably, or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    aside = place.parent / f".{place.name}.{os.getpid()}"
     try:
-        yield aside
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(place)
+        with replacing(place, durable=True) as aside:
+            yield aside
     except OSError as error:
         raise StoreError(
             f"cannot be copied: {error.strerror}", where=place, do="make space and merge again"
         ) from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _copy_journal(source: Path, target: Path) -> None:
@@ -212,7 +206,7 @@ def _copy_journal(source: Path, target: Path) -> None:
     if not target.exists():
         as_it_is = set(lines) <= set(lines_of(source))
         _write(source.read_bytes() if as_it_is else b"\n".join([*lines, b""]), target)
-        sync_folder(target.parent)
+        sync(target.parent)
         return
     missing = lines[len(trusted(target)) :]
     if missing:

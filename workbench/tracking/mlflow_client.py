@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.files import replacing
 from workbench.tracking.locks import lock
 from workbench.tracking.postgres import with_driver
 from workbench.tracking.store import Store
@@ -59,10 +60,8 @@ def create_database(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(".mlflow.lock"), patience=SCHEMA_PATIENCE, why="the database is being made"):
         if not path.exists():
-            aside = path.with_name(f"mlflow.new-{os.getpid()}.db")
-            aside.unlink(missing_ok=True)
-            migrate(aside, path.parent / "artifacts")
-            aside.rename(path)
+            with replacing(path) as aside:
+                migrate(aside, path.parent / "artifacts")
 
 
 def migrate(path: Path, artifacts: Path) -> None:

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from workbench.masking import mask, masked
+from workbench.security.masking import mask, masked
 from workbench.tracking import code, mlflow_client
 
 NAMED_VERSIONS = (

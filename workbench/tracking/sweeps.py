@@ -8,15 +8,14 @@ The results in it are copies: the journals of the trials' runs are the truth.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import RecordError, suggestion
-from workbench.tracking.journal import status, sync_folder
-from workbench.tracking.records import RUN_NAME
+from workbench.tracking.journal import status
+from workbench.tracking.rows import RUN_NAME
 from workbench.tracking.store import Store
 
 FOLDER = "sweeps"
@@ -25,7 +24,7 @@ ORDER = "tuner/order"  # where a trial's values carry its order, as JSON
 
 
 @dataclass(frozen=True)
-class Order:
+class TrialRequest:
     """What a trial asks for: raw values, the names of its runs (one an execution) and epochs.
 
     `chain` is the trial that began the runs: Hyperband numbers a promotion anew, but it continues them.
@@ -43,7 +42,7 @@ class Order:
         return json.dumps({**vars(self), "settings": dict(self.settings)})
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Order:
+    def of(cls, values: Mapping[str, Any]) -> TrialRequest:
         """Return the order in a trial's values."""
         row = json.loads(values[ORDER])
         return cls(**{**row, "runs": tuple(row["runs"])})
@@ -57,7 +56,7 @@ class TrialRow:
     """
 
     id: str
-    order: Order
+    order: TrialRequest
     status: str
     score: float | None = None
     results: tuple[float, ...] = ()
@@ -136,7 +135,7 @@ REPAIR = "move it away: `workbench sweep FILE --resume` makes it anew from the j
 def _trial(row: Mapping[str, Any]) -> TrialRow:
     result = row.get("result") or {}
     return TrialRow(
-        row["id"], Order.of(row["values"]), str(row["status"]).lower(), row.get("score"),
+        row["id"], TrialRequest.of(row["values"]), str(row["status"]).lower(), row.get("score"),
         tuple(result.get("values", ())), int(result.get("epoch", 0)), float(result.get("seconds", 0.0)),
         str(result.get("reason", "")),
     )  # fmt: skip
@@ -194,15 +193,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RecordError("holds no object", where=path, do=REPAIR)
     return found
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace the file at `path` durably: a kill at any moment leaves the old content or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
-    sync_folder(path.parent)

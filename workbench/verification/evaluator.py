@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from workbench.data import decode, pair_files
 from workbench.errors import DataError
-from workbench.families import PairImages, PairSet, Places, Source
+from workbench.lazy import tf
+from workbench.spec.interfaces import PairImages, PairSet, Places, Source
 from workbench.verification import models, report, scoring
 from workbench.verification.embedders import Embedder, ImageSet
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from workbench.errors import DataError
-from workbench.verification.ordered import Ordered, checked
+from workbench.verification.sorted_scores import SortedScores, checked
 
 
 class Folds(NamedTuple):
@@ -36,7 +36,11 @@ def numbers(count: int, folds: int) -> np.ndarray:
 
 
 def cross_validated(
-    scores: Any, same: Any, folds: int = 10, fold_of: np.ndarray | None = None, ordered: Ordered | None = None
+    scores: Any,
+    same: Any,
+    folds: int = 10,
+    fold_of: np.ndarray | None = None,
+    ordered: SortedScores | None = None,
 ) -> Folds:
     """Return accuracy by folds; scores and labels [n], `fold_of` [n] names each pair's fold, 0-based.
 
@@ -52,7 +56,7 @@ def cross_validated(
         )
     fold_of = numbers(len(scores), folds) if fold_of is None else np.asarray(fold_of)
     if ordered is None or ordered.order is None:
-        ordered = Ordered(scores, same, keep_order=True)
+        ordered = SortedScores(scores, same, keep_order=True)
     assert ordered.order is not None
     steps = (((ordered.keys & 1) << 1) - 1).astype(np.int8)  # +1 impostor, -1 genuine
     ordered_folds = fold_of[ordered.order]

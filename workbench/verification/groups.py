@@ -11,7 +11,7 @@ import numpy as np
 from workbench.errors import DataError
 from workbench.verification.intervals import Estimate, share
 from workbench.verification.measures import equal_error_rate
-from workbench.verification.ordered import Ordered, checked
+from workbench.verification.sorted_scores import SortedScores, checked
 
 
 @dataclass(frozen=True)
@@ -53,5 +53,5 @@ def _group(name: str, scores: np.ndarray, same: np.ndarray, threshold: float) ->
         share(int((accepted == same).sum()), len(scores)),
         share(int((accepted & ~same).sum()), impostors) if impostors else None,
         share(int((accepted & same).sum()), genuine) if genuine else None,
-        equal_error_rate(Ordered(scores, same))[0] if both else None,
+        equal_error_rate(SortedScores(scores, same))[0] if both else None,
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.errors import DataError
 from workbench.verification.intervals import Estimate, share
-from workbench.verification.ordered import blocks
+from workbench.verification.sorted_scores import blocks
 
 RANKS = (1, 5, 10)
 FPIRS = (0.01, 0.1)

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from workbench.data.face_alignment import aligned_file
 from workbench.errors import DataError
-from workbench.verification import align, scoring
+from workbench.verification import scoring
 from workbench.verification.embedders import Embedded, Embedder, ImageSet, Saved
 from workbench.verification.identification import Identification, identify
 from workbench.verification.ijb_files import Protocol
 from workbench.verification.intervals import Estimate
 from workbench.verification.measures import FARS, TarAtFar, area, one_class, roc_at, tars_at_fars
-from workbench.verification.ordered import Ordered, blocks
+from workbench.verification.sorted_scores import SortedScores, blocks
 from workbench.verification.templates import READINGS, Pool, Reading
 
 IMAGES_AT_ONCE = 4096
@@ -75,7 +76,7 @@ def _aligned(protocol: Protocol, part: slice) -> ImageSet:
     def pixels(size: int) -> np.ndarray:
         with ThreadPoolExecutor() as pool:  # Pillow gives up the interpreter's lock while it works
             faces = pool.map(
-                lambda name, marks: align.aligned(protocol.path(name), marks, size), names, landmarks
+                lambda name, marks: aligned_file(protocol.path(name), marks, size), names, landmarks
             )
             return np.stack(list(faces))
 
@@ -111,7 +112,7 @@ def run(
         templates = pool.pooled(embedded.plain, embedded.mirrored, reading)
         results.append(_measured(reading, templates, rows, same, fars, protocol, pool))
     said = [tar.message for tar in results[0].tars if tar.message] if results else []
-    reason = one_class(Ordered(np.zeros(len(same), np.float32), same))
+    reason = one_class(SortedScores(np.zeros(len(same), np.float32), same))
     found = [
         text
         for r in results[:1]
@@ -134,7 +135,7 @@ def _measured(
     protocol: Protocol,
     pool: Pool,
 ) -> Result:
-    ordered = Ordered(pair_scores(templates, *rows), same)
+    ordered = SortedScores(pair_scores(templates, *rows), same)
     both = one_class(ordered) is None
     return Result(
         reading,

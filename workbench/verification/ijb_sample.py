@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.data import faces
+from workbench.data.face_alignment import TEMPLATE
+from workbench.data.sources import face_drawing
 from workbench.verification import ijb_files
-from workbench.verification.align import PLACES_112
 from workbench.verification.ijb_files import Subjects
 from workbench.verification.templates import Members
 
@@ -55,13 +55,13 @@ def _images(
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = faces.draw(seed, who, np.arange(len(who)), 112, 0.7, 0.1, 4.0)
+    drawn = face_drawing.draw(seed, who, np.arange(len(who)), 112, 0.7, 0.1, 4.0)
     landmarks = np.empty((len(names), 5, 2))
     for number, name in enumerate(names):
         angle, scale = generator.uniform(-0.4, 0.4), generator.uniform(0.8, 1.1)
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         middle = np.array([CANVAS / 2, CANVAS / 2]) + generator.uniform(-8, 8, 2)
-        landmarks[number] = (PLACES_112 - 56) @ turn.T + middle
+        landmarks[number] = (TEMPLATE - 56) @ turn.T + middle
         back = np.linalg.inv(turn)
         shift = 56 - back @ middle
         # Pillow counts from the corner of the first pixel, landmarks from its centre.

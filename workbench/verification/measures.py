@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.errors import DataError
 from workbench.verification.intervals import CONFIDENCE, Estimate, accepts_at, share
-from workbench.verification.ordered import BLOCK, Ordered, blocks
+from workbench.verification.sorted_scores import BLOCK, SortedScores, blocks
 
 FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -39,7 +39,7 @@ class TarAtFar:
     message: str | None = None
 
 
-def one_class(ordered: Ordered) -> str | None:
+def one_class(ordered: SortedScores) -> str | None:
     """Return why accuracy has no meaning on these pairs, or None where it has one."""
     if ordered.genuine and ordered.impostors:
         return None
@@ -47,14 +47,14 @@ def one_class(ordered: Ordered) -> str | None:
     return f"all {ordered.count} pairs are {kind} pairs: no accuracy, it needs both kinds"
 
 
-def best_accuracy(ordered: Ordered) -> tuple[float, float]:
+def best_accuracy(ordered: SortedScores) -> tuple[float, float]:
     """Return the best share of pairs told right, and the highest threshold that reaches it."""
     cut = ordered.best_cut()
     right = ordered.genuine_from(cut) + ordered.impostors_below(cut)
     return right / ordered.count, ordered.score(cut)
 
 
-def equal_error_rate(ordered: Ordered) -> tuple[float, float]:
+def equal_error_rate(ordered: SortedScores) -> tuple[float, float]:
     """Return the rate at which FAR = FRR and its threshold; between two scores, by a straight line."""
     lower, upper = ordered.crossing()
     (far, frr), (far_next, frr_next) = _rates(ordered, lower), _rates(ordered, upper)
@@ -63,12 +63,12 @@ def equal_error_rate(ordered: Ordered) -> tuple[float, float]:
     return far + way * (far_next - far), ordered.score(upper)
 
 
-def _rates(ordered: Ordered, cut: int) -> tuple[float, float]:
+def _rates(ordered: SortedScores, cut: int) -> tuple[float, float]:
     rejected = ordered.impostors_below(cut)
     return (ordered.impostors - rejected) / ordered.impostors, (cut - rejected) / ordered.genuine
 
 
-def area(ordered: Ordered, confidence: float = CONFIDENCE) -> Estimate:
+def area(ordered: SortedScores, confidence: float = CONFIDENCE) -> Estimate:
     """Return the area under the ROC, ties counted half, with its interval (DeLong et al. 1988).
 
     AUC is the mean share of impostor scores below a genuine one; its variance is that of these shares
@@ -99,7 +99,7 @@ def _variance(sum_of_squares: float, mean: float, count: float) -> float:
     return max(0.0, sum_of_squares - count * mean**2) / (count - 1) / count
 
 
-def _with_interval(auc: float, variance: float, ordered: Ordered, confidence: float) -> Estimate:
+def _with_interval(auc: float, variance: float, ordered: SortedScores, confidence: float) -> Estimate:
     from scipy.special import ndtri
 
     if math.isnan(variance):
@@ -143,7 +143,7 @@ def false_accepts_allowed(far: float, impostors: int) -> int:
     return allowed
 
 
-def tar_at_far(ordered: Ordered, far: float, confidence: float = CONFIDENCE) -> TarAtFar:
+def tar_at_far(ordered: SortedScores, far: float, confidence: float = CONFIDENCE) -> TarAtFar:
     """Return the highest TAR with FAR <= `far`, its threshold and the intervals of both.
 
     Without at least one impostor pair to accept, or without genuine pairs, there is no value and the
@@ -179,12 +179,12 @@ def tar_at_far(ordered: Ordered, far: float, confidence: float = CONFIDENCE) -> 
     )
 
 
-def tars_at_fars(ordered: Ordered, fars: Sequence[float] = FARS) -> tuple[TarAtFar, ...]:
+def tars_at_fars(ordered: SortedScores, fars: Sequence[float] = FARS) -> tuple[TarAtFar, ...]:
     """Return `tar_at_far` for every rate."""
     return tuple(tar_at_far(ordered, far) for far in fars)
 
 
-def roc(ordered: Ordered) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def roc(ordered: SortedScores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (FAR, TAR, threshold) for every threshold from the highest on, each [k].
 
     The first point accepts nothing (FAR = TAR = 0). One point a distinct score: for millions of pairs
@@ -199,7 +199,9 @@ def roc(ordered: Ordered) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return far, tar, ordered.scores(cuts)
 
 
-def roc_at(ordered: Ordered, points: int = 400, lowest: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+def roc_at(
+    ordered: SortedScores, points: int = 400, lowest: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return exact (FAR, TAR) at `points` rates evenly spaced in the logarithm of FAR, for a figure."""
     least = lowest or 1 / ordered.impostors
     rates = np.unique(np.geomspace(least, 1, points).clip(least, 1))

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from workbench import trust
 from workbench.errors import DataError, InputError
+from workbench.lazy import tf
+from workbench.models import load_keras
+from workbench.pixels import normalise, normalise_array
 from workbench.verification.embedders import Embedder, Network, Saved, load
 
 Range = Literal["unit", "raw"]  # what a model takes: (x - 127.5) / 128, or grey levels 0..255 as they are
@@ -33,7 +35,7 @@ def from_file(
     """
     path = Path(text)
     if path.is_file() or (path / "saved_model.pb").is_file():
-        trust.require_trust(path, trust_code)
+        load_keras.require_trust(path, trust_code)
     openers: dict[str, Callable[..., Embedder]] = {
         ".onnx": from_onnx, ".tflite": from_tflite, ".h5": from_keras_file, ".keras": from_keras_file,
     }  # fmt: skip
@@ -51,16 +53,12 @@ def from_file(
 
 def from_keras(network: Any, label: str, size: int | None = None, values: Range = "unit") -> Embedder:
     """Return the embedder of a Keras model, compiled, each image with its mirror image in one call."""
-    import tensorflow as tf
-
     shape = network.input_shape
     side = square(tuple(shape[1:]) if isinstance(shape, tuple) else (), size, label)
 
     @tf.function(autograph=False)
     def both(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        inputs = tf.cast(images, tf.float32)
-        if values == "unit":
-            inputs = (inputs - 127.5) * (1 / 128)
+        inputs = normalise(images) if values == "unit" else tf.cast(images, tf.float32)
         outputs = tf.cast(network(tf.concat([inputs, inputs[:, :, ::-1]], 0), training=False), tf.float32)
         one, other = tf.split(outputs, 2)
         return one, other
@@ -72,10 +70,8 @@ def from_keras_file(
     path: Path, size: int | None = None, values: Range = "unit", trust_code: bool = False
 ) -> Embedder:
     """Return the embedder of a saved Keras model; a plain SavedModel is called by its signature."""
-    import tensorflow as tf
-
     try:
-        return from_keras(trust.load_keras(path, trust_code), path.name, size, values)
+        return from_keras(load_keras.load_keras(path, trust_code), path.name, size, values)
     except DataError:
         if not (path / "saved_model.pb").is_file():
             raise
@@ -138,8 +134,6 @@ def from_tflite(
     path: Path, size: int | None = None, values: Range = "unit", trust_code: bool = False
 ) -> Embedder:
     """Return the embedder of a TFLite model; quantised inputs and outputs are scaled as the file says."""
-    import tensorflow as tf
-
     try:
         interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
     except ValueError as error:
@@ -175,7 +169,7 @@ def prepared(images: np.ndarray, values: Range, as_is: bool = False) -> np.ndarr
     """Return uint8 images as a model of range `values` takes them."""
     if as_is or values == "raw":
         return images
-    return (images.astype(np.float32) - 127.5) * np.float32(1 / 128)
+    return normalise_array(images)
 
 
 def square(shape: tuple[Any, ...], size: int | None, label: str) -> int:

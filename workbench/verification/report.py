@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from workbench import names
-from workbench.verification.conventions import Convention, top300, top_tenth
 from workbench.verification.folds import Folds, cross_validated
 from workbench.verification.intervals import Estimate
+from workbench.verification.legacy_accuracy import Convention, top300, top_tenth
 from workbench.verification.measures import (
     FARS,
     TarAtFar,
@@ -23,7 +23,7 @@ from workbench.verification.measures import (
     one_class,
     tars_at_fars,
 )
-from workbench.verification.ordered import Ordered, checked
+from workbench.verification.sorted_scores import SortedScores, checked
 
 FOLDS_AT_MOST = 1_000_000  # pairs; a longer list has no folds that anyone published
 
@@ -119,7 +119,7 @@ def report(
     """
     scores, same = checked(scores, same)
     few = no_folds(len(scores), folds)
-    ordered = Ordered(scores, same, keep_order=not few)
+    ordered = SortedScores(scores, same, keep_order=not few)
     counts = (ordered.count, ordered.genuine, ordered.impostors)
     reason = one_class(ordered)
     if reason:
@@ -131,7 +131,7 @@ def report(
         *counts,
         accuracy=accuracy,
         threshold=threshold,
-        top300=None if plain_scores is None else top300(Ordered(plain_scores, same)),
+        top300=None if plain_scores is None else top300(SortedScores(plain_scores, same)),
         top_tenth=top_tenth(ordered),
         folds=None if few else cross_validated(scores, same, folds, fold_of, ordered),
         tars=tars,
@@ -149,7 +149,7 @@ def epoch_metrics(
     """Return the few measures that each epoch records, and a message where they have no meaning."""
     scores, same = checked(scores, same)
     few = no_folds(len(scores), 10)
-    ordered = Ordered(scores, same, keep_order=not few)
+    ordered = SortedScores(scores, same, keep_order=not few)
     reason = one_class(ordered)
     if reason:
         return {}, reason

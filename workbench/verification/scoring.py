@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.errors import DataError
-from workbench.verification.ordered import blocks
+from workbench.verification.sorted_scores import blocks
 
 PAIRS_AT_ONCE = 1 << 14  # two gathered blocks of 512 numbers take 64 MiB
 

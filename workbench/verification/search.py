@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from workbench.errors import DataError, InputError
-from workbench.verification.ordered import blocks
 from workbench.verification.scoring import normalised
+from workbench.verification.sorted_scores import blocks
 
 GALLERY_BLOCK = 8192  # vectors multiplied at a time
 PROBE_BLOCK = 1024

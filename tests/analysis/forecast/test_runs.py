@@ -17,7 +17,7 @@ from analysis.sources import load
 from workbench import GDC, SGD, ArcFace, Experiment, MobileFaceNet, Softmax, Stage, Steps, SyntheticFaces
 from workbench.errors import RecordError
 from workbench.tracking.journal import JournalWriter
-from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
+from workbench.tracking.rows import EndRecord, EpochRecord, StartRecord
 
 SPEC = Experiment(
     data=SyntheticFaces(identities=8, images=8),

@@ -13,7 +13,7 @@ from analysis.forecast.recorded_forecasts import recorded
 from analysis.forecast.stopping import watch
 from analysis.frames import MEASURED, RunData, build
 from workbench.errors import InputError
-from workbench.schedules import Steps
+from workbench.optimizers.schedules import Steps
 
 PLAN = Planned(40, (1,), (0.1,) * 40)
 

@@ -11,10 +11,10 @@ from PIL import Image
 
 import workbench
 from workbench.augment.autoaugment import policy
-from workbench.augment.numbered import numbered
+from workbench.augment.legacy_strength import numbered
 from workbench.augment.randaugment import FACE, FACE_STRONG
 from workbench.errors import SpecError
-from workbench.families import Augmentation
+from workbench.spec.interfaces import Augmentation
 
 tensorflow = pytest.mark.tensorflow
 
@@ -68,10 +68,10 @@ def test_contract(one: Augmentation) -> None:
 def test_draws_are_even_and_independent() -> None:
     import tensorflow as tf
 
-    from workbench.augment import draws
+    from workbench.augment import random_bits
 
     many = np.stack([np.repeat(np.arange(-20, 20), 500), np.tile(np.arange(500), 40)], -1).astype(np.int32)
-    values = draws.uniform(tf.constant(many), 4).numpy()
+    values = random_bits.uniform(tf.constant(many), 4).numpy()
     assert values.min() >= 0
     assert values.max() < 1
     for column in values.T:  # chi-square of 20 bins: mean 19, standard deviation 6.2
@@ -79,12 +79,12 @@ def test_draws_are_even_and_independent() -> None:
         assert ((counts - 1000) ** 2 / 1000).sum() < 50
     correlation = np.corrcoef(np.concatenate([values.T, np.roll(values, 1, 0).T]))
     assert np.abs(correlation - np.eye(8)).max() < 0.03
-    single = [draws.uniform(tf.constant(seed), 4).numpy() for seed in many[:20]]
+    single = [random_bits.uniform(tf.constant(seed), 4).numpy() for seed in many[:20]]
     np.testing.assert_array_equal(values[:20], single)
-    normal = draws.normal(tf.constant(many), 2).numpy()
+    normal = random_bits.normal(tf.constant(many), 2).numpy()
     assert abs(normal.mean()) < 0.02
     assert abs(normal.std() - 1) < 0.02
-    folded = draws.fold(tf.constant(many), 3).numpy()
+    folded = random_bits.fold(tf.constant(many), 3).numpy()
     assert len(np.unique(folded, axis=0)) == len(many)
 
 
@@ -200,10 +200,13 @@ def test_policies_and_numbers() -> None:
     assert [len(policy(name)) for name in ("imagenet", "cifar", "face")] == [25, 25, 10]
     assert policy("face")[1] == (("Color", 0.4, 9.0), ("Equalize", 0.6, 3.0))
     assert set(policy("face")) <= set(policy("imagenet"))
-    assert numbered(-1) == workbench.AutoAugment(policy="face")
+    flip = workbench.Flip()
+    assert numbered(-1) == (flip, workbench.AutoAugment(policy="face"))
     assert [numbered(level) for level in range(4)] == [workbench.Colour(level) for level in range(4)]
-    assert numbered(100) == workbench.RandAugment(magnitude=5, operations=FACE)
-    assert numbered(300).magnitude == 15
+    assert numbered(100) == (flip, workbench.RandAugment(magnitude=5, operations=FACE))
+    assert numbered(300) == (flip, workbench.RandAugment(magnitude=15, operations=FACE_STRONG))
+    stage = workbench.Stage(loss=workbench.Softmax(), epochs=1, augment=(100, workbench.Cutout()))
+    assert [type(one).__name__ for one in stage.augment] == ["Flip", "RandAugment", "Cutout"]
     with pytest.raises(SpecError, match="100, 300"):
         numbered(50)
 

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from workbench.data import faces
-from workbench.families import Images, Places, Plan
+from workbench.data.sources import face_drawing
+from workbench.spec.interfaces import Images, Places
+from workbench.spec.plan import Plan
 
 
 def write_faces(root: Path, people: int = 4, images: int = 5, side: int = 24, ending: str = "png") -> Path:
     """Write people x images drawn faces below `root`, one folder a person."""
     who, which = np.repeat(np.arange(people), images), np.tile(np.arange(images), people)
-    for person, number, pixels in zip(who, which, faces.draw(0, who, which, side, 1.0, 0.1, 4.0)):
+    for person, number, pixels in zip(who, which, face_drawing.draw(0, who, which, side, 1.0, 0.1, 4.0)):
         place = root / f"person {person}" / f"{number:02d}.{ending}"
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place, **({"quality": 95} if ending == "jpg" else {}))

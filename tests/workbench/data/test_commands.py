@@ -94,7 +94,7 @@ def test_distill(project: Path, folder: Path) -> None:
     import tensorflow as tf
 
     from workbench import TFRecords
-    from workbench.families import Places
+    from workbench.spec.interfaces import Places
 
     teacher = tf.keras.Sequential(
         [tf.keras.layers.Input((12, 12, 3)), tf.keras.layers.Flatten(), tf.keras.layers.Dense(6)]

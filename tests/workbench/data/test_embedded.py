@@ -14,14 +14,14 @@ import pytest
 from material import mutations, places, survives
 
 from workbench import Digits, KerasData, Npz, SyntheticFaces
-from workbench.data import faces
-from workbench.data.arrays import load_npz
+from workbench.data.sources import face_drawing
+from workbench.data.sources.arrays import load_npz
 from workbench.errors import DataError
 
 
 def test_drawn_faces_follow_from_seed_person_and_number() -> None:
     def draw(seed: int, people: list[int], numbers: list[int], **k: float) -> np.ndarray:
-        return faces.draw(seed, np.array(people), np.array(numbers), 32, 1.0, 0.2, 6.0, **k)
+        return face_drawing.draw(seed, np.array(people), np.array(numbers), 32, 1.0, 0.2, 6.0, **k)
 
     many = draw(0, list(range(70)), [3] * 70)
     np.testing.assert_array_equal(many[[5, 66]], draw(0, [5, 66], [3, 3]))  # whatever is drawn beside it
@@ -34,7 +34,7 @@ def test_drawn_faces_follow_from_seed_person_and_number() -> None:
 def test_pixels_alone_tell_little() -> None:
     """The cosine of pixels minus the mean image stays near chance on pairs, so there is much to learn."""
     who, which = np.repeat(np.arange(30), 6), np.tile(np.arange(6), 30)
-    x = faces.draw(0, who, which, 32, 1.0, 0.15, 6.0).reshape(180, -1).astype(np.float32)
+    x = face_drawing.draw(0, who, which, 32, 1.0, 0.15, 6.0).reshape(180, -1).astype(np.float32)
     x -= x.mean(0)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     first, second = np.triu_indices(180, 1)

@@ -12,9 +12,9 @@ import pytest
 from material import places, write_faces
 
 from workbench import ImageFolder
-from workbench.data import index
+from workbench.data.sources import folder_index
 from workbench.errors import DataError, SpecError
-from workbench.families import Images
+from workbench.spec.interfaces import Images
 
 
 @pytest.fixture
@@ -173,8 +173,8 @@ def test_index_comes_from_the_cache_until_a_folder_changes(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scans = []
-    true_scan = index.scan
-    monkeypatch.setattr(index, "scan", lambda *a, **k: scans.append(1) or true_scan(*a, **k))
+    true_scan = folder_index.scan
+    monkeypatch.setattr(folder_index, "scan", lambda *a, **k: scans.append(1) or true_scan(*a, **k))
     aged(root)
     first = opened(root)
     again = opened(root)
@@ -231,7 +231,7 @@ def test_fingerprint_follows_the_content(root: Path) -> None:
 
 
 def test_unwritable_cache_costs_time_only(root: Path, tmp_path: Path) -> None:
-    from workbench.families import Places
+    from workbench.spec.interfaces import Places
 
     (tmp_path / "file").write_text("")
     images = ImageFolder("faces").open(Places((root,), tmp_path / "file" / "cache"))
@@ -241,7 +241,7 @@ def test_unwritable_cache_costs_time_only(root: Path, tmp_path: Path) -> None:
 def test_index_is_small_and_holds_many(tmp_path: Path) -> None:
     count = 100_000
     names = np.frombuffer(b"".join(b"%06d.jpg" % k for k in range(count)), np.uint8)
-    made = index.Index(
+    made = folder_index.Index(
         "root", tuple(f"{k:05d}" for k in range(1000)), np.repeat(np.arange(1000, dtype=np.int32), 100), names,
         np.arange(count + 1, dtype=np.int64) * 10, np.full(count, 5000), {}, (),
     )  # fmt: skip
@@ -249,7 +249,7 @@ def test_index_is_small_and_holds_many(tmp_path: Path) -> None:
     assert size / count < 60
     half = made.subset(np.arange(1, count, 2))
     assert half.file(10) == b"000021.jpg"
-    assert index.Names(made, made.identities)[99_999] == "00999/099999.jpg"
+    assert folder_index.Names(made, made.identities)[99_999] == "00999/099999.jpg"
 
 
 def test_stated_sizes_are_checked_as_settings() -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 import workbench
 from workbench import Flip, Identities, ImageFolder, RecordIO, SyntheticFaces, TFRecords
 from workbench.errors import DataError
+from workbench.pixels import normalise
 
 pytestmark = pytest.mark.tensorflow
 
@@ -107,12 +108,12 @@ def test_hold_out_is_taken_from_each_identity(root: Path) -> None:
 
 @pytest.mark.parametrize("chain", CHAINS)
 def test_every_form_and_every_way_of_keeping_gives_equal_bits(root: Path, tmp_path: Path, chain: str) -> None:
-    from workbench.data import writing
+    from workbench.data import convert
 
     stored = ImageFolder("faces").encoded(places(root))
-    writing.to_recordio(stored, root / "t.rec")
-    writing.to_tfrecords(stored, root / "t.tfrecord")
-    writing.to_folder(RecordIO("t.rec").encoded(places(root)), root / "back")
+    convert.to_recordio(stored, root / "t.rec")
+    convert.to_tfrecords(stored, root / "t.tfrecord")
+    convert.to_folder(RecordIO("t.rec").encoded(places(root)), root / "back")
     wanted = None
     for source in (ImageFolder("faces"), RecordIO("t.rec"), TFRecords("t.tfrecord"), ImageFolder("back")):
         for keep in ("decoded", "encoded", "no"):
@@ -123,19 +124,19 @@ def test_every_form_and_every_way_of_keeping_gives_equal_bits(root: Path, tmp_pa
 
 
 def test_orl_faces_through_every_form(real_data: Path, tmp_path: Path) -> None:
-    from workbench.data import pair_files, pipeline, writing
-    from workbench.families import Places
+    from workbench.data import convert, pair_files, pipeline
+    from workbench.spec.interfaces import Places
 
     where = Places((real_data, tmp_path), tmp_path / "cache")
     folder = ImageFolder("orl_faces", identities=40, images=400)
-    writing.to_recordio(folder.encoded(where), tmp_path / "t.rec")
-    writing.to_tfrecords(RecordIO("t.rec").encoded(where), tmp_path / "t.tfrecord")
+    convert.to_recordio(folder.encoded(where), tmp_path / "t.rec")
+    convert.to_tfrecords(RecordIO("t.rec").encoded(where), tmp_path / "t.tfrecord")
     last = TFRecords("t.tfrecord", identities=40, images=400)
-    writing.to_folder(last.encoded(where), tmp_path / "back")
+    convert.to_folder(last.encoded(where), tmp_path / "back")
     for file in (real_data / "orl_faces").glob("*/*.png"):
         copy = tmp_path / "back" / file.relative_to(real_data / "orl_faces")
         assert copy.read_bytes() == file.read_bytes()
-    writing.to_bin(*writing.drawn_pairs(last.encoded(where), 100, 0), tmp_path / "t.bin")
+    convert.to_bin(*convert.drawn_pairs(last.encoded(where), 100, 0), tmp_path / "t.bin")
     found = pair_files.read_bin(tmp_path / "t.bin")
     originals = {file.read_bytes() for file in (real_data / "orl_faces").glob("*/*.png")}
     assert set(found.encoded) <= originals
@@ -179,7 +180,7 @@ def test_sampler_and_teacher_and_mixup(tmp_path: Path) -> None:
         partner = [np.flatnonzero(images.labels[ids] == p) for p in labels.partners.numpy()]
         assert all(len(p) for p in partner)
         np.testing.assert_array_equal(labels.labels, images.labels[ids])
-        y = pipeline.normalise(y).numpy()
+        y = normalise(y).numpy()
         assert x.dtype == np.float32
         rest = (x.numpy() - share * y) / (1 - share)
         for row in rest:  # what is left is one of the batch's own images
@@ -194,7 +195,7 @@ def test_too_few_images_for_a_batch(root: Path) -> None:
 
 
 def test_image_that_breaks_in_its_middle_is_named(tmp_path: Path) -> None:
-    from workbench.data import encoded
+    from workbench.data.sources import encoded
 
     folder = write_faces(tmp_path / "data" / "faces", side=48)
     victim = folder / "person 1" / "02.png"
@@ -257,10 +258,10 @@ def test_a_trained_network_knows_drawn_faces_and_an_untrained_one_does_not(tmp_p
     )
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(tf.keras.optimizers.Adam(2e-3), loss, metrics=["accuracy"])
-    kept = pipeline.holdout(images, held, 40, 32).map(lambda x, y, _: (pipeline.normalise(x), y))
+    kept = pipeline.holdout(images, held, 40, 32).map(lambda x, y, _: (normalise(x), y))
     before = model.evaluate(kept, verbose=0)[1]
     rows = pipeline.training(images, train, plan(augment=(Flip(),), batch_size=24, epochs=25), 32, 0, 10)
-    model.fit(rows.map(lambda x, y, _: (pipeline.normalise(x), y)), verbose=0)
+    model.fit(rows.map(lambda x, y, _: (normalise(x), y)), verbose=0)
     after = model.evaluate(kept, verbose=0)[1]
     assert before < 0.35
     assert after > 0.6

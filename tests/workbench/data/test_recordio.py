@@ -10,7 +10,8 @@ import pytest
 from material import mutations, places, survives, write_faces
 
 from workbench import ImageFolder, RecordIO
-from workbench.data import recordio, writing
+from workbench.data import convert
+from workbench.data.sources import recordio
 from workbench.errors import DataError
 
 MAGIC = b"\x0a\x23\xd7\xce"
@@ -124,11 +125,11 @@ def test_frame_and_scan_are_inverse(tmp_path: Path, seed: int) -> None:
 def test_folder_to_records_and_back(tmp_path: Path) -> None:
     folder = write_faces(tmp_path / "faces")
     stored = ImageFolder("faces").encoded(places(tmp_path))
-    assert writing.to_recordio(stored, tmp_path / "out" / "t.rec") == 20
+    assert convert.to_recordio(stored, tmp_path / "out" / "t.rec") == 20
     back = RecordIO("out/t.rec").encoded(places(tmp_path))
     assert list(back.names) == list(stored.names)
     assert back.identities == stored.identities
-    writing.to_folder(back, tmp_path / "back")
+    convert.to_folder(back, tmp_path / "back")
     for file in folder.glob("*/*.png"):
         assert (tmp_path / "back" / file.relative_to(folder)).read_bytes() == file.read_bytes()
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["t.idx", "t.lst", "t.rec"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench import Balanced, Identities, MinedTriplets
-from workbench.data import mining, samplers
+from workbench.data import hard_negatives, samplers
 from workbench.errors import DataError
 
 
@@ -98,7 +100,7 @@ def test_mining_against_brute_force(hardest: bool) -> None:
     y = np.repeat(np.arange(6), 5)
     x = chance.standard_normal((30, 8)) + 0.8 * chance.standard_normal((6, 8))[y]
     wanted = brute(x, y, 0.2)
-    found = mining.triplets(x, y, 0.2, np.random.default_rng(0), hardest)
+    found = hard_negatives.triplets(x, y, 0.2, np.random.default_rng(0), hardest)
     assert {(a, p) for a, p, _ in found} == set(wanted)
     assert len(found) == len(wanted)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -111,7 +113,7 @@ def test_mining_against_brute_force(hardest: bool) -> None:
 def test_random_negatives_are_spread_over_all_that_violate() -> None:
     x = np.array([[1.0, 0.0], [0.9, 0.1], [1.0, 0.05], [0.98, 0.0], [-1.0, 0.0]])
     y = np.array([0, 0, 1, 2, 3])
-    drawn = [mining.triplets(x, y, 0.2, np.random.default_rng(k))[0, 2] for k in range(60)]
+    drawn = [hard_negatives.triplets(x, y, 0.2, np.random.default_rng(k))[0, 2] for k in range(60)]
     assert set(drawn) == {2, 3}
 
 
@@ -119,14 +121,14 @@ def test_embeddings_that_are_not_finite_take_no_part() -> None:
     chance = np.random.default_rng(1)
     x, y = chance.standard_normal((12, 4)), np.repeat(np.arange(3), 4)
     x[2], x[7], x[9] = np.nan, np.inf, 0.0
-    found = mining.triplets(x, y, 2.0, np.random.default_rng(0))
+    found = hard_negatives.triplets(x, y, 2.0, np.random.default_rng(0))
     assert len(found)
     assert not np.isin(found, (2, 7, 9)).any()
 
 
 def test_sample_takes_people_with_pairs() -> None:
     labels = np.repeat(np.arange(5), [1, 2, 3, 9, 4])
-    chosen = mining.sample(labels, np.arange(19), 3, 3, np.random.default_rng(0))
+    chosen = hard_negatives.sample(labels, np.arange(19), 3, 3, np.random.default_rng(0))
     counts = np.bincount(labels[chosen], minlength=5)
     assert counts[0] == 0
     assert (counts > 0).sum() == 3
@@ -148,3 +150,18 @@ def test_mined_triplets_are_drawn_whole() -> None:
     apart = np.eye(10)[labels]
     with pytest.raises(DataError, match="no triplet"):
         sampler.mine(lambda numbers: apart[numbers], labels, records, seed=1, epoch=4)
+
+
+def test_the_small_form_of_mined_triplets_holds_whole_ones():
+    from workbench import GDC, Adam, Experiment, MobileNet, Softmax, Stage, SyntheticFaces, Triplet
+    from workbench.spec.datasets import Places
+    from workbench.spec.quick import quick_variant
+    from workbench.spec.variant import Variant
+
+    mined = Stage(loss=Triplet(), epochs=1, sampler=MinedTriplets(), batch_size=192)
+    spec = Experiment(
+        data=SyntheticFaces(), backbone=MobileNet(), embedding=GDC(), stages=(Stage(loss=Softmax(), epochs=1), mined),
+        optimizer=Adam(), learning_rate=0.1, batch_size=64,
+    )  # fmt: skip
+    small = quick_variant(Variant("s", spec), Places(roots=(), cache=Path("cache"))).experiment
+    assert [plan.batch_size for plan in small.plans()] == [16, 15]

@@ -10,7 +10,7 @@ from material import mutations, places, survives, write_faces
 from PIL import Image
 
 from workbench import ImageFolder, Pairs
-from workbench.data import alignment, view2
+from workbench.data import face_alignment, lfw_pairs
 from workbench.errors import DataError
 
 
@@ -55,14 +55,14 @@ def test_view2_lines_at_fault(lfw: Path, line: str, words: str) -> None:
     lines = (lfw / "pairs.txt").read_text(encoding="utf-8").splitlines()
     (lfw / "pairs.txt").write_text("\n".join([lines[0], line, *lines[2:]]), encoding="utf-8")
     with pytest.raises(DataError) as caught:
-        view2.read(lfw / "pairs.txt", lfw / "faces")
+        lfw_pairs.read(lfw / "pairs.txt", lfw / "faces")
     assert words in str(caught.value)
 
 
 def test_damaged_lists(lfw: Path) -> None:
     path = lfw / "pairs.txt"
     damaged = mutations(path.read_bytes(), 1000)
-    assert survives(lambda file: view2.read(file, lfw / "faces"), path, damaged)["refused"] > 300
+    assert survives(lambda file: lfw_pairs.read(file, lfw / "faces"), path, damaged)["refused"] > 300
 
 
 def test_damaged_bin_files(tmp_path: Path) -> None:
@@ -79,11 +79,11 @@ def test_damaged_bin_files(tmp_path: Path) -> None:
 def test_similarity_gives_back_a_known_transform() -> None:
     angle, scale, shift = 0.4, 1.7, np.array([5.0, -3.0])
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = alignment.TEMPLATE
-    matrix = alignment.similarity(points, points @ turn.T + shift)
+    points = face_alignment.TEMPLATE
+    matrix = face_alignment.similarity(points, points @ turn.T + shift)
     np.testing.assert_allclose(matrix, np.column_stack([turn, shift]), atol=1e-9)
     mirrored = points * [-1, 1]
-    assert np.linalg.det(alignment.similarity(points, mirrored)[:, :2]) > 0  # never a reflection
+    assert np.linalg.det(face_alignment.similarity(points, mirrored)[:, :2]) > 0  # never a reflection
 
 
 def test_similarity_is_the_least_squares_one() -> None:
@@ -95,37 +95,37 @@ def test_similarity_is_the_least_squares_one() -> None:
     def residual(p: np.ndarray) -> np.ndarray:
         a, b, x, y = p
         moved = source @ np.array([[a, -b], [b, a]]).T + [x, y]
-        return (moved - alignment.TEMPLATE).ravel()
+        return (moved - face_alignment.TEMPLATE).ravel()
 
     a, b, x, y = least_squares(residual, [1, 0, 0, 0], xtol=1e-14, ftol=1e-14, gtol=1e-14).x
     wanted = [[a, -b, x], [b, a, y]]
-    np.testing.assert_allclose(alignment.similarity(source, alignment.TEMPLATE), wanted, atol=1e-5)
+    np.testing.assert_allclose(face_alignment.similarity(source, face_alignment.TEMPLATE), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(("degrees", "scale"), [(0, 1), (30, 2), (-50, 3.5), (10, 0.5)])
 def test_dots_on_the_landmarks_arrive_at_the_template(tmp_path: Path, degrees: float, scale: float) -> None:
     angle = np.deg2rad(degrees)
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = (alignment.TEMPLATE - 56) @ turn.T + [330, 350]
+    points = (face_alignment.TEMPLATE - 56) @ turn.T + [330, 350]
     y, x = np.mgrid[:700, :660]
     for number in range(5):
         px, py = points[number]
         dot = np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * (3 * scale) ** 2))
         photo = Image.fromarray((255 * dot).astype(np.uint8))
-        result = np.asarray(alignment.aligned(photo, points), float)[..., 0]
+        result = np.asarray(face_alignment.aligned(photo, points), float)[..., 0]
         weights = result / result.sum()
         centre = (weights * np.arange(112)).sum(), (weights * np.arange(112)[:, None]).sum()
-        np.testing.assert_allclose(centre, alignment.TEMPLATE[number], atol=0.15)
+        np.testing.assert_allclose(centre, face_alignment.TEMPLATE[number], atol=0.15)
 
 
 def test_landmarks_file(tmp_path: Path) -> None:
     path = tmp_path / "points.csv"
     numbers = ",".join(str(v) for v in range(10))
     path.write_text(f"file,{numbers.replace('1', 'x')}\na b/c.jpg,{numbers}\n", encoding="utf-8")
-    found = alignment.read_landmarks(path)
+    found = face_alignment.read_landmarks(path)
     np.testing.assert_array_equal(found["a b/c.jpg"], np.arange(10.0).reshape(5, 2))
     path.write_text("202599\nlefteye_x lefteye_y\n1.jpg " + " ".join(str(v) for v in range(10)))
-    assert list(alignment.read_landmarks(path)) == ["1.jpg"]
+    assert list(face_alignment.read_landmarks(path)) == ["1.jpg"]
     for text, words in (
         (f"a.jpg,{numbers}\nb.jpg,1,2,nan\n", "points.csv:2"),
         (f"a.jpg,{numbers}\na.jpg,{numbers}\n", "a second time"),
@@ -134,12 +134,12 @@ def test_landmarks_file(tmp_path: Path) -> None:
     ):
         path.write_text(text)
         with pytest.raises(DataError, match=words):
-            alignment.read_landmarks(path)
+            face_alignment.read_landmarks(path)
 
 
 def test_align_folder_refuses(tmp_path: Path) -> None:
     folder = write_faces(tmp_path / "raw", people=1, images=1)
-    name, right = "person 0/00.png", alignment.TEMPLATE / 5
+    name, right = "person 0/00.png", face_alignment.TEMPLATE / 5
     for points, words in (
         ({"missing.png": right}, "not in"),
         ({"../secret.png": right}, "not in"),
@@ -147,7 +147,7 @@ def test_align_folder_refuses(tmp_path: Path) -> None:
         ({name: np.full((5, 2), 7.0)}, "fall together"),
     ):
         with pytest.raises(DataError, match=words):
-            alignment.align_folder(folder, points, tmp_path / "out", 112)
+            face_alignment.align_folder(folder, points, tmp_path / "out", 112)
     (folder / name).write_bytes((folder / name).read_bytes()[:200])
     with pytest.raises(DataError, match="cannot be decoded"):
-        alignment.align_folder(folder, {name: right}, tmp_path / "out", 112)
+        face_alignment.align_folder(folder, {name: right}, tmp_path / "out", 112)

@@ -9,7 +9,8 @@ import pytest
 from material import mutations, places, survives, write_faces
 
 from workbench import ImageFolder, TFRecords
-from workbench.data import tfrecords, writing
+from workbench.data import convert
+from workbench.data.sources import tfrecords
 from workbench.errors import DataError
 
 pytestmark = pytest.mark.tensorflow
@@ -24,7 +25,7 @@ def root(tmp_path: Path) -> Path:
 def test_round_trip(root: Path, kind: type | None) -> None:
     stored = ImageFolder("faces").encoded(places(root))
     vectors = None if kind is None else np.random.default_rng(0).standard_normal((9, 5)).astype(kind)
-    assert writing.to_tfrecords(stored, root / "t.tfrecord", vectors) == 9
+    assert convert.to_tfrecords(stored, root / "t.tfrecord", vectors) == 9
     back = TFRecords("t.tfrecord", teacher=None if kind is None else 5).encoded(places(root))
     np.testing.assert_array_equal(back.labels, stored.labels)
     assert back.identities == stored.identities
@@ -40,7 +41,7 @@ def test_round_trip(root: Path, kind: type | None) -> None:
 def test_read_by_tensorflow_itself(root: Path) -> None:
     import tensorflow as tf
 
-    writing.to_tfrecords(
+    convert.to_tfrecords(
         ImageFolder("faces").encoded(places(root)), root / "t.tfrecord", np.ones((9, 2), np.float32)
     )
     form = {
@@ -92,7 +93,7 @@ def test_content_that_does_not_fit(root: Path, rows: list, words: str) -> None: 
 
 
 def test_stated_sizes(root: Path) -> None:
-    writing.to_tfrecords(ImageFolder("faces").encoded(places(root)), root / "t.tfrecord")
+    convert.to_tfrecords(ImageFolder("faces").encoded(places(root)), root / "t.tfrecord")
     for settings in ({"identities": 4}, {"images": 8}, {"teacher": 512}):
         with pytest.raises(DataError, match="as stated"):
             TFRecords("t.tfrecord", **settings).encoded(places(root))

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from workbench.commands.export import export
-from workbench.embeddings import GDC
 from workbench.errors import DataError, InputError, SpecError
-from workbench.export import EVERY, Target, write
+from workbench.export.formats import EVERY, Target, write
+from workbench.models.embeddings import GDC
 
 pytestmark = pytest.mark.tensorflow
 

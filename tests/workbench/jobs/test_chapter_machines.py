@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from machines_chapter import chapter_project, commands, done
 
-from workbench.jobs.places import machine
+from workbench.jobs.placement import machine
 from workbench.tracking.runs import read_states
 from workbench.tracking.store import find_store
 

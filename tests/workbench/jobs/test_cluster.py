@@ -14,9 +14,9 @@ from specs import tiny
 
 from workbench.cli import main
 from workbench.errors import InputError
-from workbench.jobs import remote
-from workbench.jobs.cluster import Needs, needs, require_answer
-from workbench.jobs.remote import Done, Errand, probe, train, versions
+from workbench.jobs import ray_worker
+from workbench.jobs.ray_cluster import Needs, needs, require_answer
+from workbench.jobs.ray_worker import RayResult, RayTask, probe, train, versions
 
 
 def test_an_address_that_does_not_answer_is_refused_within_seconds() -> None:
@@ -39,7 +39,7 @@ def test_an_address_that_does_not_answer_is_refused_within_seconds() -> None:
     "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", None], ids=["http", "closed", "silent"]
 )
 def test_what_is_no_cluster_is_told_apart(monkeypatch, answer: bytes | None) -> None:
-    monkeypatch.setattr("workbench.jobs.cluster.CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("workbench.jobs.ray_cluster.CONNECT_SECONDS", 0.3)
 
     def serve(listener: socket.socket) -> None:
         connection, _ = listener.accept()
@@ -104,7 +104,7 @@ def test_a_node_is_fit_or_says_why_not(tmp_path: Path, capsys) -> None:
     )  # in the node's log
 
 
-def errand(folder: Path, code: str, **changes) -> Errand:
+def errand(folder: Path, code: str, **changes) -> RayTask:
     settings = {
         "words": ("-c", code),
         "folder": str(folder),
@@ -112,43 +112,45 @@ def errand(folder: Path, code: str, **changes) -> Errand:
         "cpus": 1,
         "gpus": 0,
     }
-    return Errand(**{**settings, "log": str(folder / "out.log"), "stop": str(folder / "stop"), **changes})
+    return RayTask(**{**settings, "log": str(folder / "out.log"), "stop": str(folder / "stop"), **changes})
 
 
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("pass", Done(0)),
-        ("raise SystemExit(1)", Done(1)),
-        ("raise SystemExit(75)", Done(75, lost=True)),  # nobody asked: the machine wants to be rid of it
-        ("import os; os.kill(os.getpid(), 9)", Done(1, lost=True)),
+        ("pass", RayResult(0)),
+        ("raise SystemExit(1)", RayResult(1)),
+        ("raise SystemExit(75)", RayResult(75, lost=True)),  # nobody asked: the machine wants to be rid of it
+        ("import os; os.kill(os.getpid(), 9)", RayResult(1, lost=True)),
     ],
 )
-def test_an_errand_says_whether_its_end_was_wanted(tmp_path: Path, code: str, expected: Done) -> None:
+def test_an_errand_says_whether_its_end_was_wanted(tmp_path: Path, code: str, expected: RayResult) -> None:
     assert train(errand(tmp_path, code)) == expected
     assert (tmp_path / "out.log").read_text().startswith("on ")
 
 
 def test_an_errand_is_stopped_through_the_shared_folder(tmp_path: Path) -> None:
     code = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(75))\nprint('ready', flush=True)\ntime.sleep(60)"
-    found: list[Done] = []
+    found: list[RayResult] = []
     worker = threading.Thread(target=lambda: found.append(train(errand(tmp_path, code))))
     worker.start()
     while "ready" not in ((tmp_path / "out.log").read_text() if (tmp_path / "out.log").exists() else ""):
         time.sleep(0.05)
     (tmp_path / "stop").write_text("15")
     worker.join(20)
-    assert found == [Done(75)]
-    assert train(errand(tmp_path, "raise SystemExit(9)")) == Done(75)  # one that begins later does not begin
+    assert found == [RayResult(75)]
+    assert train(errand(tmp_path, "raise SystemExit(9)")) == RayResult(
+        75
+    )  # one that begins later does not begin
 
 
 def test_an_errand_waits_for_the_process_that_a_lost_node_left(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(remote, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(ray_worker, "POLL_SECONDS", 0.02)
     journal = (tmp_path / "run.jsonl").open("w")
     fcntl.flock(journal, fcntl.LOCK_EX)
     threading.Timer(0.5, journal.close).start()
     began = time.monotonic()
-    assert train(errand(tmp_path, "pass")) == Done(0)
+    assert train(errand(tmp_path, "pass")) == RayResult(0)
     assert time.monotonic() - began > 0.45
 
 

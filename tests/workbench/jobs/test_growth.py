@@ -9,13 +9,13 @@ import pytest
 from specs import tiny
 
 from workbench import ArcFace, CosFace, Softmax, Stage
-from workbench.catalog import Variant
-from workbench.checkpoint import kept_name
-from workbench.jobs.growth import Growth
-from workbench.jobs.places import Place
-from workbench.jobs.queue import work_off
+from workbench.jobs.dependencies import RunDependencies
+from workbench.jobs.placement import Place
+from workbench.jobs.scheduler import work_off
 from workbench.jobs.task import Task
+from workbench.spec.variant import Variant
 from workbench.tracking.store import Store
+from workbench.train.checkpoint import kept_name
 
 WHOLE = tiny(stages=Stage(loss=Softmax(), epochs=6))
 ARC = WHOLE.branch(at_epoch=2, stages=Stage(loss=ArcFace(scale=16), epochs=3), name="arc")
@@ -42,18 +42,23 @@ TASKS = [task("other", OTHER), task("on arc", ON_ARC), task("arc", ARC), task("w
 
 
 def test_a_branch_comes_after_what_it_grows_from_and_the_rest_keeps_its_order(store: Store) -> None:
-    assert [found.run for found in Growth(TASKS, store).ordered(TASKS)] == ["other", "whole", "arc", "on arc"]
+    assert [found.run for found in RunDependencies(TASKS, store).ordered(TASKS)] == [
+        "other",
+        "whole",
+        "arc",
+        "on arc",
+    ]
     seeds = [
         replace(TASKS[2]),
         task("whole", WHOLE.but(seed=1)),
         task("whole 2", WHOLE, "experiments/else.py"),
     ]
-    assert Growth(seeds, store).ordered(seeds) == seeds  # another seed, another file: no trunk of it
+    assert RunDependencies(seeds, store).ordered(seeds) == seeds  # another seed, another file: no trunk of it
 
 
 def test_a_branch_waits_for_the_state_that_its_trunk_will_keep(store: Store) -> None:
     other, on_arc, arc, whole = TASKS
-    growth = Growth(TASKS, store)
+    growth = RunDependencies(TASKS, store)
     assert not growth.may_start(arc, [whole, other])
     assert growth.may_start(arc, [other])  # the trunk has ended, or is not to be trained
     keep(store, "whole", 2)
@@ -97,7 +102,7 @@ class Log:
 
 
 def test_a_place_is_not_held_by_a_branch_that_waits(store: Store) -> None:
-    growth, board = Growth(TASKS, store), Log()
+    growth, board = RunDependencies(TASKS, store), Log()
     tasks = growth.ordered([TASKS[2], TASKS[3], TASKS[0]])
     assert [found.run for found in tasks] == ["whole", "arc", "other"]
 

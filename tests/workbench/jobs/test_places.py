@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import InputError
-from workbench.jobs import places as module
-from workbench.jobs.places import Machine, Place, machine, place, places, shared_place
+from workbench.jobs import placement as module
+from workbench.jobs.placement import Machine, Place, machine, place, places, shared_place
 
 CPU = Machine((), (0, 1, 2, 3))
 GPU = Machine(("0", "1"), (0, 1, 2, 3))
@@ -71,7 +71,7 @@ def test_a_process_sees_its_place_only() -> None:
 
 def test_a_bound_process_keeps_to_its_cores() -> None:
     core = machine().cores[-1]
-    code = f"from workbench.jobs.places import Place, machine; Place(cores=({core},)).bind(); print(machine().cores)"
+    code = f"from workbench.jobs.placement import Place, machine; Place(cores=({core},)).bind(); print(machine().cores)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"({core},)"
 

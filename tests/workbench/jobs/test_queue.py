@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from workbench.catalog import Variant
-from workbench.jobs.boards import Quiet, reason
-from workbench.jobs.child import Child, exit_status, overall
-from workbench.jobs.places import Place, machine
-from workbench.jobs.queue import work_off
+from workbench.jobs.placement import Place, machine
+from workbench.jobs.process import Child, exit_status, overall
+from workbench.jobs.progress import NullProgress, reason
+from workbench.jobs.scheduler import work_off
 from workbench.jobs.task import Task
+from workbench.spec.variant import Variant
 
 # Writes when it began and ended; SIGTERM makes it end with 75, Ctrl-C with 130 after its "epoch".
 WORKER = """
@@ -40,7 +40,7 @@ def tasks(*names: str) -> list[Task]:
     return [Task(Variant(name, None), name, False) for name in names]  # type: ignore[arg-type]
 
 
-class Recorder(Quiet):
+class Recorder(NullProgress):
     """A board that keeps the exit status of each run and the most that worked at once."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ def test_two_at_once_and_a_failure_ends_nothing_else(tmp_path: Path) -> None:
 
 def test_a_child_keeps_to_its_core(tmp_path: Path) -> None:
     core = machine().cores[-1]
-    work_off(tasks("a"), [Place(cores=(core,))], starter(tmp_path), Quiet())
+    work_off(tasks("a"), [Place(cores=(core,))], starter(tmp_path), NullProgress())
     assert f"[{core}] -1" in (tmp_path / "a.log").read_text()
 
 
@@ -116,10 +116,10 @@ import sys
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from test_queue import starter, tasks
-from workbench.jobs.boards import Quiet
-from workbench.jobs.places import Place
-from workbench.jobs.queue import work_off
-sys.exit(work_off(tasks("a", "b"), [Place(), Place()], starter(Path({folder!r}), a=(60, 0), b=(60, 0)), Quiet()))
+from workbench.jobs.progress import NullProgress
+from workbench.jobs.placement import Place
+from workbench.jobs.scheduler import work_off
+sys.exit(work_off(tasks("a", "b"), [Place(), Place()], starter(Path({folder!r}), a=(60, 0), b=(60, 0)), NullProgress()))
 """
 
 

@@ -9,14 +9,15 @@ import pytest
 from specs import tiny
 
 from workbench import MobileFaceNet, Softmax, Stage, SyntheticFaces
-from workbench.catalog import Variant, override, with_seed
-from workbench.jobs.boards import PlainBoard
-from workbench.jobs.cost import Costs, images, longest_first, multiply_adds, work
-from workbench.jobs.places import Place
-from workbench.jobs.queue import Work
+from workbench.jobs.estimate import Costs, images, longest_first, multiply_adds, work
+from workbench.jobs.placement import Place
+from workbench.jobs.progress import PlainProgress
+from workbench.jobs.scheduler import Work
 from workbench.jobs.task import Task, planned
+from workbench.spec.overrides import override_settings, with_seed
+from workbench.spec.variant import Variant
 from workbench.tracking.journal import JournalWriter
-from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
+from workbench.tracking.rows import EndRecord, EpochRecord, StartRecord
 from workbench.tracking.runs import read_states
 from workbench.tracking.store import Store, find_store
 
@@ -93,7 +94,7 @@ def test_equal_settings_and_seed_in_one_study_are_trained_once(store: Store) -> 
 
 
 def test_the_words_of_a_process_repeat_what_the_user_asked_for() -> None:
-    made = override(with_seed(variant(), 3), ["weight_decay=1e-3"])
+    made = override_settings(with_seed(variant(), 3), ["weight_decay=1e-3"])
     words = Task(made, "r1", False, "lfw beat=0.9").words("http://h:1", as_json=True)
     assert words[2:] == [
         "workbench", "run", "experiments/study.py", "base", "--run-name", "r1", "--seed", "3",
@@ -150,7 +151,7 @@ def test_what_is_left_of_a_resumed_run_counts(store: Store) -> None:
 def test_the_plain_board_tells_start_epochs_end_and_reason(store: Store) -> None:
     base = variant()
     stream = io.StringIO()
-    board = PlainBoard(store, stream, 2, Costs([]))
+    board = PlainProgress(store, stream, 2, Costs([]))
     ended: list[str] = []
     board.after = ended.append
     run = record(store, 1, base, None, epochs=2)

@@ -10,8 +10,13 @@ import math
 import numpy as np
 
 
+def length(a):
+    """|a|, counted as at least sqrt(1e-5)."""
+    return max(np.linalg.norm(a), math.sqrt(1e-5))
+
+
 def cosines(x, w):
-    return np.array([[a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for b in w] for a in x])
+    return np.array([[a @ b / (length(a) * length(b)) for b in w] for a in x])
 
 
 def dense(x, w):
@@ -60,7 +65,7 @@ def softmax(x, w, y, e=0.0):
     return mean_entropy(dense(x, w), y, e)
 
 
-def margin_softmax(x, w, y, e=0.0, power=2.0, scale=0.4, renormalised=False):
+def margin_softmax(x, w, y, e=0.0, power=2.0, scale=0.4, renormalised=True):
     total = 0.0
     for z, label in zip(dense(x, w), y):
         p = np.exp(z - z.max())
@@ -118,10 +123,20 @@ def curricularface(x, w, y, e=0.0, s=64.0, m=0.5, t=0.0, keep=0.99):
     return mean_entropy(s * z, y, e), t
 
 
-def magface(x, w, y, e=0.0, s=64.0, la=10.0, ua=110.0, lm=0.45, um=0.8, lam=35.0):
+def magface(x, w, y, e=0.0, s=64.0, la=10.0, ua=110.0, lm=0.45, um=0.8, lam=35.0, beyond="easy"):
+    """`beyond` as the authors' `easy_margin` ("easy") and its absence ("sine") say, and two of others."""
     a = np.clip(np.linalg.norm(x, axis=1), la, ua)
     m = (um - lm) / (ua - la) * (a - la) + lm
-    z = with_target(cosines(x, w), y, lambda theta, i: combined(theta, 1.0, m[i], 0.0), s)
+
+    def t(theta, i):
+        cos, turned = math.cos(theta), math.cos(theta + m[i])
+        if beyond == "easy":
+            return turned if cos > 0 else cos
+        if beyond == "sine":
+            return turned if cos > math.cos(math.pi - m[i]) else cos - math.sin(math.pi - m[i]) * m[i]
+        return min(cos, turned) if beyond == "minimum" else combined(theta, 1.0, m[i], 0.0)
+
+    z = with_target(cosines(x, w), y, t, s)
     return mean_entropy(z, y, e) + lam * np.mean(a / ua**2 + 1 / a)
 
 
@@ -145,8 +160,8 @@ def adacos_scale(cos, y, s):
     return math.log(b) / math.cos(min(math.pi / 4, middle))
 
 
-def distances(x, kind):
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+def distances(x, kind, normalise=True):
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True) if normalise else x
     result = np.zeros((len(x), len(x)))
     for i in range(len(x)):
         for j in range(len(x)):
@@ -160,21 +175,21 @@ def triplets(y):
     return [(a, p, n) for a in count for p in count for n in count if a != p and y[a] == y[p] != y[n]]
 
 
-def triplet_all(x, y, alpha, kind):
-    d, found = distances(x, kind), triplets(y)
+def triplet_all(x, y, alpha, kind, normalise=True):
+    d, found = distances(x, kind, normalise), triplets(y)
     return np.mean([max(0, d[a, p] - d[a, n] + alpha) for a, p, n in found]) if found else 0.0
 
 
-def triplet_hard(x, y, alpha, kind):
-    d, found = distances(x, kind), triplets(y)
+def triplet_hard(x, y, alpha, kind, normalise=True):
+    d, found = distances(x, kind, normalise), triplets(y)
     worst = {}
     for a, p, n in found:
         worst[a] = max(worst.get(a, -9.0), d[a, p] - d[a, n])
     return np.mean([max(0, v + alpha) for v in worst.values()]) if found else 0.0
 
 
-def triplet_semi_hard(x, y, alpha, kind):
-    d = distances(x, kind)
+def triplet_semi_hard(x, y, alpha, kind, normalise=True):
+    d = distances(x, kind, normalise)
     losses = []
     for a, p in {(a, p) for a, p, _ in triplets(y)}:
         others = [d[a, n] for n in range(len(y)) if y[n] != y[a]]
@@ -182,6 +197,16 @@ def triplet_semi_hard(x, y, alpha, kind):
         chosen = min(farther) if farther else max(others)
         losses.append(max(0, d[a, p] - chosen + alpha))
     return np.mean(losses) if losses else 0.0
+
+
+def triplet_all_pairs(x, y, alpha):
+    """Keras_insightface's batch-all loss, anchor by anchor, from the cosines."""
+    cos, losses = cosines(x, x), []
+    for a in range(len(y)):
+        own = [cos[a, p] for p in range(len(y)) if y[p] == y[a]]
+        near = [cos[a, n] for n in range(len(y)) if y[n] != y[a] and min(own) - cos[a, n] < alpha]
+        losses.append(sum(1 - c for c in own) / len(own) + sum(near) / (len(near) + 1))
+    return np.mean(losses)
 
 
 def center(x, y, centers, alpha):

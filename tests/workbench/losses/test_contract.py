@@ -28,8 +28,8 @@ from workbench import (
     Triplet,
 )
 from workbench.errors import SpecError
-from workbench.families import Backbone, Embedding, Loss, Source, terms
-from workbench.parts import Part, find, from_json, part, to_json
+from workbench.spec.interfaces import Backbone, Embedding, Loss, Source, terms
+from workbench.spec.part import Part, find, from_json, part, to_json
 
 pytestmark = pytest.mark.tensorflow
 
@@ -41,7 +41,9 @@ def parts_of(module: str) -> list[type[Part]]:
 
 
 LOSSES: list[Loss] = [cls() for cls in parts_of("workbench.losses")]
-HEADS = [cls() for cls in parts_of("workbench.heads") if issubclass(cls, workbench.families.Head)]
+HEADS = [
+    cls() for cls in parts_of("workbench.models.heads") if issubclass(cls, workbench.spec.interfaces.Head)
+]
 STAGES: list[Loss] = [
     *LOSSES,
     *(ArcFace(head=head) if head.normalised else Softmax(head=head) for head in HEADS),
@@ -95,10 +97,10 @@ def experiment(*losses: Loss, **changes: Any) -> Experiment:
 
 def begun(spec: Experiment, teacher: int | None = None) -> Any:
     """A trainer in the first stage of `spec`."""
-    from workbench import model
-    from workbench.layers import Trainer
+    from workbench.models.build import build_model
+    from workbench.train.trainer import Trainer
 
-    trainer = Trainer(model.build(spec))
+    trainer = Trainer(build_model(spec))
     trainer.begin_stage(spec.plans()[0], 3, C, teacher)
     return trainer
 

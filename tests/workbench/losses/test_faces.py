@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench import catalog
 from workbench.cli import main
+from workbench.spec.load import load_variants
 from workbench.tracking.journal import read_journal
-from workbench.tracking.records import EpochRecord
+from workbench.tracking.rows import EpochRecord
 
 pytestmark = pytest.mark.tensorflow
 
@@ -112,7 +112,7 @@ def test_a_run_with_sub_centers_is_cleaned_and_trained_on(
         assert file["centers"].shape == (10, 32)
         assert file["identities"].tolist() == [f"s{n:02d}" for n in range(1, 11)]
     path = spec(project, data, run)
-    assert catalog.load(path)[2].experiment.start.run == run
+    assert load_variants(path)[2].experiment.start.run == run
     assert main(["run", str(path), "on"]) == 0
     _, found = epochs(project, -1)
     assert found[0]["accuracy"] > 0.9  # with a new head it would begin near 0.1

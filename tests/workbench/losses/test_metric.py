@@ -10,8 +10,8 @@ import papers
 import pytest
 
 from workbench import Center, DistillEmbedding, DistillLogits, Triplet
-from workbench.families import Batch, Loss
 from workbench.losses.metric import expected_positives
+from workbench.spec.interfaces import Batch, Loss
 
 pytestmark = pytest.mark.tensorflow
 
@@ -54,6 +54,36 @@ def test_triplets_are_those_of_the_definition(mining: Any, kind: Any) -> None:
         assert found == pytest.approx(ORACLES[mining](x, y, 0.3, kind), rel=1e-5, abs=1e-6)
         expected = slopes(lambda v, y=y: ORACLES[mining](v, y, 0.3, kind), x)
         np.testing.assert_allclose(slope, expected, rtol=5e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["euclidean", "squared"])
+@pytest.mark.parametrize("mining", ORACLES)
+def test_triplets_of_embeddings_as_they_are(mining: Any, kind: Any) -> None:
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(9, 4)) * 2, rng.integers(0, 3, 9)
+        loss = Triplet(alpha=6.0, mining=mining, distance=kind, normalise=False)
+        found, slope = value_and_slope(loss, x, y)
+        oracle = lambda v, y=y: ORACLES[mining](v, y, 6.0, kind, False)  # noqa: E731
+        assert found == pytest.approx(oracle(x), rel=1e-5, abs=1e-5)
+        np.testing.assert_allclose(slope, slopes(oracle, x), rtol=5e-3, atol=1e-4)
+
+
+def test_all_pairs_is_the_batch_all_loss_of_keras_insightface() -> None:
+    for seed, alpha in ((0, 0.35), (1, 0.1), (2, 1.5)):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(9, 4)), rng.integers(0, 3, 9)
+        found, slope = value_and_slope(Triplet(alpha=alpha, mining="all-pairs"), x, y)
+        oracle = lambda v, y=y, alpha=alpha: papers.triplet_all_pairs(v, y, alpha)  # noqa: E731
+        assert found == pytest.approx(oracle(x), rel=1e-5)
+        np.testing.assert_allclose(slope, slopes(oracle, x), rtol=5e-3, atol=2e-5)
+
+
+def test_a_near_zero_embedding_has_a_bounded_slope() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    x[0] *= 1e-9
+    for loss in (Triplet(alpha=0.5), Triplet(alpha=0.5, mining="all-pairs")):
+        assert np.abs(value_and_slope(loss, x, [0, 0, 1, 1])[1]).max() < 1000
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 1, 2, 3], [0, 0, 1, 2]])
@@ -147,6 +177,29 @@ def test_embedding_distillation_is_the_distance_of_unit_vectors(size: int) -> No
             tf.constant(x, tf.float32), tf.zeros(5, tf.int32), None, teacher=tf.constant(t, tf.float16)
         )
         assert float(layer(batch)) == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "formula"),
+    [
+        ({"distance": "squared", "normalise": False}, lambda x, t: ((x - t) ** 2).sum(1).mean()),
+        ({"distance": "mse", "normalise": False}, lambda x, t: ((x - t) ** 2).mean()),
+        ({"distance": "mse"}, lambda x, t: ((unit(x) - unit(t)) ** 2).mean()),
+        ({"distance": "squared"}, lambda x, t: (2 - 2 * (unit(x) * unit(t)).sum(1)).mean()),
+    ],
+)
+def test_distillation_of_embeddings_as_they_are_and_as_a_mean_square(settings: Any, formula: Any) -> None:
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(5, 4)), rng.normal(size=(5, 4)) * 3
+    layer = DistillEmbedding(**settings).layer(10, 4, 5, teacher=4)
+    batch = Batch(*(tf.constant(v, tf.float32) for v in (x, np.zeros(5))), None, teacher=tf.constant(t))
+    assert float(layer(batch)) == pytest.approx(formula(x, t), rel=1e-5)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def test_logits_distillation_is_the_formula() -> None:

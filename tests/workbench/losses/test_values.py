@@ -25,7 +25,7 @@ from workbench import (
     Softmax,
     SphereFace,
 )
-from workbench.families import Batch, Loss
+from workbench.spec.interfaces import Batch, Loss
 
 pytestmark = pytest.mark.tensorflow
 
@@ -61,8 +61,8 @@ CASES = [
     Case(Softmax(head=PLAIN), papers.softmax),
     Case(MarginSoftmax(head=PLAIN), papers.margin_softmax),
     Case(
-        MarginSoftmax(head=PLAIN, power=3, scale=1.0, renormalised=True),
-        lambda x, w, y, e=0.0: papers.margin_softmax(x, w, y, e, 3.0, 1.0, True),
+        MarginSoftmax(head=PLAIN, power=3, scale=1.0, renormalised=False),
+        lambda x, w, y, e=0.0: papers.margin_softmax(x, w, y, e, 3.0, 1.0, False),
     ),
     Case(
         ScaledSoftmax(scale=20), lambda x, w, y, e=0.0: papers.mean_entropy(20 * papers.cosines(x, w), y, e)
@@ -88,6 +88,10 @@ CASES = [
     Case(AirFace(), papers.airface),
     Case(CurricularFace(), lambda x, w, y, e=0.0: papers.curricularface(x, w, y, e)[0]),
     Case(MagFace(), papers.magface, length=25.0),
+    *(
+        Case(MagFace(beyond=b), lambda x, w, y, e=0.0, b=b: papers.magface(x, w, y, e, beyond=b), length=25.0)
+        for b in ("minimum", "sine", "monotone")
+    ),
     Case(AdaFace(), adaface, length=25.0),
     Case(AdaCos(), adacos),
 ]
@@ -214,6 +218,29 @@ def test_a_zero_embedding_gives_finite_numbers(case: Case) -> None:
     value, dx, _ = run(case.loss, x, w, y)
     assert math.isfinite(value)
     assert np.isfinite(dx).all()
+
+
+@pytest.mark.parametrize("e", [0.0, 0.1])
+def test_margin_softmax_is_kerass_cross_entropy_of_its_probabilities(e: float) -> None:
+    """The notebook's loss is `categorical_crossentropy` of probabilities, the target's changed."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(3)
+    for spread in (0.3, 0.8):  # beyond, Keras cuts probabilities off at 1e-7
+        x, w, y = rng.normal(size=(16, D)) * spread, rng.normal(size=(40, D)), rng.integers(0, 40, 16)
+        p = tf.nn.softmax(tf.constant(x @ w.T, tf.float32))
+        hot = tf.one_hot(y, 40)
+        changed = tf.where(hot > 0, (p**2 + 0.4 * p) / 2, p)
+        keras = tf.reduce_mean(tf.keras.losses.categorical_crossentropy(hot, changed, label_smoothing=e))
+        found = run(MarginSoftmax(head=PLAIN), x, w, y, e)[0]
+        assert found == pytest.approx(float(keras), rel=3e-7, abs=3e-7)
+
+
+def test_margin_softmax_ends_at_zero_and_without_the_division_at_its_floor() -> None:
+    x, w, y = np.eye(3) * 60, np.eye(3), np.arange(3)
+    assert run(MarginSoftmax(head=PLAIN), x, w, y)[0] == pytest.approx(0, abs=2e-7)
+    plain = run(MarginSoftmax(head=PLAIN, renormalised=False), x, w, y)[0]
+    assert plain == pytest.approx(-math.log(0.7), rel=1e-6)
 
 
 @pytest.mark.parametrize(

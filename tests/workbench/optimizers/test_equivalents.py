@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from workbench.errors import SpecError
-from workbench.families import WeightDecay
 from workbench.optimizers import (
     L2,
     SGD,
@@ -18,8 +17,9 @@ from workbench.optimizers import (
     Lookahead,
     equivalents,
 )
-from workbench.parts import coerce
-from workbench.schedules import Constant
+from workbench.optimizers.schedules import Constant
+from workbench.spec.interfaces import WeightDecay
+from workbench.spec.part import coerce
 
 AT = Constant(0.1)
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from workbench.schedules import Cosine, Steps
+from workbench.optimizers.schedules import Cosine, Steps
 from workbench.tracking.journal import read_journal
 
 pytestmark = pytest.mark.tensorflow
 
 SPEC = '''"""What becomes of one weight under every form of decay?"""
 from workbench import L2, SGD, SGDW, Coupled, Cosine, Decoupled, Experiment, Stage, Steps
-from workbench.families import Backbone, Embedding, Images, Loss, Source
-from workbench.parts import part, setting
+from workbench.spec.interfaces import Backbone; from workbench.spec.interfaces import Embedding; from workbench.spec.interfaces import Images; from workbench.spec.interfaces import Loss; from workbench.spec.interfaces import Source
+from workbench.spec.part import part; from workbench.spec.part import setting
 
 @part
 class Ones(Source):

@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 from workbench import optimizers
-from workbench.backbones.mobilenet import MobileNet
-from workbench.embeddings import GDC
+from workbench.models.backbones.mobilenet import MobileNet
+from workbench.models.embeddings import GDC
 from workbench.optimizers import (
     L2,
     LAMB,
@@ -29,7 +29,7 @@ from workbench.optimizers import (
     Nadam,
     RectifiedAdam,
 )  # fmt: skip
-from workbench.schedules import Constant, Cosine, Exponential, InverseTime, Steps
+from workbench.optimizers.schedules import Constant, Cosine, Exponential, InverseTime, Steps
 
 pytestmark = pytest.mark.tensorflow
 

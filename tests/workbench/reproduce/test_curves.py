@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from workbench.reproduce.curves import BAND, DIFFERS, EQUAL, NOTHING, interval, match
+from workbench.reproduce.curve_match import BAND, DIFFERS, EQUAL, NOTHING, interval, match
 
 
 def curve(values: dict[str, list[float]]) -> dict[tuple[int, str], float]:

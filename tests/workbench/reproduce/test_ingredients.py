@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from workbench import catalog
 from workbench.commands import rerun
-from workbench.recorded import Recorded
 from workbench.reproduce import ingredients
+from workbench.spec.branch import trunk_of
+from workbench.spec.load import load_variants
+from workbench.spec.overrides import override_settings, setting_origins
 from workbench.tracking import provenance
 from workbench.tracking.journal import JournalWriter
-from workbench.tracking.records import EndRecord, EpochRecord, StartRecord
+from workbench.tracking.rows import EndRecord, EpochRecord, StartRecord
 from workbench.tracking.store import find_store
-from workbench.trunks import trunk_of
+from workbench.train.from_record import RecordedRun
 
 SPEC = '''"""Which augmentation?"""
 from workbench import GDC, SGD, Cutout, Experiment, Flip, MobileFaceNet, Softmax, Stage, SyntheticFaces
@@ -28,19 +29,19 @@ experiment = Experiment(
 
 
 @pytest.fixture
-def run(project: Path) -> Recorded:
+def run(project: Path) -> RecordedRun:
     path = project / "experiments" / "faces.py"
     path.write_text(SPEC.format(augment="Flip()"))
-    variant = catalog.override(catalog.load(path)[0], ["batch_size=8"])
+    variant = override_settings(load_variants(path)[0], ["batch_size=8"])
     start = StartRecord(
         run="20260101T000000Z-00000001", id=variant.experiment.id, name=variant.name,
         spec=variant.experiment.to_json(),
-        provenance={"spec_path": "experiments/faces.py", "origins": catalog.origins(variant)},
+        provenance={"spec_path": "experiments/faces.py", "origins": setting_origins(variant)},
     )  # fmt: skip
-    return Recorded(find_store(), start.run, start, variant.experiment)
+    return RecordedRun(find_store(), start.run, start, variant.experiment)
 
 
-def test_the_same_file_is_the_same_with_the_overrides_of_the_run(run: Recorded) -> None:
+def test_the_same_file_is_the_same_with_the_overrides_of_the_run(run: RecordedRun) -> None:
     assert ingredients.spec(run) == ingredients.Ingredient("spec", True)
 
 
@@ -55,14 +56,14 @@ def test_the_same_file_is_the_same_with_the_overrides_of_the_run(run: Recorded) 
     ],
 )
 def test_a_changed_augmentation_is_named(
-    run: Recorded, project: Path, augment: str, words: list[str]
+    run: RecordedRun, project: Path, augment: str, words: list[str]
 ) -> None:
     (project / "experiments" / "faces.py").write_text(SPEC.format(augment=augment))
     found = ingredients.spec(run)
     assert (found.same, list(found.differences)) == (False, words)
 
 
-def test_a_variant_or_file_that_is_gone_is_said(run: Recorded, project: Path) -> None:
+def test_a_variant_or_file_that_is_gone_is_said(run: RecordedRun, project: Path) -> None:
     path = project / "experiments" / "faces.py"
     path.write_text(SPEC.format(augment="Flip()") + "\nexperiment = experiment.but(name='other')\n")
     assert ingredients.spec(run).differences == ("experiments/faces.py has no variant 'base' any more",)
@@ -78,9 +79,9 @@ experiments = [trunk.but(stages=3 * trunk.stages).branch(at_epoch=2, name="arc",
 )
 
 
-def test_a_trunk_is_found_behind_the_branches_of_its_file(run: Recorded, project: Path) -> None:
+def test_a_trunk_is_found_behind_the_branches_of_its_file(run: RecordedRun, project: Path) -> None:
     (project / "experiments" / "faces.py").write_text(BRANCHES.format(augment="Flip()"))
-    root = trunk_of(catalog.load(Path("experiments/faces.py"))[0].experiment)
+    root = trunk_of(load_variants(Path("experiments/faces.py"))[0].experiment)
     assert root is not None
     start = replace(run.start, name="trunk@2", id=root.id, provenance={"spec_path": "experiments/faces.py"})
     found = replace(run, start=start, experiment=root)
@@ -91,14 +92,14 @@ def test_a_trunk_is_found_behind_the_branches_of_its_file(run: Recorded, project
     )
 
 
-def test_of_a_trial_the_records_settings_are_used(run: Recorded, project: Path) -> None:
+def test_of_a_trial_the_records_settings_are_used(run: RecordedRun, project: Path) -> None:
     (project / "experiments" / "faces.py").write_text('"""A sweep."""\n')
     found = ingredients.spec(replace(run, start=replace(run.start, tags={"workbench.sweep": "wd"})))
     assert (found.same, found.note) == (None, "a trial of the sweep wd; the record's settings are used")
 
 
 def test_variables_that_libraries_set_by_themselves_are_no_difference(
-    run: Recorded, monkeypatch: pytest.MonkeyPatch
+    run: RecordedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {"KMP_INIT_AT_FORK": "FALSE", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "OMP_NUM_THREADS": "2"}
     found = replace(run, start=replace(run.start, provenance={"environment": before}))
@@ -121,7 +122,7 @@ def test_variables_that_libraries_set_by_themselves_are_no_difference(
     ],
 )
 def test_an_early_end_that_was_meant_is_repeated(
-    run: Recorded, status: str, reason: str, epochs: int, meant: int | None
+    run: RecordedRun, status: str, reason: str, epochs: int, meant: int | None
 ) -> None:
     longer = replace(run, experiment=run.experiment.but(stages=3 * run.experiment.stages))
     with JournalWriter(run.store.journal(run.run)) as journal:
@@ -136,7 +137,7 @@ def test_an_early_end_that_was_meant_is_repeated(
 
 @pytest.mark.parametrize(("engine", "same"), [("old", False), (provenance.engine(), True), (None, True)])
 def test_other_files_of_the_workbench_itself_are_named(
-    run: Recorded, project: Path, engine: str | None, same: bool
+    run: RecordedRun, project: Path, engine: str | None, same: bool
 ) -> None:
     author = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
     (project / ".gitignore").write_text("mlruns/\n__pycache__/\n")

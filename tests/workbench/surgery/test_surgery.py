@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from workbench import surgery
-from workbench.backbones.mobilefacenet import MobileFaceNet
-from workbench.embeddings import GAP, GDC
 from workbench.errors import SpecError
+from workbench.models.backbones.mobilefacenet import MobileFaceNet
+from workbench.models.embeddings import GAP, GDC
 from workbench.surgery import Changed, Freeze, PReLUToDepthwise, ReLUToPReLU, SetNorms, UpSamplingToTranspose
 from workbench.surgery.freezing import opener
 

@@ -11,8 +11,8 @@ import pytest
 from test_spec import sweep
 
 from workbench import BayesianOptimization, Choice, Float, GridSearch, Hyperband, RandomSearch, Sweep
-from workbench.sweep.space import combinations, declared
-from workbench.tracking.sweeps import ORDER, Order
+from workbench.sweep.keras_space import combinations, declared
+from workbench.tracking.sweeps import ORDER, TrialRequest
 
 pytestmark = pytest.mark.tensorflow
 
@@ -66,14 +66,14 @@ class Desk:
     def order(self, trial: str, values: Mapping[str, Any]) -> str:
         epochs = self.sweep.tuner.epochs(values, 6)
         if ORDER in values:
-            before = Order.of(values)
-            return Order(before.settings, before.runs, epochs, before.chain).text()
-        return Order(
+            before = TrialRequest.of(values)
+            return TrialRequest(before.settings, before.runs, epochs, before.chain).text()
+        return TrialRequest(
             {n: values[n] for n in self.sweep.domains if n in values}, (f"run{trial}",), epochs, trial
         ).text()
 
     def judge(self, trial: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        order = Order.of(values)
+        order = TrialRequest.of(values)
         value = sum(math.sin(50 * float(v)) for v in order.settings.values()) + order.epochs / 100
         failed = trial in self.fails
         return {
@@ -95,7 +95,7 @@ class Desk:
             trial = self.oracle.create_trial(worker)
             if trial.status == "STOPPED":
                 return
-            order = Order.of(trial.hyperparameters.values)
+            order = TrialRequest.of(trial.hyperparameters.values)
             self.trained.append((order.chain, order.epochs))
             trial.status = "COMPLETED"
             self.oracle.end_trial(trial)
@@ -103,7 +103,7 @@ class Desk:
     def tried(self) -> dict[str, tuple[Any, ...]]:
         found = {}
         for trial in self.oracle.trials.values():
-            order = Order.of(trial.hyperparameters.values)
+            order = TrialRequest.of(trial.hyperparameters.values)
             found[trial.trial_id] = (order.chain, order.epochs, tuple(order.settings.items()))
         return found
 
@@ -163,7 +163,7 @@ def test_a_hyperband_promotion_goes_on_with_the_runs_of_its_chain():
     promoted = [t for t in desk.oracle.trials.values() if t.hyperparameters.values.get("tuner/trial_id")]
     assert promoted
     for trial in promoted:
-        order = Order.of(trial.hyperparameters.values)
+        order = TrialRequest.of(trial.hyperparameters.values)
         assert order.runs == (f"run{order.chain}",)
         assert order.epochs > trial.hyperparameters.values["tuner/initial_epoch"]
 
@@ -205,7 +205,9 @@ def test_trials_found_in_the_journals_make_the_state_anew(name: str):
     chains = list(desk.trained)
     again = [key for key in chains if chains.count(key) > 1]
     at_work = {
-        (Order.of(r["values"]).chain, Order.of(r["values"]).epochs) for r in rows if r["status"] == "RUNNING"
+        (TrialRequest.of(r["values"]).chain, TrialRequest.of(r["values"]).epochs)
+        for r in rows
+        if r["status"] == "RUNNING"
     }
     assert set(again) <= at_work
     assert {len(set(s)) for s in [tuple(desk.oracle.end_order)]} == {len(desk.oracle.end_order)}

@@ -27,14 +27,16 @@ from workbench import (
     Softmax,
     Stage,
     Sweep,
-    catalog,
 )
 from workbench.errors import RecordError, SpecError
-from workbench.parts import from_json, to_json
-from workbench.sweep.domains import lattice
-from workbench.sweep.emit import spec_text
+from workbench.files import write_json
+from workbench.spec.load import load_variants
+from workbench.spec.part import from_json, to_json
+from workbench.spec.to_source import spec_text
+from workbench.spec.variant import Variant
+from workbench.sweep.keras_space import base_values, domains_of, extra_parameters
 from workbench.sweep.search import refuse_secrets
-from workbench.sweep.space import base_values, domains_of, extra_parameters
+from workbench.sweep.search_space import lattice
 from workbench.sweep.spec import changes, grid
 from workbench.tracking import sweeps
 from workbench.tracking.store import find_store
@@ -234,8 +236,8 @@ def test_the_best_settings_become_a_spec_file_that_loads_as_the_same_experiment(
     )  # fmt: skip
     for experiment in (base(), rich):
         path = tmp_path / "best.py"
-        path.write_text(spec_text(catalog.Variant("best", experiment, question="Is it?")))
-        (loaded,) = catalog.load(path)
+        path.write_text(spec_text(Variant("best", experiment, question="Is it?")))
+        (loaded,) = load_variants(path)
         assert loaded.experiment.id == experiment.id
         assert loaded.question == "Is it?"
         assert max(map(len, path.read_text().splitlines())) <= 110
@@ -261,13 +263,13 @@ def test_the_bases_own_value_is_known_of_each_setting_that_has_it_in_its_domain(
 def test_a_state_is_replaced_as_a_whole_and_a_damaged_one_is_named(project: Path):
     store = find_store()
     place = sweeps.folder(store, "20260101T000000Z-00000000")
-    sweeps.write_json(place / sweeps.FACTS, {"name": "one", "study": "s", "objective": "loss", "lower": True})
-    order = sweeps.Order({"a": 1}, ("r",), 3, "0000")
+    write_json(place / sweeps.FACTS, {"name": "one", "study": "s", "objective": "loss", "lower": True})
+    order = sweeps.TrialRequest({"a": 1}, ("r",), 3, "0000")
     rows = [
         {"id": f"000{n}", "status": "COMPLETED", "score": score, "values": {sweeps.ORDER: order.text()}}
         for n, score in enumerate([0.5, 0.2, 0.2])
     ]
-    sweeps.write_json(place / sweeps.STATE, {"trials": rows})
+    write_json(place / sweeps.STATE, {"trials": rows})
     found = sweeps.require(store, "one")
     assert found.best().id == "0001"  # type: ignore[union-attr]
     assert sweeps.find(store, "s/one") == found == sweeps.find(store, "20260101T000000Z-0")

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench import checkpoint
 from workbench.cli import main
 from workbench.tracking import sweeps
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import Store, find_store
+from workbench.train import checkpoint
 
 pytestmark = pytest.mark.tensorflow
 

@@ -12,9 +12,9 @@ import types
 from pathlib import Path
 from typing import Any
 
-from workbench.tracking.records import CheckpointRecord, EpochRecord, StartRecord, new_run_name
+from workbench.tracking.rows import CheckpointRecord, EpochRecord, StartRecord, new_run_name
 from workbench.tracking.store import Store
-from workbench.tracking.writer import Tracker
+from workbench.tracking.tracker import Tracker
 
 METRICS = ("loss", "accuracy", "lr", "lfw", "lfw_thresh")
 

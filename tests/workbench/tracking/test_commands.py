@@ -11,7 +11,7 @@ from stores import everything, record, start
 
 from workbench.cli import main
 from workbench.tracking.store import find_store
-from workbench.tracking.writer import Tracker
+from workbench.tracking.tracker import Tracker
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from workbench.errors import RecordError, StoreError
 from workbench.tracking import journal as module
 from workbench.tracking.journal import JournalWriter, parse_journal, read_journal, status
-from workbench.tracking.records import CheckpointRecord, EndRecord, EpochRecord, StartRecord
+from workbench.tracking.rows import CheckpointRecord, EndRecord, EpochRecord, StartRecord
 
 
 def epoch(number, attempt=1, **metrics):
@@ -228,7 +228,7 @@ def test_status_finds_the_last_row_before_a_long_damaged_end(path):
 WRITER = """
 import sys, time
 from workbench.tracking.journal import JournalWriter
-from workbench.tracking.records import StartRecord
+from workbench.tracking.rows import StartRecord
 writer = JournalWriter(sys.argv[1])
 writer.append(StartRecord(run="r"))
 print("ready", flush=True)

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,13 @@ from planted_secrets import PLANTED
 from stores import METRICS, epoch, points, record, start
 
 from workbench.errors import RecordError, StoreError
-from workbench.masking import MARK
+from workbench.security.masking import MARK
 from workbench.tracking.journal import JournalWriter, read_journal
 from workbench.tracking.merging import merge
-from workbench.tracking.records import EndRecord
+from workbench.tracking.rows import EndRecord
 from workbench.tracking.runs import read_state
 from workbench.tracking.store import Store
-from workbench.tracking.writer import Tracker
+from workbench.tracking.tracker import Tracker
 
 
 def silent(line: str) -> None:
@@ -168,38 +167,43 @@ def test_what_is_no_store_is_refused(two: tuple[Store, Store], tmp_path: Path) -
     assert merge(here.root.parent.parent / "there", here, silent).new == [B]  # a project's folder will do
 
 
-SLOW = """
-import sys, time
+KILLED_AT = """
+import os, signal, sys
 from pathlib import Path
 from workbench.tracking import merging
 from workbench.tracking.store import Store
-real = merging._copy
-def slow(path, place):
-    time.sleep(0.05)
-    real(path, place)
-merging._copy = slow
-root = Path(sys.argv[2])
+root, moment, count = Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+real = os.replace
+def counted(source, target):
+    # The count-th file is about to take its name, or has just taken it.
+    global count
+    count -= 1
+    if count == 0 and moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(source, target)
+    if count == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+os.replace = counted
 print("ready", flush=True)
 merging.merge(Path(sys.argv[1]), Store(root, f"sqlite:///{root / 'mlflow.db'}"), lambda line: None)
+print("merged", flush=True)
 """
 
 
-@pytest.mark.parametrize("moment", [0.02, 0.12, 0.25, 0.4, 0.6])
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 7])
 def test_a_kill_in_the_middle_is_completed_by_the_next_merge(
-    tmp_path: Path, root: Path, moment: float
+    tmp_path: Path, root: Path, moment: str, count: int
 ) -> None:
     here, there = store_at(tmp_path / "here"), store_at(tmp_path / "there")
     for run in (A, B, C):
         add(there, run, 3)
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, str(there.root), str(here.root)], stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(root)},
+    died = subprocess.run(
+        [sys.executable, "-c", KILLED_AT, str(there.root), str(here.root), moment, str(count)],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)}, timeout=300,
     )  # fmt: skip
-    assert process.stdout is not None
-    process.stdout.readline()
-    time.sleep(moment)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert (died.returncode, died.stdout) == (-signal.SIGKILL, "ready\n"), died.stderr
+    assert contents(here.root) != contents(there.root)  # the kill fell within the work
     for run in here.runs():  # what is there is whole
         assert read_state(here, run).status == "finished"
         assert contents(here.run_artifacts(run)) == contents(there.run_artifacts(run))

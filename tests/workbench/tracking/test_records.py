@@ -11,7 +11,7 @@ import pytest
 
 from workbench.errors import RecordError
 from workbench.tracking.history import history, history_text
-from workbench.tracking.records import (
+from workbench.tracking.rows import (
     CheckpointRecord,
     EndRecord,
     EpochRecord,

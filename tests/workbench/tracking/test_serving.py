@@ -13,19 +13,19 @@ import pytest
 from workbench.cli import main
 from workbench.errors import StoreError
 from workbench.tracking import credentials, postgres
-from workbench.tracking.reach import require_reachable
-from workbench.tracking.serving import Plan, kept_secret, without_password
+from workbench.tracking.ping import require_reachable
+from workbench.tracking.server import ServerPlan, kept_secret, without_password
 from workbench.tracking.store import Store
 
 
-def plan(folder: Path, **changes) -> Plan:
+def plan(folder: Path, **changes) -> ServerPlan:
     settings = {
         "database": "sqlite:////x/mlflow.db",
         "artifacts": "file:///x",
         "host": "127.0.0.1",
         "port": 5000,
     }
-    return Plan(**{**settings, "folder": folder, **changes})
+    return ServerPlan(**{**settings, "folder": folder, **changes})
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ from stores import record, start
 from workbench.errors import RecordError, StoreError
 from workbench.tracking import store as module
 from workbench.tracking.journal import JournalWriter
-from workbench.tracking.records import EndRecord, StartRecord
+from workbench.tracking.rows import EndRecord, StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_states, unfinished
 from workbench.tracking.store import connect, find_store, read_runs
-from workbench.tracking.writer import Tracker
+from workbench.tracking.tracker import Tracker
+from workbench.views import default_views
 
 
 def test_the_store_is_that_of_the_project_from_any_folder_below(project, monkeypatch):
@@ -91,7 +92,7 @@ def test_unfinished_runs_of_a_spec_are_found_newest_first(three):
 
 def test_a_run_is_meant_by_its_mlflow_id_and_read_back(store):
     first = start()
-    with Tracker.open(store, first) as tracker:
+    with Tracker.open(store, first, views=default_views(store)) as tracker:
         record(tracker, range(1, 3))
         tracker.end("finished")
     (row,) = read_runs(store)
@@ -151,7 +152,7 @@ def test_asking_for_the_state_of_a_hundred_runs_is_quick(store):
 def test_reading_records_imports_nothing_heavy(root):
     words = (
         "import sys, workbench.tracking.store, workbench.tracking.runs, workbench.tracking.journal,"
-        " workbench.tracking.writer, workbench.tracking.sync, workbench.tracking.rebuild;"
+        " workbench.tracking.tracker, workbench.views.sync, workbench.views.rebuild;"
         "print([name for name in ('tensorflow', 'mlflow', 'tensorboard', 'pandas', 'sqlalchemy')"
         " if name in sys.modules])"
     )

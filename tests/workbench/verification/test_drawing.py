@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.data import drawing
+from workbench.data import pair_sampling
 from workbench.errors import DataError
 
 LABELS = np.repeat(np.arange(10), 10)
 
 
 def test_all_pairs() -> None:
-    drawn = drawing.all_pairs(LABELS)
+    drawn = pair_sampling.all_pairs(LABELS)
     assert len(drawn.same) == 4950
     assert drawn.same.sum() == 450
     assert len({*zip(drawn.first, drawn.second, strict=True)}) == 4950
@@ -21,7 +21,7 @@ def test_all_pairs() -> None:
 @pytest.mark.parametrize("pairs", [None, 2, 21, 400, 900])
 def test_balanced_pairs_are_different_and_labelled_right(pairs: int | None) -> None:
     labels = np.random.default_rng(0).permutation(LABELS)
-    drawn = drawing.balanced(labels, pairs, seed=3)
+    drawn = pair_sampling.balanced(labels, pairs, seed=3)
     count = 900 if pairs is None else pairs
     assert len(drawn.same) == count
     assert drawn.same.sum() == (count + 1) // 2
@@ -29,17 +29,17 @@ def test_balanced_pairs_are_different_and_labelled_right(pairs: int | None) -> N
     np.testing.assert_array_equal(labels[drawn.first] == labels[drawn.second], drawn.same)
     for fold in np.array_split(drawn.same, 10):
         assert abs(2 * fold.sum() - len(fold)) <= 1
-    again = drawing.balanced(labels, pairs, seed=3)
+    again = pair_sampling.balanced(labels, pairs, seed=3)
     np.testing.assert_array_equal(again.first, drawn.first)
     if pairs != 2:
-        assert not np.array_equal(drawing.balanced(labels, pairs, seed=4).first, drawn.first)
+        assert not np.array_equal(pair_sampling.balanced(labels, pairs, seed=4).first, drawn.first)
 
 
 def test_every_impostor_pair_is_as_likely() -> None:
     labels = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
     counts: dict[tuple[int, int], int] = {}
     for seed in range(2000):
-        drawn = drawing.balanced(labels, 6, seed)
+        drawn = pair_sampling.balanced(labels, 6, seed)
         for pair in zip(drawn.first[~drawn.same], drawn.second[~drawn.same], strict=True):
             counts[pair] = counts.get(pair, 0) + 1
     assert len(counts) == 40
@@ -51,8 +51,8 @@ def test_too_many_pairs_are_refused() -> None:
     with pytest.raises(
         DataError, match="450 genuine pairs among 100 images of 10 identities; expected at least 451"
     ):
-        drawing.balanced(LABELS, 902, 0)
+        pair_sampling.balanced(LABELS, 902, 0)
     with pytest.raises(DataError, match="0 genuine pairs"):
-        drawing.balanced(np.arange(5), None, 0)
+        pair_sampling.balanced(np.arange(5), None, 0)
     with pytest.raises(DataError, match="0 impostor pairs"):
-        drawing.balanced(np.zeros(5, int), None, 0)
+        pair_sampling.balanced(np.zeros(5, int), None, 0)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workbench.data.embedded import SyntheticFaces
 from workbench.data.pairs import HeldOutPairs, Pairs
+from workbench.data.sources.builtin import SyntheticFaces
 from workbench.errors import DataError
-from workbench.families import PairImages, Places
+from workbench.spec.interfaces import PairImages, Places
 
 pytestmark = pytest.mark.tensorflow
 
@@ -182,7 +182,7 @@ def test_the_small_form(tmp_path: Path, model) -> None:
 
 
 def test_the_real_faces(real_data: Path, model) -> None:
-    from workbench.data.folder import ImageFolder
+    from workbench.data.sources.folder import ImageFolder
     from workbench.verification.evaluator import Evaluator
 
     people = ImageFolder("orl_faces", only=tuple(f"s{number}" for number in range(31, 41)))

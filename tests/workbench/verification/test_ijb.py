@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from workbench.data import face_alignment as align
 from workbench.errors import DataError
-from workbench.verification import align, ijb, ijb_files
+from workbench.verification import ijb, ijb_files
 from workbench.verification.embedders import Embedded
 from workbench.verification.ijb_sample import NAME, make
 from workbench.verification.templates import READINGS, Members, Pool
@@ -203,16 +204,16 @@ def test_similarity_recovers_what_was_done() -> None:
 
 
 def test_alignment_undoes_the_samples_turning(folder: Path, protocol) -> None:
-    from workbench.data import faces
+    from workbench.data.sources import face_drawing
 
     who = (protocol.members.templates - 1) // 5
-    drawn = faces.draw(0, who, np.arange(len(who)), 112, 0.7, 0.1, 4.0)
+    drawn = face_drawing.draw(0, who, np.arange(len(who)), 112, 0.7, 0.1, 4.0)
     for number in range(0, len(who), 7):
-        found = align.aligned(protocol.path(protocol.images[number]), protocol.landmarks[number], 112)
+        found = align.aligned_file(protocol.path(protocol.images[number]), protocol.landmarks[number], 112)
         inner = slice(25, 87)  # the canvas cut some corners off
         difference = found[inner, inner].astype(float) - drawn[number][inner, inner]
         shifted = found[inner, inner].astype(float) - drawn[number][inner, 26:88]
         assert np.abs(difference).mean() < 8  # twice resampled, and noisy
         assert np.abs(difference).mean() < np.abs(shifted).mean()
     with pytest.raises(DataError, match="is not there"):
-        align.aligned(folder / "none.png", align.PLACES_112, 112)
+        align.aligned_file(folder / "none.png", align.TEMPLATE, 112)

@@ -12,9 +12,9 @@ from sklearn import metrics
 from sklearn.model_selection import KFold
 
 from workbench.errors import DataError
-from workbench.verification import conventions, folds, intervals, measures
-from workbench.verification.ordered import BLOCK, Ordered
+from workbench.verification import folds, intervals, legacy_accuracy, measures
 from workbench.verification.report import epoch_metrics, report
+from workbench.verification.sorted_scores import BLOCK, SortedScores
 
 
 def draw(count: int, seed: int, steps: int | None = None, dtype: str = "float32", scale: float = 1.0):
@@ -39,7 +39,7 @@ CASES = [
 def test_against_the_literal_loops(case: tuple) -> None:
     scores, same = draw(*case)
     scores = scores.astype(np.float32) if scores.dtype == np.float16 else scores
-    ordered = Ordered(scores, same)
+    ordered = SortedScores(scores, same)
     accuracy, threshold = measures.best_accuracy(ordered)
     expected = oracles.best_accuracy(scores, same)
     assert accuracy == pytest.approx(expected[0], abs=1e-15)
@@ -56,7 +56,10 @@ def test_against_the_literal_loops(case: tuple) -> None:
             (found.false_accepts / (~same).sum(), found.tar.value), abs=1e-15
         )
         assert found.tar.low <= found.tar.value <= found.tar.high
-    for ours, theirs in ((conventions.top300, oracles.top300), (conventions.top_tenth, oracles.top_tenth)):
+    for ours, theirs in (
+        (legacy_accuracy.top300, oracles.top300),
+        (legacy_accuracy.top_tenth, oracles.top_tenth),
+    ):
         assert tuple(ours(ordered)) == pytest.approx(theirs(scores, same), abs=1e-15)
 
 
@@ -88,7 +91,7 @@ def test_folds_are_those_of_scikit_learn() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_against_scikit_learn_over_several_blocks(steps: int | None, dtype: str) -> None:
     scores, same = draw(3 * BLOCK + 17, 11, steps, dtype)
-    ordered = Ordered(scores, same)
+    ordered = SortedScores(scores, same)
     far, tar, thresholds = measures.roc(ordered)
     expected = metrics.roc_curve(same, scores, drop_intermediate=False)
     np.testing.assert_array_equal(far, expected[0])
@@ -108,7 +111,7 @@ def test_one_score_in_many_blocks() -> None:
     same = np.arange(5 * BLOCK) % 3 == 0
     scores = np.where(np.arange(5 * BLOCK) % 97 == 0, 0.3, 0.25).astype(np.float32)
     scores[:40] = -0.1
-    ordered = Ordered(scores, same)
+    ordered = SortedScores(scores, same)
     assert measures.area(ordered).value == pytest.approx(metrics.roc_auc_score(same, scores), abs=1e-12)
     np.testing.assert_array_equal(
         measures.roc(ordered)[0], metrics.roc_curve(same, scores, drop_intermediate=False)[0]
@@ -118,7 +121,7 @@ def test_one_score_in_many_blocks() -> None:
 def test_the_variance_of_the_area_is_delongs() -> None:
     for case in CASES[:6]:
         scores, same = draw(*case)
-        found = measures.area(Ordered(scores, same))
+        found = measures.area(SortedScores(scores, same))
         reach = 1.959963984540054 * math.sqrt(oracles.delong_variance(scores, same))
         assert (found.low, found.high) == pytest.approx(
             (max(0, found.value - reach), min(1, found.value + reach)), abs=1e-12
@@ -129,7 +132,7 @@ def test_random_scores_have_half_the_area_within_the_interval() -> None:
     inside = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
-        found = measures.area(Ordered(rng.normal(size=300), rng.random(300) < 0.4))
+        found = measures.area(SortedScores(rng.normal(size=300), rng.random(300) < 0.4))
         inside += found.low <= 0.5 <= found.high
     assert 180 <= inside <= 199  # 95 % of 200, four standard errors around
 
@@ -140,7 +143,7 @@ def test_intervals_of_tar_hold_what_they_promise() -> None:
     for seed in range(200):
         rng = np.random.default_rng(seed)
         same = np.arange(600) < 200
-        found = measures.tar_at_far(Ordered(rng.normal(1.5 * same), same), 0.05)
+        found = measures.tar_at_far(SortedScores(rng.normal(1.5 * same), same), 0.05)
         inside += found.tar.low <= truth <= found.tar.high
         assert found.threshold_low <= found.threshold <= found.threshold_high
     assert inside >= 188
@@ -182,7 +185,7 @@ def test_rates_without_support_are_refused() -> None:
     assert said[1e-4].message == f"FAR 0.0001 needs 10,000 impostor pairs, there are {(~same).sum():,}"
     assert said[1e-4].message in found.messages
     with pytest.raises(DataError, match="false accept rate 0"):
-        measures.tar_at_far(Ordered(scores, same), 0)
+        measures.tar_at_far(SortedScores(scores, same), 0)
 
 
 @pytest.mark.parametrize("kind", [True, False])
@@ -198,13 +201,13 @@ def test_one_class_only_gives_no_accuracy_and_says_why(kind: bool) -> None:
 def test_bad_scores_are_refused() -> None:
     for bad in (np.nan, np.inf, -np.inf):
         with pytest.raises(DataError, match="1 of 3 scores are not finite"):
-            Ordered(np.array([0.1, bad, 0.2]), [1, 0, 1])
+            SortedScores(np.array([0.1, bad, 0.2]), [1, 0, 1])
     with pytest.raises(DataError, match="two lists of one length"):
-        Ordered([0.1, 0.2], [1])
+        SortedScores([0.1, 0.2], [1])
     with pytest.raises(DataError, match="no pairs"):
-        Ordered([], [])
+        SortedScores([], [])
     with pytest.raises(DataError, match="labels other than 0 and 1"):
-        Ordered([0.1, 0.2], [1, 2])
+        SortedScores([0.1, 0.2], [1, 2])
 
 
 def test_the_record_of_an_epoch() -> None:

@@ -134,9 +134,9 @@ def test_models_of_another_kind_are_refused(files: Path, tmp_path: Path) -> None
 
 
 def people(folder: Path, count: int = 4) -> Path:
-    from workbench.data import faces
+    from workbench.data.sources import face_drawing
 
-    drawn = faces.draw(0, np.repeat(np.arange(count), 3), np.tile(np.arange(3), count), 32, 0.5, 0, 4)
+    drawn = face_drawing.draw(0, np.repeat(np.arange(count), 3), np.tile(np.arange(3), count), 32, 0.5, 0, 4)
     for number, pixels in enumerate(drawn):
         path = folder / f"p{number // 3}" / f"{number % 3}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,22 +167,13 @@ def test_a_folder_of_people(files: Path, tmp_path: Path, capsys) -> None:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A project with one run in its record: untrained weights, and the scores of its set."""
-    from workbench import (
-        GDC,
-        SGD,
-        Experiment,
-        HeldOutPairs,
-        MobileFaceNet,
-        Softmax,
-        Stage,
-        SyntheticFaces,
-        checkpoint,
-    )
-    from workbench import model as building
-    from workbench.families import Places
+    from workbench import GDC, SGD, Experiment, HeldOutPairs, MobileFaceNet, Softmax, Stage, SyntheticFaces
+    from workbench.models.build import build_model
+    from workbench.spec.interfaces import Places
     from workbench.tracking.journal import JournalWriter
-    from workbench.tracking.records import StartRecord
+    from workbench.tracking.rows import StartRecord
     from workbench.tracking.store import find_store
+    from workbench.train import checkpoint
     from workbench.verification.evaluator import Evaluator
 
     folder = tmp_path_factory.mktemp("project")
@@ -197,7 +188,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     store.journals.mkdir(parents=True)
     with JournalWriter(store.journal(run)) as journal:
         journal.append(StartRecord(run=run, id=experiment.id, study="x", spec=experiment.to_json()))
-    network = building.build(experiment)
+    network = build_model(experiment)
     arrays = {f"embedder/{k:05d}": variable.numpy() for k, variable in enumerate(network.variables)}
     checkpoint.write(store.run_checkpoints(run) / checkpoint.BEST, checkpoint.State(arrays))
     (part,) = experiment.sets

@@ -7,8 +7,8 @@ import pytest
 
 from workbench.errors import DataError
 from workbench.verification import search
+from workbench.verification.gallery import Known
 from workbench.verification.identification import identify
-from workbench.verification.people import Known
 
 
 def sorted_all(probes: np.ndarray, gallery: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

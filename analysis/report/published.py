@@ -1,0 +1,33 @@
+"""Published numbers in a report: those of the study beside what its runs reached, where there are any."""
+
+from __future__ import annotations
+
+from analysis.report.collect import Study
+from analysis.report.page import Block, Section, Table, Text
+from analysis.tables import published
+from workbench.errors import RecordError
+
+
+def section(study: Study) -> list[Section]:
+    """Return the section of published numbers, nothing for a study of which none are held."""
+    try:
+        theirs = published.published_of(study.name)
+    except RecordError:  # the records of a study outlive its spec
+        return []
+    if not theirs.runs:
+        return []
+    ours = published.ours_of(study.records, study.name, (theirs.at,))
+    names = list(dict.fromkeys([*theirs.runs, *ours]))
+    frame = published.shortened(published.comparison(theirs, ours, names))
+    blocks: list[Block] = [Text([_intro(theirs)]), Table(frame, decimals=published.decimals(frame))]
+    gone = published.missing(ours, theirs.runs)
+    if gone:
+        blocks.append(Text([f"Published and without a finished run here: {', '.join(gone)}."]))
+    return [Section("Beside published numbers", blocks)]
+
+
+def _intro(theirs: published.Published) -> str:
+    return (
+        f"Values are {published.reading(theirs.at)}; published by {theirs.source}. Epochs are counted from 1. The "
+        "difference has its 95 % interval from the number of pairs of the set, and verdicts allow for all rows."
+    )

@@ -1,0 +1,1 @@
+"""Statistics: tests of significance, confidence intervals, and the verdicts drawn from them."""

@@ -1,0 +1,1 @@
+"""Tables of runs: summaries, rendering, published numbers, and tables in documents that renew themselves."""

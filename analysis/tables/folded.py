@@ -1,0 +1,249 @@
+"""Folds as one result: the runs of an experiment on the sets of an evaluation list become one row.
+
+The numbers are those that View 2 of LFW asks for (Huang et al., technical report 07-49): a fold's pairs are told
+by the threshold that is best on the pairs of all other folds, the result is the mean of the folds' accuracies and
+its standard error, s / sqrt(n) with s over n - 1. All is taken after the last epoch: choosing an epoch by the very
+pairs that are reported would flatter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.frames import INFERRED, Note, Records, RunData, build, concat, is_missing, setting_columns
+from workbench.names import (
+    FINISHED,
+    IMAGES_PER_SECOND,
+    SECONDS,
+    STAGE,
+    TENFOLD_STD_SUFFIX,
+    TENFOLD_SUFFIX,
+    THRESHOLD_SUFFIX,
+)
+from workbench.spec.labels import value_text
+from workbench.tracking.store import Store
+from workbench.verification.folds import cross_validated
+
+FOLD, FOLD_COUNT, RECIPE, RECIPE_NAME = "fold", "fold.count", "fold.recipe", "fold.name"
+LEAST = 2  # folds that give a result: a threshold needs another fold
+
+
+@dataclass(frozen=True)
+class Folded:
+    """All pairs of an evaluation set, each scored by the fold that was tested on it.
+
+    `scores` [P], `same` [P] and `fold_of` [P] (0-based); `accuracies` and `thresholds` are by fold, `numbers` the
+    folds' own numbers; `right` [P] tells which pairs are decided rightly. `pairs` identifies the sets' content.
+    """
+
+    scores: np.ndarray
+    same: np.ndarray
+    fold_of: np.ndarray
+    numbers: tuple[int, ...]
+    accuracies: np.ndarray
+    thresholds: np.ndarray
+    pairs: str
+
+    @property
+    def mean(self) -> float:
+        return float(self.accuracies.mean())
+
+    @property
+    def standard_error(self) -> float:
+        return float(self.accuracies.std(ddof=1) / np.sqrt(len(self.accuracies)))
+
+    @property
+    def right(self) -> np.ndarray:
+        decided: np.ndarray = (self.scores >= self.thresholds[self.fold_of]) == self.same
+        return decided
+
+
+def groups(runs: pd.DataFrame) -> list[list[int]]:
+    """Return the positions of runs that are folds of one experiment with one seed, in the order of folds.
+
+    Of several runs of one fold the newest counts, finished ones before others.
+    """
+    if RECIPE not in runs:
+        return []
+    found: dict[Any, dict[int, int]] = {}
+    order = runs.assign(done=runs["status"].eq(FINISHED)).sort_values(["done", "started"], kind="stable")
+    for position in order.index:
+        row = runs.loc[position]
+        if not is_missing(row[RECIPE]) and not is_missing(row[FOLD]):
+            key = (str(row["study"]), str(row[RECIPE]), value_text(row["seed"]))
+            found.setdefault(key, {})[int(row[FOLD])] = int(position)
+    first_seen = sorted(found.values(), key=lambda folds: min(folds.values()))
+    return [[folds[number] for number in sorted(folds)] for folds in first_seen if len(folds) >= LEAST]
+
+
+def runs_of(runs: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the runs behind each run that `collapsed` makes."""
+    rows = [runs.reset_index(drop=True).iloc[members] for members in groups(runs.reset_index(drop=True))]
+    return {_title(own): [str(run) for run in own["run"]] for own in rows}
+
+
+def _title(rows: pd.DataFrame) -> str:
+    first = rows.iloc[0]
+    return f"folds of {first[RECIPE]} in {first['study']}, seed {value_text(first['seed'])}"
+
+
+def collapsed(records: Records, store: Store) -> Records:
+    """Return the records with the folds of each experiment as one run, which has its last epoch alone.
+
+    Its values are means over the folds; those of evaluation sets whose pairs are scored are what the protocol asks
+    for, and stand in `folded` as well. Settings in which folds differ are left out.
+    """
+    runs = records.runs.reset_index(drop=True)
+    together = groups(runs)
+    if not together:
+        return records
+    made, found, notes = [], {}, []
+    for members in together:
+        data, sets, said = _one(records, runs, members, store)
+        made.append(data)
+        found[data.run] = sets
+        notes += said
+    gone = {
+        str(runs["run"].iloc[position]) for position in range(len(runs)) if _is_fold(runs, position, together)
+    }
+    rest = records.only([run for run in runs["run"].astype(str) if run not in gone])
+    parts = [*([rest] if len(rest.runs) else []), build(made)]
+    joined = concat(parts)
+    return replace(joined, notes=(*records.notes, *notes), partial=records.partial, folded=found).by_start()
+
+
+def _is_fold(runs: pd.DataFrame, position: int, together: Sequence[Sequence[int]]) -> bool:
+    """Tell whether a run is part of a result, or an older run of a fold that is."""
+    keys = {
+        (runs["study"].iloc[p[0]], runs[RECIPE].iloc[p[0]], value_text(runs["seed"].iloc[p[0]]))
+        for p in together
+    }
+    row = runs.iloc[position]
+    return not is_missing(row[RECIPE]) and (row["study"], row[RECIPE], value_text(row["seed"])) in keys
+
+
+def _one(
+    records: Records, runs: pd.DataFrame, members: Sequence[int], store: Store
+) -> tuple[RunData, dict[str, Folded], list[Note]]:
+    """Return the folds `members` as one run, its evaluation sets, and what to say of them."""
+    rows = runs.iloc[list(members)]
+    first, names = rows.iloc[0], [str(run) for run in rows["run"]]
+    recipe = str(first[RECIPE])
+    name = recipe if is_missing(first.get(RECIPE_NAME)) else str(first[RECIPE_NAME])
+    facts = {
+        "id": recipe, "study": first["study"], "name": name, "seed": first["seed"], "quick": first["quick"],
+        "started": rows["started"].min(), "seconds": rows["seconds"].sum(), "origin": first["origin"],
+        "status": next((status for status in rows["status"] if status != FINISHED), FINISHED),
+        "loss_regulariser": first["loss_regulariser"],
+    }  # fmt: skip
+    data = RunData(_title(rows), facts=facts, settings=_common(rows))
+    last = _last_epochs(records.epochs, names)
+    sets = {
+        metric: folded for metric in last.index if (folded := read(store, names, _numbers(rows), str(metric)))
+    }
+    where = {"stage": int(last.get(STAGE, 1)), "stage_epoch": 1}
+    epoch = int(records.epochs[records.epochs["run"].isin(names)]["epoch"].max())
+    derived = {
+        f"{metric}{suffix}"
+        for metric in sets
+        for suffix in (THRESHOLD_SUFFIX, TENFOLD_SUFFIX, TENFOLD_STD_SUFFIX)
+    }
+    for metric, value in last.items():
+        if metric not in derived and metric != SECONDS:
+            shown = sets[metric].mean if metric in sets else value
+            data.add(str(metric), INFERRED, epoch, shown, **where)
+    notes = []
+    if len(members) < int(first[FOLD_COUNT]):
+        notes.append(
+            Note(
+                name, f"{len(members)} of {int(first[FOLD_COUNT])} folds: no result of the whole protocol yet"
+            )
+        )
+    return data, sets, notes
+
+
+def _numbers(rows: pd.DataFrame) -> tuple[int, ...]:
+    return tuple(int(number) for number in rows[FOLD])
+
+
+def _common(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the settings that all folds share, what says which fold it is left out."""
+    found = {}
+    for name in setting_columns(rows):
+        values = rows[name].tolist()
+        whose = name == FOLD or name.startswith(FOLD + ".")
+        if not whose and not is_missing(values[0]) and len({value_text(value) for value in values}) == 1:
+            found[name] = values[0]
+    return found
+
+
+def _last_epochs(epochs: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """Return the mean over runs of each metric after the runs' last epochs; of speed over all epochs."""
+    own = epochs[epochs["run"].isin(names)]
+    latest = own.groupby("run", observed=True)["epoch"].transform("max")
+    speed = own[own["metric"] == IMAGES_PER_SECOND]
+    last = pd.concat([own[(own["epoch"] == latest) & (own["metric"] != IMAGES_PER_SECOND)], speed])
+    means: pd.Series = last.groupby("metric", observed=True, sort=False)["value"].mean()
+    return means
+
+
+def read(store: Store, runs: Sequence[str], numbers: Sequence[int], metric: str) -> Folded | None:
+    """Return the evaluation of folds on their sets, or None where a run keeps no scores of `metric`."""
+    scores, same, fold_of, digest = [], [], [], hashlib.sha256()
+    for position, run in enumerate(runs):
+        path = store.run_artifacts(run) / "scores" / "last" / f"{metric}.npz"
+        if not path.is_file():
+            return None
+        with np.load(path, allow_pickle=False) as kept:
+            if "same" not in kept or not np.isfinite(kept["scores"]).all():
+                return None
+            scores.append(kept["scores"])
+            same.append(kept["same"].astype(bool))
+            digest.update(f"{numbers[position]} {kept['pairs']}".encode())
+        fold_of.append(np.full(len(scores[-1]), position))
+    return of_scores(
+        np.concatenate(scores),
+        np.concatenate(same),
+        np.concatenate(fold_of),
+        numbers,
+        digest.hexdigest()[:16],
+    )
+
+
+def of_scores(
+    scores: np.ndarray, same: np.ndarray, fold_of: np.ndarray, numbers: Sequence[int], pairs: str = ""
+) -> Folded:
+    """Return the evaluation of scored pairs [P] by folds, each with the threshold that is best on the others."""
+    found = cross_validated(scores, same, len(numbers), fold_of)
+    return Folded(scores, same, fold_of, tuple(numbers), found.accuracies, found.thresholds, pairs)
+
+
+def roc_band(folded: Folded, points: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (FAR, TAR, standard error of TAR) [points], the mean over folds of each fold's own curve.
+
+    The rates are evenly spaced in the logarithm, from one impostor pair of a fold on.
+    """
+    curves = []
+    counts = [int((~folded.same & (folded.fold_of == fold)).sum()) for fold in range(len(folded.numbers))]
+    rates = np.geomspace(1 / min(counts), 1, points)
+    for fold, count in enumerate(counts):
+        own = folded.fold_of == fold
+        impostors = np.sort(folded.scores[own & ~folded.same])[::-1]
+        genuine = np.sort(folded.scores[own & folded.same])
+        allowed = np.minimum(np.floor(rates * count + 1e-9).astype(int), count)
+        # as many impostors may pass as are allowed: the threshold lies just above the next one
+        limit = np.append(impostors, -np.inf)[allowed]
+        curves.append(1 - np.searchsorted(genuine, limit, side="right") / len(genuine))
+    stacked = np.stack(curves)
+    return rates, stacked.mean(0), stacked.std(0, ddof=1) / np.sqrt(len(curves))
+
+
+def errors_of(folded: Mapping[str, Folded]) -> dict[str, float]:
+    """Return the standard error of each evaluation set of a collapsed run."""
+    return {metric: one.standard_error for metric, one in folded.items()}

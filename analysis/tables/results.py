@@ -1,0 +1,117 @@
+"""The project's own numbers as a file: a summary of records that tables can be made of where the records are not.
+
+`docs/results.json` holds, for each study and variant, what `analysis.tables.published.Ours` holds. It is refreshed from
+a store (`workbench results --refresh`), and `docs/results.md` is generated from it by `make docs`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.frames import Records
+from analysis.tables import published
+from analysis.tables.published import EACH, IMPORTED, LAST, RUN, Ours
+from analysis.tables.render import render
+from workbench.errors import RecordError
+from workbench.files import write_whole
+from workbench.spec.load import load_variants
+
+DIGITS = 6  # kept of a value
+Results = dict[str, dict[str, Ours]]  # by study and variant
+
+
+def read_results(path: Path) -> Results:
+    """Return the results of a file, none where it does not exist; raises `RecordError` for a damaged one."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            study: {name: _ours(row) for name, row in variants.items()} for study, variants in content.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(
+            f"cannot be used: {error}", where=path, do="write it anew with `workbench results --refresh`"
+        ) from error
+
+
+def _ours(row: Mapping[str, Any]) -> Ours:
+    values = {
+        at: {metric: (float(value), epoch) for metric, (value, epoch) in sets.items()}
+        for at, sets in row["values"].items()
+    }
+    return Ours(str(row["kind"]), int(row["runs"]), values)
+
+
+def refreshed(old: Results, records: Records, studies: Sequence[str] = ()) -> Results:
+    """Return the results with those of the store's finished and imported runs in the place of the old ones.
+
+    `studies` are those to refresh, all of the store that have a spec where none is named. Studies that the
+    store does not have are kept: their records are elsewhere. Raises `RecordError` for a study without runs.
+    """
+    there = dict.fromkeys(str(study) for study in records.runs["study"])
+    for study in studies:
+        if study not in there:
+            raise RecordError(
+                f"no run of the study {study!r}", where="the store", do="run or import one first"
+            )
+    known = {path.stem for folder in published.folders() for path in folder.glob("*.py")}
+    result = dict(old)
+    for study in studies or [study for study in there if study in known]:
+        ats = dict.fromkeys((published.published_of(study).at, EACH, LAST))
+        found = published.ours_of(records, study, tuple(ats))
+        kept = {name: ours for name, ours in found.items() if ours.kind in (RUN, IMPORTED)}
+        if kept:
+            result[study] = kept
+    return result
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write the results, one line a variant, in the order of names."""
+    blocks = []
+    for study in sorted(results):
+        rows = [f"    {json.dumps(name)}: {_line(ours)}" for name, ours in sorted(results[study].items())]
+        blocks.append(f"  {json.dumps(study)}: {{\n" + ",\n".join(rows) + "\n  }")
+    write_whole(path, "{\n" + ",\n".join(blocks) + "\n}\n")
+
+
+def _line(ours: Ours) -> str:
+    values = {
+        at: {metric: [round(value, DIGITS), epoch] for metric, (value, epoch) in sorted(sets.items())}
+        for at, sets in sorted(ours.values.items())
+    }
+    return json.dumps({"kind": ours.kind, "runs": ours.runs, "values": values})
+
+
+def page(path: Path) -> str:
+    """Return the tables of all studies that are published or have results, as Markdown, from a file alone."""
+    results, parts = read_results(path), []
+    specs = {
+        spec.stem: spec for folder in reversed(published.folders()) for spec in sorted(folder.glob("*.py"))
+    }
+    for study in sorted(specs):
+        theirs, ours = published.published_of(study), results.get(study, {})
+        if not theirs.runs and not ours:
+            continue
+        variants = load_variants(specs[study])
+        parts.append(
+            f"### {study}\n\n{variants[0].question}\n\n{reading(theirs, ours)}\n\n{_table(theirs, ours, variants)}"
+        )
+    return "\n\n".join(parts)
+
+
+def reading(theirs: published.Published, ours: Mapping[str, Ours]) -> str:
+    """Say in a sentence or two how the values of a table are read, and how many runs are ours."""
+    imported = sum(row.kind == IMPORTED for row in ours.values())
+    own = len(ours) - imported
+    counts = [f"{count} {word}" for count, word in ((own, "trained here"), (imported, "imported")) if count]
+    return f"Values are {published.reading(theirs.at)}. Ours: {', '.join(counts) if counts else 'none yet'}."
+
+
+def _table(theirs: published.Published, ours: Mapping[str, Ours], variants: Sequence[Any]) -> str:
+    names = [variant.name for variant in variants if variant.name in theirs.runs or variant.name in ours]
+    table = published.shortened(published.comparison(theirs, ours, names))
+    return str(render(table, "markdown", decimals=published.decimals(table)))

@@ -1,0 +1,122 @@
+"""Folds of an experiment as one row: mean, standard error, thresholds of the other folds, verdicts over all pairs."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from makers import add_run
+from sklearn.metrics import roc_curve
+
+from analysis.commands.table import chosen
+from analysis.tables import folded, verdicts
+from analysis.tables.summary import summary
+from workbench.cli import main
+from workbench.tracking.store import find_store
+
+
+def drawn(noise: float, seed: int, folds: int = 10, pairs: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores and kinds [folds, pairs]."""
+    same = np.tile(np.arange(pairs) % 2 == 0, (folds, 1))
+    return same + np.random.default_rng(seed).normal(0, noise, same.shape), same
+
+
+def add_folds(
+    project: Path, name: str, noise: float, first: int, count: int = 10, seed: int = 0, later: int = 0
+) -> np.ndarray:
+    """Write the runs of some folds of ten; return all their scores [count, pairs]."""
+    scores, same = drawn(noise, first + 7 * seed)
+    for fold in range(count):
+        more = {
+            "fold": fold + 1, "fold.count": 10, "fold.recipe": f"{first:012x}", "fold.name": name,
+            "evaluate.unseen.sets": str(fold + 1), "seed": seed, "group": first * 100 + fold,
+        }  # fmt: skip
+        run = add_run(project, first + 20 * seed + fold + later, f"{name}-{fold + 1}", [0.1, 0.2], **more)
+        place = find_store(None).run_artifacts(run) / "scores" / "last"
+        place.mkdir(parents=True)
+        packed = io.BytesIO()
+        np.savez(packed, scores=scores[fold], same=same[fold], pairs=f"p{fold}", epoch=2)
+        (place / "unseen.npz").write_bytes(packed.getvalue())
+    return scores[:count]
+
+
+def protocol(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Return the accuracy of each fold, by trying every score of the other folds as the threshold."""
+    found = []
+    for fold in range(len(scores)):
+        others, kinds = np.delete(scores, fold, 0).ravel(), np.delete(same, fold, 0).ravel()
+        limits = np.unique(others)
+        best = limits[max(range(len(limits)), key=lambda k: (((others >= limits[k]) == kinds).sum(), k))]
+        found.append(((scores[fold] >= best) == same[fold]).mean())
+    return np.array(found)
+
+
+def test_ten_folds_are_one_row(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = add_folds(project, "base", 0.5, 100)
+    same = drawn(0.5, 100)[1]
+    wanted = protocol(scores, same)
+    records = folded.collapsed(chosen((), "markdown", False, None, False, None), find_store(None))
+    frame = summary(records, "unseen")
+    assert len(frame) == 1
+    row = frame.iloc[0]
+    assert (row["run"], row["folds"], row["epoch"]) == ("base", 10, 2)
+    assert row["unseen"] == pytest.approx(wanted.mean())
+    assert row["unseen SE"] == pytest.approx(np.sqrt(((wanted - wanted.mean()) ** 2).sum() / 9 / 10))
+    assert not any("sets" in name or "recipe" in name for name in frame)
+    assert main(["table"]) == 0
+    assert "base" in capsys.readouterr().out
+
+
+def test_two_experiments_are_compared_over_all_their_pairs(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_folds(project, "base", 0.7, 100)
+    add_folds(project, "better", 0.4, 200)
+    records = folded.collapsed(chosen((), "markdown", False, None, False, None), find_store(None))
+    rows = verdicts.rows_of(records, summary(records, "unseen"), "unseen", find_store(None))
+    assert [row.pairs for row in rows] == [600, 600]
+    assert main(["table", "--baseline", "base", "--select", "unseen"]) == 0
+    said = capsys.readouterr().out
+    assert "McNemar" in said and "better" in said.rsplit("McNemar", 1)[1]
+
+
+def test_seeds_of_folds_are_one_row_with_a_spread(project: Path) -> None:
+    add_folds(project, "base", 0.5, 100)
+    add_folds(project, "base", 0.5, 100, seed=1)
+    records = folded.collapsed(chosen((), "markdown", False, None, False, None), find_store(None))
+    frame = summary(records, "unseen")
+    assert frame[["run", "seeds", "folds"]].values.tolist() == [["base", 2, 10]]
+
+
+def test_folds_that_are_not_all_there_are_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add_folds(project, "base", 0.5, 100, count=4)
+    add_run(project, 1, "other", 0.5)
+    assert main(["table"]) == 0
+    out = capsys.readouterr()
+    assert "4 of 10 folds" in out.err
+    assert out.out.count("base") == 1 and "other" in out.out
+
+
+def test_the_newest_run_of_a_fold_counts(project: Path) -> None:
+    add_folds(project, "base", 0.5, 100)
+    add_folds(project, "base", 0.5, 100, count=3, later=500)
+    runs = chosen((), "markdown", False, None, False, None).runs
+    (members,) = folded.groups(runs)
+    starts = [runs["run"].iloc[position][9:15] for position in members]
+    assert starts == ["000600", "000601", "000602", *(f"{103 + k:06d}" for k in range(7))]
+
+
+def test_the_band_of_roc_curves_is_theirs() -> None:
+    scores, same = drawn(0.6, 3, pairs=200)
+    fold_of = np.repeat(np.arange(10), 200)
+    found = folded.of_scores(scores.ravel(), same.ravel(), fold_of, range(1, 11))
+    rates, mean, error = folded.roc_band(found, 50)
+    curves = []
+    for own, kinds in zip(scores, same):
+        far, tar, _ = roc_curve(kinds, own, drop_intermediate=False)
+        curves.append([tar[far <= rate + 1e-9].max() for rate in rates])
+    assert np.allclose(mean, np.mean(curves, 0))
+    assert np.allclose(error, np.std(curves, 0, ddof=1) / np.sqrt(10))
+    assert rates[0] == pytest.approx(1 / 100)

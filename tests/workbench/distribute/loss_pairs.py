@@ -1,0 +1,96 @@
+"""Train three steps with every loss on one and on two logical devices; print the differences as JSON.
+
+A process of its own, because logical devices must exist before TensorFlow starts. For a loss with batch
+statistics a third training works on each device's own part, to show that gathering makes a difference.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from pathlib import Path
+from typing import Any
+
+from shallow import shallow
+
+import workbench
+from workbench import Identities, Mirrored, SubCenter, Triplet
+from workbench.distribute import setup, strategy
+from workbench.models.build import build_model
+from workbench.models.heads.partial_fc import Sampled
+from workbench.spec.datasets import default_places
+from workbench.spec.experiment import Stage
+from workbench.spec.part import find
+from workbench.train.run_data import RunData
+
+STEPS = 3
+TAUGHT = ("DistillEmbedding", "DistillLogits")  # need a teacher's numbers; both are means over images
+
+
+def losses() -> list[Any]:
+    names = [name for name, place in workbench.PARTS.items() if place.startswith("workbench.losses")]
+    found = [find(name)() for name in names if name not in TAUGHT]
+    arcface = find("ArcFace")
+    more = [arcface(head=Sampled(rate=0.8)), arcface(head=SubCenter()), Triplet(mining="all")]
+    return [*found, *more, Triplet(mining="semi-hard")]
+
+
+def trained(loss: Any, where: Any) -> tuple[list[float], list[Any]]:
+    """Return the losses of the first steps and the state of the loss after them."""
+    import tensorflow as tf
+
+    from workbench.train.trainer import Trainer
+
+    stage = Stage(loss=loss, epochs=1, sampler=Identities(identities=4, images=4))
+    experiment = shallow(stages=(stage,), evaluate=(), **({} if where is None else {"devices": where}))
+    group, _ = strategy.join(experiment, strategy.Meant("pairs", False))
+    data = RunData(experiment, default_places(Path.cwd()), STEPS)
+    plan = experiment.plans()[0]
+    setup.seed(0, 0)
+    with group.scope():
+        trainer = Trainer(build_model(experiment))
+        group.ready(trainer.embedder)
+        trainer.begin_stage(plan, STEPS, data.classes(plan), None)
+    batches = group.feed(lambda shard: data.training(plan, 0, 0, None, shard))
+    trainer.fit(batches, epochs=1, steps_per_epoch=STEPS, verbose=0)
+    state = [v.numpy().tolist() for v in trainer.losses_by_term[loss.term].variables]
+    found = [float(value) for value in trainer.recent["loss"].numpy()[:STEPS]]
+    tf.keras.backend.clear_session()
+    return found, state
+
+
+def differences(one: tuple[list[float], list[Any]], two: tuple[list[float], list[Any]]) -> list[float]:
+    """Return the largest relative difference of the losses and of the states."""
+    import numpy as np
+
+    def apart(a: Any, b: Any) -> float:
+        a, b = np.asarray(a, float), np.asarray(b, float)
+        return float(np.abs(a - b).max(initial=0.0) / max(np.abs(a).max(initial=0.0), 1e-3))
+
+    return [apart(one[0], two[0]), max((apart(a, b) for a, b in zip(one[1], two[1])), default=0.0)]
+
+
+def main() -> None:
+    import workbench.losses.adaptive
+    import workbench.losses.metric
+    from workbench.distribute import collectives
+
+    pair = Mirrored(kind="cpu", count=2)
+    strategy._logical_cpus(2)
+    alone: Any = types.SimpleNamespace(gather=lambda x: x, mean=lambda x: x, count=lambda: 1)
+    result = {}
+    for loss in losses():
+        one, two = trained(loss, None), trained(loss, pair)
+        own = None
+        if loss.batch_statistics:
+            for module in (workbench.losses.adaptive, workbench.losses.metric):
+                module.across = alone
+            own = differences(one, trained(loss, pair))
+            for module in (workbench.losses.adaptive, workbench.losses.metric):
+                module.across = collectives
+        result[str(loss)] = {"two": differences(one, two), "own": own, "statistics": loss.batch_statistics}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

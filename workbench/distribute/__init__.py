@@ -1,0 +1,1 @@
+"""Several devices and processes in one training: settings, strategies, collectives and stopping together."""

@@ -1,0 +1,77 @@
+"""Horovod's processes: no strategy of TensorFlow, the same step, sums by Horovod (Gloo, MPI or NCCL)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from workbench.distribute import collectives
+from workbench.distribute.group import Group
+from workbench.errors import InputError
+from workbench.lazy import tf
+
+
+def engine() -> Any:
+    """Return Horovod's module, started; raises `InputError` where it cannot be."""
+    try:
+        import horovod.tensorflow as module
+    except ImportError as error:
+        raise InputError(
+            "Horovod is not installed", where="Horovod", do="build it with `make horovod` (docs/devices.md)"
+        ) from error
+    if "HOROVOD_SIZE" not in os.environ and "OMPI_COMM_WORLD_SIZE" not in os.environ:
+        raise InputError(
+            "was started by hand", where="Horovod", expected="horovodrun -np 2 workbench run SPEC",
+        )  # fmt: skip
+    module.init()
+    return module
+
+
+class HorovodGroup(Group):
+    """One replica a process."""
+
+    def __init__(self, device: str, module: Any, sync_norms: bool) -> None:
+        super().__init__(device)
+        self.module, self.sync_norms = module, sync_norms
+        self.rank, self.workers = int(module.rank()), int(module.size())
+        self.replicas = self.workers
+        collectives.use_horovod(module)
+
+    def ready(self, embedder: tf.keras.Model) -> None:
+        if self.sync_norms:
+            from workbench.distribute.sync_batch_norm import synchronise
+
+            synchronise(embedder)
+
+    def feed(self, make: Any) -> Any:
+        return make((self.rank, self.workers))
+
+    def share(self, content: bytes | None) -> bytes:
+        given = (content or b"") if self.chief else b""
+        length = int(self.module.broadcast(tf.constant(len(given), tf.int64), 0, name="workbench.length"))
+        bytes_ = np.frombuffer(given, np.uint8) if self.chief else np.zeros(length, np.uint8)
+        result = self.module.broadcast(tf.constant(bytes_), 0, name=f"workbench.bytes.{length}")
+        return bytes(result.numpy().tobytes())
+
+    def lost(self, error: BaseException) -> bool:
+        return isinstance(error, (tf.errors.UnknownError, tf.errors.InternalError, tf.errors.AbortedError))
+
+    def settle(self, states: Iterable[tf.Variable]) -> None:
+        for state in states:  # each process draws numbers of its own, as the replicas of a strategy do
+            key = np.array(state.numpy())
+            key[-1] += self.rank
+            state.assign(key)
+
+
+def told(module: Any, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what every process says of itself, in the order of their ranks."""
+    import json
+
+    mine = np.frombuffer(json.dumps(dict(facts)).encode(), np.uint8)
+    lengths = module.allgather(tf.constant([len(mine)], tf.int64), name="workbench.lengths").numpy()
+    every = module.allgather(tf.constant(mine), name="workbench.facts").numpy().tobytes()
+    ends = np.cumsum(lengths)
+    return [json.loads(every[int(end - length) : int(end)]) for end, length in zip(ends, lengths)]

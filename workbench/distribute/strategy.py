@@ -1,0 +1,172 @@
+"""Join the group that a run's devices ask for, or refuse: the only way from settings to a `Group`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import socket
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from workbench.distribute import cluster, rendezvous, setup, validate
+from workbench.distribute.group import Group, MirroredGroup
+from workbench.distribute.settings import Horovod, Mirrored, MultiWorker
+from workbench.errors import InputError, SpecError
+from workbench.lazy import tf
+from workbench.spec.interfaces import ManyDevices
+
+if TYPE_CHECKING:
+    from workbench.spec.experiment import Experiment
+
+_strategies: dict[tuple[str, ...], Any] = {}  # one for each set of devices of this process
+PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "workbench")
+
+
+@dataclasses.dataclass(frozen=True)
+class Meant:
+    """What this process was asked to run; the chief's is what all of them do."""
+
+    run: str
+    resume: bool
+    quick: bool = False
+
+
+def join(experiment: Experiment, meant: Meant) -> tuple[Group, Meant]:
+    """Set TensorFlow up, meet the other workers, and return the group and what the chief was asked to run.
+
+    Raises `InputError` for all that can be known before the first step.
+    """
+    settings = experiment.devices
+    validate.refuse(experiment, validate.expected_replicas(settings))
+    if isinstance(settings, Mirrored):
+        return mirrored(experiment, settings), meant
+    if isinstance(settings, MultiWorker):
+        return workers(experiment, settings, meant)
+    if isinstance(settings, Horovod):
+        return horovod(experiment, settings, meant)
+    if isinstance(settings, ManyDevices):
+        raise SpecError("means no devices by itself", where=type(settings).__name__, do="use Mirrored()")
+    return Group(setup.prepare(experiment)), meant
+
+
+def mirrored(experiment: Experiment, settings: Mirrored) -> Group:
+    """Return all GPUs of this machine, some of them, or logical CPU devices, as one group."""
+    gpus = setup.visible(settings)
+    if settings.kind == "cpu":
+        names = _logical_cpus(settings.count or 1)
+    else:
+        names = [f"/gpu:{i}" for i in range(min(len(gpus), settings.count or len(gpus)))]
+    if not names or (settings.count or 0) > len(names):
+        raise InputError(
+            f"TensorFlow sees {len(gpus)} GPUs on this machine", where="Mirrored",
+            expected=f"{settings.count or 'one'} or more",
+            do='take fewer, or try the spec on the CPU with kind="cpu", count=2',
+        )  # fmt: skip
+    validate.refuse(experiment, len(names))
+    device = setup.prepare(experiment)
+    if tuple(names) not in _strategies:  # two of them on the same devices mix up their collective operations
+        _strategies[tuple(names)] = tf.distribute.MirroredStrategy(names)
+    strategy = _strategies[tuple(names)]
+    line = validate.split_line(experiment, len(names))
+    return MirroredGroup(f"{device}, {line}", strategy, settings.sync_norms)
+
+
+def _logical_cpus(count: int) -> list[str]:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError as error:  # TensorFlow has started: what it was started with must do
+        found = len(tf.config.list_logical_devices("CPU"))
+        if found < count:
+            raise InputError(
+                f"this process has {found} logical CPU devices already", where="Mirrored.count",
+                expected=f"{count}", do="run it in a process of its own",
+            ) from error  # fmt: skip
+    return [f"/cpu:{i}" for i in range(count)]
+
+
+# ---------------------------------------------------------------- several processes
+
+
+def facts_of(experiment: Experiment, meant: Meant, rank: int, hosts: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a worker says of itself; `problem` is what keeps it from training."""
+    settings = experiment.devices
+    found: dict[str, Any] = {
+        "rank": rank, "host": socket.gethostname(), "process": os.getpid(), "hosts": list(hosts),
+        "versions": versions(), "id": experiment.id, "seed": experiment.seed,
+        "run": meant.run, "resume": meant.resume, "quick": meant.quick, "devices": 1, "kind": "cpu",
+        "sync_norms": isinstance(settings, ManyDevices) and settings.sync_norms, "problem": None,
+    }  # fmt: skip
+    try:
+        gpus = setup.visible(settings)
+        if isinstance(settings, MultiWorker):
+            found.update({"devices": max(1, len(gpus)), "kind": "gpu" if gpus else "cpu"})
+            if rank:
+                cluster.listener(hosts[rank]).close()
+        replicas = found["devices"] * len(hosts) if hosts else None
+        validate.refuse(experiment, replicas)
+    except InputError as error:
+        found["problem"] = str(error)
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that all workers must share."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def workers(experiment: Experiment, settings: MultiWorker, meant: Meant) -> tuple[Group, Meant]:
+    """Meet the other machines and return the group with what the chief was asked to run."""
+    place = cluster.find(settings.hosts)
+    facts = facts_of(experiment, meant, place.index, place.hosts)
+    members = rendezvous.meet(place, facts, settings.wait_seconds)
+
+    from workbench.distribute.multiworker import WorkersGroup
+
+    os.environ[cluster.VARIABLE] = place.tf_config()
+    device = setup.prepare(experiment)
+    options = tf.distribute.experimental.CommunicationOptions()
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    line = validate.split_line(experiment, strategy.num_replicas_in_sync)
+    group = WorkersGroup(f"{device}, {line}", strategy, settings.sync_norms, place.index, len(place.hosts))
+    return _named(group, members, meant)
+
+
+def horovod(experiment: Experiment, settings: Horovod, meant: Meant) -> tuple[Group, Meant]:
+    """Start Horovod and return the group with what the first process was asked to run."""
+    from workbench.distribute.horovod import HorovodGroup, engine, told
+
+    module = engine()
+    _own_gpu(settings, int(module.local_rank()))
+    facts = facts_of(experiment, meant, int(module.rank()), ())
+    try:
+        validate.refuse(experiment, int(module.size()))
+    except InputError as error:
+        facts["problem"] = str(error)
+    device = setup.prepare(experiment)
+    members = told(module, facts)
+    problem = rendezvous.disagreement(members)
+    if problem:
+        module.shutdown()
+        raise InputError(problem, where="the processes of Horovod")
+    line = validate.split_line(experiment, int(module.size()))
+    return _named(HorovodGroup(f"{device}, {line}", module, settings.sync_norms), members, meant)
+
+
+def _own_gpu(settings: Horovod, local: int) -> None:
+    gpus = tf.config.list_physical_devices("GPU") if settings.kind != "cpu" else []
+    if gpus:
+        tf.config.set_visible_devices(gpus[local % len(gpus)], "GPU")
+
+
+def _named(group: Group, members: Any, meant: Meant) -> tuple[Group, Meant]:
+    group.members = tuple(members)
+    first = members[0]
+    return group, dataclasses.replace(meant, run=first["run"], resume=bool(first["resume"]))

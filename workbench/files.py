@@ -1,0 +1,78 @@
+"""Files written whole or not at all, made durable, and read from their end: the one place that does so.
+
+Whoever reads a record, a cache or a report must never meet half of it, whatever ended its writer. So content goes
+to a file aside, in the same file system, and takes the name of the target in one step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = False, aside_in: Path | None = None) -> Iterator[Path]:
+    """Give a path to write to, which takes the place of `path` when the block ends well.
+
+    Args:
+        path: The target; its folder is made.
+        durable: Flush the content and then the name to disk, in this order: a name that survives a power cut
+            before its content does would be an empty file.
+        aside_in: The folder of the file aside, where the target's own is watched or listed by others; it must be
+            of the same file system.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Process and thread in the name: two writers of one target must not write into one file aside.
+    aside = (aside_in or path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
+    try:
+        yield aside
+        if durable:
+            sync(aside)
+        os.replace(aside, path)
+        if durable:
+            sync(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | str, *, durable: bool = False) -> Path:
+    """Write a text (as UTF-8) or bytes to `path`, whole or not at all, and return `path`."""
+    with replacing(path, durable=durable) as aside:
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def write_json(path: Path, value: Any, *, durable: bool = False) -> Path:
+    """Write `value` as JSON to `path`, whole or not at all, and return `path`."""
+    return write_whole(path, json.dumps(value), durable=durable)
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give `source` a second name where the file system can, else copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def read_end(path: Path, most: int) -> bytes:
+    """Return the last `most` bytes of a file, or all it has; a file that grows meanwhile does not matter."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - most))
+        return file.read()

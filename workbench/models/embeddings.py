@@ -1,0 +1,127 @@
+"""Embedding heads: the layers between feature maps [B, h, w, c] and the embedding [B, d].
+
+All end in a batch normalisation `pre_embedding` and hand on float32, whatever the precision. Parameter
+counts below are for h x w x c maps and size d, moving statistics counted (4 numbers a normalised
+channel); a `pointwise` convolution of p filters before adds c * p + 4 * p and makes c = p, and a `bias`
+adds d.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Union
+
+from workbench.errors import SpecError
+from workbench.lazy import tf
+from workbench.models.backbones.layers import Activation, activate
+from workbench.spec.interfaces import Embedding
+from workbench.spec.part import part, setting
+
+
+@part
+class EmbeddingLayers(Embedding):
+    """What the heads share: pointwise convolution before, normalisation after."""
+
+    pointwise: Union[int, None] = setting(None, at_least=1, doc="filters of a pointwise convolution before")
+    pointwise_activation: Activation = setting("relu", doc="activation after the pointwise convolution")
+    bias: bool = setting(False, doc="the layer that makes the embedding has a bias")
+    norm_momentum: float = setting(0.9, at_least=0, below=1, doc="of batch normalisation's moving statistics")
+    norm_epsilon: float = setting(1e-5, above=0, doc="added to the variance in batch normalisation")
+    norm_scale: bool = setting(True, doc="the last normalisation has a trained scale (gamma)")
+    norm_bias: bool = setting(True, doc="the last normalisation has a trained bias (beta)")
+
+    def build(self, features: tf.Tensor) -> tf.Tensor:
+        x = self._pointwise(features) if self.pointwise else features
+        x = self.project(x)
+        x = self.norm(x, "pre_embedding", scale=self.norm_scale, center=self.norm_bias)
+        return tf.keras.layers.Activation("linear", dtype="float32", name="embedding")(x)
+
+    def project(self, x: tf.Tensor) -> tf.Tensor:
+        """Return [B, size] of feature maps [B, h, w, c]: what makes one head differ from another."""
+        raise SpecError("is no embedding head by itself", where=type(self).__name__)
+
+    def _pointwise(self, x: tf.Tensor) -> tf.Tensor:
+        x = self.maps(x)
+        x = tf.keras.layers.Conv2D(self.pointwise, 1, use_bias=False, name="pointwise_conv")(x)
+        return activate(self.norm(x, "pointwise_bn"), self.pointwise_activation, "pointwise")
+
+    def norm(self, x: tf.Tensor, name: str, **options: Any) -> tf.Tensor:
+        """Return `x` after batch normalisation."""
+        layer = tf.keras.layers.BatchNormalization(
+            momentum=self.norm_momentum, epsilon=self.norm_epsilon, name=name, **options
+        )
+        return layer(x)
+
+    def dropped(self, x: tf.Tensor) -> tf.Tensor:
+        """Return `x` after the dropout, where there is one."""
+        return tf.keras.layers.Dropout(self.dropout, name="embedding_dropout")(x) if self.dropout else x
+
+    def dense(self, x: tf.Tensor) -> tf.Tensor:
+        """Return the linear map of flat features to [B, size]."""
+        start = "glorot_normal"
+        layer = tf.keras.layers.Dense(
+            self.size, use_bias=self.bias, kernel_initializer=start, name="embedding_dense"
+        )
+        return layer(tf.keras.layers.Flatten(name="embedding_flatten")(x))
+
+    def maps(self, x: tf.Tensor) -> tf.Tensor:
+        """Return `x`, refusing features that are not maps."""
+        if len(x.shape) != 4:
+            raise SpecError(
+                f"the backbone gives flat features of {x.shape[-1]} numbers",
+                where=type(self).__name__,
+                expected="feature maps",
+                do="take E or F without pointwise",
+            )
+        return x
+
+
+@part
+class GDC(EmbeddingLayers):
+    """Global depthwise convolution (Chen et al. 2018): a learned h x w kernel a channel instead of a mean.
+
+    Linear depthwise kernel, normalisation, dropout, linear 1 x 1 convolution, normalisation.
+    Parameters: h * w * c + 4 * c + c * d + 4 * d.
+    """
+
+    def project(self, x: tf.Tensor) -> tf.Tensor:
+        x = self.maps(x)
+        if x.shape[1] is None:
+            raise SpecError("the input size is dynamic", where="GDC", do="take GAP, which has no fixed size")
+        layers = tf.keras.layers
+        x = layers.DepthwiseConv2D((x.shape[1], x.shape[2]), use_bias=False, name="gdc_dw")(x)
+        x = self.dropped(self.norm(x, "gdc_bn"))
+        conv = layers.Conv2D(
+            self.size, 1, use_bias=self.bias, kernel_initializer="glorot_normal", name="gdc_conv"
+        )
+        return layers.Flatten(name="embedding_flatten")(conv(x))
+
+
+@part
+class E(EmbeddingLayers):
+    """InsightFace's option E: normalisation, dropout, fully connected, normalisation.
+
+    Parameters: 4 * c + h * w * c * d + 4 * d.
+    """
+
+    def project(self, x: tf.Tensor) -> tf.Tensor:
+        return self.dense(self.dropped(self.norm(x, "embedding_bn")))
+
+
+@part
+class GAP(EmbeddingLayers):
+    """Global average pooling: normalisation, mean of the map, dropout, fully connected, normalisation.
+
+    Parameters: 4 * c + c * d + 4 * d; the only head that admits a dynamic input size.
+    """
+
+    def project(self, x: tf.Tensor) -> tf.Tensor:
+        x = self.norm(self.maps(x), "embedding_bn")
+        return self.dense(self.dropped(tf.keras.layers.GlobalAveragePooling2D(name="embedding_mean")(x)))
+
+
+@part
+class F(EmbeddingLayers):
+    """InsightFace's option F: E without its first normalisation. Parameters: h * w * c * d + 4 * d."""
+
+    def project(self, x: tf.Tensor) -> tf.Tensor:
+        return self.dense(self.dropped(x))

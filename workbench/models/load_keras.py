@@ -1,0 +1,250 @@
+"""Model files from elsewhere: looked into before they are opened, because opening some of them runs code.
+
+A Keras file can hold Python code (Lambda layers) and the names of any function of any module; a graph can
+read and write files. Such a file is opened only where its user says `--trust-code` (or `trust_code=True`).
+What is looked for is what Keras 2.15 and TensorFlow 2.15 would act on; operations by which every SavedModel
+saves and restores its own weights are not judged.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import DataError, InputError
+from workbench.lazy import inside_keras, inside_tensorflow, tf
+
+CODE_CLASSES = ("Lambda", "__lambda__", "TensorFlowOpLayer", "ClassMethod", "TorchModuleWrapper")
+# Where Keras keeps what a configuration may name; its utilities and back ends are not among them.
+MODULES = re.compile(
+    r"(?:tensorflow\.|tf_)?keras(?:\.src)?"
+    r"(?:\.(?:layers|models|engine|initializers|regularizers|constraints|activations|losses|metrics|optimizers"
+    r"|mixed_precision|applications|premade_models|dtensor)(?:\.\w+)*)?"
+    r"|tensorflow_addons\.(?:layers|activations)(?:\.\w+)*|workbench\.(?:models\.)?(?:backbones|heads|losses)\.\w+|builtins"
+)
+FUNCTIONS = re.compile(r"\w+")
+# Names of TensorFlow's functions that a functional model may call: mathematics and shapes.
+CALLS = re.compile(
+    r"(?:tf\.)?(?:__operators__\.\w+|(?:math|nn|linalg|image|signal|bitwise|keras\.backend|keras\.activations|compat\.v1\.nn"
+    r"|compat\.v1\.math)\.\w+|cast|reshape|concat|split|stack|unstack|transpose|squeeze|expand_dims|tile|pad|slice"
+    r"|strided_slice|gather|gather_nd|shape|size|rank|identity|zeros_like|ones_like|zeros|ones|fill|range|where|clip_by_value"
+    r"|clip_by_norm|one_hot|matmul|tensordot|einsum|reverse|repeat|roll|sort|argsort|stop_gradient|broadcast_to|convert_to_tensor"
+    r"|boolean_mask|sequence_mask|norm|abs|add|add_n|subtract|multiply|divide|pow|sqrt|square|exp|maximum|minimum|sign|round|floor"
+    r"|sin|cos|tan|tanh|acos|asin|sigmoid|reduce_\w+|cumsum|equal|greater\w*|less\w*|logical_\w+|not_equal|argmax|argmin|nest\.\w+)"
+)
+# Operations of a graph that run Python, touch files or the network.
+OPERATIONS = frozenset(
+    [
+        "PyFunc",
+        "PyFuncStateless",
+        "EagerPyFunc",
+        "ReadFile",
+        "WriteFile",
+        "MatchingFiles",
+        "WholeFileReader",
+        "WholeFileReaderV2",
+        "TextLineReader",
+        "TextLineReaderV2",
+        "TFRecordReader",
+        "TFRecordReaderV2",
+        "FixedLengthRecordReader",
+        "FixedLengthRecordReaderV2",
+        "TextLineDataset",
+        "TFRecordDataset",
+        "FixedLengthRecordDataset",
+        "FixedLengthRecordDatasetV2",
+        "SaveDataset",
+        "SaveDatasetV2",
+        "LoadDataset",
+        "DatasetToTFRecord",
+        "SqlDataset",
+        "CreateSummaryFileWriter",
+        "CreateSummaryDbWriter",
+        "WriteSummary",
+        "WriteGraphSummary",
+        "WriteScalarSummary",
+        "WriteImageSummary",
+        "WriteRawProtoSummary",
+        "FileSystemSetConfiguration",
+        "LoadAndRemapMatrix",
+        "RpcCall",
+        "RpcClient",
+        "DataServiceDataset",
+        "DataServiceDatasetV2",
+        "RegisterDataset",
+        "DebugIdentity",
+        "DebugIdentityV2",
+        "DebugIdentityV3",
+        "DebugNumericSummary",
+        "DebugNumericSummaryV2",
+        "DebugNanCount",
+        "ImmutableConst",
+        "InitializeTableFromTextFile",
+        "InitializeTableFromTextFileV2",
+        "RemoteFusedGraphExecute",
+        "GetSessionHandle",
+    ]
+)
+
+
+def load_keras(path: str | Path, trust_code: bool = False) -> tf.keras.Model:
+    """Return the Keras model in a .keras, .h5 or SavedModel: the one place where the project opens one.
+
+    Raises `InputError` for a file with code in it unless `trust_code`, and `DataError` for one that
+    cannot be read.
+    """
+    path = Path(path)
+    require_trust(path, trust_code)
+
+    from workbench.models.backbones import custom_objects
+
+    options: dict[str, Any] = {"compile": False, "custom_objects": custom_objects.layers()}
+    try:
+        if path.suffix == ".keras":
+            return tf.keras.models.load_model(path, safe_mode=not trust_code, **options)
+        return tf.keras.models.load_model(path, **options)
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, ImportError) as error:
+        words = " ".join(str(error).split())[:300]
+        raise DataError(f"cannot be read: {words}", where=path, expected="a saved Keras model") from error
+
+
+def require_trust(path: str | Path, trust_code: bool = False) -> None:
+    """Raise `InputError` for a model file that holds code, unless its user trusts it."""
+    if trust_code:
+        return
+    found = list(dict.fromkeys(code_in(Path(path))))
+    if found:
+        shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        raise InputError(
+            f"holds code that opening it would run: {shown}", where=path,
+            do="only if you know who made it, say --trust-code (in a spec: trust_code=True)",
+        )  # fmt: skip
+
+
+def code_in(path: Path) -> Iterator[str]:
+    """Yield what code a model file or folder holds; raises `DataError` for one that cannot be looked into."""
+    if path.is_dir():
+        yield from _in_saved_model(path)
+    elif path.suffix == ".tflite":
+        yield from _in_tflite(path)
+    elif path.suffix in (".keras", ".h5", ".hdf5") and path.is_file():
+        try:
+            yield from _in_configuration(_configuration(path))
+        except RecursionError as error:
+            raise DataError("is nested too deeply", where=path, expected="a saved Keras model") from error
+
+
+# ---------------------------------------------------------------- Keras
+
+
+def _configuration(path: Path) -> Any:
+    """Return the configuration of a .keras or HDF5 file, read without Keras; None for weights alone."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return json.loads(archive.read("config.json"))
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get("model_config")
+        return None if text is None else json.loads(text)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        words = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"cannot be read: is no Keras model ({words})", where=path, expected="a saved Keras model"
+        ) from error
+
+
+def _in_configuration(value: Any) -> Iterator[str]:
+    """Yield what a configuration names that would run as code."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _in_configuration(item)
+    if not isinstance(value, dict):
+        return
+    name, module = value.get("class_name"), value.get("module")
+    if isinstance(name, str):
+        yield from _in_object(name, module, value.get("config"))
+    if name == "__typespec__" and not str(value.get("module", "")).startswith("tensorflow."):
+        yield f"{value.get('module')}.{value.get('spec_name')}"
+    for item in value.values():
+        yield from _in_configuration(item)
+
+
+def _in_object(name: str, module: Any, config: Any) -> Iterator[str]:
+    called = config.get("function") if isinstance(config, dict) else None
+    if name.rpartition(">")[2] in CODE_CLASSES:
+        title = config.get("name", "") if isinstance(config, dict) else ""
+        yield f"{name} layer {title!r}" if title else name
+    elif module is not None and name != "__typespec__" and not MODULES.fullmatch(str(module)):
+        yield f"{module}.{config if name == 'function' else name}"
+    elif name == "function" and module is not None and not _is_known_function(config):
+        yield f"the function {config!r}"
+    elif name == "TFOpLambda" and not CALLS.fullmatch(str(called)):
+        yield f"a call of {called}"
+
+
+def _is_known_function(name: Any) -> bool:
+    """Tell whether a function named without a class is an activation, a loss, a metric or the like."""
+    keras = tf.keras
+    places = (keras.activations, keras.losses, keras.metrics, keras.initializers, keras.regularizers)
+    return isinstance(name, str) and any(hasattr(place, name) for place in places)
+
+
+# ---------------------------------------------------------------- graphs
+
+
+def _in_saved_model(path: Path) -> Iterator[str]:
+    model = inside_tensorflow("core.protobuf.saved_model_pb2").SavedModel()
+    _parse(model, path / "saved_model.pb")
+    for graph in model.meta_graphs:
+        yield from _in_nodes(graph.graph_def.node)
+        for function in graph.graph_def.library.function:
+            yield from _in_nodes(function.node_def)
+        for node in graph.object_graph_def.nodes:
+            yield from _in_metadata(node.user_object.metadata)
+    metadata = path / "keras_metadata.pb"
+    if metadata.is_file():
+        saved = inside_keras("protobuf.saved_metadata_pb2").SavedMetadata()
+        _parse(saved, metadata)
+        for node in saved.nodes:
+            yield from _in_metadata(node.metadata)
+
+
+def _parse(message: Any, path: Path) -> None:
+    from google.protobuf.message import DecodeError
+
+    try:
+        message.ParseFromString(path.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise DataError(f"cannot be read: {error}", where=path, expected="a SavedModel") from error
+
+
+def _in_metadata(text: str) -> Iterator[str]:
+    try:
+        value = json.loads(text) if text else None
+    except ValueError:
+        return  # Keras cannot read it either, and passes it over
+    yield from _in_configuration(value)
+
+
+def _in_nodes(nodes: Iterable[Any]) -> Iterator[str]:
+    for node in nodes:
+        stream = node.attr["output_stream"].s if node.op == "PrintV2" else b""
+        if node.op in OPERATIONS or stream.startswith(b"file"):
+            yield f"the operation {node.op}"
+
+
+def _in_tflite(path: Path) -> Iterator[str]:
+    """Yield TensorFlow operations that a TFLite file calls beside its own; they stand in it by name."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=path) from error
+    for name in sorted({found.decode() for found in re.findall(rb"Flex([A-Za-z]\w+)", content)}):
+        if name in OPERATIONS:
+            yield f"the operation {name}"

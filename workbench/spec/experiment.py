@@ -1,0 +1,383 @@
+"""The spec: an experiment as a frozen value, its stages, what they inherit, and its identity.
+
+No TensorFlow here: a spec can be made, compared, named and refused in milliseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, Union
+
+from workbench import names
+from workbench.errors import SpecError
+from workbench.spec import branch as trunks
+from workbench.spec import folding
+from workbench.spec.branch import Trunk
+from workbench.spec.folding import Fold
+from workbench.spec.interfaces import (
+    Augmentation,
+    Backbone,
+    Devices,
+    Embedding,
+    Loss,
+    OneDevice,
+    Optimizer,
+    PairSet,
+    Sampler,
+    Schedule,
+    Source,
+    Start,
+    Sum,
+    WeightDecay,
+)
+from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
+from workbench.spec.plan import Plan
+
+SCHEMA = 1  # raised when the meaning of settings changes; part of every identity
+
+
+class Stages(tuple):  # type: ignore[type-arg]
+    """A schedule of stages; it concatenates with `+` and repeats with `*`."""
+
+    def __add__(self, other: Any) -> Stages:
+        return Stages((*self, *flat(other)))
+
+    def __radd__(self, other: Any) -> Stages:
+        return Stages((*flat(other), *self))
+
+    def __mul__(self, times: Any) -> Stages:
+        return Stages(tuple(self) * times)
+
+    __rmul__ = __mul__
+
+
+@part
+class Stage(Part):
+    """A part of a training with one loss: what it trains, for how long, and what it changes.
+
+    A setting left at `INHERIT` is the experiment's; `None` always means off.
+    """
+
+    loss: Loss = setting(doc="one loss or a weighted sum of losses")
+    epochs: int = setting(at_least=1, doc="epochs of the stage")
+    train: Union[Literal["all", "head"], tuple[str, ...]] = setting(
+        "all",
+        doc="which weights are trained: all, head, or layers by patterns such as ('stage4_*',) and the head",
+    )
+    advances_schedule: bool = setting(True, doc="whether its epochs move the run's learning-rate schedule")
+    schedule_start: Union[float, None] = setting(
+        None, at_least=0, doc="epoch of the run's schedule to go on from"
+    )
+    optimizer_state: Literal["keep", "reset"] = setting("keep", doc="keep or drop momentum and moments")
+    sampler: Union[Sampler, None] = setting(None, doc="identities x images of a batch")
+    data: Union[Source, Inherit] = setting(INHERIT)
+    learning_rate: Union[Schedule, Inherit] = setting(INHERIT, doc="a schedule that starts with the stage")
+    optimizer: Union[Optimizer, Inherit] = setting(INHERIT)
+    weight_decay: Union[WeightDecay, Inherit, None] = setting(INHERIT)
+    label_smoothing: Union[float, Inherit] = setting(INHERIT, at_least=0, below=1)
+    augment: Union[Augmentation, tuple[Augmentation, ...], Inherit, None] = setting(INHERIT)
+    batch_size: Union[int, Inherit] = setting(INHERIT, at_least=1)
+    devices: Union[Devices, Inherit] = setting(INHERIT, place=True)
+    name: Union[str, None] = setting(None, place=True)
+
+    def __add__(self, other: Any) -> Stages:
+        return Stages((self, *flat(other)))
+
+    def __radd__(self, other: Any) -> Stages:
+        return Stages((*flat(other), self))
+
+    def __mul__(self, times: int) -> Stages:
+        return Stages((self,) * times)
+
+    __rmul__ = __mul__
+
+
+def flat(value: Any) -> Iterator[Any]:
+    """Yield the stages in a stage, a tuple, a list or any nesting of them."""
+    if isinstance(value, (tuple, list)):
+        for item in value:
+            yield from flat(item)
+    else:
+        yield value
+
+
+@part
+class Safety(Part):
+    """How a run protects itself; no part of its identity."""
+
+    every_steps: Union[int, None] = setting(None, at_least=1, doc="also checkpoint every n steps")
+    every_minutes: Union[float, None] = setting(None, above=0, doc="also checkpoint every n minutes")
+    retries: int = setting(0, at_least=0, doc="automatic resumes after a failure that may pass")
+    grace_seconds: float = setting(30.0, above=0, doc="time for a checkpoint after SIGTERM, seconds")
+    keep: tuple[int, ...] = setting((), at_least=1, doc="epochs whose state is kept for branches")
+
+
+@part
+class Experiment(Part):
+    """One idea: data, network, a schedule of stages and every setting of the training."""
+
+    data: Source = setting(doc="images with identities")
+    backbone: Backbone = setting(doc="network from image to feature maps")
+    embedding: Embedding = setting(doc="layers from feature maps to the embedding")
+    stages: Any = setting(doc="the schedule of stages")
+    optimizer: Optimizer = setting(doc="rule of updating weights")
+    learning_rate: Schedule = setting(doc="schedule over the run; a number is constant")
+    batch_size: int = setting(at_least=1, doc="images a step, over all devices")
+    evaluate: Union[PairSet, tuple[PairSet, ...]] = setting((), doc="evaluation sets of pairs")
+    weight_decay: Union[WeightDecay, None] = setting(None, doc="a number is decoupled decay")
+    label_smoothing: float = setting(0.0, at_least=0, below=1, doc="share of probability on other labels")
+    augment: Union[Augmentation, tuple[Augmentation, ...], None] = setting(
+        None, doc="changes of training images"
+    )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = setting("float32", doc="of layers")
+    devices: Devices = setting(OneDevice(), place=True, doc="where the run executes")
+    evaluate_every: Union[int, None] = setting(None, at_least=1, doc="also evaluate every n steps")
+    select: Union[str, None] = setting(None, doc="metric that chooses the best epoch; None: the last set")
+    select_direction: Union[Literal["lower", "higher"], None] = setting(
+        None, later=True, doc="which values of `select` are better; None: as its name says"
+    )
+    start: Union[Start, None] = setting(None, later=True, doc="weights to start from; None: at random")
+    safety: Safety = setting(Safety(), place=True, doc="checkpoints and retries")
+    trunk: Union[Trunk, None] = setting(None, place=True, doc="the part that branches share; see branch()")
+    fold: Union[Fold, None] = setting(
+        None, place=True, doc="which fold of an experiment this is; see folds()"
+    )
+    seed: int = setting(0, at_least=0, place=True, doc="of weights, shuffling and augmentation")
+    name: Union[str, None] = setting(None, place=True, doc="short name of the variant")
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        raise TypeError("an experiment is a value: use but() instead of a subclass")
+
+    def check(self) -> None:
+        self._normalise()
+        self._check_sets()
+        self._check_select()
+        self._check_trunk()
+        for plan in self.plans():
+            where = f"stage {plan.number} ({plan.name})"
+            if plan.train == "head" and plan.loss.classifier() is None:
+                raise SpecError(
+                    "nothing to train: its loss has no classification head",
+                    where=where,
+                    do='add a loss on logits, or leave out train="head"',
+                )
+            try:
+                plan.optimizer.admits(plan.weight_decay)
+            except SpecError as error:
+                raise SpecError(str(error), where=where) from error
+
+    def _normalise(self) -> None:
+        stages = Stages(flat(self.stages))
+        if not stages:
+            raise SpecError("no stage", where="Experiment.stages", expected="at least one Stage")
+        for stage in stages:
+            if not isinstance(stage, Stage):
+                raise SpecError(f"{stage!r} is not possible", where="Experiment.stages", expected="a Stage")
+        object.__setattr__(self, "stages", stages)
+        if isinstance(self.evaluate, PairSet):
+            object.__setattr__(self, "evaluate", (self.evaluate,))
+
+    def _check_sets(self) -> None:
+        labels = [pairs.label() for pairs in self.sets]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise SpecError(
+                    f"two evaluation sets named {label!r}", where="Experiment.evaluate", do="give one a name="
+                )
+
+    def _check_select(self) -> None:
+        if self.direction(self.selector()) is None:
+            raise SpecError(
+                f"whether {self.select!r} should fall or rise is not known", where="Experiment.select",
+                do='add select_direction="lower" or select_direction="higher"',
+            )  # fmt: skip
+
+    def _check_trunk(self) -> None:
+        if self.trunk is not None and self.trunk.stages >= len(self.stages):
+            raise SpecError(
+                f"{self.trunk.stages} of {len(self.stages)} stages are the trunk's", where="Experiment.trunk",
+                expected="a stage of the branch's own after them", do="make branches with branch()",
+            )  # fmt: skip
+
+    def branch(
+        self, *, after_stage: int | None = None, at_epoch: int | None = None, stages: Any = None,
+        name: str | None = None, **settings: Any,
+    ) -> Experiment:  # fmt: skip
+        """Return a branch: this experiment up to a stage or epoch (1-based), and then `stages`.
+
+        Without `stages` the rest of this experiment follows. `settings` are those that a stage may
+        override; they hold for the branch's own stages where these leave them out. `but()` on a branch
+        changes the whole run, its trunk included. Raises `SpecError`.
+        """
+        own = None if stages is None else tuple(flat(stages))
+        return trunks.branch(self, after_stage, at_epoch, own, name, settings)
+
+    def folds(self, count: int = folding.COUNT) -> tuple[Experiment, ...]:
+        """Return this experiment once for each set of its evaluation list, `Pairs` of a `.txt` as of LFW.
+
+        Fold k is tested on set k and trained without the people of that set. Tables show all folds as one row.
+        Raises `SpecError` where there is no such list, or data that cannot leave people out.
+        """
+        return folding.folds(self, count)
+
+    @property
+    def sets(self) -> tuple[PairSet, ...]:
+        """The evaluation sets, always as a tuple."""
+        return self.evaluate if isinstance(self.evaluate, tuple) else (self.evaluate,)
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs of all stages."""
+        return sum(stage.epochs for stage in self.stages)
+
+    @property
+    def id(self) -> str:
+        """The identity: 12 hex digits of the SHA-256 of the settings, without seed, prose and places."""
+        content = {"schema": SCHEMA, "experiment": to_json(self, identity=True)}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def selector(self) -> str:
+        """Return the metric that chooses the best epoch: `select`, the last set, val_* or accuracy."""
+        if self.select:
+            return self.select
+        if self.sets:
+            return self.sets[-1].label()
+        return "val_accuracy" if self.data.hold_out else "accuracy"
+
+    def direction(self, metric: str) -> str | None:
+        """Return names.LOWER or names.HIGHER, whichever values of a metric of this training are better."""
+        if self.select_direction and metric == self.selector():
+            return self.select_direction
+        # An evaluation set may have any name; its accuracy rises.
+        label = metric.removesuffix(names.TENFOLD_SUFFIX).removesuffix(names.PEAK_SUFFIX)
+        sets = [pairs.label() for pairs in self.sets]
+        return names.HIGHER if label in sets else names.direction(metric)
+
+    def plans(self) -> tuple[Plan, ...]:
+        """Return every stage with its inherited settings filled in and its place on the epoch axis."""
+        plans: list[Plan] = []
+        first, schedule_t = 1, 0.0
+        for number, stage in enumerate(self.stages, start=1):
+            if stage.schedule_start is not None:
+                schedule_t = stage.schedule_start
+            plan = self._plan(number, stage, first, schedule_t)
+            plans.append(plan)
+            first += stage.epochs
+            if stage.advances_schedule and isinstance(stage.learning_rate, Inherit):
+                schedule_t += stage.epochs
+        return tuple(plans)
+
+    def _plan(self, number: int, stage: Stage, first: int, schedule_t: float) -> Plan:
+        inherited = {
+            name: getattr(self, name) if isinstance(getattr(stage, name), Inherit) else getattr(stage, name)
+            for name in ("data", "optimizer", "weight_decay", "label_smoothing", "batch_size", "devices")
+        }
+        own_rate = not isinstance(stage.learning_rate, Inherit)
+        augment = self.augment if isinstance(stage.augment, Inherit) else stage.augment
+        return Plan(
+            number=number,
+            name=stage.name or stage_name(stage),
+            loss=stage.loss,
+            epochs=stage.epochs,
+            first_epoch=first,
+            last_epoch=first + stage.epochs - 1,
+            train=stage.train,
+            schedule=stage.learning_rate if own_rate else self.learning_rate,  # type: ignore[arg-type]
+            schedule_offset=0.0 if own_rate else schedule_t,
+            advances_schedule=own_rate or stage.advances_schedule,
+            optimizer_state=stage.optimizer_state,
+            sampler=stage.sampler,
+            augment=_as_tuple(augment),
+            **inherited,
+        )
+
+    def parameters(self) -> dict[str, str | int | float | bool]:
+        """Return the settings as flat parameters: `embedding.size`, `stages.1.loss.scale` ...
+
+        A setting that is off (None) or inherited is absent; every parameter has one type in all runs.
+        """
+        found: dict[str, str | int | float | bool] = {}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            if field.name not in ("name", "stages", "seed", "safety", "trunk"):
+                _flatten(found, field.name, getattr(self, field.name))
+        for number, stage in enumerate(self.stages, start=1):
+            for field in dataclasses.fields(stage):
+                if field.name != "name":
+                    _flatten(found, f"stages.{number}.{field.name}", getattr(stage, field.name))
+        return found
+
+    def diff(self, other: Experiment) -> dict[str, tuple[Any, Any]]:
+        """Return the parameters that differ from `other` as {name: (here, there)}; absent is None."""
+        here, there = self.parameters(), other.parameters()
+        names = dict.fromkeys((*here, *there))
+        return {n: (here.get(n), there.get(n)) for n in names if here.get(n) != there.get(n)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole spec as JSON values, seed, name and places included."""
+        result = to_json(self)
+        assert isinstance(result, dict)
+        return result
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    if value is None:
+        return ()
+    return value if isinstance(value, tuple) else (value,)
+
+
+def stage_name(stage: Stage) -> str:
+    """Return a short name of a stage for screens and figures: `ArcFace 32`, `ArcFace, head`."""
+    names = [
+        f"{term.loss}" if term.weight == 1 else f"{term.weight:g}*{term.loss}"
+        for term in (stage.loss.terms if isinstance(stage.loss, Sum) else ())
+    ]
+    text = " + ".join(names) if names else str(stage.loss)
+    return text + {"all": "", "head": ", head"}.get(str(stage.train), ", some layers")
+
+
+def _flatten(found: dict[str, Any], path: str, value: Any) -> None:
+    if value is None or isinstance(value, Inherit):
+        return
+    if isinstance(value, Fold):
+        found[path] = value.number
+        inner = {name: item for name, item in value.settings().items() if name != "number"}
+    elif isinstance(value, WeightDecay):
+        found[path], found[f"{path}.form"] = value.value, type(value).__name__
+        inner = {name: item for name, item in value.settings().items() if name != "value"}
+    elif isinstance(value, Sum):
+        found[path] = " + ".join(f"{t.weight:g}*{type(t.loss).__name__}" for t in value.terms)
+        inner = {}
+        for term in value.terms:
+            key = f"{path}.{type(term.loss).__name__.lower()}"
+            found[f"{key}.weight"] = term.weight
+            for name, item in term.loss.settings().items():
+                _flatten(found, f"{key}.{name}", item)
+    elif isinstance(value, Part):
+        found[path] = type(value).__name__
+        inner = value.settings()
+    elif isinstance(value, tuple):
+        _flatten_tuple(found, path, value)
+        return
+    else:
+        found[path] = value
+        return
+    for name, item in inner.items():
+        _flatten(found, f"{path}.{name}", item)
+
+
+def _flatten_tuple(found: dict[str, Any], path: str, values: Iterable[Any]) -> None:
+    items = list(values)
+    if not items:
+        return
+    if not all(isinstance(item, Part) for item in items):
+        found[path] = ", ".join(str(item) for item in items)
+        return
+    names = [item.label() if isinstance(item, PairSet) else type(item).__name__ for item in items]
+    found[path] = ", ".join(names)
+    for name, item in zip(names, items):
+        for inner_name, inner in item.settings().items():
+            _flatten(found, f"{path}.{name.lower()}.{inner_name}", inner)

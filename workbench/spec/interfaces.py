@@ -1,0 +1,373 @@
+"""The families of parts and what each must be able to do: the contract between a spec and the engine.
+
+A family is an abstract part; its members live in one file each (or one file a kind) and reach
+TensorFlow only inside their methods. Shapes: B images a batch, C identities, d embedding size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Union
+
+from workbench.errors import SpecError
+from workbench.lazy import tf
+from workbench.spec.datasets import Images, PairImages, Places
+from workbench.spec.part import Part, part, setting
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+# ---------------------------------------------------------------- data
+
+
+def _missing(part: Part, places: Places) -> str | None:
+    path = getattr(part, "path", None)
+    return places.missing(path) if isinstance(path, str) and places.find(path) is None else None
+
+
+@part
+class Source(Part):
+    """A data source: images with identities."""
+
+    hold_out: float = setting(0.0, at_least=0, below=1, doc="share of each identity's images kept for val_*")
+
+    def open(self, places: Places) -> Images:
+        """Return all images; raises `DataError` for missing, empty or broken data."""
+        raise SpecError("is no data source by itself", where=type(self).__name__)
+
+    def missing(self, places: Places) -> str | None:
+        """Say in words that the data is not on this machine; None where it is (a cheap look)."""
+        return _missing(self, places)
+
+    def without(self, pairs: PairSet) -> Source:
+        """Return the source without the people of an evaluation set; raises `SpecError` where it cannot."""
+        raise SpecError(
+            f"{type(self).__name__} cannot leave people out", where="folds", expected="an ImageFolder"
+        )
+
+    def stand_in(self) -> Source:
+        """Return a small synthetic source of the same kind, for `--quick` where data is missing."""
+        raise SpecError("has no stand-in", where=type(self).__name__)
+
+
+@part
+class PairSet(Part):
+    """An evaluation set of image pairs."""
+
+    def label(self) -> str:
+        """Return the name under which the set's accuracy is recorded (`lfw`)."""
+        raise SpecError("is no evaluation set by itself", where=type(self).__name__)
+
+    def open(self, places: Places, data: Source) -> PairImages:
+        """Return the pairs; `data` is the training source, for sets that are held out of it."""
+        raise SpecError("is no evaluation set by itself", where=type(self).__name__)
+
+    def one_set(self, number: int) -> PairSet | None:
+        """Return one set of a list that is parted into sets, counted from 1; None for any other."""
+        return None
+
+    def people(self, places: Places) -> frozenset[str]:
+        """Return the names of the people on the set's images; raises `InputError` where it names none."""
+        raise SpecError(
+            "names no people", where=f"{type(self).__name__}({self.label()!r})",
+            expected="a list as of LFW, a list of images in one folder a person, or HeldOutPairs of a source",
+        )  # fmt: skip
+
+    def missing(self, places: Places) -> str | None:
+        """Say in words that the set is not on this machine; None where it is (a cheap look)."""
+        return _missing(self, places)
+
+    def stand_in(self) -> PairSet:
+        """Return a small synthetic set of the same name, for `--quick` where data is missing."""
+        raise SpecError("has no stand-in", where=type(self).__name__)
+
+
+@part
+class Augmentation(Part):
+    """A random change of an image, a pure function of the image and its seed."""
+
+    from_number: ClassVar[str | None] = "workbench.augment.legacy_strength:numbered"
+    quicker_alone: ClassVar[bool] = (
+        False  # `image` right after decoding costs less than `images` on the batch
+    )
+
+    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Return `image` (uint8 [h, w, 3]) changed, same shape and type; `seed` is int32 [2]."""
+        return image
+
+    def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor | None:
+        """Return uint8 images [B, h, w, 3] changed exactly as `image` does one by one, or None.
+
+        The quicker way where an augmentation has one; `seeds` is int32 [B, 2].
+        """
+        return None
+
+    def batch(self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        """Return float images [B, h, w, 3] and labels after changes that mix images (`Mixup`)."""
+        return images, labels
+
+
+# ---------------------------------------------------------------- model
+
+
+@part
+class Backbone(Part):
+    """A network from images to feature maps."""
+
+    image_size: int = setting(112, at_least=8, at_most=1024, doc="side of the square input, pixels")
+
+    def build(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return feature maps [B, h, w, c] (or [B, c]) of `inputs`, float [B, size, size, 3] in -1..1."""
+        raise SpecError("is no backbone by itself", where=type(self).__name__)
+
+
+@part
+class Embedding(Part):
+    """The layers between feature maps and the embedding."""
+
+    size: int = setting(512, at_least=1, doc="numbers in an embedding")
+    dropout: float = setting(0.0, at_least=0, below=1, doc="share of features dropped before the embedding")
+
+    def build(self, features: tf.Tensor) -> tf.Tensor:
+        """Return embeddings [B, size] (not normalised) of the backbone's feature maps."""
+        raise SpecError("is no embedding head by itself", where=type(self).__name__)
+
+
+@part
+class Head(Part):
+    """A classification head: embeddings to the logits that a loss reads."""
+
+    normalised: ClassVar[bool] = False  # logits are cosines in -1..1
+    same_rows: ClassVar[bool] = False  # gradients reach some rows only, on all devices of a step the same
+
+    def layer(self, classes: int, size: int) -> tf.keras.layers.Layer:
+        """Return a layer `(embeddings [B, d], labels [B], training) -> (logits [B, S], targets [B])`.
+
+        Logits are margin-free; `targets` is the column of each image's own identity. A full head has
+        S = C and targets = labels; a sampled one has fewer columns in training. Weights are carried
+        over to a later stage whose head has equal `signature`.
+        """
+        raise SpecError("is no classification head by itself", where=type(self).__name__)
+
+    def signature(self, classes: int, size: int) -> tuple[Any, ...]:
+        """Return what must be equal for weights to be carried over from one stage to the next."""
+        return (self.normalised, classes, size)
+
+
+class Batch(NamedTuple):
+    """What a loss sees of a batch, all float32 but the labels, whatever the precision of the model."""
+
+    embeddings: Any  # [B, d], not normalised
+    labels: Any  # [B] int32
+    logits: Any  # [B, S] of the head, margin-free, or None without a head; S = C unless sampled
+    label_smoothing: float = 0.0
+    teacher: Any = None  # [B, t] embeddings of a teacher, or None
+    training: bool = True
+    targets: Any = None  # [B] int32, the column of each label in `logits`; the labels of a full head
+
+
+@part
+class Start(Part):
+    """Where the weights of a run start, other than at random."""
+
+    def look(self, store: Any) -> None:
+        """Refuse a start that cannot be used (raises `InputError`), before anything is written."""
+
+    def missing(self, store: Any) -> str | None:
+        """Return in words what is not there, or None."""
+        return None
+
+    def fill(self, embedder: tf.keras.Model, store: Any) -> list[str]:
+        """Put the starting weights into a fresh embedding model; return in words what was left out.
+
+        `store` holds other runs.
+        """
+        raise SpecError("is no start by itself", where=type(self).__name__)
+
+    def head_weights(self, identities: tuple[str, ...], where: Places) -> np.ndarray | None:
+        """Return first weights [C, d] of the first stage's head, or None for new ones."""
+        return None
+
+
+# ---------------------------------------------------------------- losses
+
+
+@part
+class Loss(Part):
+    """One term of a stage's loss. Losses add and scale: `ArcFace() + 64 * Triplet(alpha=0.3)`."""
+
+    term: ClassVar[str] = "loss"  # the name under which the term is recorded: `arcface_loss`
+    # What depends on the batch as a whole, in words; on several devices it is gathered over the global
+    # batch, so that the loss is that of one device. None: the loss is a mean of one value an image.
+    batch_statistics: ClassVar[str | None] = None
+
+    def classifier(self) -> Head | None:
+        """Return the classification head that this loss needs, or None."""
+        return None
+
+    def layer(
+        self, classes: int, size: int, batch_size: int, teacher: int | None = None
+    ) -> tf.keras.layers.Layer:
+        """Return a layer `(Batch) -> scalar float32`, holding the loss's state in its weights.
+
+        `teacher` is how many numbers a teacher's vector has, None without a teacher.
+        """
+        raise SpecError("is no loss by itself", where=type(self).__name__)
+
+    def check_data(
+        self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
+    ) -> None:
+        """Refuse data this loss cannot work on (raises `SpecError`).
+
+        `labels` are those of all images; `sampled` tells whether the stage has a sampler.
+        """
+
+    def __add__(self, other: Loss) -> Loss:
+        return Sum(terms=(*_terms(self), *_terms(other)))
+
+    def __mul__(self, weight: float) -> Loss:
+        return Sum(terms=tuple(Weighted(loss=t.loss, weight=t.weight * weight) for t in _terms(self)))
+
+    __rmul__ = __mul__
+
+
+@part
+class Weighted(Part):
+    """A loss and its weight in a sum."""
+
+    loss: Loss = setting(doc="a loss")
+    weight: float = setting(1.0, above=0, doc="factor on its value")
+
+
+@part
+class Sum(Loss):
+    """A weighted sum of losses, each recorded under its own name beside the total."""
+
+    terms: tuple[Weighted, ...] = setting(doc="losses with their weights")
+
+    def check(self) -> None:
+        names = [t.loss.term for t in self.terms]
+        for name in names:
+            if names.count(name) > 1:
+                raise SpecError(f"two terms named {name}", where="loss", do="sum different losses")
+        if sum(t.loss.classifier() is not None for t in self.terms) > 1:
+            raise SpecError("two losses with a classification head", where="loss", do="keep one of them")
+
+    def classifier(self) -> Head | None:
+        return next((t.loss.classifier() for t in self.terms if t.loss.classifier() is not None), None)
+
+    def check_data(
+        self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
+    ) -> None:
+        for term in self.terms:
+            term.loss.check_data(labels, batch_size, sampled, teacher)
+
+    def __str__(self) -> str:
+        return " + ".join(f"{t.loss}" if t.weight == 1 else f"{t.weight:g}*{t.loss}" for t in self.terms)
+
+
+def _terms(loss: Loss) -> tuple[Weighted, ...]:
+    return loss.terms if isinstance(loss, Sum) else (Weighted(loss=loss),)
+
+
+def terms(loss: Loss) -> tuple[Weighted, ...]:
+    """Return the weighted terms of any loss; one of weight 1 where it is no sum."""
+    return _terms(loss)
+
+
+# ---------------------------------------------------------------- optimization
+
+
+@part
+class Schedule(Part):
+    """A learning rate as a pure function of t, float epochs since the start of the run or stage."""
+
+    from_number: ClassVar[str | None] = "workbench.optimizers.schedules:Constant"
+
+    def at(self, t: float) -> float:
+        """Return the rate at `t`, in plain Python (not named `rate`: that is a setting of `Constant`)."""
+        raise SpecError("is no schedule by itself", where=type(self).__name__)
+
+    def tensor(self, t: tf.Tensor) -> tf.Tensor:
+        """Return the same as a float32 scalar inside a graph; `t` is a float32 scalar."""
+        raise SpecError("is no schedule by itself", where=type(self).__name__)
+
+    def peak_rate(self) -> float:
+        """Return the highest rate, to which decoupled weight decay is relative."""
+        raise SpecError("is no schedule by itself", where=type(self).__name__)
+
+    def breaks(self, epochs: int) -> tuple[int, ...]:
+        """Return the 1-based epochs up to `epochs` at which the rate drops or restarts."""
+        return ()
+
+
+@part
+class WeightDecay(Part):
+    """What weight decay means; a plain number is `Decoupled`."""
+
+    from_number: ClassVar[str | None] = "workbench.optimizers:Decoupled"
+
+    value: float = setting(at_least=0, below=1, positional=True, doc="strength")
+    head: float = setting(1.0, at_least=0, doc="multiplier on the weights of the classification head")
+    norms: bool = setting(True, doc="decay batch-normalisation and PReLU parameters too")
+    biases: bool = setting(True, doc="decay biases too")
+
+
+@part
+class Optimizer(Part):
+    """A rule of updating weights; it carries no weight decay of its own."""
+
+    def build(self) -> tf.keras.optimizers.Optimizer:
+        """Return a fresh optimizer whose `learning_rate` is a variable that the step assigns."""
+        raise SpecError("is no optimizer by itself", where=type(self).__name__)
+
+    def admits(self, decay: WeightDecay | None) -> None:
+        """Raise `SpecError` for a form of decay that this optimizer refuses."""
+
+
+@part
+class Sampler(Part):
+    """How the images of a batch are drawn; None draws a permutation of all images each epoch."""
+
+    together: ClassVar[int] = 1  # images that are drawn as one; a batch holds whole groups of them
+
+    def fits(self, batch: int) -> None:
+        """Raise `DataError` where batches of `batch` images cannot be drawn so."""
+
+    def draw(
+        self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int
+    ) -> Callable[[int], np.ndarray]:
+        """Return a function from a global epoch to `count` record numbers, in batches of `batch`.
+
+        `labels` are those of all images, `records` the numbers of the training images. Raises
+        `DataError` where the data does not suffice.
+        """
+        raise SpecError("is no sampler by itself", where=type(self).__name__)
+
+
+@part
+class Devices(Part):
+    """Where and how a run executes; no part of a run's identity."""
+
+    deterministic: bool = setting(True, doc="repeatable operations: equal seeds give equal bits")
+    xla: bool = setting(False, doc="compile the training step with XLA; for GPUs, very slow on CPUs")
+    steps_per_execution: int = setting(1, at_least=1, doc="steps between two returns to Python")
+    memory_growth: bool = setting(True, doc="take GPU memory as needed instead of all at once")
+    kind: Union[Literal["gpu", "cpu"], None] = setting(
+        None, doc="what the run must execute on, or is refused; None: GPUs where there are some, else the CPU"
+    )
+
+
+@part
+class OneDevice(Devices):
+    """One device: the first GPU that TensorFlow sees, else the CPU."""
+
+
+@part
+class ManyDevices(Devices):
+    """Several devices that train one network with one global batch."""
+
+    sync_norms: bool = setting(
+        True, doc="batch normalisation over the global batch, as on one device; False: each device's own part"
+    )

@@ -1,0 +1,87 @@
+"""A variant as the text of a spec file that a person would have written: defaults left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import workbench
+from workbench.spec.part import Inherit, Part, walk
+from workbench.spec.variant import Variant
+
+WIDTH = 100
+INDENT = "    "
+
+
+def write_spec(path: Path, variant: Variant) -> None:
+    """Write a variant as a spec file."""
+    path.write_text(spec_text(variant), encoding="utf-8")
+
+
+def spec_text(variant: Variant) -> str:
+    """Return the text of a spec file that holds `variant`."""
+    experiment = variant.experiment.but(name=variant.name)
+    body = source(experiment)
+    lines = [f'"""{variant.question}"""', "", *_imports(experiment, body), "", f"experiment = {body}"]
+    return "\n".join(lines) + "\n"
+
+
+def _imports(experiment: Part, body: str) -> list[str]:
+    """Return the imports of what the text of an experiment names."""
+    used = {type(part) for _, part in walk(experiment)} | {type(part) for part in _terms(experiment)}
+    used = {cls for cls in used if re.search(rf"\b{cls.__name__}\(", body)}
+    public = sorted(cls.__name__ for cls in used if cls.__name__ in workbench.PARTS)
+    lines = [f"from workbench import {', '.join(public)}"]
+    if len(lines[0]) > WIDTH:
+        lines = ["from workbench import (", *(f"{INDENT}{name}," for name in public), ")"]
+    own = [
+        cls for cls in used if cls.__name__ not in workbench.PARTS and cls.__name__ not in ("Sum", "Weighted")
+    ]
+    for cls in sorted(own, key=lambda cls: cls.__name__):  # a part of the spec file itself
+        lines.append(f"from {cls.__module__.removeprefix('workbench_spec_')} import {cls.__name__}")
+    return lines
+
+
+def _terms(value: Any) -> Iterator[Part]:
+    for _, part in walk(value):
+        yield part
+
+
+def source(value: Any, depth: int = 0) -> str:
+    """Return Python text that makes `value` again, settings at their default left out."""
+    if isinstance(value, Inherit):
+        return "INHERIT"
+    if type(value).__name__ == "Sum" and isinstance(value, Part):
+        return " + ".join(
+            source(term.loss, depth) if term.weight == 1 else f"{term.weight!r} * {source(term.loss, depth)}"
+            for term in value.settings()["terms"]
+        )
+    if isinstance(value, Part):
+        return _call(value, depth)
+    if isinstance(value, tuple):
+        items = [source(item, depth + 1) for item in value]
+        return _wrapped("(", [*items, ""] if len(items) == 1 else items, ")", depth)
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+def _call(part: Part, depth: int) -> str:
+    words = []
+    for field in dataclasses.fields(part):  # type: ignore[arg-type]
+        value = getattr(part, field.name)
+        if field.default is not dataclasses.MISSING and value == field.default:
+            continue
+        text = source(value, depth + 1)
+        words.append(f"{field.name}={text}" if field.kw_only else text)
+    return _wrapped(f"{type(part).__name__}(", words, ")", depth)
+
+
+def _wrapped(head: str, items: list[str], tail: str, depth: int) -> str:
+    short = head + ", ".join(items).rstrip() + tail
+    if len(short) + len(INDENT) * depth <= WIDTH and "\n" not in short and depth:
+        return short
+    inner = INDENT * (depth + 1)
+    return head + "\n" + "".join(f"{inner}{item},\n" for item in items if item) + INDENT * depth + tail

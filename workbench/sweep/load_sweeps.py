@@ -1,0 +1,62 @@
+"""Sweeps out of a spec file: `sweep = ...` or `sweeps = [...]`, each with the base it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbench.errors import InputError, SpecError, suggestion
+from workbench.spec.datasets import default_places
+from workbench.spec.interfaces import PairSet, Source
+from workbench.spec.load import load_module
+from workbench.spec.variant import Variant
+from workbench.sweep.spec import Sweep
+from workbench.tracking.store import Store
+
+
+def load_sweeps(path: Path | str) -> list[tuple[Sweep, Variant]]:
+    """Return the sweeps of a spec file with their bases; raises `SpecError` for anything unusable in it."""
+    path = Path(path)
+    module = load_module(path)
+    found = getattr(module, "sweeps", None)
+    if found is None:
+        found = [module.sweep] if hasattr(module, "sweep") else []
+    found = list(found) if isinstance(found, (list, tuple)) else [found]
+    if not found:
+        raise SpecError("holds no sweep", where=path, expected="`sweep = Sweep(...)` or `sweeps = [...]`")
+    for item in found:
+        if not isinstance(item, Sweep):
+            raise SpecError(f"{item!r} is no Sweep", where=path)
+    names = [item.name or path.stem for item in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise SpecError(f"two sweeps named {name!r}", where=path, do="give one of them a name=")
+    question = (module.__doc__ or "").strip().splitlines()[:1]
+    source = path.read_text(encoding="utf-8")
+    return [
+        (item, Variant(
+            name, item.base, study=path.stem, source=source, path=str(path), question="".join(question)
+        ))
+        for name, item in zip(names, found)
+    ]  # fmt: skip
+
+
+def choose_sweeps(
+    found: Sequence[tuple[Sweep, Variant]], names: Sequence[str]
+) -> list[tuple[Sweep, Variant]]:
+    """Return the sweeps of the given names, all where none is given."""
+    known = {variant.name: (sweep, variant) for sweep, variant in found}
+    for name in names:
+        if name not in known:
+            raise SpecError(f"no sweep {name!r}", where=found[0][1].path, do=suggestion(name, known))
+    return [known[name] for name in names] if names else list(found)
+
+
+def refuse_missing(sweep: Sweep, variant: Variant, store: Store) -> None:
+    """Refuse a sweep whose base lacks data on this machine."""
+    where = default_places(store.root.parent)
+    parts: list[Source | PairSet] = [sweep.base.data, *sweep.base.sets]
+    for part in parts:
+        words = part.missing(where)
+        if words:
+            raise InputError(words, where=f"{variant.path} ({variant.name})", do="or try it with --quick")

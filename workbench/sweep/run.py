@@ -1,0 +1,140 @@
+"""One sweep from its first trial to its last, in this process or by a chief and workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from workbench import names
+from workbench.errors import RunFailed, RunKilled, RunStopped
+from workbench.spec.variant import Variant
+from workbench.sweep import search
+from workbench.sweep.spec import Sweep
+from workbench.sweep.trials import TrialRunner
+from workbench.tracking.store import Store
+from workbench.train.progress import Screen
+from workbench.train.signals import handling
+
+LOOPBACK = "127.0.0.1"  # where workers of this machine find their chief, at any free port
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What the command line asks of a sweep; None and False leave it as the spec says."""
+
+    trials: int | None = None
+    resume: bool = False
+    workers: int = 0  # 0: in this process
+    role: tuple[str, str, int] | None = None  # name, host, port of Keras Tuner's environment variables
+    store: str | None = None  # as it was given, for workers
+    as_json: bool = False
+    allow_changed: bool = False
+    verbose: bool = False
+
+
+def run(sweep: Sweep, variant: Variant, store: Store, screen: Screen, wish: SweepOptions) -> TrialRunner:
+    """Run (or go on with) a sweep; return its bench, which knows its record.
+
+    Raises `RecordError` for a resume that cannot be, `RunFailed` where the search gave up or no trial
+    succeeded, and `RunStopped` where it was stopped between two points from which it can be resumed.
+    """
+    if wish.role:
+        _refuse_place(*wish.role[1:])
+    if wish.workers or wish.role:  # before gRPC is imported: it warns of every process that a chief starts
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    search.refuse_secrets(sweep)
+    run, again = search.choose_run(sweep, variant, store, wish.resume, wish.allow_changed)
+    bench = TrialRunner(
+        sweep, search.sweep_name(sweep, variant.study), run, variant, store, screen, wish.verbose
+    )
+    with search.held(bench):
+        found = search.Search(bench, wish.trials, screen.say)
+        screen.say(heading(found, again))
+        try:
+            with terminated():
+                if wish.workers or wish.role:
+                    _lead(found, wish)
+                else:
+                    search.work(found.oracle, bench, "here")
+        except BaseException as error:
+            found.parent.end(*_ending(error))
+            if isinstance(error, (RunStopped, KeyboardInterrupt)):
+                done = len(found.oracle.end_order)
+                screen.say(
+                    f"sweep {bench.name} was stopped after {done} trials; `--resume` goes on with what was at work"
+                )
+            raise
+        reason = found.given_up()
+        found.parent.end(names.FAILED if reason else names.FINISHED, reason)
+        if reason:
+            raise RunFailed(f"sweep {bench.name} gave up: {reason}; `--resume` goes on")
+    return bench
+
+
+def _refuse_place(host: str, port: int) -> None:
+    """Refuse an address that a chief may not or cannot listen at before anything is recorded."""
+    from workbench.sweep import chief
+
+    chief.refuse_place(host, port)
+
+
+def _lead(found: search.Search, wish: SweepOptions) -> None:
+    from workbench.sweep import chief
+
+    words = chief.worker_words(found.bench, wish.store, wish.as_json)
+    _, host, port = wish.role or ("", LOOPBACK, 0)
+    chief.Chief(found, words).lead(wish.workers, host, port)
+
+
+def serve(sweep: Sweep, variant: Variant, store: Store, screen: Screen, wish: SweepOptions) -> None:
+    """Be a worker of a chief, as the environment says; raises `InputError` where the chief is lost."""
+    from workbench.sweep import chief
+
+    assert wish.role is not None
+    name = search.sweep_name(sweep, variant.study)
+    bench = TrialRunner(sweep, name, "", variant, store, screen, wish.verbose)
+    parent = os.getppid()
+    try:
+        with terminated():
+            chief.serve_worker(bench, *wish.role)
+    except RunStopped:
+        if os.getppid() != parent:
+            screen.say(
+                f"{wish.role[0]}: its chief died; what was at work is saved, and `--resume` goes on with it"
+            )
+        raise
+
+
+def heading(found: search.Search, again: bool) -> str:
+    """Return the first line of a sweep: what is searched, how, and what it will come to."""
+    sweep = found.bench.sweep
+    ended = len(found.oracle.end_order)
+    where = f"goes on after {ended} trials" if again else f"about {found.planned} trials"
+    words = [f"sweep {found.bench.run}", f"{found.bench.variant.study}/{found.bench.name}"]
+    words += [f"{type(sweep.tuner).__name__} for the best {sweep.target}", where]
+    longest = getattr(sweep.tuner, "max_epochs", None)
+    if longest is not None and longest < found.whole:
+        words.append(f"up to epoch {longest} of the {found.whole} that the spec has")
+    return "  ".join(words)
+
+
+def _ending(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, (RunKilled, KeyboardInterrupt)):
+        return names.KILLED, "stopped by Ctrl-C; `--resume` goes on"
+    if isinstance(error, RunStopped):
+        return names.STOPPED, "stopped; `--resume` goes on"
+    return names.FAILED, " ".join(f"{error}".split())[:500] or type(error).__name__
+
+
+@contextmanager
+def terminated() -> Iterator[None]:
+    """Make a SIGTERM between two trials an orderly stop; within one the run itself listens."""
+
+    def stop(number: int, frame: object) -> None:
+        raise RunStopped("stopped by SIGTERM; `--resume` goes on")
+
+    with handling({signal.SIGTERM: stop}):
+        yield

@@ -1,0 +1,280 @@
+"""Exact state in, exact state out: what a run needs to go on as if nothing had happened.
+
+A checkpoint is one safetensors file: arrays (weights, optimizer, centers, random states, the epoch's
+running means) and facts (stage, epoch, step, best so far). It is written aside, flushed to disk and
+renamed; its digest covers every value, and stands both inside it and in the journal. Two generations
+are kept, and the best one beside them as a hard link. Writing happens behind the training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import random
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.errors import RecordError
+from workbench.files import replacing
+from workbench.lazy import tf
+from workbench.security.masking import masked
+
+if TYPE_CHECKING:
+    from workbench.train.trainer import Trainer
+
+GENERATIONS = 2
+BEST = "best.safetensors"
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class State:
+    """All of a run at one step: `arrays` by name, and `facts` as JSON values."""
+
+    arrays: Mapping[str, np.ndarray]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------- what belongs to a state
+
+
+def variables(trainer: Trainer) -> dict[str, tf.Variable]:
+    """Return every variable whose value a resume needs, under a name that depends on order alone."""
+    from workbench.optimizers import keras_optimizer
+
+    groups: dict[str, list[tf.Variable]] = {"embedder": list(trainer.embedder.variables)}
+    if trainer.head is not None:
+        groups["head"] = list(trainer.head.variables)
+    for term, layer in sorted(trainer.losses_by_term.items()):
+        groups[f"loss.{term}"] = list(layer.variables)
+    if trainer.plan is not None:
+        groups["optimizer"] = list(keras_optimizer.state(trainer.optimizer))
+    for name, mean in sorted(trainer.means.items()):
+        groups[f"mean.{name}"] = list(mean.variables)
+    groups["recent"] = [value for _, value in sorted(trainer.recent.items())]
+    groups["random"] = generators(trainer)
+    groups["step"] = [trainer.stage_step]
+    return {f"{group}/{i:05d}": v for group, members in groups.items() for i, v in enumerate(members)}
+
+
+def generators(model: tf.keras.Model) -> list[tf.Variable]:
+    """Return the states of the layers' own random generators, which Keras leaves out of its weights."""
+    found = []
+    for layer in model._flatten_layers():
+        generator = getattr(getattr(layer, "_random_generator", None), "_generator", None)
+        if generator is not None:
+            found.append(generator.state)
+    return found
+
+
+def capture(trainer: Trainer, facts: Mapping[str, Any]) -> State:
+    """Copy the state out of TensorFlow: the only part of saving that training waits for."""
+    arrays = {name: np.asarray(value.numpy()) for name, value in variables(trainer).items()}
+    arrays["random/numpy"] = np.random.get_state()[1].astype(np.uint32)  # type: ignore[union-attr,index]
+    arrays["random/python"] = np.array(random.getstate()[1], np.uint64)
+    position = int(np.random.get_state()[2])  # type: ignore[arg-type,index]
+    return State(arrays, masked({**facts, "numpy_position": position}))
+
+
+def restore(trainer: Trainer, state: State) -> None:
+    """Put a state back into a trainer that stands in the same stage; raises `RecordError` on a misfit."""
+    wanted = variables(trainer)
+    given = {name: array for name, array in state.arrays.items() if name not in _OUTSIDE}
+    if set(wanted) != set(given):
+        odd = sorted(set(wanted) ^ set(given))
+        raise RecordError(f"the checkpoint does not fit the spec: {odd[0]} is in only one of them")
+    for name, variable in wanted.items():
+        if tuple(variable.shape) != given[name].shape:
+            raise RecordError(
+                f"the checkpoint does not fit the spec: {name} ({variable.name}) has shape "
+                f"{given[name].shape}",
+                expected=str(tuple(variable.shape)),
+            )
+        variable.assign(given[name])
+    words = state.arrays["random/numpy"].astype(np.uint32)
+    np.random.set_state(("MT19937", words, int(state.facts["numpy_position"]), 0, 0.0))
+    random.setstate((3, tuple(int(word) for word in state.arrays["random/python"]), None))
+
+
+_OUTSIDE = ("random/numpy", "random/python")
+
+
+def restore_embedder(embedder: tf.keras.Model, state: State) -> None:
+    """Put only the embedding model's weights back; raises `RecordError` naming what does not fit."""
+    for i, variable in enumerate(embedder.variables):
+        array = state.arrays.get(f"embedder/{i:05d}")
+        if array is None or array.shape != tuple(variable.shape):
+            shape = None if array is None else array.shape
+            raise RecordError(
+                f"the checkpoint does not fit: {variable.name} has shape {shape}",
+                expected=str(tuple(variable.shape)),
+            )
+        variable.assign(array)
+
+
+# ---------------------------------------------------------------- files
+
+
+def digest(state: State) -> str:
+    """Return the XXH3 hash (128 bits) over every name, type, shape and value and over the facts."""
+    import xxhash
+
+    found = xxhash.xxh3_128(json.dumps(state.facts, sort_keys=True).encode())
+    for name in sorted(state.arrays):
+        array = state.arrays[name]
+        found.update(f"|{name}|{array.dtype.str}|{array.shape}|".encode())
+        found.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
+    return str(found.hexdigest())
+
+
+def write(path: Path, state: State) -> str:
+    """Write `state` durably to `path` and return its digest; on failure nothing of it is left."""
+    value = digest(state)
+    facts = {"facts": json.dumps(state.facts, sort_keys=True), "digest": value}
+    # Durable before it has its name: whoever finds the name finds the whole state.
+    with replacing(path, durable=True) as aside:
+        _save(dict(state.arrays), aside, facts)
+    return value
+
+
+def _save(arrays: dict[str, np.ndarray], path: Path, facts: dict[str, str]) -> None:
+    """Write a safetensors file; its errors of the system come back as the OSError that they are."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    try:
+        save_file(arrays, path, metadata=facts)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        code = int(number.group(1)) if number else errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
+
+
+def read(path: Path) -> State:
+    """Return the state in `path`; raises `RecordError` where any byte of it is not as written."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        state = State(arrays, json.loads(metadata["facts"]))
+        sound = digest(state) == metadata["digest"]
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        raise RecordError(f"no sound checkpoint: {error}", where=path) from error
+    if not sound:
+        raise RecordError("no sound checkpoint: its digest does not fit its content", where=path)
+    return state
+
+
+def packed(state: State | None) -> bytes:
+    """Return a state as bytes for another process; none of it for None."""
+    if state is None:
+        return b""
+    from safetensors.numpy import save
+
+    return bytes(save(dict(state.arrays), metadata={"facts": json.dumps(state.facts)}))
+
+
+def unpacked(content: bytes) -> State | None:
+    """Return the state that `packed` made bytes of."""
+    if not content:
+        return None
+    from safetensors.numpy import load
+
+    length = int.from_bytes(content[:8], "little")
+    facts = json.loads(content[8 : 8 + length])["__metadata__"]["facts"]
+    return State(load(content), json.loads(facts))
+
+
+def generations(folder: Path) -> list[Path]:
+    """Return the checkpoints of a run, the newest first (without the best one)."""
+    return sorted((p for p in folder.glob(f"e*{SUFFIX}")), reverse=True)
+
+
+def newest(folder: Path) -> State | None:
+    """Return the newest sound state in `folder`, passing over damaged ones; None where there is none."""
+    for path in generations(folder):
+        with contextlib.suppress(RecordError):
+            return read(path)
+    return None
+
+
+def file_name(epoch: int, step: int) -> str:
+    """Return the file name of the state after `step` optimizer steps, in or after `epoch`."""
+    return f"e{epoch:05d}-s{step:09d}{SUFFIX}"
+
+
+def kept_name(epoch: int, best: bool = False) -> str:
+    """Return the name of the state after `epoch` that is kept for branches, or of the best one until then."""
+    return f"kept-{epoch:05d}{'-best' if best else ''}{SUFFIX}"
+
+
+# ---------------------------------------------------------------- writing behind
+
+
+class Saver:
+    """Writes states behind the training, one at a time, and keeps two generations and the best."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def save(
+        self,
+        state: State,
+        name: str,
+        best: bool,
+        kept: int | None = None,
+        then: Callable[[str, str], None] = lambda file, digest: None,
+    ) -> None:
+        """Begin to write `state` as `name`; `then(file, digest)` is called when it is durable.
+
+        `kept` is the epoch for whose branches the state is kept for good, with the best one until then.
+        Waits for the write before it, and raises what went wrong there.
+        """
+        self.wait()
+
+        def work() -> None:
+            try:
+                value = write(self.folder / name, state)
+                if best:
+                    self._link(name, BEST)
+                if kept is not None:
+                    self._link(name, kept_name(kept))
+                    if (self.folder / BEST).exists():
+                        self._link(BEST, kept_name(kept, best=True))
+                self._forget(name)
+                then(name, value)
+            except BaseException as error:  # noqa: BLE001 - handed to the training thread by wait()
+                self._error = error
+
+        self._thread = threading.Thread(target=work, name="checkpoint", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until the last state is durable; raises what its writing raised."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _link(self, name: str, link: str) -> None:
+        with replacing(self.folder / link, durable=True) as aside:
+            os.link(self.folder / name, aside)
+
+    def _forget(self, newest_name: str) -> None:
+        for old in generations(self.folder)[GENERATIONS:]:
+            if old.name != newest_name:
+                old.unlink()

@@ -1,0 +1,120 @@
+"""Where a run's weights start: from another run's checkpoint or a saved model, instead of at random.
+
+The classification head is new unless centers are given; a first stage with `train="head"` trains it alone
+before the rest moves, a second one with patterns (`train=("stage5_*",)`) the last blocks too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Union
+
+from workbench.errors import DataError, RecordError
+from workbench.lazy import tf
+from workbench.models import load_keras
+from workbench.spec.interfaces import Places, Start
+from workbench.spec.part import part, setting
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from workbench.train.checkpoint import State
+
+
+@part
+class FromRun(Start):
+    """The weights of another run of this store with the same backbone."""
+
+    run: str = setting(positional=True, doc="the run, a unique beginning of it, or its MLflow id")
+    which: Literal["best", "last"] = setting("best", doc="checkpoint of that run")
+    centers: Union[str, None] = setting(None, doc="file of `workbench clean` with the head's first weights")
+
+    def look(self, store: Any) -> None:
+        self._state(store)
+
+    def missing(self, store: Any) -> str | None:
+        try:
+            self._state(store)
+        except RecordError as error:
+            return f"FromRun {self.run!r} cannot be used here ({error.what})"
+        return None
+
+    def fill(self, embedder: tf.keras.Model, store: Any) -> list[str]:
+        from workbench.models import transfer
+
+        arrays = self._state(store).arrays
+        names = sorted(name for name in arrays if name.startswith("embedder/"))
+        theirs = transfer.of_arrays(embedder, [arrays[name] for name in names])
+        return transfer.take(embedder, theirs, f"run {self.run}")
+
+    def _state(self, store: Any) -> State:
+        from workbench.tracking.runs import find_run
+        from workbench.train import checkpoint
+
+        folder = store.run_checkpoints(find_run(store, self.run))
+        best = folder / checkpoint.BEST
+        state = checkpoint.read(best) if self.which == "best" and best.exists() else checkpoint.newest(folder)
+        if state is None:
+            raise RecordError("no checkpoint to start from", where=self.run, do="choose a run that has one")
+        return state
+
+    def head_weights(self, identities: tuple[str, ...], where: Places) -> np.ndarray | None:
+        return None if self.centers is None else read_centers(self.centers, identities, where)
+
+
+@part
+class FromModel(Start):
+    """The weights of a saved model (.keras, .h5 or a SavedModel folder) with the same backbone."""
+
+    path: str = setting(positional=True, doc="the file, relative to the working folder or absolute")
+    trust_code: bool = setting(False, place=True, doc="open a file though it holds code, which then runs")
+
+    def look(self, store: Any) -> None:
+        if not Path(self.path).exists():
+            raise DataError(
+                "no such model",
+                where=self.path,
+                do="give the path of a .keras or .h5 file or a SavedModel folder",
+            )
+        load_keras.require_trust(self.path, self.trust_code)
+
+    def missing(self, store: Any) -> str | None:
+        return None if Path(self.path).exists() else f"FromModel {self.path!r} is not there"
+
+    def fill(self, embedder: tf.keras.Model, store: Any) -> list[str]:
+        from workbench.models import transfer
+
+        return transfer.take(embedder, self._layers(), self.path)
+
+    def _layers(self) -> list[Any]:
+        """Return the layers of the file: as Keras describes them, else those of a plain SavedModel."""
+        from workbench.models import transfer
+
+        folder = Path(self.path)
+        if (folder / "saved_model.pb").exists() and not (folder / "keras_metadata.pb").exists():
+            load_keras.require_trust(folder, self.trust_code)
+            return transfer.of_saved_model(folder)
+        return transfer.of_model(load_keras.load_keras(folder, self.trust_code))
+
+
+def read_centers(path: str, identities: tuple[str, ...], where: Places) -> np.ndarray:
+    """Return the weights of a head, [C, d], in the order of `identities`, from a file of `workbench clean`.
+
+    Raises `DataError` for a file that is missing, broken or lacks an identity.
+    """
+    import numpy as np
+
+    found = next((root / path for root in (*where.roots, Path.cwd()) if (root / path).exists()), None)
+    if found is None:
+        raise DataError("no such file", where=path, do="write it with `workbench clean`")
+    try:
+        with np.load(found, allow_pickle=False) as file:
+            centers, names = file["centers"], [str(name) for name in file["identities"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError("holds no centers", where=found, expected="a file of `workbench clean`") from error
+    row = {name: number for number, name in enumerate(names)}
+    missing = [name for name in identities if name not in row]
+    if missing:
+        raise DataError(f"has no center of {missing[0]} ({len(missing)} missing)", where=found)
+    result: np.ndarray = centers[[row[name] for name in identities]]
+    return result

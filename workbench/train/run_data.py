@@ -1,0 +1,176 @@
+"""The images of a run: the sources of all its stages and its evaluation sets, opened once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.data import pipeline, samplers
+from workbench.data.pairs import in_both
+from workbench.errors import DataError, InputError
+from workbench.lazy import tf
+from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import PairSet, Places, Source
+from workbench.spec.plan import Plan
+
+if TYPE_CHECKING:
+    from workbench.data.pipeline import Split
+    from workbench.verification.evaluator import Evaluator
+
+
+class RunData:
+    """Everything a run reads. `limit` bounds the steps of an epoch (`--quick`, `check`).
+
+    `meant` is the experiment that a trial with smaller batches stands for: losses judge the data by its
+    batch sizes, as few images find a second one of their identity in a small batch.
+    """
+
+    def __init__(
+        self, experiment: Experiment, where: Places, limit: int | None = None, meant: Experiment | None = None
+    ) -> None:
+        plans = experiment.plans()
+        self.size = experiment.backbone.image_size
+        self.limit = limit
+
+        self.evaluators = [_evaluator(part, where, experiment.data, self.size) for part in experiment.sets]
+        self.held_out = frozenset(name for evaluator in self.evaluators for name in evaluator.held_out)
+        self.splits: dict[Any, Split] = {}
+        for plan in plans:
+            if plan.data not in self.splits:
+                split = pipeline.open_split(plan.data, where, experiment.seed)
+                self.splits[plan.data] = without(split, self.held_out)
+                self._refuse_strangers(plan.data)
+        for plan, real in zip(plans, (meant or experiment).plans()):
+            self._check(plan, real)
+
+    def _refuse_strangers(self, source: Source) -> None:
+        """Refuse a source with people of an evaluation set that must not be in training."""
+        known = set(self.splits[source].images.identities)
+        for evaluator in self.evaluators:
+            common = sorted(evaluator.pairs.strangers & known)
+            if common:
+                raise DataError(
+                    in_both(common), where=f"evaluation set {evaluator.name!r}",
+                    expected="people that training never sees",
+                    do="train on ImageFolder(leave_out=PeopleOf(the set)), or set overlap='warn' at the set",
+                )  # fmt: skip
+
+    def _check(self, plan: Plan, real: Plan) -> None:
+        split, where = self.splits[plan.data], f"stage {plan.number} ({plan.name})"
+        if len(split.train) < plan.batch_size:
+            raise InputError(
+                f"{len(split.train)} training images are fewer than batch_size={plan.batch_size}",
+                where=where, do="choose a smaller batch_size",
+            )  # fmt: skip
+        if isinstance(plan.sampler, samplers.MinedTriplets) and plan.batch_size % 3:
+            raise InputError(
+                f"triplets in batches of {plan.batch_size}", where=where, expected="a multiple of 3"
+            )
+        try:
+            labels, sampled = split.images.labels[split.train], plan.sampler is not None
+            if real.sampler is not None:
+                real.sampler.fits(real.batch_size)
+            plan.loss.check_data(labels, real.batch_size, sampled, split.images.teacher_size)
+        except InputError as error:
+            raise type(error)(str(error), where=where) from error
+
+    @property
+    def notes(self) -> list[str]:
+        """What the sources have to say before the training: skipped files, overlaps ..."""
+        found = [note for split in self.splits.values() for note in split.images.notes]
+        return list(dict.fromkeys(found + [note for e in self.evaluators for note in e.notes]))
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The content of every source and set, by a name a person knows."""
+        found = {str(source): split.images.fingerprint for source, split in self.splits.items()}
+        return {**found, **{evaluator.name: evaluator.fingerprint for evaluator in self.evaluators}}
+
+    def classes(self, plan: Plan) -> int:
+        """Return the number of identities of a stage's data."""
+        return len(self.splits[plan.data].images.identities)
+
+    def teacher_size(self, plan: Plan) -> int | None:
+        """Return how many numbers a teacher's vector has in a stage's data, None without a teacher."""
+        return self.splits[plan.data].images.teacher_size
+
+    def identities(self, plan: Plan) -> tuple[str, ...]:
+        """Return the names of the identities of a stage's data, in the order of their labels."""
+        return self.splits[plan.data].images.identities
+
+    def name(self, plan: Plan, record: int) -> str:
+        """Return the image id of a record of a stage's data."""
+        return str(self.splits[plan.data].images.names[record])
+
+    def steps(self, plan: Plan) -> int:
+        """Return the optimizer steps of one epoch of a stage."""
+        steps = len(self.splits[plan.data].train) // plan.batch_size
+        return min(steps, self.limit) if self.limit else steps
+
+    def training(
+        self,
+        plan: Plan,
+        seed: int,
+        start: int,
+        mined: np.ndarray | None = None,
+        shard: tuple[int, int] = (0, 1),
+    ) -> tf.data.Dataset:
+        """Return the stage's batches from step `start` of the stage on, those of `mined` triplets if given.
+
+        `shard` = (k, n) gives the k-th of n equal parts of each batch.
+        """
+        split, steps = self.splits[plan.data], self.steps(plan)
+        draw = None if mined is None else samplers.of_triplets(mined, steps * plan.batch_size, seed)
+        return pipeline.training(
+            split.images, split.train, plan, self.size, seed, steps, start, shard=shard, draw=draw
+        )
+
+    def mine(self, plan: Plan, network: Any, seed: int, epoch: int) -> np.ndarray:
+        """Return the record numbers [T, 3] of the triplets that `network` gets wrong before global `epoch`."""
+        split = self.splits[plan.data]
+        assert isinstance(plan.sampler, samplers.MinedTriplets)
+
+        def embed(records: np.ndarray) -> np.ndarray:
+            return pipeline.embeddings(network, split.images, records, self.size)
+
+        return plan.sampler.mine(embed, split.images.labels, split.train, seed, epoch)
+
+    def blame(self, plan: Plan) -> Exception | None:
+        """Return the error that names the first broken image of a stage, after reading has failed."""
+        split = self.splits[plan.data]
+        return split.images.blame(split.train.tolist()) if split.images.blame is not None else None
+
+    def hold_out(self, plan: Plan) -> tf.data.Dataset | None:
+        """Return the batches of the hold-out split, or None where there is none."""
+        split = self.splits[plan.data]
+        if not len(split.held):
+            return None
+        return pipeline.holdout(split.images, split.held, plan.batch_size, self.size)
+
+
+def without(split: Split, held_out: Iterable[str]) -> Split:
+    """Return the split without the identities of evaluation sets, the others numbered anew."""
+    names = split.images.identities
+    gone = set(held_out) & set(names)
+    if not gone:
+        return split
+    kept = [number for number, name in enumerate(names) if name not in gone]
+    if len(kept) < 2:
+        raise DataError(f"{len(kept)} identities are left for training", do="hold fewer identities out")
+    new = np.full(len(names), -1, np.int32)
+    new[kept] = np.arange(len(kept), dtype=np.int32)
+    labels = new[split.images.labels]
+    images = dataclasses.replace(
+        split.images, labels=labels, identities=tuple(names[number] for number in kept)
+    )
+    train, held = (records[labels[records] >= 0] for records in (split.train, split.held))
+    return dataclasses.replace(split, images=images, train=train, held=held)
+
+
+def _evaluator(part: PairSet, where: Places, data: Source, size: int) -> Evaluator:
+    from workbench.verification.evaluator import Evaluator
+
+    return Evaluator.open(part, where, data, size)

@@ -1,0 +1,338 @@
+"""One attempt of a run at work: where it stands, and what happens at each step, epoch and end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from workbench import names
+from workbench.distribute import setup
+from workbench.distribute.group import Group
+from workbench.errors import InputError, RecordError
+from workbench.lazy import tf
+from workbench.models.build import build_model
+from workbench.spec.datasets import default_places
+from workbench.spec.plan import Plan
+from workbench.tracking.best import best_values
+from workbench.tracking.history import history
+from workbench.tracking.rows import CheckpointRecord, EpochRecord
+from workbench.tracking.tracker import Tracker
+from workbench.train import checkpoint, nan_report
+from workbench.train.evaluation import Scoreboard
+from workbench.train.progress import Screen
+from workbench.train.request import PAUSED, RunRequest, RunResult, StopTraining, Watcher
+from workbench.train.triplet_mining import Mined
+from workbench.train.worker_sync import WorkerSync, plain
+
+if TYPE_CHECKING:
+    from workbench.train.run_data import RunData
+    from workbench.train.trainer import Trainer
+
+
+class Session:
+    """One attempt at work: the model, where it stands, and what happens at each step and epoch."""
+
+    def __init__(
+        self,
+        order: RunRequest,
+        screen: Screen,
+        tracker: Tracker,
+        data: RunData,
+        watcher: Watcher | None,
+        group: Group | None = None,
+    ) -> None:
+        from workbench.train.signals import StopSignals
+
+        self.order, self.screen, self.tracker, self.data = order, screen, tracker, data
+        self.watcher = watcher
+        self.group = group or Group("one device")
+        self.experiment = order.variant.experiment
+        self.wishes = StopSignals(self.experiment.safety.grace_seconds)
+        self.saver = checkpoint.Saver(order.store.run_checkpoints(order.run))
+        self.plan: Plan | None = None
+        self.epoch, self.epoch_step, self.step = 0, 0, 0  # finished epochs, steps in the next, all steps
+        self.spent = 0.0  # seconds of the unfinished epoch before this attempt
+        self._mark = time.monotonic()  # when this attempt began to work on the epoch
+        self.scores = Scoreboard(self.experiment, data, tracker, screen)
+        self.followed = WorkerSync(self.group, order.run)
+        self.mined = Mined(order, data, self.group, screen)
+        self._last_save = time.monotonic()
+        self._ended = False
+
+    # ------------------------------------------------------------ stages
+
+    def build(self, state: checkpoint.State | None) -> None:
+        """Make the model, and take up position and best-so-far from a resumed state."""
+        from workbench.train.trainer import Trainer
+
+        setup.seed(self.experiment.seed, 0)
+        with self.group.scope():
+            self.trainer: Trainer = Trainer(build_model(self.experiment))
+        self.group.ready(self.trainer.embedder)
+        if state is None and self.experiment.start is not None:
+            if self.group.chief:
+                for words in self.experiment.start.fill(self.trainer.embedder, self.order.store):
+                    self.screen.warn(words)
+            self.group.level(self.trainer.embedder.variables)
+        if state is not None:
+            self._check_identity(state)
+            facts = state.facts
+            self.epoch, self.epoch_step, self.step = facts["epoch"], facts["epoch_step"], facts["step"]
+            self.spent = facts["spent"]
+            self.scores.take_up(facts)
+            trunk = facts.get("trunk")
+            self.screen.say(
+                f"goes on from its trunk {trunk['run']} after epoch {self.epoch}" if trunk
+                else f"resumed after epoch {self.epoch}, step {self.epoch_step} of the next"
+            )  # fmt: skip
+
+    def _check_identity(self, state: checkpoint.State) -> None:
+        if state.facts["id"] != self.experiment.id:
+            raise RecordError(
+                "the checkpoint is of another spec",
+                where=self.order.run,
+                do="resume with the spec it was run with",
+            )
+
+    def begin_stage(self, plan: Plan, state: checkpoint.State | None) -> None:
+        """Set the stage up; stages before a resumed one are set up too, so that all is handed on alike."""
+        self.plan = plan
+        setup.seed(self.experiment.seed, plan.number)
+        steps = self.data.steps(plan)
+        with self.group.scope():
+            notes = self.trainer.begin_stage(
+                plan, steps, self.data.classes(plan), self.data.teacher_size(plan)
+            )
+        if state is not None and plan.number == state.facts["stage"]:
+            checkpoint.restore(self.trainer, state)
+            self.group.settle(checkpoint.generators(self.trainer))
+        elif plan.number == 1:
+            if state is None:
+                self._start_head(plan)
+            self.group.settle(checkpoint.generators(self.trainer))
+        if self.epoch < plan.last_epoch:
+            self.screen.stage(plan, len(self.experiment.stages), steps)
+            for note in notes:
+                self.screen.warn(note)
+
+    def _start_head(self, plan: Plan) -> None:
+        """Give the first stage's head the weights that the spec starts from, where it names some."""
+        start = self.experiment.start
+        if start is None:
+            return
+        where = default_places(self.order.store.root.parent)
+        weights = start.head_weights(self.data.identities(plan), where) if self.group.chief else None
+        if weights is not None:
+            self.trainer.start_head(weights)
+        self.group.level(self.trainer.head_variables())
+
+    def train(self, plan: Plan) -> None:
+        """Run the epochs of the stage that are still to do."""
+        if self.epoch >= plan.last_epoch:
+            return
+        if self.order.epochs is not None and self.epoch >= self.order.epochs:  # killed after its last epoch
+            raise self._pause()
+        steps = self.data.steps(plan)
+        self._mark = time.monotonic()
+        if self.epoch_step >= steps:  # saved between an epoch's last step and its end
+            self.after_epoch(self.trainer.results(), 0.0)
+        elif self.epoch_step:
+            self.trainer.keep_metrics = True
+            self._fit(plan, steps - self.epoch_step, self.epoch + 1)
+        while self.epoch < plan.last_epoch:
+            self._fit(plan, steps, self.mined.until(plan, self.epoch + 1))
+
+    def _fit(self, plan: Plan, steps: int, last_epoch: int) -> None:
+        from workbench.train.callbacks import HooksCallback
+
+        start = (self.epoch + 1 - plan.first_epoch) * self.data.steps(plan) + self.epoch_step
+        mined = self.mined.triplets(plan, self.epoch + 1, self.epoch_step > 0, self.trainer.embedder)
+        seed = self.experiment.seed
+        try:
+            self.trainer.fit(
+                self.group.feed(lambda shard: self.data.training(plan, seed, start, mined, shard)),
+                initial_epoch=self.epoch,
+                epochs=last_epoch,
+                steps_per_epoch=steps,
+                callbacks=[HooksCallback(self)],
+                verbose=0,
+            )
+        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+            raise self.data.blame(plan) or error from error
+        except tf.errors.OpError as error:
+            if not self.group.lost(error):
+                raise
+            raise self.followed.loss(error) from error
+
+    # ------------------------------------------------------------ steps
+
+    def after_step(self, logs: Mapping[str, Any]) -> None:
+        """Count the step; look at signals, the loss, the clock and the screen as rarely as allowed."""
+        assert self.plan is not None
+        steps = self.plan.devices.steps_per_execution
+        self.epoch_step += steps
+        self.step += steps
+        if self.followed.stop_now(self.trainer, self.wishes, logs):
+            self._check_finite()
+            self.save(inside=True)
+            self.saver.wait()
+            raise StopTraining(
+                names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"
+            )
+        if self.screen.wants_step():
+            if self.group.workers == 1:  # several stop together, by what each step tells all of them
+                self._check_finite()
+            values = plain(logs)
+            self.screen.step(self.plan, self.epoch + 1, self.epoch_step, self.data.steps(self.plan), values)
+        if self.epoch_step < self.data.steps(self.plan):
+            self._between()
+
+    def _between(self) -> None:
+        every, safety = self.experiment.evaluate_every, self.experiment.safety
+        if every and self.epoch_step % every == 0:
+            self._evaluate_inside()
+        minutes = safety.every_minutes
+        late = minutes is not None and time.monotonic() - self._last_save > 60 * minutes
+        if late or (safety.every_steps and self.epoch_step % safety.every_steps == 0):
+            self._check_finite()
+            self.save(inside=True)
+
+    def _check_finite(self) -> None:
+        assert self.plan is not None
+        nan_report.refuse_nan(self.trainer, self.data, self.tracker, self.plan, self.epoch + 1)
+
+    def _evaluate_inside(self) -> None:
+        self._check_finite()
+        values = self.scores.evaluate(self.trainer.embedder)
+        self.scores.note_inside(values)
+        if self.scores.improves(values, self.epoch + 1, self.step):
+            self.save(inside=True, best=True)
+
+    # ------------------------------------------------------------ epochs
+
+    def after_epoch(self, logs: Mapping[str, Any], seconds: float) -> None:
+        """Measure, record, save; then see whether anybody wants an end."""
+        assert self.plan is not None
+        self._check_finite()
+        plan, began = self.plan, time.monotonic()
+        metrics = plain(logs)
+        metrics[names.LEARNING_RATE] = float(self.trainer.recent["rate"].numpy())
+        if not self.group.chief:
+            self._follow()
+            return
+        metrics.update(self.scores.hold_out(self.trainer, plan))
+        values = self.scores.evaluate(self.trainer.embedder)
+        metrics.update({**values, **self.scores.peaks(values)})
+        self.epoch, self.epoch_step = self.epoch + 1, 0
+        metrics, wish = self._watch(plan, metrics)
+        total = seconds + self.spent + time.monotonic() - began
+        record = EpochRecord(
+            stage=plan.number, stage_epoch=self.epoch - plan.first_epoch + 1,
+            epoch=self.epoch, step=self.step, metrics=metrics, seconds=total,
+        )  # fmt: skip
+        best = self.scores.improves(metrics, self.epoch, self.step)
+        self.tracker.epoch(record)
+        self.scores.keep_scores(best, self.epoch)
+        self.spent, self._mark = 0.0, time.monotonic()
+        self.save(best=best)
+        self.screen.epoch(self.epoch, self.experiment.epochs, plan, metrics, total)
+        with self.followed.told():
+            self._gentle_ends(wish)
+
+    def _follow(self) -> None:
+        """End an epoch that the chief measures and records: wait for it, and stop where it stops."""
+        self.epoch, self.epoch_step, self.spent = self.epoch + 1, 0, 0.0
+        self.followed.obey()
+        self.screen.say(f"epoch {self.epoch}/{self.experiment.epochs} done")
+
+    def _gentle_ends(self, wish: str | None) -> None:
+        last = self.epoch >= self.experiment.epochs
+        if self.wishes.stop and not last:
+            self.saver.wait()
+            raise StopTraining(
+                names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"
+            )
+        if self.wishes.finish and not last:
+            self.saver.wait()
+            raise StopTraining(
+                names.KILLED, f"stopped by Ctrl-C; `workbench resume {self.order.run}` goes on"
+            )
+        if wish is not None:
+            self.saver.wait()
+            raise StopTraining(names.FINISHED, wish)
+        if self.order.epochs is not None and self.epoch >= self.order.epochs and not last:
+            self.saver.wait()
+            raise self._pause()
+
+    def _pause(self) -> StopTraining:
+        return StopTraining(names.STOPPED, f"{PAUSED} {self.epoch}, as asked")
+
+    def _watch(self, plan: Plan, metrics: dict[str, float]) -> tuple[dict[str, float], str | None]:
+        if self.watcher is None:
+            return metrics, None
+        past = self._past(metrics)
+        facts = {
+            "epoch": self.epoch,
+            "epochs": self.experiment.epochs,
+            "plan": plan,
+            "plans": self.experiment.plans(),
+        }
+        extra, wish = self.watcher.epoch(past, facts)
+        return {**metrics, **extra}, wish
+
+    def _past(self, metrics: Mapping[str, float]) -> dict[str, list[float]]:
+        found = history(self.tracker.history())
+        for name, value in metrics.items():
+            found.setdefault(name, []).append(value)
+        return found
+
+    # ------------------------------------------------------------ states and ends
+
+    def save(self, inside: bool = False, best: bool = False) -> None:
+        """Copy the state out and make it durable behind the training; views follow an epoch's state."""
+        assert self.plan is not None
+        if not self.group.chief:
+            return
+        self.saver.wait()
+        facts = {
+            "run": self.order.run, "id": self.experiment.id, "attempt": self.tracker.attempt, "stage": self.plan.number,
+            "epoch": self.epoch, "epoch_step": self.epoch_step, "step": self.step, "rows": self.epoch,
+            **self.scores.facts(),
+            "spent": self.spent + (time.monotonic() - self._mark if inside else 0.0),
+        }  # fmt: skip
+        state = checkpoint.capture(self.trainer, facts)
+        name = checkpoint.file_name(self.epoch, self.step)
+        self._last_save = time.monotonic()
+        epoch, step = self.epoch, self.step
+
+        def then(file: str, digest: str) -> None:
+            self.tracker.checkpoint(CheckpointRecord(epoch=epoch, step=step, file=file, digest=digest))
+
+        kept = epoch if not inside and epoch in self.experiment.safety.keep else None
+        self.saver.save(state, name, best, kept, then)
+
+    def end(self, status: str, reason: str) -> None:
+        """Record the end once, whatever ended the run."""
+        if self._ended:
+            return
+        self._ended = True
+        self.screen.close()
+        try:
+            self.tracker.end(status, reason)
+        except (OSError, InputError) as error:  # a full disk: what ended the run must still be said
+            self.screen.warn(f"the end of the run could not be recorded: {error}")
+        finally:
+            self.tracker.close()
+        if reason and status != names.FAILED:  # a failure is said by the command's last line
+            self.screen.say(f"{status}: {reason}")
+
+    def outcome(self) -> RunResult:
+        """Return how the run ended, from its own journal."""
+        end = self.tracker.journal.end
+        return RunResult(
+            self.order.run,
+            end.status if end else names.RUNNING,
+            best_values(self.tracker.history()),
+            end.reason if end else "",
+        )

@@ -1,0 +1,72 @@
+"""What signals ask of a training, and the one way in which handlers are set and given back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+from workbench.errors import RunStopped
+
+Handler = Callable[[int, "FrameType | None"], Any]
+
+
+@contextlib.contextmanager
+def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    """Handle the given signals until the block ends, then give the old handlers back.
+
+    Python lets only the main thread set handlers; elsewhere (a notebook's worker, a test) the block runs without.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def raise_interrupt(number: int, frame: FrameType | None) -> None:
+    """Treat a signal as Ctrl-C, so that one way out cleans up."""
+    raise KeyboardInterrupt
+
+
+class StopSignals:
+    """What signals ask for: `stop` (SIGTERM: checkpoint now), `finish` (Ctrl-C: finish the epoch)."""
+
+    def __init__(self, grace_seconds: float) -> None:
+        self.stop = False
+        self.finish = False
+        self._last_moment = threading.Timer(grace_seconds, _end_unsaved)
+        self._last_moment.daemon = True
+
+    def _terminate(self, number: int, frame: FrameType | None) -> None:
+        if not self.stop:
+            self.stop = True
+            self._last_moment.start()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.finish:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        self.finish = True
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[StopSignals]:
+        """Listen to SIGTERM and SIGINT until the block ends, then hand them back."""
+        with handling({signal.SIGTERM: self._terminate, signal.SIGINT: self._interrupt}):
+            try:
+                yield self
+            finally:
+                self._last_moment.cancel()
+
+
+def _end_unsaved() -> None:
+    """End the process when the time for a checkpoint is over: the one before it is as good as ever."""
+    os._exit(RunStopped.exit_status)

@@ -1,0 +1,361 @@
+"""The one training step of the workbench: the Keras model that `fit` loops over.
+
+Sampled classes, centers and several adaptive losses need the labels in the forward pass, several
+losses share one embedding, and Keras guesses accuracy from shapes. So one `Trainer` owns the step:
+images -> embedding -> head -> named loss terms -> gradients -> decay -> update. Imported only inside
+methods of other files, because it imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench import names, optimizers
+from workbench.distribute import collectives, stop_flag
+from workbench.errors import SpecError
+from workbench.lazy import tf
+from workbench.pixels import normalise
+from workbench.spec.interfaces import Batch, terms
+from workbench.spec.plan import Plan
+from workbench.surgery import freezing
+
+HEARD = "_heard"  # of a step of several devices: what `devices.asking` says
+RECENT = 8  # steps whose loss, gradient norm, rate and image ids are kept for a post-mortem
+
+
+class Trainer(tf.keras.Model):
+    """Embedding model, head and losses of the current stage, with the step that trains them.
+
+    `embedder` maps float images [B, s, s, 3] to embeddings [B, d]; it lives as long as the run. The
+    head, the loss layers and the optimizer belong to a stage and are handed on by `begin_stage`.
+    """
+
+    def __init__(self, embedder: tf.keras.Model) -> None:
+        super().__init__(name="trainer")
+        self.embedder = embedder
+        self.classes = 0
+        self.teacher: int | None = None
+        self.size = int(embedder.output_shape[-1])
+        self.open_layers = freezing.opener(embedder)
+        self.plan: Plan | None = None
+        self.head: tf.keras.layers.Layer | None = None
+        self.head_signature: tuple[Any, ...] | None = None
+        self.losses_by_term: dict[str, tf.keras.layers.Layer] = {}
+        self.stage_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="stage_step")
+        self.means: dict[str, tf.keras.metrics.Mean] = {}
+        self.keep_metrics = False  # set when an epoch is taken up in its middle
+        self.recent: dict[str, tf.Variable] = {}
+        self.epoch_steps = 1
+        self.wish = tf.Variable(0.0, trainable=False, name="wish")  # of this process, see `devices.asking`
+        self.distribute_reduction_method = "first"  # all replicas return the same numbers
+
+    # ------------------------------------------------------------ stages
+
+    def begin_stage(
+        self, plan: Plan, steps_per_epoch: int, classes: int, teacher: int | None = None
+    ) -> list[str]:
+        """Set head, losses, optimizer and schedule for a stage; return what was made new, in words.
+
+        `teacher` is how many numbers a teacher's vector has, where the stage's data has one.
+        """
+        before = self._trained_set()
+        self.classes, self.teacher = classes, teacher
+        notes = self._set_head(plan)
+        self._set_losses(plan)
+        self.plan, self.epoch_steps = plan, steps_per_epoch
+        self.open_layers(plan.train, f"stage {plan.number} ({plan.name})")
+        self._decayed: list[Any] | None = None
+        self._measure: Any = None
+        self.stage_step.assign(0)
+        self._set_means(plan)
+        self._set_recent(plan.batch_size)
+        optimizer, note = self._next_optimizer(plan, before)
+        notes += note
+        self.compile(
+            optimizer=optimizer,
+            steps_per_execution=plan.devices.steps_per_execution,
+            jit_compile=plan.devices.xla,
+        )
+        return notes
+
+    def _set_head(self, plan: Plan) -> list[str]:
+        part = plan.loss.classifier()
+        signature = part.signature(self.classes, self.size) if part else None
+        if part is None:
+            self.head, self.head_signature = None, None
+            return []
+        old, notes = self.head, []
+        self.head = part.layer(self.classes, self.size)
+        self.head.compiled = plan.devices.xla
+        self.head(tf.zeros([1, self.size]), tf.zeros([1], tf.int32))  # builds its weights
+        if old is not None and signature == self.head_signature:
+            for new, kept in zip(self.head.trainable_variables, old.trainable_variables):
+                new.assign(kept)
+        elif self.plan is not None:
+            why = "its shape differs" if old is not None else "the stage before had none"
+            notes.append(f"new weights for the head {type(part).__name__}: {why}")
+        self.head_signature = signature
+        return notes
+
+    def _set_losses(self, plan: Plan) -> None:
+        for term in terms(plan.loss):
+            layer = term.loss.layer(self.classes, self.size, plan.batch_size, self.teacher)
+            old = self.losses_by_term.get(term.loss.term)
+            self._build_loss(layer, plan)
+            shapes = [weight.shape for weight in layer.weights]
+            if old is not None and [weight.shape for weight in old.weights] == shapes:
+                layer.set_weights(old.get_weights())
+            self.losses_by_term[term.loss.term] = layer
+
+    def _build_loss(self, layer: tf.keras.layers.Layer, plan: Plan) -> None:
+        if not layer.built:
+            layer.build(None)
+            layer.built = True
+
+    def _set_means(self, plan: Plan) -> None:
+        wanted = [names.LOSS, *(t.loss.term for t in terms(plan.loss) if len(terms(plan.loss)) > 1)]
+        if self.head is not None:
+            wanted.append(names.ACCURACY)
+        if optimizers.has_regulariser(plan.weight_decay):
+            wanted.append(names.REGULAR_LOSS)
+        self.means = {name: tf.keras.metrics.Mean(name=name) for name in wanted}
+
+    def _set_recent(self, batch_size: int) -> None:
+        def slots(shape: list[int], dtype: tf.DType) -> tf.Variable:
+            return tf.Variable(tf.zeros(shape, dtype), trainable=False)
+
+        self.recent = {
+            "step": slots([RECENT], tf.int64),
+            "loss": slots([RECENT], tf.float32),
+            "gradient_norm": slots([RECENT], tf.float32),
+            "lr": slots([RECENT], tf.float32),
+            "images": slots([RECENT, batch_size], tf.int64),
+            "bad": slots([], tf.bool),
+            "rate": slots([], tf.float32),
+        }
+
+    # ------------------------------------------------------------ what is trained
+
+    def _trained_set(self) -> tuple[Any, ...] | None:
+        if self.plan is None:
+            return None
+        return (self.plan.train, self.head_signature, tuple(v.shape.as_list() for v in self.trained()))
+
+    def trained(self) -> list[tf.Variable]:
+        """Return the variables that the stage updates by gradients, in a stable order."""
+        variables = list(self.embedder.trainable_variables) if self.plan and self.plan.train != "head" else []
+        variables += self.head.trainable_variables if self.head is not None else []
+        for term in terms(self.plan.loss) if self.plan else ():
+            variables += self.losses_by_term[term.loss.term].trainable_variables
+        return variables
+
+    def start_head(self, weights: Any) -> None:
+        """Give the head its first weights [C, d]; raises `SpecError` where they do not fit."""
+        variables = self.head_variables()
+        shape = tuple(variables[0].shape) if variables else None
+        if shape != weights.shape:
+            raise SpecError(
+                f"head weights {weights.shape} do not fit the first stage's head {shape}", where="start"
+            )
+        variables[0].assign(weights)
+
+    def head_variables(self) -> list[tf.Variable]:
+        """Return the weights of the classification head."""
+        return list(self.head.trainable_variables) if self.head is not None else []
+
+    def _next_optimizer(self, plan: Plan, before: Any) -> tuple[tf.keras.optimizers.Optimizer, list[str]]:
+        old = getattr(self, "optimizer", None)
+        fresh = optimizers.make(plan.optimizer, tf.keras.mixed_precision.global_policy().name)
+        optimizers.build(fresh, self.trained())
+        if old is None:
+            return fresh, []
+        if plan.optimizer_state == "reset":
+            return fresh, ["the optimizer's state is reset, as the stage asks"]
+        if before != self._trained_set():
+            return fresh, ["the optimizer starts anew: the trained weights differ"]
+        if self._optimizer_part is not type(plan.optimizer):
+            return fresh, ["the optimizer starts anew: it is of another class"]
+        optimizers.copy_state(old, fresh)
+        return fresh, []
+
+    def compile(self, optimizer: Any, **options: Any) -> None:  # type: ignore[override]
+        """Keras's compile, remembering the class of the optimizer's part for the next stage."""
+        assert self.plan is not None
+        self._optimizer_part = type(self.plan.optimizer)
+        super().compile(optimizer=optimizer, **options)
+
+    # ------------------------------------------------------------ the step
+
+    @property
+    def metrics(self) -> list[tf.keras.metrics.Metric]:
+        """The means of the epoch, reset by `fit` when an epoch begins."""
+        return list(self.means.values())
+
+    def reset_metrics(self) -> None:
+        """Begin an epoch's means at zero, but keep them where an epoch is taken up in its middle."""
+        if self.keep_metrics:
+            self.keep_metrics = False
+        else:
+            super().reset_metrics()
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Return embeddings [B, d] of float images."""
+        return self.embedder(images, training=training)
+
+    def schedule_time(self) -> tf.Tensor:
+        """Return t of the stage's schedule at the current step, float epochs."""
+        assert self.plan is not None
+        done = tf.cast(self.stage_step, tf.float32) / float(self.epoch_steps)
+        return self.plan.schedule_offset + (done if self.plan.advances_schedule else 0.0 * done)
+
+    def batch_terms(self, data: Any, training: bool) -> tuple[dict[str, tf.Tensor], Batch]:
+        """Return the unweighted loss terms of a batch and what they were computed from."""
+        images, labels, _, *rest = data
+        if images.dtype == tf.uint8:  # pixels travel as bytes and become numbers on the device
+            images = normalise(images)
+        deep = training and self.plan.train != "head"  # type: ignore[union-attr]
+        embeddings = tf.cast(self.embedder(images, training=deep), tf.float32)
+        if not deep:
+            embeddings = tf.stop_gradient(embeddings)
+        teacher = rest[0] if rest else None
+        if not isinstance(labels, tuple):
+            return self._terms_of(embeddings, labels, teacher, training)
+        first, second, share = labels  # mixed images: the loss is mixed as they are
+        values, batch = self._terms_of(embeddings, first, teacher, training)
+        others, _ = self._terms_of(embeddings, second, teacher, training)
+        return {name: share * values[name] + (1 - share) * others[name] for name in values}, batch
+
+    def _terms_of(
+        self, embeddings: tf.Tensor, labels: tf.Tensor, teacher: tf.Tensor | None, training: bool
+    ) -> tuple[dict[str, tf.Tensor], Batch]:
+        logits, targets = None, None
+        if self.head is not None:
+            logits, targets = self.head(embeddings, labels, training=training)
+        smoothing = self.plan.label_smoothing  # type: ignore[union-attr]
+        batch = Batch(embeddings, labels, logits, smoothing, teacher, training, targets)
+        parts = terms(self.plan.loss)  # type: ignore[union-attr]
+        return {part.loss.term: self.losses_by_term[part.loss.term](batch) for part in parts}, batch
+
+    def total(self, values: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the loss as optimised and the regulariser's part of it."""
+        weighted = [t.weight * values[t.loss.term] for t in terms(self.plan.loss)]  # type: ignore[union-attr]
+        decay, peak = self.plan.weight_decay, self.plan.schedule.peak_rate()  # type: ignore[union-attr]
+        regular = optimizers.regulariser(decay, self.decayed(), peak)
+        return tf.add_n(weighted) + regular, regular
+
+    def decayed(self) -> list[optimizers.Decayed]:
+        """Return the variables that weight decay touches, each with its multiplier."""
+        if self._decayed is None:
+            decay = self.plan.weight_decay  # type: ignore[union-attr]
+            self._decayed = optimizers.decayed(self, self.trained(), self.head_variables(), decay)
+        return self._decayed
+
+    @tf.autograph.experimental.do_not_convert
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Do one step on (images, labels, ids[, teacher]) and return the epoch's means so far."""
+        assert self.plan is not None
+        plan, optimizer = self.plan, self.optimizer
+        rate = plan.schedule.tensor(self.schedule_time())
+        optimizer.learning_rate.assign(tf.cast(rate, optimizer.learning_rate.dtype))
+        variables = self.trained()
+        with tf.GradientTape() as tape:
+            values, batch = self.batch_terms(data, training=True)
+            loss, regular = self.total(values)
+            scaled = optimizers.scaled(optimizer, collectives.shared(loss))
+        gradients = optimizers.unscaled(optimizer, tape.gradient(scaled, variables))
+        head = plan.loss.classifier()
+        gradients = collectives.total_gradients(gradients, head is not None and head.same_rows)
+        gradients = optimizers.add_decay(plan.weight_decay, gradients, variables, self.decayed())
+        ratio = rate / plan.schedule.peak_rate() * optimizers.taken(optimizer, gradients)
+        optimizers.shrink(plan.weight_decay, self.decayed(), ratio)
+        optimizers.apply(optimizer, gradients, variables, summed=collectives.count() > 1)
+        if collectives.count() == 1:
+            self._remember(loss, gradients, rate, data[2])
+            self.stage_step.assign_add(1)
+            return self._update_means(values, batch, loss, regular)
+        values, right, loss, heard = self._of_all(values, batch, loss)
+        self._remember(loss, gradients, rate, collectives.gather(data[2]))
+        self.stage_step.assign_add(1)
+        means = self._update_means(values, batch, loss, regular, right)
+        return {**means, HEARD: heard + stop_flag.BAD * tf.cast(self.recent["bad"], tf.float32)}
+
+    def _of_all(
+        self, values: dict[str, tf.Tensor], batch: Batch, loss: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor, tf.Tensor]:
+        """Return terms, share of right answers, loss and the wish for a stop as means over all replicas."""
+        right = None if batch.logits is None else tf.reduce_mean(self._right(batch))
+        given = [*values.values(), loss, tf.convert_to_tensor(self.wish), *([] if right is None else [right])]
+        level = tf.unstack(collectives.mean(tf.stack(given)))
+        terms_ = dict(zip(values, level))
+        right = None if right is None else level[-1]
+        return terms_, right, level[len(values)], stop_flag.heard(level[len(values) + 1], collectives.count())
+
+    def _right(self, batch: Batch) -> tf.Tensor:
+        """Return 1 for each image whose largest logit is its own identity's, else 0, [B]."""
+        found = tf.equal(tf.argmax(batch.logits, -1, tf.int32), batch.targets)
+        return tf.cast(found, tf.float32)
+
+    def _remember(self, loss: tf.Tensor, gradients: list[Any], rate: tf.Tensor, ids: tf.Tensor) -> None:
+        kept = self.recent
+        slot = tf.cast(self.stage_step % RECENT, tf.int32)
+        frozen = kept["bad"]
+        at = tf.where(frozen, RECENT, slot)  # an index past the end is dropped: history stays as it was
+
+        def put(name: str, value: tf.Tensor) -> None:
+            new = tf.tensor_scatter_nd_update(kept[name], [[tf.minimum(at, RECENT - 1)]], [value])
+            kept[name].assign(tf.where(frozen, kept[name], new))
+
+        put("step", self.stage_step + 1)
+        put("loss", loss)
+        put("gradient_norm", tf.linalg.global_norm(gradients))
+        put("lr", tf.cast(rate, tf.float32))
+        put("images", ids)
+        kept["rate"].assign(tf.cast(rate, tf.float32))
+        kept["bad"].assign(tf.logical_or(frozen, tf.logical_not(tf.math.is_finite(loss))))
+
+    def _update_means(
+        self,
+        values: dict[str, tf.Tensor],
+        batch: Batch,
+        loss: tf.Tensor,
+        regular: tf.Tensor,
+        right: tf.Tensor | None = None,
+    ) -> dict[str, tf.Tensor]:
+        count = tf.shape(batch.labels)[0]
+        for name, value in values.items():
+            if name in self.means:
+                self.means[name].update_state(value)
+        self.means[names.LOSS].update_state(loss, sample_weight=tf.cast(count, tf.float32))
+        if names.REGULAR_LOSS in self.means:
+            self.means[names.REGULAR_LOSS].update_state(regular)
+        if batch.logits is not None:
+            self.means[names.ACCURACY].update_state(self._right(batch) if right is None else right)
+        return self.results()
+
+    def results(self) -> dict[str, tf.Tensor]:
+        """Return the epoch's means so far."""
+        return {name: mean.result() for name, mean in self.means.items()}
+
+    def measure(self, batches: tf.data.Dataset) -> dict[str, float]:
+        """Return `val_loss` and `val_accuracy` over all images of `batches`, without training."""
+        kept = [mean.get_weights() for mean in self.metrics]
+        super().reset_metrics()
+        if self._measure is None:
+            self._measure = tf.function(self.test_step, autograph=False, reduce_retracing=True)
+        for batch in batches:
+            self._measure(batch)
+        values = {
+            name: float(self.means[name].result())
+            for name in (names.LOSS, names.ACCURACY)
+            if name in self.means
+        }
+        for mean, weights in zip(self.metrics, kept):
+            mean.set_weights(weights)
+        return {names.VAL_PREFIX + name: value for name, value in values.items()}
+
+    @tf.autograph.experimental.do_not_convert
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Measure loss and accuracy of a batch without training."""
+        values, batch = self.batch_terms(data, training=False)
+        loss, regular = self.total(values)
+        return self._update_means(values, batch, loss, regular)

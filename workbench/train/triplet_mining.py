@@ -1,0 +1,54 @@
+"""Triplets mined for the epochs of a run: when they are made, and that a run taken up again finds the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from workbench.data import cache
+from workbench.data.samplers import MinedTriplets
+from workbench.distribute.group import Group
+from workbench.spec.plan import Plan
+from workbench.train.progress import Screen
+from workbench.train.request import RunRequest
+from workbench.train.run_data import RunData
+
+
+class Mined:
+    """The mined triplets of one attempt of a run; the chief of a group mines and shares them."""
+
+    def __init__(self, order: RunRequest, data: RunData, group: Group, screen: Screen) -> None:
+        self.data, self.group, self.screen = data, group, screen
+        self.seed = order.variant.experiment.seed
+        self.folder = order.store.run_checkpoints(order.run)
+
+    def until(self, plan: Plan, epoch: int) -> int:
+        """Return the last epoch that one `fit` from `epoch` on may run to: before triplets are mined anew."""
+        if not isinstance(plan.sampler, MinedTriplets):
+            return plan.last_epoch
+        at = plan.sampler.mined_at(plan.first_epoch, epoch)
+        return min(plan.last_epoch, at + plan.sampler.every - 1)
+
+    def triplets(self, plan: Plan, epoch: int, begun: bool, embedder: Any) -> np.ndarray | None:
+        """Return the triplets [n, 3] of an epoch, None without such a sampler.
+
+        Those kept are taken where the run is taken up within the epochs that they are for (`begun`: within
+        this very epoch), else they are mined now and kept.
+        """
+        if not isinstance(plan.sampler, MinedTriplets):
+            return None
+        if not self.group.chief:
+            return np.frombuffer(self.group.share(None), np.int64).reshape(-1, 3)
+        at = plan.sampler.mined_at(plan.first_epoch, epoch)
+        path = self.folder / f"mined-{at}.array"
+        kept = cache.load(path) if at < epoch or begun else None
+        found = np.asarray(self._now(plan, at, embedder, path) if kept is None else kept, np.int64)
+        self.group.share(found.tobytes())
+        return found
+
+    def _now(self, plan: Plan, at: int, embedder: Any, path: Any) -> np.ndarray:
+        found = self.data.mine(plan, embedder, self.seed, at)
+        cache.store(path, found)
+        self.screen.say(f"epoch {at}: {len(found)} triplets mined")
+        return found

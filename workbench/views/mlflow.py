@@ -1,0 +1,271 @@
+"""Brings a run in MLflow level with its journal: same rows, each step once, nothing behind its back.
+
+Everything goes through `MlflowClient`. What the server already holds is asked once, when a run is
+opened; after that only differences are sent. Metric time stamps come from the journal, so that a
+row sent twice (a request that timed out, yet arrived) is one row to MLflow, and a superseded row is
+recognised by its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import StoreError
+from workbench.names import (
+    FAILED,
+    FINISHED,
+    RUNNING,
+    STAGE,
+    STOPPED,
+    TAG_OBJECTIVE,
+    TAG_PREFIX,
+    TAG_RUN,
+    TAG_STATUS,
+    TAG_SWEEP,
+)
+from workbench.tracking.journal import Journal
+from workbench.tracking.mlflow_client import open_client
+from workbench.tracking.rows import EpochRecord, StartRecord, plain
+from workbench.tracking.store import Store
+from workbench.views.mlflow_values import (
+    CUT_MARK,
+    TAG_REASON,
+    best_so_far,
+    folder_state,
+    metric_batches,
+    milliseconds,
+    parameter_texts,
+    parts,
+    safe_name,
+    wanted_tags,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+BATCH_ITEMS = 100  # MLflow's limit for the parameters, and for the tags, of one log_batch
+TAG_FILES = TAG_PREFIX + "files"
+TAG_NESTED = "mlflow.parentRunId"  # MLflow's own tag: its pages show the run below that one
+TAG_SUPERSEDED = TAG_PREFIX + "superseded"
+_MLFLOW_STATUS = {RUNNING: "RUNNING", FINISHED: "FINISHED", FAILED: "FAILED"}
+
+
+class MlflowView:
+    """One run in MLflow. `level` may be called again and again, from one thread at a time."""
+
+    name = "MLflow"
+
+    def __init__(
+        self,
+        store: Store,
+        client: MlflowClient | None = None,
+        *,
+        fresh: bool = False,
+        revive: bool = True,
+        studies: dict[str, str] | None = None,
+    ) -> None:
+        """Nothing is opened yet. `fresh` promises that the store holds nothing of this run, which
+        saves the asking; `revive` brings back a run that was deleted in MLflow's pages (a resumed
+        run), else it is left alone; `studies` (name: id) is shared by views of one client."""
+        self.store = store
+        self.address = str(store.database) if store.is_local else store.uri
+        self.run_id = ""
+        self.changes = 0
+        self._client = client
+        self._fresh, self._revive = fresh, revive
+        self._studies = {} if studies is None else studies
+        self.place: Path | None = None  # the folder of a local run
+        self._logged: dict[int, int] = {}  # step: time stamp in milliseconds
+        self._tags: dict[str, str] = {}
+        self._parameters: set[str] = set()
+        self._status = ""
+
+    def level(self, journal: Journal, rows: list[EpochRecord], status: str) -> None:
+        """Make MLflow show `rows` (accepted epochs) and the run's settings, files and status."""
+        start = journal.start
+        if start is None:
+            raise StoreError("no start row is intact", where=journal.path)
+        try:
+            if self.run_id or self._open(journal, start, status):
+                self._send(journal, start, rows, status)
+        except Exception:
+            self.run_id = ""  # what arrived is unknown: ask again before the next row
+            raise
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+    def _send(self, journal: Journal, start: StartRecord, rows: list[EpochRecord], status: str) -> None:
+        if status == RUNNING and self._status != "RUNNING":
+            self._set_status("RUNNING", None)
+        self._send_parameters(journal)
+        self._send_metrics(rows, best_so_far(rows, start.tags.get(TAG_OBJECTIVE)))
+        self._nest(start)
+        self._send_files(journal.run)
+        self._send_tags(wanted_tags(journal, start, status))
+        paused = status == STOPPED and TAG_SWEEP in start.tags  # complete as far as its trial goes
+        self._set_status("FINISHED" if paused else _MLFLOW_STATUS.get(status, "KILLED"), journal)
+
+    def _open(self, journal: Journal, start: StartRecord, status: str) -> bool:
+        """Find or create the run in MLflow; False when it was deleted there and is to stay so."""
+        if self._client is None:
+            self._client = open_client(self.store)
+        client, self._logged = self._client, {}
+        study = self._study(start.study)
+        found = None if self._fresh else self._find(journal.run, study)
+        if found is not None and found.info.lifecycle_stage == "deleted":
+            if not self._revive:
+                return False
+            client.restore_run(found.info.run_id)
+        if found is not None and self._is_superseded(found.info.run_id, journal):
+            client.set_tag(found.info.run_id, TAG_SUPERSEDED, "true")
+            client.delete_run(found.info.run_id)
+            found = None
+        if found is None:
+            found = self._create(study, journal, start, status)
+        self._fresh = False
+        self._tags, self._parameters = dict(found.data.tags), set(found.data.params)
+        self._status, self.run_id = found.info.status, found.info.run_id
+        if self.store.is_local:
+            self.place = Path(found.info.artifact_uri.removeprefix("file://")).parent
+        return True
+
+    def _create(self, study: str, journal: Journal, start: StartRecord, status: str) -> Any:
+        assert self._client is not None
+        self.changes += 1
+        self._logged = {}
+        return self._client.create_run(
+            study,
+            start_time=milliseconds(start.time),
+            tags=wanted_tags(journal, start, status),
+            run_name=start.name or start.run,
+        )
+
+    def _study(self, study: str) -> str:
+        """Return the id of the MLflow experiment named after the study, made when it is not there."""
+        name = study or "default"
+        if name not in self._studies:
+            self._studies[name] = self._find_study(name)
+        return self._studies[name]
+
+    def _find_study(self, name: str) -> str:
+        assert self._client is not None
+        from mlflow.exceptions import MlflowException
+
+        known = self._client.get_experiment_by_name(name)
+        if known is None:
+            place = str(self.store.artifacts / safe_name(name)) if self.store.is_local else None
+            try:
+                return str(self._client.create_experiment(name, artifact_location=place))
+            except MlflowException:  # another process was quicker
+                known = self._client.get_experiment_by_name(name)
+                if known is None:
+                    raise
+        if known.lifecycle_stage == "deleted":
+            self._client.restore_experiment(known.experiment_id)
+        return str(known.experiment_id)
+
+    def _find(self, run: str, study: str) -> Any:
+        """Return the run that carries our name: an active one, else one that a user deleted."""
+        assert self._client is not None
+        from mlflow.entities import ViewType
+
+        query = f"tags.`{TAG_RUN}` = '{run}'"
+        found = self._client.search_runs([study], query, run_view_type=ViewType.ALL)
+        active = [row for row in found if row.info.lifecycle_stage == "active"]
+        deleted = [row for row in found if row not in active and TAG_SUPERSEDED not in row.data.tags]
+        return next(iter(active or deleted), None)
+
+    def _is_superseded(self, run_id: str, journal: Journal) -> bool:
+        """Tell whether MLflow shows an epoch that the journal has since replaced by another."""
+        assert self._client is not None
+        self._logged = {
+            point.step: point.timestamp for point in self._client.get_metric_history(run_id, STAGE)
+        }
+        accepted = {row.epoch: milliseconds(row.time) for row in journal.accepted()}
+        for step, moment in self._logged.items():
+            if step not in accepted and journal.damage:
+                continue  # the journal lost this row: what MLflow holds is all there is
+            if accepted.get(step) != moment:
+                return True
+        return False
+
+    def _send_parameters(self, journal: Journal) -> None:
+        assert self._client is not None
+        from mlflow.entities import Param
+
+        wanted = {
+            key: value for start in journal.starts for key, value in parameter_texts(start.parameters).items()
+        }
+        new = {key: value for key, value in wanted.items() if key not in self._parameters}
+        if not new:
+            return
+        if any(value.endswith(CUT_MARK) for value in new.values()):
+            self._client.log_dict(self.run_id, plain(dict(journal.starts[0].parameters)), "parameters.json")
+        self.changes += 1
+        for part in parts(sorted(new.items()), BATCH_ITEMS):
+            self._client.log_batch(self.run_id, params=[Param(key, value) for key, value in part])
+        self._parameters |= set(new)
+
+    def _nest(self, start: StartRecord) -> None:
+        """Put a sweep's trial under the sweep in MLflow's pages, as soon as MLflow knows the sweep."""
+        if TAG_SWEEP not in start.tags or not start.parent or TAG_NESTED in self._tags:
+            return
+        parent = self._find(start.parent, self._study(start.study))
+        if parent is not None:
+            self._send_tags({TAG_NESTED: parent.info.run_id})
+
+    def _send_metrics(self, rows: list[EpochRecord], best: dict[int, dict[str, float]]) -> None:
+        assert self._client is not None
+        new = [row for row in rows if row.epoch not in self._logged]
+        for batch in metric_batches(new, best):
+            self.changes += 1
+            self._client.log_batch(self.run_id, metrics=batch)
+        self._logged.update({row.epoch: milliseconds(row.time) for row in new})
+
+    def _send_files(self, run: str) -> None:
+        assert self._client is not None
+        folder = self.store.run_artifacts(run)
+        state = folder_state(folder)
+        if not state or state == self._tags.get(TAG_FILES):
+            return
+        self._require_place()
+        self._client.log_artifacts(self.run_id, str(folder))
+        self._send_tags({TAG_FILES: state})
+
+    def _require_place(self) -> None:
+        """Refuse to write artifacts into the folder that a moved project was in before."""
+        if self.place is not None and not self.place.is_relative_to(self.store.root):
+            raise StoreError(
+                f"its artifacts belong to {self.place}",
+                where=self.store.database,
+                expected="a place in this store",
+                do="the project was moved: `workbench rebuild` makes the records anew here",
+            )
+
+    def _send_tags(self, wanted: Mapping[str, str]) -> None:
+        assert self._client is not None
+        from mlflow.entities import RunTag
+
+        new = [(key, value) for key, value in wanted.items() if self._tags.get(key) != value]
+        for part in parts(new, BATCH_ITEMS):
+            self.changes += 1
+            self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in part])
+        self._tags.update(new)
+        if TAG_STATUS in wanted and TAG_REASON in self._tags and TAG_REASON not in wanted:
+            self._client.delete_tag(self.run_id, TAG_REASON)  # the run was resumed
+            del self._tags[TAG_REASON]
+
+    def _set_status(self, status: str, journal: Journal | None) -> None:
+        assert self._client is not None
+        if status == self._status:
+            return
+        self.changes += 1
+        if status == "RUNNING":
+            self._client.update_run(self.run_id, status=status)
+        else:
+            last = max((row.time for row in journal.rows), default=0.0) if journal else 0.0
+            self._client.set_terminated(self.run_id, status, milliseconds(last))
+        self._status = status

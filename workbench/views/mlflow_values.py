@@ -1,0 +1,145 @@
+"""What MLflow shows of a journal: tags, parameters and metrics in the form and size that it takes."""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.names import (
+    BEST_PREFIX,
+    STAGE,
+    TAG_ID,
+    TAG_PARENT,
+    TAG_PREFIX,
+    TAG_QUICK,
+    TAG_RUN,
+    TAG_SEED,
+    TAG_STATUS,
+    TAG_STUDY,
+    TAG_TRUNK,
+    lower_is_better,
+)
+from workbench.tracking.journal import Journal
+from workbench.tracking.rows import EpochRecord, StartRecord, plain
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+BATCH_METRICS = 1000  # MLflow's limit for one log_batch
+LONGEST_PARAMETER = 6000
+LONGEST_TAG = 5000
+CUT_MARK = " ... (cut; whole in parameters.json)"
+TAG_REASON = TAG_PREFIX + "reason"
+TAG_ATTEMPTS = TAG_PREFIX + "attempts"
+
+
+def wanted_tags(journal: Journal, start: StartRecord, status: str) -> dict[str, str]:
+    """Return the tags that the run should have, ours and those MLflow's pages know."""
+    facts = journal.starts[-1].provenance
+    tags = {
+        TAG_RUN: journal.run,
+        TAG_ID: start.id,
+        TAG_STUDY: start.study,
+        TAG_SEED: str(start.seed),
+        TAG_QUICK: "true" if start.quick else "false",
+        TAG_STATUS: status,
+        TAG_ATTEMPTS: str(journal.attempt),
+    }
+    trunk = journal.trunk
+    if start.parent or trunk:
+        tags[TAG_PARENT] = start.parent or str(trunk["run"])
+    if trunk:
+        tags[TAG_TRUNK] = f"{trunk['run']}@{trunk['epoch']}"
+    if journal.end and journal.end.reason:
+        tags[TAG_REASON] = journal.end.reason
+    for key, fact in (("user", "user"), ("source.name", "spec_file"), ("source.git.commit", "commit")):
+        if facts.get(fact):
+            tags[f"mlflow.{key}"] = str(facts[fact])
+    tags.update({safe_key(key): str(value) for key, value in journal.starts[-1].tags.items()})
+    return {key: value[:LONGEST_TAG] for key, value in tags.items()}
+
+
+def parameter_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return parameters as MLflow keeps them: texts, `true` and `false`, long ones cut with a mark."""
+    texts = {}
+    for key, value in parameters.items():
+        if value is None:
+            continue  # a setting that is off is absent
+        text = ("true" if value else "false") if isinstance(value, bool) else str(plain(value))
+        if len(text) > LONGEST_PARAMETER:
+            text = text[: LONGEST_PARAMETER - len(CUT_MARK)] + CUT_MARK
+        texts[safe_key(key)] = text
+    return texts
+
+
+def safe_key(name: str) -> str:
+    """Return `name` with each character that MLflow refuses in a key replaced by an underscore."""
+    return re.sub(r"[^\w\-.:/ ]", "_", name, flags=re.ASCII)[:250]
+
+
+def safe_name(name: str) -> str:
+    """Return `name` as one part of a path."""
+    return re.sub(r"[^\w\-.+=]", "_", name, flags=re.ASCII).strip(".")[:100] or "_"
+
+
+def milliseconds(seconds: float) -> int:
+    """Return seconds since 1970 as MLflow keeps times."""
+    return round(seconds * 1000)
+
+
+def folder_state(folder: Path) -> str:
+    """Return a short text that changes when a file in `folder` is added or changed; "" for no files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    facts = [
+        (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files
+    ]
+    return f"{len(facts)} files, {zlib.crc32(repr(facts).encode()):08x}" if facts else ""
+
+
+def best_so_far(rows: Iterable[EpochRecord], objective: str | None) -> dict[int, dict[str, float]]:
+    """Return by epoch the best finite value until then of what a sweep seeks, under a name of its own.
+
+    MLflow's tables show and sort by the last value of a metric, so a trial's best must be one.
+    """
+    found: dict[int, dict[str, float]] = {}
+    best: float | None = None
+    for row in rows if objective else ():
+        value = row.metrics.get(objective or "", math.nan)
+        if math.isfinite(value) and (
+            best is None or (value < best if lower_is_better(objective or "") else value > best)
+        ):
+            best = value
+        if best is not None:
+            found[row.epoch] = {f"{BEST_PREFIX}{objective}": best}
+    return found
+
+
+def metric_batches(
+    rows: Iterable[EpochRecord], best: Mapping[int, Mapping[str, float]] | None = None
+) -> Iterator[list[Metric]]:
+    """Yield the metrics of whole epochs in batches, `best` values by epoch with them; the `stage` of an
+    epoch, which marks it as logged, is the last of its values, so that an epoch cut by an error is sent
+    again."""
+    from mlflow.entities import Metric
+
+    batch: list[Metric] = []
+    for row in rows:
+        moment = milliseconds(row.time)
+        values = {name: value for name, value in row.metrics.items() if name != STAGE}
+        values.update((best or {}).get(row.epoch, {}))
+        values[STAGE] = float(row.stage)
+        if batch and len(batch) + len(values) > BATCH_METRICS:
+            yield batch
+            batch = []
+        batch += [Metric(safe_key(key), float(value), moment, row.epoch) for key, value in values.items()]
+    yield from parts(batch, BATCH_METRICS)
+
+
+def parts(items: list[Any], size: int) -> Iterator[list[Any]]:
+    """Yield `items` in lists of at most `size`."""
+    for first in range(0, len(items), size):
+        yield items[first : first + size]

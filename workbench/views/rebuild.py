@@ -1,0 +1,203 @@
+"""Makes MLflow's database and the TensorBoard folders anew, from the journals alone.
+
+All is built aside and put in place at the end; what was there before stays in a backup folder. Runs
+are logged through MLflow's client like any others, in its largest batches. TensorBoard's files are
+written by a second process meanwhile: both are work for the processor, not for the disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import multiprocessing
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import StoreError
+from workbench.files import sync
+from workbench.names import TAG_RUN
+from workbench.tracking.journal import is_locked
+from workbench.tracking.locks import all_views
+from workbench.tracking.mlflow_client import migrate, open_client
+from workbench.tracking.store import Store
+from workbench.views.mlflow import MlflowView
+from workbench.views.sync import level_run
+from workbench.views.tensorboard import TensorBoardView
+
+COLLECT_EVERY = 50  # runs; MLflow's objects are plain data, so collecting garbage seldom is safe
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuild did: runs made, runs that could not be made and why, and the backup folder."""
+
+    runs: int
+    failed: dict[str, str]
+    backup: Path
+    foreign: int  # runs in the old database that have no journal; they stay in the backup
+
+
+def rebuild(store: Store, say: Say) -> Rebuilt:
+    """Build the store's views anew from its journals and put them in place.
+
+    Raises StoreError, with nothing changed, when a run is being recorded, the store cannot be
+    written, or its database belongs to a server.
+    """
+    if not store.is_local:
+        raise StoreError(
+            "a server's database cannot be replaced from here",
+            where=store.uri,
+            do="give the server an empty database, then `workbench sync` fills it",
+        )
+    store.require_writable()
+    with all_views(store):
+        busy = [run for run in store.runs() if is_locked(store.journal(run))]
+        if busy:
+            raise StoreError(
+                f"run {busy[0]} is being recorded", where=store.root, do="wait for it or stop it"
+            )
+        stamp = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}"
+        aside = store.root / f"rebuild-{stamp}-{os.getpid()}"
+        aside.mkdir()
+        folders: list[Path] = []
+        try:
+            failed = _build(store, aside, folders, say)
+            foreign = _swap(store, aside, store.root / f"backup-{stamp}")
+        except BaseException:
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return Rebuilt(len(store.runs()) - len(failed), failed, store.root / f"backup-{stamp}", foreign)
+
+
+def _build(store: Store, aside: Path, folders: list[Path], say: Say) -> dict[str, str]:
+    """Make the new database and TensorBoard folder in `aside`; returns what failed, by run.
+
+    `folders` gets the artifact folders made, which lie in their final place.
+    """
+    boards = multiprocessing.get_context("fork").Process(
+        target=write_boards, args=(store, aside / "tensorboard")
+    )
+    boards.start()
+    try:
+        failed = write_database(
+            dataclasses.replace(store, uri=f"sqlite:///{aside / 'mlflow.db'}"), folders, say
+        )
+    except BaseException:
+        boards.terminate()
+        raise
+    finally:
+        boards.join()
+    if boards.exitcode:
+        raise StoreError(
+            "the TensorBoard files could not be written", where=aside, do="make space and try again"
+        )
+    return failed
+
+
+def write_boards(store: Store, root: Path) -> None:
+    """Write the TensorBoard files of all runs below `root`."""
+    root.mkdir()
+    for run in store.runs():
+        try:
+            level_run(store, run, [TensorBoardView(store, root)], lambda line: None)
+        except StoreError:
+            continue  # a journal without a start row: `write_database` names it
+
+
+def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str]:
+    """Log every journal into a new database at the store's address; returns what failed, by run."""
+    failed: dict[str, str] = {}
+    with _quick_sqlite(), _seldom_collected():
+        migrate(store.database, store.artifacts)
+        client = open_client(store)
+        studies: dict[str, str] = {}
+        for number, run in enumerate(store.runs(), start=1):
+            view = MlflowView(store, client, fresh=True, studies=studies)
+            try:
+                level_run(store, run, [view], say)
+            except StoreError as error:
+                failed[run] = str(error)
+                say(f"{run}: {error}")
+            if view.place is not None:
+                folders.append(view.place)
+            if number % COLLECT_EVERY == 0:
+                gc.collect()
+                say(f"{number} of {len(store.runs())} runs")
+    return failed
+
+
+@contextmanager
+def _quick_sqlite() -> Iterator[None]:
+    """Spare each commit its wait for the disk: the file is aside and is made durable once at the end."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def settle(connection: Any, _record: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
+            connection.execute("PRAGMA journal_mode=MEMORY")
+
+    event.listen(Engine, "connect", settle)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", settle)
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _swap(store: Store, aside: Path, backup: Path) -> int:
+    """Put the new files in place and the old ones into `backup`; returns the count of foreign runs."""
+    sync(aside / "mlflow.db")
+    backup.mkdir()
+    old, foreign = _old_artifacts(store)
+    if store.database.exists():
+        os.link(store.database, backup / "mlflow.db")
+    (aside / "mlflow.db").replace(store.database)  # from here on the new records count
+    if store.tensorboard.exists():
+        store.tensorboard.rename(backup / "tensorboard")
+    (aside / "tensorboard").rename(store.tensorboard)
+    for folder in old:
+        target = backup / folder.relative_to(store.root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(target)
+    return foreign
+
+
+def _old_artifacts(store: Store) -> tuple[list[Path], int]:
+    """Return the artifact folders of our runs in the old database, and how many runs are not ours."""
+    if not store.database.exists():
+        return [], 0
+    try:
+        connection = sqlite3.connect(f"file:{store.database}?mode=ro", uri=True, timeout=20.0)
+        rows = connection.execute(
+            "SELECT r.artifact_uri, t.value FROM runs r "
+            "LEFT JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = ?",
+            (TAG_RUN,),
+        ).fetchall()
+        connection.close()
+    except sqlite3.Error:
+        return [], 0  # a broken database is what a rebuild is for
+    ours = [Path(place.removeprefix("file://")).parent for place, run in rows if place and run]
+    known = [folder for folder in ours if folder.is_relative_to(store.artifacts) and folder.is_dir()]
+    return known, sum(run is None for _, run in rows)

@@ -1,0 +1,126 @@
+"""Brings the views of a store level with all its journals, as often as one likes.
+
+Run after a server was away, a disk was full or a training was killed. A run at work, or one that
+another process is levelling, is left to that process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from workbench.errors import StoreError
+from workbench.names import RUNNING
+from workbench.tracking.branch_history import all_rows
+from workbench.tracking.history import FILE as HISTORY
+from workbench.tracking.history import history_text
+from workbench.tracking.journal import Journal
+from workbench.tracking.locks import Held, views_of_run
+from workbench.tracking.mlflow_client import open_client
+from workbench.tracking.runs import read_state
+from workbench.tracking.store import Store
+from workbench.tracking.sync_thread import View, place, reason
+from workbench.views.mlflow import MlflowView
+from workbench.views.tensorboard import TensorBoardView
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Synced:
+    """What a sync did: names of runs that it changed, found level, left to others, or could not do."""
+
+    changed: list[str] = field(default_factory=list)
+    level: list[str] = field(default_factory=list)
+    in_use: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def sync(store: Store, say: Say) -> Synced:
+    """Bring MLflow and TensorBoard level with every journal of `store`.
+
+    Raises StoreError when the store as a whole cannot be reached or written; a single run that
+    cannot be levelled is named and the rest is done.
+    """
+    done = Synced()
+    if not store.runs():
+        return done
+    store.require_writable()
+    client = _reach(store)
+    studies: dict[str, str] = {}
+    for run in store.runs():
+        try:
+            with views_of_run(store, run):
+                views: list[View] = [
+                    TensorBoardView(store),
+                    MlflowView(store, client, revive=False, studies=studies),
+                ]
+                changed = level_run(store, run, views, say)
+            (done.changed if changed else done.level).append(run)
+        except Held:
+            done.in_use.append(run)
+        except Exception as error:  # noqa: BLE001 - named below; the other runs are done all the same
+            done.failed[run] = reason(error)
+            say(f"{run}: {done.failed[run]}")
+            _ping(store, client)
+    return done
+
+
+def level_run(store: Store, run: str, views: list[View], say: Say) -> bool:
+    """Bring `views` level with one journal; True when something had to be written.
+
+    Lines of the journal that were not trusted are named through `say`.
+    """
+    state = read_state(store, run)
+    assert state.journal is not None
+    journal = state.journal
+    if journal.damage:
+        lines = ", ".join(str(spot.line) for spot in journal.damage[:5]) + ", ..." * (len(journal.damage) > 5)
+        say(f"{run}: damaged or torn lines of its journal are left out: {lines}")
+    if not journal.starts:
+        raise StoreError("no start row is intact", where=journal.path, do="nothing of it can be shown")
+    if state.status != RUNNING:
+        keep_history(store, journal)
+    for view in views:
+        try:
+            view.level(journal, journal.published(), state.status)
+        finally:
+            view.close()
+    return any(view.changes for view in views)
+
+
+def keep_history(store: Store, journal: Journal) -> None:
+    """Give a run that could not do so itself (it was killed) its `history.json`."""
+    path = store.run_artifacts(journal.run) / HISTORY
+    text = history_text(all_rows(journal))
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        place(path, text.encode())
+
+
+def _reach(store: Store) -> MlflowClient:
+    try:
+        client = open_client(store)
+    except Exception as error:
+        raise _unreachable(store, error) from error
+    _ping(store, client)
+    return client
+
+
+def _ping(store: Store, client: MlflowClient) -> None:
+    """Raise StoreError unless MLflow answers: waiting for each of a thousand runs helps nobody."""
+    try:
+        client.search_experiments(max_results=1)
+    except Exception as error:
+        raise _unreachable(store, error) from error
+
+
+def _unreachable(store: Store, error: Exception) -> StoreError:
+    return StoreError(
+        f"MLflow does not answer: {reason(error)}",
+        where=store.database if store.is_local else store.uri,
+        do="the journals keep every row; try again when it is back",
+    )

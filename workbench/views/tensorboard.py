@@ -1,0 +1,314 @@
+"""Brings a run in TensorBoard level with its journal: scalars an epoch, and the HParams tab.
+
+The tab shows the keys of the one configuration at the root folder, so new settings and metrics are
+merged into it. It reads the last value of a metric, so best values are scalars of their own
+(`best/lfw`), written when they improve. A run's folder is written anew when it is opened, because an
+event file cannot take back an epoch that a resume superseded. TensorFlow is not imported.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import StoreError
+from workbench.files import write_json
+from workbench.names import (
+    BEST_PREFIX,
+    DERIVED_SUFFIXES,
+    FAILED,
+    FINISHED,
+    LEARNING_RATE,
+    REGULAR_LOSS,
+    RUNNING,
+    STAGE,
+    SWEEP,
+    TAG_KIND,
+    TAG_OBJECTIVE,
+    TAG_SWEEP,
+    direction,
+    is_evaluation,
+    lower_is_better,
+)
+from workbench.tracking.journal import Journal
+from workbench.tracking.locks import lock
+from workbench.tracking.rows import EpochRecord, StartRecord, plain
+from workbench.tracking.store import Store
+from workbench.views.event_file import EventFile
+from workbench.views.mlflow_values import safe_name
+
+BEST = BEST_PREFIX
+CONFIGURATION = ".hparams.json"
+LEVEL_MARK = ".level.json"
+LOCK_PATIENCE = 20.0
+SEEN = 200  # different values of a setting that are remembered, so that a later domain can hold them
+_KINDS = {bool: "bool", int: "float64", float: "float64", str: "string"}
+
+
+class TensorBoardView:
+    """One run in TensorBoard. `level` may be called again and again, from one thread at a time."""
+
+    name = "TensorBoard"
+
+    def __init__(self, store: Store, root: Path | None = None) -> None:
+        """`root` takes the place of the store's own folder, for a rebuild aside."""
+        self.root = root or store.tensorboard
+        self.address = str(self.root)
+        self.changes = 0
+        self._file: EventFile | None = None
+        self._written: dict[int, float] = {}  # epoch: time of the row
+        self._best: dict[str, float] = {}
+        self._ended = False
+
+    def level(self, journal: Journal, rows: list[EpochRecord], status: str) -> None:
+        """Make TensorBoard show `rows` (accepted epochs), the settings and the status."""
+        start = journal.start
+        if start is None:
+            raise StoreError("no start row is intact", where=journal.path)
+        if start.tags.get(TAG_KIND) == SWEEP:
+            return  # the sweep itself trained nothing: its trials are the sessions
+        mark = level_mark(rows, status)
+        if status != RUNNING and _read_json(run_folder(self.root, start) / LEVEL_MARK) == mark:
+            return
+        self.changes += 1
+        try:
+            self._write(journal, start, rows, status)
+        except Exception:
+            self.close()
+            raise
+        if status != RUNNING:
+            write_json(run_folder(self.root, start) / LEVEL_MARK, mark)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+
+    def _write(self, journal: Journal, start: StartRecord, rows: list[EpochRecord], status: str) -> None:
+        merge_configuration(self.root, start, {name for row in rows for name in row.metrics})
+        if self._file is None or self._is_superseded(rows) or self._ended:
+            self.close()
+            self._open(start)
+        self._add([row for row in rows if row.epoch not in self._written])
+        if status != RUNNING and not self._ended:
+            self._end(status, max(row.time for row in journal.rows))
+        assert self._file is not None
+        self._file.flush()
+        if self._file.path.name.startswith("."):
+            self._file.publish()
+
+    def _open(self, start: StartRecord) -> None:
+        from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+        folder = run_folder(self.root, start)
+        (folder / LEVEL_MARK).unlink(missing_ok=True)
+        self._file = EventFile(folder, aside=True)
+        self._written, self._best, self._ended = {}, {}, False
+        # The executions of a sweep's trial are one row of the tab, any other run is a row of its own.
+        group = (start.parent or "")[-8:] if TAG_SWEEP in start.tags else start.run[-8:]
+        info = plugin_data_pb2.SessionStartInfo(
+            group_name=f"{start.name} {group}".strip(), start_time_secs=start.time
+        )
+        for key, value in settings(start).items():
+            _set(info.hparams[key], value)
+        _add_plugin(self._file, metadata.SESSION_START_INFO_TAG, start.time, session_start_info=info)
+
+    def _add(self, rows: list[EpochRecord]) -> None:
+        assert self._file is not None
+        for row in rows:
+            values = {name: float(value) for name, value in row.metrics.items()}
+            self._file.scalars({**values, **self._improved(values), STAGE: row.stage}, row.epoch, row.time)
+            self._written[row.epoch] = row.time
+
+    def _improved(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the best values that changed; a value that is not a number is never the best."""
+        found = {}
+        for name, value in values.items():
+            known = self._best.get(name)
+            if math.isnan(value) or not has_best(name):
+                continue
+            if known is None or (value < known if lower_is_better(name) else value > known):
+                self._best[name] = found[BEST + name] = value
+        return found
+
+    def _end(self, status: str, moment: float) -> None:
+        from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+        assert self._file is not None
+        word = {FINISHED: "STATUS_SUCCESS", FAILED: "STATUS_FAILURE"}.get(status, "STATUS_UNKNOWN")
+        info = plugin_data_pb2.SessionEndInfo(status=api_pb2.Status.Value(word), end_time_secs=moment)
+        _add_plugin(self._file, metadata.SESSION_END_INFO_TAG, moment, session_end_info=info)
+        self._ended = True
+
+    def _is_superseded(self, rows: list[EpochRecord]) -> bool:
+        moments = {row.epoch: row.time for row in rows}
+        return any(moments.get(epoch) != moment for epoch, moment in self._written.items())
+
+
+def run_folder(root: Path, start: StartRecord) -> Path:
+    """Return the run's folder: the study, then the variant's name and the run's."""
+    name = f"{start.name}.{start.run}" if start.name and start.name != start.run else start.run
+    return root / safe_name(start.study) / safe_name(name)
+
+
+def settings(start: StartRecord) -> dict[str, bool | float | str]:
+    """Return the run's settings as the HParams tab takes them: truth values, numbers and texts.
+
+    None is absent (the setting is off); a list or a number that is not finite becomes text.
+    """
+    found: dict[str, bool | float | str] = {"study": start.study}
+    if start.name:
+        found["name"] = start.name
+    for key, value in start.parameters.items():
+        value = plain(value)
+        if value is not None:
+            found[key] = value if isinstance(value, (bool, int, float, str)) else json.dumps(value)
+    return found
+
+
+def has_best(metric: str) -> bool:
+    """Tell whether a best value of `metric` means anything: not for rates, by-products and unknown names."""
+    return (
+        direction(metric) is not None
+        and metric not in (LEARNING_RATE, REGULAR_LOSS, STAGE)
+        and not metric.endswith(DERIVED_SUFFIXES)
+    )
+
+
+def level_mark(rows: list[EpochRecord], status: str) -> dict[str, Any]:
+    """Return what a finished folder shows, to be compared with what it should show."""
+    last = rows[-1] if rows else None
+    moment = round(sum(row.time for row in rows), 6)
+    return {"status": status, "rows": len(rows), "last": last.epoch if last else 0, "times": moment}
+
+
+def merge_configuration(root: Path, start: StartRecord, metrics: set[str]) -> None:
+    """Make the configuration at `root` know the run's settings, their domains and its metrics."""
+    path = root / CONFIGURATION
+    wanted = _merged(_read_json(path) or {"settings": {}, "metrics": []}, start, metrics)
+    if wanted == _read_json(path):
+        return
+    with lock(root / ".configuration.lock", patience=LOCK_PATIENCE, why="the settings are being merged"):
+        known = _read_json(path)
+        wanted = _merged(known or {"settings": {}, "metrics": []}, start, metrics)
+        if wanted != known:
+            _write_configuration(root, wanted)
+            write_json(path, wanted)
+
+
+def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dict[str, Any]:
+    """Return the configuration with one more run.
+
+    The tab shows few columns unasked: it puts settings that are marked as differing first, and the
+    metrics in the order given, so what sweeps seek and evaluation sets come first there.
+    """
+    found = {key: dict(entry) for key, entry in known["settings"].items()}
+    for key, value in settings(start).items():
+        kind = _KINDS[type(value)]
+        if key not in found:
+            domain = plain(start.domains.get(key))
+            found[key] = {"type": kind, "domain": domain, "value": value, "differs": key == "name"}
+            found[key]["seen"] = [value]
+            continue
+        seen = found[key].get("seen", [found[key]["value"]])
+        if value not in seen and len(seen) < SEEN and key not in ("name", "study"):
+            found[key]["seen"] = seen = [*seen, value]
+        found[key]["differs"] |= found[key]["value"] != value
+        if found[key]["type"] != kind:
+            found[key].update(type="unset", domain=None)
+        elif key in start.domains or found[key]["domain"]:
+            # A domain must hold every run's value: the tab hides the runs outside of it.
+            domain = _wider(found[key]["domain"], plain(start.domains.get(key)))
+            found[key]["domain"] = _holding(domain, seen)
+    tags = set(known["metrics"]) | {BEST + name for name in metrics if has_best(name)}
+    sought = dict.fromkeys([*known.get("sought", []), *filter(None, [start.tags.get(TAG_OBJECTIVE)])])
+
+    def rank(tag: str) -> tuple[bool, bool, str]:
+        name = tag.removeprefix(BEST)
+        return name not in sought, not is_evaluation(name), tag
+
+    # A tuple's text does not count where one of its items varies by itself: that tells more.
+    for key, entry in found.items():
+        entry["differs"] &= not any(
+            other.startswith(f"{key}.") and other[len(key) + 1 :].isdigit() for other in found
+        )
+    return {
+        "settings": dict(sorted(found.items())),
+        "metrics": sorted(tags, key=rank),
+        "sought": list(sought),
+    }
+
+
+def _wider(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the domain that holds both: the union of values, or the interval around both."""
+    if not one or not other:
+        return other or one
+    if one.keys() != other.keys():
+        listed, around = (one, other) if "values" in one else (other, one)
+        return _holding(around, listed["values"])
+    if "values" in one:
+        return {"values": one["values"] + [value for value in other["values"] if value not in one["values"]]}
+    return {"min": min(one["min"], other["min"]), "max": max(one["max"], other["max"])}
+
+
+def _holding(domain: dict[str, Any] | None, values: list[Any]) -> dict[str, Any] | None:
+    """Return the domain with `values` in it; None where they do not fit its kind or are too many to know."""
+    if domain is None or len(values) >= SEEN:
+        return None
+    if "values" in domain:
+        return {"values": domain["values"] + [value for value in values if value not in domain["values"]]}
+    if any(isinstance(value, (bool, str)) for value in values):
+        return None
+    return {"min": min(domain["min"], *values), "max": max(domain["max"], *values)}
+
+
+def _write_configuration(root: Path, wanted: dict[str, Any]) -> None:
+    from tensorboard.plugins.hparams import api_pb2, metadata
+
+    experiment = api_pb2.Experiment(name="workbench")
+    for key, entry in wanted["settings"].items():
+        info = experiment.hparam_infos.add(
+            name=key, type=api_pb2.DataType.Value(f"DATA_TYPE_{entry['type'].upper()}")
+        )
+        info.differs = entry["differs"]
+        domain = entry["domain"] or {}
+        if "values" in domain:
+            for value in domain["values"]:
+                _set(info.domain_discrete.values.add(), value)
+        elif "min" in domain:
+            info.domain_interval.min_value = float(domain["min"])
+            info.domain_interval.max_value = float(domain["max"])
+    for tag in wanted["metrics"]:
+        experiment.metric_infos.add(name=api_pb2.MetricName(tag=tag), display_name=tag)
+    file = EventFile(root, aside=True)
+    _add_plugin(file, metadata.EXPERIMENT_TAG, 0.0, experiment=experiment)
+    file.publish()
+    file.close()
+
+
+def _add_plugin(file: EventFile, tag: str, moment: float, **content: Any) -> None:
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+    data = plugin_data_pb2.HParamsPluginData(**content)
+    file.plugin(tag, metadata.create_summary_metadata(data), metadata.NULL_TENSOR, moment)
+
+
+def _set(message: Any, value: bool | float | str) -> None:
+    """Put `value` into a message that holds a truth value, a number or a text."""
+    if isinstance(value, bool):
+        message.bool_value = value
+    elif isinstance(value, (int, float)):
+        message.number_value = value
+    else:
+        message.string_value = str(value)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
