@@ -26,9 +26,9 @@ from analysis.forecast.settings import DEFAULT, Settings
 
 Array = np.ndarray
 KNOTS = np.array([0.1, 0.3, 0.6, 1.0])  # of the way from the last epoch seen to the one asked for
-MOST = 60  # other runs that are forecast: the ones whose seen part is nearest
+MOST = 36  # other runs that are forecast: the ones whose seen part is nearest
 FREEDOM = 5.0  # degrees of freedom of the scores before any run: studies differ more than a normal law allows
-GRID_POINTS = np.linspace(-8, 8, 641)  # normal scores at which a mixture is summed up
+GRID_POINTS = np.linspace(-8, 8, 241)  # normal scores at which a mixture is summed up
 
 # variance of the scores, and the shares of it: common to all runs, common to similar ones, a run's own
 SPREADS = (0.5, 1.0, 2.0)
@@ -68,15 +68,19 @@ class Correction:
 
 
 class CrossRunPrior:
-    """A set of other runs; forecasts of its members are made once for each point and kept."""
+    """A set of other runs; forecasts of its members are made once for each point and kept (in `kept`, if given)."""
 
     def __init__(
-        self, curves: Sequence[Curve], settings: Settings = DEFAULT, known: Population | None = None
+        self,
+        curves: Sequence[Curve],
+        settings: Settings = DEFAULT,
+        known: Population | None = None,
+        kept: dict[tuple[Curve, int, int], Neighbor | None] | None = None,
     ) -> None:
         self.curves = sorted(curves, key=lambda curve: (curve.run, curve.name, tuple(curve.values)))
         self.settings = settings
         self.population = known or population()
-        self._kept: dict[tuple[int, int, int], Neighbor | None] = {}
+        self._kept = {} if kept is None else kept
 
     def correction_of(self, curve: Curve, prepared: Prepared, told: Features) -> Correction | None:
         """Return what the others say of `curve`, or None when none of them can say anything."""
@@ -93,7 +97,7 @@ class CrossRunPrior:
         usable = [
             index
             for index, other in enumerate(self.curves)
-            if other.metric == curve.metric and not _same(curve, other)
+            if other.metric == curve.metric and not _same(curve, other) and _same_data(curve, other)
         ]
         if len(usable) <= MOST:
             return usable
@@ -102,9 +106,9 @@ class CrossRunPrior:
         return sorted(usable[k] for k in np.argsort(apart, kind="stable")[:MOST])
 
     def _neighbor(self, index: int, seen: int, length: int) -> Neighbor | None:
-        key = (index, seen, length)
+        other = self.curves[index]
+        key = (other, seen, length)
         if key not in self._kept:
-            other = self.curves[index]
             made = _forecast_of(other, seen, length, self.settings, self.population) if seen else None
             self._kept[key] = made
         return self._kept[key]
@@ -121,6 +125,11 @@ def _same(curve: Curve, other: Curve) -> bool:
     if curve.run or other.run:
         return curve.run == other.run
     return list(other.values[: len(curve.values)]) == list(curve.values)
+
+
+def _same_data(curve: Curve, other: Curve) -> bool:
+    """Tell whether both were trained on the same data, as far as that is known."""
+    return not curve.data or not other.data or curve.data == other.data
 
 
 def match(curve: Curve, other: Curve, length: int) -> tuple[int, int]:

@@ -16,11 +16,13 @@ import numpy as np
 from analysis.forecast.lr_effects import MATTERS, breaks, relative
 from analysis.forecast.settings import DEFAULT, Settings
 from workbench.errors import InputError, RecordError
-from workbench.names import HIGHER, LEARNING_RATE, STAGE, direction, no_direction
+from workbench.names import HIGHER, LEARNING_RATE, STAGE, direction, no_direction, words_of
 
 Array = np.ndarray
 ACCURACY, ERROR, LOSS = "accuracy", "error", "loss"
 MISSING_SHARE = 1 / 3  # of the values that may be missing or not finite
+ERROR_WORDS = {"error", "errors", "err", "errs", "wer", "cer", "eer"}  # shares of wrong answers
+PERCENT, NO_SHARE = 100.0, 1.5  # a greatest value above 1 and up to this is neither a share nor percent
 SPIKE_STEPS, SPIKE_SHARE = 12.0, 0.5  # how high a spike is: usual steps, and a share of the level beside it
 SPIKES_SHARE = 0.1  # of the epochs that may be spikes; more of them are the curve's own noise
 SHORT_OF_END = 0.05  # of the way that known learning rates may lack: the last one is taken to stay
@@ -35,8 +37,8 @@ class Curve:
     """One metric of one run: `values[i]` was measured at the end of epoch `epochs[i]` (1-based, global).
 
     `total` is the last planned epoch; `rates` the learning rates of the epochs `first` to `total`, known ones
-    and planned ones; `stages` the first epochs of the stages. `finished` says that the run ended as planned.
-    `seconds` is the time of an epoch.
+    and planned ones; `stages` the first epochs of the stages. `finished` says that the run ended as planned, `quick`
+    that it was only tried out; `data` names what it was trained on ("" is not known). `seconds` is the time of an epoch.
     """
 
     metric: str
@@ -50,6 +52,8 @@ class Curve:
     run: str = ""
     name: str = ""
     study: str = ""
+    data: str = ""
+    quick: bool = False
 
     def __post_init__(self) -> None:
         for name in ("values", "epochs", "rates", "stages"):
@@ -123,7 +127,7 @@ def kind_of(metric: str) -> str:
         raise RecordError(no_direction(metric))
     if side == HIGHER:
         return ACCURACY
-    return ERROR if metric.endswith("error") else LOSS
+    return ERROR if ERROR_WORDS & set(words_of(metric)) else LOSS
 
 
 def is_evaluation(metric: str) -> bool:
@@ -138,6 +142,9 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     kind = kind_of(curve.metric)
     notes: list[str] = []
     values, seen = _laid_out(curve, notes)
+    top = float(values[seen].max())
+    if kind == ERROR and (top > PERCENT or 1 < top <= NO_SHARE):  # an error that is no share of wrong answers
+        kind = LOSS
     unit = _unit(values[seen], kind, notes)
     values = values / unit
     if kind == ACCURACY:
@@ -239,11 +246,11 @@ def _unit(values: Array, kind: str, notes: list[str]) -> float:
     if kind == LOSS:
         return 1.0
     low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 100 or 1 < high <= 1.5:
+    if low < 0 or high > PERCENT or 1 < high <= NO_SHARE:
         raise Refused(f"values from {low:g} to {high:g} are neither shares (0 to 1) nor percent")
-    if high > 1.5:
+    if high > NO_SHARE:
         notes.append("values are in percent")
-        return 100.0
+        return PERCENT
     return 1.0
 
 

@@ -2,13 +2,16 @@
 
 `python tests/benchmarks/train_forecast.py` needs the real curves beside the project and some minutes on one core. Every
 network leaves one source out; each source is then forecast by its own, and the factors that bring those quantiles
-to their shares are what the quantiles of all are widened by.
+to their shares are what the quantiles of all are widened by. With `--record` nothing is trained: the stopping rule
+is replayed on all real curves, again by networks that do not know them, and its record is written into the file.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,19 +19,23 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
 
-from forecast_data import families, folder  # noqa: E402
+from forecast_data import Family, families, folder  # noqa: E402
 from forecast_simulated import simulated  # noqa: E402
 
+from analysis.forecast.cross_run_prior import CrossRunPrior  # noqa: E402
 from analysis.forecast.curve import Curve, Refused, prepare  # noqa: E402
 from analysis.forecast.distribution import LEVELS  # noqa: E402
 from analysis.forecast.ensemble import fit_ensemble  # noqa: E402
 from analysis.forecast.features import NAMES, features  # noqa: E402
-from analysis.forecast.population import CLIP, FILE, MIDDLE, MOST, Network, widened  # noqa: E402
+from analysis.forecast.population import CLIP, FILE, MIDDLE, MOST, Network, population, widened  # noqa: E402
 from analysis.forecast.settings import DEFAULT  # noqa: E402
+from analysis.forecast.stop_rule import ALONE, ENOUGH, LIMITS, ORIGINS, WITH_OTHERS, replay  # noqa: E402
+from workbench.names import lower_is_better  # noqa: E402
 
 Array = np.ndarray
 WHERE = Path(__file__).resolve().parents[2] / "analysis" / "forecast" / FILE
 SHARES = (0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.36, 0.43, 0.5, 0.58, 0.66, 0.75, 0.84, 0.92)
+REPLAYED, AMONG = 12, 8  # curves of a family on which the rule is replayed, other runs beside each
 SCORED = (0.25, 0.5, 0.75)
 SIMULATED = "simulated"
 SIMULATED_CURVES, SIMULATED_WEIGHT = 2600, 0.5
@@ -209,8 +216,67 @@ def coverage(rows: Examples, units: Array) -> str:
     return "\n".join(lines)
 
 
+def record(found: Sequence[Family], others: int) -> dict:
+    """Return how many successes the rule would have stopped at each limit, and how many hopeless runs by half.
+
+    A success is asked for what it reached; a run in the worse half of its family is hopeless when asked for the best
+    end of the others. Families count alike.
+    """
+    wrong, hopeless, count = [], [], 0
+    for family in found:
+        curves = [curve for curve in family.curves if np.isfinite(curve.values[-1])]
+        least, early = _replayed(curves, family.source, others)
+        if len(least):
+            wrong.append([(least < limit).mean() for limit in LIMITS])
+            count += len(least)
+        if len(early):
+            hopeless.append([(early < limit).mean() for limit in LIMITS])
+    return {
+        "curves": count,
+        "families": len(wrong),
+        "wrong": _short(np.mean(wrong, axis=0)),
+        "worst": _short(np.max(wrong, axis=0)),
+        "hopeless": _short(np.mean(hopeless, axis=0)),
+    }
+
+
+def _replayed(curves: Sequence[Curve], source: str, others: int) -> tuple[Array, Array]:
+    """Return the least chances of what was reached, and by half of the best end for the worse half."""
+    rng, known, kept = np.random.default_rng(0), population().without(source), {}
+    if len(curves) <= max(others, ENOUGH):
+        return np.empty(0), np.empty(0)
+    sign = 1 if lower_is_better(curves[0].metric) else -1
+    ends = np.array([sign * curve.values[-1] for curve in curves])
+    least, early, half = [], [], [origin for origin in ORIGINS if origin <= 0.5]
+    for k, curve in enumerate(curves[:REPLAYED]):
+        rest = [other for other in curves if other is not curve]
+        picked = [rest[i] for i in rng.choice(len(rest), min(others, len(rest)), replace=False)]
+        group = CrossRunPrior(picked, known=known, kept=kept) if others else ()
+        least.append(replay(curve, curve.values[-1], group, known).min())
+        if ends[k] > np.median(ends):
+            early.append(replay(curve, sign * np.delete(ends, k).min(), group, known, origins=half).min())
+    return np.array(least), np.array(early)
+
+
+def write_record() -> None:
+    """Replay the rule alone and with other runs, print its record and write it into the file."""
+    data = folder()
+    if data is None:
+        raise SystemExit("the real curves are absent (WORKBENCH_TEST_DATA)")
+    found = families(data)
+    stored = json.loads(WHERE.read_text())
+    stored["record"] = {ALONE: record(found, 0), WITH_OTHERS: record(found, AMONG)}
+    print(json.dumps({"limits": LIMITS, **stored["record"]}, indent=1))
+    WHERE.write_text(json.dumps(stored, separators=(",", ":")) + "\n")
+
+
 def main() -> None:
     """Train, widen, print what held on sources left out, and write the file; its record of stops stays."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--record", action="store_true")
+    if parser.parse_args().record:
+        write_record()
+        return
     rows = examples()
     print(f"{len(rows.truth)} examples")
     sources = sorted(set(rows.source.tolist()) - {SIMULATED})
