@@ -28,44 +28,48 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "profile": (
         "workbench.commands.profile:profile",
-        "Measure one training step part by part, and draw and trace it.",
+        "Profile one training step part by part, with a trace.",
     ),
     "list": ("workbench.commands.show:list_runs", "List runs with their differing settings and best values."),
     "show": ("workbench.commands.show:show", "Show one run: settings, stages, epochs, artifacts."),
-    "resume": ("workbench.commands.resume:resume", "Go on with an unfinished run."),
+    "resume": ("workbench.commands.resume:resume", "Resume an unfinished run from its last checkpoint."),
     "rerun": (
         "workbench.commands.rerun:rerun",
-        "Make a run again from its record; say what differs, and whether the curve matches.",
+        "Rerun a run from its record, list what differs now and compare the curves.",
     ),
-    "sync": ("workbench.commands.sync:sync", "Bring MLflow and TensorBoard level with all journals."),
+    "sync": ("workbench.commands.sync:sync", "Sync MLflow and TensorBoard from the journals."),
     "rebuild": (
         "workbench.commands.sync:rebuild",
-        "Make MLflow's database and TensorBoard anew from journals.",
+        "Rebuild MLflow's database and TensorBoard from the journals.",
     ),
-    "merge": ("workbench.commands.merge:merge", "Bring the records of another machine into this store."),
+    "merge": ("workbench.commands.merge:merge", "Merge the records of another machine into this store."),
     "verify": (
         "workbench.commands.verify:verify",
         "Verify a run, model file or embeddings on pairs or a folder of people.",
     ),
     "errors": ("workbench.commands.errors:errors", "Show the worst errors of a run as a sheet of images."),
+    "confusion": (
+        "workbench.commands.confusion:command",
+        "Show what a classifier takes for what, class by class, as a table and a picture.",
+    ),
     "ijb": ("workbench.commands.ijb:run", "Measure a model by the IJB-B and IJB-C protocols, 1:1 and 1:N."),
     "identify": (
         "workbench.commands.identify:identify",
-        "Tell who of a folder of known people is on images.",
+        "Identify people in images against a gallery of known ones.",
     ),
     "data": (
         "workbench.commands.data:data",
-        "Look at data; turn folders, RecordIO and TFRecords into each other.",
+        "Show, align and check data; convert between folders, RecordIO, TFRecords and pair files.",
     ),
-    "losses": ("workbench.commands.losses:losses", "List all losses, or draw the target logit of margins."),
+    "losses": ("workbench.commands.losses:losses", "List all losses, or plot the target logit of margins."),
     "clean": (
         "workbench.commands.clean:clean",
-        "List the images near their main sub-center, to train on with them.",
+        "Clean noisy labels: list the images near the main sub-center of their identity.",
     ),
     "models": ("workbench.commands.models:models", "List all backbones with their sizes."),
     "export": (
         "workbench.commands.export:export",
-        "Write a run or model in other formats, each checked against the original.",
+        "Export a run or model to other formats, each checked against the original.",
     ),
     "ui": ("workbench.commands.ui:ui", "Start the MLflow UI and TensorBoard on this machine."),
     "server": (
@@ -74,9 +78,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "import": (
         "analysis.commands.importing:import_records",
-        "Write old histories and logs into the store as finished runs.",
+        "Import histories, logs and other trackers' records as runs.",
     ),
-    "plot": ("analysis.commands.plot:plot", "Draw curves of runs, histories and logs."),
+    "plot": ("analysis.commands.plot:plot", "Plot curves of runs, histories and logs."),
     "forecast": (
         "analysis.commands.forecast:forecast",
         "Forecast final metrics with intervals, and rank runs by whether they are worth continuing.",
@@ -85,17 +89,21 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "analysis.commands.table:table",
         "Compare runs in a table: differing settings, best values, times.",
     ),
+    "folds": (
+        "analysis.commands.folds:folds",
+        "Show an experiment's folds as one result, with its ROC curve and among published ones.",
+    ),
     "effects": (
         "analysis.commands.effects:effects",
-        "Say what each setting of a sweep does, how surely, and draw it.",
+        "Estimate the effect of each setting of a sweep, with intervals and figures.",
     ),
     "results": (
         "analysis.commands.published:results",
-        "Show what runs reached beside published numbers, from a kept summary.",
+        "Show the results of runs beside published numbers.",
     ),
     "report": (
         "analysis.commands.report:report",
-        "Write a study as one page: curves, tables, verdicts, costs.",
+        "Report a study as one page: curves, tables, verdicts, costs.",
     ),
 }
 

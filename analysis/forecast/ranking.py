@@ -117,5 +117,5 @@ def rival_value(text: str, curves: Sequence[Curve]) -> tuple[float, str]:
         pass
     found = [c for c in curves if text in (c.run, c.name)] or [c for c in curves if c.run.startswith(text)]
     if len(found) != 1:
-        raise InputError(f"{text!r} is no number and means {len(found)} runs", where="--beat")
+        raise InputError(f"{text!r} is not a number and means {len(found)} runs", where="--beat")
     return float(found[0].values[-1]), found[0].name or found[0].run

@@ -9,7 +9,7 @@ pairs that are reported would flatter.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -159,11 +159,10 @@ def _one(
             shown = sets[metric].mean if metric in sets else value
             data.add(str(metric), INFERRED, epoch, shown, **where)
     notes = []
-    if len(members) < int(first[FOLD_COUNT]):
+    there = min((len(folded.numbers) for folded in sets.values()), default=len(members))
+    if there < int(first[FOLD_COUNT]):
         notes.append(
-            Note(
-                name, f"{len(members)} of {int(first[FOLD_COUNT])} folds: no result of the whole protocol yet"
-            )
+            Note(name, f"{there} of {int(first[FOLD_COUNT])} folds: no result of the whole protocol yet")
         )
     return data, sets, notes
 
@@ -194,26 +193,30 @@ def _last_epochs(epochs: pd.DataFrame, names: Sequence[str]) -> pd.Series:
 
 
 def read(store: Store, runs: Sequence[str], numbers: Sequence[int], metric: str) -> Folded | None:
-    """Return the evaluation of folds on their sets, or None where a run keeps no scores of `metric`."""
-    scores, same, fold_of, digest = [], [], [], hashlib.sha256()
-    for position, run in enumerate(runs):
-        path = store.run_artifacts(run) / "scores" / "last" / f"{metric}.npz"
-        if not path.is_file():
-            return None
-        with np.load(path, allow_pickle=False) as kept:
-            if "same" not in kept or not np.isfinite(kept["scores"]).all():
-                return None
-            scores.append(kept["scores"])
-            same.append(kept["same"].astype(bool))
-            digest.update(f"{numbers[position]} {kept['pairs']}".encode())
-        fold_of.append(np.full(len(scores[-1]), position))
+    """Return the evaluation of folds on their sets; None where fewer than two keep scores of `metric`."""
+    kept = [(number, _scores(store, run, metric)) for number, run in zip(numbers, runs, strict=True)]
+    there = [(number, found) for number, found in kept if found is not None]
+    if len(there) < LEAST:
+        return None
+    digest = hashlib.sha256("".join(f"{number} {found[2]} " for number, found in there).encode())
     return of_scores(
-        np.concatenate(scores),
-        np.concatenate(same),
-        np.concatenate(fold_of),
-        numbers,
+        np.concatenate([found[0] for _, found in there]),
+        np.concatenate([found[1] for _, found in there]),
+        np.repeat(np.arange(len(there)), [len(found[0]) for _, found in there]),
+        [number for number, _ in there],
         digest.hexdigest()[:16],
     )
+
+
+def _scores(store: Store, run: str, metric: str) -> tuple[np.ndarray, np.ndarray, str] | None:
+    """Return scores, kinds and the content of a run's pairs after its last epoch, None where it keeps none."""
+    path = store.run_artifacts(run) / "scores" / "last" / f"{metric}.npz"
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as kept:
+        if "same" not in kept or not np.isfinite(kept["scores"]).all():
+            return None
+        return kept["scores"], kept["same"].astype(bool), str(kept["pairs"])
 
 
 def of_scores(
@@ -244,6 +247,16 @@ def roc_band(folded: Folded, points: int = 200) -> tuple[np.ndarray, np.ndarray,
     return rates, stacked.mean(0), stacked.std(0, ddof=1) / np.sqrt(len(curves))
 
 
-def errors_of(folded: Mapping[str, Folded]) -> dict[str, float]:
-    """Return the standard error of each evaluation set of a collapsed run."""
-    return {metric: one.standard_error for metric, one in folded.items()}
+def mean_area(folded: Folded) -> tuple[float, float]:
+    """Return the area under the ROC curve, its mean over folds and the standard error of that.
+
+    The area is the chance that a genuine pair scores higher than an impostor pair, ties counting half.
+    """
+    areas = []
+    for fold in range(len(folded.numbers)):
+        own = folded.fold_of == fold
+        genuine = folded.scores[own & folded.same]
+        impostors = np.sort(folded.scores[own & ~folded.same])
+        below = np.searchsorted(impostors, genuine, "left") + np.searchsorted(impostors, genuine, "right")
+        areas.append(float(below.mean() / 2 / len(impostors)))
+    return float(np.mean(areas)), float(np.std(areas, ddof=1) / np.sqrt(len(areas)))

@@ -7,6 +7,7 @@ A best value is the first best one and never a NaN; epochs are 1-based.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -119,6 +120,27 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     return frame[kept]
 
 
+def with_states(frame: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return a summary with `seed` (`0`, or `0, 1, 2` of a group), `status` (of a group how many are what),
+    and `quick` where there are runs of `--quick`."""
+    states = pd.DataFrame([_states(runs.iloc[members]) for members in seed_groups(runs)], index=frame.index)
+    told = [name for name in states if name not in frame and not states[name].isna().all()]
+    return pd.concat([frame, states[told]], axis="columns")
+
+
+def _states(runs: pd.DataFrame) -> dict[str, str | None]:
+    ours = runs[runs["id"].notna()]  # the state of a file is its reader's guess
+    seeds = [str(seed) for seed in runs["seed"] if not is_missing(seed)]
+    states = Counter(str(status) for status in ours["status"] if not is_missing(status))
+    words = [f"{count} {status}" if len(states) > 1 else status for status, count in states.items()]
+    quick = any(bool(flag) for flag in runs["quick"] if not is_missing(flag))
+    return {
+        "seed": ", ".join(seeds) or None,
+        "status": ", ".join(words) or None,
+        "quick": "quick" if quick else None,
+    }
+
+
 def _with_folds(
     frame: pd.DataFrame, records: Records, groups: Sequence[Sequence[int]], metrics: Sequence[str]
 ) -> list[str]:
@@ -137,18 +159,21 @@ def seed_groups(runs: pd.DataFrame) -> list[list[int]]:
     """Return the positions of runs that differ in their seed or fold alone, in first-seen order.
 
     Runs are alike when they have one identity, or where that is unknown, equal settings that are not
-    none; a run that repeats a seed of its group stands alone, as a rerun does.
+    none; a run that repeats a seed of its group stands alone, as a rerun does. A `--quick` run is never
+    alike with another: its epochs were cut short.
     """
     groups: dict[Any, list[int]] = {}
     seen: set[Any] = set()
     settings = settings_of(runs, seed=False)
     none = pd.Series([None] * len(runs), dtype=object)
     recipes, folds = runs.get("fold.recipe", none), runs.get("fold", none)
-    facts = zip(runs["id"], runs["study"], runs["seed"], runs["rerun"], recipes, folds)
-    for position, (identity, study, seed, original, recipe, fold) in enumerate(facts):
+    facts = zip(
+        runs["id"], runs["study"], runs["seed"], runs["rerun"], recipes, folds, runs["quick"].eq(True)
+    )
+    for position, (identity, study, seed, original, recipe, fold, quick) in enumerate(facts):
         identity = identity if is_missing(recipe) else recipe
         own = tuple(sorted((name, labels.value_text(value)) for name, value in settings[position].items()))
-        alike = (str(study), own if is_missing(identity) else identity)
+        alike = (str(study), own if is_missing(identity) else identity, quick)
         known = not is_missing(seed) and (own or not is_missing(identity))
         key = alike if known and is_missing(original) else ("alone", position)
         which = (key, seed, None if is_missing(fold) else fold)
@@ -185,16 +210,17 @@ def _only_missing(name: str, rows: Sequence[dict[str, Any]]) -> bool:
 
 
 def _comes_with(name: str, chosen: Sequence[str], rows: Sequence[dict[str, Any]]) -> bool:
-    """Tell whether a setting differs only because parts of one shown class have it and those of others do not."""
+    """Tell whether a shown class says what a setting of it is: then the class tells the runs apart, not a
+    number that means another thing in another class."""
     words = name.split(".")
     above = [".".join(words[:count]) for count in range(len(words) - 1, 0, -1)]
     part = next((parent for parent in above if parent in chosen), None)
-    if part is None or len({labels.value_text(row[name]) for row in rows if name in row}) > 1:
+    if part is None:
         return False
-    classes = [
-        {labels.value_text(row.get(part)) for row in rows if (name in row) is has} for has in (True, False)
-    ]
-    return not classes[0] & classes[1]
+    values: dict[str, set[str]] = {}
+    for row in rows:
+        values.setdefault(labels.value_text(row.get(part)), set()).add(labels.value_text(row.get(name)))
+    return all(len(own) == 1 for own in values.values())
 
 
 def at_best_epoch(records: Records, select: str, metrics: Sequence[str]) -> pd.DataFrame:

@@ -125,7 +125,7 @@ def test_a_server_stopped_restarted_and_hung(served, tmp_path):
     assert not done.failed
     assert_nothing_lost(store, training.run, training.number)
     again = sync(store, print)
-    assert (again.changed, again.level) == ([], [training.run])
+    assert (again.changed, again.unchanged) == ([], [training.run])
 
 
 def test_a_server_that_hangs_from_start_to_end(served, tmp_path):

@@ -1,7 +1,7 @@
 """`python tests/benchmarks [TOPIC...]`: run the benchmarks, each in a process of its own, one table.
 
 A benchmark that fails is named with the end of its error, and the rest still run; the exit status is
-1 then. A target that is missed is shown as such and is no failure: ratios depend on the machine.
+1 then. A target that is missed is shown as such and is not a failure: ratios depend on the machine.
 """
 
 from __future__ import annotations

@@ -66,12 +66,12 @@ def latency(folder: Path, runs: int = 6) -> float:
     from workbench.jobs.placement import Place
     from workbench.jobs.process import Child
     from workbench.jobs.progress import PlainProgress
-    from workbench.jobs.scheduler import work_off
+    from workbench.jobs.scheduler import run_all
 
     tasks, store = made(folder, runs)
-    board = PlainProgress(store, io.StringIO(), runs, Costs([]))
+    reporter = PlainProgress(store, io.StringIO(), runs, Costs([]))
     began = time.perf_counter()
-    work_off(tasks, [Place()], lambda task, place: Child(SHORT, place, folder / "log"), board)
+    run_all(tasks, [Place()], lambda task, place: Child(SHORT, place, folder / "log"), reporter)
     queue = time.perf_counter() - began
     began = time.perf_counter()
     for _ in range(runs):
@@ -85,17 +85,17 @@ def watching(folder: Path) -> float:
     from workbench.jobs.placement import Place
     from workbench.jobs.process import Child
     from workbench.jobs.progress import PlainProgress
-    from workbench.jobs.scheduler import work_off
+    from workbench.jobs.scheduler import run_all
 
     tasks, store = made(folder, 2)
     words = [sys.executable, "-S", "-c", WRITES]
-    board = PlainProgress(store, io.StringIO(), 2, Costs([]))
+    reporter = PlainProgress(store, io.StringIO(), 2, Costs([]))
     before = time.process_time()
 
     def start(task, place):
         return Child([*words, str(store.journal(task.run)), str(WATCHED_SECONDS)], place, folder / "log")
 
-    work_off(tasks, [Place(), Place()], start, board)
+    run_all(tasks, [Place(), Place()], start, reporter)
     return (time.process_time() - before) / WATCHED_SECONDS
 
 

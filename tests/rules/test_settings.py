@@ -28,7 +28,7 @@ def readings() -> tuple[dict[str, set[str]], set[str]]:
     """Return who reads what: names read as `self.x` by class, and names read of anything else.
 
     A name given as text counts where the same function calls `getattr`; reading all settings at once
-    (`settings()`, to record them) is no use of any of them.
+    (`settings()`, to record them) is not a use of any of them.
     """
     own: dict[str, set[str]] = defaultdict(set)
     foreign: set[str] = set()

@@ -41,12 +41,12 @@ def spec(project: Path, root: Path) -> str:
         (["run", "SPEC", "--jobs", "0"], "Invalid value for '--jobs'"),
         (["run", "SPEC", "--jobs", "999"], "999 jobs on"),
         (["run", "SPEC", "--devices", "gpu:99"], "no device gpu:99 on this machine"),
-        (["run", "SPEC", "base", "--devices", "x"], "'x' is no device"),
+        (["run", "SPEC", "base", "--devices", "x"], "'x' is not a device"),
         (["runn", "SPEC"], "did you mean 'run'"),
         (["show", "2026"], "no run '2026'"),
         (["resume", "2026"], "no run '2026'"),
         (["list"], "no runs"),
-        (["check", "study"], "is no spec file"),
+        (["check", "study"], "is not a spec file"),
     ],
 )
 def test_bad_input_is_one_line_with_status_2_and_leaves_nothing(

@@ -52,7 +52,7 @@ def errors(
     place = find_store(store)
     run = find_run(place, run)
     start = _start(place, run)
-    experiment = recorded_experiment(start)
+    experiment = recorded_experiment(start, store=place)
     label = chosen_set(experiment, name, run)
     part = next(part for part in experiment.sets if part.label() == label)
     scores, epoch = kept_scores(place, run, label, which)

@@ -14,7 +14,7 @@ from workbench.tracking.store import find_store
 @click.option("--into", metavar="STORE", help="The store to merge into (default: the project's mlruns/).")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def merge(other: Path, into: str | None, debug: bool) -> int:
-    """Copy all runs of OTHER_MLRUNS here, artifacts and checkpoints with them, then bring the views level.
+    """Copy all runs of OTHER_MLRUNS here, artifacts and checkpoints with them, then sync MLflow and TensorBoard.
 
     The same run in both is one run. A run with two different histories is named and refused, with nothing
     changed. OTHER_MLRUNS is only read.
@@ -36,8 +36,8 @@ def merge(other: Path, into: str | None, debug: bool) -> int:
         say(f"note: {name} holds a secret and cannot be masked: not copied")
     if done.foreign:
         say(f"note: {done.foreign} runs of the other MLflow have no journal; they stay there")
-    levelled = sync(store, say)
+    synced = sync(store, say)
     parts = [f"{len(done.new)} new", f"{len(done.longer)} brought up to date", f"{len(done.same)} the same"]
     parts += [f"{len(done.busy)} left"] if done.busy else []
     click.echo(f"{other} merged into {store.root}: {', '.join(parts)}")
-    return 1 if levelled.failed or done.busy else 0
+    return 1 if synced.failed or done.busy else 0

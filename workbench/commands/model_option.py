@@ -42,11 +42,11 @@ def embedder_of(
 
 def of_run(text: str, store: str | None, which: str) -> tuple[Embedder, Any, str]:
     """Return the embedder of a run's checkpoint, its experiment and its full name."""
-    from workbench.train.from_record import load_model, open_run
+    from workbench.train.from_record import load_chosen, open_run
 
     found = open_run(text, store)
-    network = load_model(found.experiment, found.checkpoints, which)
-    return models.from_keras(network, f"run {found.run} ({which})"), found.experiment, found.run
+    network, words = load_chosen(found.experiment, found.checkpoints, which)
+    return models.from_keras(network, f"run {found.run} ({words})"), found.experiment, found.run
 
 
 def rates(values: tuple[str, ...]) -> tuple[float, ...]:

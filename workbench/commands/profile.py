@@ -76,7 +76,7 @@ def measured(variant: Variant, store: Store, stage: int, batches: int, trace: Pa
             where="--stage",
             do="choose one of the spec's stages",
         )
-    group, _ = strategy.join(experiment, strategy.Meant("profile", False, variant.quick))
+    group, _ = strategy.join(experiment, strategy.Launch("profile", False, variant.quick))
     steps = QUICK_STEPS if variant.quick else None
     data = RunData(experiment, default_places(store.root.parent), steps)
     return profiling.profile(experiment, data, group, stage, batches, trace), group.chief

@@ -44,9 +44,9 @@ def rerun(
     It is a new run with a tag that names RUN. Exit status: 0 equal or within the band of seeds, 1 the
     curve differs or the training failed, 2 bad input.
     """
-    found = open_run(run, store)
     if run_name:
-        return train(found, run_name, as_json)
+        return train(open_run(run, store), run_name, as_json)
+    found = open_run(run, store, any_code=True)
     compared = ingredients.compare(found)
     _say(f"rerun of {found.run}  {found.start.study}/{found.start.name}, seed {found.start.seed}", as_json)
     for line in (*compared.lines(), *_trunk_lines(found)):

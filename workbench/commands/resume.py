@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from workbench.commands.run import run_here
-from workbench.distribute.roles import follows
+from workbench.distribute.roles import is_worker
 from workbench.jobs.task import Task
 from workbench.names import TAG_FORECAST
 from workbench.tracking.runs import find_run, read_state
@@ -25,7 +25,7 @@ def resume(run: str, store: str | None, as_json: bool, debug: bool) -> int:
     place = find_store(store)
     name = find_run(place, run)
     variant = recorded_variant(place, name)
-    if not follows(variant.experiment.devices):  # a worker does what its chief was asked to do
+    if not is_worker(variant.experiment.devices):  # a worker does what its chief was asked to do
         variant = recorded_variant(place, name, resumable=True)
     journal = read_state(place, name).journal
     tags = journal.start.tags if journal and journal.start else {}

@@ -19,13 +19,14 @@ from workbench.errors import InputError, RunFailed, SpecError
 from workbench.jobs.placement import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
 from workbench.names import TAG_FORECAST
-from workbench.optimizers import schedule_preview
+from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.branch import kept_epochs
 from workbench.spec.datasets import default_places
-from workbench.spec.interfaces import PairSet, Places, Source
+from workbench.spec.interfaces import Places, Source
 from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.quick import QUICK_STEPS, quick_variant
+from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
 from workbench.tracking.ping import require_reachable
 from workbench.tracking.store import Store, find_store
@@ -132,7 +133,7 @@ def wanted(
     chosen = [word for word in files if word not in paths]
     if not paths:
         raise SpecError(
-            f"{files[0]!r} is no spec file", expected="a Python file such as experiments/quickstart.py"
+            f"{files[0]!r} is not a spec file", expected="a Python file such as experiments/quickstart.py"
         )
     everything = [variant for path in paths for variant in load_variants(path)]
     variants = choose_variants(everything, chosen)
@@ -142,6 +143,8 @@ def wanted(
     where = default_places(store.root.parent)
     for variant in variants:
         schedule_preview.refuse(variant.experiment.plans())
+        plateau.refuse_unmeasured(variant.experiment)
+        refuse_select(variant.experiment)
     if quick:
         variants = [quick_variant(variant, where) for variant in variants]
     for variant in variants:
@@ -164,10 +167,8 @@ def _keeping(variant: Variant, others: list[Variant], assignments: tuple[str, ..
 
 
 def _refuse_missing(variant: Variant, where: Places) -> None:
-    experiment = variant.experiment
-    parts: list[Source | PairSet] = [experiment.data, *experiment.sets]
-    for part in parts:
-        words = part.missing(where)
+    for part in variant.experiment.read:
+        words = part.fetch(where) if isinstance(part, Source) else part.missing(where)
         if words:
             raise InputError(
                 words, where=f"{variant.path} ({variant.name})", do="or try the code with --quick"
@@ -194,7 +195,7 @@ def _seeds(seed: int | None, seeds: str | None) -> list[int] | None:
         return [int(word) for word in seeds.split(",")]
     except ValueError as error:
         raise InputError(
-            f"{seeds!r} is no list of seeds", where="--seeds", expected="whole numbers: 0,1,2"
+            f"{seeds!r} is not a list of seeds", where="--seeds", expected="whole numbers: 0,1,2"
         ) from error
 
 

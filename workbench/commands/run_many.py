@@ -14,7 +14,7 @@ from workbench.jobs.estimate import Costs, longest_first
 from workbench.jobs.placement import Place
 from workbench.jobs.process import Child
 from workbench.jobs.progress import LiveProgress, NullProgress, PlainProgress, log_of
-from workbench.jobs.scheduler import Job, ProgressReporter, work_off
+from workbench.jobs.scheduler import Job, ProgressReporter, run_all
 from workbench.jobs.task import Task
 from workbench.tracking.runs import read_states
 from workbench.tracking.store import Store
@@ -34,20 +34,20 @@ def several(
     `address` is the store as the user named it, for the words of the child processes.
     """
     aside = len(places) > 1  # then each run prints into a file of its own
-    board: ProgressReporter = NullProgress()
+    reporter: ProgressReporter = NullProgress()
     if aside:
         costs = Costs(read_states(store))
         tasks = longest_first(tasks, costs)
-    growth = RunDependencies(tasks, store)
-    tasks = growth.ordered(tasks)
+    dependencies = RunDependencies(tasks, store)
+    tasks = dependencies.ordered(tasks)
     if aside:
-        board = board_of(store, tasks, costs, as_json, sys.stdout)
+        reporter = reporter_for(store, tasks, costs, as_json, sys.stdout)
 
     def start(task: Task, place: Place) -> Job:
         words = task.words(address, as_json=as_json and not aside, debug=debug)
         return Child(words, place, log_of(store, task.run) if aside else None)
 
-    status = work_off(tasks, places or [Place()], start, board, growth.may_start)
+    status = run_all(tasks, places or [Place()], start, reporter, dependencies.may_start)
     if not as_json:
         compare(store, tasks)
     return status
@@ -62,28 +62,34 @@ def on_cluster(
     out = sys.stdout  # while Ray is connected, what it prints by itself is kept from standard output
     word = str(store.root) if store.is_local else address  # the same folder, wherever a node stands
     costs = Costs(read_states(store))
-    growth = RunDependencies(tasks, store)
-    tasks = growth.ordered(longest_first(tasks, costs))
+    dependencies = RunDependencies(tasks, store)
+    tasks = dependencies.ordered(longest_first(tasks, costs))
     with connected(ray, store, word, debug) as cluster:
         cluster.check(tasks)
-        board = board_of(store, tasks, costs, as_json, out)
-        cluster.say = board.say
-        status = work_off(
-            tasks, [AnyPlace()] * min(jobs or len(tasks), len(tasks)), cluster.start, board, growth.may_start
+        reporter = reporter_for(store, tasks, costs, as_json, out)
+        cluster.say = reporter.say
+        status = run_all(
+            tasks,
+            [AnyPlace()] * min(jobs or len(tasks), len(tasks)),
+            cluster.start,
+            reporter,
+            dependencies.may_start,
         )
     if not as_json:
         compare(store, tasks)
     return status
 
 
-def board_of(store: Store, tasks: Sequence[Task], costs: Costs, as_json: bool, out: TextIO) -> PlainProgress:
+def reporter_for(
+    store: Store, tasks: Sequence[Task], costs: Costs, as_json: bool, out: TextIO
+) -> PlainProgress:
     """Return the board that fits the output: live on a terminal, else lines; JSON keeps standard output."""
     stream = sys.stderr if as_json else out
     kind = LiveProgress if stream.isatty() else PlainProgress
-    board = kind(store, stream, len(tasks), costs)
+    reporter = kind(store, stream, len(tasks), costs)
     if as_json:
-        board.after = lambda run: print_json(store, [run], out)
-    return board
+        reporter.after = lambda run: print_json(store, [run], out)
+    return reporter
 
 
 def compare(store: Store, tasks: Sequence[Task]) -> None:

@@ -72,7 +72,7 @@ def _database(given: str | None, store: Store) -> str:
         store.root.mkdir(parents=True, exist_ok=True)
         return f"sqlite:///{store.database}"
     if not found.startswith(("postgresql://", "postgresql+psycopg2://", "sqlite:///")):
-        raise InputError("is no database that is known here", where=given or DATABASE, expected="postgresql://user@host/name")  # fmt: skip
+        raise InputError("is not a database that is known here", where=given or DATABASE, expected="postgresql://user@host/name")  # fmt: skip
     return found
 
 

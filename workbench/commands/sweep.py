@@ -60,19 +60,19 @@ def sweep(
     if emit:
         writable(Path(emit))
     screen = Screen(sys.stderr if as_json else sys.stdout)
-    wish = running.SweepOptions(
+    options = running.SweepOptions(
         trials, resume, workers or 0, chief_role(), store, as_json, allow_changed_space, verbose
     )
-    if wish.role and len(chosen) > 1:
+    if options.role and len(chosen) > 1:
         raise InputError("a chief and its workers do one sweep", where=files[0], do="name it behind the file")
     for item, variant in chosen:
         variant = _quick(variant) if quick else variant
-        if wish.role and "chief" not in wish.role[0]:
-            running.serve(item, variant, place, screen, wish)
+        if options.role and "chief" not in options.role[0]:
+            running.serve(item, variant, place, screen, options)
             continue
-        bench = running.run(item, variant, place, screen, wish)
-        report(bench, screen, as_json)
-        best(bench, emit, train_best, as_json)
+        runner = running.run(item, variant, place, screen, options)
+        report(runner, screen, as_json)
+        best(runner, emit, train_best, as_json)
     return 0
 
 
@@ -96,44 +96,46 @@ def _quick(variant: Variant) -> Variant:
 def writable(path: Path) -> None:
     """Refuse, before anything is trained, a place that the best spec cannot be written to."""
     if path.suffix != ".py":
-        raise InputError(f"{path.name!r} is no spec file", where="--emit", expected="a name that ends in .py")
+        raise InputError(
+            f"{path.name!r} is not a spec file", where="--emit", expected="a name that ends in .py"
+        )
     if not path.parent.is_dir():
         raise InputError("no such folder", where=f"--emit {path}", do="make it first")
     if path.exists():
         raise InputError("is there already", where=f"--emit {path}", do="move it away or choose another name")
 
 
-def report(bench: Any, screen: Any, as_json: bool) -> None:
+def report(runner: Any, screen: Any, as_json: bool) -> None:
     """Show the trials, the best first, and what to do next; with JSON one line a run."""
     from workbench.sweep.summary import closing
     from workbench.tracking.best import summary
     from workbench.tracking.sweeps import read
 
-    record = read(bench.store, bench.run)
-    screen.say(closing(record, bench.sweep.domains))
+    record = read(runner.store, runner.run)
+    screen.say(closing(record, runner.sweep.domains))
     if as_json:
         for trial in record.trials:
             for run in trial.order.runs:
-                if trial.id == trial.order.chain and bench.store.journal(run).exists():
-                    line = summary(bench.store, run)
+                if trial.id == trial.order.chain and runner.store.journal(run).exists():
+                    line = summary(runner.store, run)
                     click.echo(
                         json.dumps({**line, "sweep": record.run, "settings": dict(trial.order.settings)})
                     )
 
 
-def best(bench: Any, emit: str | None, train: bool, as_json: bool) -> None:
+def best(runner: Any, emit: str | None, train: bool, as_json: bool) -> None:
     """Write the best settings as a spec file, and train them in full, where that was asked for."""
     if not (emit or train):
         return
     from workbench.spec.to_source import write_spec
     from workbench.sweep.best_spec import best_variant
 
-    variant = best_variant(bench)
+    variant = best_variant(runner)
     if emit:
         write_spec(Path(emit), variant)
         click.echo(f"wrote {emit}: `workbench run {emit}` trains it", err=as_json)
     if train:
-        train_in_full(variant, bench.store, as_json)
+        train_in_full(variant, runner.store, as_json)
 
 
 def train_in_full(variant: Variant, store: Store, as_json: bool) -> None:

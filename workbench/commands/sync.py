@@ -1,4 +1,4 @@
-"""`workbench sync` and `workbench rebuild`: the views of the records, made level or made anew."""
+"""`workbench sync` and `workbench rebuild`: the views of the records, synced or made anew."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
 @STORE
 @DEBUG
 def sync(store: str | None, debug: bool) -> int:
-    """Bring MLflow and TensorBoard level with all journals; does nothing where they are."""
-    from workbench.views.sync import sync as level
+    """Sync MLflow and TensorBoard from the journals; does nothing where they are in sync."""
+    from workbench.views.sync import sync as sync_views
 
     found = find_store(store)
-    done = level(found, lambda line: click.echo(line, err=True))
-    parts = [f"{len(done.changed)} brought level", f"{len(done.level)} were level"]
+    done = sync_views(found, lambda line: click.echo(line, err=True))
+    parts = [f"{len(done.changed)} synced", f"{len(done.unchanged)} were in sync"]
     parts += [f"{len(done.in_use)} being recorded"] if done.in_use else []
     parts += [f"{len(done.failed)} could not be done"] if done.failed else []
-    total = len(done.changed) + len(done.level) + len(done.in_use) + len(done.failed)
+    total = len(done.changed) + len(done.unchanged) + len(done.in_use) + len(done.failed)
     click.echo(f"{total} run{'s' * (total != 1)} in {found.root}: " + ", ".join(parts))
     return 1 if done.failed else 0
 

@@ -58,7 +58,7 @@ def ui(store: str | None, port: int, tensorboard_port: int, host: str, debug: bo
 
 
 def require_free(port: int, option: str, host: str = "127.0.0.1") -> None:
-    """Raise `InputError` where a port is taken, or `host` is no address of this machine."""
+    """Raise `InputError` where a port is taken, or `host` is not an address of this machine."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family) as probe:

@@ -41,7 +41,7 @@ def _verdict(
     if length == 0:
         return "is empty"
     if not head.startswith((*HEADS, *OTHERS)):
-        return "is no image"
+        return "is not an image"
     ends = next((last for first, last in HEADS.items() if head.startswith(first)), None)
     if not thorough and ends is not None and tail.endswith(ends):
         return None

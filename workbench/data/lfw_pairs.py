@@ -70,7 +70,7 @@ def parse(path: Path, sets: Collection[int] = ()) -> list[Pair]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError("is no UTF-8 text", where=path, expected="a pairs list as of LFW") from error
+        raise DataError("is not UTF-8 text", where=path, expected="a pairs list as of LFW") from error
     count, each = _header(lines, path)
     pairs = [_pair(line, path, number) for number, line in enumerate(lines[1:], start=2) if line.strip()]
     if len(pairs) != 2 * count * each:

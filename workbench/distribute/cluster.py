@@ -36,10 +36,12 @@ class Cluster:
 
 
 def need_address(host: str, where: str) -> tuple[str, int]:
-    """Return address and port of `host`; raises `SpecError` where it is no address:port."""
+    """Return address and port of `host`; raises `SpecError` where it is not an address:port."""
     address, colon, port = host.rpartition(":")
     if not (colon and address and port.isdigit() and 0 < int(port) < 65536):
-        raise SpecError(f"{host!r} is no worker", where=where, expected="address:port, such as 10.0.0.1:2222")
+        raise SpecError(
+            f"{host!r} is not a worker", where=where, expected="address:port, such as 10.0.0.1:2222"
+        )
     return address.strip("[]"), int(port)
 
 
@@ -103,7 +105,7 @@ def _own_index(hosts: tuple[str, ...], environment: Mapping[str, str]) -> int:
     text = environment.get(PLACE)
     if text is not None:
         if not text.strip().isdigit():
-            raise InputError(f"{text!r} is no number", where=PLACE, expected=f"0 to {len(hosts) - 1}")
+            raise InputError(f"{text!r} is not a number", where=PLACE, expected=f"0 to {len(hosts) - 1}")
         return _in_range(int(text), hosts, PLACE)
     mine = own_addresses()
     found = [i for i, host in enumerate(hosts) if _resolved(host) & mine]

@@ -48,7 +48,7 @@ class Group:
         assert content is not None
         return content
 
-    def level(self, variables: Iterable[tf.Variable]) -> None:
+    def broadcast(self, variables: Iterable[tf.Variable]) -> None:
         """Give every worker the chief's values of `variables`."""
         if self.workers == 1:
             return

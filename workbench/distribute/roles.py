@@ -16,7 +16,7 @@ def in_processes(settings: Devices) -> bool:
     return isinstance(settings, (MultiWorker, Horovod))
 
 
-def follows(settings: Devices) -> bool:
+def is_worker(settings: Devices) -> bool:
     """Tell whether this process is not the chief: it then does what the chief was asked to run."""
     if isinstance(settings, MultiWorker):
         return cluster.find(settings.hosts).index > 0

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from workbench.spec.experiment import Experiment
 
 _strategies: dict[tuple[str, ...], Any] = {}  # one for each set of devices of this process
-PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "workbench")
+PACKAGES = ("tensorflow", "keras", "tf-keras", "tensorflow-addons", "workbench")
 
 
 @dataclasses.dataclass(frozen=True)
-class Meant:
+class Launch:
     """What this process was asked to run; the chief's is what all of them do."""
 
     run: str
@@ -32,7 +32,7 @@ class Meant:
     quick: bool = False
 
 
-def join(experiment: Experiment, meant: Meant) -> tuple[Group, Meant]:
+def join(experiment: Experiment, meant: Launch) -> tuple[Group, Launch]:
     """Set TensorFlow up, meet the other workers, and return the group and what the chief was asked to run.
 
     Raises `InputError` for all that can be known before the first step.
@@ -89,7 +89,7 @@ def _logical_cpus(count: int) -> list[str]:
 # ---------------------------------------------------------------- several processes
 
 
-def facts_of(experiment: Experiment, meant: Meant, rank: int, hosts: tuple[str, ...]) -> dict[str, Any]:
+def facts_of(experiment: Experiment, meant: Launch, rank: int, hosts: tuple[str, ...]) -> dict[str, Any]:
     """Return what a worker says of itself; `problem` is what keeps it from training."""
     settings = experiment.devices
     found: dict[str, Any] = {
@@ -122,7 +122,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def workers(experiment: Experiment, settings: MultiWorker, meant: Meant) -> tuple[Group, Meant]:
+def workers(experiment: Experiment, settings: MultiWorker, meant: Launch) -> tuple[Group, Launch]:
     """Meet the other machines and return the group with what the chief was asked to run."""
     place = cluster.find(settings.hosts)
     facts = facts_of(experiment, meant, place.index, place.hosts)
@@ -139,9 +139,9 @@ def workers(experiment: Experiment, settings: MultiWorker, meant: Meant) -> tupl
     return _named(group, members, meant)
 
 
-def horovod(experiment: Experiment, settings: Horovod, meant: Meant) -> tuple[Group, Meant]:
+def horovod(experiment: Experiment, settings: Horovod, meant: Launch) -> tuple[Group, Launch]:
     """Start Horovod and return the group with what the first process was asked to run."""
-    from workbench.distribute.horovod import HorovodGroup, engine, told
+    from workbench.distribute.horovod import HorovodGroup, engine, gather_facts
 
     module = engine()
     _own_gpu(settings, int(module.local_rank()))
@@ -151,7 +151,7 @@ def horovod(experiment: Experiment, settings: Horovod, meant: Meant) -> tuple[Gr
     except InputError as error:
         facts["problem"] = str(error)
     device = setup.prepare(experiment)
-    members = told(module, facts)
+    members = gather_facts(module, facts)
     problem = rendezvous.disagreement(members)
     if problem:
         module.shutdown()
@@ -166,7 +166,7 @@ def _own_gpu(settings: Horovod, local: int) -> None:
         tf.config.set_visible_devices(gpus[local % len(gpus)], "GPU")
 
 
-def _named(group: Group, members: Any, meant: Meant) -> tuple[Group, Meant]:
+def _named(group: Group, members: Any, meant: Launch) -> tuple[Group, Launch]:
     group.members = tuple(members)
     first = members[0]
     return group, dataclasses.replace(meant, run=first["run"], resume=bool(first["resume"]))

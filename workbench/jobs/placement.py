@@ -133,7 +133,7 @@ def _parsed(text: str, here: Machine) -> list[str | int]:
         kind, colon, number = word.rpartition(":")
         kind = kind if colon else ("gpu" if here.gpus else "cpu")
         if kind not in ("gpu", "cpu") or not number.isdigit():
-            raise InputError(f"{word!r} is no device", where="--devices", expected="0,1 or gpu:0 or cpu:0")
+            raise InputError(f"{word!r} is not a device", where="--devices", expected="0,1 or gpu:0 or cpu:0")
         have: tuple[str, ...] | tuple[int, ...] = here.gpus if kind == "gpu" else here.cores
         if int(number) >= len(have):
             raise InputError(

@@ -42,7 +42,7 @@ class NullProgress:
     def ended(self, work: Work, status: int) -> None:
         """Say nothing: the run's own last line did."""
 
-    def look(self, working: Sequence[Work], waiting: int) -> None:
+    def update(self, working: Sequence[Work], waiting: int) -> None:
         """Say nothing."""
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class PlainProgress:
             return f"its process was killed; `workbench resume {run}` goes on"
         return f"{reason(log)}  (all of its output: {log})"
 
-    def look(self, working: Sequence[Work], waiting: int) -> None:
+    def update(self, working: Sequence[Work], waiting: int) -> None:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LOOK_SECONDS
@@ -131,7 +131,7 @@ class LiveProgress(PlainProgress):
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
 
-    def look(self, working: Sequence[Work], waiting: int) -> None:
+    def update(self, working: Sequence[Work], waiting: int) -> None:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LOOK_SECONDS

@@ -241,7 +241,7 @@ def require_answer(address: str) -> None:
     """Raise `InputError` unless something at host:port speaks HTTP/2, as the head of a Ray cluster does."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "//" in address:
-        raise InputError(f"{address!r} is no address", where="--ray", expected="host:port of the cluster's head, such as 10.0.0.1:6379")  # fmt: skip
+        raise InputError(f"{address!r} is not an address", where="--ray", expected="host:port of the cluster's head, such as 10.0.0.1:6379")  # fmt: skip
     try:
         with socket.create_connection((host, int(port)), CONNECT_SECONDS) as connection:
             connection.settimeout(CONNECT_SECONDS)
@@ -251,7 +251,7 @@ def require_answer(address: str) -> None:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"no Ray cluster answers: {reason}", where=f"--ray {address}", do="`ray start --head` starts one") from error  # fmt: skip
     if len(answer) < 4 or answer[3] != SETTINGS_FRAME:
-        raise InputError("what answers is no Ray cluster", where=f"--ray {address}", expected="the address that `ray start --head` prints")  # fmt: skip
+        raise InputError("what answers is not a Ray cluster", where=f"--ray {address}", expected="the address that `ray start --head` prints")  # fmt: skip
 
 
 def _size(path: Path) -> int:

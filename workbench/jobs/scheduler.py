@@ -41,7 +41,7 @@ class ProgressReporter(Protocol):
     def ended(self, work: Work, status: int) -> None:
         """A run ended with an exit status."""
 
-    def look(self, working: Sequence[Work], waiting: int) -> None:
+    def update(self, working: Sequence[Work], waiting: int) -> None:
         """Time passed; called ten times a second, so it must cost nothing mostly."""
 
     def close(self) -> None:
@@ -68,11 +68,11 @@ def always(task: Task, at_work: Sequence[Task]) -> bool:
     return True
 
 
-def work_off(
+def run_all(
     tasks: Sequence[Task],
     places: Sequence[Place],
     start: Start,
-    board: ProgressReporter,
+    reporter: ProgressReporter,
     may_start: MayStart = always,
 ) -> int:
     """Do the tasks in their order, one at a place at a time; return the exit status of all together.
@@ -88,7 +88,7 @@ def work_off(
                 waiting.remove(task)
                 place = free.pop(0)
                 working.append(Work(len(tasks) - len(waiting), task, place, start(task, place)))
-                board.started(working[-1])
+                reporter.started(working[-1])
             for number in asked[handed:]:
                 handed += 1
                 for work in working:
@@ -99,11 +99,11 @@ def work_off(
                     working.remove(work)
                     free.append(work.place)
                     statuses.append(status)
-                    board.ended(work, status)
-            board.look(working, len(waiting))
+                    reporter.ended(work, status)
+            reporter.update(working, len(waiting))
             if working:
                 time.sleep(PAUSE_SECONDS)
-    board.close()
+    reporter.close()
     return overall(statuses, asked, left=bool(waiting))
 
 

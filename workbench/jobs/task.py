@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from workbench import names
-from workbench.distribute.roles import follows
+from workbench.distribute.roles import is_worker
 from workbench.spec.variant import Variant
 from workbench.tracking.rows import new_run_name
 from workbench.tracking.runs import RunState, is_resumable, read_states
@@ -85,7 +85,7 @@ def planned(
         if key in tasks:
             say(f"note: {variant.study}/{variant.name} is {tasks[key].title} again: it is trained once")
             continue
-        lead = not follows(variant.experiment.devices)  # a worker does what its chief was asked to do
+        lead = not is_worker(variant.experiment.devices)  # a worker does what its chief was asked to do
         found = claims.take(variant) if lead else Task(variant, new_run_name(), False)
         if isinstance(found, Task):
             tasks[key] = found

@@ -155,7 +155,7 @@ def _configuration(path: Path) -> Any:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         words = " ".join(str(error).split())[:300]
         raise DataError(
-            f"cannot be read: is no Keras model ({words})", where=path, expected="a saved Keras model"
+            f"cannot be read: is not a Keras model ({words})", where=path, expected="a saved Keras model"
         ) from error
 
 

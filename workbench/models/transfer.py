@@ -47,7 +47,7 @@ def of_saved_model(path: Path) -> list[Weights]:
         variables = tf.saved_model.load(str(path)).variables
     except (OSError, ValueError, AttributeError) as error:
         words = " ".join(str(error).split())[:200]
-        raise DataError(f"is no model with weights ({words})", where=path) from error
+        raise DataError(f"is not a model with weights ({words})", where=path) from error
     found: dict[str, list[np.ndarray]] = {}
     for variable in variables:
         found.setdefault(variable.name.split("/")[0], []).append(variable.numpy())

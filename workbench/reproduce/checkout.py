@@ -10,6 +10,7 @@ from pathlib import Path
 
 from workbench.errors import RecordError
 from workbench.reproduce.ingredients import current, recorded_diff
+from workbench.reproduce.own_code import changed_parts
 from workbench.tracking import code
 from workbench.train.from_record import RecordedRun
 
@@ -25,7 +26,13 @@ def checkout(run: RecordedRun) -> Iterator[Path | None]:
     never touched.
     """
     commit, now = run.start.provenance.get("commit"), current(run)
-    if not commit or (now and (now.commit, now.digest) == (commit, recorded_diff(run))):
+    if not commit and not run.has_its_code:
+        raise RecordError(
+            f"its own code is another one now ({'; '.join(changed_parts(run))})", where=run.run,
+            do="bring it back, or take the code that is here with --here",
+        )  # fmt: skip
+    unchanged = now and (now.commit, now.digest) == (commit, recorded_diff(run)) and run.has_its_code
+    if not commit or unchanged:
         yield None
         return
     diff = _stored_diff(run)

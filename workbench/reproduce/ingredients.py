@@ -11,6 +11,7 @@ from typing import Any
 
 from workbench import names
 from workbench.errors import InputError
+from workbench.reproduce.own_code import changed_parts, changed_untracked
 from workbench.security.masking import masked
 from workbench.spec.branch import trunk_name, trunk_of
 from workbench.spec.datasets import default_places
@@ -135,15 +136,21 @@ def _shown(value: Any) -> str:
 
 
 def code_of(run: RecordedRun) -> Ingredient:
-    """Compare commit and uncommitted changes, and without a repository the workbench's own files."""
+    """Compare the sources of own parts, commit, uncommitted changes and kept modules that git does not know.
+
+    Without a repository the workbench's own files are compared.
+    """
     facts, now = run.start.provenance, current(run)
+    found = changed_parts(run)
     if not facts.get("commit"):
         same = facts.get("engine") == provenance.engine() if facts.get("engine") else None
         words = "no repository was recorded; the workbench's own files are compared"
-        return Ingredient("code", same, ("the workbench's own files differ",) if same is False else (), words)
+        found += ["the workbench's own files differ"] if same is False else []
+        return Ingredient("code", False if found else same, tuple(found), words)
     if now is None:
-        return Ingredient("code", None, note=f"commit {facts['commit'][:12]}; there is no repository here")
-    found = []
+        words = f"commit {facts['commit'][:12]}; there is no repository here"
+        return Ingredient("code", False if found else None, tuple(found), words)
+    found += changed_untracked(run, now.top)
     if now.commit != facts["commit"]:
         found.append(f"commit {facts['commit'][:12]} in the record, {now.commit[:12]} here")
     if now.digest != recorded_diff(run):
@@ -190,9 +197,11 @@ def packages(run: RecordedRun) -> Ingredient:
         return Ingredient("packages", None, note="no list of packages was recorded")
     lines = path.read_text(encoding="utf-8").splitlines()
     before = {name: version for name, _, version in (line.partition("==") for line in lines)}
-    found = _changes(before, provenance.installed_packages(), "not installed")
+    now = provenance.installed_packages()
+    found = _changes(before, now, "not installed")
     first = sorted(found, key=lambda text: text.split(":")[0] not in provenance.NAMED_VERSIONS)
-    return Ingredient("packages", not first, tuple(first), "" if first else f"{len(before)} of them")
+    note = provenance.stack_change(before, now) if first else f"{len(before)} of them"
+    return Ingredient("packages", not first, tuple(first), note)
 
 
 def machine(run: RecordedRun) -> Ingredient:

@@ -270,6 +270,6 @@ def _own_secrets() -> tuple[str, ...]:
 
 
 def _is_telling(value: str) -> bool:
-    """Tell whether a value is no word that might stand in a text for itself."""
+    """Tell whether a value is not a word that might stand in a text for itself."""
     kinds = sum(bool(re.search(kind, value)) for kind in ("[a-z]", "[A-Z]", r"\d", r"[^\w\s]"))
     return len(value) >= 8 and kinds >= 2 and value[0] != "/"

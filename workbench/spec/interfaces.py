@@ -34,11 +34,15 @@ class Source(Part):
 
     def open(self, places: Places) -> Images:
         """Return all images; raises `DataError` for missing, empty or broken data."""
-        raise SpecError("is no data source by itself", where=type(self).__name__)
+        raise SpecError("is not a data source by itself", where=type(self).__name__)
 
     def missing(self, places: Places) -> str | None:
         """Say in words that the data is not on this machine; None where it is (a cheap look)."""
         return _missing(self, places)
+
+    def fetch(self, places: Places) -> str | None:
+        """Try to bring missing data here; say in words what is missing still, None where all is there."""
+        return self.missing(places)
 
     def without(self, pairs: PairSet) -> Source:
         """Return the source without the people of an evaluation set; raises `SpecError` where it cannot."""
@@ -57,11 +61,11 @@ class PairSet(Part):
 
     def label(self) -> str:
         """Return the name under which the set's accuracy is recorded (`lfw`)."""
-        raise SpecError("is no evaluation set by itself", where=type(self).__name__)
+        raise SpecError("is not an evaluation set by itself", where=type(self).__name__)
 
     def open(self, places: Places, data: Source) -> PairImages:
         """Return the pairs; `data` is the training source, for sets that are held out of it."""
-        raise SpecError("is no evaluation set by itself", where=type(self).__name__)
+        raise SpecError("is not an evaluation set by itself", where=type(self).__name__)
 
     def one_set(self, number: int) -> PairSet | None:
         """Return one set of a list that is parted into sets, counted from 1; None for any other."""
@@ -119,7 +123,7 @@ class Backbone(Part):
 
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return feature maps [B, h, w, c] (or [B, c]) of `inputs`, float [B, size, size, 3] in -1..1."""
-        raise SpecError("is no backbone by itself", where=type(self).__name__)
+        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
 
 @part
@@ -131,7 +135,7 @@ class Embedding(Part):
 
     def build(self, features: tf.Tensor) -> tf.Tensor:
         """Return embeddings [B, size] (not normalised) of the backbone's feature maps."""
-        raise SpecError("is no embedding head by itself", where=type(self).__name__)
+        raise SpecError("is not an embedding head by itself", where=type(self).__name__)
 
 
 @part
@@ -148,7 +152,7 @@ class Head(Part):
         S = C and targets = labels; a sampled one has fewer columns in training. Weights are carried
         over to a later stage whose head has equal `signature`.
         """
-        raise SpecError("is no classification head by itself", where=type(self).__name__)
+        raise SpecError("is not a classification head by itself", where=type(self).__name__)
 
     def signature(self, classes: int, size: int) -> tuple[Any, ...]:
         """Return what must be equal for weights to be carried over from one stage to the next."""
@@ -183,7 +187,7 @@ class Start(Part):
 
         `store` holds other runs.
         """
-        raise SpecError("is no start by itself", where=type(self).__name__)
+        raise SpecError("is not a start by itself", where=type(self).__name__)
 
     def head_weights(self, identities: tuple[str, ...], where: Places) -> np.ndarray | None:
         """Return first weights [C, d] of the first stage's head, or None for new ones."""
@@ -197,6 +201,7 @@ class Start(Part):
 class Loss(Part):
     """One term of a stage's loss. Losses add and scale: `ArcFace() + 64 * Triplet(alpha=0.3)`."""
 
+    needs_teacher: ClassVar[bool] = False  # it reads a teacher's vectors
     term: ClassVar[str] = "loss"  # the name under which the term is recorded: `arcface_loss`
     # What depends on the batch as a whole, in words; on several devices it is gathered over the global
     # batch, so that the loss is that of one device. None: the loss is a mean of one value an image.
@@ -223,11 +228,15 @@ class Loss(Part):
         `labels` are those of all images; `sampled` tells whether the stage has a sampler.
         """
 
+    def named(self, name: str) -> Loss:
+        """Return this loss as a term recorded under `name` + "_loss", so that a sum may hold two of its kind."""
+        return Sum(terms=tuple(t.but(name=name) for t in terms(self)))
+
     def __add__(self, other: Loss) -> Loss:
-        return Sum(terms=(*_terms(self), *_terms(other)))
+        return Sum(terms=(*terms(self), *terms(other)))
 
     def __mul__(self, weight: float) -> Loss:
-        return Sum(terms=tuple(Weighted(loss=t.loss, weight=t.weight * weight) for t in _terms(self)))
+        return Sum(terms=tuple(t.but(weight=t.weight * weight) for t in terms(self)))
 
     __rmul__ = __mul__
 
@@ -238,6 +247,23 @@ class Weighted(Part):
 
     loss: Loss = setting(doc="a loss")
     weight: float = setting(1.0, above=0, doc="factor on its value")
+    name: Union[str, None] = setting(None, later=True, doc="recorded as `name_loss`; None: as the loss is")
+
+    def check(self) -> None:
+        if self.name is not None and not (self.name.isidentifier() and self.name not in ("regular", "val")):
+            raise SpecError(
+                f"{self.name!r} is not possible", where="named",
+                expected="a word of letters, digits and _ that no other metric has",
+            )  # fmt: skip
+
+    @property
+    def term(self) -> str:
+        """The name under which the value is recorded: `arcface_loss`."""
+        return self.loss.term if self.name is None else f"{self.name}_loss"
+
+    def __str__(self) -> str:
+        text = f"{self.loss}" if self.name is None else f"{self.loss} as {self.name}"
+        return text if self.weight == 1 else f"{self.weight:g}*{text}"
 
 
 @part
@@ -247,10 +273,12 @@ class Sum(Loss):
     terms: tuple[Weighted, ...] = setting(doc="losses with their weights")
 
     def check(self) -> None:
-        names = [t.loss.term for t in self.terms]
+        names = [t.term for t in self.terms]
         for name in names:
             if names.count(name) > 1:
-                raise SpecError(f"two terms named {name}", where="loss", do="sum different losses")
+                raise SpecError(
+                    f"two terms named {name}", where="loss", do='give one a name: Triplet().named("hard")'
+                )
         if sum(t.loss.classifier() is not None for t in self.terms) > 1:
             raise SpecError("two losses with a classification head", where="loss", do="keep one of them")
 
@@ -264,16 +292,12 @@ class Sum(Loss):
             term.loss.check_data(labels, batch_size, sampled, teacher)
 
     def __str__(self) -> str:
-        return " + ".join(f"{t.loss}" if t.weight == 1 else f"{t.weight:g}*{t.loss}" for t in self.terms)
-
-
-def _terms(loss: Loss) -> tuple[Weighted, ...]:
-    return loss.terms if isinstance(loss, Sum) else (Weighted(loss=loss),)
+        return " + ".join(str(t) for t in self.terms)
 
 
 def terms(loss: Loss) -> tuple[Weighted, ...]:
-    """Return the weighted terms of any loss; one of weight 1 where it is no sum."""
-    return _terms(loss)
+    """Return the weighted terms of any loss; one of weight 1 where it is not a sum."""
+    return loss.terms if isinstance(loss, Sum) else (Weighted(loss=loss),)
 
 
 # ---------------------------------------------------------------- optimization
@@ -284,18 +308,19 @@ class Schedule(Part):
     """A learning rate as a pure function of t, float epochs since the start of the run or stage."""
 
     from_number: ClassVar[str | None] = "workbench.optimizers.schedules:Constant"
+    lowers: ClassVar[bool] = False  # its rate is lowered further by what the epochs before have measured
 
     def at(self, t: float) -> float:
         """Return the rate at `t`, in plain Python (not named `rate`: that is a setting of `Constant`)."""
-        raise SpecError("is no schedule by itself", where=type(self).__name__)
+        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def tensor(self, t: tf.Tensor) -> tf.Tensor:
         """Return the same as a float32 scalar inside a graph; `t` is a float32 scalar."""
-        raise SpecError("is no schedule by itself", where=type(self).__name__)
+        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def peak_rate(self) -> float:
         """Return the highest rate, to which decoupled weight decay is relative."""
-        raise SpecError("is no schedule by itself", where=type(self).__name__)
+        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def breaks(self, epochs: int) -> tuple[int, ...]:
         """Return the 1-based epochs up to `epochs` at which the rate drops or restarts."""
@@ -320,7 +345,7 @@ class Optimizer(Part):
 
     def build(self) -> tf.keras.optimizers.Optimizer:
         """Return a fresh optimizer whose `learning_rate` is a variable that the step assigns."""
-        raise SpecError("is no optimizer by itself", where=type(self).__name__)
+        raise SpecError("is not an optimizer by itself", where=type(self).__name__)
 
     def admits(self, decay: WeightDecay | None) -> None:
         """Raise `SpecError` for a form of decay that this optimizer refuses."""
@@ -343,7 +368,7 @@ class Sampler(Part):
         `labels` are those of all images, `records` the numbers of the training images. Raises
         `DataError` where the data does not suffice.
         """
-        raise SpecError("is no sampler by itself", where=type(self).__name__)
+        raise SpecError("is not a sampler by itself", where=type(self).__name__)
 
 
 @part

@@ -82,7 +82,11 @@ def labels(
 
 
 def minimal_settings(parameters: Sequence[Parameters]) -> list[str]:
-    """Return the full names of the smallest set of settings that separates what can be separated."""
+    """Return the full names of the smallest set of settings that separates what can be separated.
+
+    A setting of a part of which the runs have several classes comes with the class: a margin of ArcFace
+    and one of CosFace are two things.
+    """
     columns = {name: _column(name, parameters) for name in differing(parameters)}
     candidates = _one_of_each_partition(columns)
     target = len(set(zip(*columns.values(), strict=True))) if columns else 1
@@ -90,10 +94,29 @@ def minimal_settings(parameters: Sequence[Parameters]) -> list[str]:
         return []
     sizes = range(1, min(EXACT_SIZE, len(candidates)) + 1) if len(candidates) <= EXACT_SETTINGS else (1, 2)
     for size in sizes:
-        for chosen in itertools.combinations(candidates, size):
+        for chosen in _with_classes(itertools.combinations(candidates, size), columns):
             if len(set(zip(*(columns[name] for name in chosen), strict=True))) == target:
                 return _in_order(chosen, columns)
-    return _in_order(_greedy(candidates, columns, target), columns)
+    greedy = _greedy(candidates, columns, target)
+    return _in_order(_with_classes([greedy], columns)[0], columns)
+
+
+def _with_classes(
+    choices: Iterable[Sequence[str]], columns: Mapping[str, tuple[str, ...]]
+) -> list[tuple[str, ...]]:
+    """Return each choice of settings with the differing classes that they belong to, the smallest first."""
+    whole = [
+        tuple(dict.fromkeys(part for name in chosen for part in (*_owners(name, columns), name)))
+        for chosen in choices
+    ]
+    return sorted(whole, key=len)  # stable: among equally many the most readable stays first
+
+
+def _owners(name: str, columns: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return the parts above a setting whose class is not the same in all runs, the outermost first."""
+    words = name.split(".")
+    above = (".".join(words[:count]) for count in range(1, len(words)))
+    return [owner for owner in above if owner in columns]
 
 
 def short_names(chosen: Iterable[str], known: Iterable[str]) -> dict[str, str]:
@@ -118,7 +141,9 @@ def _cost(name: str, column: Sequence[str]) -> tuple[int, int, int]:
 def _one_of_each_partition(columns: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Return the settings, the most readable first, keeping one of those that split the runs alike."""
     best: dict[tuple[int, ...], str] = {}
-    for name in sorted(columns, key=lambda name: _cost(name, columns[name])):  # stable: first-seen order
+    for name in sorted(
+        columns, key=lambda name: (len(_owners(name, columns)), *_cost(name, columns[name]))
+    ):  # stable
         codes: dict[str, int] = {}
         split = tuple(codes.setdefault(value, len(codes)) for value in columns[name])
         best.setdefault(split, name)

@@ -19,19 +19,23 @@ from workbench.spec.variant import Variant
 from workbench.spec.variant_names import variant_names
 
 
-def load_module(path: Path) -> ModuleType:
-    """Run a spec file and return its module; raises `SpecError` for whatever it raises."""
+def load_module(path: Path, original: Path | None = None) -> ModuleType:
+    """Run a spec file and return its module; raises `SpecError` for whatever it raises.
+
+    `original` is the place of the file that `path` is a copy of: its name, and what it imports, hold.
+    """
     if not path.is_file():
         siblings = [str(other) for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
         close = nearest(str(path), siblings)
         raise SpecError("no such spec file", where=path, do=f"did you mean {close[0]}?" if close else None)
-    for folder in (str(path.resolve().parent), str(Path.cwd())):
+    original = original or path
+    for folder in (str(original.resolve().parent), str(Path.cwd())):
         if folder not in sys.path:
             sys.path.insert(0, folder)
-    name = f"workbench_spec_{path.stem}"
+    name = f"workbench_spec_{original.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise SpecError("is no Python file", where=path, expected="a spec file that ends in .py")
+        raise SpecError("is not a Python file", where=path, expected="a spec file that ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -45,7 +49,7 @@ def _complaint(error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, SyntaxError):
-        return f"is no valid Python: {error.msg}"
+        return f"is not valid Python: {error.msg}"
     if isinstance(error, ImportError) and error.name == "workbench" and "cannot import name" in str(error):
         import workbench
 
@@ -78,7 +82,7 @@ def load_variants(path: Path | str) -> list[Variant]:
         )  # fmt: skip
     for item in found:
         if not isinstance(item, Experiment):
-            raise SpecError(f"{item!r} is no Experiment", where=path)
+            raise SpecError(f"{item!r} is not an Experiment", where=path)
     source = path.read_text(encoding="utf-8")
     question = (module.__doc__ or "").strip().splitlines()[:1]
     names = variant_names(found, path)

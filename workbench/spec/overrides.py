@@ -18,7 +18,7 @@ def override_settings(variant: Variant, assignments: Sequence[str]) -> Variant:
     for text in assignments:
         path, sign, value = text.partition("=")
         if not sign:
-            raise SpecError(f"{text!r} is no override", where="--set", expected="setting=value")
+            raise SpecError(f"{text!r} is not an override", where="--set", expected="setting=value")
         try:
             experiment = replace(experiment, path.strip(), parse_value(value.strip()))
         except SpecError as error:

@@ -18,7 +18,9 @@ from typing import Any, ClassVar, TypeVar
 from typing_extensions import Self, dataclass_transform
 
 from workbench.errors import SpecError, suggestion
+from workbench.spec import definition, own_source
 
+CLASS, CODE = definition.CLASS, definition.CODE
 REGISTRY: dict[str, type[Part]] = {}  # every part class by its name, filled as classes are defined
 
 
@@ -69,6 +71,10 @@ class Part:
 
     from_number: ClassVar[str | None] = None  # "module:Class" that a plain number stands for
 
+    def __init_subclass__(cls) -> None:
+        """Make every subclass a part, `@part` or not: one that is none would train and never be reopened."""
+        _make(cls)
+
     def check(self) -> None:
         """Refuse settings that do not go together; called at the end of construction."""
 
@@ -105,6 +111,19 @@ T = TypeVar("T", bound=type)
 @dataclass_transform(kw_only_default=True, frozen_default=True)  # mypy wants default= by name
 def part(cls: T) -> T:
     """Make a class a part: frozen, keyword-only, checked when it is made, listed by its name."""
+    if not issubclass(cls, Part):
+        raise SpecError(
+            "is no part",
+            where=cls.__name__,
+            expected="a class of a family: class Mine(Loss), class Mine(Source) ...",
+        )
+    return cls  # made when it was defined, by `Part.__init_subclass__`
+
+
+def _make(cls: type[Part]) -> None:
+    if own_source.is_own(cls):
+        own_source.remember(cls)
+        definition.refuse(cls, REGISTRY)
     made: Any = dataclasses.dataclass(frozen=True, kw_only=True, repr=True)(cls)
     generated = made.__init__
 
@@ -127,9 +146,8 @@ def part(cls: T) -> T:
 
     __init__.__doc__ = made.__doc__
     __init__.__wrapped__ = generated  # type: ignore[attr-defined]
-    made.__init__ = __init__  # type: ignore[assignment]
-    REGISTRY[made.__name__] = made  # type: ignore[assignment]
-    return made
+    made.__init__ = __init__
+    REGISTRY[cls.__name__] = cls
 
 
 def _plain(error: TypeError, cls: type) -> str:
@@ -291,25 +309,39 @@ def _replace_item(values: tuple[Any, ...], name: str, rest: str, new: Any) -> An
     return type(values)((*values[:position], inner, *values[position + 1 :]))
 
 
-def to_json(value: Any, *, identity: bool = False) -> Any:
-    """Return a part as plain JSON values; with `identity` only what makes it different."""
+def to_json(value: Any, *, identity: bool = False, codes: bool = True) -> Any:
+    """Return a part as plain JSON values; with `identity` only what makes it different.
+
+    Without `codes` the sources of parts that are not the workbench's own are left out.
+    """
     if isinstance(value, Part):
-        result: dict[str, Any] = {"part": type(value).__name__}
+        result: dict[str, Any] = {"part": type(value).__name__, **_own_facts(type(value), identity, codes)}
         for field in dataclasses.fields(value):  # type: ignore[arg-type]
             inner = getattr(value, field.name)
             hidden = field.metadata.get("place") or (field.metadata.get("later") and inner == field.default)
             if not (identity and hidden):
-                result[field.name] = to_json(inner, identity=identity)
+                result[field.name] = to_json(inner, identity=identity, codes=codes)
         return result
     if isinstance(value, (tuple, list)):
-        return [to_json(item, identity=identity) for item in value]
+        return [to_json(item, identity=identity, codes=codes) for item in value]
     return {"inherit": True} if isinstance(value, Inherit) else value
 
 
-def from_json(value: Any, where: str = "spec") -> Any:
-    """Return the part that `to_json` (without `identity`) wrote; unknown parts are refused by name."""
+def _own_facts(cls: type, identity: bool, codes: bool) -> dict[str, str]:
+    """Return what a part of the user's is recorded with beside its name; nothing for the workbench's own."""
+    if not (codes and own_source.is_own(cls)):
+        return {}
+    place = {} if identity else {CLASS: own_source.class_path(cls)}
+    return {**place, CODE: own_source.code_of(cls)}
+
+
+def from_json(value: Any, where: str = "spec", any_code: bool = False) -> Any:
+    """Return the part that `to_json` (without `identity`) wrote; unknown parts are refused by name.
+
+    A part of the user's whose source is another one now is refused too, unless with `any_code`.
+    """
     if isinstance(value, list):
-        return tuple(from_json(item, where) for item in value)
+        return tuple(from_json(item, where, any_code) for item in value)
     if not isinstance(value, dict):
         return value
     if "inherit" in value:
@@ -317,15 +349,30 @@ def from_json(value: Any, where: str = "spec") -> Any:
     if "part" not in value:  # the run of a sweep, and imported ones, have no settings
         raise SpecError("holds no settings", where=where, expected='an object with "part"')
     cls = find(value["part"], where)
-    return cls(**{name: from_json(inner, where) for name, inner in value.items() if name != "part"})
+    if own_source.is_own(cls) != (CLASS in value) and (CLASS in value or not any_code):
+        known = own_source.class_path(cls)
+        raise OtherCode(
+            f"its part {value['part']} was {value.get(CLASS, 'recorded without its source')}, not {known}"
+        )
+    if not any_code and CODE in value and own_source.code_of(cls) != value[CODE]:
+        raise OtherCode(
+            f"its part {value['part']} has the source {value[CODE]} in the record, {own_source.code_of(cls)} now",
+            where=where,
+        )
+    settings = {name: inner for name, inner in value.items() if name not in definition.RESERVED}
+    return cls(**{name: from_json(inner, where, any_code) for name, inner in settings.items()})
+
+
+class OtherCode(SpecError):
+    """A part of the user's is not the one that a record was made with."""
 
 
 def find(name: str, where: str = "spec") -> type[Part]:
     """Return the part class called `name`, importing the engine's file that holds it."""
     if name not in REGISTRY:
         package = importlib.import_module("workbench")
-        if name not in package.__all__:
-            known = [*REGISTRY, *package.__all__]
+        if name not in package.PARTS:
+            known = [*REGISTRY, *package.PARTS]
             raise SpecError(f"no part {name!r}", where=where, do=suggestion(name, known))
         getattr(package, name)
     return REGISTRY[name]

@@ -22,7 +22,7 @@ class Operation(Part):
 
     def apply(self, model: tf.keras.Model) -> tf.keras.Model:
         """Return the model after the step; raises `SpecError` where there is nothing to do."""
-        raise SpecError("is no operation by itself", where=type(self).__name__)
+        raise SpecError("is not an operation by itself", where=type(self).__name__)
 
 
 @part

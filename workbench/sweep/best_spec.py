@@ -10,17 +10,17 @@ from workbench.sweep.trials import TrialRunner
 from workbench.tracking import sweeps
 
 
-def best_variant(bench: TrialRunner) -> Variant:
+def best_variant(runner: TrialRunner) -> Variant:
     """Return the best trial's settings as a variant, all epochs of the spec; raises `RecordError` if none."""
-    record = sweeps.read(bench.store, bench.run)
+    record = sweeps.read(runner.store, runner.run)
     best = record.best()
     if best is None:
         raise RecordError(
-            "no trial succeeded", where=f"sweep {bench.name}", do="see why with `workbench list`"
+            "no trial succeeded", where=f"sweep {runner.name}", do="see why with `workbench list`"
         )
-    variant = bench.trial_variant(best.order)
+    variant = runner.trial_variant(best.order)
     words = f"{record.objective} {best.score:.4g} at epoch {best.epoch} of {best.order.epochs}"
     question = (
-        f"How far do the best settings of the sweep {bench.name} go? Trial {best.order.chain} had {words}."
+        f"How far do the best settings of the sweep {runner.name} go? Trial {best.order.chain} had {words}."
     )
-    return replace(variant, name=f"{bench.name}-best", question=question)
+    return replace(variant, name=f"{runner.name}-best", question=question)

@@ -148,7 +148,7 @@ class Chief:
     def _look_for_lost(self) -> None:
         """Give the trials of foreign workers that show no life to the next that asks."""
         own = {worker.name for worker in self.workers}
-        store, now = self.search.bench.store, time.monotonic()
+        store, now = self.search.runner.store, time.monotonic()
         for name, trial in list(self.search.oracle.ongoing_trials.items()):
             if name in own:
                 continue
@@ -248,19 +248,19 @@ def role() -> tuple[str, str, int] | None:
         if not value:
             raise InputError("is not set", where=name, expected=f"{TUNER}, {HOST} and {PORT} together")
     if not given[PORT].isdigit() or not 0 < int(given[PORT]) < 65536:
-        raise InputError(f"{given[PORT]!r} is no port", where=PORT, expected="a number from 1 to 65535")
+        raise InputError(f"{given[PORT]!r} is not a port", where=PORT, expected="a number from 1 to 65535")
     return given[TUNER], given[HOST], int(given[PORT])
 
 
-def worker_words(bench: TrialRunner, store: str | None, as_json: bool) -> list[str]:
+def worker_words(runner: TrialRunner, store: str | None, as_json: bool) -> list[str]:
     """Return the command of a worker of a sweep; with JSON it leaves standard output to its chief."""
-    words = [sys.executable, "-m", "workbench", "sweep", bench.variant.path, bench.name]
+    words = [sys.executable, "-m", "workbench", "sweep", runner.variant.path, runner.name]
     words += ["--store", store] if store else []
     words += ["--json"] * as_json
-    return words + ["--quick"] * bench.variant.quick + ["--verbose"] * bench.verbose
+    return words + ["--quick"] * runner.variant.quick + ["--verbose"] * runner.verbose
 
 
-def serve_worker(bench: TrialRunner, name: str, host: str, port: int) -> None:
+def serve_worker(runner: TrialRunner, name: str, host: str, port: int) -> None:
     """Be a worker of the chief at an address until the search is over; `bench` has no run yet.
 
     Raises `InputError` where no chief answers, and where it is lost: the run at work is recorded.
@@ -271,7 +271,7 @@ def serve_worker(bench: TrialRunner, name: str, host: str, port: int) -> None:
     silence_conditions()
     oracle_client.TIMEOUT = 30
     try:
-        work(oracle_client.OracleClient(None), bench, name)
+        work(oracle_client.OracleClient(None), runner, name)
     except grpc.RpcError as error:
         code = error.code().name if hasattr(error, "code") else type(error).__name__
         raise InputError(

@@ -51,15 +51,15 @@ class OracleHost(Protocol):
 class ResumableOracle(keras_tuner.Oracle):
     """What every search has in common; comes before Keras Tuner's class among the bases."""
 
-    desk: OracleHost
+    host: OracleHost
     hyperparameters: Any
     ongoing_trials: dict[str, Any]
     tuner_ids: set[str]
     _retry_queue: list[str]
 
-    def attach(self, desk: OracleHost) -> None:
+    def attach(self, host: OracleHost) -> None:
         """Take up work for a sweep."""
-        self.desk, self.verbose = desk, 0
+        self.host, self.verbose = host, 0
         self.results: dict[str, dict[str, Any]] = {}
         self._max_collisions = COLLISIONS
         self.ended_before = 0  # trials that ended before this start do not count as failures in a row
@@ -68,12 +68,12 @@ class ResumableOracle(keras_tuner.Oracle):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Return what to try next, its order with it; no more after the limit or too many failures."""
-        at_limit = self.desk.limit is not None and len(self.trials) >= self.desk.limit
-        if at_limit or self.failures() >= self.desk.max_failed:
+        at_limit = self.host.limit is not None and len(self.trials) >= self.host.limit
+        if at_limit or self.failures() >= self.host.max_failed:
             return {"status": STOPPED}
         found: dict[str, Any] = super().populate_space(trial_id)
         if found["status"] == RUNNING:
-            found["values"] = {**found["values"], ORDER: self.desk.order(trial_id, found["values"])}
+            found["values"] = {**found["values"], ORDER: self.host.order(trial_id, found["values"])}
         return found
 
     def failures(self) -> int:
@@ -87,13 +87,13 @@ class ResumableOracle(keras_tuner.Oracle):
         kept = self.trials[trial.trial_id]
         if trial.trial_id in self.end_order:
             return  # a worker that was thought to be lost: another has ended its trial
-        result = self.desk.judge(trial.trial_id, kept.hyperparameters.values)
+        result = self.host.judge(trial.trial_id, kept.hyperparameters.values)
         self.results[trial.trial_id] = result
         trial.hyperparameters = kept.hyperparameters  # a worker's are rounded to 32 bits
         trial.status = FAILED if result["value"] is None else COMPLETED
         trial.message = result["reason"] or None
         super().end_trial(trial)
-        self.desk.ended(trial.trial_id, kept.hyperparameters.values, result)
+        self.host.ended(trial.trial_id, kept.hyperparameters.values, result)
 
     @keras_tuner.synchronized
     def hand_back(self, tuner: str) -> str | None:
@@ -125,7 +125,7 @@ class ResumableOracle(keras_tuner.Oracle):
 
     def save(self) -> None:
         """Hand the whole state to the desk."""
-        self.desk.write({"oracle": self.get_state(), "trials": [self._row(t) for t in self.trials.values()]})
+        self.host.write({"oracle": self.get_state(), "trials": [self._row(t) for t in self.trials.values()]})
 
     def _row(self, trial: Any) -> dict[str, Any]:
         return {
@@ -180,9 +180,9 @@ class RandomOracle(ResumableOracle, oracles.RandomSearchOracle):
 class GridOracle(RandomOracle):
     """Every combination in order: the next is the first that was not tried, so that any resume goes on."""
 
-    def attach(self, desk: OracleHost) -> None:
-        super().attach(desk)
-        self._walk = iter(desk.combinations())  # once through all: what it has passed was tried
+    def attach(self, host: OracleHost) -> None:
+        super().attach(host)
+        self._walk = iter(host.combinations())  # once through all: what it has passed was tried
 
     def _random_values(self) -> dict[str, Any] | None:
         return next((own for own in self._walk if not self._duplicate(own)), None)
@@ -207,7 +207,7 @@ class BayesianOracle(ResumableOracle, oracles.BayesianOptimizationOracle):
             values = self._random_values()
             if values is None:
                 return {"status": STOPPED}
-            return {"status": RUNNING, "values": {**values, ORDER: self.desk.order(trial_id, values)}}
+            return {"status": RUNNING, "values": {**values, ORDER: self.host.order(trial_id, values)}}
         return found
 
 
@@ -217,8 +217,8 @@ class HyperbandOracle(ResumableOracle, oracles.HyperbandOracle):
     Keras Tuner would end there, with nothing promoted.
     """
 
-    def attach(self, desk: OracleHost) -> None:
-        super().attach(desk)
+    def attach(self, host: OracleHost) -> None:
+        super().attach(host)
         self._filled: dict[int, int] = {}  # bracket number: members of its first rung, where fewer
 
     def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:

@@ -21,17 +21,17 @@ FAILED_TRIALS = "failed_trials"  # so many until then
 class Parent:
     """Records the sweep itself: an "epoch" is an ended trial, its metric the trial's result."""
 
-    def __init__(self, bench: TrialRunner, planned: int, say: Callable[[str], None]) -> None:
-        path = bench.store.journal(bench.run)
+    def __init__(self, runner: TrialRunner, planned: int, say: Callable[[str], None]) -> None:
+        path = runner.store.journal(runner.run)
         journal = read_journal(path) if path.exists() else None
         rows = journal.accepted() if journal else []
         self._told = {int(row.metrics[TRIAL]) for row in rows}
         self._rows = len(rows)
         self._failed = int(rows[-1].metrics.get(FAILED_TRIALS, 0)) if rows else 0
-        self._target = bench.sweep.target
-        start = _start(bench, planned, self._rows + 1)
-        view = MlflowView(bench.store)  # no session in TensorBoard: it would stand among the trials
-        self.tracker = Tracker.open(bench.store, start, say=say, views=[view])
+        self._target = runner.sweep.target
+        start = _start(runner, planned, self._rows + 1)
+        view = MlflowView(runner.store)  # no session in TensorBoard: it would stand among the trials
+        self.tracker = Tracker.open(runner.store, start, say=say, views=[view])
 
     def ended(self, trial: str, result: Mapping[str, Any]) -> None:
         """Add the row of an ended trial, once."""
@@ -60,9 +60,9 @@ class Parent:
         self.tracker.close()
 
 
-def _start(bench: TrialRunner, planned: int, row: int) -> StartRecord:
-    sweep = bench.sweep
-    found = provenance.collect(bench.variant.path or None, bench.store.root.parent)
+def _start(runner: TrialRunner, planned: int, row: int) -> StartRecord:
+    sweep = runner.sweep
+    found = provenance.collect(runner.variant.path or None, runner.store.root.parent)
     parameters: dict[str, Any] = {
         "sweep.tuner": type(sweep.tuner).__name__,
         "sweep.objective": sweep.target,
@@ -75,9 +75,9 @@ def _start(bench: TrialRunner, planned: int, row: int) -> StartRecord:
         if isinstance(value, (int, float, str))
     }
     return StartRecord(
-        run=bench.run, from_epoch=row, study=bench.variant.study, name=bench.name, seed=sweep.base.seed,
-        quick=bench.variant.quick, stages=({"number": 1, "name": "trials", "epochs": planned, "first_epoch": 1},),
+        run=runner.run, from_epoch=row, study=runner.variant.study, name=runner.name, seed=sweep.base.seed,
+        quick=runner.variant.quick, stages=({"number": 1, "name": "trials", "epochs": planned, "first_epoch": 1},),
         parameters=parameters, host=found.host, process=found.process, versions=found.versions,
         tags={names.TAG_KIND: names.SWEEP, names.TAG_OBJECTIVE: sweep.target},
-        provenance={**found.facts, "question": bench.variant.question, "spec_path": bench.variant.path},
+        provenance={**found.facts, "question": runner.variant.question, "spec_path": runner.variant.path},
     )  # fmt: skip

@@ -11,26 +11,26 @@ from workbench.tracking.journal import read_journal
 from workbench.tracking.sweeps import TrialRequest
 
 
-def rows_of(bench: TrialRunner) -> list[dict[str, Any]]:
+def rows_of(runner: TrialRunner) -> list[dict[str, Any]]:
     """Return the sweep's trials as its state holds them, in order of their numbers.
 
     Trials that left no run (values that were refused) are gaps, filled as failed ones.
     """
     found: dict[str, dict[str, Any]] = {}
-    for run in bench.store.runs():
-        for start in read_journal(bench.store.journal(run)).starts:
-            if start.parent == bench.run and names.TAG_ORDER in start.tags:
+    for run in runner.store.runs():
+        for start in read_journal(runner.store.journal(run)).starts:
+            if start.parent == runner.run and names.TAG_ORDER in start.tags:
                 found[start.tags[names.TAG_TRIAL]] = json.loads(start.tags[names.TAG_ORDER])
-    rows = [_row(bench, trial, values) for trial, values in sorted(found.items())]
+    rows = [_row(runner, trial, values) for trial, values in sorted(found.items())]
     missing = sorted({f"{number:04d}" for number in range(int(max(found)))} - set(found)) if found else []
     rows += [_gap(trial, next(iter(found.values()))) for trial in missing]
     return sorted(rows, key=lambda row: row["id"])
 
 
-def _row(bench: TrialRunner, trial: str, values: dict[str, Any]) -> dict[str, Any]:
+def _row(runner: TrialRunner, trial: str, values: dict[str, Any]) -> dict[str, Any]:
     order = TrialRequest.of(values)
-    result = bench.judge(trial, values)
-    failed = any(_failed(bench, run) for run in order.runs)
+    result = runner.judge(trial, values)
+    failed = any(_failed(runner, run) for run in order.runs)
     at_work = result["value"] is None and not failed
     status = "RUNNING" if at_work else "FAILED" if failed else "COMPLETED"
     return {
@@ -39,8 +39,8 @@ def _row(bench: TrialRunner, trial: str, values: dict[str, Any]) -> dict[str, An
     }  # fmt: skip
 
 
-def _failed(bench: TrialRunner, run: str) -> bool:
-    path = bench.store.journal(run)
+def _failed(runner: TrialRunner, run: str) -> bool:
+    path = runner.store.journal(run)
     end = read_journal(path).end if path.exists() else None
     return end is not None and end.status == names.FAILED
 

@@ -35,43 +35,45 @@ class SweepOptions:
     verbose: bool = False
 
 
-def run(sweep: Sweep, variant: Variant, store: Store, screen: Screen, wish: SweepOptions) -> TrialRunner:
+def run(sweep: Sweep, variant: Variant, store: Store, screen: Screen, options: SweepOptions) -> TrialRunner:
     """Run (or go on with) a sweep; return its bench, which knows its record.
 
     Raises `RecordError` for a resume that cannot be, `RunFailed` where the search gave up or no trial
     succeeded, and `RunStopped` where it was stopped between two points from which it can be resumed.
     """
-    if wish.role:
-        _refuse_place(*wish.role[1:])
-    if wish.workers or wish.role:  # before gRPC is imported: it warns of every process that a chief starts
+    if options.role:
+        _refuse_place(*options.role[1:])
+    if (
+        options.workers or options.role
+    ):  # before gRPC is imported: it warns of every process that a chief starts
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     search.refuse_secrets(sweep)
-    run, again = search.choose_run(sweep, variant, store, wish.resume, wish.allow_changed)
-    bench = TrialRunner(
-        sweep, search.sweep_name(sweep, variant.study), run, variant, store, screen, wish.verbose
+    run, again = search.choose_run(sweep, variant, store, options.resume, options.allow_changed)
+    runner = TrialRunner(
+        sweep, search.sweep_name(sweep, variant.study), run, variant, store, screen, options.verbose
     )
-    with search.held(bench):
-        found = search.Search(bench, wish.trials, screen.say)
+    with search.held(runner):
+        found = search.Search(runner, options.trials, screen.say)
         screen.say(heading(found, again))
         try:
             with terminated():
-                if wish.workers or wish.role:
-                    _lead(found, wish)
+                if options.workers or options.role:
+                    _lead(found, options)
                 else:
-                    search.work(found.oracle, bench, "here")
+                    search.work(found.oracle, runner, "here")
         except BaseException as error:
             found.parent.end(*_ending(error))
             if isinstance(error, (RunStopped, KeyboardInterrupt)):
                 done = len(found.oracle.end_order)
                 screen.say(
-                    f"sweep {bench.name} was stopped after {done} trials; `--resume` goes on with what was at work"
+                    f"sweep {runner.name} was stopped after {done} trials; `--resume` goes on with what was at work"
                 )
             raise
         reason = found.given_up()
         found.parent.end(names.FAILED if reason else names.FINISHED, reason)
         if reason:
-            raise RunFailed(f"sweep {bench.name} gave up: {reason}; `--resume` goes on")
-    return bench
+            raise RunFailed(f"sweep {runner.name} gave up: {reason}; `--resume` goes on")
+    return runner
 
 
 def _refuse_place(host: str, port: int) -> None:
@@ -81,39 +83,39 @@ def _refuse_place(host: str, port: int) -> None:
     chief.refuse_place(host, port)
 
 
-def _lead(found: search.Search, wish: SweepOptions) -> None:
+def _lead(found: search.Search, options: SweepOptions) -> None:
     from workbench.sweep import chief
 
-    words = chief.worker_words(found.bench, wish.store, wish.as_json)
-    _, host, port = wish.role or ("", LOOPBACK, 0)
-    chief.Chief(found, words).lead(wish.workers, host, port)
+    words = chief.worker_words(found.runner, options.store, options.as_json)
+    _, host, port = options.role or ("", LOOPBACK, 0)
+    chief.Chief(found, words).lead(options.workers, host, port)
 
 
-def serve(sweep: Sweep, variant: Variant, store: Store, screen: Screen, wish: SweepOptions) -> None:
+def serve(sweep: Sweep, variant: Variant, store: Store, screen: Screen, options: SweepOptions) -> None:
     """Be a worker of a chief, as the environment says; raises `InputError` where the chief is lost."""
     from workbench.sweep import chief
 
-    assert wish.role is not None
+    assert options.role is not None
     name = search.sweep_name(sweep, variant.study)
-    bench = TrialRunner(sweep, name, "", variant, store, screen, wish.verbose)
+    runner = TrialRunner(sweep, name, "", variant, store, screen, options.verbose)
     parent = os.getppid()
     try:
         with terminated():
-            chief.serve_worker(bench, *wish.role)
+            chief.serve_worker(runner, *options.role)
     except RunStopped:
         if os.getppid() != parent:
             screen.say(
-                f"{wish.role[0]}: its chief died; what was at work is saved, and `--resume` goes on with it"
+                f"{options.role[0]}: its chief died; what was at work is saved, and `--resume` goes on with it"
             )
         raise
 
 
 def heading(found: search.Search, again: bool) -> str:
     """Return the first line of a sweep: what is searched, how, and what it will come to."""
-    sweep = found.bench.sweep
+    sweep = found.runner.sweep
     ended = len(found.oracle.end_order)
     where = f"goes on after {ended} trials" if again else f"about {found.planned} trials"
-    words = [f"sweep {found.bench.run}", f"{found.bench.variant.study}/{found.bench.name}"]
+    words = [f"sweep {found.runner.run}", f"{found.runner.variant.study}/{found.runner.name}"]
     words += [f"{type(sweep.tuner).__name__} for the best {sweep.target}", where]
     longest = getattr(sweep.tuner, "max_epochs", None)
     if longest is not None and longest < found.whole:

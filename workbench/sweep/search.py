@@ -41,15 +41,15 @@ EXTENDING = ("max_trials", "hyperband_iterations", "num_initial_points")  # may 
 class Search:
     """The tuner at work for a sweep, and the desk that keeps its state: see `oracles.Desk`."""
 
-    def __init__(self, bench: TrialRunner, limit: int | None, say: Callable[[str], None]) -> None:
-        self.bench, self.say = bench, say
-        sweep = bench.sweep
+    def __init__(self, runner: TrialRunner, limit: int | None, say: Callable[[str], None]) -> None:
+        self.runner, self.say = runner, say
+        sweep = runner.sweep
         self.limit = min(filter(None, (limit, getattr(sweep.tuner, "max_trials", None))), default=None)
         self.max_failed = sweep.max_failed
-        self.place = sweeps.folder(bench.store, bench.run)
+        self.place = sweeps.folder(runner.store, runner.run)
         space = declared(sweep, keras_tuner.HyperParameters())
         self._space = space
-        self.whole = bench.trial_variant(TrialRequest({}, (), 0, "0000")).experiment.epochs
+        self.whole = runner.trial_variant(TrialRequest({}, (), 0, "0000")).experiment.epochs
         known = sweep.combinations
         if (
             isinstance(sweep.tuner, GridSearch) and known is None
@@ -64,7 +64,7 @@ class Search:
         )  # fmt: skip
         self.oracle.attach(self)
         self._take_up()
-        self.parent = Parent(bench, self.planned, say)
+        self.parent = Parent(runner, self.planned, say)
         for trial in self.oracle.end_order:  # rows that a kill left out
             self.parent.ended(trial, self.oracle.results[trial])
         self._began, self._new_epochs = time.monotonic(), 0
@@ -74,13 +74,13 @@ class Search:
         if path.exists():
             state = sweeps.read_json(path)
             for row in state["trials"]:  # workers take orders of the present spec only
-                order = replace(TrialRequest.of(row["values"]), spec=self.bench.sweep.id)
+                order = replace(TrialRequest.of(row["values"]), spec=self.runner.sweep.id)
                 row["values"][sweeps.ORDER] = order.text()
             self.oracle.take_up(state)
             return
         from workbench.sweep.recovery import rows_of
 
-        rows = rows_of(self.bench)
+        rows = rows_of(self.runner)
         if rows:
             self.say(f"note: {path} is missing: made anew from the journals of {len(rows)} trials")
             self.oracle.recover(rows)
@@ -94,25 +94,25 @@ class Search:
 
     def order(self, trial: str, values: Mapping[str, Any]) -> str:
         """Return the order of a new trial; a promotion goes on with the runs of what it promotes."""
-        epochs = self.bench.sweep.tuner.epochs(values, self.whole)
+        epochs = self.runner.sweep.tuner.epochs(values, self.whole)
         if sweeps.ORDER in values:
             before = TrialRequest.of(values)
             return replace(before, epochs=epochs).text()
-        settings = {name: values[name] for name in self.bench.sweep.domains if name in values}
-        runs = tuple(new_run_name() for _ in range(self.bench.sweep.executions))
-        return TrialRequest(settings, runs, epochs, trial, self.bench.run, self.bench.sweep.id).text()
+        settings = {name: values[name] for name in self.runner.sweep.domains if name in values}
+        runs = tuple(new_run_name() for _ in range(self.runner.sweep.executions))
+        return TrialRequest(settings, runs, epochs, trial, self.runner.run, self.runner.sweep.id).text()
 
     def judge(self, trial: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of an ended trial."""
-        return self.bench.judge(trial, values)
+        return self.runner.judge(trial, values)
 
     def fail(self, trial: str, reason: str) -> None:
         """Let a trial at work count as failed: whoever takes it up finds it ended."""
-        self.bench.note(trial, reason)
+        self.runner.note(trial, reason)
 
     def combinations(self) -> Iterator[dict[str, Any]]:
         """Return the combinations of a grid, in order."""
-        return combinations(self.bench.sweep, self._space)
+        return combinations(self.runner.sweep, self._space)
 
     def ended(self, trial: str, values: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Record and show an ended trial."""
@@ -124,7 +124,7 @@ class Search:
     # ------------------------------------------------------------ what is shown
 
     def _line(self, trial: str, values: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-        order, target = TrialRequest.of(values), self.bench.sweep.target
+        order, target = TrialRequest.of(values), self.runner.sweep.target
         words = [f"trial {trial}", f"{len(self.oracle.end_order)}/{self.planned}"]
         words.append(self.settings_text(order))
         if order.chain != trial:
@@ -142,7 +142,7 @@ class Search:
 
     def settings_text(self, order: TrialRequest) -> str:
         """Return a trial's settings as `weight_decay=0.0001 dropout=0`, names as short as is clear."""
-        domains = self.bench.sweep.domains
+        domains = self.runner.sweep.domains
         short = short_names(order.settings, domains)
         return " ".join(
             f"{short[name]}={shown(domains[name].decode(raw))}" for name, raw in order.settings.items()
@@ -151,7 +151,7 @@ class Search:
     def best(self) -> dict[str, Any] | None:
         """Return number and score of the best trial so far, the earliest of equals."""
         done = [t for t in self.oracle.trials.values() if t.status == "COMPLETED"]
-        sign = -1 if self.bench.sweep.lower else 1
+        sign = -1 if self.runner.sweep.lower else 1
         found = max(sorted(done, key=lambda t: t.trial_id), key=lambda t: sign * t.score, default=None)
         return {"id": found.trial_id, "score": found.score} if found else None
 
@@ -227,21 +227,21 @@ def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def held(bench: TrialRunner) -> Iterator[Path]:
+def held(runner: TrialRunner) -> Iterator[Path]:
     """Hold a sweep's folder against a second search of it; write what is searched if it is new."""
-    place = sweeps.folder(bench.store, bench.run)
+    place = sweeps.folder(runner.store, runner.run)
     try:
         with lock(place / "lock", why="another process is at work on this sweep"):
-            _write_facts(bench, place)
+            _write_facts(runner, place)
             yield place
     except Held as error:
-        raise RecordError("is still running", where=f"sweep {bench.name}", do="wait for it") from error
+        raise RecordError("is still running", where=f"sweep {runner.name}", do="wait for it") from error
 
 
-def _write_facts(bench: TrialRunner, place: Path) -> None:
-    sweep, variant = bench.sweep, bench.variant
+def _write_facts(runner: TrialRunner, place: Path) -> None:
+    sweep, variant = runner.sweep, runner.variant
     facts: dict[str, Any] = {
-        "version": VERSION, "run": bench.run, "study": variant.study, "name": bench.name, "path": variant.path,
+        "version": VERSION, "run": runner.run, "study": variant.study, "name": runner.name, "path": variant.path,
         "question": variant.question, "quick": variant.quick, "objective": sweep.target, "lower": sweep.lower,
         "executions": sweep.executions, "epochs": sweep.base.epochs, "tuner": type(sweep.tuner).__name__,
         "base": base_values(sweep), "sweep": to_json(sweep),
@@ -260,7 +260,7 @@ def _condition(sweep: Sweep, name: str) -> list[Any] | None:
     return [given[0], [sweep.domains[given[0]].encode(value) for value in given[1]]] if given else None
 
 
-def work(oracle: Any, bench: TrialRunner, worker: str, idle_seconds: float = 0.2) -> None:
+def work(oracle: Any, runner: TrialRunner, worker: str, idle_seconds: float = 0.2) -> None:
     """Do trials until the search hands out no more; `oracle` is the search or a client of the chief's."""
     while True:
         trial = oracle.create_trial(worker)
@@ -271,10 +271,10 @@ def work(oracle: Any, bench: TrialRunner, worker: str, idle_seconds: float = 0.2
             continue
         values = trial.hyperparameters.values
         order = TrialRequest.of(values)
-        if order.spec != bench.sweep.id:
+        if order.spec != runner.sweep.id:
             raise RecordError(
-                "this spec is not the chief's", where=bench.variant.path, do="give all the same file"
+                "this spec is not the chief's", where=runner.variant.path, do="give all the same file"
             )
-        replace(bench, run=order.sweep).train(trial.trial_id, values)
+        replace(runner, run=order.sweep).train(trial.trial_id, values)
         trial.status = "COMPLETED"  # how it ended is judged by its journals
         oracle.end_trial(trial)

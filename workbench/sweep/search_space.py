@@ -33,13 +33,13 @@ class Domain(Part):
         given = self.only_if
         if given is not None and not (len(given) == 2 and isinstance(given[0], str) and given[1]):
             raise SpecError(
-                f"{given!r} is no condition", where=type(self).__name__,
+                f"{given!r} is not a condition", where=type(self).__name__,
                 expected='.when("setting", value, ...)',
             )  # fmt: skip
 
     def candidates(self) -> tuple[Any, ...]:
         """Return raw values that stand for all: those of a choice, the ends of a range."""
-        raise SpecError("is no set of values by itself", where=type(self).__name__)
+        raise SpecError("is not a set of values by itself", where=type(self).__name__)
 
     def decode(self, raw: Any) -> Any:
         """Return what the setting is set to for a raw value."""
@@ -55,7 +55,7 @@ class Domain(Part):
 
     def declare(self, space: HyperParameters, name: str) -> None:
         """Make the setting known to Keras Tuner."""
-        raise SpecError("is no set of values by itself", where=type(self).__name__)
+        raise SpecError("is not a set of values by itself", where=type(self).__name__)
 
     def facts(self) -> dict[str, Any]:
         """Return what analysis needs to know: the kind, and values or limits, as raw values."""

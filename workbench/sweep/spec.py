@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Union
 
 from workbench import names
 from workbench.errors import SpecError, nearest, suggestion
-from workbench.optimizers import schedule_preview
+from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.experiment import Experiment
-from workbench.spec.interfaces import terms
 from workbench.spec.part import Part, part, replace, setting, to_json
+from workbench.spec.recorded_metrics import recorded_metrics, refuse_select
 from workbench.sweep.search_space import Domain, lattice
 from workbench.sweep.tuners import Tuner
 
@@ -52,6 +52,8 @@ class Sweep(Part):
             self._check_condition(name, domain)
         for values in _trial_values(self.space):
             schedule_preview.refuse(self.experiment(values).plans())
+            plateau.refuse_unmeasured(self.experiment(values))
+        refuse_select(self.base)
         known = recorded_metrics(self.base)
         if self.target not in known:
             raise SpecError(
@@ -212,21 +214,6 @@ def _trial_values(space: tuple[tuple[str, Domain], ...]) -> list[dict[str, Any]]
     for name, own in values.items():  # whatever the draws missed
         for value in own:
             found += list(itertools.islice(grid({**values, name: (value,)}, space), 1))
-    return found
-
-
-def recorded_metrics(experiment: Experiment) -> set[str]:
-    """Return the metrics that a run of `experiment` records every epoch, best values of which count."""
-    found = {names.LOSS}
-    for plan in experiment.plans():
-        own = [term.loss.term for term in terms(plan.loss)]
-        found |= set(own if len(own) > 1 else ())
-        if plan.loss.classifier() is not None:
-            found.add(names.ACCURACY)
-        if plan.data.hold_out:
-            found |= {names.VAL_PREFIX + name for name in (names.LOSS, names.ACCURACY) if name in found}
-    for pairs in experiment.sets:
-        found |= {pairs.label(), pairs.label() + names.TENFOLD_SUFFIX}
     return found
 
 

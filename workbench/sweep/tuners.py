@@ -21,7 +21,7 @@ class Tuner(Part):
 
     def oracle(self, **common: Any) -> ResumableOracle:
         """Return Keras Tuner's search; `common` are its objective, space and seed."""
-        raise SpecError("is no search by itself", where=type(self).__name__)
+        raise SpecError("is not a search by itself", where=type(self).__name__)
 
     def epochs(self, values: Mapping[str, Any], whole: int) -> int:
         """Return up to which global epoch a trial trains; `whole` is the number its spec has."""
@@ -33,7 +33,7 @@ class Tuner(Part):
 
     def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
         """Return about how many trials and how many epochs of `whole`-epoch trials the search will do."""
-        raise SpecError("is no search by itself", where=type(self).__name__)
+        raise SpecError("is not a search by itself", where=type(self).__name__)
 
 
 @part

@@ -1,6 +1,6 @@
 """Locks between processes that the kernel frees when their holder dies.
 
-`views.lock` beside a journal: held by whoever brings that run's views level (its training, or a sync).
+`views.lock` beside a journal: held by whoever syncs that run's views (its training, or `workbench sync`).
 `.views.lock` of a store: shared by all of those, exclusive for a rebuild, which replaces the views.
 """
 

@@ -198,7 +198,7 @@ def _whole(place: Path) -> Iterator[Path]:
 
 
 def _copy_journal(source: Path, target: Path) -> None:
-    """Bring a journal level with the other: a new one comes whole, a shorter one gets the missing lines.
+    """Complete a journal from the other: a new one comes whole, a shorter one gets the missing lines.
 
     Lines that cannot be trusted come with it, unless something in it had to be masked.
     """

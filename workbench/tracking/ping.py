@@ -1,6 +1,6 @@
 """Does the store answer, and does it know us? Asked once before a training, so that a typo is no surprise later.
 
-A server that goes away later costs nothing: training goes on, and the journal brings the views level.
+A server that goes away later costs nothing: training goes on, and the views are synced from the journal later.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def clean_line(line: bytes) -> bytes | None:
 def clean_file(path: Path) -> bytes | None:
     """Return what of a file may be kept: its content, its text with secrets masked, or None.
 
-    None for a file that is no text and holds a secret, and for stored changes that do, which would no longer
+    None for a file that is not text and holds a secret, and for stored changes that do, which would no longer
     apply.
     """
     content = path.read_bytes()

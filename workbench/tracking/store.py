@@ -172,7 +172,7 @@ def connect(database: Path) -> Iterator[sqlite3.Connection]:
     """Open MLflow's SQLite file for reading only.
 
     A read-only medium, where SQLite cannot make its lock files, is read as immutable. Raises
-    StoreError, in one line, for a file that is missing, is locked for long or is no database.
+    StoreError, in one line, for a file that is missing, is locked for long or is not a database.
     """
     if not database.exists():
         raise StoreError("no records yet", where=database, do="run an experiment, or `workbench sync`")

@@ -1,4 +1,4 @@
-"""The thread that keeps the views of a run level with its journal, so that training waits for none.
+"""The thread that keeps the views of a run in sync with its journal, so that training waits for none.
 
 Whatever a store does (refuse, hang, fill up), the training goes on: the thread says once that a view
 is out of reach, tries again at each new row, and says when it answers again.
@@ -35,13 +35,13 @@ CAUSES = (  # where the libraries below MLflow say what went wrong, amid much el
 
 
 class View(Protocol):
-    """A back end that can be brought level with a journal."""
+    """A back end that can be synced with a journal."""
 
     name: str
     address: str
-    changes: int  # writes so far; unchanged by a `level` that found nothing to do
+    changes: int  # writes so far; unchanged by a `sync` that found nothing to do
 
-    def level(self, journal: Journal, rows: list[EpochRecord], status: str) -> None: ...
+    def sync(self, journal: Journal, rows: list[EpochRecord], status: str) -> None: ...
 
     def close(self) -> None: ...
 
@@ -53,7 +53,7 @@ def say_on_stderr(line: str) -> None:
 
 
 class SyncThread:
-    """The thread that keeps the views level, and the one place that speaks when one is out of reach."""
+    """The thread that keeps the views in sync, and the one place that speaks when one is out of reach."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class SyncThread:
         if self._silent or self._behind:
             behind = " and ".join(sorted(self._behind)) or "the views"
             self._say(
-                f"{behind} of run {self._run} not level with its journal; `workbench sync` does the rest"
+                f"{behind} of run {self._run} not in sync with its journal; `workbench sync` does the rest"
             )
             return False
         return True
@@ -126,14 +126,14 @@ class SyncThread:
         for view in self._views:
             self._behind.add(view.name)
             try:
-                view.level(journal, rows, status)
+                view.sync(journal, rows, status)
             except Exception as error:  # noqa: BLE001 - the same, and it is said
                 self._report(view.name, view.address, error)
             else:
                 self._behind.discard(view.name)
                 if view.name in self._reported:
                     self._reported.discard(view.name)
-                    self._say(f"{view.name} answers again and is level with the journal")
+                    self._say(f"{view.name} answers again and is in sync with the journal")
 
     def _report(self, name: str, address: str, error: Exception) -> None:
         """Say once an outage that a view is out of reach; nothing a store does may stop a training."""

@@ -13,7 +13,7 @@
 To resume, the same with the old `run` and `from_epoch=` the epoch after the checkpoint; the number of
 the attempt is counted here. Without checkpoints call `tracker.publish(epoch)` after `epoch`.
 
-A thread brings the views (MLflow, TensorBoard) level with the journal. A view that cannot be reached
+A thread syncs the views (MLflow, TensorBoard) with the journal. A view that cannot be reached
 is reported once; training goes on, each epoch tries again, and `workbench sync` does what is left.
 
 All that is recorded passes through here, so this is where secrets are taken out of it (`masking`).
@@ -56,7 +56,7 @@ class Tracker:
         self.store, self.journal = store, journal
         self._writer, self._say = writer, say
         self._lock = threading.Lock()
-        self._leveller = SyncThread(store, journal.run, views, self._snapshot, say)
+        self._sync_thread = SyncThread(store, journal.run, views, self._snapshot, say)
         self._shared = shared_rows(journal)
         self._shown = 0  # epochs up to here may be shown
         self._level: bool | None = None  # what `close` found
@@ -93,7 +93,7 @@ class Tracker:
             raise
         journal.rows.append(row)
         tracker = cls(store, journal, writer, views, say)
-        tracker._leveller.start()
+        tracker._sync_thread.start()
         return tracker
 
     @property
@@ -122,7 +122,7 @@ class Tracker:
     def publish(self, epoch: int) -> None:
         """Let the views show the rows up to `epoch`; returns at once."""
         self._shown = max(self._shown, epoch)
-        self._leveller.wake()
+        self._sync_thread.wake()
 
     def artifact(self, name: str, *, path: str | Path | None = None, text: str | bytes | None = None) -> Path:
         """Keep a file with the run under `name` (a relative path); views get it at the next row.
@@ -155,15 +155,15 @@ class Tracker:
             self._say(f"{HISTORY} could not be kept: {error.strerror}; `workbench sync` makes it later")
         ended = time.time() if moment is None else moment
         self._append(EndRecord(status=status, reason=reason, final_epoch=final_epoch, time=ended))
-        self._leveller.wake()
+        self._sync_thread.wake()
 
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
-        """Wait at most `timeout` seconds for the views, give the lock back, and tell whether they are level.
+        """Wait at most `timeout` seconds for the views, give the lock back, and return whether they are in sync.
 
         When they are not, the screen says that `workbench sync` does the rest.
         """
         if self._level is None:
-            self._level = self._leveller.stop(timeout)
+            self._level = self._sync_thread.stop(timeout)
             with self._lock:
                 self._writer.close()
         return self._level
@@ -219,7 +219,7 @@ def clean_start(start: StartRecord) -> StartRecord:
 def without_secrets(content: bytes) -> bytes | None:
     """Return a file's content as it may be kept: texts masked, `content` itself where nothing is secret.
 
-    None for a file that is no text and holds a secret: it cannot be changed without breaking it.
+    None for a file that is not text and holds a secret: it cannot be changed without breaking it.
     """
     try:
         text = content.decode("utf-8")
@@ -230,7 +230,7 @@ def without_secrets(content: bytes) -> bytes | None:
 
 
 def readable(content: bytes) -> str:
-    """Return the runs of readable letters within a file that is no text, a line each."""
+    """Return the runs of readable letters within a file that is not text, a line each."""
     return "\n".join(run.decode("ascii") for run in READABLE.findall(content))
 
 

@@ -208,6 +208,25 @@ def newest(folder: Path) -> State | None:
     return None
 
 
+def chosen(folder: Path, which: str = "best") -> tuple[State | None, str]:
+    """Return the `best` or `last` state in `folder`, and in words which of them it is.
+
+    A run of which no epoch was the best yet has its last state only, and the words say so.
+    """
+    path = folder / BEST
+    if which == "best" and path.exists():
+        state = read(path)
+        return state, f"best, epoch {_epoch(state)}"
+    last = newest(folder)
+    note = "; it has no best one" if which == "best" else ""
+    return last, "no checkpoint" if last is None else f"last, epoch {_epoch(last)}{note}"
+
+
+def _epoch(state: State) -> int:
+    """Return the epoch a state was taken after, or within."""
+    return int(state.facts.get("epoch", 0)) + bool(state.facts.get("epoch_step", 0))
+
+
 def file_name(epoch: int, step: int) -> str:
     """Return the file name of the state after `step` optimizer steps, in or after `epoch`."""
     return f"e{epoch:05d}-s{step:09d}{SUFFIX}"

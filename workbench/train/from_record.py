@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workbench import names
 from workbench.errors import RecordError, SpecError
@@ -12,12 +15,15 @@ from workbench.models.build import build_model
 from workbench.spec.experiment import Experiment
 from workbench.spec.load import load_module, load_variants
 from workbench.spec.overrides import override_settings, with_seed
-from workbench.spec.part import from_json
+from workbench.spec.part import CODE, OtherCode, from_json
 from workbench.spec.variant import Variant
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.train import checkpoint
+from workbench.train.classifier import Outputs, with_classes
+
+CODE_MARK = f'"{CODE}": '  # in the JSON of a spec that says what its own parts were
 
 
 @dataclass(frozen=True)
@@ -30,22 +36,27 @@ class RecordedRun:
     experiment: Experiment
 
     @property
+    def has_its_code(self) -> bool:
+        """Whether its own parts have the sources here that they had when it ran."""
+        return self.start.id in (self.experiment.id, self.experiment.identity(codes=False))
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of the run's checkpoints."""
         return self.store.run_checkpoints(self.run)
 
 
-def open_run(text: str, address: str | None = None) -> RecordedRun:
+def open_run(text: str, address: str | None = None, any_code: bool = False) -> RecordedRun:
     """Return the run that `text` means in the store at `address` (None: the project's).
 
-    Raises `RecordError` for a run that is not there, or that this workbench did not make.
+    With `any_code` its own parts may have other sources now, for those who only compare. Raises `RecordError` for a run that is not there, or that this workbench did not make.
     """
     store = find_store(address)
     run = find_run(store, text)
     journal = read_state(store, run).journal
     if journal is None or journal.start is None or not journal.start.spec:
         raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
-    return RecordedRun(store, run, journal.start, recorded_experiment(journal.start))
+    return RecordedRun(store, run, journal.start, recorded_experiment(journal.start, any_code, store))
 
 
 def recorded_variant(store: Store, run: str, resumable: bool = False) -> Variant:
@@ -61,7 +72,7 @@ def recorded_variant(store: Store, run: str, resumable: bool = False) -> Variant
         raise RecordError("is still running", where=run, do="wait for it, or stop it first")
     if resumable and not is_resumable(state):
         raise RecordError(f"is {state.status}", where=run, expected="an unfinished run")
-    return variant_of(start, recorded_experiment(start))
+    return variant_of(start, recorded_experiment(start, store=store))
 
 
 def variant_of(start: StartRecord, experiment: Experiment) -> Variant:
@@ -79,11 +90,11 @@ def overrides(start: StartRecord) -> dict[str, str]:
     return {name: how for name, how in origins.items() if how not in ("spec", "default")}
 
 
-def recorded_experiment(start: StartRecord) -> Experiment:
+def recorded_experiment(start: StartRecord, any_code: bool = False, store: Store | None = None) -> Experiment:
     """Return the experiment of a start row.
 
-    The spec file is run only where it defines parts itself, or where settings held secrets, which the
-    record does not hold.
+    Code is run only where the spec file defines parts itself, or where settings held secrets, which the
+    record does not hold: the spec file, and where that has changed or moved its copy in `store`. Parts whose source is not the recorded one are refused, unless with `any_code`.
     """
     if start.tags.get(names.TAG_KIND) == names.SWEEP:
         raise RecordError(
@@ -92,19 +103,62 @@ def recorded_experiment(start: StartRecord) -> Experiment:
         )  # fmt: skip
     if start.provenance.get("masked"):
         return _from_file(start)
-    try:
-        experiment = from_json(dict(start.spec), where=start.run)
-    except SpecError:
-        path = Path(str(start.provenance.get("spec_path", "")))
-        load_module(path)
-        experiment = from_json(dict(start.spec), where=start.run)
-    assert isinstance(experiment, Experiment)
-    if experiment.id != start.id:
+    legacy = CODE_MARK not in json.dumps(dict(start.spec))
+    experiment = _made(start, any_code or legacy, store)
+    ids = {experiment.id, experiment.identity(codes=False) if legacy else experiment.id}
+    if start.id not in ids and not any_code:
         raise RecordError(
             f"the recorded settings have the identity {experiment.id} in this version, not {start.id}",
             where=start.run, do="resume with the version of the workbench that began it",
         )  # fmt: skip
     return experiment
+
+
+def _made(start: StartRecord, any_code: bool, store: Store | None) -> Experiment:
+    """Return the recorded spec as a value, with the first of its possible files that has its own parts."""
+    spec, refusals = dict(start.spec), []
+    try:
+        return _experiment(from_json(spec, start.run))
+    except SpecError as error:
+        refusals.append(error)
+    for file, original in spec_files(start, store):
+        try:
+            load_module(file, original)
+            return _experiment(from_json(spec, start.run))
+        except SpecError as error:
+            refusals.append(error)
+    if any_code:
+        return _experiment(from_json(spec, start.run, any_code=True))
+    other = next((error for error in refusals if isinstance(error, OtherCode)), None)
+    if other is None:
+        raise refusals[1] if len(refusals) > 1 else refusals[0]
+    raise RecordError(
+        f"{other.what}: the code it ran with is not here", where=start.run,
+        expected="the sources of its own parts as they were",
+        do="bring them back, or start a new run; `workbench rerun --check` names what differs",
+    ) from other  # fmt: skip
+
+
+def spec_files(start: StartRecord, store: Store | None) -> Iterator[tuple[Path, Path]]:
+    """Yield the files that may define the parts of a run, each with the place of the spec it stands for.
+
+    The spec file in the copy of the project that this process works in, the spec file itself, and what
+    was kept of it in the record.
+    """
+    path = Path(str(start.provenance.get("spec_path", "")))
+    if store is not None and path.is_absolute() and path.is_relative_to(store.root.parent.resolve()):
+        here = Path.cwd() / path.relative_to(store.root.parent.resolve())
+        if here.is_file() and here != path:
+            yield here, here
+    yield path, path
+    kept = store.run_artifacts(start.run) / "spec.py" if store is not None else None
+    if kept is not None and kept.is_file() and path.name:
+        yield kept, path
+
+
+def _experiment(value: Any) -> Experiment:
+    assert isinstance(value, Experiment)
+    return value
 
 
 def _from_file(start: StartRecord) -> Experiment:
@@ -130,15 +184,26 @@ def set_words(start: StartRecord) -> list[str]:
     )
 
 
-def load_model(experiment: Experiment, folder: Path, which: str = "best") -> tf.keras.Model:
+def load_model(
+    experiment: Experiment, folder: Path, which: str = "best", outputs: Outputs = "embedding"
+) -> tf.keras.Model:
     """Return the model with the weights of a run's `best` or `last` checkpoint in `folder`.
 
-    Raises `RecordError` where there is no sound checkpoint or it does not fit the spec.
+    It gives embeddings, or with the checkpoint's classification head class logits or probabilities
+    (`outputs`). Raises `RecordError` where there is no sound checkpoint or it does not fit the spec.
     """
-    path = folder / checkpoint.BEST
-    state = checkpoint.read(path) if which == "best" and path.exists() else checkpoint.newest(folder)
+    return load_chosen(experiment, folder, which, outputs)[0]
+
+
+def load_chosen(
+    experiment: Experiment, folder: Path, which: str = "best", outputs: Outputs = "embedding"
+) -> tuple[tf.keras.Model, str]:
+    """Return what `load_model` does, and in words which checkpoint it is: `best, epoch 7`."""
+    state, words = checkpoint.chosen(folder, which)
     if state is None:
         raise RecordError("no checkpoint", where=folder, do="run the experiment first, or resume it")
     embedder = build_model(experiment)
     checkpoint.restore_embedder(embedder, state)
-    return embedder
+    if outputs != "embedding":
+        return with_classes(embedder, experiment, state, outputs, folder.name), words
+    return embedder, words

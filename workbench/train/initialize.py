@@ -52,8 +52,7 @@ class FromRun(Start):
         from workbench.train import checkpoint
 
         folder = store.run_checkpoints(find_run(store, self.run))
-        best = folder / checkpoint.BEST
-        state = checkpoint.read(best) if self.which == "best" and best.exists() else checkpoint.newest(folder)
+        state, _ = checkpoint.chosen(folder, self.which)
         if state is None:
             raise RecordError("no checkpoint to start from", where=self.run, do="choose a run that has one")
         return state

@@ -12,6 +12,7 @@ from workbench.distribute.group import Group
 from workbench.errors import InputError, RecordError
 from workbench.lazy import tf
 from workbench.models.build import build_model
+from workbench.optimizers import plateau
 from workbench.spec.datasets import default_places
 from workbench.spec.plan import Plan
 from workbench.tracking.best import best_values
@@ -48,14 +49,14 @@ class Session:
         self.watcher = watcher
         self.group = group or Group("one device")
         self.experiment = order.variant.experiment
-        self.wishes = StopSignals(self.experiment.safety.grace_seconds)
+        self.signals = StopSignals(self.experiment.safety.grace_seconds)
         self.saver = checkpoint.Saver(order.store.run_checkpoints(order.run))
         self.plan: Plan | None = None
         self.epoch, self.epoch_step, self.step = 0, 0, 0  # finished epochs, steps in the next, all steps
         self.spent = 0.0  # seconds of the unfinished epoch before this attempt
         self._mark = time.monotonic()  # when this attempt began to work on the epoch
         self.scores = Scoreboard(self.experiment, data, tracker, screen)
-        self.followed = WorkerSync(self.group, order.run)
+        self.workers = WorkerSync(self.group, order.run)
         self.mined = Mined(order, data, self.group, screen)
         self._last_save = time.monotonic()
         self._ended = False
@@ -74,7 +75,7 @@ class Session:
             if self.group.chief:
                 for words in self.experiment.start.fill(self.trainer.embedder, self.order.store):
                     self.screen.warn(words)
-            self.group.level(self.trainer.embedder.variables)
+            self.group.broadcast(self.trainer.embedder.variables)
         if state is not None:
             self._check_identity(state)
             facts = state.facts
@@ -115,6 +116,15 @@ class Session:
             self.screen.stage(plan, len(self.experiment.stages), steps)
             for note in notes:
                 self.screen.warn(note)
+            self._lower(plan)
+
+    def _lower(self, plan: Plan) -> None:
+        """Lower the rate as a schedule that watches a metric asks for; it follows from the record alone."""
+        if not plan.schedule.lowers:
+            return
+        if self.group.chief:
+            self.trainer.lowered.assign(plateau.factor(self.experiment, plan, self.tracker.history()))
+        self.group.broadcast([self.trainer.lowered])
 
     def _start_head(self, plan: Plan) -> None:
         """Give the first stage's head the weights that the spec starts from, where it names some."""
@@ -125,7 +135,7 @@ class Session:
         weights = start.head_weights(self.data.identities(plan), where) if self.group.chief else None
         if weights is not None:
             self.trainer.start_head(weights)
-        self.group.level(self.trainer.head_variables())
+        self.group.broadcast(self.trainer.head_variables())
 
     def train(self, plan: Plan) -> None:
         """Run the epochs of the stage that are still to do."""
@@ -163,7 +173,7 @@ class Session:
         except tf.errors.OpError as error:
             if not self.group.lost(error):
                 raise
-            raise self.followed.loss(error) from error
+            raise self.workers.loss(error) from error
 
     # ------------------------------------------------------------ steps
 
@@ -173,7 +183,7 @@ class Session:
         steps = self.plan.devices.steps_per_execution
         self.epoch_step += steps
         self.step += steps
-        if self.followed.stop_now(self.trainer, self.wishes, logs):
+        if self.workers.stop_now(self.trainer, self.signals, logs):
             self._check_finite()
             self.save(inside=True)
             self.saver.wait()
@@ -225,7 +235,7 @@ class Session:
         values = self.scores.evaluate(self.trainer.embedder)
         metrics.update({**values, **self.scores.peaks(values)})
         self.epoch, self.epoch_step = self.epoch + 1, 0
-        metrics, wish = self._watch(plan, metrics)
+        metrics, stop_reason = self._watch(plan, metrics)
         total = seconds + self.spent + time.monotonic() - began
         record = EpochRecord(
             stage=plan.number, stage_epoch=self.epoch - plan.first_epoch + 1,
@@ -237,30 +247,33 @@ class Session:
         self.spent, self._mark = 0.0, time.monotonic()
         self.save(best=best)
         self.screen.epoch(self.epoch, self.experiment.epochs, plan, metrics, total)
-        with self.followed.told():
-            self._gentle_ends(wish)
+        with self.workers.sharing_stop():
+            self._end_between_epochs(stop_reason)
+        self._lower(plan)
 
     def _follow(self) -> None:
         """End an epoch that the chief measures and records: wait for it, and stop where it stops."""
+        assert self.plan is not None
         self.epoch, self.epoch_step, self.spent = self.epoch + 1, 0, 0.0
-        self.followed.obey()
+        self.workers.wait_for_chief()
+        self._lower(self.plan)
         self.screen.say(f"epoch {self.epoch}/{self.experiment.epochs} done")
 
-    def _gentle_ends(self, wish: str | None) -> None:
+    def _end_between_epochs(self, stop_reason: str | None) -> None:
         last = self.epoch >= self.experiment.epochs
-        if self.wishes.stop and not last:
+        if self.signals.stop and not last:
             self.saver.wait()
             raise StopTraining(
                 names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"
             )
-        if self.wishes.finish and not last:
+        if self.signals.finish and not last:
             self.saver.wait()
             raise StopTraining(
                 names.KILLED, f"stopped by Ctrl-C; `workbench resume {self.order.run}` goes on"
             )
-        if wish is not None:
+        if stop_reason is not None:
             self.saver.wait()
-            raise StopTraining(names.FINISHED, wish)
+            raise StopTraining(names.FINISHED, stop_reason)
         if self.order.epochs is not None and self.epoch >= self.order.epochs and not last:
             self.saver.wait()
             raise self._pause()
@@ -278,8 +291,8 @@ class Session:
             "plan": plan,
             "plans": self.experiment.plans(),
         }
-        extra, wish = self.watcher.epoch(past, facts)
-        return {**metrics, **extra}, wish
+        extra, stop_reason = self.watcher.epoch(past, facts)
+        return {**metrics, **extra}, stop_reason
 
     def _past(self, metrics: Mapping[str, float]) -> dict[str, list[float]]:
         found = history(self.tracker.history())

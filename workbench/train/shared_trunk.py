@@ -188,7 +188,7 @@ def _candidate(store: Store, run: str, wanted: Wanted, screen: Screen | None) ->
         other = [name for name, content in wanted.data.items() if seen.get(name) != content]
         if other:
             if screen is not None:
-                screen.warn(f"run {run} is no trunk of this branch: it saw other data ({other[0]})")
+                screen.warn(f"run {run} is not a trunk of this branch: it saw other data ({other[0]})")
             return None
     return state
 

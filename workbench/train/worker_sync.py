@@ -1,6 +1,6 @@
 """How a chief and its workers stop together: at the same step, or when one of them is gone.
 
-A signal reaches one process, but a step needs all of them. So a wish for a stop travels with the next
+A signal reaches one process, but a step needs all of them. So a request to stop travels with the next
 step's sums, and every worker finds it in that step's results at the same place; what the chief decides
 at the end of an epoch is shared before the next one begins.
 """
@@ -30,42 +30,43 @@ def plain(logs: Mapping[str, Any]) -> dict[str, float]:
 
 
 class WorkerSync:
-    """The signals of one attempt of a run among the workers of a group."""
+    """Keeps the workers of a group at the same step when one of them is asked to stop, in one attempt of a run."""
 
     def __init__(self, group: Group, run: str) -> None:
         self.group, self.run = group, run
-        self._asked = 0.0  # what this process told the others
-        self._before: Any = None  # the signal of the step before: reading it waits for that step only
+        self._asked = 0.0  # what this process has asked the others for
+        # The flag of the step before: reading that of this step would make the host wait for the device.
+        self._before: Any = None
 
-    def stop_now(self, trainer: Trainer, wishes: StopSignals, logs: Mapping[str, Any]) -> bool:
-        """Tell, after a step, whether all workers stop here: somebody wants it, or the loss is not finite."""
+    def stop_now(self, trainer: Trainer, signals: StopSignals, logs: Mapping[str, Any]) -> bool:
+        """Return, after a step, whether all workers stop here: somebody wants it, or the loss is not finite."""
         if self.group.workers == 1:
-            return wishes.stop
-        asked = stop_flag.NOW if wishes.stop else stop_flag.EPOCH_END if wishes.finish else 0.0
+            return signals.stop
+        asked = stop_flag.NOW if signals.stop else stop_flag.EPOCH_END if signals.finish else 0.0
         if asked > self._asked:
             self._asked = asked
-            trainer.wish.assign(asked)
-        before, self._before = self._before, logs.get("_heard")
-        told = 0 if before is None else int(float(before))
-        if told & stop_flag.FINISH and self.group.chief:  # it alone ends a run at an epoch's end
-            wishes.finish = True
-        return bool(told & (stop_flag.STOP | stop_flag.BAD))
+            trainer.stop_request.assign(asked)
+        before, self._before = self._before, logs.get("_stop")
+        flags = 0 if before is None else int(float(before))
+        if flags & stop_flag.FINISH and self.group.chief:  # it alone ends a run at an epoch's end
+            signals.finish = True
+        return bool(flags & (stop_flag.STOP | stop_flag.BAD))
 
     @contextlib.contextmanager
-    def told(self) -> Iterator[None]:
-        """Tell the others, after the block, whether the chief stops here and why."""
+    def sharing_stop(self) -> Iterator[None]:
+        """Share with the others, after the block, whether the chief stops here and why."""
         try:
             yield
         except StopTraining as stop:
-            self._tell({"status": stop.status, "reason": stop.reason})
+            self._share_stop({"status": stop.status, "reason": stop.reason})
             raise
-        self._tell({})
+        self._share_stop({})
 
-    def _tell(self, verdict: Mapping[str, str]) -> None:
+    def _share_stop(self, verdict: Mapping[str, str]) -> None:
         if self.group.workers > 1:
             self._shared(json.dumps(verdict).encode())
 
-    def obey(self) -> None:
+    def wait_for_chief(self) -> None:
         """Wait for the chief's word at the end of an epoch; raises `StopTraining` where it stops."""
         verdict = json.loads(self._shared(None))
         if verdict:

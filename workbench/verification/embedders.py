@@ -51,7 +51,7 @@ class Embedder:
     label: str = "embedder"
 
     def embed(self, images: ImageSet) -> Embedded:
-        """Return the embeddings; raises `DataError` for output that is no list of vectors."""
+        """Return the embeddings; raises `DataError` for output that is not a list of vectors."""
         raise NotImplementedError
 
 

@@ -46,7 +46,7 @@ def from_file(
     if (path / "saved_model.pb").is_file():
         return from_keras_file(path, size, values, trust_code)
     raise DataError(
-        "is no model" if path.exists() else "is not there", where=path,
+        "is not a model" if path.exists() else "is not there", where=path,
         expected="a run, or a model: .onnx, .tflite, .h5, .keras, a SavedModel folder, or .npz embeddings",
     )  # fmt: skip
 

@@ -115,7 +115,7 @@ def verify(
     """Return scores and the whole report of `pairs` under `embedder`.
 
     `mirrored` adds the mirror images' embeddings; `components` compares on that many principal
-    components. Raises `DataError` for embeddings without a direction: a score of NaN is no score.
+    components. Raises `DataError` for embeddings without a direction: a score of NaN is not a score.
     """
     embedded = embedder.embed(image_set(pairs, embedder.label))
     bad = unusable(embedded.plain) or unusable(embedded.summed)

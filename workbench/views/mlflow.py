@@ -1,4 +1,4 @@
-"""Brings a run in MLflow level with its journal: same rows, each step once, nothing behind its back.
+"""Syncs a run in MLflow with its journal: same rows, each step once, nothing behind its back.
 
 Everything goes through `MlflowClient`. What the server already holds is asked once, when a run is
 opened; after that only differences are sent. Metric time stamps come from the journal, so that a
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import StoreError
+from workbench.files import link_or_copy, replacing
 from workbench.names import (
     FAILED,
     FINISHED,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BATCH_ITEMS = 100  # MLflow's limit for the parameters, and for the tags, of one log_batch
+ARTIFACTS = "artifacts"  # MLflow's own name of the folder of a run's files
 TAG_FILES = TAG_PREFIX + "files"
 TAG_NESTED = "mlflow.parentRunId"  # MLflow's own tag: its pages show the run below that one
 TAG_SUPERSEDED = TAG_PREFIX + "superseded"
@@ -53,7 +55,7 @@ _MLFLOW_STATUS = {RUNNING: "RUNNING", FINISHED: "FINISHED", FAILED: "FAILED"}
 
 
 class MlflowView:
-    """One run in MLflow. `level` may be called again and again, from one thread at a time."""
+    """One run in MLflow. `sync` may be called again and again, from one thread at a time."""
 
     name = "MLflow"
 
@@ -82,7 +84,7 @@ class MlflowView:
         self._parameters: set[str] = set()
         self._status = ""
 
-    def level(self, journal: Journal, rows: list[EpochRecord], status: str) -> None:
+    def sync(self, journal: Journal, rows: list[EpochRecord], status: str) -> None:
         """Make MLflow show `rows` (accepted epochs) and the run's settings, files and status."""
         start = journal.start
         if start is None:
@@ -232,7 +234,14 @@ class MlflowView:
         if not state or state == self._tags.get(TAG_FILES):
             return
         self._require_place()
-        self._client.log_artifacts(self.run_id, str(folder))
+        if self.place is None:
+            self._client.log_artifacts(self.run_id, str(folder))
+        else:  # on this machine a second name does: an import of large artifacts would otherwise lie here twice
+            target = self.place / ARTIFACTS
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                # Aside beside the folder: MLflow lists what lies within as the artifacts of the run.
+                with replacing(target / file.relative_to(folder), aside_in=self.place) as aside:
+                    link_or_copy(file, aside)
         self._send_tags({TAG_FILES: state})
 
     def _require_place(self) -> None:

@@ -28,7 +28,7 @@ from workbench.tracking.locks import all_views
 from workbench.tracking.mlflow_client import migrate, open_client
 from workbench.tracking.store import Store
 from workbench.views.mlflow import MlflowView
-from workbench.views.sync import level_run
+from workbench.views.sync import sync_run
 from workbench.views.tensorboard import TensorBoardView
 
 COLLECT_EVERY = 50  # runs; MLflow's objects are plain data, so collecting garbage seldom is safe
@@ -110,7 +110,7 @@ def write_boards(store: Store, root: Path) -> None:
     root.mkdir()
     for run in store.runs():
         try:
-            level_run(store, run, [TensorBoardView(store, root)], lambda line: None)
+            sync_run(store, run, [TensorBoardView(store, root)], lambda line: None)
         except StoreError:
             continue  # a journal without a start row: `write_database` names it
 
@@ -125,7 +125,7 @@ def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str
         for number, run in enumerate(store.runs(), start=1):
             view = MlflowView(store, client, fresh=True, studies=studies)
             try:
-                level_run(store, run, [view], say)
+                sync_run(store, run, [view], say)
             except StoreError as error:
                 failed[run] = str(error)
                 say(f"{run}: {error}")

@@ -1,7 +1,7 @@
-"""Brings the views of a store level with all its journals, as often as one likes.
+"""Syncs the views of a store with all its journals, as often as one likes.
 
 Run after a server was away, a disk was full or a training was killed. A run at work, or one that
-another process is levelling, is left to that process.
+another process is syncing, is left to that process.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ Say = Callable[[str], None]
 
 @dataclass
 class Synced:
-    """What a sync did: names of runs that it changed, found level, left to others, or could not do."""
+    """What a sync did: names of runs that it changed, found in sync, left to others, or could not do."""
 
     changed: list[str] = field(default_factory=list)
-    level: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
     in_use: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
 
 def sync(store: Store, say: Say) -> Synced:
-    """Bring MLflow and TensorBoard level with every journal of `store`.
+    """Sync MLflow and TensorBoard with every journal of `store`.
 
     Raises StoreError when the store as a whole cannot be reached or written; a single run that
-    cannot be levelled is named and the rest is done.
+    cannot be synced is named and the rest is done.
     """
     done = Synced()
     if not store.runs():
@@ -59,8 +59,8 @@ def sync(store: Store, say: Say) -> Synced:
                     TensorBoardView(store),
                     MlflowView(store, client, revive=False, studies=studies),
                 ]
-                changed = level_run(store, run, views, say)
-            (done.changed if changed else done.level).append(run)
+                changed = sync_run(store, run, views, say)
+            (done.changed if changed else done.unchanged).append(run)
         except Held:
             done.in_use.append(run)
         except Exception as error:  # noqa: BLE001 - named below; the other runs are done all the same
@@ -70,8 +70,8 @@ def sync(store: Store, say: Say) -> Synced:
     return done
 
 
-def level_run(store: Store, run: str, views: list[View], say: Say) -> bool:
-    """Bring `views` level with one journal; True when something had to be written.
+def sync_run(store: Store, run: str, views: list[View], say: Say) -> bool:
+    """Sync `views` with one journal; True when something had to be written.
 
     Lines of the journal that were not trusted are named through `say`.
     """
@@ -87,7 +87,7 @@ def level_run(store: Store, run: str, views: list[View], say: Say) -> bool:
         keep_history(store, journal)
     for view in views:
         try:
-            view.level(journal, journal.published(), state.status)
+            view.sync(journal, journal.published(), state.status)
         finally:
             view.close()
     return any(view.changes for view in views)

@@ -1,4 +1,4 @@
-"""Brings a run in TensorBoard level with its journal: scalars an epoch, and the HParams tab.
+"""Syncs a run in TensorBoard with its journal: scalars an epoch, and the HParams tab.
 
 The tab shows the keys of the one configuration at the root folder, so new settings and metrics are
 merged into it. It reads the last value of a metric, so best values are scalars of their own
@@ -42,14 +42,14 @@ from workbench.views.mlflow_values import safe_name
 
 BEST = BEST_PREFIX
 CONFIGURATION = ".hparams.json"
-LEVEL_MARK = ".level.json"
+SYNC_MARK = ".level.json"
 LOCK_PATIENCE = 20.0
 SEEN = 200  # different values of a setting that are remembered, so that a later domain can hold them
 _KINDS = {bool: "bool", int: "float64", float: "float64", str: "string"}
 
 
 class TensorBoardView:
-    """One run in TensorBoard. `level` may be called again and again, from one thread at a time."""
+    """One run in TensorBoard. `sync` may be called again and again, from one thread at a time."""
 
     name = "TensorBoard"
 
@@ -63,15 +63,15 @@ class TensorBoardView:
         self._best: dict[str, float] = {}
         self._ended = False
 
-    def level(self, journal: Journal, rows: list[EpochRecord], status: str) -> None:
+    def sync(self, journal: Journal, rows: list[EpochRecord], status: str) -> None:
         """Make TensorBoard show `rows` (accepted epochs), the settings and the status."""
         start = journal.start
         if start is None:
             raise StoreError("no start row is intact", where=journal.path)
         if start.tags.get(TAG_KIND) == SWEEP:
             return  # the sweep itself trained nothing: its trials are the sessions
-        mark = level_mark(rows, status)
-        if status != RUNNING and _read_json(run_folder(self.root, start) / LEVEL_MARK) == mark:
+        mark = sync_mark(rows, status)
+        if status != RUNNING and _read_json(run_folder(self.root, start) / SYNC_MARK) == mark:
             return
         self.changes += 1
         try:
@@ -80,7 +80,7 @@ class TensorBoardView:
             self.close()
             raise
         if status != RUNNING:
-            write_json(run_folder(self.root, start) / LEVEL_MARK, mark)
+            write_json(run_folder(self.root, start) / SYNC_MARK, mark)
 
     def close(self) -> None:
         if self._file is not None:
@@ -104,7 +104,7 @@ class TensorBoardView:
         from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
         folder = run_folder(self.root, start)
-        (folder / LEVEL_MARK).unlink(missing_ok=True)
+        (folder / SYNC_MARK).unlink(missing_ok=True)
         self._file = EventFile(folder, aside=True)
         self._written, self._best, self._ended = {}, {}, False
         # The executions of a sweep's trial are one row of the tab, any other run is a row of its own.
@@ -178,7 +178,7 @@ def has_best(metric: str) -> bool:
     )
 
 
-def level_mark(rows: list[EpochRecord], status: str) -> dict[str, Any]:
+def sync_mark(rows: list[EpochRecord], status: str) -> dict[str, Any]:
     """Return what a finished folder shows, to be compared with what it should show."""
     last = rows[-1] if rows else None
     moment = round(sum(row.time for row in rows), 6)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from makers import add_run
-from sklearn.metrics import roc_curve
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from analysis.commands.table import chosen
 from analysis.tables import folded, verdicts
@@ -120,3 +121,52 @@ def test_the_band_of_roc_curves_is_theirs() -> None:
     assert np.allclose(mean, np.mean(curves, 0))
     assert np.allclose(error, np.std(curves, 0, ddof=1) / np.sqrt(10))
     assert rates[0] == pytest.approx(1 / 100)
+
+
+def test_folds_as_one_result_together_and_among_published_ones(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = add_folds(project, "base", 0.7, 100), add_folds(project, "more", 0.7, 200)
+    same = drawn(0.7, 100)[1]
+    listed = project / "published.csv"
+    listed.write_text(
+        "category,method,mean_accuracy,standard_error\nUnrestricted,Best,0.99,0.001\nOther,Chance,0.5,\n"
+    )
+    words = ["folds", "study", "--together"]
+    assert main([*words, "--json"]) == 0
+    found = {line["name"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert found["base"]["mean"] == pytest.approx(protocol(one, same).mean())
+    assert found["together"]["mean"] == pytest.approx(protocol((one + other) / 2, same).mean())
+    assert found["together"]["mean"] > max(found["base"]["mean"], found["more"]["mean"])
+    assert main([*words, "base", "--published", str(listed), "-o", str(project / "roc.svg")]) == 0
+    out = capsys.readouterr().out
+    table = [line.split("|")[1].strip() for line in out.splitlines() if line.startswith("|")]
+    assert table[2:] == ["Best", "**study/base**", "**study/together**", "Chance"]
+    assert (project / "roc.svg").stat().st_size > 1000
+    assert main([*words, "--published", str(listed), "--category", "unrest"]) == 0
+    assert "Chance" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["folds", "study", "bose"], "no folds of 'bose'"),
+        (["folds", "study", "--set", "lfv"], "no set 'lfv'"),
+        (["folds", "study", "--published", "none.csv"], "cannot be read"),
+        (["folds", "other"], "has no folds with scores"),
+    ],
+)
+def test_what_has_no_folds_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    add_folds(project, "base", 0.5, 100)
+    add_run(project, 1, "plain", 0.5, study="other")
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_area_is_the_chance_of_a_genuine_pair_above_an_impostor_pair() -> None:
+    scores, same = drawn(0.6, 3, pairs=200)
+    found = folded.of_scores(scores.ravel(), same.ravel(), np.repeat(np.arange(10), 200), range(1, 11))
+    areas = [roc_auc_score(kinds, own) for own, kinds in zip(scores, same)]
+    assert folded.mean_area(found) == pytest.approx((np.mean(areas), np.std(areas, ddof=1) / np.sqrt(10)))

@@ -211,3 +211,36 @@ def test_a_seed_among_the_settings_is_the_runs_own_and_no_column():
     found = records(*made).runs
     assert "setting.seed" not in found
     assert list(found["setting.name"]) == ["x", "x"], "says something else than the run's name"
+
+
+def test_a_quick_run_is_no_seed_of_a_full_one():
+    quick = ours("q", {"lfw": [1]}, seed=1)
+    quick.facts["quick"] = True
+    found = records(ours("a", {"lfw": [1]}), quick, ours("c", {"lfw": [1]}, seed=2))
+    assert summary.seed_groups(found.runs) == [[0, 2], [1]]
+
+
+def test_seeds_states_and_quick_runs_are_shown():
+    killed, quick = ours("b", {"lfw": [1]}, seed=1), ours("q", {"lfw": [1]}, identity="2", size=2)
+    killed.facts["status"], quick.facts["quick"] = "killed", True
+    found = records(ours("a", {"lfw": [1]}), killed, quick)
+    shown = summary.with_states(summary.summary(found, "lfw"), found.runs)
+    assert shown[["seed", "status"]].values.tolist() == [["0, 1", "1 finished, 1 killed"], ["0", "finished"]]
+    assert shown["quick"].fillna("").tolist() == ["", "quick"]
+    only = found.only(["a"])
+    assert "quick" not in summary.with_states(summary.summary(only, "lfw"), only.runs)
+
+
+def test_losses_of_two_classes_are_told_apart_by_their_class():
+    arc = ours("a", {"lfw": [1]}, **{"stages.1.loss": "ArcFace", "stages.1.loss.margin": 0.5})
+    cos = ours("b", {"lfw": [1]}, identity="2", **{"stages.1.loss": "CosFace", "stages.1.loss.margin": 0.35})
+    assert summary.summary(records(arc, cos), "lfw")["loss"].tolist() == ["ArcFace", "CosFace"]
+
+
+def test_own_losses_with_two_sources_are_two_rows():
+    one = {"stages.1.loss": "Mine", "stages.1.loss.code": "aa"}
+    found = records(
+        ours("first", {"lfw": [1]}, **one),
+        ours("second", {"lfw": [2]}, seed=1, identity="2", **{**one, "stages.1.loss.code": "bb"}),
+    )
+    assert summary.summary(found, "lfw")["code"].tolist() == ["aa", "bb"]

@@ -117,7 +117,7 @@ def test_bytes_behind_the_end_do_no_harm(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("05.jpg", b"", "is empty"),
-        ("05.jpg", b"just text", "is no image"),
+        ("05.jpg", b"just text", "is not an image"),
         ("05.webp", b"RIFF", "is a .webp file"),
     ],
 )

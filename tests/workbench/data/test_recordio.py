@@ -155,7 +155,7 @@ def test_index_of_another_file(tmp_path: Path, pictures: list[bytes]) -> None:
     index.write_text("1\tx\n")
     assert "train.idx:1" in refused(tmp_path)
     index.write_bytes(b"\xff\xfe\0\1")
-    assert "is no index" in refused(tmp_path)
+    assert "is not an index" in refused(tmp_path)
 
 
 def test_class_ranges_that_do_not_fit(tmp_path: Path, pictures: list[bytes]) -> None:
@@ -184,10 +184,10 @@ def test_labels_with_holes_and_without_meaning(tmp_path: Path, pictures: list[by
     ("content", "words"),
     [
         (b"", "is empty"),
-        (b"PK\3\4" + b"\0" * 40, "is no RecordIO at byte 0"),
+        (b"PK\3\4" + b"\0" * 40, "is not a RecordIO at byte 0"),
         (part(0, b"short"), "too short for a header"),
         (part(0, header(9, 0, 0) + b"abc"), "states 9 labels"),
-        (part(2, header(0, 0, 0) + b"abc"), "is no RecordIO at byte 0"),
+        (part(2, header(0, 0, 0) + b"abc"), "is not a RecordIO at byte 0"),
         (part(1, header(0, 0, 0) + b"abc"), "ends in the middle of record 0"),
         (part(0, header(0, 0, 0)), "holds no image"),
         (part(0, header(0, 0, 0) + b"x") + part(0, header(0, 0, 1) + b"x"), "2 images of 1 identity"),

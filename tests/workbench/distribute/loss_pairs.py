@@ -43,7 +43,7 @@ def trained(loss: Any, where: Any) -> tuple[list[float], list[Any]]:
 
     stage = Stage(loss=loss, epochs=1, sampler=Identities(identities=4, images=4))
     experiment = shallow(stages=(stage,), evaluate=(), **({} if where is None else {"devices": where}))
-    group, _ = strategy.join(experiment, strategy.Meant("pairs", False))
+    group, _ = strategy.join(experiment, strategy.Launch("pairs", False))
     data = RunData(experiment, default_places(Path.cwd()), STEPS)
     plan = experiment.plans()[0]
     setup.seed(0, 0)

@@ -151,14 +151,14 @@ def test_what_is_left_of_a_resumed_run_counts(store: Store) -> None:
 def test_the_plain_board_tells_start_epochs_end_and_reason(store: Store) -> None:
     base = variant()
     stream = io.StringIO()
-    board = PlainProgress(store, stream, 2, Costs([]))
+    reporter = PlainProgress(store, stream, 2, Costs([]))
     ended: list[str] = []
-    board.after = ended.append
+    reporter.after = ended.append
     run = record(store, 1, base, None, epochs=2)
     work_ = Work(1, Task(base, run, False), Place(cores=(1,)), None)  # type: ignore[arg-type]
-    board.started(work_)
-    board.look([work_], 1)
-    board.ended(work_, 1)
+    reporter.started(work_)
+    reporter.update([work_], 1)
+    reporter.ended(work_, 1)
     lines = stream.getvalue().splitlines()
     assert lines[0] == f"[1/2] begun  {run}  study/base seed 0  on core 1"
     assert lines[1] == "[1/2] epoch 2/5  loss 1.0000"

@@ -218,11 +218,11 @@ def test_models_of_this_project_need_no_trust(tmp_path: Path) -> None:
 def test_broken_files_are_no_models(tmp_path: Path) -> None:
     for name, content in (("a.keras", b"PK nothing"), ("b.h5", b"nothing")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(DataError, match="is no Keras model"):
+        with pytest.raises(DataError, match="is not a Keras model"):
             load_keras.load_keras(tmp_path / name)
     with zipfile.ZipFile(tmp_path / "deep.keras", "w") as archive:
         archive.writestr("config.json", "[" * 100_000 + "]" * 100_000)
-    with pytest.raises(DataError, match="nested too deeply|is no Keras model"):
+    with pytest.raises(DataError, match="nested too deeply|is not a Keras model"):
         load_keras.load_keras(tmp_path / "deep.keras")
 
 

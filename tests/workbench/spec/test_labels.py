@@ -111,3 +111,26 @@ def test_many_settings_still_separate():
     runs = [{**run, **{f"t{index}": run["s0"] for index in range(40)}} for run in runs]
     assert len(set(labels(runs))) == 64
     assert len(minimal_settings(runs)) == 6
+
+
+def test_a_setting_of_two_classes_is_never_shown_without_the_class():
+    arc = {"stages.1.loss": "ArcFace", "stages.1.loss.margin": 0.5, "seed": 0}
+    cos = {"stages.1.loss": "CosFace", "stages.1.loss.margin": 0.35, "seed": 0}
+    assert labels([arc, cos]) == ["ArcFace", "CosFace"]
+    steep = {**arc, "stages.1.loss.margin": 0.3}
+    assert labels([arc, steep, cos]) == ["ArcFace, margin=0.5", "ArcFace, margin=0.3", "CosFace, margin=0.35"]
+    assert labels([arc, steep]) == ["margin=0.5", "margin=0.3"]
+
+
+def test_classes_stand_with_their_settings_where_settings_are_many():
+    runs = [
+        {
+            "optimizer": "SGD" if number % 2 else "Adam",
+            "optimizer.beta": number,
+            **{f"free{n}": number * n for n in range(30)},
+        }
+        for number in range(40)
+    ]
+    for name in minimal_settings([{k: v for k, v in run.items() if "free" not in k} for run in runs]):
+        assert name in ("optimizer", "optimizer.beta")
+    assert len(set(labels(runs))) == len(runs)

@@ -56,7 +56,7 @@ def test_an_address_that_others_could_reach(
 
 
 @pytest.mark.parametrize(
-    ("port", "said"), [("", "KERASTUNER_ORACLE_PORT: is not set"), ("x", "'x' is no port")]
+    ("port", "said"), [("", "KERASTUNER_ORACLE_PORT: is not set"), ("x", "'x' is not a port")]
 )
 def test_half_an_address(
     spec: str, port: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

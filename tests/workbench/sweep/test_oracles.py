@@ -127,40 +127,40 @@ def test_a_kill_at_any_write_loses_doubles_and_changes_no_trial(name: str):
     assert len(whole.trained) == len(set(whole.trained)) > 4
     kills = range(1, whole.writes + 1) if name != "bayes" else (8,)  # a proposal takes a second
     for kill_at in kills:
-        desk = Desk(own, limit, kill_at)
-        desk.begin()
+        host = Desk(own, limit, kill_at)
+        host.begin()
         with pytest.raises(Killed):
-            desk.search()
-        desk.begin()
-        desk.search()
-        assert desk.tried() == whole.tried(), kill_at
-        assert sorted(desk.oracle.end_order) == sorted(whole.oracle.end_order), kill_at
+            host.search()
+        host.begin()
+        host.search()
+        assert host.tried() == whole.tried(), kill_at
+        assert sorted(host.oracle.end_order) == sorted(whole.oracle.end_order), kill_at
 
 
 def test_a_grid_holds_every_combination_once_in_order():
-    desk = Desk(sweep(space=SMALL))
-    desk.begin()
-    desk.search()
-    assert [dict(settings) for _, _, settings in desk.tried().values()] == desk.listed
-    assert len(desk.listed) == 12
+    host = Desk(sweep(space=SMALL))
+    host.begin()
+    host.search()
+    assert [dict(settings) for _, _, settings in host.tried().values()] == host.listed
+    assert len(host.listed) == 12
 
 
 def test_hyperband_promotes_in_a_space_that_is_smaller_than_its_first_rung():
-    desk = Desk(sweep(space=SMALL, tuner=Hyperband(max_epochs=6, factor=2)))
-    desk.begin()
-    desk.search()
-    chains = {chain for chain, _ in desk.trained}
+    host = Desk(sweep(space=SMALL, tuner=Hyperband(max_epochs=6, factor=2)))
+    host.begin()
+    host.search()
+    chains = {chain for chain, _ in host.trained}
     assert len(chains) == 12  # every combination once ...
-    best = max(desk.listed, key=lambda own: sum(math.sin(50 * float(v)) for v in own.values()))
-    longest = [settings for chain, epochs, settings in desk.tried().values() if epochs == 6]
+    best = max(host.listed, key=lambda own: sum(math.sin(50 * float(v)) for v in own.values()))
+    longest = [settings for chain, epochs, settings in host.tried().values() if epochs == 6]
     assert tuple(best.items()) in longest  # ... and the best of them to the end
 
 
 def test_a_hyperband_promotion_goes_on_with_the_runs_of_its_chain():
-    desk = Desk(sweep(space=WIDE, tuner=Hyperband(max_epochs=6, factor=2)))
-    desk.begin()
-    desk.search()
-    promoted = [t for t in desk.oracle.trials.values() if t.hyperparameters.values.get("tuner/trial_id")]
+    host = Desk(sweep(space=WIDE, tuner=Hyperband(max_epochs=6, factor=2)))
+    host.begin()
+    host.search()
+    promoted = [t for t in host.oracle.trials.values() if t.hyperparameters.values.get("tuner/trial_id")]
     assert promoted
     for trial in promoted:
         order = TrialRequest.of(trial.hyperparameters.values)
@@ -169,40 +169,40 @@ def test_a_hyperband_promotion_goes_on_with_the_runs_of_its_chain():
 
 
 def test_failed_trials_are_passed_over_until_too_many_fail_in_a_row():
-    desk = Desk(sweep(space=SMALL), fails=("0001", "0002", "0005"))
-    desk.begin()
-    desk.search()
-    assert len(desk.oracle.trials) == 12
-    assert [t.trial_id for t in desk.oracle.trials.values() if t.status == "FAILED"] == [
+    host = Desk(sweep(space=SMALL), fails=("0001", "0002", "0005"))
+    host.begin()
+    host.search()
+    assert len(host.oracle.trials) == 12
+    assert [t.trial_id for t in host.oracle.trials.values() if t.status == "FAILED"] == [
         "0001",
         "0002",
         "0005",
     ]
-    desk = Desk(sweep(space=SMALL), fails=("0003", "0004", "0005"))
-    desk.begin()
-    desk.search()
-    assert len(desk.oracle.trials) == 6
-    assert desk.oracle.failures() == 3
-    desk.begin()  # a resume tries again
-    desk.search()
-    assert len(desk.oracle.trials) == 12
+    host = Desk(sweep(space=SMALL), fails=("0003", "0004", "0005"))
+    host.begin()
+    host.search()
+    assert len(host.oracle.trials) == 6
+    assert host.oracle.failures() == 3
+    host.begin()  # a resume tries again
+    host.search()
+    assert len(host.oracle.trials) == 12
 
 
 @pytest.mark.parametrize("name", ["random", "hyperband", "grid"])
 def test_trials_found_in_the_journals_make_the_state_anew(name: str):
     space, tuner, limit = TUNERS[name]
-    desk = Desk(sweep(space=space, tuner=tuner), limit, kill_at=12 if name != "random" else 7)
-    desk.begin()
+    host = Desk(sweep(space=space, tuner=tuner), limit, kill_at=12 if name != "random" else 7)
+    host.begin()
     with pytest.raises(Killed):
-        desk.search()
-    rows = json.loads(desk.state)["trials"]
-    desk.state = ""
-    desk.begin()
-    desk.oracle.recover(rows)
-    desk.search()
+        host.search()
+    rows = json.loads(host.state)["trials"]
+    host.state = ""
+    host.begin()
+    host.oracle.recover(rows)
+    host.search()
     kept = {row["id"] for row in rows}
-    assert kept <= set(desk.oracle.trials)
-    chains = list(desk.trained)
+    assert kept <= set(host.oracle.trials)
+    chains = list(host.trained)
     again = [key for key in chains if chains.count(key) > 1]
     at_work = {
         (TrialRequest.of(r["values"]).chain, TrialRequest.of(r["values"]).epochs)
@@ -210,15 +210,15 @@ def test_trials_found_in_the_journals_make_the_state_anew(name: str):
         if r["status"] == "RUNNING"
     }
     assert set(again) <= at_work
-    assert {len(set(s)) for s in [tuple(desk.oracle.end_order)]} == {len(desk.oracle.end_order)}
+    assert {len(set(s)) for s in [tuple(host.oracle.end_order)]} == {len(host.oracle.end_order)}
 
 
 def test_lost_workers_trials_are_handed_to_the_next():
-    desk = Desk(sweep(space=SMALL))
-    desk.begin()
-    first, second = desk.oracle.create_trial("one"), desk.oracle.create_trial("two")
+    host = Desk(sweep(space=SMALL))
+    host.begin()
+    first, second = host.oracle.create_trial("one"), host.oracle.create_trial("two")
     assert first.trial_id != second.trial_id
-    assert desk.oracle.hand_back("one") == first.trial_id
-    assert desk.oracle.hand_back("nobody") is None
-    assert desk.oracle.create_trial("three").trial_id == first.trial_id
-    assert desk.oracle.create_trial("two").trial_id == second.trial_id  # it still holds its own
+    assert host.oracle.hand_back("one") == first.trial_id
+    assert host.oracle.hand_back("nobody") is None
+    assert host.oracle.create_trial("three").trial_id == first.trial_id
+    assert host.oracle.create_trial("two").trial_id == second.trial_id  # it still holds its own

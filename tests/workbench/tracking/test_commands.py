@@ -36,7 +36,7 @@ def test_the_commands_of_the_chapter_work(recorded, root, capsys):
             assert main(command.split()) == 0, command
     said = capsys.readouterr().out
     assert "2 runs in" in said
-    assert "2 brought level, 0 were level" in said
+    assert "2 synced, 0 were in sync" in said
     assert "2 runs rebuilt from their journals" in said
 
 

@@ -32,7 +32,7 @@ def plan(folder: Path, **changes) -> ServerPlan:
     ("words", "said"),
     [
         (["--database", "postgresql://u:hidden@h/n"], "holds a password, which everybody"),
-        (["--database", "mysql://h/n"], "is no database that is known here"),
+        (["--database", "mysql://h/n"], "is not a database that is known here"),
         (["--database", "postgresql://u@127.0.0.1:1/n"], "the database cannot be opened: Connection refused"),
         (["--host", "0.0.0.0", "--no-auth"], "without authentication would let everybody in"),
         (["--host", "192.0.2.77", "--no-auth"], "without authentication would let everybody in"),

@@ -71,14 +71,17 @@ def test_a_flipped_bit_never_gives_a_wrong_value(tmp_path: Path, state: State) -
 
 def test_two_generations_and_the_best_are_kept(tmp_path: Path, state: State) -> None:
     saver = checkpoint.Saver(tmp_path)
-    told: list[str] = []
+    sharing_stop: list[str] = []
     for epoch in range(1, 6):
         changed = State(state.arrays, {**state.facts, "epoch": epoch})
         saver.save(
-            changed, checkpoint.file_name(epoch, epoch), epoch == 2, then=lambda file, _: told.append(file)
+            changed,
+            checkpoint.file_name(epoch, epoch),
+            epoch == 2,
+            then=lambda file, _: sharing_stop.append(file),
         )
     saver.wait()
-    assert len(told) == 5
+    assert len(sharing_stop) == 5
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "best.safetensors", checkpoint.file_name(4, 4), checkpoint.file_name(5, 5),
     ]  # fmt: skip

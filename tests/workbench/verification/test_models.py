@@ -129,7 +129,7 @@ def test_models_of_another_kind_are_refused(files: Path, tmp_path: Path) -> None
         (tmp_path / name).write_bytes(b"nothing")
         with pytest.raises(DataError, match=f"{name}: cannot be read"):
             models.from_file(str(tmp_path / name))
-    with pytest.raises(DataError, match="is no model"):
+    with pytest.raises(DataError, match="is not a model"):
         models.from_file(str(tmp_path))
 
 

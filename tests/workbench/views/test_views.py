@@ -129,7 +129,7 @@ def test_a_killed_run_is_found_by_sync_and_levelled_once(store):
     assert shown[first.run]["tags"][TAG_STATUS] == "interrupted"
     assert "history.json" in shown[first.run]["files"]
     again = sync(store, silent)
-    assert (again.changed, again.level) == ([], [first.run])
+    assert (again.changed, again.unchanged) == ([], [first.run])
     assert everything(store) == shown
 
 
@@ -215,7 +215,7 @@ class Stuck:
     def __init__(self):
         self.free = threading.Event()
 
-    def level(self, journal, rows, status):
+    def sync(self, journal, rows, status):
         self.free.wait()
 
     def close(self):
@@ -231,7 +231,7 @@ class Refusing:
         self.failures = failures
         self.seen = []
 
-    def level(self, journal, rows, status):
+    def sync(self, journal, rows, status):
         if self.failures > 0:
             self.failures -= 1
             raise ConnectionError("connection\nrefused")
@@ -300,7 +300,7 @@ def test_a_run_deleted_in_mlflow_stays_deleted_until_it_is_resumed(store):
         record(tracker, range(1, 2))
         tracker.end("stopped")
     open_client(store).delete_run(read_runs(store)[0].mlflow_id)
-    assert sync(store, silent).level == [first.run]
+    assert sync(store, silent).unchanged == [first.run]
     assert read_runs(store) == []
     with Tracker.open(
         store, start(first.run, from_epoch=2), say=silent, views=default_views(store)

@@ -205,7 +205,7 @@ def _listed(found: folder_index.Index, path: Path) -> np.ndarray:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError("is no UTF-8 text", where=path, expected="identity/file a line") from error
+        raise DataError("is not UTF-8 text", where=path, expected="identity/file a line") from error
     for number, line in enumerate(lines, start=1):
         name = line.strip()
         if not name or name.startswith("#"):

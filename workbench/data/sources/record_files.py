@@ -232,7 +232,7 @@ def _lst(path: Path, keys: np.ndarray) -> list[str] | None:
         words = line.split("\t")
         if len(words) < 3 or not words[0].isdigit():
             raise DataError(
-                "is no line of a list", where=f"{path}:{number}", expected="key TAB label TAB path"
+                "is not a line of a list", where=f"{path}:{number}", expected="key TAB label TAB path"
             )
         named[int(words[0])] = words[-1]
     missing = [int(key) for key in keys if int(key) not in named]

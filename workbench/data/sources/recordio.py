@@ -63,7 +63,7 @@ def scan(path: Path) -> Records:
             magic, word = struct.unpack_from("<II", content, position)
             kind, length = word >> 29, word & LIMIT
             if magic != MAGIC or kind not in ((2, 3) if inside else (0, 1)):
-                raise DataError(f"is no RecordIO at byte {position} (record {len(starts)})", where=path)
+                raise DataError(f"is not a RecordIO at byte {position} (record {len(starts)})", where=path)
             if position + 8 + length > size:
                 raise _cut(path, position, len(starts))
             if not inside:
@@ -94,13 +94,13 @@ def read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         text = path.read_text(encoding="ascii")
     except UnicodeDecodeError as error:
-        raise DataError("is no index", where=path, expected="key TAB offset a line") from error
+        raise DataError("is not an index", where=path, expected="key TAB offset a line") from error
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split()
         if not words:
             continue
         if len(words) != 2 or not all(word.isdigit() and len(word) < 19 for word in words):
-            raise DataError("is no line of an index", where=f"{path}:{number}", expected="key TAB offset")
+            raise DataError("is not a line of an index", where=f"{path}:{number}", expected="key TAB offset")
         keys.append(int(words[0]))
         offsets.append(int(words[1]))
     return np.array(keys, np.int64), np.array(offsets, np.int64)

@@ -101,7 +101,7 @@ def _parsed(serialized: bytes, keys: Keys, where: str) -> Any:
     try:
         features = tf.train.Example.FromString(serialized).features.feature
     except DecodeError as error:
-        raise DataError("is no tf.train.Example", where=where) from error
+        raise DataError("is not a tf.train.Example", where=where) from error
     for key in (keys.image, keys.label):
         if key not in features:
             raise DataError(f"has no feature {key!r}", where=where, do=suggestion(key, features.keys()))

@@ -58,7 +58,7 @@ class Bottlenecks(Network):
 
     def middle(self, x: tf.Tensor, stage: int, filters: int, stride: int, name: str) -> tf.Tensor:
         """Return what lies between the two 1 x 1 convolutions, activated."""
-        raise SpecError("is no backbone by itself", where=type(self).__name__)
+        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
     def middle_filters(self, filters: int) -> int:
         """Return the channels of the middle, of those a plain bottleneck would have."""

@@ -67,7 +67,7 @@ class KerasNet(Backbone):
 
     def source(self) -> tuple[str, dict[str, Any]]:
         """Return the name in keras.applications and what else its function is given."""
-        raise SpecError("is no backbone by itself", where=type(self).__name__)
+        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
     def check(self) -> None:
         name = self.source()[0]
@@ -188,7 +188,7 @@ class ScaledKerasNet(KerasNet):
 
     def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
         """Return the network at its width and depth."""
-        raise SpecError("is no backbone by itself", where=type(self).__name__)
+        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
     def quick(self) -> Self:
         return self.but(image_size=32, width=0.125, depth=0.34, stem_stride=1, weights=None)

@@ -11,7 +11,7 @@ from specs import tiny
 from workbench import ArcFace, CosFace, Softmax, Stage
 from workbench.jobs.dependencies import RunDependencies
 from workbench.jobs.placement import Place
-from workbench.jobs.scheduler import work_off
+from workbench.jobs.scheduler import run_all
 from workbench.jobs.task import Task
 from workbench.spec.variant import Variant
 from workbench.tracking.store import Store
@@ -58,14 +58,14 @@ def test_a_branch_comes_after_what_it_grows_from_and_the_rest_keeps_its_order(st
 
 def test_a_branch_waits_for_the_state_that_its_trunk_will_keep(store: Store) -> None:
     other, on_arc, arc, whole = TASKS
-    growth = RunDependencies(TASKS, store)
-    assert not growth.may_start(arc, [whole, other])
-    assert growth.may_start(arc, [other])  # the trunk has ended, or is not to be trained
+    dependencies = RunDependencies(TASKS, store)
+    assert not dependencies.may_start(arc, [whole, other])
+    assert dependencies.may_start(arc, [other])  # the trunk has ended, or is not to be trained
     keep(store, "whole", 2)
-    assert growth.may_start(arc, [whole])
-    assert not growth.may_start(on_arc, [arc])
+    assert dependencies.may_start(arc, [whole])
+    assert not dependencies.may_start(on_arc, [arc])
     keep(store, "arc", 4)
-    assert growth.may_start(on_arc, [arc, whole])
+    assert dependencies.may_start(on_arc, [arc, whole])
 
 
 class Step:
@@ -96,18 +96,18 @@ class Log:
     def ended(self, work, status) -> None:
         self.said.append(f"-{work.task.run}")
 
-    def look(self, working, waiting) -> None: ...
+    def update(self, working, waiting) -> None: ...
 
     def close(self) -> None: ...
 
 
 def test_a_place_is_not_held_by_a_branch_that_waits(store: Store) -> None:
-    growth, board = RunDependencies(TASKS, store), Log()
-    tasks = growth.ordered([TASKS[2], TASKS[3], TASKS[0]])
+    dependencies, reporter = RunDependencies(TASKS, store), Log()
+    tasks = dependencies.ordered([TASKS[2], TASKS[3], TASKS[0]])
     assert [found.run for found in tasks] == ["whole", "arc", "other"]
 
     def start(found: Task, place: Place) -> Step:
         return Step(store, found.run, {"whole": 2})
 
-    assert work_off(tasks, [Place(), Place()], start, board, growth.may_start) == 0
-    assert board.said == ["+whole", "+other", "-whole", "-other", "+arc", "-arc"]
+    assert run_all(tasks, [Place(), Place()], start, reporter, dependencies.may_start) == 0
+    assert reporter.said == ["+whole", "+other", "-whole", "-other", "+arc", "-arc"]

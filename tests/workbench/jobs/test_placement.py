@@ -44,8 +44,8 @@ def test_devices_are_dealt_out(jobs, devices, here, expected) -> None:
         (2, "1", CPU, "2 jobs on 1 device;"),
         (None, "gpu:0", CPU, "no device gpu:0 on this machine; expected cpu:0 to cpu:3 (it has no GPU"),
         (None, "2", GPU, "no device gpu:2 on this machine; expected gpu:0 to gpu:1 or cpu:0 to cpu:3"),
-        (None, "tpu:0", CPU, "'tpu:0' is no device; expected 0,1 or gpu:0 or cpu:0"),
-        (None, "0,", CPU, "'' is no device"),
+        (None, "tpu:0", CPU, "'tpu:0' is not a device; expected 0,1 or gpu:0 or cpu:0"),
+        (None, "0,", CPU, "'' is not a device"),
         (None, "gpu:0,cpu:0", GPU, "mixes GPUs and cores"),
     ],
 )

@@ -56,12 +56,12 @@ def test_unknown_variant_gets_near_matches(spec: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("experiment = 3", "3 is no Experiment"),
+        ("experiment = 3", "3 is not an Experiment"),
         ("x = 1", "holds no experiment"),
         ("experiments = []", "holds no experiment"),
         ("import nothing_of_this_name", "line 1: raised ModuleNotFoundError"),
         ("a = 1\nb = 1 / 0", "line 2: raised ZeroDivisionError"),
-        ("a = (", "line 1: is no valid Python"),
+        ("a = (", "line 1: is not valid Python"),
         ("from workbench import ArcFase", "no part 'ArcFase'; did you mean 'ArcFace'"),
         ("from workbench import ArcFace\nArcFace(scal=3)", "line 2: ArcFace: no setting 'scal'"),
     ],

@@ -111,7 +111,7 @@ def test_another_width_is_refused_with_the_layer_and_changes_nothing(tmp_path: P
     )
     assert all(np.array_equal(old, new) for old, new in zip(before, second.get_weights()))
     path.write_bytes(b"no model")
-    with pytest.raises(DataError, match="is no Keras model"):
+    with pytest.raises(DataError, match="is not a Keras model"):
         FromModel(str(path)).fill(second, None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workbench.distribute.stop_flag import EPOCH_END, FINISH, NOW, STOP, heard
+from workbench.distribute.stop_flag import EPOCH_END, FINISH, NOW, STOP, decode
 
 pytestmark = pytest.mark.tensorflow
 
@@ -27,4 +27,4 @@ def test_wishes_are_told_apart_in_their_mean(wishes: list[float], told: int) -> 
     mean = np.float32(0)
     for wish in wishes:  # as a collective operation adds
         mean += np.float32(wish)
-    assert int(heard(tf.constant(mean) / float(len(wishes)), len(wishes))) == told
+    assert int(decode(tf.constant(mean) / float(len(wishes)), len(wishes))) == told

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import sys
 import threading
 from typing import Any
 
@@ -37,7 +39,7 @@ def config(hosts: Any = HOSTS, kind: str = "worker", index: int = 1, **more: Any
     [
         (lambda: Mirrored(kind="cpu"), "count is missing"),
         (lambda: Mirrored(count=0), "out of range"),
-        (lambda: MultiWorker(hosts=("10.0.0.1",)), "is no worker; expected address:port"),
+        (lambda: MultiWorker(hosts=("10.0.0.1",)), "is not a worker; expected address:port"),
         (lambda: MultiWorker(hosts=(HOSTS[0], HOSTS[0])), "listed twice"),
         (lambda: MultiWorker(hosts=("a:99999",)), "address:port"),
         (lambda: OneDevice(kind="tpu"), "expected 'gpu' or 'cpu'"),
@@ -114,10 +116,10 @@ def test_tf_config_and_hosts_give_the_same_cluster() -> None:
         ((), config(index=2), "worker 2 of 2"),
         ((), config(kind="ps"), "a task of type 'ps'"),
         ((), config(hosts=(HOSTS[0], HOSTS[0])), "listed twice"),
-        ((), config(hosts=("nowhere",)), "is no worker"),
+        ((), config(hosts=("nowhere",)), "is not a worker"),
         (HOSTS, config(hosts=(HOSTS[0], "10.0.0.9:2222")), "are not the hosts of the spec"),
         (HOSTS, {"WORKBENCH_WORKER": "7"}, "worker 7 of 2"),
-        (HOSTS, {"WORKBENCH_WORKER": "first"}, "is no number"),
+        (HOSTS, {"WORKBENCH_WORKER": "first"}, "is not a number"),
         (("198.51.100.1:1", "198.51.100.2:1"), {}, "this machine is none of the hosts"),
         (("127.0.0.1:1", "127.0.0.1:2"), {}, "several hosts are this machine"),
     ],
@@ -132,12 +134,12 @@ def test_a_machine_finds_its_place_by_its_address() -> None:
 
 
 def test_the_chief_leads_and_the_others_follow(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not roles.follows(OneDevice())
+    assert not roles.is_worker(OneDevice())
     for index, expected in (("0", False), ("1", True)):
         monkeypatch.setenv("WORKBENCH_WORKER", index)
         monkeypatch.setenv("HOROVOD_RANK", index)
-        assert roles.follows(MultiWorker(hosts=HOSTS)) is expected
-        assert roles.follows(Horovod()) is expected
+        assert roles.is_worker(MultiWorker(hosts=HOSTS)) is expected
+        assert roles.is_worker(Horovod()) is expected
     with pytest.raises(InputError, match="one at a time"):
         roles.refuse_several([Horovod(), Horovod()])
     roles.refuse_several([Horovod()])
@@ -153,7 +155,7 @@ def facts(place: int, **changes: Any) -> dict[str, Any]:
     return {**base, **changes}
 
 
-def met(members: list[dict[str, Any]], seconds: float = 20.0) -> list[Any]:
+def met(members: list[dict[str, Any]], seconds: float = 300.0) -> list[Any]:
     """Let threads meet as workers; return what each got or raised."""
     hosts = tuple(f"127.0.0.1:{port}" for port in free_ports(len(members)))
     results: list[Any] = [None] * len(members)
@@ -247,3 +249,21 @@ def test_xla_on_several_cpu_devices_is_refused_before_a_step() -> None:
     with pytest.raises(InputError, match="XLA compiles no step of several CPU devices"):
         prepare(spec(Mirrored(kind="cpu", count=2, xla=True)))
     prepare(spec(Mirrored(kind="cpu", count=2)))
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("2.15.1", "build it with `make horovod`"),
+        ("2.21.0", "cannot be built for TensorFlow 2.21; take MultiWorker()"),
+    ],
+)
+def test_horovod_that_is_missing_says_what_can_be_done(monkeypatch, version: str, words: str) -> None:
+    import types
+
+    from workbench.distribute import horovod
+
+    monkeypatch.setitem(sys.modules, "horovod.tensorflow", None)
+    monkeypatch.setattr(horovod, "tf", types.SimpleNamespace(__version__=version))
+    with pytest.raises(InputError, match=re.escape(words)):
+        horovod.engine()

@@ -16,7 +16,7 @@ import pytest
 from workbench.jobs.placement import Place, machine
 from workbench.jobs.process import Child, exit_status, overall
 from workbench.jobs.progress import NullProgress, reason
-from workbench.jobs.scheduler import work_off
+from workbench.jobs.scheduler import run_all
 from workbench.jobs.task import Task
 from workbench.spec.variant import Variant
 
@@ -54,7 +54,7 @@ class Recorder(NullProgress):
     def ended(self, work, status) -> None:
         self.statuses[work.task.run] = status
 
-    def look(self, working, waiting) -> None:
+    def update(self, working, waiting) -> None:
         self.most = max(self.most, len(working))
 
 
@@ -67,7 +67,7 @@ def starter(folder: Path, **wishes: tuple[float, int]):
     return start
 
 
-def wait_for(path: Path, text: str, seconds: float = 20) -> str:
+def wait_for(path: Path, text: str, seconds: float = 300) -> str:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if path.exists() and text in path.read_text():
@@ -77,25 +77,25 @@ def wait_for(path: Path, text: str, seconds: float = 20) -> str:
 
 
 def test_two_at_once_and_a_failure_ends_nothing_else(tmp_path: Path) -> None:
-    board = Recorder()
+    reporter = Recorder()
     here = [Place(("0",)), Place(("1",))]
-    status = work_off(tasks("a", "b", "c", "d"), here, starter(tmp_path, a=(2.5, 0), b=(0.05, 1)), board)
+    status = run_all(tasks("a", "b", "c", "d"), here, starter(tmp_path, a=(2.5, 0), b=(0.05, 1)), reporter)
     assert status == 1
-    assert board.statuses == {"a": 0, "b": 1, "c": 0, "d": 0}
-    assert board.most == 2
-    assert board.places["a"] == "GPU 0" and board.places["b"] == board.places["c"] == "GPU 1"
+    assert reporter.statuses == {"a": 0, "b": 1, "c": 0, "d": 0}
+    assert reporter.most == 2
+    assert reporter.places["a"] == "GPU 0" and reporter.places["b"] == reporter.places["c"] == "GPU 1"
     assert " 1\n" in (tmp_path / "c.log").read_text()  # its CUDA_VISIBLE_DEVICES
 
 
 def test_a_child_keeps_to_its_core(tmp_path: Path) -> None:
     core = machine().cores[-1]
-    work_off(tasks("a"), [Place(cores=(core,))], starter(tmp_path), NullProgress())
+    run_all(tasks("a"), [Place(cores=(core,))], starter(tmp_path), NullProgress())
     assert f"[{core}] -1" in (tmp_path / "a.log").read_text()
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_signal_is_handed_on_once_and_nothing_begins_after_it(tmp_path: Path, number, expected) -> None:
-    board = Recorder()
+    reporter = Recorder()
 
     def ask() -> None:
         for name in "ab":
@@ -103,11 +103,11 @@ def test_a_signal_is_handed_on_once_and_nothing_begins_after_it(tmp_path: Path, 
         os.kill(os.getpid(), number)
 
     threading.Thread(target=ask).start()
-    status = work_off(
-        tasks("a", "b", "c"), [Place(), Place()], starter(tmp_path, a=(30, 0), b=(30, 0)), board
+    status = run_all(
+        tasks("a", "b", "c"), [Place(), Place()], starter(tmp_path, a=(30, 0), b=(30, 0)), reporter
     )
     assert status == expected
-    assert board.statuses == {"a": expected, "b": expected}
+    assert reporter.statuses == {"a": expected, "b": expected}
     assert (tmp_path / "a.log").read_text().split()[-1] == "1"
 
 
@@ -115,11 +115,11 @@ PARENT = """
 import sys
 sys.path[:0] = {paths!r}
 from pathlib import Path
-from test_queue import starter, tasks
+from test_scheduler import starter, tasks
 from workbench.jobs.progress import NullProgress
 from workbench.jobs.placement import Place
-from workbench.jobs.scheduler import work_off
-sys.exit(work_off(tasks("a", "b"), [Place(), Place()], starter(Path({folder!r}), a=(60, 0), b=(60, 0)), NullProgress()))
+from workbench.jobs.scheduler import run_all
+sys.exit(run_all(tasks("a", "b"), [Place(), Place()], starter(Path({folder!r}), a=(60, 0), b=(60, 0)), NullProgress()))
 """
 
 
@@ -175,7 +175,7 @@ def test_ctrl_c_reaches_a_child_that_does_not_listen_yet_even_where_its_parent_i
         child = Child(words, Place(), tmp_path / "log")
         wait_for(tmp_path / "log", "began")
         child.stop(signal.SIGINT)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 300
         while child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         assert child.poll() == 130
