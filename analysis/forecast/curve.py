@@ -139,12 +139,9 @@ def is_evaluation(metric: str) -> bool:
 
 def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     """Check `curve` and return it ready to be forecast up to epoch `to`, or raise `Refused`."""
-    kind = kind_of(curve.metric)
     notes: list[str] = []
     values, seen = _laid_out(curve, notes)
-    top = float(values[seen].max())
-    if kind == ERROR and (top > PERCENT or 1 < top <= NO_SHARE):  # an error that is no share of wrong answers
-        kind = LOSS
+    kind = _kind(curve.metric, float(values[seen].max()))
     unit = _unit(values[seen], kind, notes)
     values = values / unit
     if kind == ACCURACY:
@@ -180,6 +177,12 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
         evaluation=is_evaluation(curve.metric),
         notes=notes,
     )
+
+
+def _kind(metric: str, top: float) -> str:
+    """Return the kind of `metric`; an error that is no share of wrong answers counts as a loss."""
+    kind = kind_of(metric)
+    return LOSS if kind == ERROR and (top > PERCENT or 1 < top <= NO_SHARE) else kind
 
 
 def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:

@@ -23,7 +23,18 @@ from analysis.forecast.settings import DEFAULT, Settings
 Array = np.ndarray
 PRICE = 0.05  # of the runs that would succeed, the share that may be lost
 ORIGINS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)  # of a run, at which the rule is replayed
-LIMITS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)  # chances below which it might stop
+LIMITS = (
+    0.0002,
+    0.0005,
+    0.001,
+    0.002,
+    0.004,
+    0.007,
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+)  # chances below which it might stop
 ENOUGH = 4  # other runs from which on the record with others counts
 MOST = 12  # of the study's finished runs that are replayed at the start
 ALONE, WITH_OTHERS = "alone", "with other runs"
