@@ -13,6 +13,7 @@ so that the first epoch is not spent at rate zero and epoch `warmup` (0-based) h
 
 from __future__ import annotations
 
+import abc
 import bisect
 import functools
 import math
@@ -89,9 +90,9 @@ class Curve(Schedule):
         rise = self.peak_rate() * (t + 1.0) / (self.warmup + 1.0)
         return ops.where(t < self.warmup, rise, self.curve(t, ops))
 
+    @abc.abstractmethod
     def curve(self, t: Any, ops: Any) -> Any:
         """Return the rate at `t` (at or after the warm-up) with the operations `ops`."""
-        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def least(self) -> int:
         """Return the epochs without which the schedule makes no sense; `refuse` checks them."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import workbench
+from workbench.spec.interfaces import Sum
 from workbench.spec.part import Inherit, Part, walk
 from workbench.spec.variant import Variant
 
@@ -55,10 +56,10 @@ def source(value: Any, depth: int = 0) -> str:
     """Return Python text that makes `value` again, settings at their default left out."""
     if isinstance(value, Inherit):
         return "INHERIT"
-    if type(value).__name__ == "Sum" and isinstance(value, Part):
+    if isinstance(value, Sum):
         return " + ".join(
             source(term.loss, depth) if term.weight == 1 else f"{term.weight!r} * {source(term.loss, depth)}"
-            for term in value.settings()["terms"]
+            for term in value.terms
         )
     if isinstance(value, Part):
         return _call(value, depth)
