@@ -16,15 +16,14 @@ from workbench.errors import SpecError
 from workbench.spec import branch as trunks
 from workbench.spec import folding
 from workbench.spec.branch import Trunk
+from workbench.spec.devices import Devices, OneDevice
 from workbench.spec.flatten import flatten
 from workbench.spec.folding import Fold
 from workbench.spec.interfaces import (
     Augmentation,
     Backbone,
-    Devices,
     Embedding,
     Loss,
-    OneDevice,
     Optimizer,
     PairSet,
     Sampler,

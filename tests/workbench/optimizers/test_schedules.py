@@ -12,7 +12,7 @@ from workbench.errors import SpecError
 from workbench.optimizers import SGD
 from workbench.optimizers.schedule_preview import picture, recorded, refuse
 from workbench.optimizers.schedules import Constant, Cosine, Exponential, InverseTime, Steps
-from workbench.spec.interfaces import OneDevice
+from workbench.spec.devices import OneDevice
 from workbench.spec.part import to_json
 from workbench.spec.plan import Plan
 
