@@ -2,22 +2,24 @@
 
 A Keras file can hold Python code (Lambda layers) and the names of any function of any module; a graph can
 read and write files. Such a file is opened only where its user says `--trust-code` (or `trust_code=True`).
-What is looked for is what Keras 2.15 and TensorFlow 2.15 would act on; operations by which every SavedModel
-saves and restores its own weights are not judged.
+What is looked for is what Keras 2 would act on, and operations that are not among the allowed ones.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import DataError, InputError
 from workbench.lazy import inside_keras, inside_tensorflow, tf
+from workbench.security import model_files
+from workbench.security.allowed_operations import OPERATIONS, SAVING
+from workbench.security.children import bounded_memory
 
+MEMORY = 4 << 30  # bytes that opening a file may take, or sixteen times its size
 CODE_CLASSES = ("Lambda", "__lambda__", "TensorFlowOpLayer", "ClassMethod", "TorchModuleWrapper")
 # Where Keras keeps what a configuration may name; its utilities and back ends are not among them.
 MODULES = re.compile(
@@ -36,59 +38,6 @@ CALLS = re.compile(
     r"|boolean_mask|sequence_mask|norm|abs|add|add_n|subtract|multiply|divide|pow|sqrt|square|exp|maximum|minimum|sign|round|floor"
     r"|sin|cos|tan|tanh|acos|asin|sigmoid|reduce_\w+|cumsum|equal|greater\w*|less\w*|logical_\w+|not_equal|argmax|argmin|nest\.\w+)"
 )
-# Operations of a graph that run Python, touch files or the network.
-OPERATIONS = frozenset(
-    [
-        "PyFunc",
-        "PyFuncStateless",
-        "EagerPyFunc",
-        "ReadFile",
-        "WriteFile",
-        "MatchingFiles",
-        "WholeFileReader",
-        "WholeFileReaderV2",
-        "TextLineReader",
-        "TextLineReaderV2",
-        "TFRecordReader",
-        "TFRecordReaderV2",
-        "FixedLengthRecordReader",
-        "FixedLengthRecordReaderV2",
-        "TextLineDataset",
-        "TFRecordDataset",
-        "FixedLengthRecordDataset",
-        "FixedLengthRecordDatasetV2",
-        "SaveDataset",
-        "SaveDatasetV2",
-        "LoadDataset",
-        "DatasetToTFRecord",
-        "SqlDataset",
-        "CreateSummaryFileWriter",
-        "CreateSummaryDbWriter",
-        "WriteSummary",
-        "WriteGraphSummary",
-        "WriteScalarSummary",
-        "WriteImageSummary",
-        "WriteRawProtoSummary",
-        "FileSystemSetConfiguration",
-        "LoadAndRemapMatrix",
-        "RpcCall",
-        "RpcClient",
-        "DataServiceDataset",
-        "DataServiceDatasetV2",
-        "RegisterDataset",
-        "DebugIdentity",
-        "DebugIdentityV2",
-        "DebugIdentityV3",
-        "DebugNumericSummary",
-        "DebugNumericSummaryV2",
-        "DebugNanCount",
-        "ImmutableConst",
-        "InitializeTableFromTextFile",
-        "InitializeTableFromTextFileV2",
-        "RemoteFusedGraphExecute",
-        "GetSessionHandle",
-    ]
-)
 
 
 def load_keras(path: str | Path, trust_code: bool = False) -> tf.keras.Model:
@@ -103,13 +52,19 @@ def load_keras(path: str | Path, trust_code: bool = False) -> tf.keras.Model:
     from workbench.models.backbones import custom_objects
 
     options: dict[str, Any] = {"compile": False, "custom_objects": custom_objects.layers()}
+    errors = (OSError, ValueError, AttributeError, TypeError, KeyError, ImportError, MemoryError, IndexError)
     try:
-        if path.suffix == ".keras":
-            return tf.keras.models.load_model(path, safe_mode=not trust_code, **options)
-        return tf.keras.models.load_model(path, **options)
-    except (OSError, ValueError, AttributeError, TypeError, KeyError, ImportError) as error:
+        with bounded_memory(max(MEMORY, 16 * _size(path))):
+            if path.suffix == ".keras":
+                return tf.keras.models.load_model(path, safe_mode=not trust_code, **options)
+            return tf.keras.models.load_model(path, **options)
+    except (*errors, RecursionError, AssertionError, NotImplementedError, tf.errors.OpError) as error:
         words = " ".join(str(error).split())[:300]
         raise DataError(f"cannot be read: {words}", where=path, expected="a saved Keras model") from error
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
 
 
 def require_trust(path: str | Path, trust_code: bool = False) -> None:
@@ -126,37 +81,23 @@ def require_trust(path: str | Path, trust_code: bool = False) -> None:
 
 
 def code_in(path: Path) -> Iterator[str]:
-    """Yield what code a model file or folder holds; raises `DataError` for one that cannot be looked into."""
+    """Yield what code a model file or folder holds; raises `DataError` for one that cannot be looked into.
+
+    A file is judged by its content, as its loader takes it; its name says nothing.
+    """
     if path.is_dir():
         yield from _in_saved_model(path)
-    elif path.suffix == ".tflite":
-        yield from _in_tflite(path)
-    elif path.suffix in (".keras", ".h5", ".hdf5") and path.is_file():
+    elif path.is_file():
         try:
-            yield from _in_configuration(_configuration(path))
+            for value in model_files.configurations(path):
+                yield from _in_configuration(value)
         except RecursionError as error:
             raise DataError("is nested too deeply", where=path, expected="a saved Keras model") from error
+        if path.suffix == ".tflite" or model_files.is_tflite(path):
+            yield from _in_tflite(path)
 
 
 # ---------------------------------------------------------------- Keras
-
-
-def _configuration(path: Path) -> Any:
-    """Return the configuration of a .keras or HDF5 file, read without Keras; None for weights alone."""
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                return json.loads(archive.read("config.json"))
-        import h5py
-
-        with h5py.File(path, "r") as file:
-            text = file.attrs.get("model_config")
-        return None if text is None else json.loads(text)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        words = " ".join(str(error).split())[:300]
-        raise DataError(
-            f"cannot be read: is not a Keras model ({words})", where=path, expected="a saved Keras model"
-        ) from error
 
 
 def _in_configuration(value: Any) -> Iterator[str]:
@@ -203,8 +144,9 @@ def _in_saved_model(path: Path) -> Iterator[str]:
     _parse(model, path / "saved_model.pb")
     for graph in model.meta_graphs:
         yield from _in_nodes(graph.graph_def.node)
+        kept = _saving_functions(graph)
         for function in graph.graph_def.library.function:
-            yield from _in_nodes(function.node_def)
+            yield from _in_nodes(function.node_def, SAVING if function.signature.name in kept else ())
         for node in graph.object_graph_def.nodes:
             yield from _in_metadata(node.user_object.metadata)
     metadata = path / "keras_metadata.pb"
@@ -213,6 +155,23 @@ def _in_saved_model(path: Path) -> Iterator[str]:
         _parse(saved, metadata)
         for node in saved.nodes:
             yield from _in_metadata(node.metadata)
+
+
+def _saving_functions(graph: Any) -> set[str]:
+    """Return the functions by which a SavedModel keeps its weights: no other function calls them, nor does a user.
+
+    They write to the place that they are given; one that a model's own functions could call is judged like those.
+    """
+    library = graph.graph_def.library.function
+    called = {
+        name
+        for function in library
+        for node in function.node_def
+        for value in node.attr.values()
+        for name in (value.func.name, *(inner.name for inner in value.list.func))
+    }
+    offered = set(graph.object_graph_def.concrete_functions)
+    return {function.signature.name for function in library} - called - offered
 
 
 def _parse(message: Any, path: Path) -> None:
@@ -232,19 +191,20 @@ def _in_metadata(text: str) -> Iterator[str]:
     yield from _in_configuration(value)
 
 
-def _in_nodes(nodes: Iterable[Any]) -> Iterator[str]:
+def _in_nodes(nodes: Iterable[Any], also: Iterable[str] = ()) -> Iterator[str]:
     for node in nodes:
-        stream = node.attr["output_stream"].s if node.op == "PrintV2" else b""
-        if node.op in OPERATIONS or stream.startswith(b"file"):
+        if node.op not in OPERATIONS and node.op not in also:
             yield f"the operation {node.op}"
 
 
 def _in_tflite(path: Path) -> Iterator[str]:
-    """Yield TensorFlow operations that a TFLite file calls beside its own; they stand in it by name."""
+    """Yield operations of TensorFlow that a TFLite file calls beside its own, whatever they call themselves.
+
+    What such an operation does stands in a graph of its own behind its name, so the name alone is no proof.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=path) from error
     for name in sorted({found.decode() for found in re.findall(rb"Flex([A-Za-z]\w+)", content)}):
-        if name in OPERATIONS:
-            yield f"the operation {name}"
+        yield f"the operation {name}"

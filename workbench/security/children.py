@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
@@ -26,6 +28,24 @@ def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
     _LIBC.prctl(SET_DEATH_SIGNAL, number)
     if os.getppid() != parent:  # it died before it could be watched
         os._exit(1)
+
+
+@contextlib.contextmanager
+def bounded_memory(extra: int) -> Iterator[None]:
+    """Let this process take at most `extra` bytes more than it has, until the block ends.
+
+    What asks for more gets an error as on a machine without memory, instead of everybody's memory.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])  # of data and stacks
+    most = pages * os.sysconf("SC_PAGE_SIZE") + extra
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+    )
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def guarded(

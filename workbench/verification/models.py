@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from workbench.lazy import tf
 from workbench.models import load_keras
 from workbench.pixels import normalise, normalise_array
 from workbench.verification.embedders import Embedder, Network, Saved, load
+from workbench.verification.tflite_child import TFLite
 
 Range = Literal["unit", "raw"]  # what a model takes: (x - 127.5) / 128, or grey levels 0..255 as they are
 
@@ -134,24 +134,15 @@ def from_tflite(
     path: Path, size: int | None = None, values: Range = "unit", trust_code: bool = False
 ) -> Embedder:
     """Return the embedder of a TFLite model; quantised inputs and outputs are scaled as the file says."""
-    try:
-        interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
-    except ValueError as error:
-        raise DataError(f"cannot be read: {error}", where=path, expected="a sound TFLite model") from error
-    entry, end = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    side = square(tuple(int(n) if n > 0 else None for n in entry["shape_signature"][1:]), size, path.name)
-    shaped: list[int] = []
+    model = TFLite(path)
+    entry, end = model.entry, model.end
+    side = square(tuple(n if n > 0 else None for n in entry["shape"][1:]), size, path.name)
 
     def run(images: np.ndarray) -> np.ndarray:
-        if shaped != [len(images)]:
-            interpreter.resize_tensor_input(entry["index"], (len(images), side, side, 3))
-            interpreter.allocate_tensors()
-            shaped[:] = [len(images)]
         scale, zero = entry["quantization"]
-        given = prepared(images, values, entry["dtype"] is np.uint8 and not scale)
-        interpreter.set_tensor(entry["index"], _quantised(given, scale, zero, entry["dtype"]))
-        interpreter.invoke()
-        result = interpreter.get_tensor(end["index"])
+        kind = np.dtype(entry["dtype"])
+        given = prepared(images, values, kind == np.uint8 and not scale)
+        result = model.run(_quantised(given, scale, zero, kind))
         scale, zero = end["quantization"]
         return (result.astype(np.float32) - zero) * scale if scale else result
 

@@ -1,0 +1,168 @@
+"""A TFLite model in a process of its own: its reader is native code that a damaged file can crash or make huge.
+
+The child tells what the model takes and gives, then answers batches until its input ends. It may take so much
+memory beyond that of TensorFlow itself and so long; whatever ends it becomes one line here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from workbench.errors import DataError
+from workbench.security.children import bounded_memory, die_with_parent
+
+MEMORY = 4 << 30  # bytes beyond what TensorFlow takes, or sixteen times the file
+START_SECONDS, OPEN_SECONDS, RUN_SECONDS = 300.0, 60.0, 600.0
+
+
+class TFLite:
+    """One model at work in a child; `entry` and `end` are its first input and output as TFLite describes them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        words = [sys.executable, "-m", "workbench.verification.tflite_child", str(path), str(os.getpid())]
+        self._process = subprocess.Popen(
+            words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self._answer(START_SECONDS)
+        found = json.loads(self._answer(OPEN_SECONDS))
+        if "error" in found:
+            self.close()
+            raise DataError(f"cannot be read: {found['error']}", where=path, expected="a sound TFLite model")
+        self.entry, self.end = found["entry"], found["end"]
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Return the first output for a batch of its first input; raises `DataError` where the child ends."""
+        stream = io.BytesIO()
+        np.save(stream, batch, allow_pickle=False)
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # `_answer` says why
+            _send(self._process.stdin, stream.getvalue())
+        answer = self._answer(RUN_SECONDS)
+        if answer[:1] == b"{":
+            words = json.loads(answer)["error"]
+            raise DataError(f"cannot be used: {words}", where=self._path, expected="a sound TFLite model")
+        result: np.ndarray = np.load(io.BytesIO(answer), allow_pickle=False)
+        return result
+
+    def close(self) -> None:
+        """End the child."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        self._process.kill()
+        self._process.wait()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.close()
+
+    def _answer(self, seconds: float) -> bytes:
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + seconds
+        size = int.from_bytes(self._read(8, deadline), "little")
+        return self._read(size, deadline)
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        found, stream = b"", self._process.stdout
+        assert stream is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(stream, selectors.EVENT_READ)
+            while len(found) < size:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    self._end("takes too long")
+                part = os.read(stream.fileno(), min(size - len(found), 1 << 20))
+                if not part:
+                    self._end("")
+                found += part
+        return found
+
+    def _end(self, why: str) -> None:
+        status = None if why else self._process.wait()
+        self.close()
+        why = why or (f"ends its reader by signal {-status}" if status and status < 0 else "ends its reader")
+        raise DataError(
+            f"{why}: it is damaged, or asks for more than {MEMORY >> 30} GB", where=self._path,
+            expected="a sound TFLite model",
+        )  # fmt: skip
+
+
+# ---------------------------------------------------------------- the child
+
+
+def _send(stream: BinaryIO, content: bytes) -> None:
+    stream.write(len(content).to_bytes(8, "little") + content)
+    stream.flush()
+
+
+def _facts(details: dict[str, Any]) -> dict[str, Any]:
+    scale, zero = details["quantization"]
+    signature = [int(n) for n in details["shape_signature"]]
+    kind = np.dtype(details["dtype"]).name
+    return {
+        "index": int(details["index"]),
+        "shape": signature,
+        "dtype": kind,
+        "quantization": [float(scale), int(zero)],
+    }
+
+
+def _serve(path: Path, ask: BinaryIO, answer: BinaryIO) -> None:
+    from workbench.lazy import tf
+
+    interpret = tf.lite.Interpreter
+    _send(answer, b"ready")
+    with bounded_memory(max(MEMORY, 16 * path.stat().st_size)):
+        try:
+            model = interpret(str(path), num_threads=os.cpu_count())
+            entry, end = model.get_input_details()[0], model.get_output_details()[0]
+            _send(answer, json.dumps({"entry": _facts(entry), "end": _facts(end)}).encode())
+        except (ValueError, IndexError, KeyError, TypeError, MemoryError, RuntimeError) as error:
+            _send(
+                answer,
+                json.dumps({"error": " ".join(str(error).split())[:300] or type(error).__name__}).encode(),
+            )
+            return
+        shape: tuple[int, ...] = ()
+        while head := ask.read(8):
+            batch = np.load(io.BytesIO(ask.read(int.from_bytes(head, "little"))), allow_pickle=False)
+            try:
+                if shape != batch.shape:
+                    model.resize_tensor_input(entry["index"], batch.shape)
+                    model.allocate_tensors()
+                    shape = batch.shape
+                model.set_tensor(entry["index"], batch)
+                model.invoke()
+                stream = io.BytesIO()
+                np.save(stream, model.get_tensor(end["index"]), allow_pickle=False)
+                _send(answer, stream.getvalue())
+            except (ValueError, RuntimeError, MemoryError, TypeError) as error:
+                _send(answer, json.dumps({"error": " ".join(str(error).split())[:300]}).encode())
+
+
+def _main(path: str, parent: str) -> None:
+    die_with_parent(int(parent))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what native code prints is no answer
+    _serve(Path(path), sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], sys.argv[2])
