@@ -18,8 +18,9 @@ from analysis.sources.mlflow_common import (
     stages_of,
 )
 from analysis.sources.options import Options
-from workbench.errors import RecordError
+from workbench.errors import DataError, RecordError
 from workbench.names import declare_recorded
+from workbench.security import safe_yaml
 
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")  # by MLflow's numbers, from 1 on
 
@@ -70,12 +71,10 @@ def _study(folder: Path) -> str | None:
 
 
 def _yaml(path: Path, notes: Notes) -> dict[str, Any]:
-    import yaml
-
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8", errors="replace"))
-    except (OSError, yaml.YAMLError) as error:
-        notes.add(f"{path.parent.name}/{path.name} cannot be read, left out: {str(error).splitlines()[0]}")
+        content = safe_yaml.load(path)
+    except DataError as error:
+        notes.add(f"{path.parent.name}/{path.name}, left out: {error.what}")
         return {}
     return content if isinstance(content, dict) else {}
 

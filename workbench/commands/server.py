@@ -99,7 +99,9 @@ def _serve(plan: server_setup.ServerPlan, debug: bool) -> None:
     server_setup.write_private(log, "")
     with log.open("ab") as file:
         output = None if debug else file
-        process = guarded(plan.command(), environment, stdout=output, stderr=output, cwd=plan.folder)
+        process = guarded(  # what it makes, users.db with its password digests, is for its owner alone
+            plan.command(), environment, stdout=output, stderr=output, cwd=plan.folder, umask=0o077
+        )
     try:
         _wait(process, plan, log)
         for line in _welcome(plan):

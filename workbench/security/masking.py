@@ -17,6 +17,8 @@ from typing import Any
 
 MARK = "***"
 CODE = (".py", ".pyi", ".ipynb", ".c", ".cc", ".cpp", ".h", ".js", ".ts", ".java", ".go", ".rs")
+LONGEST_LINE = 4000  # letters judged at once; longer lines are cut, where they can be at wide gaps
+_GAP = re.compile(r"(\s{40,})")
 BLOCK_LINES = 2000  # judged at once: most blocks of a long log hold nothing of interest
 
 # Families of names. A password may be any text; keys and tokens are never plain words or numbers.
@@ -28,9 +30,7 @@ _KEYS = (
     r"(?:api|auth|access|secret|private|account|client|service|shared|signing|encryption|master)[_-]?keys?"
     r"(?:[_-]?id)?"
 )
-_NAME = (
-    rf"(?P<name>(?<![A-Za-z0-9])[\w.-]*?(?:(?P<word>{_PASSWORDS})|{_KEYS})[_-]?\d{{0,2}})(?![A-Za-z0-9_-])"
-)
+_NAME = rf"(?P<name>(?<![A-Za-z0-9])[\w.-]{{0,120}}?(?:(?P<word>{_PASSWORDS})|{_KEYS})[_-]?\d{{0,2}})(?![A-Za-z0-9_-])"
 _NO_SECRET = re.compile(  # tokens of a sequence, counts of them
     r"(?:pad|padding|eos|bos|unk|mask|cls|class|sep|dist|distillation|image|patch|register|special|start|end"
     r"|stop|next|per|num|n|max|min)[_.-]?tokens?$",
@@ -38,24 +38,29 @@ _NO_SECRET = re.compile(  # tokens of a sequence, counts of them
 )
 _QUOTED = r"""[rbuf]{0,2}(?P<quote>\\?["'`])(?P<quoted>(?:\\.|(?!(?P=quote))[^\n])+?)(?P=quote)"""
 _BARE = r"""(?P<bare>[^\s"'`,;&<>(){}\[\]]+)"""
-_SIGN = r"""\\?["'\]]{0,2}\s*(?P<sign>:=|=>|={1,3}|!=|:)\s*"""
-_ANNOTATED = r"""(?:\s*:\s*[\w\[\], .|]+)?"""
+_SIGN = r"""\\?["'\]]{0,2}\s{0,20}(?P<sign>:=|=>|={1,3}|!=|:)\s{0,20}"""
+_ANNOTATED = r"""(?:\s{0,20}:\s{0,20}[\w\[\], .|]{1,100})?"""
 _NAMED = re.compile(rf"{_NAME}{_SIGN}(?:{_QUOTED}|{_BARE})", re.IGNORECASE)
 _NAMED_IN_CODE = re.compile(rf"{_NAME}{_ANNOTATED}{_SIGN}{_QUOTED}", re.IGNORECASE)
-_OPTION = re.compile(rf"(?<![\w-])--?{_NAME}(?P<sign>[ \t]+)(?!-)(?:{_QUOTED}|{_BARE})", re.IGNORECASE)
+_OPTION = re.compile(rf"(?<![\w-])--?{_NAME}(?P<sign>[ \t]{{1,20}})(?!-)(?:{_QUOTED}|{_BARE})", re.IGNORECASE)
 _DEFAULT = re.compile(
-    rf"""(?:getenv|environ\.get|setdefault)\(\s*["']{_NAME}["'](?P<sign>\s*,\s*){_QUOTED}""", re.IGNORECASE
-)
-_BEARER = re.compile(
-    r"(?P<before>authorization\W{1,4}(?:bearer|basic|token)?\s*|bearer\s+)(?P<value>(?=[^\s\"']*\d)[\w.~+/=-]{12,})",
+    rf"""(?:getenv|environ\.get|setdefault)\(\s{{0,20}}["']{_NAME}["'](?P<sign>\s{{0,20}},\s{{0,20}}){_QUOTED}""",
     re.IGNORECASE,
 )
-_NETRC = re.compile(r"(?P<before>\blogin\s+\S+\s+password\s+)(?P<value>\S+)", re.IGNORECASE)
+_BEARER = re.compile(
+    r"(?P<before>authorization\W{1,4}(?:bearer|basic|token)?\s{0,20}|bearer\s{1,20})(?P<value>(?=[^\s\"']{0,500}\d)[\w.~+/=-]{12,})",
+    re.IGNORECASE,
+)
+_NETRC = re.compile(
+    r"(?P<before>\blogin\s{1,20}\S{1,200}\s{1,20}password\s{1,20})(?P<value>\S+)", re.IGNORECASE
+)
 _QUERY = re.compile(
     r"(?P<before>[?&][\w-]*(?:sig|signature|key|token|code)=)(?P<value>[^&\s\"'#]{8,})", re.IGNORECASE
 )
 # user:password@ of any address; a user alone is a token where people write http
-_USER = re.compile(r"(?P<before>://)(?P<value>[^\s/'\"<>@:]*:(?!\d{1,5}/)[^\s'\"<>]+)(?=@[\w\[*])")
+_USER = re.compile(
+    r"(?P<before>://)(?P<value>[^\s/'\"<>@:]{0,200}:(?!\d{1,5}/)[^\s'\"<>]{1,500})(?=@[\w\[*])"
+)
 _HTTP_USER = re.compile(r"(?P<before>https?://)(?P<value>[^\s/'\"<>@:]+)(?=@[\w\[])", re.IGNORECASE)
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
@@ -66,7 +71,7 @@ _FIELD = re.compile(  # services of the field that the scanner does not know
     r"\b(?:hf_[A-Za-z0-9]{30,}|github_pat_\w{40,}|dapi[0-9a-f]{32}(?:-\d)?|sk-ant-[\w-]{20,}"
     r"|sk-(?:proj|svcacct|admin)-[\w-]{32,}|sk-[A-Za-z0-9]{32,}|AIza[\w-]{35}|ya29\.[\w-]{20,}|npm_[A-Za-z0-9]{36}|glpat-[\w-]{20,}"
     r"|xapp-\d-[\w-]{10,}|shpat_[0-9a-f]{32}|dop_v1_[0-9a-f]{64})"
-    r"|\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
+    r"|\beyJ[\w-]{8,4000}\.[\w-]{8,}(?:\.[\w-]*)?"
     r"|discord(?:app)?\.com/api/webhooks/\d+/[\w-]+"
 )
 _PLACEHOLDER = re.compile(
@@ -74,7 +79,7 @@ _PLACEHOLDER = re.compile(
     r"(?-i:[A-Z_]*(?:PASSWORD|TOKEN|KEY|SECRET)[A-Z_]*|[A-Z]+(?:_[A-Z]+)+)",  # names of variables
     re.IGNORECASE,
 )
-_LONG = re.compile(r"(?=[A-Za-z_+/-]*\d)[\w+/-]{16,}", re.ASCII)
+_WORD = re.compile(r"[\w+/-]{16,}", re.ASCII)
 _WORDS = ("pass", "pwd", "secret", "token", "credential", "key")
 _HINTS = (*_WORDS, "://", "authorization", "bearer", "login", "sig", "code")
 _OWN_KINDS = ("Basic Auth Credentials", "Private Key", "Public IP (ipv4)")  # judged here, or no secret
@@ -137,7 +142,7 @@ def _masked_text(text: str, code: bool) -> tuple[str, list[str]]:
         text, count = _PRIVATE_KEY.subn(MARK, text)
         kinds.update({"private key": None} if count else {})
     own = _own_secrets()
-    if not own and not _LONG.search(text) and not any(hint in text.lower() for hint in _HINTS):
+    if not own and not _has_long(text) and not any(hint in text.lower() for hint in _HINTS):
         return text, list(kinds)  # most settings: the scanner is not loaded for them
     return "".join(_blocks(text, code, own, kinds)), list(kinds)
 
@@ -148,13 +153,18 @@ def _blocks(text: str, code: bool, own: tuple[str, ...], kinds: dict[str, None])
     for first in range(0, len(lines), BLOCK_LINES):
         block = lines[first : first + BLOCK_LINES]
         joined = "".join(block)
-        lowered, long = joined.lower(), "".join(line for line in block if _LONG.search(line))
+        lowered, long = joined.lower(), "".join(line for line in block if _has_long(line))
         looks = [look for look in _looks(code) if look.may_find(joined, lowered, long)]
         found = [secret for secret in own if secret in joined]
         if looks or found:
             yield from (_masked_line(line, looks, found, kinds) for line in block)
         else:
             yield joined
+
+
+def _has_long(text: str) -> bool:
+    """Tell whether a long word with a digit stands in `text`; each letter is looked at twice at most."""
+    return any(any(map(str.isdigit, found[0])) for found in _WORD.finditer(text))
 
 
 @dataclass(frozen=True)
@@ -168,9 +178,11 @@ class _Look:
     strict: bool = False  # what stands without quotes may be an expression of a program
 
     def may_find(self, text: str, lowered: str, long: str) -> bool:
-        if self.words:
-            return any(word in lowered for word in self.words) and self.pattern.search(text) is not None
-        return self.pattern.search(long) is not None
+        if self.words and not any(word in lowered for word in self.words):
+            return False
+        if max(map(len, text.splitlines()), default=0) > LONGEST_LINE:
+            return True  # such lines are judged in pieces
+        return self.pattern.search(text if self.words else long) is not None
 
 
 @functools.lru_cache(maxsize=2)
@@ -189,6 +201,14 @@ def _masked_line(line: str, looks: Iterable[_Look], own: Iterable[str], kinds: d
         if secret in line:
             line = line.replace(secret, MARK)
             kinds["value of a secret environment variable"] = None
+    if len(line) > LONGEST_LINE:  # the patterns of others are not linear: none of them sees more at once
+        pieces = _GAP.split(line)
+        if max(map(len, pieces)) > LONGEST_LINE:
+            pieces = [
+                piece[i : i + LONGEST_LINE] for piece in pieces for i in range(0, len(piece), LONGEST_LINE)
+            ]
+        if len(pieces) > 1:
+            return "".join(_masked_line(piece, looks, (), kinds) for piece in pieces)
     for look in looks:
         for found in reversed(list(look.pattern.finditer(line))):
             start, end = _extent(found, look)

@@ -50,7 +50,7 @@ def configurations(path: Path) -> list[Any]:
     except BROKEN as error:
         words = " ".join(str(error).split())[:300]
         raise DataError(
-            f"cannot be read: is no Keras model ({words})", where=path, expected="a saved Keras model"
+            f"cannot be read: is not a Keras model ({words})", where=path, expected="a saved Keras model"
         ) from error
     for value in found:
         _refuse_absurd(value, path)

@@ -12,6 +12,7 @@ import io
 import math
 import pickle
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,18 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
     It is the one written in Python: the one in C makes room for any length and memo number that a
     damaged file claims, gigabytes for a few bytes, before it reads.
     """
+
+    dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+
+    def load_bytearray8(self) -> None:
+        """Read a bytearray of which the file says the length: Python makes room for it before it reads."""
+        (size,) = struct.unpack("<Q", self.read(8))
+        content = self.read(min(size, sys.maxsize))
+        if len(content) < size:
+            raise EOFError("cut short")
+        self.append(bytearray(content))
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
     def find_class(self, module: str, name: str) -> Any:
         stand_in = _TABLE.get((module, name))

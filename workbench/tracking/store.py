@@ -7,8 +7,10 @@ SQLite with a read-only connection and one query a table; writing is MLflow's ow
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ FOLDER = "mlruns"
 OUTPUT = "output.log"  # in a run's folder: what its own process prints, where several work side by side
 VARIABLE = "WORKBENCH_STORE"
 BUSY_SECONDS = 20.0
+READ_SECONDS = 60.0  # for all that is asked of one open database
 MLFLOW_INFINITY = 1.7976931348623157e308  # what MLflow keeps for infinity
 _SERVER = ("http://", "https://", "postgresql", "mysql", "mssql", "databricks")
 
@@ -218,14 +221,26 @@ def connect(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _open_readonly(address: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS)
+    connection = _bounded(sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS))
     try:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
     except sqlite3.OperationalError as error:
         connection.close()
         if "locked" in str(error) or "busy" in str(error):
             raise
-        connection = sqlite3.connect(address + "&immutable=1", uri=True, timeout=BUSY_SECONDS)
+        connection = _bounded(sqlite3.connect(address + "&immutable=1", uri=True, timeout=BUSY_SECONDS))
+    return connection
+
+
+def _bounded(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Let a connection only read, run no function that a file's own schema calls, and end after a time.
+
+    A database from elsewhere may hold a view in the name of a table that never comes to an end.
+    """
+    deadline = time.monotonic() + READ_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA query_only = ON")
     return connection
 
 
@@ -239,7 +254,12 @@ def read_runs(store: Store) -> list[StoredRun]:
         ).fetchall()
         parameters = _by_run(connection, "params")
         tags = _by_run(connection, "tags")
-    return [_stored_run(row, parameters.get(row[0], {}), tags.get(row[0], {})) for row in rows]
+    found = []
+    for row in rows:
+        with contextlib.suppress(TypeError, ValueError, OverflowError, AttributeError):
+            # A row of wrong types is another program's: it is left out, and the others are read.
+            found.append(_stored_run(row, parameters.get(row[0], {}), tags.get(row[0], {})))
+    return found
 
 
 def _by_run(connection: sqlite3.Connection, table: str) -> dict[str, dict[str, str]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import sqlite3
 from pathlib import Path
-from urllib.parse import quote
 
+from workbench.errors import StoreError
 from workbench.names import TAG_RUN
 from workbench.security.foreign_files import is_below, is_inside
-from workbench.tracking.store import Store
+from workbench.tracking.store import Store, connect
 
 ASIDE, MADE = "rebuild-", "made.txt"  # the folder of a rebuild at work, and in it what it made elsewhere
 
@@ -49,15 +48,16 @@ def artifact_folders(store: Store) -> tuple[list[Path], int]:
     if not store.database.exists():
         return [], 0
     try:
-        connection = sqlite3.connect(f"file:{quote(str(store.database))}?mode=ro", uri=True, timeout=20.0)
-        rows = connection.execute(
-            "SELECT r.artifact_uri, t.value FROM runs r "
-            "LEFT JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = ?",
-            (TAG_RUN,),
-        ).fetchall()
-        connection.close()
-    except sqlite3.Error:
+        with connect(store.database) as connection:
+            rows = connection.execute(
+                "SELECT r.artifact_uri, t.value FROM runs r "
+                "LEFT JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = ?",
+                (TAG_RUN,),
+            ).fetchall()
+    except StoreError:
         return [], 0  # a broken database is what a rebuild is for
-    ours = [Path(place.removeprefix("file://")).parent for place, run in rows if place and run]
+    ours = [
+        Path(place.removeprefix("file://")).parent for place, run in rows if isinstance(place, str) and run
+    ]
     known = [folder for folder in ours if is_below(folder, store.artifacts) and folder.is_dir()]
     return known, sum(run is None for _, run in rows)
