@@ -19,19 +19,8 @@ from workbench.spec.branch import Trunk
 from workbench.spec.devices import Devices, OneDevice
 from workbench.spec.flatten import flatten
 from workbench.spec.folding import Fold
-from workbench.spec.interfaces import (
-    Augmentation,
-    Backbone,
-    Embedding,
-    Loss,
-    Optimizer,
-    PairSet,
-    Sampler,
-    Schedule,
-    Source,
-    Start,
-    WeightDecay,
-)
+from workbench.spec.interfaces import Augmentation, Backbone, Embedding, Loss, PairSet, Sampler, Source, Start
+from workbench.spec.optimization import Optimizer, Schedule, WeightDecay
 from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
 from workbench.spec.plan import Plan
 
