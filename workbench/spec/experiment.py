@@ -288,6 +288,10 @@ class Experiment(Part):
         sets = [pairs.label() for pairs in self.sets]
         return names.HIGHER if label in sets else names.direction(metric)
 
+    def judged(self) -> tuple[tuple[Plan, ...], int]:
+        """Return the plans and how many of them are the trunk's, which its own run is judged by."""
+        return self.plans(), self.trunk.stages if self.trunk else 0
+
     def plans(self) -> tuple[Plan, ...]:
         """Return every stage with its inherited settings filled in and its place on the epoch axis."""
         plans: list[Plan] = []
