@@ -48,6 +48,10 @@ SHARES = (
 )
 NEAR = (0.3, 1.0)  # distance, in features, within which runs are similar
 GUESS = 2.5  # normal scores: a guess further out counts as this far
+DOUBT, DOUBT_RUNS = (
+    0.5,
+    5.0,
+)  # however well the others agree, this run may be of another kind: DOUBT / (runs + DOUBT_RUNS)
 UNUSUAL = 1.0  # natural logs by which another spread than 1 is less likely before any run
 
 
@@ -240,7 +244,8 @@ def mixture(scores: Array, alike: Array, guessed: Array, levels: Array) -> Array
     weights = np.exp(np.array(logs) - np.max(logs, axis=0))
     weights /= weights.sum(0)
     z = (GRID_POINTS[:, None, None] - np.array(means)) / np.array(deviations)
-    below = (ndtr(z) * weights).sum(1)
+    doubt = DOUBT / (count + DOUBT_RUNS)
+    below = (1 - doubt) * (ndtr(z) * weights).sum(1) + doubt * ndtr(GRID_POINTS)[:, None]
     return np.array([np.interp(levels, column, GRID_POINTS) for column in below.T]).T
 
 

@@ -32,7 +32,7 @@ def late(number: int, fall: float) -> Curve:
 def test_the_largest_supported_limit_up_to_what_was_asked_is_taken() -> None:
     population_of = known(record(0.01, 0.03, 0.05))
     assert stop_rule(0.05, (), population_of).limit == LIMITS[2]
-    assert stop_rule(0.002, (), population_of).limit == LIMITS[1]
+    assert stop_rule(0.0006, (), population_of).limit == LIMITS[1]
     assert "100 public curves" in stop_rule(0.05, (), population_of).words
 
 
