@@ -46,6 +46,7 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "svg.fonttype": "none",
     "legend.frameon": False,
+    "text.parse_math": False,  # names are text: a dollar in one begins no formula
     "lines.linewidth": 1.3,
 }
 
