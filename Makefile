@@ -69,6 +69,9 @@ imports: $(TEST) ## one-way imports (import-linter)
 docs: $(TEST) ## write the lists in README.md and docs/ anew from the code
 	@$(PY) tests/tools/lists.py $(if $(CHECK),--check)
 
+site: $(TEST) ## build the chapters into a searchable site, build/site/index.html
+	@$(PY) tests/tools/make_site.py
+
 bench: $(TEST) ## print the table of measured ratios; BENCH="topic ..." chooses
 	@$(PY) tests/benchmarks $(BENCH)
 

@@ -16,7 +16,6 @@ def test_every_loss_is_listed_with_all_its_settings(capsys: pytest.CaptureFixtur
     assert main(["losses"]) == 0
     printed = capsys.readouterr().out
     names = [name for name, module in workbench.PARTS.items() if module.startswith("workbench.losses")]
-    assert len(names) == 16
     for name in names:
         loss = getattr(workbench, name)()
         assert f"{name}  recorded as {loss.term}" in printed

@@ -1,4 +1,4 @@
-"""How runs end, and how they go on: the README's chapter on crashes word for word, retries, no memory."""
+"""How runs end, and how they go on: the chapter of docs/records.md on crashes word for word, retries, no memory."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
 
 
 def chapter(root: Path) -> list[str]:
-    """Return the commands of the README's chapter on crashes."""
-    text = (root / "README.md").read_text(encoding="utf-8")
+    """Return the commands of the chapter of docs/records.md on crashes."""
+    text = (root / "docs" / "records.md").read_text(encoding="utf-8")
     section = text.split("\n## After a crash\n")[1].split("\n## ")[0]
     return re.findall(r"^\$ workbench (.+)$", section, re.MULTILINE)
 

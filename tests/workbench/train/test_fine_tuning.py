@@ -1,4 +1,4 @@
-"""The README's chapter on branches word for word, and fine-tuning on real faces by the chapter's stages."""
+"""The chapter of docs/branches.md on branches word for word, and fine-tuning on real faces by the chapter's stages."""
 
 from __future__ import annotations
 
@@ -56,7 +56,12 @@ def only_run(folder: Path) -> str:
 
 
 def test_the_commands_of_the_readmes_chapter_do_what_it_says(project: Path, root: Path) -> None:
-    text = (root / "README.md").read_text(encoding="utf-8").split("\n## Branches\n")[1].split("\n## ")[0]
+    text = (
+        (root / "docs" / "branches.md")
+        .read_text(encoding="utf-8")
+        .split("\n## Branches\n")[1]
+        .split("\n## ")[0]
+    )
     spec = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
     (project / "experiments" / "last_epochs.py").write_text(spec)
     commands = [words.split() for words in re.findall(r"^\$ workbench (.+)$", text, re.MULTILINE)]
