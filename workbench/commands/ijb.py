@@ -16,6 +16,11 @@ from workbench.verification import embedders, ijb, ijb_files
 from workbench.verification.measures import FARS
 from workbench.verification.models import is_file
 
+NAMING = (  # said above the tables: the two projects that publish such rows name them the other way round
+    "N0: features at length 1; N1: lengths kept, as InsightFace names them (Keras_insightface swaps N0 and N1); "
+    "D1: weighed by the detector's score; F1: mirror image added"
+)
+
 
 @click.command("ijb")
 @click.argument("items", nargs=-1, metavar="[MODEL]... [FOLDER]")
@@ -104,9 +109,11 @@ def tables(name: str, outcome: ijb.Outcome) -> str:
     """Return the 1:1 and 1:N tables as Markdown, with what could not be said below."""
     columns, rows = ijb.tar_rows(outcome)
     parts = [
+        NAMING,
+        "",
         ijb.markdown(
             columns, [str(result.reading) for result in outcome.results], rows, f"{name} 1:1, TAR at FAR"
-        )
+        ),
     ]
     for gallery, table in ijb.identification_tables(outcome).items():
         parts += ["", ijb.markdown(*table, f"{name} 1:N, {gallery}")]
@@ -127,6 +134,7 @@ def plain(outcome: ijb.Outcome) -> dict[str, Any]:
         return {name: dict(zip(columns, row, strict=True)) for name, row in zip(names, cells, strict=True)}
 
     return {
+        "naming": NAMING,
         "one_to_one": table(columns, readings, rows),
         "one_to_many": {name: table(*found) for name, found in ijb.identification_tables(outcome).items()},
         "messages": list(outcome.messages),

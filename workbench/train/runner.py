@@ -18,7 +18,7 @@ from workbench.distribute import roles, strategy
 from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
 from workbench.lazy import tf
-from workbench.optimizers import schedule_preview
+from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.datasets import default_places
 from workbench.spec.overrides import setting_origins
 from workbench.spec.plan import Plan
@@ -45,6 +45,7 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
     plans = experiment.plans()
     if not (order.variant.quick or order.shared or order.resume):  # these are shorter than a schedule means
         schedule_preview.refuse(plans)
+    plateau.refuse_unmeasured(experiment)
     if not order.resume:
         refuse_select(experiment)
     state = own_state(order)
