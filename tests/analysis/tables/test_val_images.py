@@ -11,7 +11,10 @@ from analysis.tables.val_images import val_images
     ("run", "images"),
     [
         ({"validation": "KerasData", "validation.name": "cifar10", "validation.subset": "test"}, 10000),
-        ({"data": "KerasData", "data.name": "fashion_mnist", "data.subset": "train", "data.hold_out": 0.2}, 12000),
+        (
+            {"data": "KerasData", "data.name": "fashion_mnist", "data.subset": "train", "data.hold_out": 0.2},
+            12000,
+        ),
         ({"data": "ImageFolder", "data.images": 5822653.0, "data.hold_out": 0.05}, 291133),
         ({"data": "Digits", "data.hold_out": 0.2}, 359),
         ({"data": "SyntheticFaces", "data.identities": 20, "data.images": 30, "data.hold_out": 0.1}, 60),
