@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 )
 @click.option("--alone", is_flag=True, help="Learn nothing from other runs.")
 @click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
+@click.option(
+    "--epochs-from",
+    type=click.Choice(["0", "1"]),
+    help="What files call their first epoch, if they do not say.",
+)
 @click.option("--score", "as_score", is_flag=True, help="Print the forecaster's own record on finished runs.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @direction_options
@@ -45,7 +50,7 @@ def forecast(
     Prints median, intervals, chances and the time left, or "no forecast" and why; several runs are ranked
     by whether they are worth continuing.
     """
-    from analysis.commands.table import lengths, say_notes
+    from analysis.commands.table import counted_from, lengths, say_notes
     from analysis.figures.draw import FORMATS
     from analysis.forecast.runs import curves
     from analysis.sources import Options, load
@@ -54,7 +59,11 @@ def forecast(
         raise InputError(f"cannot draw {output!r}", where="-o", expected=", ".join(FORMATS))
     if by_hand and not output:
         raise InputError("--by-hand draws", do="give the figure a name with -o")
-    records = load(items, given["store"], Options(stages=lengths(given["stages"])))
+    records = load(
+        items,
+        given["store"],
+        Options(stages=lengths(given["stages"]), epochs_from=counted_from(given["epochs_from"])),
+    )
     say_notes(records)
     metric = given["metric"] or default_metric(records)
     found = curves(records, metric, given["store"])

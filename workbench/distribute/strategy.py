@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from workbench.spec.experiment import Experiment
 
 _strategies: dict[tuple[str, ...], Any] = {}  # one for each set of devices of this process
-PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "workbench")
+PACKAGES = ("tensorflow", "keras", "tf-keras", "tensorflow-addons", "workbench")
 
 
 @dataclasses.dataclass(frozen=True)

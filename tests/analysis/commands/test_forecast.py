@@ -134,7 +134,7 @@ def test_a_whole_process_imports_no_tensorflow(histories: list[str]) -> None:
     ]
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run(
-        words, capture_output=True, text=True, env={"PYTHONPATH": str(root), "PATH": ""}, timeout=120
+        words, capture_output=True, text=True, env={"PYTHONPATH": str(root), "PATH": ""}, timeout=1200
     )
     assert done.returncode == 0, done.stderr
     assert "median" in done.stdout

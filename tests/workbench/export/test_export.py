@@ -44,7 +44,7 @@ def call(*words):
     return result.output
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("wrap", [(), ("--wrap",)], ids=["plain", "wrapped"])
 def test_every_format_gives_the_originals_embeddings(place, wrap):
     out = place / f"out{len(wrap)}"
