@@ -21,7 +21,7 @@ PARTS: dict[str, str] = {
     "Trunk": "workbench.spec.branch",
     "Fold": "workbench.spec.folding",
     "INHERIT": "workbench.spec.part",
-    "OneDevice": "workbench.spec.interfaces",
+    "OneDevice": "workbench.spec.devices",
     "Mirrored": "workbench.distribute.settings",
     "MultiWorker": "workbench.distribute.settings",
     "Horovod": "workbench.distribute.settings",

@@ -9,6 +9,7 @@ adds d.
 
 from __future__ import annotations
 
+import abc
 from typing import Any, Union
 
 from workbench.errors import SpecError
@@ -36,9 +37,9 @@ class EmbeddingLayers(Embedding):
         x = self.norm(x, "pre_embedding", scale=self.norm_scale, center=self.norm_bias)
         return float32(x)
 
+    @abc.abstractmethod
     def project(self, x: tf.Tensor) -> tf.Tensor:
         """Return [B, size] of feature maps [B, h, w, c]: what makes one head differ from another."""
-        raise SpecError("is not an embedding head by itself", where=type(self).__name__)
 
     def _pointwise(self, x: tf.Tensor) -> tf.Tensor:
         x = self.maps(x)

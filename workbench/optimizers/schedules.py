@@ -15,6 +15,7 @@ Keras_insightface do from their floor. With
 
 from __future__ import annotations
 
+import abc
 import bisect
 import functools
 import math
@@ -22,7 +23,7 @@ from typing import Any, Literal, Union
 
 from workbench.errors import SpecError
 from workbench.lazy import tf
-from workbench.spec.interfaces import Schedule
+from workbench.spec.optimization import Schedule
 from workbench.spec.part import part, setting
 
 HORIZON = 10_000  # epochs up to which cosine restarts are laid out; the last cycle then runs out
@@ -103,9 +104,9 @@ class Curve(Schedule):
             rise = self.start + (self.peak_rate() - self.start) * t / float(self.warmup)
         return ops.where(t < self.warmup, rise, self.curve(t, ops))
 
+    @abc.abstractmethod
     def curve(self, t: Any, ops: Any) -> Any:
         """Return the rate at `t` (at or after the warm-up) with the operations `ops`."""
-        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def least(self) -> int:
         """Return the epochs without which the schedule makes no sense; `refuse` checks them."""

@@ -16,23 +16,11 @@ from workbench.errors import SpecError
 from workbench.spec import branch as trunks
 from workbench.spec import folding
 from workbench.spec.branch import Trunk
+from workbench.spec.devices import Devices, OneDevice
 from workbench.spec.flatten import flatten
 from workbench.spec.folding import Fold
-from workbench.spec.interfaces import (
-    Augmentation,
-    Backbone,
-    Devices,
-    Embedding,
-    Loss,
-    OneDevice,
-    Optimizer,
-    PairSet,
-    Sampler,
-    Schedule,
-    Source,
-    Start,
-    WeightDecay,
-)
+from workbench.spec.interfaces import Augmentation, Backbone, Embedding, Loss, PairSet, Sampler, Source, Start
+from workbench.spec.optimization import Optimizer, Schedule, WeightDecay
 from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
 from workbench.spec.plan import Plan
 
@@ -299,6 +287,10 @@ class Experiment(Part):
         label = metric.removesuffix(names.TENFOLD_SUFFIX).removesuffix(names.PEAK_SUFFIX)
         sets = [pairs.label() for pairs in self.sets]
         return names.HIGHER if label in sets else names.direction(metric)
+
+    def judged(self) -> tuple[tuple[Plan, ...], int]:
+        """Return the plans and how many of them are the trunk's, which its own run is judged by."""
+        return self.plans(), self.trunk.stages if self.trunk else 0
 
     def plans(self) -> tuple[Plan, ...]:
         """Return every stage with its inherited settings filled in and its place on the epoch axis."""

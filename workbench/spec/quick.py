@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.spec.datasets import Places
+from workbench.spec.devices import Devices
 from workbench.spec.experiment import Experiment
-from workbench.spec.interfaces import Devices, Source
+from workbench.spec.interfaces import Source
 from workbench.spec.variant import Variant
 
 QUICK_STEPS = 4  # steps of an epoch

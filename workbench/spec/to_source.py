@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import workbench
+from workbench.spec.interfaces import Sum
 from workbench.spec.part import Inherit, Part, walk
 from workbench.spec.variant import Variant
 
@@ -55,8 +56,8 @@ def source(value: Any, depth: int = 0) -> str:
     """Return Python text that makes `value` again, settings at their default left out."""
     if isinstance(value, Inherit):
         return "INHERIT"
-    if type(value).__name__ == "Sum" and isinstance(value, Part):
-        return " + ".join(_term(term, depth) for term in value.settings()["terms"])
+    if isinstance(value, Sum):
+        return " + ".join(_term(term, depth) for term in value.terms)
     if isinstance(value, Part):
         return _call(value, depth)
     if isinstance(value, tuple):
