@@ -162,7 +162,7 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
 
     dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
 
-    def load_bytearray8(self) -> None:
+    def load_bytearray8(self: Any) -> None:
         """Read a bytearray of which the file says the length: Python makes room for it before it reads."""
         (size,) = struct.unpack("<Q", self.read(8))
         content = self.read(min(size, sys.maxsize))
@@ -170,7 +170,7 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
             raise EOFError("cut short")
         self.append(bytearray(content))
 
-    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8  # type: ignore[assignment]
 
     def find_class(self, module: str, name: str) -> Any:
         stand_in = _TABLE.get((module, name))
