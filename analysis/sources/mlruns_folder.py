@@ -72,7 +72,7 @@ def _study(folder: Path) -> str | None:
 
 def _yaml(path: Path, notes: Notes) -> dict[str, Any]:
     try:
-        content = safe_yaml.load(path)
+        content = safe_yaml.read(path)
     except DataError as error:
         notes.add(f"{path.parent.name}/{path.name}, left out: {error.what}")
         return {}

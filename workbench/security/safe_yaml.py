@@ -15,7 +15,7 @@ from workbench.security.foreign_files import open_file
 LARGEST = 1_000_000  # bytes; an experiment's or run's `meta.yaml` has a thousand
 
 
-def load(path: Path) -> Any:
+def read(path: Path) -> Any:
     """Return what the YAML file at `path` holds; raises `DataError` for one that is none, too large, or refers."""
     import yaml
 

@@ -31,7 +31,7 @@ def test_a_pickle_gets_no_more_than_its_file_holds() -> None:
 def test_yaml_refers_to_nothing_and_is_small(tmp_path: Path) -> None:
     path = tmp_path / "meta.yaml"
     path.write_text("a: 1\nb: [x, 2.5]\n")
-    assert safe_yaml.load(path) == {"a": 1, "b": ["x", 2.5]}
+    assert safe_yaml.read(path) == {"a": 1, "b": ["x", 2.5]}
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     for text in (
@@ -42,7 +42,7 @@ def test_yaml_refers_to_nothing_and_is_small(tmp_path: Path) -> None:
     ):
         path.write_text(text)
         with pytest.raises(DataError):
-            safe_yaml.load(path)
+            safe_yaml.read(path)
 
 
 TEXTS = [
