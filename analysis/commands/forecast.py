@@ -164,7 +164,8 @@ def _cells(one: Recommendation) -> tuple[str, ...]:
 def _lines(one: Recommendation) -> list[str]:
     line = one.line()
     last = line["last"]
-    lines = [f"{line['name']}: {line['metric']} is {last['value']:.4g} at epoch {last['epoch']}"]
+    value = "not a number" if last["value"] is None else f"{last['value']:.4g}"  # a training that diverged
+    lines = [f"{line['name']}: {line['metric']} is {value} at epoch {last['epoch']}"]
     if line["reason"]:
         lines.append(f"no forecast: {line['reason']}")
     if line["median"] is not None:

@@ -53,9 +53,15 @@ def open_run(text: str, address: str | None = None, any_code: bool = False) -> R
     store = find_store(address)
     run = find_run(store, text)
     journal = read_state(store, run).journal
-    if journal is None or journal.start is None or not journal.start.spec:
-        raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
+    if journal is None or journal.start is None:
+        raise no_spec(run)
     return RecordedRun(store, run, journal.start, recorded_experiment(journal.start, any_code, store))
+
+
+def no_spec(run: str, imported: bool = False) -> RecordError:
+    """Return the refusal of a run that cannot be trained or asked for its model: it has no spec in its record."""
+    what = "was imported from files: it has no spec and no model" if imported else "has no spec in its record"
+    return RecordError(what, where=run, do="choose a run that was trained here")
 
 
 def recorded_variant(store: Store, run: str, resumable: bool = False) -> Variant:
@@ -100,6 +106,8 @@ def recorded_experiment(start: StartRecord, any_code: bool = False, store: Store
             "is a sweep", where=start.run, expected="a training",
             do=f"`workbench sweep {start.provenance.get('spec_path', 'FILE')} --resume` goes on with it",
         )  # fmt: skip
+    if not start.spec:
+        raise no_spec(start.run, names.TAG_IMPORTED in start.tags)
     if start.provenance.get("masked"):
         return _from_file(start)
     legacy = CODE_MARK not in json.dumps(dict(start.spec))
