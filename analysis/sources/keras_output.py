@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.frames import PARSED, Note, Notes, RunData
-from analysis.sources.lines import bar_lines
+from analysis.sources.lines import bar_lines, set_name
 from analysis.sources.options import Options
 
 EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d+)/(\d+)\s*")
@@ -121,9 +121,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
     for number, line, cut in bar_lines(path):
         text = ESCAPES.sub("", line.decode("utf-8", "replace")).rstrip()
         if waiting is not None:
-            wrapped = bool(text) and not EPOCH.fullmatch(text) and WRAPPED.fullmatch(text)
-            if wrapped:
-                waiting = (waiting[0], f"{waiting[1]} {text.strip()}", cut)
+            joined = _put_together(waiting[1], text)
+            if joined is not None:
+                waiting = (waiting[0], joined, cut)
                 continue
             yield waiting
             waiting = None
@@ -133,6 +133,19 @@ def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
             yield number, text, cut
     if waiting is not None:
         yield waiting
+
+
+def _put_together(line: str, text: str) -> str | None:
+    """Return a line of values with the next one, which a narrow console has wrapped; None where it is another."""
+    if not text or EPOCH.fullmatch(text) or BAR.search(text):
+        return None
+    if WRAPPED.fullmatch(text):
+        return f"{line} {text.strip()}"
+    bar = BAR.search(line)
+    tail = line[bar.end() :] if bar is not None else line
+    if ":" not in text or _state(tail, 0, 0).whole:
+        return None
+    return line + text if _state(tail + text, 0, 0).whole else None  # wrapped within a word
 
 
 def _announce(launches: list[Launch], epoch: int, planned: int, line: int, notes: Notes) -> None:
@@ -160,9 +173,10 @@ def _announce(launches: list[Launch], epoch: int, planned: int, line: int, notes
 def _values(launch: Launch, text: str, line: int, notes: Notes) -> bool:
     """Take in a line of values, an evaluation or a learning rate; return whether it was one."""
     if found := EVALUATION.fullmatch(text):
-        launch.rows.append((found[1], launch.epoch, float(found[2]), line, launch.attempt))
+        name = set_name(found[1])
+        launch.rows.append((name, launch.epoch, float(found[2]), line, launch.attempt))
         if found[3]:
-            launch.rows.append((f"{found[1]}_thresh", launch.epoch, float(found[3]), line, launch.attempt))
+            launch.rows.append((f"{name}_thresh", launch.epoch, float(found[3]), line, launch.attempt))
         return True
     if found := RATE.fullmatch(text):
         launch.rate = (float(found[3]), line)
