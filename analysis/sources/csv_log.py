@@ -34,6 +34,7 @@ WRITTEN = (  # numbers as a person or a program writes them, and what is remarke
         "numbers are taken out of 'tensor(...)'",
     ),
 )
+BREAKING = {0: " ", ord("\r"): " "}  # pandas would end a line, or the file, at them
 TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+):(\d\d(?:\.\d+)?)")
 LONGEST_CELL_LINES = 1000  # a printed array may go over lines, within quotes
 HEADER_LINES = 50  # so many lines may stand before the header
@@ -92,7 +93,7 @@ def read_table(path: Path, notes: Notes) -> Table:
     """Return the numbers of a file with a header; raises `RecordError` when it has none."""
     text = decoded(path)
     cut = not text.endswith("\n")
-    lines = text.split("\n")
+    lines = text.translate(BREAKING).split("\n")
     if not cut:
         lines.pop()
     at = header_at(lines)
@@ -235,11 +236,22 @@ def _numbers(part: Part, delimiter: str, cut: bool, last_line: int, notes: Notes
 
 
 def _frame(part: Part, separator: str, decimal: str) -> pd.DataFrame:
-    return pd.read_csv(
+    frame = pd.read_csv(
         io.StringIO("\n".join(part.rows)), sep=separator, header=None, names=range(len(part.header)),
         index_col=False, skipinitialspace=True, decimal=decimal, float_precision="round_trip", low_memory=False,
         na_values=list(ABSENT), on_bad_lines="skip", quoting=_quoting(part),
     )  # fmt: skip
+    return frame if len(frame) == len(part.rows) else _split_by_hand(part, separator)
+
+
+def _split_by_hand(part: Part, separator: str) -> pd.DataFrame:
+    """Return the cells as texts where pandas sees other rows than there are: quotes within damaged lines."""
+    width = len(part.header)
+    rows = [
+        row.replace('"', "").split() if separator == r"\s+" else row.replace('"', "").split(separator)
+        for row in part.rows
+    ]
+    return pd.DataFrame([(row + [""] * width)[:width] for row in rows], dtype=object)
 
 
 def _texts(part: Part, separator: str, position: int) -> pd.Series:
@@ -247,8 +259,10 @@ def _texts(part: Part, separator: str, position: int) -> pd.Series:
     frame = pd.read_csv(
         io.StringIO("\n".join(part.rows)), sep=separator, header=None, names=range(len(part.header)),
         index_col=False, usecols=[position], dtype=str, keep_default_na=False, skipinitialspace=True,
-        quoting=_quoting(part),
+        on_bad_lines="skip", quoting=_quoting(part),
     )  # fmt: skip
+    if len(frame) != len(part.rows):
+        frame = _split_by_hand(part, separator)
     return frame[position].astype(object).fillna("").astype(str).str.strip()
 
 
