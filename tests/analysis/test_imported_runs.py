@@ -24,7 +24,7 @@ COMMANDS = (  # command line, and the exit statuses that are right for a run wit
     (["table", RUN, "--per-stage"], {0}),
     (["table", RUN, "--json"], {0}),
     (["plot", RUN, "-o", "x.svg"], {0}),
-    (["forecast", RUN, "--alone"], {0}),
+    (["forecast", RUN, "--alone"], {0, 2}),  # 2: the planned end is not known
     (["resume", RUN], {2}),
     (["rerun", RUN], {2}),
     (["errors", RUN], {2}),

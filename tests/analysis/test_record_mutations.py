@@ -21,7 +21,7 @@ from analysis.tables.summary import best_lines, default_metric
 from workbench.errors import WorkbenchError
 
 SECONDS = float(os.environ.get("WORKBENCH_MUTATION_SECONDS", "0"))
-EXAMPLES = 40 if not SECONDS else 1_000_000
+EXAMPLES = 40  # at once; more follow as long as there is time
 LARGEST = 60_000  # bytes kept of a file: damage near its beginning is what readers have to bear
 KINDS = ("cut", "drop", "repeat", "bytes", "swap", "insert", "numbers")
 EDGES = (
@@ -99,8 +99,6 @@ def test_damaged_records_are_read_or_refused_in_one_line(real_data, tmp_path):
         ),
     )
     def damaged(file: Path, draws: list[tuple[str, float, int]]) -> None:
-        if SECONDS and time.monotonic() - began > SECONDS:
-            return
         folder = tmp_path / "one"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -109,6 +107,8 @@ def test_damaged_records_are_read_or_refused_in_one_line(real_data, tmp_path):
         look(path)
 
     damaged()
+    while time.monotonic() - began < SECONDS:
+        damaged()
 
 
 @pytest.mark.parametrize(
