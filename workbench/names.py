@@ -48,6 +48,7 @@ TAG_RERUN = "workbench.rerun"  # the run that this one repeats
 TAG_IMPORTED = "workbench.imported"  # the hash of the content of a run that was read from files
 TAG_LOWER = "workbench.lower"  # metrics, by comma, of which the spec or the user said that they fall
 TAG_HIGHER = "workbench.higher"  # the same of those that rise
+TAG_IMPORTED = "workbench.imported"  # of an imported record: what tells its content from others
 TAG_FORECAST = "workbench.forecast"  # the words of `run --forecast`, taken up again by a resume
 
 RUNNING = "running"
@@ -56,6 +57,7 @@ FAILED = "failed"  # a non-finite loss, an error, no memory, no space: the reaso
 KILLED = "killed"  # the first Ctrl-C
 STOPPED = "stopped"  # SIGTERM: resumable
 INTERRUPTED = "interrupted"  # no end recorded and no process alive
+UNREADABLE = "unreadable"  # its record says what no record can; never written, only told
 STATUSES = (RUNNING, FINISHED, FAILED, KILLED, STOPPED, INTERRUPTED)
 
 DERIVED_SUFFIXES = (THRESHOLD_SUFFIX, TENFOLD_SUFFIX, TENFOLD_STD_SUFFIX, NORM_SUFFIX)
