@@ -45,12 +45,12 @@ CHAPTERS = {  # the order in which a learner would read; a page that is not name
     "Judge": (
         "analysis",
         "formats",
-        "formats",
         "verification",
         "report",
         "forecast",
         "forecast_scores",
         "results",
+        "headings",
     ),
 }
 PURPOSES = {  # what cannot say so itself, in the words of the map
