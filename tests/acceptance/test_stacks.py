@@ -45,7 +45,8 @@ images = np.random.default_rng(0).uniform(-1, 1, [4, 32, 32, 3]).astype("float32
 for path in sys.argv[2:]:
     if path.endswith("_saved_model"):
         from workbench.lazy import tf
-        found = tf.saved_model.load(path).serve(images)
+        loaded = tf.saved_model.load(path)  # held, or its variables are gone before the call
+        found = loaded.serve(images)
     else:
         found = load_keras(path)(images)
     np.save(sys.argv[1] + "/" + path.replace("/", "_") + ".npy", np.asarray(found))
