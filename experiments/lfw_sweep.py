@@ -8,13 +8,13 @@ from lfw_baseline import base
 
 from workbench import Choice, CosFace, Hyperband, Stage, Sweep
 
-short = base.but(
+experiment = base.but(
     stages=Stage(loss=CosFace(scale=32, margin=0.2), epochs=9),
     learning_rate=base.learning_rate.but(cycle=8),
     select=None,  # the held-out people choose: a sweep is a search, and its best value flatters
 )
 sweep = Sweep(
-    base=short,
+    base=experiment,
     space={
         "weight_decay.value": Choice(1e-4, 5e-4, 2e-3),
         "label_smoothing": Choice(0.0, 0.1),

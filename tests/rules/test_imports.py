@@ -15,6 +15,7 @@ HEAVY = ("tensorflow", "keras", "tensorflow_addons", "keras_tuner", "mlflow", "t
 # The parts of the engine that are free of TensorFlow and MLflow and made for analysis to use.
 OPEN_TO_ANALYSIS = (
     "workbench.names",
+    "workbench.security.shown",  # what records hold is shown as text
     "workbench.errors",
     "workbench.files",
     "workbench.lazy",
@@ -27,6 +28,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.tracking.runs",
     "workbench.tracking.sweeps",
     "workbench.tracking.credentials",
+    "workbench.security.safe_pickle",  # a pickled history, as any file of someone else
     "workbench.verification.folds",  # thresholds of one fold from the others
     "workbench.tracking.tracker",  # `workbench import` records old runs as any run is recorded
     "workbench.views",  # its `default_views`, which imports MLflow when it is called

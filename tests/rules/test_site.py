@@ -17,7 +17,7 @@ def built():
         [sys.executable, str(ROOT / "tests" / "tools" / "make_site.py")],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stdout + done.stderr  # strict: a broken link ends the build
     return ROOT / "build" / "site"

@@ -37,6 +37,7 @@ SHOWN_SIZE = 112  # pixels of an image on the sheet
 @click.option("--out", type=click.Path(path_type=Path), help="The PNG to write; by default errors_SET.png.")
 @click.option("--json", "as_json", is_flag=True, help="Print the pairs as one JSON line.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def errors(
     run: str,
@@ -46,13 +47,14 @@ def errors(
     out: Path | None,
     as_json: bool,
     store: str | None,
+    trust_code: bool,
     debug: bool,
 ) -> None:
     """Show the worst errors of RUN on an evaluation set as a contact sheet."""
     place = find_store(store)
     run = find_run(place, run)
     start = _start(place, run)
-    experiment = recorded_experiment(start, store=place)
+    experiment = recorded_experiment(start, store=place, trust_code=trust_code)
     label = chosen_set(experiment, name, run)
     part = next(part for part in experiment.sets if part.label() == label)
     scores, epoch = kept_scores(place, run, label, which)
@@ -120,6 +122,20 @@ def kept_scores(store: Store, run: str, label: str, which: str = "best") -> tupl
         ) from error  # fmt: skip
 
 
+def _caption(pairs: PairImages, scores: np.ndarray, number: int) -> str:
+    """Return the score and the names of both images, a line each: long names side by side lie across each other."""
+    places = (pairs.first[number], pairs.second[number])
+    return "\n".join([f"{scores[number]:.3f}", *(shortened(_name(pairs, place)) for place in places)])
+
+
+def shortened(name: str, letters: int = 40) -> str:
+    """Return an image's name without its ending, and without a folder that it repeats; its end where it is long."""
+    folder, _, stem = name.rpartition("/")
+    stem = Path(stem).stem if Path(stem).suffix else stem
+    text = stem if not folder or stem.startswith(Path(folder).name) else f"{folder}/{stem}"
+    return text if len(text) <= letters else "..." + text[3 - letters :]
+
+
 def draw(path: Path, pairs: PairImages, scores: np.ndarray, found: Worst, facts: dict[str, Any]) -> None:
     """Write the contact sheet."""
     from workbench.verification import pair_sets, plots
@@ -128,8 +144,7 @@ def draw(path: Path, pairs: PairImages, scores: np.ndarray, found: Worst, facts:
 
     def section(numbers: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, str]]:
         return [
-            (pixels[pairs.first[n]], pixels[pairs.second[n]], f"{scores[n]:.3f}  {_names(pairs, n)}")
-            for n in numbers
+            (pixels[pairs.first[n]], pixels[pairs.second[n]], _caption(pairs, scores, n)) for n in numbers
         ]
 
     threshold, images = facts["threshold"], len(found.impostors)
@@ -154,10 +169,3 @@ def rows(pairs: PairImages, scores: np.ndarray, numbers: np.ndarray) -> list[dic
 
 def _name(pairs: PairImages, image: int) -> str:
     return str(pairs.names[image]) if len(pairs.names) else f"image {image}"
-
-
-def _names(pairs: PairImages, pair: int) -> str:
-    one, other = (
-        Path(_name(pairs, side[pair])).with_suffix("").as_posix() for side in (pairs.first, pairs.second)
-    )
-    return f"{one}  {other}"

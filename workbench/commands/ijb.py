@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,15 @@ import click
 from workbench.commands.model_option import embedder_of, model_options, rates
 from workbench.errors import DataError
 from workbench.files import write_json
+from workbench.security.shown import console
 from workbench.verification import embedders, ijb, ijb_files
 from workbench.verification.measures import FARS
 from workbench.verification.models import is_file
+
+NAMING = (  # said above the tables: the two projects that publish such rows name them the other way round
+    "N0: features at length 1; N1: lengths kept, as InsightFace names them (Keras_insightface swaps N0 and N1); "
+    "D1: weighed by the detector's score; F1: mirror image added"
+)
 
 
 @click.command("ijb")
@@ -93,20 +100,21 @@ def keep(protocol: ijb_files.Protocol, model: str, store: str | None, facts: Map
 
 def _shown(work: list[slice]) -> Iterable[slice]:
     """Show a bar on a terminal while images are embedded."""
-    from rich.console import Console
     from rich.progress import track
 
-    console = Console(stderr=True)
-    return track(work, "embedding", console=console, disable=not console.is_terminal, transient=True)
+    screen = console(sys.stderr)
+    return track(work, "embedding", console=screen, disable=not screen.is_terminal, transient=True)
 
 
 def tables(name: str, outcome: ijb.Outcome) -> str:
     """Return the 1:1 and 1:N tables as Markdown, with what could not be said below."""
     columns, rows = ijb.tar_rows(outcome)
     parts = [
+        NAMING,
+        "",
         ijb.markdown(
             columns, [str(result.reading) for result in outcome.results], rows, f"{name} 1:1, TAR at FAR"
-        )
+        ),
     ]
     for gallery, table in ijb.identification_tables(outcome).items():
         parts += ["", ijb.markdown(*table, f"{name} 1:N, {gallery}")]
@@ -127,6 +135,7 @@ def plain(outcome: ijb.Outcome) -> dict[str, Any]:
         return {name: dict(zip(columns, row, strict=True)) for name, row in zip(names, cells, strict=True)}
 
     return {
+        "naming": NAMING,
         "one_to_one": table(columns, readings, rows),
         "one_to_many": {name: table(*found) for name, found in ijb.identification_tables(outcome).items()},
         "messages": list(outcome.messages),

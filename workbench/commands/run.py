@@ -19,10 +19,11 @@ from workbench.errors import InputError, RunFailed, SpecError
 from workbench.jobs.placement import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
 from workbench.names import TAG_FORECAST
-from workbench.optimizers import schedule_preview
+from workbench.optimizers import plateau, schedule_preview
+from workbench.security.shown import enduring
 from workbench.spec.branch import kept_epochs
 from workbench.spec.datasets import default_places
-from workbench.spec.interfaces import PairSet, Places, Source
+from workbench.spec.interfaces import Places, Source
 from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.quick import QUICK_STEPS, quick_variant
@@ -70,6 +71,7 @@ from workbench.train.request import RunRequest, Watcher
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--run-name", hidden=True, help="Name of the run's record (given to child processes).")
+@enduring()
 def run(
     files: tuple[str, ...], assignments: tuple[str, ...], seed: int | None, seeds: str | None, quick: bool,
     resume: bool, jobs: int | None, devices: str | None, ray: str | None, store: str | None, forecast: str | None,
@@ -142,7 +144,8 @@ def wanted(
     variants = [override_settings(variant, assignments) for variant in variants]
     where = default_places(store.root.parent)
     for variant in variants:
-        schedule_preview.refuse(variant.experiment.plans())
+        schedule_preview.refuse(*variant.experiment.judged())
+        plateau.refuse_unmeasured(variant.experiment)
         refuse_select(variant.experiment)
     if quick:
         variants = [quick_variant(variant, where) for variant in variants]
@@ -166,10 +169,8 @@ def _keeping(variant: Variant, others: list[Variant], assignments: tuple[str, ..
 
 
 def _refuse_missing(variant: Variant, where: Places) -> None:
-    experiment = variant.experiment
-    parts: list[Source | PairSet] = [experiment.data, *experiment.sets]
-    for part in parts:
-        words = part.missing(where)
+    for part in variant.experiment.read:
+        words = part.fetch(where) if isinstance(part, Source) else part.missing(where)
         if words:
             raise InputError(
                 words, where=f"{variant.path} ({variant.name})", do="or try the code with --quick"
@@ -218,7 +219,9 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
     stream = sys.stderr if as_json else sys.stdout
     steps = QUICK_STEPS if task.variant.quick else None
     tags = {TAG_FORECAST: task.forecast} if task.forecast else {}
-    order = RunRequest(task.variant, store, task.run, resume=task.resume, steps=steps, tags=tags)
+    order = RunRequest(
+        task.variant, store, task.run, resume=task.resume, steps=steps, tags=tags, from_start=task.from_start
+    )
     watcher = watched(task, str(store.root) if store.is_local else store.uri)
     try:
         while True:
@@ -230,7 +233,7 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
                     raise
                 retries -= 1
                 click.echo(f"note: {failure}; trying again ({retries} more)", err=True)
-                order = replace(order, resume=True)
+                order = replace(order, resume=True, from_start=False)
     finally:
         if as_json:
             print_json(store, [task.run])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import shutil
 import sys
@@ -16,9 +17,12 @@ import click
 from workbench import names
 from workbench.commands.direction_options import direction_options
 from workbench.errors import StoreError
+from workbench.security.foreign_files import files_below
+from workbench.security.shown import console, markup
 from workbench.spec import labels
 from workbench.tracking.best import best_values, summary
 from workbench.tracking.branch_history import all_rows
+from workbench.tracking.remarks import remarks
 from workbench.tracking.runs import RunState, find_run, read_state, read_states
 from workbench.tracking.store import Store, find_store
 from workbench.train.progress import duration, values_line
@@ -52,6 +56,16 @@ def list_runs(study: str | None, quick: bool, store: str | None, as_json: bool, 
             do="`workbench run experiments/quickstart.py` makes some",
         )  # fmt: skip
     click.echo(table_of(states))
+    for name in place.odd_journals():
+        click.echo(f"note: {name}: its name is none of a run; passed over")
+    for state in states:
+        for line in remark_lines(state):
+            click.echo(line)
+
+
+def remark_lines(state: RunState) -> list[str]:
+    """Return the lines that say what of a run's record cannot be believed, the same in every command."""
+    return [f"note: {state.run}: {text}" for text in remarks(state.journal)]
 
 
 def _chosen(state: RunState, study: str | None, quick: bool) -> bool:
@@ -90,19 +104,19 @@ def table_of(states: Sequence[RunState]) -> str:
 def _drawn(
     states: Sequence[RunState], told: Sequence[dict[str, Any]], settings: Sequence[str], width: int
 ) -> str:
-    from rich.console import Console
     from rich.table import Table
 
     origins = [_origin(state) for state in states]
     from_where = [""] if any(origins) else []
     table = Table(box=None, pad_edge=False)
     for title in ("run", "study", "name", *from_where, *settings, "status", "epochs", "best"):
-        table.add_column(title, overflow="fold", no_wrap=title not in ("study", "name"))
+        table.add_column(markup(title), overflow="fold", no_wrap=title not in ("study", "name"))
     for state, differing, origin in zip(states, told, origins):
         words = [origin for _ in from_where] + [labels.value_text(differing.get(name)) for name in settings]
-        table.add_row(*_identity(state), *words, state.status, _progress(state), _best(state))
+        row = (*_identity(state), *words, state.status, _progress(state), _best(state))
+        table.add_row(*map(markup, row))
     stream = io.StringIO()
-    Console(file=stream, width=width).print(table)
+    console(stream, width=width).print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
@@ -180,7 +194,7 @@ def description(store: Store, state: RunState) -> list[str]:
     """Return the lines that `show` prints."""
     journal = state.journal
     if journal is None or journal.start is None:
-        return [f"run {state.run}: {state.status}, its journal has no readable start"]
+        return [f"run {state.run}  {state.status}", *remark_lines(state)]
     start, end = journal.start, journal.end
     began = datetime.fromtimestamp(start.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     lines = [
@@ -202,9 +216,7 @@ def description(store: Store, state: RunState) -> list[str]:
         note = f"   ({origin})" if origin not in ("", "spec", "default") else ""
         lines.append(f"  {key} = {labels.value_text(value)}{note}")
     lines += ["", *epoch_lines(state), "", *_file_lines(store, state)]
-    for damage in journal.damage:
-        lines.append(f"note: line {damage.line} of the journal is not trusted: {damage.reason}")
-    return lines
+    return [*lines, *remark_lines(state)]
 
 
 def epoch_lines(state: RunState) -> list[str]:
@@ -212,17 +224,26 @@ def epoch_lines(state: RunState) -> list[str]:
     assert state.journal is not None and state.journal.start is not None
     lines, stage = [], 0
     trunk = state.journal.trunk if state.journal else {}
-    stage_names = {int(s["number"]): str(s["name"]) for s in state.journal.start.stages}
+    # Runs that were imported earlier have stages without numbers.
+    stage_names = {
+        int(stage.get("number", at)): str(stage.get("name", ""))
+        for at, stage in enumerate(state.journal.start.stages, start=1)
+    }
     if trunk:
         lines.append(f"epochs 1 to {trunk['epoch']} are shared with its trunk, run {trunk['run']}")
     for row in all_rows(state.journal):
         if row.stage != stage:
             stage = row.stage
             lines.append(f"stage {stage}: {stage_names.get(stage, '')}")
-        lines.append(f"  epoch {row.epoch:>3}  {values_line(row.metrics)}  {duration(row.seconds)}")
+        lines.append(f"  epoch {row.epoch:>3}  {values_line(row.metrics)}  {_lasted(row.seconds)}".rstrip())
     best = best_values(all_rows(state.journal))
     words = [f"{name} {found['value']:.4f} @{found['epoch']:.0f}" for name, found in best.items()]
     return [*lines, "best (epoch): " + ", ".join(words) if words else "no epoch yet"]
+
+
+def _lasted(seconds: float) -> str:
+    """Return the duration of an epoch; nothing where it is not known, as in many an imported run."""
+    return duration(seconds) if math.isfinite(seconds) else ""
 
 
 def _file_lines(store: Store, state: RunState) -> list[str]:
@@ -233,6 +254,6 @@ def _file_lines(store: Store, state: RunState) -> list[str]:
         ("tensorboard", store.tensorboard / state.run),
     ):
         if folder.exists():
-            files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+            files = [str(name) for name in files_below(folder)]
             lines.append(f"{title:<12} {folder}: {', '.join(files[:8])}{' ...' if len(files) > 8 else ''}")
     return lines

@@ -14,7 +14,7 @@ from workbench.distribute.group import Group, MirroredGroup
 from workbench.distribute.settings import Horovod, Mirrored, MultiWorker
 from workbench.errors import InputError, SpecError
 from workbench.lazy import tf
-from workbench.spec.interfaces import ManyDevices
+from workbench.spec.devices import ManyDevices
 
 if TYPE_CHECKING:
     from workbench.spec.experiment import Experiment

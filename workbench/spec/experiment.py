@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Literal, Union
 
 from workbench import names
@@ -16,25 +16,12 @@ from workbench.errors import SpecError
 from workbench.spec import branch as trunks
 from workbench.spec import folding
 from workbench.spec.branch import Trunk
+from workbench.spec.devices import Devices, OneDevice
+from workbench.spec.flatten import flatten
 from workbench.spec.folding import Fold
-from workbench.spec.interfaces import (
-    Augmentation,
-    Backbone,
-    Devices,
-    Embedding,
-    Loss,
-    OneDevice,
-    Optimizer,
-    PairSet,
-    Sampler,
-    Schedule,
-    Source,
-    Start,
-    Sum,
-    WeightDecay,
-)
-from workbench.spec.own_source import code_of, is_own
-from workbench.spec.part import CODE, INHERIT, Inherit, Part, part, setting, to_json
+from workbench.spec.interfaces import Augmentation, Backbone, Embedding, Loss, PairSet, Sampler, Source, Start
+from workbench.spec.optimization import Optimizer, Schedule, WeightDecay
+from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
 from workbench.spec.plan import Plan
 
 SCHEMA = 1  # raised when the meaning of settings changes; part of every identity
@@ -127,7 +114,9 @@ class Experiment(Part):
     optimizer: Optimizer = setting(doc="rule of updating weights")
     learning_rate: Schedule = setting(doc="schedule over the run; a number is constant")
     batch_size: int = setting(at_least=1, doc="images a step, over all devices")
-    evaluate: Union[PairSet, tuple[PairSet, ...]] = setting((), doc="evaluation sets of pairs")
+    evaluate: Union[PairSet, Source, tuple[Union[PairSet, Source], ...]] = setting(
+        (), doc="evaluation sets of pairs; labelled images among them become `validation`"
+    )
     weight_decay: Union[WeightDecay, None] = setting(None, doc="a number is decoupled decay")
     label_smoothing: float = setting(0.0, at_least=0, below=1, doc="share of probability on other labels")
     augment: Union[Augmentation, tuple[Augmentation, ...], None] = setting(
@@ -137,6 +126,9 @@ class Experiment(Part):
     devices: Devices = setting(OneDevice(), place=True, doc="where the run executes")
     evaluate_every: Union[int, None] = setting(None, at_least=1, doc="also evaluate every n steps")
     select: Union[str, None] = setting(None, doc="metric that chooses the best epoch; None: the last set")
+    validation: Union[Source, None] = setting(
+        None, later=True, doc="labelled images for val_accuracy and val_loss; None: the source's hold_out"
+    )
     select_direction: Union[Literal["lower", "higher"], None] = setting(
         None, later=True, doc="which values of `select` are better; None: as its name says"
     )
@@ -155,6 +147,7 @@ class Experiment(Part):
     def check(self) -> None:
         self._normalise()
         self._check_sets()
+        self._check_validation()
         self._check_select()
         self._check_trunk()
         for plan in self.plans():
@@ -178,8 +171,22 @@ class Experiment(Part):
             if not isinstance(stage, Stage):
                 raise SpecError(f"{stage!r} is not possible", where="Experiment.stages", expected="a Stage")
         object.__setattr__(self, "stages", stages)
-        if isinstance(self.evaluate, PairSet):
-            object.__setattr__(self, "evaluate", (self.evaluate,))
+        given = self.evaluate if isinstance(self.evaluate, tuple) else (self.evaluate,)
+        labelled = [part for part in (self.validation, *given) if isinstance(part, Source)]
+        if len(set(labelled)) > 1:
+            raise SpecError(
+                "two sets of labelled images", where="Experiment.validation", expected="one",
+                do="keep one of them",
+            )  # fmt: skip
+        object.__setattr__(self, "evaluate", tuple(part for part in given if isinstance(part, PairSet)))
+        object.__setattr__(self, "validation", labelled[0] if labelled else None)
+
+    def _check_validation(self) -> None:
+        if self.validation and any(source.hold_out for source in (*self.trained_on, self.validation)):
+            raise SpecError(
+                "hold_out= beside validation=: val_accuracy would be of two sets", where="Experiment.validation",
+                do="leave one of them out",
+            )  # fmt: skip
 
     def _check_sets(self) -> None:
         labels = [pairs.label() for pairs in self.sets]
@@ -229,8 +236,21 @@ class Experiment(Part):
 
     @property
     def sets(self) -> tuple[PairSet, ...]:
-        """The evaluation sets, always as a tuple."""
-        return self.evaluate if isinstance(self.evaluate, tuple) else (self.evaluate,)
+        """The evaluation sets of pairs, always as a tuple."""
+        assert isinstance(self.evaluate, tuple)
+        return tuple(part for part in self.evaluate if isinstance(part, PairSet))
+
+    @property
+    def trained_on(self) -> tuple[Source, ...]:
+        """The sources of all stages, each once, the experiment's own first."""
+        own = [stage.data for stage in self.stages if isinstance(stage.data, Source)]
+        return tuple(dict.fromkeys((self.data, *own)))
+
+    @property
+    def read(self) -> tuple[Source | PairSet, ...]:
+        """All data that a run reads, each once: sources, the validation set, evaluation sets."""
+        labelled = () if self.validation is None else (self.validation,)
+        return tuple(dict.fromkeys((*self.trained_on, *labelled, *self.sets)))
 
     @property
     def epochs(self) -> int:
@@ -257,7 +277,7 @@ class Experiment(Part):
             return self.select
         if self.sets:
             return self.sets[-1].label()
-        return "val_accuracy" if self.data.hold_out else "accuracy"
+        return "val_accuracy" if self.data.hold_out or self.validation else "accuracy"
 
     def direction(self, metric: str) -> str | None:
         """Return names.LOWER or names.HIGHER, whichever values of a metric of this training are better."""
@@ -267,6 +287,10 @@ class Experiment(Part):
         label = metric.removesuffix(names.TENFOLD_SUFFIX).removesuffix(names.PEAK_SUFFIX)
         sets = [pairs.label() for pairs in self.sets]
         return names.HIGHER if label in sets else names.direction(metric)
+
+    def judged(self) -> tuple[tuple[Plan, ...], int]:
+        """Return the plans and how many of them are the trunk's, which its own run is judged by."""
+        return self.plans(), self.trunk.stages if self.trunk else 0
 
     def plans(self) -> tuple[Plan, ...]:
         """Return every stage with its inherited settings filled in and its place on the epoch axis."""
@@ -314,11 +338,11 @@ class Experiment(Part):
         found: dict[str, str | int | float | bool] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             if field.name not in ("name", "stages", "seed", "safety", "trunk"):
-                _flatten(found, field.name, getattr(self, field.name))
+                flatten(found, field.name, getattr(self, field.name))
         for number, stage in enumerate(self.stages, start=1):
             for field in dataclasses.fields(stage):
                 if field.name != "name":
-                    _flatten(found, f"stages.{number}.{field.name}", getattr(stage, field.name))
+                    flatten(found, f"stages.{number}.{field.name}", getattr(stage, field.name))
         return found
 
     def diff(self, other: Experiment) -> dict[str, tuple[Any, Any]]:
@@ -342,59 +366,4 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
 
 def stage_name(stage: Stage) -> str:
     """Return a short name of a stage for screens and figures: `ArcFace 32`, `ArcFace, head`."""
-    names = [
-        f"{term.loss}" if term.weight == 1 else f"{term.weight:g}*{term.loss}"
-        for term in (stage.loss.terms if isinstance(stage.loss, Sum) else ())
-    ]
-    text = " + ".join(names) if names else str(stage.loss)
-    return text + {"all": "", "head": ", head"}.get(str(stage.train), ", some layers")
-
-
-def _flatten(found: dict[str, Any], path: str, value: Any) -> None:
-    if value is None or isinstance(value, Inherit):
-        return
-    if isinstance(value, Part) and is_own(type(value)):
-        found[f"{path}.{CODE}"] = code_of(type(value))
-    if isinstance(value, Fold):
-        found[path] = value.number
-        inner = {name: item for name, item in value.settings().items() if name != "number"}
-    elif isinstance(value, WeightDecay):
-        found[path], found[f"{path}.form"] = value.value, type(value).__name__
-        inner = {name: item for name, item in value.settings().items() if name != "value"}
-    elif isinstance(value, Sum):
-        found[path] = " + ".join(f"{t.weight:g}*{type(t.loss).__name__}" for t in value.terms)
-        inner = {}
-        for term in value.terms:
-            key = f"{path}.{type(term.loss).__name__.lower()}"
-            found[f"{key}.weight"] = term.weight
-            if is_own(type(term.loss)):
-                found[f"{key}.{CODE}"] = code_of(type(term.loss))
-            for name, item in term.loss.settings().items():
-                _flatten(found, f"{key}.{name}", item)
-    elif isinstance(value, Part):
-        found[path] = type(value).__name__
-        inner = value.settings()
-    elif isinstance(value, tuple):
-        _flatten_tuple(found, path, value)
-        return
-    else:
-        found[path] = value
-        return
-    for name, item in inner.items():
-        _flatten(found, f"{path}.{name}", item)
-
-
-def _flatten_tuple(found: dict[str, Any], path: str, values: Iterable[Any]) -> None:
-    items = list(values)
-    if not items:
-        return
-    if not all(isinstance(item, Part) for item in items):
-        found[path] = ", ".join(str(item) for item in items)
-        return
-    names = [item.label() if isinstance(item, PairSet) else type(item).__name__ for item in items]
-    found[path] = ", ".join(names)
-    for name, item in zip(names, items):
-        if is_own(type(item)):
-            found[f"{path}.{name.lower()}.{CODE}"] = code_of(type(item))
-        for inner_name, inner in item.settings().items():
-            _flatten(found, f"{path}.{name.lower()}.{inner_name}", inner)
+    return str(stage.loss) + {"all": "", "head": ", head"}.get(str(stage.train), ", some layers")

@@ -18,7 +18,7 @@ from workbench.distribute import determinism, roles, strategy
 from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
 from workbench.lazy import tf
-from workbench.optimizers import schedule_preview
+from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.datasets import default_places
 from workbench.spec.overrides import setting_origins
 from workbench.spec.plan import Plan
@@ -27,7 +27,7 @@ from workbench.tracking import null_tracker, provenance
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, shared_trunk
+from workbench.train import checkpoint, going_on, shared_trunk
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest, RunResult, StopTraining, Watcher
 from workbench.train.run_data import RunData
@@ -44,19 +44,26 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
     experiment = order.variant.experiment
     plans = experiment.plans()
     if not (order.variant.quick or order.shared or order.resume):  # these are shorter than a schedule means
-        schedule_preview.refuse(plans)
+        schedule_preview.refuse(*experiment.judged())
+    plateau.refuse_unmeasured(experiment)
     if not order.resume:
         refuse_select(experiment)
-    state = own_state(order)
+    # The run's own checkpoint before its trunk's: a branch that has begun must never begin again.
+    state = own_state(order, screen)
     if state is None and experiment.trunk is not None:
+        # Before the workers meet: training the trunk is a run of its own, with a meeting of its own.
         state = shared_trunk.begin(order, screen, run)
+    # From here on TensorFlow knows its devices, and a worker does what its chief was asked to do.
     group, order = joined(order)
+    # Data is opened before the record: what is wrong with it refuses the run while nothing is written.
     data = RunData(experiment, default_places(order.store.root.parent), order.steps)
-    state = common_state(group, order, state)
+    # Only the chief's disk holds checkpoints, so the others get the state from it, and all go on alike.
+    state = common_state(group, order, state, screen)
     if experiment.start is not None and state is None and group.chief:
         experiment.start.look(order.store)
     if group.workers > 1:
         null_tracker.log_beside(screen, order.store, order.run, group.rank, group.workers)
+    # The first write: the journal is locked, so that no second process trains this run beside this one.
     tracker = open_tracker(order, data, plans, state, screen, group)
     session = Session(order, screen, tracker, data, watcher if group.chief else None, group)
     try:
@@ -65,11 +72,13 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
         screen.say(f"run {order.run}  {order.variant.study}/{order.variant.name}  on {group.device}")
         for note in data.notes:
             screen.warn(note)
+        # Signals are listened to only once there is something worth saving; before that they just end the process.
         session.build(state)
         with session.signals.listening():
             for plan in plans:
                 session.begin_stage(plan, state)
                 session.train(plan)
+            # The last checkpoint is made durable behind the training: "finished" may be recorded only after it.
             session.saver.wait()
         session.end(names.FINISHED, "")
     except StopTraining as stop:
@@ -81,6 +90,7 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
         if stop.status != names.FINISHED:
             raise RunStopped(stop.reason) from stop
     except BaseException as error:
+        # Whatever it was, an exit of the interpreter included: a record without an end would say "interrupted".
         session.end(*ending(error))
         if isinstance(error, (InputError, KeyboardInterrupt)):
             raise
@@ -95,18 +105,20 @@ def joined(order: RunRequest) -> tuple[Group, RunRequest]:
     return group, dataclasses.replace(order, run=meant.run, resume=meant.resume)
 
 
-def own_state(order: RunRequest) -> checkpoint.State | None:
+def own_state(order: RunRequest, screen: Screen) -> checkpoint.State | None:
     """Return the state to go on from that this process has itself; that of several comes from the chief."""
     if not order.resume or roles.in_processes(order.variant.experiment.devices):
         return None
-    return checkpoint.newest(order.store.run_checkpoints(order.run))
+    return going_on.state_of(order, screen)
 
 
-def common_state(group: Group, order: RunRequest, own: checkpoint.State | None) -> checkpoint.State | None:
+def common_state(
+    group: Group, order: RunRequest, own: checkpoint.State | None, screen: Screen
+) -> checkpoint.State | None:
     """Return the state to go on from: `own`, or with several processes the chief's, handed to all."""
     if not order.resume or not roles.in_processes(order.variant.experiment.devices):
         return own
-    state = checkpoint.newest(order.store.run_checkpoints(order.run)) if group.chief else None
+    state = going_on.state_of(order, screen) if group.chief else None
     if group.workers == 1:
         return state
     return checkpoint.unpacked(group.share(checkpoint.packed(state) if group.chief else None))

@@ -12,6 +12,7 @@ from workbench.distribute.group import Group
 from workbench.errors import InputError, RecordError
 from workbench.lazy import tf
 from workbench.models.build import build_model
+from workbench.optimizers import plateau
 from workbench.spec.datasets import default_places
 from workbench.spec.plan import Plan
 from workbench.tracking.best import best_values
@@ -66,6 +67,7 @@ class Session:
         """Make the model, and take up position and best-so-far from a resumed state."""
         from workbench.train.trainer import Trainer
 
+        # Seeded before the first layer: initial weights are drawn in the order in which layers are made.
         setup.seed(self.experiment.seed, 0)
         with self.group.scope():
             self.trainer: Trainer = Trainer(build_model(self.experiment))
@@ -74,6 +76,7 @@ class Session:
             if self.group.chief:
                 for words in self.experiment.start.fill(self.trainer.embedder, self.order.store):
                     self.screen.warn(words)
+            # Only the chief read the file; equal seeds made the others' weights equal to its old ones, not to these.
             self.group.broadcast(self.trainer.embedder.variables)
         if state is not None:
             self._check_identity(state)
@@ -98,6 +101,7 @@ class Session:
     def begin_stage(self, plan: Plan, state: checkpoint.State | None) -> None:
         """Set the stage up; stages before a resumed one are set up too, so that all is handed on alike."""
         self.plan = plan
+        # Seeded by the stage's number, not by what came before: a resume into stage 3 draws what stage 3 drew.
         setup.seed(self.experiment.seed, plan.number)
         steps = self.data.steps(plan)
         with self.group.scope():
@@ -105,6 +109,7 @@ class Session:
                 plan, steps, self.data.classes(plan), self.data.teacher_size(plan)
             )
         if state is not None and plan.number == state.facts["stage"]:
+            # After the stage is set up, which made the optimizer's slots and the head that the state fills.
             checkpoint.restore(self.trainer, state)
             self.group.settle(checkpoint.generators(self.trainer))
         elif plan.number == 1:
@@ -115,6 +120,15 @@ class Session:
             self.screen.stage(plan, len(self.experiment.stages), steps)
             for note in notes:
                 self.screen.warn(note)
+            self._lower(plan)
+
+    def _lower(self, plan: Plan) -> None:
+        """Lower the rate as a schedule that watches a metric asks for; it follows from the record alone."""
+        if not plan.schedule.lowers:
+            return
+        if self.group.chief:
+            self.trainer.lowered.assign(plateau.factor(self.experiment, plan, self.tracker.history()))
+        self.group.broadcast([self.trainer.lowered])
 
     def _start_head(self, plan: Plan) -> None:
         """Give the first stage's head the weights that the spec starts from, where it names some."""
@@ -174,8 +188,10 @@ class Session:
         self.epoch_step += steps
         self.step += steps
         if self.workers.stop_now(self.trainer, self.signals, logs):
+            # A state with a loss that is not finite must not become the one to go on from.
             self._check_finite()
             self.save(inside=True)
+            # Waited for here: whoever sent SIGTERM may follow it with SIGKILL as soon as the process is quiet.
             self.saver.wait()
             raise StopTraining(
                 names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"
@@ -239,11 +255,14 @@ class Session:
         self.screen.epoch(self.epoch, self.experiment.epochs, plan, metrics, total)
         with self.workers.sharing_stop():
             self._end_between_epochs(stop_reason)
+        self._lower(plan)
 
     def _follow(self) -> None:
         """End an epoch that the chief measures and records: wait for it, and stop where it stops."""
+        assert self.plan is not None
         self.epoch, self.epoch_step, self.spent = self.epoch + 1, 0, 0.0
         self.workers.wait_for_chief()
+        self._lower(self.plan)
         self.screen.say(f"epoch {self.epoch}/{self.experiment.epochs} done")
 
     def _end_between_epochs(self, stop_reason: str | None) -> None:
@@ -319,6 +338,7 @@ class Session:
         self._ended = True
         self.screen.close()
         try:
+            self._settle()
             self.tracker.end(status, reason)
         except (OSError, InputError) as error:  # a full disk: what ended the run must still be said
             self.screen.warn(f"the end of the run could not be recorded: {error}")
@@ -326,6 +346,13 @@ class Session:
             self.tracker.close()
         if reason and status != names.FAILED:  # a failure is said by the command's last line
             self.screen.say(f"{status}: {reason}")
+
+    def _settle(self) -> None:
+        """Wait for the state that is being written: its row must not follow the end of the run."""
+        try:
+            self.saver.wait()
+        except Exception as error:  # noqa: BLE001 - the end must be recorded all the same, and it is said
+            self.screen.warn(f"the last state could not be kept: {error}")
 
     def outcome(self) -> RunResult:
         """Return how the run ended, from its own journal."""

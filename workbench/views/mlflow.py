@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import StoreError
+from workbench.files import link_or_copy, replacing
 from workbench.names import (
     FAILED,
     FINISHED,
@@ -25,6 +26,7 @@ from workbench.names import (
     TAG_STATUS,
     TAG_SWEEP,
 )
+from workbench.security.foreign_files import files_below, is_below, without_links
 from workbench.tracking.journal import Journal
 from workbench.tracking.mlflow_client import open_client
 from workbench.tracking.rows import EpochRecord, StartRecord, plain
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BATCH_ITEMS = 100  # MLflow's limit for the parameters, and for the tags, of one log_batch
+ARTIFACTS = "artifacts"  # MLflow's own name of the folder of a run's files
 TAG_FILES = TAG_PREFIX + "files"
 TAG_NESTED = "mlflow.parentRunId"  # MLflow's own tag: its pages show the run below that one
 TAG_SUPERSEDED = TAG_PREFIX + "superseded"
@@ -232,12 +235,19 @@ class MlflowView:
         if not state or state == self._tags.get(TAG_FILES):
             return
         self._require_place()
-        self._client.log_artifacts(self.run_id, str(folder))
+        with without_links(folder) as clean:
+            if self.place is None:
+                self._client.log_artifacts(self.run_id, str(clean))
+            else:  # here a second name does: an import of large artifacts would otherwise lie here twice
+                for file in files_below(clean):
+                    # Aside beside the folder: MLflow lists what lies within as the artifacts of the run.
+                    with replacing(self.place / ARTIFACTS / file, aside_in=self.place) as aside:
+                        link_or_copy(clean / file, aside)
         self._send_tags({TAG_FILES: state})
 
     def _require_place(self) -> None:
         """Refuse to write artifacts into the folder that a moved project was in before."""
-        if self.place is not None and not self.place.is_relative_to(self.store.root):
+        if self.place is not None and not is_below(self.place, self.store.root):
             raise StoreError(
                 f"its artifacts belong to {self.place}",
                 where=self.store.database,

@@ -23,6 +23,7 @@ from workbench.names import (
     TAG_TRUNK,
     lower_is_better,
 )
+from workbench.security.foreign_files import files_below
 from workbench.tracking.journal import Journal
 from workbench.tracking.rows import EpochRecord, StartRecord, plain
 
@@ -77,8 +78,10 @@ def parameter_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def safe_key(name: str) -> str:
-    """Return `name` with each character that MLflow refuses in a key replaced by an underscore."""
-    return re.sub(r"[^\w\-.:/ ]", "_", name, flags=re.ASCII)[:250]
+    """Return `name` as MLflow takes a key: characters that it refuses become underscores, and it is no path
+    that leads out of its folder (`/lead`, `a//b`, `../c`)."""
+    plain = re.sub(r"[^\w\-.:/ ]", "_", name, flags=re.ASCII)
+    return "/".join(part for part in plain.split("/") if part not in ("", ".", ".."))[:250].rstrip("/") or "_"
 
 
 def safe_name(name: str) -> str:
@@ -93,7 +96,7 @@ def milliseconds(seconds: float) -> int:
 
 def folder_state(folder: Path) -> str:
     """Return a short text that changes when a file in `folder` is added or changed; "" for no files."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    files = [folder / name for name in files_below(folder)] if folder.is_dir() else []
     facts = [
         (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files
     ]

@@ -57,6 +57,29 @@ def test_several_runs_are_ranked_and_the_figure_is_drawn(histories: list[str], p
     assert (project / "fan.svg").read_text().startswith("<?xml")
 
 
+def test_several_extrapolations_are_drawn_in_one_figure(
+    histories: list[str], project: Path, monkeypatch
+) -> None:
+    from analysis.forecast import fan_chart
+    from analysis.forecast.classic import METHODS, extrapolate
+
+    drawn = []
+    usual = fan_chart.fan_chart
+    monkeypatch.setattr(fan_chart, "fan_chart", lambda *given: drawn.append(usual(*given)) or drawn[-1])
+    call(histories[0], "--metric", "loss", "--at", "20", "--to", "40", "--by-hand", "-o", "all.svg")
+    axis = drawn[0].axes[0]
+    lines = {line.get_gid(): line for line in axis.lines if line.get_gid() in METHODS}
+    assert set(lines) == set(METHODS)
+    seen = json.loads(Path(histories[0]).read_text())["loss"][:20]
+    for method, line in lines.items():
+        np.testing.assert_allclose(line.get_ydata()[1:], extrapolate(seen, 20, method))
+        assert line.get_xdata().tolist() == list(range(20, 41))
+    words = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert set(METHODS) <= set(words)
+    with pytest.raises(InputError, match="name with -o"):
+        CliRunner().invoke(forecast, [histories[0], "--by-hand"], catch_exceptions=False)
+
+
 def test_json_has_one_line_a_run(histories: list[str]) -> None:
     lines = [json.loads(line) for line in call(*histories, "--at", "20", "--json").splitlines()]
     assert {line["run"] for line in lines} == {f"run{k}" for k in range(5)}
@@ -78,6 +101,24 @@ def test_the_record_stands_beside_the_rivals(histories: list[str]) -> None:
     assert "5 finished runs" in text
     for method in ("this forecaster, no prior", "last value", "by hand: cubic", "power law, 4 parameters"):
         assert f"| {method} |" in text
+
+
+@pytest.mark.parametrize("tail", [[float("nan")], [float("inf")], [float("nan")] * 5])
+def test_a_history_whose_last_loss_is_not_finite_is_told_so(project: Path, tail: list[float]) -> None:
+    path = history(project / "run9_hist.json", 9, 0.9)
+    lists = json.loads(path.read_text())
+    lists["loss"][-len(tail) :] = tail
+    path.write_text(json.dumps(lists))
+    text = call(str(path), "--metric", "loss", "--to", "60")
+    assert "loss is not finite at epoch 40" in text
+    assert "no forecast: the value of epoch 40" in text
+    assert json.loads(call(str(path), "--metric", "loss", "--to", "60", "--json"))["verdict"] == "no forecast"
+
+
+def test_the_runs_learnt_from_are_named(histories: list[str]) -> None:
+    text = call(histories[0], "--at", "20", "--prior", histories[1], "--prior", histories[2])
+    assert "learnt from 2 other runs: run1, run2" in text
+    assert "learnt from no other runs" in call(histories[0], "--at", "20", "--alone")
 
 
 def test_impossible_calls_are_refused(histories: list[str]) -> None:
@@ -111,7 +152,7 @@ def test_a_whole_process_imports_no_tensorflow(histories: list[str]) -> None:
     ]
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run(
-        words, capture_output=True, text=True, env={"PYTHONPATH": str(root), "PATH": ""}, timeout=120
+        words, capture_output=True, text=True, env={"PYTHONPATH": str(root), "PATH": ""}, timeout=1200
     )
     assert done.returncode == 0, done.stderr
     assert "median" in done.stdout

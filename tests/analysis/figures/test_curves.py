@@ -74,6 +74,20 @@ def test_seeds_are_a_mean_with_a_band():
     assert np.allclose(curve.low[:2], [0.1, 0.3]) and np.allclose(curve.high[:2], [0.3, 0.5])
 
 
+def test_folds_are_a_mean_with_a_band_under_the_name_of_their_experiment():
+    def fold(number, values, name="fast", recipe="r" * 12):
+        settings = {"fold": number, "fold.count": 2, "fold.recipe": recipe, "fold.name": name}
+        facts = {"id": f"{name}{number}", "seed": 0, "study": "s", "name": f"{name}-{number}"}
+        return run(f"{name}{number}", {"lfw": values}, facts=facts, settings=settings)
+
+    found = records(fold(1, [0.6, 0.8]), fold(2, [0.8, 0.9]), fold(1, [0.5, 0.6], "slow", "q" * 12))
+    (panel,) = compute(found, ["lfw"])
+    first, second = panel.curves
+    assert first.label == "fast (2 folds)" and "folds)" not in second.label
+    assert first.y.tolist() == pytest.approx([0.7, 0.85])
+    assert first.low.tolist() == [0.6, 0.8]
+
+
 def test_losses_share_an_axis_only_with_losses_of_their_kind():
     ours = {"id": "1" * 12}
     settings = {"stages.1.loss": "Softmax", "stages.2.loss": "ArcFace", "stages.2.loss.scale": 64}
@@ -173,6 +187,26 @@ def test_nothing_is_cut_off_or_overlaps(real_data):
         boxes = [label.get_window_extent(renderer) for label in axis.get_xticklabels() if label.get_text()]
         shown = [box for box in boxes if axis.bbox.x0 - 1 <= (box.x0 + box.x1) / 2 <= axis.bbox.x1 + 1]
         assert all(left.x1 < right.x0 for left, right in zip(shown[:-1], shown[1:]))
+
+
+@pytest.mark.parametrize(
+    "values", [np.geomspace(9, 0.1, 20), np.linspace(0, 1, 20) ** 0.3, np.linspace(1, 0.2, 20)]
+)
+def test_names_of_stages_do_not_lie_on_curves(values):
+    stages = [("softmax", 3), ("ArcFace 32", 9), ("ArcFace 64", 8)]
+    figure = plot_curves(records(run("a", {"lfw": list(values), "loss": list(values)}, stages=stages)))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    names = {name for name, _ in stages}
+    for axis in figure.axes:
+        x = np.linspace(1, 20, 2000)
+        points = axis.transData.transform(np.column_stack([x, np.interp(x, np.arange(1, 21), values)]))
+        shown = [text for text in axis.texts if text.get_text() in names]
+        assert len(shown) == 2
+        for text in shown:
+            box = text.get_window_extent(canvas.get_renderer())
+            hidden = (points > [box.x0, box.y0]).all(1) & (points < [box.x1, box.y1]).all(1)
+            assert not hidden.any() or text.get_bbox_patch() is not None
 
 
 def test_a_frame_of_epochs_is_enough_and_bad_input_is_refused():

@@ -155,7 +155,7 @@ def facts(place: int, **changes: Any) -> dict[str, Any]:
     return {**base, **changes}
 
 
-def met(members: list[dict[str, Any]], seconds: float = 20.0) -> list[Any]:
+def met(members: list[dict[str, Any]], seconds: float = 300.0) -> list[Any]:
     """Let threads meet as workers; return what each got or raised."""
     hosts = tuple(f"127.0.0.1:{port}" for port in free_ports(len(members)))
     results: list[Any] = [None] * len(members)

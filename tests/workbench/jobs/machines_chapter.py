@@ -48,6 +48,6 @@ def begun(folder: Path, words: list[str], **environment: str) -> subprocess.Pope
 def done(folder: Path, words: list[str], **environment: str) -> str:
     """Do a command of the chapter to its end and return what it printed."""
     process = begun(folder, words, **environment)
-    said = process.communicate(timeout=280)[0]
+    said = process.communicate(timeout=1200)[0]
     assert process.returncode == 0, f"{' '.join(words)}\n{said}"
     return said

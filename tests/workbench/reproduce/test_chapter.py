@@ -29,7 +29,7 @@ def program(root: Path, folder: Path, words: list[str]) -> subprocess.CompletedP
     environment = {**os.environ, "PYTHONPATH": str(root), "API_TOKEN": "planted-Secret-1"}
     return subprocess.run(
         [sys.executable, "-m", "workbench", *words], cwd=folder, env=environment, capture_output=True, text=True,
-        timeout=280,
+        timeout=1200,
     )  # fmt: skip
 
 

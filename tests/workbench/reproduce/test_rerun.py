@@ -24,7 +24,7 @@ from workbench import Flip, Stage, Softmax
 experiment = tiny(learning_rate=Mine(rate=0.05), stages=Stage(loss=Softmax(), epochs=2), augment=Flip())
 '''
 RATES = '''"""A schedule of the project's own."""
-from workbench.spec.interfaces import Schedule
+from workbench.spec.optimization import Schedule
 from workbench.spec.part import part; from workbench.spec.part import setting
 
 FACTOR = {factor}
@@ -77,7 +77,7 @@ def commit(folder: Path) -> None:
 def program(root: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "workbench", *words], cwd=folder, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(root)}, timeout=280,
+        env={**os.environ, "PYTHONPATH": str(root)}, timeout=1200,
     )  # fmt: skip
 
 

@@ -136,6 +136,10 @@ def test_ijb_prints_both_tables(tmp_path: Path, capsys) -> None:
     assert status == 0
     assert "| sample 1:1, TAR at FAR | 1e-06 | 1e-05 | 0.0001 | 0.001 | 0.01 | 0.1 | AUC |" in out
     assert "sample 1:N, G1+G2" in out
+    assert "sample 1:N, mean of G1 and G2" in out
+    assert out.startswith(
+        "N0: features at length 1; N1: lengths kept, as InsightFace names them (Keras_insightface"
+    )
     assert "N1D1F1" in out
     assert (tmp_path / "out" / "roc.png").stat().st_size > 10_000
     found = json.loads((tmp_path / "out" / "tables.json").read_text())
