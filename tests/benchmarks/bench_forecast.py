@@ -28,7 +28,7 @@ from paired import Row, table  # noqa: E402
 from analysis.forecast.curve import Curve  # noqa: E402
 from analysis.forecast.forecaster import forecast  # noqa: E402
 from analysis.forecast.population import population  # noqa: E402
-from analysis.forecast.stop_rule import ALONE, LIMITS, PRICE, WITH_OTHERS  # noqa: E402
+from analysis.forecast.stop_rule import ALONE, LIMITS, PRICE, WITH_OTHERS, supported_limits  # noqa: E402
 
 START, END = "<!-- scores: written by bench_forecast.py --document -->", "<!-- end of scores -->"
 HALF, DOZEN = 0.5, 12
@@ -90,24 +90,17 @@ def _stops() -> list[Row]:
         record = population().record.get(kind)
         if record is None:
             continue
-        fine = [k for k, wrong in enumerate(record["wrong"]) if wrong <= PRICE]
-        if not fine:
-            least = record["wrong"][0]
-            note = "so nothing is stopped"
-            made.append(
-                Row(
-                    f"stopping {kind}: successes lost at the most careful",
-                    least,
-                    at_most=PRICE,
-                    unit="",
-                    note=note,
-                )
-            )
-            continue
-        note = f"below a chance of {LIMITS[fine[-1]]:.1%}; {record['curves']} replays of {record['families']} families"
-        lost, ended = record["wrong"][fine[-1]], record["hopeless"][fine[-1]]
+        limits = supported_limits(record)
+        place = LIMITS.index(limits[-1]) if limits else 0
+        note = f"worst family {record['worst'][place]:.0%}; {record['curves']} replays of {record['families']} families"
+        note = (
+            f"{note}; below a chance of {LIMITS[place]:.2%}" if limits else f"{note}; so nothing is stopped"
+        )
+        lost = record["wrong"][place] if limits else 0.0
         made.append(Row(f"stopping {kind}: successes lost", lost, at_most=PRICE, unit="", note=note))
-        made.append(Row(f"stopping {kind}: hopeless runs ended by half", ended, at_least=0.3, unit=""))
+        if limits:
+            ended = record["hopeless"][place]
+            made.append(Row(f"stopping {kind}: hopeless runs ended by half", ended, at_least=0.3, unit=""))
     return made
 
 
