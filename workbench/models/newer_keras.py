@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.lazy import KERAS_2, keras_package
+from workbench.security.foreign_files import read_file
 
 CONFIGURATION = "config.json"  # of a .keras file, which is a zip archive
 ATTRIBUTE = "model_config"  # of an HDF5 file
@@ -59,16 +59,12 @@ def older(value: Any) -> Any:
 def _copy_archive(path: Path, copy: Path, text: str) -> None:
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
         for item in old.infolist():
-            if item.filename == CONFIGURATION:
-                new.writestr(item, text)
-                continue
-            with old.open(item) as source, new.open(item, "w") as target:
-                shutil.copyfileobj(source, target)
+            new.writestr(item, text if item.filename == CONFIGURATION else old.read(item))
 
 
 def _copy_hdf5(path: Path, copy: Path, text: str) -> None:
     import h5py
 
-    shutil.copyfile(path, copy)
+    copy.write_bytes(read_file(path))
     with h5py.File(copy, "r+") as file:
         file.attrs[ATTRIBUTE] = text
