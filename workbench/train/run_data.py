@@ -100,6 +100,28 @@ class RunData:
             found["validation"] = next(iter(self.validation.values())).images.fingerprint
         return {**found, **{evaluator.name: evaluator.fingerprint for evaluator in self.evaluators}}
 
+    def described(self) -> list[dict[str, Any]]:
+        """Return every source and set as a reader of the record wants it: what it is for, its counts, its content."""
+        found = []
+        for source, split in self.splits.items():
+            found.append({
+                "name": type(source).__name__, "context": "training", "source": str(source),
+                "fingerprint": split.images.fingerprint, "images": len(split.train),
+                "identities": len(split.images.identities), "held_out": len(split.held),
+            })  # fmt: skip
+        for split in list(self.validation.values())[:1]:
+            found.append({
+                "name": "validation", "context": "validation", "source": "validation",
+                "fingerprint": split.images.fingerprint, "images": len(split.held),
+                "identities": len(split.images.identities),
+            })  # fmt: skip
+        for evaluator in self.evaluators:
+            found.append({
+                "name": evaluator.name, "context": "evaluation", "source": evaluator.name,
+                "fingerprint": evaluator.fingerprint, "pairs": len(evaluator.same), "images": len(evaluator.pixels),
+            })  # fmt: skip
+        return found
+
     def classes(self, plan: Plan) -> int:
         """Return the number of identities of a stage's data."""
         return len(self.splits[plan.data].images.identities)
