@@ -138,7 +138,7 @@ class HeldOutPairs(PairSet):
         return frozenset(self._chosen(images)) if self.source is None else frozenset()
 
     def open(self, places: Places, data: Source) -> PairImages:
-        images = (self.source or data).open(places)
+        images = (self.source or data.truth()).open(places)
         chosen = self._chosen(images)
         notes = self._overlap(chosen, data, places)
         numbers = [number for number, name in enumerate(images.identities) if name in chosen]
