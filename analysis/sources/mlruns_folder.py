@@ -20,7 +20,7 @@ from analysis.sources.mlflow_common import (
 from analysis.sources.options import Options
 from workbench.errors import DataError, RecordError
 from workbench.names import declare_recorded
-from workbench.security import safe_yaml
+from workbench.security.safe_yaml import read as read_yaml
 
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")  # by MLflow's numbers, from 1 on
 
@@ -72,7 +72,7 @@ def _study(folder: Path) -> str | None:
 
 def _yaml(path: Path, notes: Notes) -> dict[str, Any]:
     try:
-        content = safe_yaml.read(path)
+        content = read_yaml(path)
     except DataError as error:
         notes.add(f"{path.parent.name}/{path.name}, left out: {error.what}")
         return {}

@@ -195,10 +195,14 @@ def without(split: Split, held_out: Iterable[str]) -> Split:
         raise DataError(f"{len(kept)} identities are left for training", do="hold fewer identities out")
     new = np.full(len(names), -1, np.int32)
     new[kept] = np.arange(len(kept), dtype=np.int32)
-    labels = new[split.images.labels]
+    labels, true, wrong = new[split.images.labels], split.images.true_labels, split.images.mislabelled
+    if true is not None:  # an image of somebody held out stays out under a wrong label too
+        labels[new[true] < 0] = -1
+        true = new[true]
     images = dataclasses.replace(
-        split.images, labels=labels, identities=tuple(names[number] for number in kept)
-    )
+        split.images, labels=labels, identities=tuple(names[number] for number in kept), true_labels=true,
+        mislabelled=None if wrong is None else wrong[labels[wrong] >= 0],
+    )  # fmt: skip
     train, held = (records[labels[records] >= 0] for records in (split.train, split.held))
     return dataclasses.replace(split, images=images, train=train, held=held)
 
