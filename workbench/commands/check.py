@@ -22,6 +22,7 @@ from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places
 from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings
+from workbench.spec.own_parts import own_part_lines
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
 from workbench.tracking.store import Store, find_store
@@ -88,6 +89,7 @@ def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[s
     experiment = variant.experiment
     refuse(experiment.plans())
     refuse_select(experiment)
+    yield from own_part_lines(experiment)
     yield from split(experiment)
     stand_in = experiment
     for line, part in _missing(experiment, where):

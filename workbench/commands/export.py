@@ -175,6 +175,7 @@ def _of_run(
     text: str, which: str, store: str | None, data: Path | None, out: Path | None, count: int
 ) -> Subject:
     from workbench.spec.datasets import default_places
+    from workbench.spec.watching import Evaluation
     from workbench.train.from_record import load_model, open_run
     from workbench.verification.evaluator import Evaluator
 
@@ -183,7 +184,11 @@ def _of_run(
     network = load_model(experiment, found.checkpoints, which)
     size, where = experiment.backbone.image_size, default_places(place.root.parent)
     images = _of_folder(data, size, count) if data else _of_source(experiment.data, where, size, count)
-    evaluators = [Evaluator.open(part, where, experiment.data, size) for part in experiment.sets]
+    evaluators = [
+        Evaluator.open(part, where, experiment.data, size)
+        for part in experiment.sets
+        if not isinstance(part, Evaluation)
+    ]
     return Subject(network, run, out or place.run_artifacts(run) / "exports", images, True, evaluators)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Literal, Union
 
 from workbench import names
@@ -16,6 +16,7 @@ from workbench.errors import SpecError
 from workbench.spec import branch as trunks
 from workbench.spec import folding
 from workbench.spec.branch import Trunk
+from workbench.spec.flat_parameters import flatten
 from workbench.spec.folding import Fold
 from workbench.spec.interfaces import (
     Augmentation,
@@ -33,9 +34,9 @@ from workbench.spec.interfaces import (
     Sum,
     WeightDecay,
 )
-from workbench.spec.own_source import code_of, is_own
-from workbench.spec.part import CODE, INHERIT, Inherit, Part, part, setting, to_json
+from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
 from workbench.spec.plan import Plan
+from workbench.spec.watching import Watcher
 
 SCHEMA = 1  # raised when the meaning of settings changes; part of every identity
 
@@ -140,6 +141,9 @@ class Experiment(Part):
     select_direction: Union[Literal["lower", "higher"], None] = setting(
         None, later=True, doc="which values of `select` are better; None: as its name says"
     )
+    watch: Union[Watcher, tuple[Watcher, ...]] = setting(
+        (), later=True, doc="watchers, which record metrics and figures and may ask for a stop"
+    )
     start: Union[Start, None] = setting(None, later=True, doc="weights to start from; None: at random")
     safety: Safety = setting(Safety(), place=True, doc="checkpoints and retries")
     trunk: Union[Trunk, None] = setting(None, place=True, doc="the part that branches share; see branch()")
@@ -151,6 +155,16 @@ class Experiment(Part):
 
     def __init_subclass__(cls, **options: Any) -> None:
         raise TypeError("an experiment is a value: use but() instead of a subclass")
+
+    def __repr__(self) -> str:
+        stages = ", ".join(f"{plan.name} ({plan.epochs})" for plan in self.plans())
+        kinds = f"{type(self.backbone).__name__}, {type(self.embedding).__name__}"
+        return f"<Experiment {self.name or self.id}: {kinds} on {self.data}; {stages}; seed {self.seed}>"
+
+    def _repr_html_(self) -> str:
+        from workbench.spec import html  # which knows experiments
+
+        return html.experiment(self)
 
     def check(self) -> None:
         self._normalise()
@@ -180,6 +194,8 @@ class Experiment(Part):
         object.__setattr__(self, "stages", stages)
         if isinstance(self.evaluate, PairSet):
             object.__setattr__(self, "evaluate", (self.evaluate,))
+        if isinstance(self.watch, Watcher):
+            object.__setattr__(self, "watch", (self.watch,))
 
     def _check_sets(self) -> None:
         labels = [pairs.label() for pairs in self.sets]
@@ -233,6 +249,11 @@ class Experiment(Part):
         return self.evaluate if isinstance(self.evaluate, tuple) else (self.evaluate,)
 
     @property
+    def watchers(self) -> tuple[Watcher, ...]:
+        """The watchers, always as a tuple."""
+        return self.watch if isinstance(self.watch, tuple) else (self.watch,)
+
+    @property
     def epochs(self) -> int:
         """The number of epochs of all stages."""
         return sum(stage.epochs for stage in self.stages)
@@ -265,8 +286,10 @@ class Experiment(Part):
             return self.select_direction
         # An evaluation set may have any name; its accuracy rises.
         label = metric.removesuffix(names.TENFOLD_SUFFIX).removesuffix(names.PEAK_SUFFIX)
-        sets = [pairs.label() for pairs in self.sets]
-        return names.HIGHER if label in sets else names.direction(metric)
+        sets = {pairs.label(): getattr(pairs, "lower", False) for pairs in self.sets}
+        if label in sets:
+            return names.LOWER if sets[label] else names.HIGHER
+        return names.direction(metric)
 
     def plans(self) -> tuple[Plan, ...]:
         """Return every stage with its inherited settings filled in and its place on the epoch axis."""
@@ -314,11 +337,11 @@ class Experiment(Part):
         found: dict[str, str | int | float | bool] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             if field.name not in ("name", "stages", "seed", "safety", "trunk"):
-                _flatten(found, field.name, getattr(self, field.name))
+                flatten(found, field.name, getattr(self, field.name))
         for number, stage in enumerate(self.stages, start=1):
             for field in dataclasses.fields(stage):
                 if field.name != "name":
-                    _flatten(found, f"stages.{number}.{field.name}", getattr(stage, field.name))
+                    flatten(found, f"stages.{number}.{field.name}", getattr(stage, field.name))
         return found
 
     def diff(self, other: Experiment) -> dict[str, tuple[Any, Any]]:
@@ -348,53 +371,3 @@ def stage_name(stage: Stage) -> str:
     ]
     text = " + ".join(names) if names else str(stage.loss)
     return text + {"all": "", "head": ", head"}.get(str(stage.train), ", some layers")
-
-
-def _flatten(found: dict[str, Any], path: str, value: Any) -> None:
-    if value is None or isinstance(value, Inherit):
-        return
-    if isinstance(value, Part) and is_own(type(value)):
-        found[f"{path}.{CODE}"] = code_of(type(value))
-    if isinstance(value, Fold):
-        found[path] = value.number
-        inner = {name: item for name, item in value.settings().items() if name != "number"}
-    elif isinstance(value, WeightDecay):
-        found[path], found[f"{path}.form"] = value.value, type(value).__name__
-        inner = {name: item for name, item in value.settings().items() if name != "value"}
-    elif isinstance(value, Sum):
-        found[path] = " + ".join(f"{t.weight:g}*{type(t.loss).__name__}" for t in value.terms)
-        inner = {}
-        for term in value.terms:
-            key = f"{path}.{type(term.loss).__name__.lower()}"
-            found[f"{key}.weight"] = term.weight
-            if is_own(type(term.loss)):
-                found[f"{key}.{CODE}"] = code_of(type(term.loss))
-            for name, item in term.loss.settings().items():
-                _flatten(found, f"{key}.{name}", item)
-    elif isinstance(value, Part):
-        found[path] = type(value).__name__
-        inner = value.settings()
-    elif isinstance(value, tuple):
-        _flatten_tuple(found, path, value)
-        return
-    else:
-        found[path] = value
-        return
-    for name, item in inner.items():
-        _flatten(found, f"{path}.{name}", item)
-
-
-def _flatten_tuple(found: dict[str, Any], path: str, values: Iterable[Any]) -> None:
-    items = list(values)
-    if not items:
-        return
-    if not all(isinstance(item, Part) for item in items):
-        found[path] = ", ".join(str(item) for item in items)
-        return
-    names = [item.label() if isinstance(item, PairSet) else type(item).__name__ for item in items]
-    found[path] = ", ".join(names)
-    for name, item in zip(names, items):
-        if is_own(type(item)):
-            found[f"{path}.{name.lower()}.{CODE}"] = code_of(type(item))
-        for inner_name, inner in item.settings().items():
-            _flatten(found, f"{path}.{name.lower()}.{inner_name}", inner)

@@ -20,6 +20,7 @@ from typing import Any
 from workbench.spec.source_text import SourceText, definition, is_library, plain_text, read_source
 
 DIGITS = 12
+IMPORTS = (ast.Import, ast.ImportFrom)
 ENGINE = ("workbench", "analysis")
 MARK = "__workbench_defined__"  # on a class: where it was defined
 Namespace = Mapping[str, Any]
@@ -99,7 +100,7 @@ class Closure:
     def _object(self, value: Any) -> None:
         """Add a class or function, and what it names."""
         source, node = _where(value)
-        space = _namespace(value)
+        space = namespace_of(value)
         if source is None or node is None:
             self._unit(value.__qualname__, _bytecode(value))
         else:
@@ -153,7 +154,7 @@ class Closure:
     def _statement(self, name: str, value: Any, space: Namespace) -> None:
         """Add a value that has no text of its own by the statements that made it."""
         source = read_source(str(space.get("__file__") or ""), space)
-        found = source.binding(name) if source else []
+        found = [node for node in source.binding(name) if not isinstance(node, IMPORTS)] if source else []
         if found or not callable(value):  # a library's own callable has no statement here
             texts = [plain_text(source, node) for node in found] if source else []
             self._unit(name, "\n".join(texts) or type(value).__name__)
@@ -185,12 +186,13 @@ def named(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 def _where(value: Any) -> tuple[SourceText | None, ast.AST | None]:
     kept = defined(value) if isinstance(value, type) else None
-    source = kept.source if kept else read_source(str(_file_of(value) or ""), _namespace(value))
+    source = kept.source if kept else read_source(str(_file_of(value) or ""), namespace_of(value))
     line = value.__code__.co_firstlineno if isinstance(value, FunctionType) else kept.line if kept else None
     return source, definition(source, value.__qualname__, line) if source else None
 
 
-def _namespace(value: Any) -> Namespace:
+def namespace_of(value: Any) -> Namespace:
+    """Return the module in which a class or function stands, as a dict."""
     if isinstance(value, FunctionType):
         return value.__globals__
     return vars(sys.modules[value.__module__]) if value.__module__ in sys.modules else {}

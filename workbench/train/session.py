@@ -23,6 +23,7 @@ from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
 from workbench.train.request import PAUSED, RunRequest, RunResult, StopTraining, Watcher
 from workbench.train.triplet_mining import Mined
+from workbench.train.watching import Watchers
 from workbench.train.worker_sync import WorkerSync, plain
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Session:
         self.mined = Mined(order, data, self.group, screen)
         self._last_save = time.monotonic()
         self._ended = False
+        watchers = self.experiment.watchers if self.group.chief else ()
+        self.watchers = Watchers(watchers, tracker, self.experiment.epochs)
 
     # ------------------------------------------------------------ stages
 
@@ -115,6 +118,8 @@ class Session:
             self.screen.stage(plan, len(self.experiment.stages), steps)
             for note in notes:
                 self.screen.warn(note)
+            if (self.epoch, self.epoch_step) == (plan.first_epoch - 1, 0):
+                self.watchers.stage(plan, self._past({}), self.trainer.embedder)
 
     def _start_head(self, plan: Plan) -> None:
         """Give the first stage's head the weights that the spec starts from, where it names some."""
@@ -269,9 +274,11 @@ class Session:
         return StopTraining(names.STOPPED, f"{PAUSED} {self.epoch}, as asked")
 
     def _watch(self, plan: Plan, metrics: dict[str, float]) -> tuple[dict[str, float], str | None]:
+        past = self._past(metrics) if self.watcher or self.watchers.watchers else {}
+        own, wish = self.watchers.epoch(plan, self.epoch, metrics, past, self.trainer.embedder)
+        metrics = {**metrics, **own}
         if self.watcher is None:
-            return metrics, None
-        past = self._past(metrics)
+            return metrics, wish
         facts = {
             "epoch": self.epoch,
             "epochs": self.experiment.epochs,
@@ -279,7 +286,7 @@ class Session:
             "plans": self.experiment.plans(),
         }
         extra, stop_reason = self.watcher.epoch(past, facts)
-        return {**metrics, **extra}, stop_reason
+        return {**metrics, **extra}, stop_reason or wish
 
     def _past(self, metrics: Mapping[str, float]) -> dict[str, list[float]]:
         found = history(self.tracker.history())
