@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.sources.history_json import History, read_history
+from analysis.sources.history_json import History
+from analysis.sources.run_history import Named, named_history
 from workbench.errors import RecordError, suggestion
 
 EVALS_NAME = ["lfw", "cfp_fp", "agedb_30", "IJBB", "IJBC"]
@@ -28,28 +29,30 @@ def choose_accuracy(
 ) -> tuple[Table, Table, Table]:
     """Print and return the best accuracies of history files, a row a file named by its stem.
 
+    `paths` may also hold runs of the workbench and their `history.json`, which are called as people call them.
     Prints four Markdown tables: the sets at the first best epoch of `metric_key`; the text
     "accuracy, epoch" of each set's own best; the sets at the first best epoch of their plain sum; the
-    last values, with the number of values as epoch. Rows lose their first `skip_name_len` characters
-    and stand in input order, or with `sort_metric` ascending by the metric. `key_picks` are the sets
+    last values, with the number of values as epoch. Rows lose their first `skip_name_len` characters, unless
+    that would give two of them one name, and stand in input order, or with `sort_metric` ascending by the metric. `key_picks` are the sets
     shown (default: the known evaluation names that the files have); an unknown `metric_key` becomes
     the last of them. Returns the first three tables as `{row: {column: value}}`, unrounded, with
     0-based epochs. Raises `RecordError` for a file that cannot be read or lacks the metric.
     """
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    histories = {str(path): read_history(path) for path in paths}
-    rows_named = row_names([Path(path) for path in histories], skip_name_len)
-    known = dict.fromkeys(key for history in histories.values() for key in history)
+    found = [named_history(path) for path in paths]
+    histories = [named.metrics for named in found]
+    rows_named = row_names([_called(named) for named in found], skip_name_len)
+    known = dict.fromkeys(key for history in histories for key in history)
     picks = [key for key in (key_picks or EVALS_NAME) if key in known]
     if not picks:
         raise RecordError("no evaluation set to choose by", expected=", ".join(key_picks or EVALS_NAME))
     metric = metric_key if metric_key in picks else picks[-1]
-    for path, history in histories.items():
+    for path, history in zip(paths, histories, strict=True):
         if metric not in history:
             raise RecordError(f"no metric {metric!r}", where=path, do=suggestion(metric, history))
 
     def table(row: Callable[[History], dict[str, Any]]) -> Table:
-        rows = {name: row(history) for name, history in zip(rows_named, histories.values(), strict=True)}
+        rows = {name: row(history) for name, history in zip(rows_named, histories, strict=True)}
         if sort_metric:
             rows = dict(sorted(rows.items(), key=lambda item: item[1][metric]))
         return rows
@@ -63,13 +66,39 @@ def choose_accuracy(
     return best, own, total
 
 
+def _called(named: Named) -> Path:
+    """Return what a row is named by: the file, or of a run its name."""
+    of_file = named.path is not None and named.label == named.path.stem
+    return named.path if of_file and named.path is not None else Path(f"{named.label}.json")
+
+
 def row_names(paths: Sequence[Path], skip: int = 0) -> list[str]:
-    """Return the files' stems without their first `skip` characters; equal ones get their folder's name."""
-    stems = [path.stem[skip:] for path in paths]
-    return [
-        stem if stems.count(stem) == 1 else f"{path.parent.name}/{stem}"
-        for path, stem in zip(paths, stems, strict=True)
+    """Return a name for each file: its stem without the first `skip` characters, more of it for equal ones.
+
+    Equal names get their folder's, or the whole stem, or both, whatever first tells them apart; what
+    remains equal (one file named twice) is numbered.
+    """
+    names = [path.stem[skip:] for path in paths]
+    for name in [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        alike = [number for number, other in enumerate(names) if other == name]
+        for number, longer in zip(alike, _apart([paths[number] for number in alike], skip), strict=True):
+            names[number] = longer
+    seen: dict[str, int] = {}
+    for number, name in enumerate(names):
+        seen[name] = seen.get(name, 0) + 1
+        names[number] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return names
+
+
+def _apart(paths: Sequence[Path], skip: int) -> list[str]:
+    """Return longer names of files of one name, the first kind of them in which all differ."""
+    depth = max(len(path.parts) for path in paths)
+    kinds = [[f"{path.parent.name}/{path.stem[skip:]}" for path in paths], [path.stem for path in paths]]
+    kinds += [
+        ["/".join([*path.parts[-1 - folders : -1], path.stem]) for path in paths]
+        for folders in range(1, depth)
     ]
+    return next((names for names in kinds if len(set(names)) == len(names)), kinds[-1])
 
 
 def first_best(values: Sequence[float], lower: bool = False) -> int:

@@ -8,28 +8,39 @@ kept as artifacts: nothing of it is lost.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.frames import Records, is_missing, per_epoch, settings_of
-from analysis.sources import Options, expand, read_files
+from analysis.frames import Note, Records, is_missing, per_epoch, settings_of
+from analysis.import_sources import Source, identity_of, keep_originals, own_folder, sources_of
+from analysis.sources import Options
 from analysis.sources.mlflow_common import TAG_REGULARISER
 from workbench.errors import RecordError
 from workbench.names import (
+    FAILED,
     FINISHED,
+    HIGHER,
+    INTERRUPTED,
     KILLED,
+    LOWER,
     PEAK_SUFFIX,
+    RUNNING,
     SECONDS,
     STAGE,
+    STOPPED,
+    TAG_HIGHER,
+    TAG_LOWER,
     is_evaluation,
     lower_is_better,
     stage_parameter,
+    told,
 )
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import EpochRecord, StartRecord, new_run_name
@@ -39,7 +50,6 @@ from workbench.views import default_views
 
 TAG_IMPORTED = "workbench.imported"  # the hash of an imported run's content
 BATCH_PREFIX = "batch_"  # metrics by batch: kept in the original file, no part of a run's epochs
-HASHED_BYTES = 1 << 20
 PATIENCE_SECONDS = 120.0  # for the views of one imported run
 
 
@@ -54,117 +64,169 @@ class Imported:
 
 
 def import_files(
-    items: Sequence[str], store: Store, options: Options, study: str
+    items: Sequence[str], store: Store, options: Options, study: str, settings: Settings | None = None
 ) -> tuple[list[Imported], Records]:
     """Write every run of the named files into the store; return what became of each, and the records.
 
+    `settings` gives the settings of a run by its file and name, over those that the file states.
     Everything is read before anything is written. Raises `RecordError` or `StoreError`, in one line.
     """
-    paths = [path for item in items for path in expand(item) or [_missing(item)]]
-    groups = [paths] if options.as_one_run else [[path] for path in paths]
-    read = [(group, read_files(group, options)) for group in groups]
-    done = []
-    for group, records in read:
-        _require_epochs(records, group[0])
-        content = digest(group, options)
-        for number, run in enumerate(records.runs["run"]):
-            identity = hashlib.sha256(f"{content}:{number}".encode()).hexdigest()
-            done.append(_write(records.only([run]), identity, group, store, study))
+    plain = replace(options, names=())
+    sources = [source for item in items for source in sources_of(item, options.as_one_run, store)]
+    if options.as_one_run:
+        sources = [Source([path for source in sources for path in source.paths])]
+    read = [(source, _with_epochs(source.read(plain), source.where)) for source in sources]
+    if options.names:
+        read = _named(read, options.names)
+    written = [
+        _write(records.only([run]), source, number, options, Given(store, study, settings or {}))
+        for source, records in read
+        for number, run in enumerate(records.runs["run"])
+    ]
     from analysis.frames import concat_epochs
 
     epochs = concat_epochs([records.epochs for _, records in read])
     notes = tuple(note for _, records in read for note in records.notes)
-    return done, Records(pd.concat([records.runs for _, records in read]), epochs, notes)
+    return written, Records(pd.concat([records.runs for _, records in read]), epochs, notes)
 
 
-def _missing(item: str) -> Path:
-    raise RecordError("no such file", where=item)
+Settings = Mapping[
+    str, Mapping[str, str | int | float | bool]
+]  # by a file's name, its stem or a run's name; "" for all
 
 
-def _require_epochs(records: Records, path: Path) -> None:
+@dataclass(frozen=True)
+class Given:
+    """Where runs are written, and what the user says of them."""
+
+    store: Store
+    study: str
+    settings: Settings
+
+
+def _with_epochs(records: Records, where: str) -> Records:
+    """Return the records without runs that have no epoch, each told; raises `RecordError` where none has one."""
     counts = records.epochs["run"].value_counts()
     empty = [run for run in records.runs["run"] if not counts.get(run)]
-    if empty:
-        raise RecordError(f"run {empty[0]!r} has no epochs", where=path)
+    if len(empty) == len(records.runs):
+        said = "; ".join(str(note) for note in records.notes[:3])
+        raise RecordError(f"no run in it has an epoch{f' ({said})' if said else ''}", where=where)
+    if not empty:
+        return records
+    kept = records.only([run for run in records.runs["run"] if run not in empty])
+    notes = [Note(where, f"run {run} has no epochs, left out") for run in empty]
+    return replace(kept, notes=(*records.notes, *notes))
 
 
-def digest(paths: Sequence[Path], options: Options) -> str:
-    """Return the SHA-256 of the files' contents and of the options that change what is read of them."""
-    found = hashlib.sha256()
-    for path in paths:
-        for file in members(path):
-            found.update(file.name.encode())
-            with file.open("rb") as stream:
-                while block := stream.read(HASHED_BYTES):
-                    found.update(block)
-    plain = replace(options, names=(), stage_names=())
-    found.update(repr(plain).encode() if plain != Options() else b"")
-    return found.hexdigest()
+def _named(read: Sequence[tuple[Source, Records]], names: Sequence[str]) -> list[tuple[Source, Records]]:
+    """Give all runs of all files the names, in order; raises `RecordError` where there are more or fewer."""
+    count = sum(len(records.runs) for _, records in read)
+    if count != len(names):
+        raise RecordError(f"{len(names)} names for {count} runs", where="--name", expected="one for each run")
+    given, named = iter(names), []
+    for source, records in read:
+        runs = records.runs.assign(name=[next(given) for _ in range(len(records.runs))])
+        named.append((source, replace(records, runs=runs)))
+    return named
 
 
-def members(path: Path) -> list[Path]:
-    """Return a file itself, or all files below a folder."""
-    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-
-
-def _write(records: Records, identity: str, paths: Sequence[Path], store: Store, study: str) -> Imported:
+def _write(records: Records, source: Source, number: int, options: Options, given: Given) -> Imported:
     """Write one run; an import that was interrupted is done again as another attempt."""
     facts = {name: None if is_missing(value) else value for name, value in records.runs.iloc[0].items()}
-    name = str(facts["name"] or facts["run"])
+    name, store = str(facts["name"] or facts["run"]), given.store
+    settings = settings_for(given.settings, source.paths, name)
+    own = own_folder(records, source)
+    identity = identity_of(records, source, own, number, options, settings)
     ending = f"-{identity[:8]}"
     before = [run for run in store.runs() if run.endswith(ending)]
     if before and read_journal(store.journal(before[0])).end is not None:
         return Imported(before[0], name, new=False)
-    moment = facts["started"].timestamp() if facts["started"] is not None else paths[0].stat().st_mtime
+    moment = facts["started"].timestamp() if facts["started"] is not None else _modified(source)
     run = before[0] if before else new_run_name(moment)[: -len(ending)] + ending
     store.require_writable()
     tracker = Tracker.open(
         store,
-        _start(records, facts, run, name, identity, moment, study),
+        _start(records, facts, run, name, identity, moment, given.study, settings),
         texts=_texts(records),
         views=default_views(store),
     )
     try:
-        last = moment
+        last, final = moment, 0
         for row in epoch_records(records, moment):
             tracker.epoch(row)
-            last = row.time
-        for path in paths:
-            for file in members(path):
-                inner = file.name if file == path else f"{path.name}/{file.relative_to(path).as_posix()}"
-                tracker.artifact(f"original/{inner}", text=file.read_bytes())
-        killed = facts["status"] == KILLED
-        tracker.end(
-            FINISHED, "imported; the log was ended by its user" if killed else "imported", moment=last
-        )
+            last, final = row.time, row.epoch
+        keep_originals(tracker, source, own)
+        tracker.end(*_end(facts["status"]), moment=last, final_epoch=final)
     finally:
         level = tracker.close(PATIENCE_SECONDS)
     return Imported(run, name, new=True, level=level)
 
 
+def _modified(source: Source) -> float:
+    return source.paths[0].stat().st_mtime if source.paths else time.time()
+
+
+def _end(status: Any) -> tuple[str, str]:
+    """Return how the record of an imported run ends: as its own record says.
+
+    A log that its user ended is that of a training that was let go as far as it was wanted to.
+    """
+    if status == KILLED:
+        return FINISHED, "imported; the log was ended by its user"
+    if status in (FAILED, STOPPED):
+        return str(status), f"imported; its record says {status}"
+    if status in (RUNNING, INTERRUPTED):
+        return INTERRUPTED, "imported; its record does not say that it ended"
+    return FINISHED, "imported"
+
+
 def _start(
-    records: Records, facts: dict[str, Any], run: str, name: str, identity: str, moment: float, study: str
-) -> StartRecord:
+    records: Records, facts: dict[str, Any], run: str, name: str, identity: str, moment: float, study: str,
+    given: Mapping[str, Any],
+) -> StartRecord:  # fmt: skip
     stages = stage_lengths(records.epochs)
     settings = {key: _parameter(value) for key, value in settings_of(records.runs, seed=False)[0].items()}
     for number, (title, _) in enumerate(stages, start=1):
         if title:
             settings[stage_parameter(number, "name")] = title
+    settings |= given
+    seed = settings.pop("seed", facts["seed"] or 0)
     tags = {TAG_IMPORTED: identity, "workbench.origin": str(facts["origin"])}
     if facts["loss_regulariser"]:
         tags[TAG_REGULARISER] = facts["loss_regulariser"]
+    metrics = [str(metric) for metric in records.epochs["metric"].unique()]
+    for tag, side in ((TAG_LOWER, LOWER), (TAG_HIGHER, HIGHER)):
+        said = [metric for metric in metrics if told().get(metric) == side]
+        tags |= {tag: ",".join(said)} if said else {}
     return StartRecord(
         run=run,
         time=moment,
         from_epoch=int(records.epochs["epoch"].min()),
         study=study,
         name=name,
-        seed=int(facts["seed"] or 0),
+        seed=int(seed) if str(seed).isdigit() else 0,
         parent=facts["parent"],
         parameters=settings,
-        stages=tuple({"name": title, "epochs": epochs} for title, epochs in stages),
+        stages=tuple(
+            {"number": number, "name": title, "epochs": epochs}
+            for number, (title, epochs) in enumerate(stages, start=1)
+        ),
         tags=tags,
     )
+
+
+def settings_for(settings: Settings, paths: Sequence[Path], name: str) -> dict[str, str | int | float | bool]:
+    """Return the settings that are given for a run: those for all, for its file (by path, name or stem), for its name."""
+    keys = [
+        "",
+        *(
+            key
+            for path in paths
+            for key in (path.stem.removesuffix("_hist"), path.stem, path.name, str(path))
+        ),
+        name,
+    ]
+    return {setting: value for key in keys for setting, value in settings.get(key, {}).items()}
 
 
 def stage_lengths(epochs: pd.DataFrame) -> list[tuple[str, int]]:
@@ -204,7 +266,7 @@ def epoch_records(records: Records, moment: float) -> Iterator[EpochRecord]:
     places = epochs.drop_duplicates("epoch").set_index("epoch")[["stage", "stage_epoch"]]
     there = set(zip(epochs["epoch"], epochs["metric"]))
     total = records.runs["seconds"].iloc[0]
-    share = 0.0 if is_missing(total) else unknown_share(epochs, float(total), len(table))
+    share = math.nan if is_missing(total) else unknown_share(epochs, float(total), len(table))
     for epoch, row in table.iterrows():
         metrics = {
             str(name): float(value) for name, value in row.items() if (epoch, name) in there and name != STAGE

@@ -1,12 +1,14 @@
 """The drop-in module for old notebooks: `hist_plot_split`, `choose_accuracy`, `EVALS_NAME`, colours, scale.
 
-Cells that draw Keras_insightface histories with typed stage lengths run unchanged on this module. For
+Cells that draw Keras_insightface histories with typed stage lengths run unchanged on this module, `import plot`
+included: `plot.py` beside this package hands it on. docs/analysis.md lists what differs from the notebook's. For
 anything new use `analysis.plot_curves`: it takes stages and labels from the records, aligns short lists
 and draws gaps as gaps, which the behaviour kept here does not.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.accuracies import EVALS_NAME, choose_accuracy, read_history
+from analysis.accuracies import EVALS_NAME, choose_accuracy
+from analysis.sources.run_history import named_history
 from workbench.errors import InputError, RecordError, suggestion
 
 if TYPE_CHECKING:
@@ -26,7 +29,18 @@ __all__ = ["EVALS_NAME", "choose_accuracy", "hist_plot_split", "set_colors", "se
 
 LINE_STYLES = ("-", "--", "-.", ":")
 INCHES = 8  # one panel of a new figure, before the scale
-PALETTES = ("deep", "muted", "bright", "pastel", "dark", "colorblind", "rainbow")
+PALETTES = (  # those that a wrong name is compared with; seaborn knows more
+    "deep", "muted", "bright", "pastel", "dark", "colorblind", "rainbow", "husl", "hls", "Set2", "viridis",
+)  # fmt: skip
+WHOLE = (100,)  # stages of a history of which nothing is said
+STYLED = (
+    "axes.facecolor",
+    "axes.edgecolor",
+    "axes.grid",
+    "grid.color",
+    "figure.facecolor",
+    "axes.prop_cycle",
+)
 STAGE_LINE, CURVE, MARK = "stage", "curve", "mark"  # how what was drawn is found again by a later call
 
 
@@ -43,10 +57,23 @@ _look = _Look()
 
 
 def set_colors(max_color: int, palette: str = "deep") -> None:
-    """Draw runs in `max_color` colours of a seaborn palette, or of "rainbow"; raises `InputError`."""
-    if max_color < 1 or palette not in PALETTES:
-        raise InputError(f"no colours {max_color!r} of {palette!r}", do=suggestion(palette, PALETTES))
+    """Draw runs in `max_color` colours of a palette that seaborn knows, or of "rainbow"; raises `InputError`."""
+    if max_color < 1:
+        raise InputError(f"no colours {max_color!r}", expected="at least 1")
+    _colors(max_color, palette)
     _look.count, _look.palette = max_color, palette
+
+
+def _colors(count: int, palette: str) -> list[Any]:
+    import seaborn
+    from matplotlib import colormaps
+
+    if palette == "rainbow":
+        return list(colormaps["rainbow"](np.linspace(0, 1, count)))
+    try:
+        return list(seaborn.color_palette(palette, n_colors=count))
+    except ValueError as error:
+        raise InputError(f"no colours {count!r} of {palette!r}", do=suggestion(palette, PALETTES)) from error
 
 
 def set_scale(scale: float) -> None:
@@ -57,8 +84,8 @@ def set_scale(scale: float) -> None:
 
 
 def hist_plot_split(
-    history: str | Path | Sequence[str | Path] | Mapping[str, Sequence[float]],
-    epochs: Sequence[int] = (100,),
+    history: Any,
+    epochs: Sequence[int] | None = None,
     names: Sequence[str] | None = None,
     customs: Sequence[str] = (*EVALS_NAME[:3], "lr"),
     save: str | None = None,
@@ -72,19 +99,22 @@ def hist_plot_split(
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Draw one history, cut into stages of the given lengths, and mark each stage's best values.
 
-    `history` is a path, a list of paths joined key by key, or a dict (then `fig_label` is needed).
+    `history` is a path, a run of the workbench, a list of them joined key by key, or a dict (then `fig_label` is
+    needed). Without `epochs` a run is cut at its own stages, a file is one stage of up to 100 epochs.
     `customs` are further metrics; absent ones are skipped, none means every evaluation set present.
     A new figure has 2 x 3 axes (loss, accuracy, other metrics; the first, the second and all further
     evaluation sets) or with `eval_split=False` 1 x 3 (loss, accuracy, all sets; other metrics on a twin
     of the loss axis, appended). `axes` of an earlier call are drawn on as they are laid out. The first
     epoch stands at `init_epoch + 1`; `pre_item`, as an earlier call returned it, joins the curves to
-    their past. `skip_epochs` leaves out the first epochs. `save` is a file, or "" for the last
+    their past. `skip_epochs` leaves out the epochs up to that one, `init_epoch` included. `limit_loss_max`
+    cuts off what is drawn of the loss, the marks too. `save` is a file, or "" for the last
     history's path with `.svg`.
 
     Returns the flat array of axes and the last value within the stages of each metric drawn.
     Raises `RecordError` for an unreadable history or one without `loss`, and for a dict without label.
     """
-    metrics, label, path = _load(history, fig_label)
+    metrics, label, path, own = _load(history, fig_label)
+    epochs = (own or WHOLE) if epochs is None else epochs
     drawn, customs = _drawn(metrics, customs, label)
     stages = {name: _split(metrics[key], epochs) for name, key in drawn.items()}
     last = {name: parts[-1][-1] for name, parts in stages.items() if parts}
@@ -94,13 +124,13 @@ def hist_plot_split(
     axes = _new_axes(eval_split) if axes is None else np.ravel(np.asarray(axes, dtype=object))
     axes, places = _places(axes, sets, [key for key in customs if key not in EVALS_NAME])
     color = _next_color(axes[0])
-    joins = {} if skip_epochs else dict(pre_item or {})
+    joins = {} if first > init_epoch + 1 else dict(pre_item or {})
     for name, parts in stages.items():
         axis, style = places[name]
         text = label if name in ("loss", "accuracy") else f"{name} - {label}"
         limit = limit_loss_max if name == "loss" else math.inf
         _curve(axis, parts, first, joins.get(name, 0), limit, color=color, linestyle=style, label=text)
-        _mark_best(axis, parts, first, lower=name == "loss")
+        _mark_best(axis, parts, first, lower=name == "loss", limit=limit)
     _stage_lines(axes, stages["loss"], names, first, color)
     _finish(axes, places)
     target = _target(save, path)
@@ -109,19 +139,24 @@ def hist_plot_split(
     return axes, last
 
 
-def _load(history: Any, label: str | None) -> tuple[dict[str, list[float]], str, Path | None]:
+def _load(
+    history: Any, label: str | None
+) -> tuple[dict[str, list[float]], str, Path | None, tuple[int, ...]]:
+    """Return the metrics, the label, the file to save beside and, where they are known, the stages."""
     if isinstance(history, Mapping):
         if label is None:
             raise RecordError("a history given as a dict has no name", do="give it a fig_label")
-        return {key: list(values) for key, values in history.items()}, label, None
-    paths = [history] if isinstance(history, str | Path) else list(history)
-    if not paths:
-        raise RecordError("no history given", expected="a path, a list of paths or a dict")
+        return {key: list(values) for key, values in history.items()}, label, None, ()
+    items = list(history) if isinstance(history, (list, tuple)) else [history]
+    if not items:
+        raise RecordError("no history given", expected="a path, a run, a list of them or a dict")
     joined: dict[str, list[float]] = {}
-    for path in paths:
-        for key, values in read_history(path).items():
+    found = [named_history(item) for item in items]
+    for named in found:
+        for key, values in named.metrics.items():
             joined.setdefault(key, []).extend(values)
-    return joined, label or Path(paths[-1]).stem, Path(paths[-1])
+    stages = tuple(length for named in found for length in named.stages) if found[-1].stages else ()
+    return joined, label or found[-1].label, found[-1].path, stages
 
 
 def _drawn(
@@ -146,7 +181,11 @@ def _split(values: Sequence[float], epochs: Sequence[int]) -> list[list[float]]:
 def _skip(
     stages: dict[str, list[list[float]]], epochs: Sequence[int], names: Any, skip: int, init_epoch: int
 ) -> tuple[dict[str, list[list[float]]], list[str], int]:
-    """Drop the stages that end by epoch `skip` and cut the next; return stages, names, first epoch."""
+    """Drop the stages that end by epoch `skip` and cut the next; return stages, names, first epoch.
+
+    Epochs count from `init_epoch` on: `skip` is an epoch of the axis.
+    """
+    skip = max(skip - init_epoch, 0)
     ends = np.cumsum(list(epochs))
     gone = int(np.searchsorted(ends, skip, side="right"))
     cut = skip - (int(ends[gone - 1]) if gone else 0)
@@ -168,9 +207,18 @@ def _new_axes(eval_split: bool) -> np.ndarray:
 
     size = INCHES * _look.scale
     rows = 2 if eval_split else 1
-    with seaborn.axes_style("darkgrid"), seaborn.plotting_context("notebook", font_scale=_look.scale):
+    with _style(), seaborn.plotting_context("notebook", font_scale=_look.scale):
         _, axes = pyplot.subplots(rows, 3, figsize=(3 * size, size * rows))
     return axes.ravel()
+
+
+def _style() -> Any:
+    """Return the style of a new figure: seaborn's dark grid, or what `plt.style` or seaborn was told."""
+    import seaborn
+    from matplotlib import rcParams, rcParamsDefault
+
+    told = any(rcParams[name] != rcParamsDefault[name] for name in STYLED)
+    return contextlib.nullcontext() if told else seaborn.axes_style("darkgrid")
 
 
 def _places(
@@ -197,13 +245,7 @@ def _places(
 
 
 def _next_color(axis: Axes) -> Any:
-    import seaborn
-    from matplotlib import colormaps
-
-    if _look.palette == "rainbow":
-        colors = list(colormaps["rainbow"](np.linspace(0, 1, _look.count)))
-    else:
-        colors = seaborn.color_palette(_look.palette, n_colors=_look.count)
+    colors = _colors(_look.count, _look.palette)
     return colors[sum(line.get_gid() == CURVE for line in axis.lines) % len(colors)]
 
 
@@ -220,15 +262,16 @@ def _curve(
     axis.plot(range(first, first + len(values)), values, gid=CURVE, **look)
 
 
-def _mark_best(axis: Axes, parts: list[list[float]], first: int, lower: bool) -> None:
+def _mark_best(axis: Axes, parts: list[list[float]], first: int, lower: bool, limit: float) -> None:
     for part in parts:
         known = [value for value in part if not math.isnan(value)]
         best = (min if lower else max)(known, default=0)
         if best:
             epoch = first + len(part) - 1 - part[::-1].index(best)
-            axis.scatter(epoch, best, color="r", marker="v", gid=MARK, zorder=3)
+            height = min(best, limit)
+            axis.scatter(epoch, height, color="r", marker="v", gid=MARK, zorder=3)
             look = {"fontsize": 9 * _look.scale, "va": "bottom", "ha": "right", "rotation": -30}
-            axis.text(epoch, best, f"{best:.4f}", gid=MARK, **look)
+            axis.text(epoch, height, f"{best:.4f}", gid=MARK, **look)
         first += len(part)
 
 
@@ -239,11 +282,14 @@ def _stage_lines(
     for axis in axes:
         for number, start in enumerate(starts.tolist()):
             gid = f"{STAGE_LINE} {start}"
-            replaced = [*axis.lines, *(axis.texts if number < len(names) else [])]
+            named = number < len(names) and bool(
+                names[number]
+            )  # a stage without a name keeps what it was called
+            replaced = [*axis.lines, *(axis.texts if named else [])]
             for old in [artist for artist in replaced if artist.get_gid() == gid]:
                 old.remove()
             axis.axvline(start, 0.05, 0.95, color=color, linestyle="--", linewidth=1, gid=gid)
-            if number < len(names):
+            if named:
                 where = {"transform": axis.get_xaxis_transform(), "rotation": -90, "va": "bottom"}
                 axis.text(start, 0.07, f" {names[number]}", fontsize=9 * _look.scale, gid=gid, **where)
 

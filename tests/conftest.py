@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # Test files may share a name (import mode importlib); what they share lies beside them as a module.
 for _folder in sorted({_path.parent for _path in (ROOT / "tests").rglob("*.py")}):
-    sys.path.append(str(_folder))
+    sys.path.insert(0, str(_folder))  # before installed packages, of which one is called `material` too
 _CORES = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
 for _name, _value in {
     "OMP_NUM_THREADS": _CORES,

@@ -48,6 +48,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Verify a run, model file or embeddings on pairs or a folder of people.",
     ),
     "errors": ("workbench.commands.errors:errors", "Show the worst errors of a run as a sheet of images."),
+    "confusion": (
+        "workbench.commands.confusion:command",
+        "Show what a classifier takes for what, class by class, as a table and a picture.",
+    ),
     "ijb": ("workbench.commands.ijb:run", "Measure a model by the IJB-B and IJB-C protocols, 1:1 and 1:N."),
     "identify": (
         "workbench.commands.identify:identify",

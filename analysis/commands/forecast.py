@@ -28,26 +28,42 @@ if TYPE_CHECKING:
 )
 @click.option("--alone", is_flag=True, help="Learn nothing from other runs.")
 @click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
+@click.option(
+    "--epochs-from",
+    type=click.Choice(["0", "1"]),
+    help="What files call their first epoch, if they do not say.",
+)
 @click.option("--score", "as_score", is_flag=True, help="Print the forecaster's own record on finished runs.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
 @click.option("-o", "--output", metavar="FIG", help="Draw the fans into an SVG, PNG or PDF file.")
+@click.option(
+    "--by-hand", is_flag=True, help="Also draw the four classic extrapolations, cubic to exponential."
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str | None, **given: Any) -> None:
+def forecast(
+    items: tuple[str, ...], as_score: bool, as_json: bool, output: str | None, by_hand: bool, **given: Any
+) -> None:
     """Forecast runs, histories and logs (all runs of the store, if nothing is named).
 
     Prints median, intervals, chances and the time left, or "no forecast" and why; several runs are ranked
     by whether they are worth continuing.
     """
-    from analysis.commands.table import lengths, say_notes
+    from analysis.commands.table import counted_from, lengths, say_notes
     from analysis.figures.draw import FORMATS
     from analysis.forecast.runs import curves
     from analysis.sources import Options, load
 
     if output and not output.lower().endswith(FORMATS):
         raise InputError(f"cannot draw {output!r}", where="-o", expected=", ".join(FORMATS))
-    records = load(items, given["store"], Options(stages=lengths(given["stages"])))
+    if by_hand and not output:
+        raise InputError("--by-hand draws", do="give the figure a name with -o")
+    records = load(
+        items,
+        given["store"],
+        Options(stages=lengths(given["stages"]), epochs_from=counted_from(given["epochs_from"])),
+    )
     say_notes(records)
     metric = given["metric"] or default_metric(records)
     found = curves(records, metric, given["store"])
@@ -65,7 +81,9 @@ def forecast(items: tuple[str, ...], as_score: bool, as_json: bool, output: str 
         from analysis.forecast.fan_chart import fan_chart
 
         truth = found if given["at"] is not None else ()
-        click.echo(f"{save(fan_chart(recommended, truth), output)}: {len(recommended)} runs", err=as_json)
+        click.echo(
+            f"{save(fan_chart(recommended, truth, by_hand), output)}: {len(recommended)} runs", err=as_json
+        )
 
 
 def default_metric(records: Records) -> str:

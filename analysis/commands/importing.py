@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
 from analysis.commands.plot import MEANINGS
-from analysis.commands.table import lengths, say_notes
+from analysis.commands.table import counted_from, lengths, say_notes, say_unknown
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
 
@@ -35,6 +38,25 @@ from workbench.errors import InputError
     help="Whether the loss includes the regulariser.",
 )
 @click.option("--zeros-are-gaps", is_flag=True, help="Take zeros for values that were not measured.")
+@click.option(
+    "--epochs-from",
+    type=click.Choice(["0", "1"]),
+    help="What files call their first epoch, if they do not say.",
+)
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of the runs, such as weight_decay=5e-4.",
+)
+@click.option(
+    "--settings",
+    "table",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE.csv",
+    help="Settings of many runs: a column with the names of files or runs, then one a setting.",
+)
 @click.option("--study", default="imported", show_default=True, help="The study that the runs belong to.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @direction_options
@@ -50,6 +72,9 @@ def import_records(
     parent: str | None,
     loss: str | None,
     zeros_are_gaps: bool,
+    epochs_from: str | None,
+    sets: tuple[str, ...],
+    table: str | None,
     study: str,
     store: str | None,
     as_json: bool,
@@ -59,6 +84,7 @@ def import_records(
     from analysis.import_runs import import_files
     from analysis.sources import Options, resolve
     from analysis.tables.summary import best_lines
+    from workbench.tracking.runs import read_state
     from workbench.tracking.store import find_store
 
     place = find_store(store)
@@ -66,17 +92,72 @@ def import_records(
     options = Options(
         stages=own, stage_names=stage_names(names, own), names=run_names, as_one_run=as_one_run, parent=trunk,
         loss=MEANINGS.get(loss or "", loss), zeros_are_gaps=zeros_are_gaps, first_epoch=first_epoch,
+        epochs_from=counted_from(epochs_from),
     )  # fmt: skip
-    done, records = import_files(paths, place, options, study)
+    settings = settings_of_runs(sets, table)
+    done, records = import_files(paths, place, options, study, settings)
     say_notes(records)
+    say_unknown(records)
     if as_json:
         for imported, line in zip(done, best_lines(records), strict=True):
-            click.echo(json.dumps(line | {"run": imported.run, "study": study, "status": "finished"}))
+            click.echo(
+                json.dumps(
+                    line
+                    | {"run": imported.run, "study": study, "status": read_state(place, imported.run).status}
+                )
+            )
         return
     for imported in done:
         click.echo(
             f"{imported.run}  {imported.name}{'' if imported.new else '  (there already, nothing changed)'}"
         )
+
+
+def settings_of_runs(sets: Sequence[str], table: str | None) -> dict[str, dict[str, Any]]:
+    """Return settings by the name of a file or run, those of `--set` for all under "".
+
+    Raises `InputError` for what is no NAME=VALUE and for a table without names or settings.
+    """
+    found: dict[str, dict[str, Any]] = _table_of(Path(table)) if table else {}
+    for text in sets:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise InputError(
+                f"{text!r} sets nothing", where="--set", expected="NAME=VALUE, such as weight_decay=5e-4"
+            )
+        found.setdefault("", {})[name.strip()] = _value(value.strip())
+    return found
+
+
+def _table_of(path: Path) -> dict[str, dict[str, Any]]:
+    from analysis.sources.csv_log import delimiter_of, split
+    from analysis.sources.lines import decoded
+
+    lines = [line for line in decoded(path).split("\n") if line.strip()]
+    delimiter = delimiter_of(lines[0]) if lines else ","
+    rows = [split(line, delimiter) for line in lines]
+    if len(rows) < 2 or len(rows[0]) < 2:
+        raise InputError(
+            "holds no settings",
+            where=path,
+            expected="a first line such as 'file,weight_decay', a row a file below it",
+        )
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(rows[0]):
+            raise InputError(
+                f"{len(row)} of {len(rows[0])} cells", where=f"{path}:{number}", expected="a cell a column"
+            )
+    return {
+        row[0]: {name: _value(cell) for name, cell in zip(rows[0][1:], row[1:]) if cell != ""}
+        for row in rows[1:]
+    }
+
+
+def _value(text: str) -> Any:
+    from analysis.sources.mlflow_common import parse_parameter
+
+    value = parse_parameter(text)
+    return text if value is None else value
 
 
 def stage_names(text: str | None, stages: tuple[int, ...]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -63,21 +64,29 @@ def answer(query: str, store: str | None, form: str, where: str) -> str:
 
     words = shlex.split(query)
     try:
-        with command.table.make_context("table", words) as context:
-            asked = context.params
-        asked["store"] = asked["store"] or store
-        if asked["published"]:
-            from analysis.commands.published import published_text
-
-            return published_text(asked["items"], form, asked["store"])[0]
-        picked = {name: asked[name] for name in ("items", "per_stage", "stages", "quick", "store")}
-        records = command.chosen(form=form, **picked)
-        rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store")}
-        return command.written(records, form=form, **rest)
+        with command.table.make_context("table", words) as context:  # which holds what `--lower` says
+            return _answer(context.params | {"store": context.params["store"] or store}, form)
     except click.ClickException as error:
         raise InputError(error.format_message(), where=where) from error
     except WorkbenchError as error:
         raise InputError(str(error), where=where) from error
+
+
+def _answer(asked: dict[str, Any], form: str) -> str:
+    from analysis.commands import table as command
+
+    if asked["published"]:
+        from analysis.commands.published import published_text
+
+        return published_text(asked["items"], form, asked["store"])[0]
+    options = {
+        "stages": command.lengths(asked["stages"]),
+        "epochs_from": command.counted_from(asked["epochs_from"]),
+    }
+    picked = {name: asked[name] for name in ("items", "per_stage", "quick", "store")}
+    records = command.chosen(form=form, options=options, **picked)
+    rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store")}
+    return command.written(records, form=form, **rest)
 
 
 def _tell(path: Path, count: int, false: list[int], write: bool) -> int:

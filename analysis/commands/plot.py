@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from analysis.commands.table import lengths, say_notes, without_quick
+from analysis.commands.table import counted_from, lengths, say_notes, without_quick
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, suggestion
 
@@ -75,6 +75,11 @@ class FigureFile:
 )
 @click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
 @click.option(
+    "--epochs-from",
+    type=click.Choice(["0", "1"]),
+    help="What files call their first epoch, if they do not say.",
+)
+@click.option(
     "--trunk", metavar="RUN_OR_FILE", help="What the other runs branch from: they go on from its last epoch."
 )
 @click.option("--zeros-are-gaps", is_flag=True, help="Take zeros in files for values that were not measured.")
@@ -95,7 +100,7 @@ def plot(items: tuple[str, ...], spec: str | None, store: str | None, debug: boo
     if output.suffix.lower() not in FORMATS:
         raise InputError(f"cannot draw {output.name!r}", where="-o", expected=", ".join(FORMATS))
     if settings.get("trunk"):
-        figure.items = _branches(figure.items, settings["trunk"], lengths(given["stages"]))
+        figure.items = _branches(figure.items, settings["trunk"])
     records, labels, hidden = collect(figure.items, store, settings)
     say_notes(records)
     shown = [run for run in records.runs["run"] if run not in hidden]
@@ -135,6 +140,7 @@ def collect(
         options = Options(
             stages=entry.stages, stage_names=entry.stage_names, first_epoch=last + 1 if parent else entry.first_epoch,
             parent=parent, loss=meaning, zeros_are_gaps=bool(settings.get("zeros_are_gaps")),
+            epochs_from=counted_from(settings.get("epochs_from")),
         )  # fmt: skip
         records = load([entry.item], store, options)
         runs = records.runs["run"].tolist()
@@ -159,11 +165,12 @@ def _trunk(entry: Item, ends: dict[str, tuple[str, int]]) -> tuple[str | None, i
     return ends[entry.after]
 
 
-def _branches(items: list[Item], trunk: str, stages: tuple[int, ...]) -> list[Item]:
-    """Put the trunk first and let all other entries go on from it."""
+def _branches(items: list[Item], trunk: str) -> list[Item]:
+    """Put the trunk first and let all other entries go on from it; stages that are given are the branches'."""
     from analysis.sources import expand
 
-    first = next((entry for entry in items if entry.item == trunk), Item(trunk, stages=stages))
+    first = next((entry for entry in items if entry.item == trunk), Item(trunk))
+    first = replace(first, stages=(), stage_names=())
     branches = []
     for entry in items:
         for path in expand(entry.item) or [entry.item]:

@@ -39,7 +39,7 @@ def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | Non
     if not file.parent.is_dir():
         raise InputError("no such folder", where=file.parent, do="make it, or give --file")
     old = kept.read_results(file)
-    kept.write_results(file, kept.refreshed(old, records(store), studies))
+    kept.write_results(file, kept.refreshed(old, records(store), studies, local(store)))
     new = kept.read_results(file)
     changed = [study for study in new if new[study] != old.get(study)]
     click.echo(f"{file}: {len(new)} studies, changed: {', '.join(changed) or 'none'}")
@@ -58,27 +58,31 @@ def show_published(items, form, store, output, as_json) -> None:  # type: ignore
 
 def published_text(items, form, store) -> tuple[str, list[str]]:  # type: ignore[no-untyped-def]
     """Return the table of one study as text, and remarks on it; raises `InputError`."""
-    from analysis.tables import published
+    from analysis.tables import published, published_file
     from analysis.tables.render import render
 
     if len(items) != 1:
         raise InputError(
             f"{len(items)} studies", where="--published", expected="one, such as subcenter_casia"
         )
-    theirs, names = published.published_of(items[0]), variants(items[0])
-    ours = published.ours_of(records(store), theirs.study, (theirs.at,)) if has_records(store) else {}
+    theirs, names = published_file.published_of(items[0]), variants(items[0])
+    ours = {}
+    if has_records(store):
+        ours = published.ours_of(records(store), theirs.study, theirs.readings(), local(store))
     frame = published.comparison(theirs, ours, names)
     for_reader = form in ("markdown", "latex", "html")
-    table = published.shortened(frame) if for_reader else frame
-    text = render(table, form, decimals=published.decimals(table))
+    table = published.written(published.shortened(frame)) if for_reader else frame
+    text = render(table, form, decimals=published.decimals(table) if for_reader else None)
     return str(text), remarks(theirs, ours, names)
 
 
 def variants(study: str) -> list[str]:
-    """Return the names of a study's variants, from its spec."""
-    from analysis.tables.published import spec_of
+    """Return the names of a study's variants, from its spec; of numbers without a study, those of the file."""
+    from analysis.tables.published_file import published_of, references, spec_of
     from workbench.spec.load import load_variants
 
+    if study in references():
+        return published_of(study).names
     return [variant.name for variant in load_variants(spec_of(study))]
 
 
@@ -88,6 +92,14 @@ def has_records(store: str | None) -> bool:
 
     place = find_store(store)
     return not place.is_local or bool(place.runs()) or place.database.exists()
+
+
+def local(store: str | None):  # type: ignore[no-untyped-def]
+    """Return a store whose artifacts can be read here, None for a server."""
+    from workbench.tracking.store import find_store
+
+    place = find_store(store)
+    return place if place.is_local else None
 
 
 def records(store: str | None):  # type: ignore[no-untyped-def]
@@ -105,16 +117,20 @@ def records(store: str | None):  # type: ignore[no-untyped-def]
 
 def remarks(theirs, ours, names) -> list[str]:  # type: ignore[no-untyped-def]
     """Return what the table does not say: how it is read, and which runs are missing."""
-    from analysis.tables import published
+    from analysis.tables import published, published_file
 
     at = published.reading(theirs.at)
-    by = f"published by {theirs.source}" if theirs.runs else f"nothing is published of {theirs.study}"
-    lines = [f"note: values are {at}; {by}"]
+    by = f"published by {theirs.source}" if theirs.names else f"nothing is published of {theirs.study}"
+    lines = [f"note: values are {at}{published.exceptions(theirs)}; {by}"]
+    if theirs.ijb:
+        lines.append(f"note: IJB rows are 1:1, {theirs.protocol}; `workbench ijb RUN FOLDER` measures ours")
+    if theirs.study in published_file.references():
+        return lines
     gone = published.missing(ours, names)
     if gone:
         lines.append(f"missing: {len(gone)} of {len(names)} runs: {', '.join(gone)}")
         lines.append(
-            f"`workbench run {shown(published.spec_of(theirs.study))} {gone[0]}` makes the first of them"
+            f"`workbench run {shown(published_file.spec_of(theirs.study))} {gone[0]}` makes the first of them"
         )
     return lines
 

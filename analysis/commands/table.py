@@ -32,6 +32,11 @@ from workbench.names import direction, no_direction, of_unknown_direction
     "--judge", metavar="METRIC", help="What is judged, at the epoch that --select chose; else that."
 )
 @click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
+@click.option(
+    "--epochs-from",
+    type=click.Choice(["0", "1"]),
+    help="What files call their first epoch, if they do not say.",
+)
 @click.option("--quick", is_flag=True, help="Include --quick runs.")
 @click.option(
     "--published",
@@ -55,6 +60,7 @@ def table(
     baselines: tuple[str, ...],
     judge: str | None,
     stages: str | None,
+    epochs_from: str | None,
     quick: bool,
     published: bool,
     store: str | None,
@@ -75,16 +81,17 @@ def table(
         from analysis.commands.published import show_published
 
         return show_published(items, form, store, output, as_json)
-    return show(items, select, form, per_stage, baselines, judge, stages, quick, store, output, as_json)
+    options = {"stages": lengths(stages), "epochs_from": counted_from(epochs_from)}
+    return show(items, select, form, per_stage, baselines, judge, options, quick, store, output, as_json)
 
 
 def show(  # type: ignore[no-untyped-def]
-    items, select, form, per_stage, baselines, judge, stages, quick, store, output, as_json
+    items, select, form, per_stage, baselines, judge, options, quick, store, output, as_json
 ) -> None:
     """Print the table, or write it to `output`."""
     from analysis.tables import summary
 
-    records = chosen(items, form, per_stage, stages, quick, store)
+    records = chosen(items, form, per_stage, options, quick, store)
     say_notes(records)
     if as_json:
         say_unknown(records)
@@ -98,7 +105,7 @@ def show(  # type: ignore[no-untyped-def]
         click.echo(text)
 
 
-def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-untyped-def]
+def chosen(items, form, per_stage, options, quick, store):  # type: ignore[no-untyped-def]
     """Return the records that a query means, reruns where they are named; raises `InputError` for a wrong one."""
     from analysis.frames import FROM_JOURNALS, read_from_database, without_reruns
     from analysis.sources import Options, load
@@ -112,7 +119,7 @@ def chosen(items, form, per_stage, stages, quick, store):  # type: ignore[no-unt
     few = count <= FROM_JOURNALS
     if not (per_stage or few):
         click.echo(read_from_database(count), err=True)
-    records = load(items, store, Options(stages=lengths(stages)), journals=per_stage or few).by_start()
+    records = load(items, store, Options(**(options or {})), journals=per_stage or few).by_start()
     if items:
         return records
     records = without_reruns(records)
@@ -198,6 +205,11 @@ def lengths(text: str | None) -> tuple[int, ...]:
             f"{text!r} are no stage lengths", where="--stages", expected="whole numbers such as 5,5,10"
         )
     return found
+
+
+def counted_from(text: str | None) -> int | None:
+    """Return what `--epochs-from` says as a number, None where it is not given."""
+    return None if text is None else int(text)
 
 
 def say_unknown(records) -> None:  # type: ignore[no-untyped-def]

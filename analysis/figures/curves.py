@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.branches import SHARED
 from analysis.frames import Records, best, is_missing, run_frame, run_labels
-from analysis.stats.loss_axes import less_regulariser, loss_keys
+from analysis.stats.loss_axes import LossAxis, less_regulariser, loss_keys
 from analysis.stats.rate_breaks import rate_breaks
 from workbench.errors import InputError, RecordError, suggestion
 from workbench.names import ACCURACY, LEARNING_RATE, LOSS, is_evaluation
@@ -129,7 +129,7 @@ def panels(
     for name in metrics:
         rows = epochs[epochs["metric"] == name]
         keys = loss_keys(records, rows) if name == LOSS or name.endswith("_loss") else {}
-        for key in dict.fromkeys(keys.values()) if keys else [""]:
+        for key in dict.fromkeys(keys.values()) if keys else [None]:
             made.append(_panel(name, key, rows, keys, groups, by, records))
     borders, breaks = _borders(records, groups) if by == "stage" else ({}, {})
     for panel in made:
@@ -162,9 +162,9 @@ def _groups(records: Records, labels: Mapping[str, str]) -> list[tuple[str, list
 
 def _panel(
     metric: str,
-    key: str,
+    key: LossAxis | None,
     rows: pd.DataFrame,
-    keys: Mapping[tuple[str, int], str],
+    keys: Mapping[tuple[str, int], LossAxis],
     groups: Any,
     by: str,
     records: Records,
@@ -187,12 +187,10 @@ def _panel(
         before = rows[(rows["run"] == members[0]) & (rows["attempt"] == SHARED)]
         curve.shared = 0.0 if before.empty else float(before["epoch"].max())
         curves.append(_joined(curve, trunk))
-    plain = key.startswith("#")
-    title = f"{metric}: {key}" if key and not plain else metric
-    if plain and curves:
-        first, last = min(c.x[0] for c in curves), max(c.x[-1] for c in curves)
-        title = f"{metric}, epochs {first:g} to {last:g}{key.partition(' ')[1]}{key.partition(' ')[2]}"
-    return Panel(metric, title, curves)
+    if key is None or not curves:
+        return Panel(metric, metric, curves)
+    first, last = min(c.x[0] for c in curves), max(c.x[-1] for c in curves)
+    return Panel(metric, key.title(metric, first, last), curves)
 
 
 def line(rows: pd.DataFrame, metric: str, by: str) -> Curve | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,25 +10,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures.draw import COLORS, PANEL_INCHES, SMALLEST, STYLE
+from analysis.forecast.classic import extrapolate
 from analysis.forecast.curve import Curve
 from analysis.forecast.forecaster import FORECAST
 from analysis.forecast.lr_effects import breaks
 from analysis.forecast.ranking import Recommendation
 from analysis.forecast.settings import DEFAULT
+from workbench.errors import DataError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SEEN, AHEAD, TRIED, CAME = COLORS[0], COLORS[2], COLORS[4], "#7a7a7a"
+BY_HAND = {  # colour and style of each classic extrapolation
+    "cubic": (COLORS[1], "--"), "ratio": (COLORS[3], "-."), "closed": (COLORS[6], ":"), "exponential": ("#8B4513", "--"),
+}  # fmt: skip
 MOST = 12  # panels
 TITLE = 46  # characters
 
 
-def fan_chart(recommended: Sequence[Recommendation], truth: Sequence[Curve] = ()) -> Figure:
+def fan_chart(
+    recommended: Sequence[Recommendation], truth: Sequence[Curve] = (), by_hand: bool = False
+) -> Figure:
     """Draw one panel a forecast (at most twelve, in the order given) into a new figure.
 
-    `truth` are curves of the same runs that know more: what really came is drawn in grey.
+    `truth` are curves of the same runs that know more: what really came is drawn in grey. `by_hand` draws the
+    four extrapolations of `classic` beside the forecast, each where it can be made.
     """
     came = {curve.run: curve for curve in truth}
     import matplotlib
@@ -43,12 +52,15 @@ def fan_chart(recommended: Sequence[Recommendation], truth: Sequence[Curve] = ()
         figure = Figure(figsize=size, layout="constrained")
         axes = [figure.add_subplot(rows, columns, number + 1) for number in range(len(shown))]
         for axis, one in zip(axes, shown, strict=True):
-            _panel(axis, one, came.get(one.told.curve.run), limit=TITLE if columns > 1 else 90)
-        _legend(figure, bool(came), len(shown) < len(recommended), len(recommended), columns * wide)
+            _panel(axis, one, came.get(one.told.curve.run), TITLE if columns > 1 else 90, by_hand)
+        cut = len(shown) < len(recommended)
+        _legend(figure, bool(came), cut, len(recommended), columns * wide, by_hand)
     return figure
 
 
-def _panel(axis: Axes, recommended: Recommendation, came: Curve | None, limit: int) -> None:
+def _panel(
+    axis: Axes, recommended: Recommendation, came: Curve | None, limit: int, by_hand: bool = False
+) -> None:
     from matplotlib.ticker import MaxNLocator
 
     told, curve = recommended.told, recommended.told.curve
@@ -58,6 +70,8 @@ def _panel(axis: Axes, recommended: Recommendation, came: Curve | None, limit: i
     if told.known:
         _future(axis, recommended)
         _backtests(axis, recommended)
+    if by_hand:
+        _by_hand(axis, recommended)
     if came is not None:
         _came(axis, came, curve.last)
     axis.set_ylim(*_limits(recommended, values, came))
@@ -70,6 +84,27 @@ def _panel(axis: Axes, recommended: Recommendation, came: Curve | None, limit: i
     axis.set_xlabel("epoch")
     axis.set_ylabel(curve.metric)
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+
+
+def _by_hand(axis: Axes, recommended: Recommendation) -> None:
+    """Draw each classic extrapolation from the last value to the forecast's end; one that fails is left out."""
+    told = recommended.told
+    values = np.asarray(told.curve.values, dtype=float)
+    values = values[np.isfinite(values)]
+    count = int(told.to) - told.curve.last
+    for method, (color, style) in BY_HAND.items():
+        with contextlib.suppress(DataError):
+            ahead = extrapolate(values, max(count, 0), method)
+            epochs = told.curve.last + np.arange(len(ahead) + 1)
+            axis.plot(
+                epochs,
+                [values[-1], *ahead],
+                color=color,
+                linestyle=style,
+                linewidth=1.2,
+                zorder=2.6,
+                gid=method,
+            )
 
 
 def _came(axis: Axes, came: Curve, since: int) -> None:
@@ -151,7 +186,7 @@ def _line(axis: Axes, value: float, text: str) -> None:
     axis.text(0.01, value, text, fontsize=SMALLEST, color=COLORS[5], **where)
 
 
-def _legend(figure: Figure, came: bool, cut: bool, count: int, width: float) -> None:
+def _legend(figure: Figure, came: bool, cut: bool, count: int, width: float, by_hand: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -167,6 +202,8 @@ def _legend(figure: Figure, came: bool, cut: bool, count: int, width: float) -> 
     ]
     if came:
         handles.insert(1, Line2D([], [], color=CAME, linewidth=1.1, label="what came"))
+    if by_hand:
+        handles += [Line2D([], [], color=c, linestyle=s, label=method) for method, (c, s) in BY_HAND.items()]
     columns = len(handles) if width > 2.5 else 5
     title = f"the first {MOST} of {count}" if cut else None
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, title=title)

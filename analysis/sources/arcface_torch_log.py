@@ -11,8 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
+
 from analysis.frames import INFERRED, PARSED, Note, Notes, RunData
 from analysis.sources.lines import EpochMeans, ascending, columns, launches_in
+from analysis.sources.mxnet_log import BESIDE, set_name
+from analysis.sources.options import Options
+from workbench.names import SECONDS
 
 START_OF_SPEED = rb"^Training: .{23}-Speed (\d+\.\d+) samples/sec +Loss (\d+\.\d{4}|nan|inf) +"
 END_OF_SPEED = rb"Epoch: (\d+) +Global Step: (\d+) +(?:Fp16 Grad Scale: *[\d.]+ +)?Required: -?\d+ hours *$"
@@ -22,13 +27,14 @@ SPEED_AND_RATE = re.compile(
 )
 LINE = re.compile(rb"Training: (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d{3}-(.*)", re.DOTALL)
 EVALUATION = re.compile(
-    rb"\[([\w.-]+)\]\[(\d+)\](Accuracy-Flip|XNorm): (\d+\.\d{5,6}|nan|inf)(?:\+-(\d+\.\d{5}))?"
+    rb"\[([^\[\]]+)\]\[(\d+)\](Accuracy-Flip|XNorm|Best-Threshold): (\d+\.\d{5,6}|nan|inf)(?:\+-(\d+\.\d{5}))?"
 )
 START = re.compile(rb"rank_id: \d+|world_size: .*")
 SETTING = re.compile(rb": ?(\w+) {2,}(\S.*)")
 CONTEXT = re.compile(
-    rb"softmax weight (?:mom )?init successfully!$|Reducer buckets have been rebuilt|\[\w+\]\[\d+\]Accuracy-Highest: [\d.]+$"
+    rb"softmax weight (?:mom )?init successfully!$|Reducer buckets have been rebuilt|\[[^\[\]]+\]\[\d+\]Accuracy-Highest: [\d.]+$"
 )
+STAMPED = slice(10, 29)  # where the time stands in a line: `Training: 2021-03-14 21:40:01,151-`
 TOTAL = re.compile(rb"Total Step is: ?(\d+)")
 
 
@@ -45,6 +51,9 @@ class Launch:
     settings: dict[str, str | int] = field(default_factory=dict)
     highest: int = -1
     epoch: int = 0
+    clock: dict[int, tuple[bytes, int]] = field(
+        default_factory=dict
+    )  # epoch: time and line of its last speed
     stamps: list[bytes] = field(default_factory=list)
 
     @property
@@ -52,7 +61,7 @@ class Launch:
         return not (self.rows or self.means.count)
 
 
-def read(path: Path) -> tuple[list[RunData], list[Note]]:
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return one run a launch, and the remarks. Raises `RecordError` for a file that cannot be read."""
     notes = Notes(str(path))
     launches = launches_in(
@@ -86,6 +95,7 @@ def _speeds(launch: Launch, lines: list[bytes], numbers: list[int], notes: Notes
         return
     epochs, steps = found[:, -2].astype("int64"), found[:, -1].astype("int64")
     launch.means.add(epochs, found[:, :2], kept, steps)
+    _note_times(launch, lines, numbers, kept, epochs)
     launch.epoch = int(epochs[-1])
     if rated:
         for rate, epoch, step, number in zip(
@@ -94,14 +104,27 @@ def _speeds(launch: Launch, lines: list[bytes], numbers: list[int], notes: Notes
             launch.rates[epoch] = (rate, step, number)
 
 
+def _note_times(
+    launch: Launch, lines: list[bytes], numbers: list[int], kept: np.ndarray, epochs: np.ndarray
+) -> None:
+    """Note the time of each epoch's last speed line: nine tenths of a log are such lines."""
+    position = {number: at for at, number in enumerate(numbers)}
+    ends = np.flatnonzero(np.append(epochs[1:] != epochs[:-1], True)).tolist()
+    launch.stamps[1:] = [lines[position[int(kept[0])]][STAMPED]] if not launch.stamps else launch.stamps[1:]
+    for end in ends:
+        stamp = lines[position[int(kept[end])]][STAMPED]
+        launch.clock[int(epochs[end])] = (stamp, int(kept[end]))
+        launch.stamps[1:] = [stamp]
+
+
 def _line(launch: Launch, line: bytes, number: int, notes: Notes, cut: bool) -> None:
     match = LINE.fullmatch(line)
     text = match[2] if match else b""
     if match:
         launch.stamps[1:] = [match[1]]
     if found := EVALUATION.fullmatch(text):
-        name, step = found[1].decode(), int(found[2])
-        metric = f"{name}_xnorm" if found[3] == b"XNorm" else name
+        name, step = set_name(found[1].decode("utf-8", "replace")), int(found[2])
+        metric = name + BESIDE.get(found[3], "")
         if (metric, step) in launch.seen:
             notes.add("an evaluation that was there before is repeated; the first is used", number)
             return
@@ -121,15 +144,13 @@ def _line(launch: Launch, line: bytes, number: int, notes: Notes, cut: bool) -> 
 
 def _run(launch: Launch, path: Path, name: str) -> RunData:
     data = RunData(run=name, file=str(path), settings=dict(launch.settings))
-    times = [
-        datetime.strptime(s.decode(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc) for s in launch.stamps
-    ]
+    times = [_moment(stamp) for stamp in launch.stamps]
     data.facts = {
         "name": name,
         "origin": str(path),
         "status": "finished",
         "started": times[0] if times else None,
-        "seconds": (times[-1] - times[0]).total_seconds() if times else None,
+        "seconds": (times[-1] - times[0]).total_seconds() if times[1:] else None,
     }
     for metric in dict.fromkeys(row[0] for row in launch.rows):
         rows = [row for row in launch.rows if row[0] == metric]
@@ -141,4 +162,19 @@ def _run(launch: Launch, path: Path, name: str) -> RunData:
         data.add(metric, INFERRED, [epoch + 1 for epoch in epochs], means, step=steps, line=lines)
     for epoch, (rate, step, line) in sorted(launch.rates.items()):
         data.add("lr", PARSED, epoch + 1, rate, step=step, line=line)
+    _add_seconds(launch, data)
     return data
+
+
+def _moment(stamp: bytes) -> datetime:
+    return datetime.strptime(stamp.decode(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+
+
+def _add_seconds(launch: Launch, data: RunData) -> None:
+    """Add each epoch's duration: from the last speed line of the epoch before it to its own."""
+    before = _moment(launch.stamps[0]) if launch.stamps else None
+    for epoch, (stamp, line) in sorted(launch.clock.items()):
+        now = _moment(stamp)
+        if before is not None and now > before:
+            data.add(SECONDS, INFERRED, epoch + 1, (now - before).total_seconds(), line=line)
+        before = now

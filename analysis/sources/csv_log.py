@@ -1,121 +1,252 @@
-"""Files of Keras' `CSVLogger`: a header that begins with `epoch`, then a row an epoch, 0-based.
+"""Files of one row an epoch or a step: Keras' `CSVLogger`, pandas' `to_csv`, Lightning, ultralytics, timm, fastai.
 
-A resumed training appends: an epoch number that goes back begins another attempt, whose rows supersede
-those that they repeat (reported by line); one that begins anew from 0 is another run.
+A header, then rows, whatever the delimiter, the encoding and the columns. A header that is repeated (a
+training that was resumed) goes on with the same run. A cell that is no number is lost, told by its line, and
+its row is not; a row that is cut is told and not used.
 """
 
 from __future__ import annotations
 
-from array import array
+import csv
+import io
+import re
 from dataclasses import dataclass, field
-from math import nan
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from analysis.frames import MEASURED, Note, Notes, RunData
-from analysis.sources.lines import blocks
+from analysis.frames import Note, Notes, RunData
+from analysis.sources.epoch_table import CLOCK, DURATION, EPOCH, INDEX, STEP, Table, runs_of
+from analysis.sources.lines import decoded
+from analysis.sources.options import Options
 from workbench.errors import RecordError
+
+DELIMITERS = (",", ";", "\t", "|")
+ABSENT = ("", "NA", "N/A", "None", "null", "-", "<NA>")
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|infinity)", re.I)
+COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+):(\d\d(?:\.\d+)?)")
+LONGEST_CELL_LINES = 1000  # a printed array may go over lines, within quotes
+HEADER_LINES = 50  # so many lines may stand before the header
 
 
 @dataclass
-class Launch:
-    """The rows of one run: numbers row after row, and each row's line number and attempt."""
+class Part:
+    """The rows below one header: their texts and their line numbers."""
 
     header: list[str]
-    numbers: array[float] = field(default_factory=lambda: array("d"))
+    rows: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    attempts: list[int] = field(default_factory=list)
-    absent: set[tuple[int, int]] = field(default_factory=set)  # (line, column) without a value
-    attempt: int = 1
-
-    def row(self, position: int) -> list[float]:
-        """Return the numbers of one row."""
-        width = len(self.header)
-        start = (position % len(self.lines)) * width
-        return list(self.numbers[start : start + width])
-
-    def append(self, values: list[float], line: int) -> None:
-        """Add a row of the current attempt."""
-        self.numbers.extend(values)
-        self.lines.append(line)
-        self.attempts.append(self.attempt)
-
-    def drop_last(self) -> int:
-        """Take the last row away and return its line number."""
-        del self.numbers[-len(self.header) :]
-        self.attempts.pop()
-        return self.lines.pop()
 
 
-def read(path: Path) -> tuple[list[RunData], list[Note]]:
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the runs of the file and the remarks; raises `RecordError` when it has no header."""
     notes = Notes(str(path))
-    launches: list[Launch] = []
-    header: list[str] = []
-    for first, lines, cut in blocks(path):
-        for number, line in enumerate(lines, first):
-            cells = line.decode("utf-8", "replace").strip().lstrip("\ufeff").replace(";", ",").split(",")
-            if cells[0] == "epoch":
-                header = cells
-                launches.append(Launch(header))
-            elif not header:
-                raise RecordError("no header", where=f"{path}:{number}", expected="a first line 'epoch,...'")
-            elif cells != [""]:
-                _row(launches, cells, number, notes, cut)
-    launches = [launch for launch in launches if launch.lines]
-    names = [path.stem] if len(launches) == 1 else [f"{path.stem}#{n}" for n in range(1, len(launches) + 1)]
-    return [_run(launch, path, name) for launch, name in zip(launches, names, strict=True)], notes.all()
+    table = read_table(path, notes)
+    if not len(table.lines):
+        return [], notes.all()
+    return runs_of(
+        table, path, notes, path.stem.removesuffix("_hist"), (options or Options()).epochs_from
+    ), notes.all()
 
 
-def _row(launches: list[Launch], cells: list[str], line: int, notes: Notes, cut: bool) -> None:
-    launch = launches[-1]
-    absent = {(line, column) for column, cell in enumerate(cells) if cell in ("", "NA")}
-    if cut and len(cells) == len(launch.header):
-        notes.add("the last line has no line end: its last value may be cut and is not used", line)
-        absent.add((line, len(cells) - 1))
-    try:
-        values = [nan if (line, column) in absent else float(cell) for column, cell in enumerate(cells)]
-        if len(values) != len(launch.header) or values[0] != int(values[0]):
-            raise ValueError(f"{len(values)} of {len(launch.header)} values")
-    except ValueError:
-        notes.add("a row that is cut or mixed with another, not used", line)
-        return
-    if launch.lines and values[0] <= launch.row(-1)[0]:
-        if values == launch.row(-1):
-            notes.add("a row that repeats the one before, not used", line)
-            return
-        launch = _back(launches, values[0], line, notes)
-    launch.append(values, line)
-    launch.absent |= absent
+def read_table(path: Path, notes: Notes) -> Table:
+    """Return the numbers of a file with a header; raises `RecordError` when it has none."""
+    text = decoded(path)
+    cut = not text.endswith("\n")
+    lines = text.split("\n")
+    if not cut:
+        lines.pop()
+    at = header_at(lines)
+    if at is None:
+        raise RecordError("no header", where=path, expected="a first line such as 'epoch,loss,val_loss'")
+    for number in range(1, at + 1):
+        if lines[number - 1].strip():
+            notes.add("stands before the header, not used", number)
+    delimiter = delimiter_of(lines[at])
+    parts = _parts(lines, at, delimiter, notes)
+    tables = [_numbers(part, delimiter, cut and number == len(parts), len(lines), notes)
+              for number, part in enumerate(parts, start=1) if part.rows]  # fmt: skip
+    if not tables:
+        return Table({}, {}, np.empty(0, "int64"))
+    return tables[0] if len(tables) == 1 else _below(tables)
 
 
-def _back(launches: list[Launch], epoch: float, line: int, notes: Notes) -> Launch:
-    """Return where a row goes whose epoch number went back: a new run from the start, else an attempt."""
-    launch = launches[-1]
-    if epoch == launch.row(0)[0]:
-        notes.add("epochs begin anew: another run", line)
-        launches.append(Launch(launch.header))
-        return launches[-1]
-    launch.attempt += 1
-    while launch.lines and launch.row(-1)[0] >= epoch:
-        notes.add("a row that a later one supersedes (resumed training), not used", launch.drop_last())
-    return launch
+def header_at(lines: list[str]) -> int | None:
+    """Return the position of the first line that names an epoch, a step or an index, or names columns of numbers."""
+    for position, line in enumerate(lines[:HEADER_LINES]):
+        cells = split(line, delimiter_of(line))
+        if len(cells) < 2 or any(NUMBER.fullmatch(cell) for cell in cells):
+            continue
+        if any(EPOCH.fullmatch(cell) or STEP.fullmatch(cell) for cell in cells):
+            return position
+        following = next((own for own in lines[position + 1 :] if own.strip()), "")
+        below = split(following, delimiter_of(line))
+        if len(below) == len(cells) and any(NUMBER.fullmatch(cell) for cell in below):
+            return position
+    return None
 
 
-def _run(launch: Launch, path: Path, name: str) -> RunData:
-    facts = {"name": name, "origin": str(path), "status": "finished"}
-    data = RunData(run=name, file=str(path), facts=facts)
-    table = np.array(launch.numbers).reshape(-1, len(launch.header))
-    lines, attempts = np.array(launch.lines), np.array(launch.attempts)
-    for column, metric in enumerate(launch.header[1:], start=1):
-        there = np.array([(line, column) not in launch.absent for line in launch.lines])
-        data.add(
-            metric,
-            MEASURED,
-            table[there, 0].astype("int64") + 1,
-            table[there, column],
-            line=lines[there],
-            attempt=attempts[there],
-        )
-    return data
+def delimiter_of(line: str) -> str:
+    """Return what stands between the names of a header: the most frequent delimiter, else white space."""
+    counts = {sign: line.count(sign) for sign in DELIMITERS}
+    best = max(counts, key=counts.__getitem__)
+    return best if counts[best] else " "
+
+
+def split(line: str, delimiter: str) -> list[str]:
+    """Return the cells of one line without the spaces and quotes around them."""
+    if delimiter == " ":
+        return line.split()
+    if '"' in line:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+    return [cell.strip().strip("'") for cell in line.split(delimiter)]
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _parts(lines: list[str], at: int, delimiter: str, notes: Notes) -> list[Part]:
+    """Sort the lines below the header into parts, one a header that differs; what does not fit is told."""
+    first = lines[at].strip()
+    header = _names(split(first, delimiter))
+    parts = [Part(header)]
+    lead = header[0].lower()
+    position, last = at + 1, len(lines)
+    while position < last:
+        line, number = lines[position], position + 1
+        position += 1
+        if '"' in line and line.count('"') % 2:
+            line, position = _whole_quote(lines, position, line)
+        part = parts[-1]
+        width = _width(line, delimiter)
+        if width == len(part.header) and not (line[:1].isalpha() and line.strip().lower().startswith(lead)):
+            part.rows.append(line)
+            part.lines.append(number)
+        elif not line.strip():
+            continue
+        elif line.strip() == first:
+            notes.add("the header again (resumed training)", number)
+        elif lead and split(line, delimiter)[0].lower() == lead:
+            notes.add("another header: the columns change here", number)
+            parts.append(Part(_names(split(line, delimiter))))
+            first = line.strip()
+        elif width == len(part.header) + 1 and line.rstrip().endswith(delimiter):
+            part.rows.append(line.rstrip()[: -len(delimiter)])
+            part.lines.append(number)
+        else:
+            notes.add("a row that is cut or mixed with another, not used", number)
+    return parts
+
+
+def _names(cells: list[str]) -> list[str]:
+    """Return the names of columns, each once: a second one of a name gets its number behind it."""
+    cells = cells[:-1] if len(cells) > 1 and cells[-1] == "" else cells
+    found: list[str] = []
+    for cell in cells:
+        found.append(cell if cell not in found else f"{cell}.{found.count(cell)}")
+    return found
+
+
+def _width(line: str, delimiter: str) -> int:
+    if '"' in line or delimiter == " ":
+        return len(split(line, delimiter))
+    return line.count(delimiter) + 1
+
+
+def _whole_quote(lines: list[str], position: int, line: str) -> tuple[str, int]:
+    """Join the lines of a cell that goes over lines; a quote that is never closed leaves the line alone."""
+    joined = [line]
+    for end in range(position, min(position + LONGEST_CELL_LINES, len(lines))):
+        joined.append(lines[end])
+        if lines[end].count('"') % 2:
+            return " ".join(joined), end + 1
+    return line.replace('"', ""), position
+
+
+# ---------------------------------------------------------------- cells
+
+
+def _numbers(part: Part, delimiter: str, cut: bool, last_line: int, notes: Notes) -> Table:
+    """Return the numbers of a part; the last cell of a last line without its end may be cut and is not used."""
+    separator = r"\s+" if delimiter == " " else delimiter
+    frame = _frame(part, separator, ".")
+    texts = {name: _texts(part, separator, name) for name in frame if frame[name].dtype.kind not in "fiu"}
+    if delimiter != "," and any(cells.str.fullmatch(COMMA_NUMBER.pattern).any() for cells in texts.values()):
+        notes.add("commas are taken for decimal points")
+        part.rows = [row.replace(",", ".") for row in part.rows]
+        frame = _frame(part, separator, ".")
+        texts = {name: _texts(part, separator, name) for name in frame if frame[name].dtype.kind not in "fiu"}
+    lines = np.array(part.lines, dtype="int64")
+    printed = any("nan" in row.lower() for row in part.rows) if frame.isna().any(axis=None) else False
+    columns, present = {}, {}
+    for position, name in enumerate(part.header):
+        cells = texts.get(position)
+        if cells is None and printed and frame[position].isna().any():
+            cells = _texts(part, separator, position)
+        if cells is None:
+            columns[name] = np.array(frame[position], dtype="float64")
+            present[name] = ~np.isnan(columns[name])
+        else:
+            columns[name], present[name] = _converted(name, cells, lines, notes)
+    if cut and part.lines[-1] == last_line:
+        notes.add("the last line has no line end: its last value may be cut and is not used", last_line)
+        present[part.header[-1]][-1] = False
+        columns[part.header[-1]][-1] = np.nan
+    return Table(columns, present, lines)
+
+
+def _frame(part: Part, separator: str, decimal: str) -> pd.DataFrame:
+    return pd.read_csv(
+        io.StringIO("\n".join(part.rows)), sep=separator, header=None, names=range(len(part.header)),
+        index_col=False, skipinitialspace=True, decimal=decimal, float_precision="round_trip", low_memory=False,
+        na_values=list(ABSENT), on_bad_lines="skip", quoting=_quoting(part),
+    )  # fmt: skip
+
+
+def _texts(part: Part, separator: str, position: int) -> pd.Series:
+    """Return the cells of one column as they stand there."""
+    frame = pd.read_csv(
+        io.StringIO("\n".join(part.rows)), sep=separator, header=None, names=range(len(part.header)),
+        index_col=False, usecols=[position], dtype=str, keep_default_na=False, skipinitialspace=True,
+        quoting=_quoting(part),
+    )  # fmt: skip
+    return frame[position].astype(object).fillna("").astype(str).str.strip()
+
+
+def _quoting(part: Part) -> int:
+    return csv.QUOTE_MINIMAL if any('"' in row for row in part.rows) else csv.QUOTE_NONE
+
+
+def _converted(name: str, cells: pd.Series, lines: np.ndarray, notes: Notes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of a column of texts and which cells hold one; times such as 00:18 are seconds."""
+    values = pd.to_numeric(cells, errors="coerce").to_numpy("float64").copy()
+    there = ~np.isnan(values) | cells.str.fullmatch(r"[+-]?nan", case=False).to_numpy(bool)
+    rest = ~there & ~cells.isin(ABSENT).to_numpy(bool)
+    if rest.any() and DURATION.fullmatch(name.strip()):
+        for position in np.flatnonzero(rest).tolist():
+            if match := TIME.fullmatch(cells.iloc[position]):
+                days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+                values[position] = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+                there[position], rest[position] = True, False
+    if rest.all() and (CLOCK.fullmatch(name) or INDEX.fullmatch(name)):
+        return values, there
+    for line in lines[rest].tolist():
+        notes.add(f"{name}: a cell that is no number, left out", line)
+    return values, there
+
+
+def _below(tables: list[Table]) -> Table:
+    """Put tables one below the other; a column that one of them lacks is absent there."""
+    names = list(dict.fromkeys(name for table in tables for name in table.columns))
+    sizes = [len(table.lines) for table in tables]
+    columns = {
+        name: np.concatenate([t.columns.get(name, np.full(n, np.nan)) for t, n in zip(tables, sizes)])
+        for name in names
+    }
+    present = {
+        name: np.concatenate([t.present.get(name, np.zeros(n, bool)) for t, n in zip(tables, sizes)])
+        for name in names
+    }
+    return Table(columns, present, np.concatenate([table.lines for table in tables]))

@@ -11,6 +11,7 @@ from typing import Any
 from analysis.branches import trunk_text
 from analysis.frames import MEASURED, Note, Notes, RunData
 from analysis.sources.mlflow_common import TAG_REGULARISER
+from analysis.sources.options import Options
 from workbench.errors import RecordError
 from workbench.names import SECONDS, SWEEP, TAG_KIND, TAG_RERUN, declare, of_unknown_direction
 from workbench.tracking.journal import decode_line, read_journal, status
@@ -32,7 +33,7 @@ def is_sweep(path: Path) -> bool:
     return isinstance(start, StartRecord) and start.tags.get(TAG_KIND) == SWEEP
 
 
-def read(path: Path) -> tuple[list[RunData], list[Note]]:
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the run of one journal and the remarks: damaged lines, and a run with no epochs.
 
     Raises `RecordError` when the file cannot be read.
@@ -58,12 +59,13 @@ def read(path: Path) -> tuple[list[RunData], list[Note]]:
         ]
         if start.id:  # a training of ours records under bare names what its evaluation sets reach
             declare(higher=of_unknown_direction(name for row in rows for name in row.metrics))
-    data.facts["seconds"] = sum(row.seconds for row in rows) or None
+    known = [row for row in rows if row.seconds == row.seconds]  # an imported run may not know its durations
+    data.facts["seconds"] = sum(row.seconds for row in known) or None
     lines = _lines(journal.rows, {damage.line for damage in journal.damage})
     for metric in dict.fromkeys(name for row in rows for name in row.metrics):
         _add(data, metric, [(row, row.metrics[metric]) for row in rows if metric in row.metrics], lines)
-    if any(row.seconds for row in rows) and SECONDS not in rows[0].metrics:
-        _add(data, SECONDS, [(row, row.seconds) for row in rows], lines)
+    if any(row.seconds for row in known) and SECONDS not in rows[0].metrics:
+        _add(data, SECONDS, [(row, row.seconds) for row in known], lines)
     return [data], notes.all()
 
 

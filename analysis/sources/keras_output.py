@@ -1,28 +1,66 @@
-"""What `fit(verbose=2)` prints: `Epoch 3/15`, then a line of values an epoch.
+"""What Keras' `fit` prints, `verbose=1` and `verbose=2`, from Keras 2 to 3: `Epoch 3/15`, then its values.
 
-Evaluation lines in between (`>>>> lfw evaluation max accuracy: ...`) belong to the epoch before them.
-Epochs that begin anew from 1 are another run; ones that go back otherwise are a resumed training.
+A progress bar is printed again and again, by carriage returns, backspaces or lines of its own; the last
+state that has gone through all steps is the epoch's. Evaluation lines in between (`>>>> lfw evaluation max
+accuracy: ...`, of Keras_insightface) belong to the epoch before them. Epochs that begin anew from 1 are
+another run; ones that go back otherwise are a resumed training. Bars outside of an epoch (`evaluate`,
+`predict`) are no part of a training.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.frames import PARSED, Note, Notes, RunData
-from analysis.sources.lines import blocks
+from analysis.sources.lines import bar_lines
+from analysis.sources.options import Options
 
-EPOCH = re.compile(r"Epoch (\d+)/(\d+)")
-VALUES = re.compile(
-    r"(?:(\d+)/\d+|\d+/Unknown) - (\d+)(m?s)((?: - \w[\w.-]*: (?:-?[\d.]+(?:e[+-]\d+)?|nan|-?inf))+)(.*)"
+EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d+)/(\d+)\s*")
+BAR = re.compile(r"(\d+)/(\d+|Unknown|\?)(?: {1,2}\[[=>. -]*\]| [━╸╺─╌▁-█]+| -)")
+BARE = re.compile(
+    r"\s*(?=- \d+m?s)|\s*(?=\d+s - )"
+)  # of Keras 1 and 2.0 with `verbose=2`: ` - 5s - loss: ...`
+NUMBER = r"[-+]?(?:\d+\.\d{4}(?:e[-+]\d+)?|\d+(?:\.\d+)?(?:e[-+]?\d+)?|nan|inf)"
+PRINTED = (
+    r"[-+]?\d+\.\d{4}(?:e[-+]\d\d)?(?:(?![\d.])|(?=\d{4}-\d\d-\d\d))"  # Keras' own form; it ends by itself
 )
-VALUE = re.compile(r" - (\w[\w.-]*): (-?[\d.]+(?:e[+-]\d+)?|nan|-?inf)")
-RATES = re.compile(r"(?: - \d+m?s/(?:epoch|step|sample))*")
-EVALUATION = re.compile(r">>>> (\w+) evaluation max accuracy: ([\d.]+)(?:, thresh: (-?[\d.]+))?.*")
+TOKEN = re.compile(rf"(?:-\s+)?([A-Za-z_][\w./@()-]*(?: [\w()]+){{0,2}}?):\s+({PRINTED}|{NUMBER}(?=\s|$))\s*")
+TIME = re.compile(
+    r"(?:-\s+)?(?:ETA:\s+)?(?:(?:(\d+):)?(\d+):(\d\d)|(\d+(?:\.\d+)?)([mu]?s))(?:/\w+)?(?=\s|$)\s*"
+)
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+STAMP = re.compile(r"(?<=\.\d{4})(?=(?:19|20)\d\d-\d\d-\d\d \d\d:)")  # another line begins within this one
+WRAPPED = re.compile(rf"\s*(?:{NUMBER}\s*)?(?:- [\w./@ -]+:\s*(?:{NUMBER})?\s*)*")
+EVALUATION = re.compile(r">>>> (\S+) evaluation max accuracy: ([\d.]+)(?:, thresh: (-?[\d.]+))?.*")
+RATE = re.compile(
+    r"(?:Epoch 0*(\d+): LearningRateScheduler (?:setting|reducing) learning rate to |Learning rate for iter (\d+) is )"
+    rf"({NUMBER})\.?(?:,.*)?"
+)
 CONTEXT = re.compile(
-    r"\s*$|Epoch \d+: |Epoch 0*\d+: |Learning rate for |Train on \d+ samples|>>>> |Restoring model"
+    r"\s*$|Epoch 0*\d+: |Learning rate for |Train on \d+ samples|>>>> |Restoring model|Found \d+ |WARNING|INFO|Evaluating "
+    r"|[IWEF]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |/\S+\.py:\d+: |\S*Warning: |  \S|Model: |_{9}|={9}"
+    r"|Total params|Trainable params|Non-trainable params|Layer \(type\)|Using TensorFlow backend|Saving model|Traceback"
 )
+STEP_TIME = re.compile(
+    r"(\d+(?:\.\d+)?)(s|ms|us)/(?:step|sample)"
+)  # of an epoch that took less than a second
+SECONDS_OF = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+RATES = ("lr", "learning_rate")
+
+
+@dataclass
+class State:
+    """One state of a progress bar that has gone through all steps: its values, its duration, its line."""
+
+    values: dict[str, float]
+    seconds: float | None
+    line: int
+    sure: bool  # whether it is the epoch's last state, and not one that is still to be printed over
+    whole: bool  # whether all of it was understood, and nothing else stands in its line
+    steps: int = 0
 
 
 @dataclass
@@ -31,36 +69,81 @@ class Launch:
 
     rows: list[tuple[str, int, float, int, int]] = field(default_factory=list)
     epoch: int = 0  # the epoch announced; its values are still to come while `open`
+    planned: int = 0
     open: bool = False
+    state: State | None = None
     attempt: int = 1
+    rate: tuple[float, int] | None = None  # announced by a scheduler: the rate and its line
 
     @property
     def done(self) -> int:
         return max((row[1] for row in self.rows), default=0)
 
+    def close(self, notes: Notes) -> None:
+        """Take the last state of the open epoch for its values."""
+        if self.state is not None:
+            values, line = dict(self.state.values), self.state.line
+            if not self.state.whole:
+                notes.add("mixed with another line: what can be read is used", line)
+            if self.rate is not None and not any(name in values for name in RATES):
+                self.rows.append(("lr", self.epoch, self.rate[0], self.rate[1], self.attempt))
+            if self.state.seconds is not None:
+                values.setdefault("seconds", self.state.seconds)
+            self.rows += [(name, self.epoch, value, line, self.attempt) for name, value in values.items()]
+            self.open, self.state = False, None
+        self.rate = None
 
-def read(path: Path) -> tuple[list[RunData], list[Note]]:
+
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the runs of the output and the remarks. Raises `RecordError` for an unreadable file."""
     notes = Notes(str(path))
     launches = [Launch()]
-    for first, lines, cut in blocks(path):
-        for number, line in enumerate(lines, first):
-            text = line.decode("utf-8", "replace").rstrip()
-            if cut:
-                notes.add("the output is cut in the middle of this line, which is not used", number)
-            elif found := EPOCH.fullmatch(text):
-                _announce(launches, int(found[1]), number, notes)
-            elif not _values(launches[-1], text, number, notes) and not CONTEXT.match(text):
-                notes.add("not understood (cut, mixed with another line, or another program's)", number)
+    for number, text, cut in _lines(path):
+        launch = launches[-1]
+        if found := EPOCH.fullmatch(text):
+            _announce(launches, int(found[1]), int(found[2]), number, notes)
+        elif cut:
+            notes.add("the output is cut in the middle of this line, which is not used", number)
+        elif not _values(launch, text, number, notes) and not CONTEXT.match(text):
+            notes.add("not understood (cut, mixed with another line, or another program's)", number)
+    for launch in launches:
+        if launch.open and launch.state is None and launch.rows:
+            notes.add(f"epoch {launch.epoch} has no values: the training was ended within it")
+        launch.close(notes)
     launches = [launch for launch in launches if launch.rows]
     names = [path.stem] if len(launches) == 1 else [f"{path.stem}#{n}" for n in range(1, len(launches) + 1)]
     return [_run(launch, path, name) for launch, name in zip(launches, names, strict=True)], notes.all()
 
 
-def _announce(launches: list[Launch], epoch: int, line: int, notes: Notes) -> None:
+def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
+    """Yield the lines that matter, as last printed; a line of values that was wrapped is put together again."""
+    waiting: tuple[int, str, bool] | None = None
+    for number, line, cut in bar_lines(path):
+        text = ESCAPES.sub("", line.decode("utf-8", "replace")).rstrip()
+        if waiting is not None:
+            wrapped = bool(text) and not EPOCH.fullmatch(text) and WRAPPED.fullmatch(text)
+            if wrapped:
+                waiting = (waiting[0], f"{waiting[1]} {text.strip()}", cut)
+                continue
+            yield waiting
+            waiting = None
+        if BAR.search(text) or BARE.match(text):
+            waiting = (number, text, cut)
+        else:
+            yield number, text, cut
+    if waiting is not None:
+        yield waiting
+
+
+def _announce(launches: list[Launch], epoch: int, planned: int, line: int, notes: Notes) -> None:
     launch = launches[-1]
-    if launch.open:
+    if launch.open and launch.state is None:
         notes.add("an epoch begins while the one before has no values", line)
+    launch.close(notes)
+    if planned and epoch > planned:
+        notes.add("an epoch beyond the planned: not used", line)
+        launch.open = False
+        return
     if epoch == 1 and launch.rows:
         notes.add("epochs begin anew: another run", line)
         launch = Launch()
@@ -71,35 +154,77 @@ def _announce(launches: list[Launch], epoch: int, line: int, notes: Notes) -> No
             if row[1] >= epoch:
                 notes.add("a value that a later one supersedes (resumed training), not used", row[3])
         launch.rows = [row for row in launch.rows if row[1] < epoch]
-    launch.epoch, launch.open = epoch, True
+    launch.epoch, launch.planned, launch.open, launch.state = epoch, planned, True, None
 
 
 def _values(launch: Launch, text: str, line: int, notes: Notes) -> bool:
-    """Take in a line of values or an evaluation; return whether it was one."""
+    """Take in a line of values, an evaluation or a learning rate; return whether it was one."""
     if found := EVALUATION.fullmatch(text):
         launch.rows.append((found[1], launch.epoch, float(found[2]), line, launch.attempt))
         if found[3]:
             launch.rows.append((f"{found[1]}_thresh", launch.epoch, float(found[3]), line, launch.attempt))
         return True
-    found = VALUES.fullmatch(text)
-    if not found or not RATES.fullmatch(found[5]):
+    if found := RATE.fullmatch(text):
+        launch.rate = (float(found[3]), line)
+        return True
+    bar = BAR.search(text)
+    if bar is None and BARE.match(text) is None:
         return False
+    if bar is not None and bar[2].isdigit() and not bar[1].endswith(bar[2]):
+        return True  # a state on the way
+    steps = int(bar[2]) if bar is not None and bar[2].isdigit() else 0
+    state = _state(text[bar.end() if bar else 0 :], line, steps)
+    if not state.values or (not state.whole and (bar is None or bar[0].endswith("-"))):
+        return state.whole
     if not launch.open:
+        # `evaluate` and `predict` print bars of their own; without any epoch before them there is none to see
         notes.add("values without an epoch before them, not used", line)
         return True
-    seconds = float(found[2]) / (1000 if found[3] == "ms" else 1)
-    pairs = [*VALUE.findall(found[4]), ("seconds", seconds)]
-    launch.rows += [(metric, launch.epoch, float(value), line, launch.attempt) for metric, value in pairs]
-    launch.open = False
+    known = launch.state
+    same = known is not None and known.steps == state.steps
+    if known is None or (same and (not known.sure or state.values.keys() > known.values.keys())):
+        launch.state = state  # a bar behind the epoch's last state is of `evaluate` or `predict`
     return True
+
+
+def _state(tail: str, line: int, steps: int) -> State:
+    """Return the state behind a bar of `steps` steps."""
+    stamp = STAMP.search(tail)
+    text = tail[: stamp.start()] if stamp else tail
+    values: dict[str, float] = {}
+    seconds: float | None = None
+    position = len(text) - len(text.lstrip())
+    while position < len(text):
+        if match := TIME.match(text, position):
+            if not values and seconds is None:
+                seconds = _seconds(match)
+        elif match := TOKEN.match(text, position):
+            values[match[1]] = float(match[2])
+        else:
+            break
+        position = match.end()
+    sure = "ETA" not in tail and seconds != 0.0  # Keras 3 prints the time that is left until then
+    if seconds == 0.0 and (rate := STEP_TIME.search(text)) and steps:
+        seconds = steps * float(rate[1]) * SECONDS_OF[rate[2]]
+    whole = position >= len(text) and stamp is None
+    return State(values, seconds if "ETA" not in tail else None, line, sure, whole, steps)
+
+
+def _seconds(match: re.Match[str]) -> float:
+    if match[4] is not None:
+        return float(match[4]) * SECONDS_OF[match[5]]
+    return (float(match[1] or 0) * 60 + float(match[2])) * 60 + float(match[3])
 
 
 def _run(launch: Launch, path: Path, name: str) -> RunData:
     first = min(row[1] for row in launch.rows)
     facts = {"name": name, "origin": str(path), "status": "finished"}
-    data = RunData(run=name, file=str(path), facts=facts, first_epoch=first)
+    data = RunData(run=name, file=str(path), facts=facts, first_epoch=max(first, 1))
     for metric in dict.fromkeys(row[0] for row in launch.rows):
-        rows = [row for row in launch.rows if row[0] == metric]
-        _, epochs, values, lines, attempts = zip(*rows, strict=True)
-        data.add(metric, PARSED, epochs, values, line=lines, attempt=attempts)
+        rows = [row for row in launch.rows if row[0] == metric and row[1] >= 1]
+        if rows:
+            _, epochs, values, lines, attempts = zip(*rows, strict=True)
+            data.add(metric, PARSED, epochs, values, line=lines, attempt=attempts)
+    spans = [row[2] for row in launch.rows if row[0] == "seconds"]
+    data.facts["seconds"] = sum(spans) if spans else None
     return data

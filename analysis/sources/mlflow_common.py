@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from analysis.frames import RunData
+from analysis.frames import INFERRED, MEASURED, Notes, RunData
+from analysis.sources.epoch_table import EPOCH, FRACTION, Table, axis_of, shift_of
 from workbench.names import (
     BEST_PREFIX,
     STAGE,
@@ -98,11 +100,72 @@ def _stage_name(parameters: Mapping[str, Any], prefix: str, number: int) -> str:
     return f"{text}, head" if parameters.get(f"{prefix}train") == "head" else text
 
 
-def shifted(steps: Iterable[np.ndarray], tags: Mapping[str, str]) -> int:
-    """Return what makes steps 1-based epochs: 1 for another program's run that counts from 0."""
-    if TAG_RUN in tags:
-        return 0
-    return int(any(array.size and array.min() == 0 for array in steps))
+Points = Mapping[
+    str, tuple[np.ndarray, np.ndarray]
+]  # steps and values by metric, in the order of their times
+
+
+@dataclass
+class Steps:
+    """How another program's steps become epochs: `epochs` of the `known` steps, and of what kind that is."""
+
+    known: np.ndarray
+    epochs: np.ndarray
+    kind: str
+    left_out: tuple[str, ...]  # metrics that are the epoch itself
+    numbered: tuple[str, ...]  # metrics whose values have no steps: their order counts
+
+    def of(self, metric: str, steps: np.ndarray) -> np.ndarray:
+        """Return the epochs of a metric's values."""
+        if metric in self.numbered:
+            return np.arange(1, len(steps) + 1)
+        return self.epochs[np.minimum(np.searchsorted(self.known, steps), len(self.known) - 1)]
+
+    def kind_of(self, metric: str) -> str:
+        return INFERRED if metric in self.numbered else self.kind
+
+
+def steps_as_epochs(points: Points, notes: Notes, epochs_from: int | None = None) -> Steps:
+    """Say how the steps of another program's run become epochs.
+
+    A metric `epoch` says it (Lightning); steps that count one by one are epochs; others, such as steps of
+    training or milliseconds, are inferred. Values that all have step 0 were logged without one.
+    """
+    numbered = tuple(n for n, (steps, _) in points.items() if len(steps) > 1 and not np.any(steps))
+    marks = {n: own for n, own in points.items() if EPOCH.fullmatch(n.strip()) and n not in numbered}
+    usual = {n: own for n, own in points.items() if n not in marks and n not in numbered and len(own[0])}
+    if numbered:
+        notes.add("values without steps: numbered in their order (inferred)")
+    steps = np.unique(np.concatenate([own[0] for own in usual.values()])) if usual else np.zeros(1, "int64")
+    columns, present = {"step": steps.astype("float64")}, {"step": np.ones(len(steps), bool)}
+    for name, own in usual.items():
+        present[name] = np.isin(steps, own[0])
+        columns[name] = np.where(present[name], 0.0, np.nan)
+    for own in marks.values():
+        at = np.searchsorted(steps, own[0]).clip(max=len(steps) - 1)
+        columns["epoch"] = np.full(len(steps), np.nan)
+        columns["epoch"][at] = own[1]
+        present["epoch"] = ~np.isnan(columns["epoch"])
+    axis = axis_of(Table(columns, present, np.full(len(steps), -1)), notes)
+    epochs = np.ceil(axis.epochs - FRACTION).astype("int64") + shift_of(axis, notes, epochs_from)
+    kind = MEASURED if axis.counted else INFERRED
+    return Steps(steps, np.maximum(epochs, 1), kind, tuple(marks), numbered)
+
+
+def add_metrics(
+    data: RunData, points: Points, tags: Mapping[str, str], notes: Notes, lines: Mapping[str, np.ndarray] | None = None,
+    epochs_from: int | None = None,
+) -> None:  # fmt: skip
+    """Add the metrics of a run: our own steps are epochs, another program's are looked at."""
+    how = None if TAG_RUN in tags else steps_as_epochs(points, notes, epochs_from)
+    for metric, (steps, values) in points.items():
+        columns = {} if lines is None else {"line": lines[metric]}
+        if how is None:
+            data.add(metric, MEASURED, steps, values, **columns)
+        elif metric not in how.left_out:
+            if how.kind == INFERRED or how.left_out:
+                columns["step"] = steps
+            data.add(metric, how.kind_of(metric), how.of(metric, steps), values, **columns)
 
 
 def place_by_metric(data: RunData) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from analysis.frames import MEASURED, Note, Records, RunData, build
+from analysis.frames import Note, Notes, Records, RunData, build
 from analysis.sources.mlflow_common import (
+    add_metrics,
     facts_of,
     is_derived,
     is_sweep,
     parse_parameter,
     place_by_metric,
-    shifted,
     stages_of,
 )
 from workbench.errors import RecordError, StoreError
@@ -121,12 +121,13 @@ def read_server(address: str, runs: Sequence[str] | None = None, timeout: float 
     if jobs and len(late) == len(jobs):
         raise StoreError(f"none of {len(jobs)} metric histories was answered", where=address)
     chosen.sort(key=lambda run: (int(run["info"].get("start_time", 0)), run["info"]["run_id"]))
-    data = [_run(run, studies, answers, address) for run in chosen]
+    remarks = Notes(address)
+    data = [_run(run, studies, answers, address, remarks) for run in chosen]
     partial = f"{len(late)} of {len(jobs)} metric histories were not answered by {address}" if late else None
     notes = (
         [Note(address, partial)] if partial else [] if chosen else [Note(address, "the store holds no run")]
     )
-    return build(data, notes, partial)
+    return build(data, [*notes, *remarks.all()], partial)
 
 
 def _history(server: Server, run: str, metric: str) -> list[Point] | None:
@@ -145,7 +146,11 @@ def _tags(run: dict[str, Any]) -> dict[str, str]:
 
 
 def _run(
-    run: dict[str, Any], studies: dict[str, str], answers: dict[tuple[str, str], Any], address: str
+    run: dict[str, Any],
+    studies: dict[str, str],
+    answers: dict[tuple[str, str], Any],
+    address: str,
+    notes: Notes,
 ) -> RunData:
     info, tags = run["info"], _tags(run)
     parameters = {p["key"]: parse_parameter(p["value"]) for p in run["data"].get("params", [])}
@@ -162,11 +167,11 @@ def _run(
         metric: points for (run_id, metric), points in answers.items() if run_id == info["run_id"] and points
     }
     steps = {metric: np.array([step for step, _ in points]) for metric, points in own.items()}
-    shift = shifted(steps.values(), tags)
-    for metric, points in own.items():
-        values = np.array([value for _, value in points])
-        values[np.abs(values) >= np.finfo("float64").max] *= np.inf
+    values = {metric: np.array([value for _, value in points]) for metric, points in own.items()}
+    for metric, found in values.items():
+        found[np.abs(found) >= np.finfo("float64").max] *= np.inf
         order = np.argsort(steps[metric], kind="stable")
-        data.add(metric, MEASURED, steps[metric][order] + shift, values[order])
+        steps[metric], values[metric] = steps[metric][order], found[order]
+    add_metrics(data, {metric: (steps[metric], values[metric]) for metric in own}, tags, notes)
     place_by_metric(data)
     return data

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import repeat
 from pathlib import Path
@@ -17,8 +18,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.frames import EPOCH_COLUMNS, KINDS, Note, Records, beside, optional_int, run_frame
-from analysis.sources.mlflow_common import facts_of, is_derived, is_sweep, parse_parameter, stages_of
+from analysis.frames import EPOCH_COLUMNS, INFERRED, KINDS, Notes, Records, beside, optional_int, run_frame
+from analysis.sources.mlflow_common import (
+    facts_of,
+    is_derived,
+    is_sweep,
+    parse_parameter,
+    stages_of,
+    steps_as_epochs,
+)
 from workbench.errors import RecordError, StoreError
 from workbench.names import STAGE, TAG_RUN, declare_recorded, declare_sets
 from workbench.tracking.store import MLFLOW_INFINITY, connect
@@ -99,10 +107,53 @@ def read(query: Query, runs: Sequence[str] | None = None) -> Records:
     columns = _metrics(query, ids_of, everything=runs is None)
     declare_sets(columns["names"])
     stages = [stages_of(row) for row in rows]
-    notes = [] if rows else [Note(query.origin, "the store holds no run")]
+    notes = Notes(query.origin)
+    if not rows:
+        notes.add("the store holds no run")
     frame = run_frame([{name: value for name, value in row.items() if name != TAG_RUN} for row in rows])
     ours = np.array([bool(row.get(TAG_RUN)) for row in rows], dtype=bool)
-    return Records(frame, _epochs(columns, frame["run"].tolist(), stages, ours, query.origin), tuple(notes))
+    foreign = _foreign(columns, ours, notes)
+    epochs = _epochs(columns, frame["run"].tolist(), stages, foreign, query.origin)
+    return Records(frame, epochs, tuple(notes.all()))
+
+
+@dataclass
+class Foreign:
+    """What was made of the steps of other programs' runs: which rows are kept, their steps and their kinds."""
+
+    step: np.ndarray | None = None
+    kind: np.ndarray | None = None
+
+
+def _foreign(columns: dict[str, Any], ours: np.ndarray, notes: Notes) -> Foreign:
+    """Put epochs in the place of other programs' steps, run by run; our own steps are epochs already."""
+    run, steps = columns["run"], columns["epoch"]
+    if not len(run) or ours.all():
+        return Foreign()
+    order = np.argsort(run, kind="stable")
+    ends = np.searchsorted(run[order], np.arange(len(ours) + 1))
+    found = Foreign(np.full(len(run), -1, "int64"), np.zeros(len(run), "int8"))
+    epochs, keep = steps.astype("int64"), np.ones(len(run), dtype=bool)
+    for code in np.flatnonzero(~ours).tolist():
+        rows = order[ends[code] : ends[code + 1]]
+        by_metric = {
+            columns["names"][metric]: rows[columns["metric"][rows] == metric]
+            for metric in np.unique(columns["metric"][rows]).tolist()
+        }
+        points = {name: (steps[own], columns["value"][own]) for name, own in by_metric.items()}
+        how = steps_as_epochs(points, notes)
+        for name, own in by_metric.items():
+            keep[own] = name not in how.left_out
+            epochs[own] = how.of(name, steps[own])
+            found.kind[own] = KINDS.index(how.kind_of(name))
+            if how.kind == INFERRED or how.left_out:
+                found.step[own] = steps[own]
+    columns["epoch"] = epochs.astype("int32") if epochs.max(initial=0) <= LARGEST_EPOCH else epochs
+    if not keep.all():
+        for name in ("run", "metric", "value", "epoch"):
+            columns[name] = columns[name][keep]
+        found = Foreign(found.step[keep], found.kind[keep])
+    return found
 
 
 def _runs(query: Query, wanted: Sequence[str] | None) -> tuple[list[dict[str, Any]], list[str]]:
@@ -186,14 +237,10 @@ def _epochs(
     columns: dict[str, Any],
     runs: list[str],
     stages: list[list[tuple[str, int]]],
-    ours: np.ndarray,
+    foreign: Foreign,
     origin: str,
 ) -> pd.DataFrame:
     run, epoch, names = columns["run"], columns["epoch"], columns["names"]
-    if len(run) and not ours.all():
-        first = np.full(len(runs), LARGEST_EPOCH, "int64")
-        np.minimum.at(first, run, epoch)
-        epoch = epoch + ((first == 0) & ~ours)[run].astype(epoch.dtype)
     stage, stage_epoch = _stages(run, columns["metric"], columns["value"], epoch, names, len(runs))
     size = len(run)
     found: dict[str, Any] = {
@@ -203,10 +250,12 @@ def _epochs(
         "stage_name": _stage_names(run, stage, stages),
         "stage_epoch": stage_epoch,
         "epoch": epoch,
-        "step": optional_int(np.full(size, -1)),
+        "step": optional_int(np.full(size, -1) if foreign.step is None else foreign.step),
         "metric": pd.Categorical.from_codes(columns["metric"], categories=names),
         "value": columns["value"],
-        "kind": pd.Categorical.from_codes(np.zeros(size, "int8"), categories=list(KINDS)),
+        "kind": pd.Categorical.from_codes(
+            np.zeros(size, "int8") if foreign.kind is None else foreign.kind, categories=list(KINDS)
+        ),
         "file": pd.Categorical.from_codes(np.zeros(size, "int8"), categories=[origin]),
         "line": optional_int(np.full(size, -1)),
     }

@@ -8,10 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from analysis.frames import MEASURED, Note, Notes, RunData
-from analysis.sources.mlflow_common import facts_of, parse_parameter, place_by_metric, shifted, stages_of
+from analysis.frames import Note, Notes, RunData
+from analysis.sources.mlflow_common import (
+    add_metrics,
+    facts_of,
+    is_derived,
+    parse_parameter,
+    place_by_metric,
+    stages_of,
+)
+from analysis.sources.options import Options
 from workbench.errors import RecordError
 from workbench.names import declare_recorded
+
+STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")  # by MLflow's numbers, from 1 on
 
 
 def is_folder(path: Path) -> bool:
@@ -19,45 +29,74 @@ def is_folder(path: Path) -> bool:
     return path.is_dir() and any(any(path.glob("*/" * depth + "meta.yaml")) for depth in range(3))
 
 
-def read(path: Path) -> tuple[list[RunData], list[Note]]:
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return all runs at or below `path` (deleted ones left out) and the remarks.
 
-    Raises `RecordError` when there is no run.
+    A run that cannot be read is told and left out. Raises `RecordError` when there is no run.
     """
     notes = Notes(str(path))
+    studies: dict[Path, str] = {}
     runs = []
     for meta in sorted(path.rglob("meta.yaml")):
-        content = _yaml(meta)
-        if "run_id" not in content and "run_uuid" not in content:
+        if hidden(meta.relative_to(path)):
             continue
-        if content.get("lifecycle_stage", "active") == "active":
-            runs.append(_run(meta.parent, content, notes))
+        content = _yaml(meta, notes)
+        if "experiment_id" in content and not {"run_id", "run_uuid"} & set(content):
+            studies[meta.parent] = str(content.get("name") or meta.parent.name)
+        elif {"run_id", "run_uuid"} & set(content) and content.get("lifecycle_stage", "active") == "active":
+            try:
+                runs.append(_run(meta.parent, content, notes, (options or Options()).epochs_from))
+            except (OSError, ValueError, TypeError, OverflowError) as error:
+                notes.add(f"run {meta.parent.name} cannot be read, left out: {error}")
     if not runs:
-        raise RecordError("holds no run", where=path)
+        said = "; ".join(note.what for note in notes.all())
+        raise RecordError(f"holds no run{f' ({said})' if said else ''}", where=path)
+    for data in runs:
+        folder = Path(data.file)
+        data.facts["study"] = data.facts.get("study") or studies.get(folder.parent) or _study(folder.parent)
     return runs, notes.all()
 
 
-def _yaml(path: Path) -> dict[str, Any]:
+def hidden(path: Path) -> bool:
+    """Tell files that no program of ours or theirs wrote: `.DS_Store`, `._name`, `.trash/` ..."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _study(folder: Path) -> str | None:
+    """Return the name of the experiment that a run's folder lies in, where only the run was named."""
+    meta = folder / "meta.yaml"
+    name = _yaml(meta, Notes(str(meta))).get("name") if meta.is_file() else None
+    return str(name) if name else None
+
+
+def _yaml(path: Path, notes: Notes) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8", errors="replace"))
     except (OSError, yaml.YAMLError) as error:
-        raise RecordError(f"cannot be read: {error}", where=path) from error
+        notes.add(f"{path.parent.name}/{path.name} cannot be read, left out: {str(error).splitlines()[0]}")
+        return {}
     return content if isinstance(content, dict) else {}
 
 
 def _texts(folder: Path) -> dict[str, str]:
     """Return the small files below a folder as name -> content; names may hold slashes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
-    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in files}
+    named = {path.relative_to(folder): path for path in files}
+    return {
+        name.as_posix(): path.read_text(encoding="utf-8", errors="replace")
+        for name, path in named.items()
+        if not hidden(name)
+    }
 
 
-def _run(folder: Path, meta: dict[str, Any], notes: Notes) -> RunData:
+def _run(folder: Path, meta: dict[str, Any], notes: Notes, epochs_from: int | None) -> RunData:
     tags = _texts(folder / "tags")
     parameters = {name: parse_parameter(text.strip("\n")) for name, text in _texts(folder / "params").items()}
     run = str(meta.get("run_id") or meta.get("run_uuid"))
-    facts = facts_of(tags, run, name=str(meta.get("run_name") or meta.get("name") or ""), origin=str(folder))
+    name = str(meta.get("run_name") or meta.get("name") or "")
+    facts = facts_of(tags, run, name=name, origin=str(folder), status=status_of(meta.get("status")))
     if meta.get("start_time"):
         facts["started"] = datetime.fromtimestamp(int(meta["start_time"]) / 1000, timezone.utc)
         if meta.get("end_time"):
@@ -65,15 +104,25 @@ def _run(folder: Path, meta: dict[str, Any], notes: Notes) -> RunData:
     data = RunData(run=facts.pop("run"), file=str(folder), facts=facts, settings=parameters)
     data.stages = stages_of(parameters)
     declare_recorded(parameters, tags)
-    metrics = {
+    own = {
         name: _values(text, folder / "metrics" / name, notes)
         for name, text in _texts(folder / "metrics").items()
+        if not is_derived(name)
     }
-    shift = shifted([steps for _, steps, _ in metrics.values()], tags)
-    for name, (values, steps, lines) in metrics.items():
-        data.add(name, MEASURED, steps + shift, values, file=str(folder / "metrics" / name), line=lines)
+    points = {name: (steps, values) for name, (values, steps, _) in own.items()}
+    add_metrics(data, points, tags, notes, {name: lines for name, (*_, lines) in own.items()}, epochs_from)
+    data.values = [
+        (metric, kind, str(folder / "metrics" / metric), block) for metric, kind, _, block in data.values
+    ]
     place_by_metric(data)
     return data
+
+
+def status_of(value: Any) -> str:
+    """Return MLflow's word for a status, which old versions wrote as a number; nothing where none is known."""
+    if isinstance(value, int) and 1 <= value <= len(STATUSES):
+        return STATUSES[value - 1]
+    return str(value) if value else ""
 
 
 def _values(text: str, path: Path, notes: Notes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,9 +131,9 @@ def _values(text: str, path: Path, notes: Notes) -> tuple[np.ndarray, np.ndarray
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         parts = line.split()
         try:
-            if not line.endswith("\n") or len(parts) not in (2, 3):
+            if not line.endswith("\n") or len(parts) < 2:
                 raise ValueError(line)
-            found.append((float(parts[1]), int(parts[2]) if len(parts) == 3 else number, number))
+            found.append((float(parts[1]), int(parts[2]) if len(parts) > 2 else 0, number))
         except ValueError:
             notes.add(f"{path.name}: a line that is cut or damaged, not used", number)
     table = np.array(found, dtype="float64").reshape(-1, 3)

@@ -15,30 +15,45 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis.frames import INFERRED, PARSED, Note, Notes, RunData
 from analysis.sources.lines import EpochMeans, ascending, columns, launches_in
+from analysis.sources.options import Options
 
-STAMP = rb"(?:\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] {0,2})?"
+DATE = rb"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d"
+# What stands before a message: a time in brackets or not, and the name of the logger as its format has it.
+PREFIX = (
+    rb"(?:\[?(?:" + DATE + rb")(?:[,.]\d+)?\]?(?: ?[-:])? {0,2})?"
+    rb"(?:\[?(?:(?:INFO|WARNING|root|insightface|Node\[\d+\])\s*(?:[:|-]\s*)?\]?\s*)+)?"
+)
+STAMP = re.compile(rb"\[?(" + DATE + rb")")
 BATCH = re.compile(
-    rb"^(?:\[.{19}\] {1,2})?(?:INFO:root:)?Epoch\[(\d+)\] Batch \[(?:\d+-)?(\d+)\]\s+"
-    rb"Speed: (\d+\.\d+) samples/sec\s+acc(?:uracy)?=\d\.\d{6}(?:\s+loss(?:value)?=\d+\.\d{6})?\s*$",
+    rb"^" + PREFIX + rb"(?:Epoch|Iter)\[(\d+)\] Batch \[(?:\d+-)?(\d+)\]\s+"
+    rb"Speed: (\d+\.\d+) samples/sec(?:\s+[a-z][a-z_-]{0,20}=(?:-?\d+\.\d{6}|nan|-?inf)){0,4}\s*$",
     re.MULTILINE,
 )
-LINE = re.compile(STAMP + rb"(?:INFO:root:)?(.*)", re.DOTALL)
+MESSAGE = re.compile(PREFIX + rb"(.*)", re.DOTALL)
 TRAIN = re.compile(rb"Epoch\[(\d+)\] Train-(acc|accuracy|loss|lossvalue)=(-?\d+\.\d{6}|nan|-?inf)")
 SECONDS = re.compile(rb"Epoch\[(\d+)\] Time cost=(\d+\.\d{3})")
+BESIDE = {b"XNorm": "_xnorm", b"Best-Threshold": "_thresh"}  # what is printed beside an accuracy
 EVALUATION = re.compile(
-    rb"\[([\w.-]+)\]\[(\d+)\](Accuracy-Flip|Accuracy|XNorm): (\d+\.\d{5,6}|nan|inf)(?:\+-(\d+\.\d{5}))?"
+    rb"\[([^\[\]]+)\]\[(\d+)\](Accuracy-Flip|Accuracy|XNorm|Best-Threshold): (\d+\.\d{5,6}|nan|inf)(?:\+-(\d+\.\d{5}))?"
 )
 RATE = re.compile(rb"lr-batch-epoch: (\S+) (\d+) (\d+)")
 NAMESPACE = re.compile(rb"Called with argument: Namespace\((.*)\)(?: .*)?")
 ARGUMENT = re.compile(r"(\w+)=('[^']*'|\[[^\]]*\]|\([^)]*\)|[^,()]+)")
 STEPS = re.compile(rb"lr_steps (\[[\d, ]*\])")
+CHANGE = re.compile(rb"lr change to (\S+)")
+MEASURE = re.compile(
+    rb"\{fc7_acc\} (\d+) (\d+\.?\d*(?:e[-+]\d+)?)|CELOSS,(\d+),(\d+\.\d+|nan|inf)"
+)  # of train_parall
+UNKNOWN = -1  # the epoch of a log whose head is cut off, until a line says it
 ENDED = b"Task is force ended by user"
 # what such a log says beside numbers of a training; anything else is reported
 CONTEXT = re.compile(
     rb"""\s*$ | \# | testing\ verification | infer\ time\ [\d.]+$ | loading\ bin\ \d+$ | ver\ \w+$ | saving\ \d+$
-    | \(\d+L?,(?:\ \d+L?,?)*\)$ | \[\d+\]Accuracy-Highest:\ [\d.]+$ | Saved\ checkpoint\ to\ " | call\ reset\(\)$
+    | \(\d+L?,(?:\ \d+L?,?)*\)$ | \[\d+\]\ ?Accuracy-Highest:\ [\d.]+$ | Saved\ checkpoint\ to\ " | call\ reset\(\)$
     | (?:gpu\ num:|num_layers|image_size|num_classes|rand_mirror|id2range|init|header0\ label|loading)\ \S
     | \d+$ | loading\ recordio | \S+\.py:\d+:\ \w*Warning:\ | \ \ +\w | \[[\d:]+\]\ src/operator/ """,
     re.VERBOSE,
@@ -57,10 +72,13 @@ class Launch:
     )  # metric, epoch, value, step, line
     seen: set[tuple[str, int]] = field(default_factory=set)
     highest: int = -1
-    printed_epoch: int = 0
+    printed_epoch: int = UNKNOWN
     batch: int = -1
     epoch_steps: int | None = None  # steps of an epoch, exact, from a step and the batch it fell on
     stamps: list[bytes] = field(default_factory=list)
+    changes: list[tuple[int, float, int]] = field(
+        default_factory=list
+    )  # epoch, learning rate from then on, line
     killed: bool = False
 
     @property
@@ -72,7 +90,7 @@ class Launch:
         return self.empty and not self.arguments
 
 
-def read(path: Path) -> tuple[list[RunData], list[Note]]:
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return one run a launch, and the remarks. Raises `RecordError` for a file that cannot be read."""
     notes = Notes(str(path))
     launches = launches_in(
@@ -108,30 +126,52 @@ def _batches(launch: Launch, lines: list[bytes], numbers: list[int], notes: Note
         kept[forward],
     )
     if len(epochs):
+        _at_epoch(launch, int(epochs[0]))
         launch.means.add(epochs, speed[:, None], kept, batches)
         launch.printed_epoch, launch.batch = int(epochs[-1]), int(batches[-1])
+    for line in (lines[0], lines[-1]):
+        if stamp := STAMP.match(line):
+            launch.stamps[1:] = [stamp[1]]
+
+
+def _at_epoch(launch: Launch, epoch: int) -> None:
+    """Note the epoch that a line names; values before it in a log without a head fell into the same."""
+    if launch.printed_epoch == UNKNOWN:
+        launch.rows = [
+            (metric, epoch, *rest) if at == UNKNOWN else (metric, at, *rest)
+            for metric, at, *rest in launch.rows
+        ]
+    launch.printed_epoch = epoch
 
 
 def _line(launch: Launch, line: bytes, number: int, notes: Notes, cut: bool) -> None:
-    match = LINE.fullmatch(line)
+    match = MESSAGE.fullmatch(line)
     assert match is not None  # every part of the pattern is optional
-    stamp, text = match.groups()
-    if stamp:
-        launch.stamps[1:] = [stamp]  # the first and the latest
+    text = match[1]
+    if stamp := STAMP.match(line):
+        launch.stamps[1:] = [stamp[1]]  # the first and the latest
     if found := EVALUATION.fullmatch(text):
         _evaluation(launch, found, number, notes)
     elif found := RATE.fullmatch(text):
-        launch.printed_epoch, launch.batch = int(found[3]), int(found[2])
+        _at_epoch(launch, int(found[3]))
+        launch.batch = int(found[2])
         launch.rows.append(("lr", launch.printed_epoch, float(found[1]), -(launch.batch + 1), number))
+    elif found := CHANGE.fullmatch(text):
+        launch.changes.append((launch.printed_epoch, number_of(found[1]), number))
+    elif found := MEASURE.fullmatch(text):
+        _measure(launch, found, number, notes)
     elif found := TRAIN.fullmatch(text):
+        _at_epoch(launch, int(found[1]))
         metric = "accuracy" if found[2].startswith(b"acc") else "loss"
         _once(launch, metric, int(found[1]), float(found[3]), -1, number, notes)
     elif found := SECONDS.fullmatch(text):
         _once(launch, "seconds", int(found[1]), float(found[2]), -1, number, notes)
     elif found := NAMESPACE.fullmatch(text):
+        launch.printed_epoch = max(launch.printed_epoch, 0)  # the log has its head: it begins with epoch 0
         launch.arguments, launch.arguments_line = _arguments(found[1].decode("utf-8", "replace")), number
     elif found := STEPS.fullmatch(text):
-        launch.arguments.setdefault("lr_steps", found[1].decode().strip("[]"))
+        if not launch.arguments.get("lr_steps"):  # none given: the printed list is what is used
+            launch.arguments["lr_steps"] = found[1].decode().strip("[]")
     elif text == ENDED:
         launch.killed = True
     elif cut:
@@ -141,15 +181,34 @@ def _line(launch: Launch, line: bytes, number: int, notes: Notes, cut: bool) -> 
 
 
 def _evaluation(launch: Launch, found: re.Match[bytes], number: int, notes: Notes) -> None:
-    name, step = found[1].decode(), int(found[2])
-    if found[3] == b"XNorm":
-        _once(launch, f"{name}_xnorm", launch.printed_epoch, float(found[4]), step, number, notes)
+    name, step = set_name(found[1].decode("utf-8", "replace")), int(found[2])
+    if found[3] in BESIDE:
+        _once(launch, name + BESIDE[found[3]], launch.printed_epoch, float(found[4]), step, number, notes)
         return
-    if launch.printed_epoch and step > launch.batch + 1:
+    if launch.printed_epoch > 0 and step > launch.batch + 1:
         launch.epoch_steps = (step - launch.batch - 1) // launch.printed_epoch
     new = _once(launch, name, launch.printed_epoch, float(found[4]), step, number, notes)
     if new and found[5]:
         _once(launch, f"{name}_tenfold_std", launch.printed_epoch, float(found[5]), step, number, notes)
+
+
+def set_name(text: str) -> str:
+    """Return the name of an evaluation set that may be printed as the path of its file."""
+    return text.replace("\\", "/").rstrip("/").rpartition("/")[2].removesuffix(".bin") or text
+
+
+def number_of(text: bytes) -> float:
+    """Return a printed number; NaN for what is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _measure(launch: Launch, found: re.Match[bytes], number: int, notes: Notes) -> None:
+    """Take in what train_parall prints of a step: its accuracy on the batch, or its loss."""
+    metric, step, value = ("accuracy", found[1], found[2]) if found[1] else ("loss", found[3], found[4])
+    _once(launch, f"batch_{metric}", launch.printed_epoch, float(value), int(step), number, notes)
 
 
 def _once(
@@ -177,15 +236,17 @@ def _arguments(text: str) -> dict[str, Any]:
 
 def _run(launch: Launch, path: Path, number: int) -> RunData:
     data = RunData(run=f"{path.stem}#{number}", file=str(path))
+    _at_epoch(launch, max(launch.printed_epoch, 0))  # where no line says an epoch there is one
     times = [
         datetime.strptime(s.decode(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc) for s in launch.stamps
     ]
+    costs = sum(row[2] for row in launch.rows if row[0] == "seconds")
     data.facts = {
         "name": data.run,
         "origin": str(path),
         "status": "killed" if launch.killed else "finished",
         "started": times[0] if times else None,
-        "seconds": (times[-1] - times[0]).total_seconds() if times else None,
+        "seconds": (times[-1] - times[0]).total_seconds() if times[1:] else costs or None,
     }
     data.settings = {name: value for name, value in launch.arguments.items() if value not in (None, "")}
     for metric in dict.fromkeys(row[0] for row in launch.rows):
@@ -193,10 +254,21 @@ def _run(launch: Launch, path: Path, number: int) -> RunData:
         steps = [_step(launch, epoch, step) for _, epoch, _, step, _ in rows]
         epochs = [row[1] + 1 for row in rows]
         data.add(metric, PARSED, epochs, [row[2] for row in rows], step=steps, line=[row[4] for row in rows])
+    _batch_means(data)
     epochs, speeds, lines = launch.means.mean("images_per_second")
     data.add("images_per_second", INFERRED, [epoch + 1 for epoch in epochs], speeds, line=lines)
     _inferred_rates(launch, data)
     return data
+
+
+def _batch_means(data: RunData) -> None:
+    """Add the means by epoch of what is printed of single batches, where nothing better is."""
+    known = {metric: block for metric, _, _, block in data.values}
+    for metric, block in known.items():
+        name = metric.removeprefix("batch_")
+        if name != metric and name not in known:
+            epochs, position, count = np.unique(block["epoch"], return_inverse=True, return_counts=True)
+            data.add(name, INFERRED, epochs, np.bincount(position, block["value"]) / count)
 
 
 def _step(launch: Launch, epoch: int, step: int) -> int:
@@ -212,6 +284,8 @@ def _inferred_rates(launch: Launch, data: RunData) -> None:
     """Add the learning rate of each epoch's last printed batch as `lr` and `lr_steps` imply it."""
     rate, text = launch.arguments.get("lr"), str(launch.arguments.get("lr_steps", ""))
     known = sorted(launch.means.last_step)
+    for epoch, value, line in launch.changes:
+        data.add("lr", PARSED, max(epoch, 0) + 1, value, line=line)
     if not isinstance(rate, float | int) or not re.fullmatch(r"[\d, ]*", text):
         return
     drops = [int(step) for step in re.findall(r"\d+", text)]

@@ -3,19 +3,24 @@
 A file is a sequence of records: length (8 bytes), its masked CRC-32C, the message, its masked CRC-32C.
 A record whose checksum does not fit ends the reading, and says so. The `line` of a value is the number
 of its record. `epoch_loss` in `train/` is `loss`, in `validation/` it is `val_loss`; Keras counts those
-epochs from 0. Values by batch keep their step and get the epoch in which they fell, by their clock.
+epochs from 0. Values by batch keep their step and get the epoch in which they fell, by their clock. Where
+a scalar `epoch` is in the files (Lightning), it says the epoch of a step; without it steps that count one by
+one are epochs, and others are inferred. Files of several launches in one folder are told apart by their steps.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from analysis.frames import MEASURED, Note, Notes, RunData
+from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
+from analysis.sources.epoch_table import EPOCH, FRACTION, Table, axis_of, shift_of
+from analysis.sources.options import Options
 from workbench.errors import RecordError
 
 SUBFOLDERS = {"train": "", "validation": "val_"}
@@ -23,26 +28,50 @@ DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # DT_FLOAT, DOUBLE
 MASK_DELTA = 0xA282EAD8
 LARGEST_CHECKED = 1 << 20  # a graph of many megabytes holds no scalars; its checksum is passed over
 
+KERAS_EPOCH = "epoch_"  # Keras' tags by epoch, counted from 0
 Scalar = tuple[str, int, float, float, int]  # tag, step, value, wall time (seconds), number of the record
-Values = dict[tuple[str, str], list[Scalar]]  # by metric and file
 
 
-def read(path: Path) -> tuple[list[RunData], list[Note]]:
-    """Return a run for each folder of event files at or below `path`, `train/` and `validation/` as one.
+@dataclass
+class Row:
+    """One scalar of a run: its metric, the scalar itself, the file it stands in and its attempt."""
 
+    metric: str
+    scalar: Scalar
+    file: str
+    attempt: int = 1
+
+    @property
+    def wall(self) -> float:
+        return self.scalar[3]
+
+
+@dataclass
+class Launch:
+    """One training: the rows that hold, in the order of their times, and its number of attempts."""
+
+    rows: list[Row] = field(default_factory=list)
+    attempt: int = 1
+
+
+def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
+    """Return the runs of the event files at or below `path`, `train/` and `validation/` as one.
+
+    A folder is a run; where its files hold several launches, each that begins anew from the first step is
+    a run, and one that goes on from the middle is another attempt, which supersedes what it repeats.
     Raises `RecordError` when there is no event file or one cannot be read.
     """
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*tfevents*") if p.is_file())
     if not files:
-        raise RecordError("no event files", where=path)
+        raise RecordError("no event files", where=path, expected="files called *tfevents*")
     groups: dict[Path, list[Path]] = {}
     for file in files:
         folder = file.parent.parent if file.parent.name in SUBFOLDERS else file.parent
         groups.setdefault(folder, []).append(file)
     runs, remarks = [], []
     for folder, members in groups.items():
-        run, notes = _run(folder, members)
-        runs += [run] if run.values else []
+        own, notes = _runs(folder, members, (options or Options()).epochs_from)
+        runs += own
         remarks += notes
     return runs, remarks
 
@@ -95,43 +124,173 @@ def _scalar(value: Any) -> float | None:
     return None
 
 
-def _run(folder: Path, files: list[Path]) -> tuple[RunData, list[Note]]:
-    """Make the run of one folder out of its event files."""
-    values: Values = {}
+def _runs(folder: Path, files: list[Path], epochs_from: int | None) -> tuple[list[RunData], list[Note]]:
+    """Make the runs of one folder out of its event files."""
     remarks: list[Note] = []
+    segments: list[list[Row]] = []
     for file in files:
         notes = Notes(str(file))
         prefix = SUBFOLDERS.get(file.parent.name, "")
-        for scalar in scalars(file, notes):
-            metric = prefix + scalar[0].removeprefix("epoch_")
-            values.setdefault((metric, str(file)), []).append(scalar)
+        segments += _segments(file, prefix, notes)
         remarks += notes.all()
-    facts = {"name": folder.name, "origin": str(folder), "status": "finished"}
-    data = RunData(run=folder.name or str(folder), file=str(folder), facts=facts)
-    times = [scalar[3] for rows in values.values() for scalar in rows]
+    notes = Notes(str(folder))
+    launches = _launches(sorted(segments, key=lambda rows: rows[0].wall), notes)
+    if len(launches) > 1:
+        notes.add(f"{len(launches)} launches in one folder: each is a run")
+    name = folder.name or str(folder)
+    names = [name] if len(launches) == 1 else [f"{name}#{n}" for n in range(1, len(launches) + 1)]
+    runs = [
+        _run(folder, own, launch, notes, epochs_from) for own, launch in zip(names, launches, strict=True)
+    ]
+    return [run for run in runs if run.values], remarks + notes.all()
+
+
+def _segments(file: Path, prefix: str, notes: Notes) -> list[list[Row]]:
+    """Return the rows of a file in parts: where the steps of a tag go back, a writer has begun again."""
+    parts: list[list[Row]] = []
+    last: dict[str, int] = {}
+    for scalar in scalars(file, notes):
+        tag, step = scalar[:2]
+        if not parts or step < last.get(tag, step):
+            parts.append([])
+            last = {}
+        last[tag] = step
+        parts[-1].append(Row(prefix + tag.removeprefix(KERAS_EPOCH), scalar, str(file)))
+    return parts
+
+
+def _launches(segments: list[list[Row]], notes: Notes) -> list[Launch]:
+    """Put the parts of all files, in the order of their times, together to trainings."""
+    launches: list[Launch] = []
+    for rows in segments:
+        launch = launches[-1] if launches else None
+        if launch is None or _begins_anew(launch, rows):
+            launches.append(Launch(rows=list(rows)))
+            continue
+        cut = _superseded_from(launch, rows)
+        if cut is not None:
+            kept = [row for row in launch.rows if row.wall < cut]
+            if len(kept) < len(launch.rows):
+                count = len(launch.rows) - len(kept)
+                notes.add(
+                    f"{count} values of an attempt that a later one supersedes (resumed training), not used"
+                )
+            launch.rows, launch.attempt = kept, launch.attempt + 1
+        launch.rows += [replace(row, attempt=launch.attempt) for row in rows]
+    return launches
+
+
+def _firsts(rows: list[Row]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in rows:
+        found[row.metric] = min(found.get(row.metric, row.scalar[1]), row.scalar[1])
+    return found
+
+
+def _begins_anew(launch: Launch, rows: list[Row]) -> bool:
+    """Tell whether rows are another training: a tag of both begins at the launch's first step again."""
+    ours, theirs = _firsts(launch.rows), _firsts(rows)
+    common = ours.keys() & theirs.keys()
+    several = {name for name in common if sum(row.metric == name for row in launch.rows) > 1}
+    return bool(several) and all(theirs[name] <= ours[name] for name in several)
+
+
+def _superseded_from(launch: Launch, rows: list[Row]) -> float | None:
+    """Return the time from which on what the launch holds is superseded; None for a writer beside it."""
+    theirs = _firsts(rows)
+    common = [row for row in launch.rows if row.metric in theirs]
+    if not common:
+        return None
+    after = rows[0].wall
+    repeated = [row.wall for row in common if row.scalar[1] >= theirs[row.metric] and row.wall < after]
+    return min(repeated, default=after)
+
+
+def _run(folder: Path, name: str, launch: Launch, notes: Notes, epochs_from: int | None) -> RunData:
+    facts: dict[str, Any] = {"name": name, "origin": str(folder), "status": "finished"}
+    data = RunData(run=name, file=str(folder), facts=facts)
+    times = [row.wall for row in launch.rows]
     if times:
         import pandas as pd
 
         facts["started"] = pd.Timestamp(min(times), unit="s", tz="UTC")
         facts["seconds"] = max(times) - min(times)
-    _add(data, values)
-    return data, remarks
+    _add(data, launch, notes, epochs_from)
+    return data
 
 
-def _add(data: RunData, values: Values) -> None:
-    by_epoch = [s for rows in values.values() for s in rows if s[0].startswith("epoch_")]
-    shift = 1 if by_epoch or any(s[1] == 0 for rows in values.values() for s in rows) else 0
-    ends = np.array(sorted({s[1]: s[3] for s in reversed(by_epoch)}.items())).reshape(-1, 2)
-    for (metric, file), rows in values.items():
-        steps = np.array([scalar[1] for scalar in rows])
-        columns = {"line": np.array([scalar[4] for scalar in rows])}
-        if rows[0][0].startswith("epoch_") or not by_epoch:
-            epochs = steps + shift
-        else:  # by batch: the epoch whose end is the next on the clock
-            clock = np.array([scalar[3] for scalar in rows])
-            position = np.minimum(np.searchsorted(ends[:, 1], clock), len(ends) - 1)
-            epochs, columns["step"] = ends[position, 0].astype("int64") + shift, steps
-        data.add(metric, MEASURED, epochs, [scalar[2] for scalar in rows], file=file, **columns)
+def _add(data: RunData, launch: Launch, notes: Notes, epochs_from: int | None) -> None:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in launch.rows:
+        groups.setdefault((row.metric, row.file), []).append(row)
+    by_epoch = [row for row in launch.rows if row.scalar[0].startswith(KERAS_EPOCH)]
+    marks = [row for row in launch.rows if EPOCH.fullmatch(row.scalar[0])]
+    place = _keras_epochs(by_epoch) if by_epoch else _epochs(launch, marks, notes, epochs_from)
+    for (metric, file), rows in groups.items():
+        if EPOCH.fullmatch(rows[0].scalar[0]):
+            continue
+        steps = np.array([row.scalar[1] for row in rows])
+        clock = np.array([row.wall for row in rows])
+        columns = {
+            "line": np.array([row.scalar[4] for row in rows]),
+            "attempt": np.array([row.attempt for row in rows]),
+        }
+        if by_epoch and rows[0].scalar[0].startswith(KERAS_EPOCH):
+            epochs, kind = steps + 1, MEASURED
+        else:
+            epochs, kind = place(steps, clock)
+            if by_epoch or marks or kind == INFERRED:
+                columns["step"] = steps
+        data.add(metric, kind, epochs, [row.scalar[2] for row in rows], file=file, **columns)
+
+
+Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, str]]
+
+
+def _keras_epochs(by_epoch: list[Row]) -> Place:
+    """Values by batch fall into the epoch whose end is the next on the clock."""
+    ends = np.array(sorted({row.scalar[1]: row.wall for row in reversed(by_epoch)}.items())).reshape(-1, 2)
+
+    def place(steps: np.ndarray, clock: np.ndarray) -> tuple[np.ndarray, str]:
+        position = np.minimum(np.searchsorted(ends[:, 1], clock), len(ends) - 1)
+        return ends[position, 0].astype("int64") + 1, MEASURED
+
+    return place
+
+
+def _epochs(launch: Launch, marks: list[Row], notes: Notes, epochs_from: int | None) -> Place:
+    """Say how steps become epochs: by the scalar `epoch` in the files, else as steps that are epochs, else by order."""
+    names = list(dict.fromkeys(row.metric for row in launch.rows if row not in marks))
+    table = _as_table(launch, marks, names)
+    axis = axis_of(table, notes)
+    shift = shift_of(axis, notes, epochs_from)
+    known, first = np.unique(table.columns["step"], return_index=True)
+    epochs = axis.epochs[first]
+    whole = np.maximum(np.ceil(epochs - FRACTION), 0).astype("int64") + shift
+    whole = np.maximum(whole, 1)
+
+    def place(steps: np.ndarray, clock: np.ndarray) -> tuple[np.ndarray, str]:
+        position = np.minimum(np.searchsorted(known, steps), len(known) - 1)
+        return whole[position], MEASURED if axis.counted else INFERRED
+
+    return place
+
+
+def _as_table(launch: Launch, marks: list[Row], names: list[str]) -> Table:
+    """Return the launch as a table with a row a step, as far as the question of its epochs needs it."""
+    steps = np.unique([row.scalar[1] for row in launch.rows])
+    columns = {"step": steps.astype("float64")}
+    present = {"step": np.ones(len(steps), dtype=bool)}
+    for name in names:
+        own = np.unique([row.scalar[1] for row in launch.rows if row.metric == name])
+        present[name] = np.isin(steps, own)
+        columns[name] = np.where(present[name], 0.0, np.nan)
+    if marks:
+        at = np.searchsorted(steps, [row.scalar[1] for row in marks])
+        columns["epoch"] = np.full(len(steps), np.nan)
+        columns["epoch"][at] = [row.scalar[2] for row in marks]
+        present["epoch"] = ~np.isnan(columns["epoch"])
+    return Table(columns, present, np.full(len(steps), -1))
 
 
 def _crc_table() -> list[int]:

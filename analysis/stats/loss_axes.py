@@ -7,7 +7,7 @@ regulariser is in it is part of what it means.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,21 @@ from workbench.spec.labels import value_text
 
 JUMP = 1.5  # a loss that begins a stage this many times higher than it ended the last is another loss
 INCLUDES = "includes"
+
+
+class LossAxis(NamedTuple):
+    """What a loss is: stages with equal ones share an axis."""
+
+    name: str = ""  # the loss and its scale; empty where only its values tell it from the one before
+    after_jumps: int = 0  # without a name: how many jumps of the values lie before it
+    regulariser: str = ""  # what is said of the regulariser, where runs say so differently
+
+    def title(self, metric: str, first: float, last: float) -> str:
+        """Return the title of its panel, whose curves go from epoch `first` to `last`."""
+        said = f" {self.regulariser}" if self.regulariser else ""
+        if self.name:
+            return f"{metric}: {self.name}{said}"
+        return f"{metric}, epochs {first:g} to {last:g}{said}"
 
 
 def less_regulariser(records: Records) -> pd.DataFrame:
@@ -56,26 +71,26 @@ def loss_meanings(runs: pd.DataFrame) -> dict[str, str | None]:
     }
 
 
-def loss_keys(records: Records, rows: pd.DataFrame) -> dict[tuple[str, int], str]:
-    """Return for each run and stage what its loss is: stages with equal texts share an axis.
+def loss_keys(records: Records, rows: pd.DataFrame) -> dict[tuple[str, int], LossAxis]:
+    """Return for each run and stage what its loss is: stages with equal ones share an axis.
 
     From the settings where they say (`stages.2.loss`, its scale), else from the values: where the runs'
     losses begin a stage `JUMP` times higher (in the median) than they ended the one before, or than their
     trunk ended, another loss begins. Whether the regulariser is in it makes a difference too, where runs
-    say so differently. No texts at all mean that everything shares one axis.
+    say so differently. Nothing at all means that everything shares one axis.
     """
     meaning = loss_meanings(records.runs)
     mixed = len({said for said in meaning.values() if said}) > 1
     settings = dict(zip(records.runs["run"], settings_of(records.runs)))
     ends = _stage_ends(rows)
     jumps = _jumps(ends, dict(zip(records.runs["run"], records.runs["parent"])))
-    found: dict[tuple[str, int], str] = {}
+    found: dict[tuple[str, int], LossAxis] = {}
     for run, stages in ends.items():
         for stage, (epoch, _, _) in stages.items():
-            text = _loss_text(settings[run], stage) or f"#{sum(jump <= epoch for jump in jumps)}"
-            found[run, stage] = text + (
-                f" ({meaning[run] or 'unknown if it includes'} the regulariser)" if mixed else ""
-            )
+            name = _loss_text(settings[run], stage)
+            before = 0 if name else sum(jump <= epoch for jump in jumps)
+            said = f"({meaning[run] or 'unknown if it includes'} the regulariser)" if mixed else ""
+            found[run, stage] = LossAxis(name, before, said)
     return found if len(set(found.values())) > 1 else {}
 
 

@@ -1,8 +1,7 @@
 """Published numbers beside ours: what others report for a study's variants, what our runs reach, and is it noise?
 
-`experiments/published/STUDY.json` holds numbers only. `at` says which number a row reports: "each" is the maximum
-of each set, a metric's name the epoch at which that metric is best, "last" the last epoch. Ours is read the
-same way, from the records or from the summary of them that `docs/results.json` keeps.
+Ours is read as the published number was (`published_file` says how), from the records or from the summary of them
+that `docs/results.json` keeps.
 """
 
 from __future__ import annotations
@@ -10,32 +9,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.frames import Records, is_missing, per_epoch
 from analysis.stats import significance as sig
+from analysis.tables.published_file import EACH, EPOCH, IJB, LAST, Published, Values
+from analysis.tables.render import fixed_point
 from analysis.tables.verdicts import PAIRS, UNKNOWN
-from workbench.errors import RecordError, suggestion
-from workbench.names import FINISHED, is_evaluation, lower_is_better
+from workbench.names import FINISHED, PEAK_SUFFIX, SECONDS, is_evaluation, lower_is_better
 
-EACH, LAST = "each", "last"
+if TYPE_CHECKING:
+    from workbench.tracking.store import Store
+
+STEP_SECONDS = "step_seconds"  # of an epoch, over its steps
+GENUINE = {"IJBB": 10270, "IJBC": 19557}  # pairs of one person, of which a true accept rate is a share
+LARGE = 100.0  # values from here on are written without decimals
 IMPORTED, QUICK, RUN, UNFINISHED, NO_RUN = "imported", "quick", "run", "unfinished", "no run"
 FEWEST, MOST = 4, 6  # decimals of an accuracy: 6,000 pairs give steps of .00017
 ORDER = (RUN, IMPORTED, UNFINISHED, QUICK)  # what counts as ours, the best kind first
-
-
-@dataclass(frozen=True)
-class Published:
-    """What is published of a study: `runs` is {variant: {set: (value, 1-based epoch or None)}}."""
-
-    study: str
-    at: str
-    runs: Mapping[str, Mapping[str, tuple[float, int | None]]]
-    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,66 +44,26 @@ class Ours:
     values: Mapping[str, Mapping[str, tuple[float, int | None]]]
 
 
-def folders() -> tuple[Path, ...]:
-    """Return where specs are looked for: below the working folder, then beside this package."""
-    return (Path.cwd() / "experiments", Path(__file__).resolve().parents[2] / "experiments")
-
-
-def spec_of(study: str) -> Path:
-    """Return the spec file of a study; raises `RecordError` with the nearest names where there is none."""
-    known: dict[str, Path] = {}
-    for folder in folders():
-        for path in sorted(folder.glob("*.py")):
-            known.setdefault(path.stem, path)
-    name = Path(study).stem
-    if name not in known:
-        raise RecordError(f"no study {study!r}", where="experiments/", do=suggestion(name, known))
-    return known[name]
-
-
-def read_published(path: Path) -> Published:
-    """Return the numbers of a file; raises `RecordError` naming what is wrong with it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        first = int(content["first_epoch"])
-        runs = {
-            str(name): {
-                str(metric): (float(value), None if epoch is None else int(epoch) - first + 1)
-                for metric, (value, epoch) in row.items()
-            }
-            for name, row in content["runs"].items()
-        }
-        return Published(path.stem, str(content["at"]), runs, str(content["source"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordError(
-            f"cannot be used: {error}", where=path,
-            expected='{"source": ..., "at": ..., "first_epoch": 0, "runs": {variant: {set: [value, epoch]}}}',
-        ) from error  # fmt: skip
-
-
-def published_of(study: str) -> Published:
-    """Return what is published of a study, nothing where there is no file of numbers.
-
-    Ours is then read at the last epoch: the best one would be chosen on the very set that is reported.
-    """
-    spec = spec_of(study)
-    path = spec.parent / "published" / f"{spec.stem}.json"
-    return read_published(path) if path.is_file() else Published(spec.stem, LAST, {})
-
-
 def reading(at: str) -> str:
     """Say in words which number a row reports."""
     words = {EACH: "the maximum of each set", LAST: "those of the last epoch"}
     return words.get(at, f"those at the epoch at which {at} is best")
 
 
+def exceptions(published: Published) -> str:
+    """Say which rows are read otherwise than the others; empty where none is."""
+    rows = [f"{name}: {reading(at)}" for name, at in published.at_of.items() if at != published.at]
+    return f"; {'; '.join(rows)}" if rows else ""
+
+
 # ---------------------------------------------------------------- ours
 
 
-def ours_of(records: Records, study: str, ats: Sequence[str]) -> dict[str, Ours]:
+def ours_of(records: Records, study: str, ats: Sequence[str], store: Store | None = None) -> dict[str, Ours]:
     """Return what our runs of a study reach, by variant; runs of the best kind that there is count.
 
-    Raises nothing: a variant without a usable epoch is left out.
+    What `workbench ijb` found of them is read from `store`. Raises nothing: a variant without a usable epoch is
+    left out.
     """
     own = records.runs[records.runs["study"].astype(str) == study]
     found: dict[str, Ours] = {}
@@ -120,9 +74,24 @@ def ours_of(records: Records, study: str, ats: Sequence[str]) -> dict[str, Ours]
             continue
         runs = [str(run) for run, its in zip(group["run"], kinds) if its == kind]
         values = {at: means(records, runs, at) for at in ats}
+        if store is not None and (rates := ijb_means(store, runs)):
+            values[IJB] = rates
         if any(values.values()):
             found[str(name)] = Ours(kind, len(runs), values)
     return found
+
+
+def ijb_means(store: Store, runs: Sequence[str]) -> dict[str, dict[str, tuple[float, None]]]:
+    """Return {"SET RATE": (mean over runs of the true accept rate, None)} by reading, of runs that were measured."""
+    rows: dict[str, dict[str, list[float]]] = {}
+    for run in runs:
+        for path in sorted((store.run_artifacts(run) / "ijb").glob("*.json")):
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            for name, row in facts["one_to_one"].items():
+                for far, value in row.items():
+                    if value is not None:
+                        rows.setdefault(f"{facts['set'].upper()} {far} {name}", []).append(float(value))
+    return {name: (float(np.mean(values)), None) for name, values in rows.items()}
 
 
 def kind_of(run: Any) -> str:
@@ -149,15 +118,34 @@ def means(records: Records, runs: Sequence[str], at: str) -> dict[str, tuple[flo
 def values_at(records: Records, run: str, at: str) -> dict[str, tuple[float, int]]:
     """Return {set: (value, epoch)} of one run, read as `at` says; empty where its metric is not recorded."""
     epochs = records.epochs[(records.epochs["run"] == run) & records.epochs["value"].notna()]
-    epochs = epochs[[is_evaluation(str(metric)) for metric in epochs["metric"]]]
+    if at.startswith(EPOCH):
+        return values_of_epoch(epochs, int(at.removeprefix(EPOCH)))
+    metrics = epochs["metric"].astype(str)
+    peaks = epochs[metrics.str.endswith(PEAK_SUFFIX)]  # the best within epochs too, of whichever epoch
+    epochs = epochs[[is_evaluation(metric) for metric in metrics]]
     table = per_epoch(epochs).pivot_table(index="epoch", columns="metric", values="value", observed=True)
     if table.empty or (at not in (EACH, LAST) and at not in table):
         return {}
-    if at == EACH:
-        best = {metric: _best_epoch(table, metric) for metric in table.columns}
-        return {str(m): (float(table.loc[epoch, m]), epoch) for m, epoch in best.items()}
-    epoch = int(table.index.max()) if at == LAST else _best_epoch(table, at)
-    return {str(m): (float(v), epoch) for m, v in table.loc[epoch].items() if not is_missing(v)}
+    best = {metric: _best_epoch(table, metric) for metric in table.columns}
+    if at != EACH:
+        best = dict.fromkeys(best, int(table.index.max()) if at == LAST else _best_epoch(table, at))
+    found = {str(m): (float(table.loc[e, m]), e) for m, e in best.items() if not is_missing(table.loc[e, m])}
+    for metric, rows in peaks.groupby("metric", observed=True):
+        top = rows.loc[rows["value"].idxmax()]
+        found[str(metric)] = (float(top["value"]), int(top["epoch"]))
+    return found
+
+
+def values_of_epoch(epochs: pd.DataFrame, epoch: int) -> dict[str, tuple[float, int]]:
+    """Return {metric: (value, epoch)} of all that a run recorded at the end of one epoch, its seconds a step too."""
+    rows = per_epoch(epochs[epochs["epoch"] == epoch])
+    found = {str(metric): (float(value), epoch) for metric, value in zip(rows["metric"], rows["value"])}
+    last = epochs.groupby("epoch")["step"].max()
+    done = last.get(epoch, -1) - (0 if epoch == 1 else last.get(epoch - 1, -1))
+    known = last.get(epoch, -1) > 0 and (epoch == 1 or last.get(epoch - 1, -1) > 0)
+    if SECONDS in found and known and done > 0:
+        found[STEP_SECONDS] = (found[SECONDS][0] / float(done), epoch)
+    return found
 
 
 # ---------------------------------------------------------------- side by side
@@ -172,7 +160,9 @@ def comparison(published: Published, ours: Mapping[str, Ours], variants: Iterabl
     rows = [row for name in variants for row in _rows(name, published, ours.get(name))]
     compared = [_compared(row) for row in rows]
     for row, found, word in zip(rows, compared, sig.verdicts(compared)):
-        row["difference"] = np.nan if found is None else found.difference
+        row["difference"] = (
+            found.difference if found else row["ours"] - row["published"] if _both(row) else np.nan
+        )
         row["from"], row["to"] = (np.nan, np.nan) if found is None else (found.low, found.high)
         row["verdict"] = word or _why_not(row)
     frame = pd.DataFrame(rows)
@@ -204,11 +194,28 @@ def shortened(frame: pd.DataFrame) -> pd.DataFrame:
 
 def decimals(frame: pd.DataFrame) -> dict[str, int]:
     """Return how many decimals the columns of a comparison are written with: as many as were published."""
-    values = [float(value) for value in frame.get("published", ()) if not is_missing(value)]
-    most = max((len(repr(value).partition(".")[2]) for value in values), default=FEWEST)
+    values = [float(value) for value in frame.get("published", ()) if not is_missing(value) and value != ""]
+    most = max((len(repr(value).partition(".")[2]) for value in values if abs(value) < LARGE), default=FEWEST)
     digits = min(max(most, FEWEST), MOST)
     wanted = {"published": digits, "ours": digits, "difference": digits, "from": FEWEST, "to": FEWEST}
-    return {name: number for name, number in wanted.items() if name in frame}
+    return {
+        name: number for name, number in wanted.items() if name in frame and frame[name].dtype.kind == "f"
+    }
+
+
+def written(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a comparison whose large numbers, such as seconds, are texts without decimals beside the accuracies."""
+    numbers = [name for name in ("published", "ours", "difference") if name in frame]
+    large = frame[numbers].abs().max(axis=1) >= LARGE
+    if not large.any():
+        return frame
+    result, digits = frame.copy(), decimals(frame)
+    for name in numbers:
+        result[name] = [
+            "" if is_missing(value) else f"{value:.0f}" if big else fixed_point(value, digits[name])
+            for value, big in zip(frame[name], large)
+        ]
+    return result
 
 
 def _empty(column: pd.Series) -> bool:
@@ -216,42 +223,75 @@ def _empty(column: pd.Series) -> bool:
 
 
 def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, Any]]:
-    theirs = published.runs.get(name, {})
-    own = {} if ours is None else ours.values.get(published.at, {})
-    shown = list(dict.fromkeys([*theirs, *own])) or [""]
     word = NO_RUN if ours is None else ours.kind if ours.runs == 1 else f"{ours.runs} seeds"
     if ours is not None and ours.runs > 1 and ours.kind != RUN:
         word += f", {ours.kind}"
-    return [
-        {
-            "run": name, "set": metric,
-            "published": theirs.get(metric, (np.nan, None))[0], "epoch": theirs.get(metric, (0, None))[1],
-            "ours": own.get(metric, (np.nan, None))[0], "our epoch": own.get(metric, (0, None))[1],
-            "runs": word, "kind": NO_RUN if ours is None else ours.kind,
-        }
-        for metric in shown
-    ]  # fmt: skip
+    rows = []
+    for number, (at, theirs) in enumerate(published.rows_of(name)):
+        own = _own(ours, at, published.protocol)
+        # beside what was measured at one epoch or by `ijb` alone, ours has much more that nobody published
+        shown = list(dict.fromkeys([*theirs, *own])) if number == 0 else list(theirs)
+        shown = [metric for metric in shown if metric in theirs or not metric.endswith(PEAK_SUFFIX)]
+        for metric in shown or ([""] if number == 0 and name not in published.names else []):
+            rows.append({
+                "run": name, "set": metric, "at": at,
+                "published": theirs.get(metric, (np.nan, None))[0], "epoch": theirs.get(metric, (0, None))[1],
+                "ours": own.get(metric, (np.nan, None))[0], "our epoch": own.get(metric, (0, None))[1],
+                "runs": word, "kind": NO_RUN if ours is None else ours.kind,
+                "cases": _cases(metric, at, published),
+            })  # fmt: skip
+    return rows
+
+
+def _own(ours: Ours | None, at: str, protocol: str) -> Values:
+    values = {} if ours is None else ours.values.get(at, {})
+    if at != IJB:
+        return values
+    return {
+        key.removesuffix(f" {protocol}"): value
+        for key, value in values.items()
+        if key.endswith(f" {protocol}")
+    }
+
+
+def _cases(metric: str, at: str, published: Published) -> int:
+    """Return of how many pairs or images a value is a share, 0 where it is none or that is not known."""
+    if at == IJB:
+        return GENUINE.get(metric.partition(" ")[0], 0)
+    return published.cases.get(metric, PAIRS.get(metric.removesuffix(PEAK_SUFFIX), 0))
 
 
 def _compared(row: Mapping[str, Any]) -> sig.Comparison | None:
     """Compare as two shares of the set's pairs; None where one is missing, or the run is quick or unfinished."""
-    pairs = PAIRS.get(row["set"], 0)
-    if (
-        is_missing(row["published"])
-        or is_missing(row["ours"])
-        or row["kind"] in (QUICK, UNFINISHED)
-        or not pairs
-    ):
+    if not _both(row) or not row["cases"]:
         return None
-    return sig.unpaired(row["ours"], row["published"], pairs)
+    return sig.unpaired(row["ours"], row["published"], row["cases"])
+
+
+def _both(row: Mapping[str, Any]) -> bool:
+    there = not is_missing(row["published"]) and not is_missing(row["ours"])
+    return there and row["kind"] not in (QUICK, UNFINISHED)
 
 
 def _why_not(row: Mapping[str, Any]) -> str:
+    """Say of a row without a test what its numbers are: a loss or a time is higher or lower, by how much is there."""
     if row["kind"] == NO_RUN:
         return ""
     if row["kind"] in (QUICK, UNFINISHED):
         return f"{UNKNOWN} ({row['kind']})"
-    return "not published" if is_missing(row["published"]) else f"{UNKNOWN} (number of pairs unknown)"
+    if is_missing(row["published"]):
+        return "not published"
+    if is_missing(row["ours"]):
+        return "not measured"
+    if is_share(str(row["set"])):
+        return f"{UNKNOWN} (number of pairs unknown)"
+    difference = row["ours"] - row["published"]
+    return "equal" if difference == 0 else "higher" if difference > 0 else "lower"
+
+
+def is_share(metric: str) -> bool:
+    """Tell whether a metric is a share of pairs or images, which noise moves by what their number says."""
+    return "loss" not in metric and SECONDS not in metric and not metric.endswith("_thresh")
 
 
 def missing(ours: Mapping[str, Ours], variants: Iterable[str]) -> list[str]:

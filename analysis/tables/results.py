@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.frames import Records
-from analysis.tables import published
-from analysis.tables.published import EACH, IMPORTED, LAST, RUN, Ours
+from analysis.tables import published, published_file
+from analysis.tables.published import IMPORTED, RUN, Ours
+from analysis.tables.published_file import EACH, LAST
 from analysis.tables.render import render
 from workbench.errors import RecordError
 from workbench.files import write_whole
 from workbench.spec.load import load_variants
+
+if TYPE_CHECKING:
+    from workbench.tracking.store import Store
 
 DIGITS = 6  # kept of a value
 Results = dict[str, dict[str, Ours]]  # by study and variant
@@ -46,7 +50,9 @@ def _ours(row: Mapping[str, Any]) -> Ours:
     return Ours(str(row["kind"]), int(row["runs"]), values)
 
 
-def refreshed(old: Results, records: Records, studies: Sequence[str] = ()) -> Results:
+def refreshed(
+    old: Results, records: Records, studies: Sequence[str] = (), store: Store | None = None
+) -> Results:
     """Return the results with those of the store's finished and imported runs in the place of the old ones.
 
     `studies` are those to refresh, all of the store that have a spec where none is named. Studies that the
@@ -58,11 +64,11 @@ def refreshed(old: Results, records: Records, studies: Sequence[str] = ()) -> Re
             raise RecordError(
                 f"no run of the study {study!r}", where="the store", do="run or import one first"
             )
-    known = {path.stem for folder in published.folders() for path in folder.glob("*.py")}
+    known = {path.stem for folder in published_file.folders() for path in folder.glob("*.py")}
     result = dict(old)
     for study in studies or [study for study in there if study in known]:
-        ats = dict.fromkeys((published.published_of(study).at, EACH, LAST))
-        found = published.ours_of(records, study, tuple(ats))
+        ats = dict.fromkeys((*published_file.published_of(study).readings(), EACH, LAST))
+        found = published.ours_of(records, study, tuple(ats), store)
         kept = {name: ours for name, ours in found.items() if ours.kind in (RUN, IMPORTED)}
         if kept:
             result[study] = kept
@@ -90,11 +96,13 @@ def page(path: Path) -> str:
     """Return the tables of all studies that are published or have results, as Markdown, from a file alone."""
     results, parts = read_results(path), []
     specs = {
-        spec.stem: spec for folder in reversed(published.folders()) for spec in sorted(folder.glob("*.py"))
+        spec.stem: spec
+        for folder in reversed(published_file.folders())
+        for spec in sorted(folder.glob("*.py"))
     }
     for study in sorted(specs):
-        theirs, ours = published.published_of(study), results.get(study, {})
-        if not theirs.runs and not ours:
+        theirs, ours = published_file.published_of(study), results.get(study, {})
+        if not theirs.names and not ours:
             continue
         variants = load_variants(specs[study])
         parts.append(
@@ -103,15 +111,16 @@ def page(path: Path) -> str:
     return "\n\n".join(parts)
 
 
-def reading(theirs: published.Published, ours: Mapping[str, Ours]) -> str:
+def reading(theirs: published_file.Published, ours: Mapping[str, Ours]) -> str:
     """Say in a sentence or two how the values of a table are read, and how many runs are ours."""
     imported = sum(row.kind == IMPORTED for row in ours.values())
     own = len(ours) - imported
     counts = [f"{count} {word}" for count, word in ((own, "trained here"), (imported, "imported")) if count]
-    return f"Values are {published.reading(theirs.at)}. Ours: {', '.join(counts) if counts else 'none yet'}."
+    at = f"{published.reading(theirs.at)}{published.exceptions(theirs)}"
+    return f"Values are {at}. Ours: {', '.join(counts) if counts else 'none yet'}."
 
 
-def _table(theirs: published.Published, ours: Mapping[str, Ours], variants: Sequence[Any]) -> str:
-    names = [variant.name for variant in variants if variant.name in theirs.runs or variant.name in ours]
-    table = published.shortened(published.comparison(theirs, ours, names))
+def _table(theirs: published_file.Published, ours: Mapping[str, Ours], variants: Sequence[Any]) -> str:
+    names = [variant.name for variant in variants if variant.name in theirs.names or variant.name in ours]
+    table = published.written(published.shortened(published.comparison(theirs, ours, names)))
     return str(render(table, "markdown", decimals=published.decimals(table)))

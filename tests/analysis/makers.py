@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from analysis.frames import MEASURED, Records, RunData, build
-from workbench.tracking.journal import JournalWriter
+from workbench.tracking.history import history_text
+from workbench.tracking.journal import JournalWriter, read_journal
 from workbench.tracking.rows import EndRecord, EpochRecord, StartRecord
 
 SCHEMA = """
@@ -67,6 +68,32 @@ def add_run(
         kept = {"scores": scores, "same": same, "pairs": str(more.get("pairs", "p")), "epoch": epoch}
         np.savez(place / "unseen.npz", **kept)
     return run
+
+
+def write_history_run(project: Path) -> tuple[str, Path]:
+    """Write the journal and `history.json` of a run of two stages, two epochs each; lfw is measured from epoch 2 on."""
+    run = "20260101T000001Z-00000001"
+    stages = [{"number": n, "name": f"s{n}", "epochs": 2, "first_epoch": 2 * n - 1} for n in (1, 2)]
+    path = project / "mlruns" / "journal" / f"{run}.jsonl"
+    with JournalWriter(path) as journal:
+        journal.append(
+            StartRecord(run=run, id="0" * 12, study="study", name="base", seed=0, stages=tuple(stages))
+        )
+        for epoch in range(1, 5):
+            row = {"loss": 5.0 - epoch} | ({"lfw": [0.9, 0.92, 0.95][epoch - 2]} if epoch > 1 else {})
+            facts = {
+                "stage": (epoch + 1) // 2,
+                "stage_epoch": (epoch - 1) % 2 + 1,
+                "epoch": epoch,
+                "step": epoch,
+            }
+            journal.append(EpochRecord(**facts, metrics=row, seconds=1.0))
+        journal.append(EndRecord(status="finished"))
+        text = history_text(read_journal(path).accepted())
+    file = path.with_name(f"{run}.d") / "artifacts" / "history.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    return run, file
 
 
 def mlflow_database(folder: Path, runs: Sequence[Mapping[str, Any]]) -> Path:

@@ -70,6 +70,21 @@ def test_two_files_of_one_name_stay_two_rows(files, tmp_path):
     assert len(choose_accuracy([*files, str(other / "TT_a.json")])[0]) == 3
 
 
+def test_no_file_is_lost_where_the_skipped_letters_told_them_apart(tmp_path):
+    paths = []
+    for folder in ("one/a", "two/a"):
+        (tmp_path / folder).mkdir(parents=True)
+        for stem in ("AA_same_hist", "BB_same_hist"):
+            path = tmp_path / folder / f"{stem}.json"
+            path.write_text(json.dumps({"agedb_30": [len(paths) / 10]}))
+            paths.append(path)
+    best, own, total = choose_accuracy([*paths, paths[0]], skip_name_len=3)
+    assert len(best) == len(own) == len(total) == 5
+    assert [row["agedb_30"] for row in best.values()] == [0.0, 0.1, 0.2, 0.3, 0.0]
+    two, _, _ = choose_accuracy(paths[:2], skip_name_len=3)
+    assert list(two) == ["AA_same_hist", "BB_same_hist"]
+
+
 def test_bad_files(tmp_path, files):
     with pytest.raises(RecordError):
         choose_accuracy([tmp_path / "missing.json"])

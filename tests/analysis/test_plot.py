@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import write_history_run
 
 from analysis import plot
-from workbench.errors import RecordError
+from workbench.errors import InputError, RecordError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 STAGE_MAXIMA = {  # published figure of the ResNet34 comparison, mxnet_r34, stages 1, 19, 10, rest
     "lfw": [0.9183, 0.9908, 0.9943, 0.9942],
@@ -141,6 +147,99 @@ def test_epochs_cut_every_list_from_its_own_start_and_drop_the_rest():
     assert curves(axes[0])[0].get_xdata().tolist() == [1, 2, 3]
     assert curves(axes[3])[0].get_xdata().tolist() == [1, 2]
     assert last == {"loss": 2.0, "lfw": 0.9}
+
+
+def test_skip_epochs_counts_on_from_init_epoch(history):
+    """Epoch 24 of the axis is the fourth of a history that begins after epoch 20, as in the notebook's module."""
+    axes, _ = plot.hist_plot_split(
+        str(history), [3, 4, 3], names=["a", "b", "c"], init_epoch=20, skip_epochs=24
+    )
+    assert curves(axes[0])[0].get_xdata().tolist() == [25, 26, 27, 28, 29, 30]
+    assert curves(axes[0])[0].get_ydata()[0] == pytest.approx(20 / 5)
+    assert [text.get_text().strip() for text in axes[1].texts if text.get_gid() != plot.MARK] == ["b", "c"]
+    whole, _ = plot.hist_plot_split(
+        str(history), [10], init_epoch=20, skip_epochs=15, pre_item={"loss": 30.0}
+    )
+    assert curves(whole[0])[0].get_xdata()[0] == 20  # nothing is left out, and the past is joined
+
+
+def test_the_limit_of_the_loss_holds_for_the_marks_too(tmp_path):
+    path = tmp_path / "high_hist.json"
+    path.write_text(json.dumps({"loss": [90.0, 80.0, 70.0, 5.0]}))
+    axes, _ = plot.hist_plot_split(str(path), [3, 1], customs=[], limit_loss_max=30)
+    assert curves(axes[0])[0].get_ydata().tolist() == [30, 30, 30, 5]
+    heights = [mark.get_offsets()[0][1] for mark in axes[0].collections if mark.get_gid() == plot.MARK]
+    assert heights == [30, 5]
+    assert marks(axes[0]) == ["70.0000", "5.0000"]
+
+
+def test_an_empty_name_leaves_the_name_of_an_earlier_call(history):
+    axes, _ = plot.hist_plot_split(str(history), [5, 5], names=["Softmax", "ArcFace"])
+    axes, _ = plot.hist_plot_split(str(history), [5, 5], names=["", "Triplet"], axes=axes)
+    named = [text.get_text().strip() for text in axes[0].texts if text.get_gid() != plot.MARK]
+    assert sorted(named) == ["Softmax", "Triplet"]
+
+
+@pytest.mark.parametrize("palette", ["husl", "hls", "Set2", "viridis", "rainbow", "deep"])
+def test_colours_of_any_palette_of_seaborn(history, palette):
+    import seaborn
+    from matplotlib import colormaps, colors
+
+    plot.set_colors(4, palette)
+    try:
+        axes = None
+        for _ in range(2):
+            axes, _ = plot.hist_plot_split(str(history), [10], axes=axes)
+        known = (
+            colormaps["rainbow"](np.linspace(0, 1, 4))
+            if palette == "rainbow"
+            else seaborn.color_palette(palette, 4)
+        )
+        drawn = [colors.to_rgb(line.get_color()) for line in curves(axes[0])]
+        assert drawn == [colors.to_rgb(color) for color in list(known)[:2]]
+    finally:
+        plot.set_colors(10)
+    with pytest.raises(InputError, match="did you mean 'husl'"):
+        plot.set_colors(4, "hussl")
+
+
+def test_a_style_that_the_notebook_sets_is_kept(history):
+    from matplotlib import pyplot
+
+    assert plot.hist_plot_split(str(history), [10])[0][0].get_facecolor()[:3] == pytest.approx(
+        (0.9176, 0.9176, 0.949), abs=1e-3
+    )
+    with pyplot.style.context("dark_background"):
+        axes, _ = plot.hist_plot_split(str(history), [10])
+    assert axes[0].get_facecolor() == (0, 0, 0, 1)
+
+
+def test_the_notebooks_import_finds_the_module():
+    done = subprocess.run(
+        [sys.executable, "-c", "import plot; print(plot.hist_plot_split.__module__, plot.EVALS_NAME[0])"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["analysis.plot", "lfw"]
+
+
+@pytest.fixture
+def run(project):
+    """A finished run of two stages in a project's store, its journal and `history.json` alone."""
+    return write_history_run(project)
+
+
+def test_a_run_of_the_workbench_stands_where_a_path_stood(run, capsys):
+    name, file = run
+    for item in (name, str(file), file):
+        axes, last = plot.hist_plot_split(item, customs=["lfw"])
+        assert axes[0].get_legend().get_texts()[0].get_text() == "study/base:0"
+        assert [line.get_xdata()[0] for line in verticals(axes[0])] == [1, 3]  # the run's own stages
+        assert last == {"loss": 1.0, "lfw": 0.95}
+        values = curves(axes[3])[0].get_ydata()
+        assert math.isnan(values[0]) and values.tolist()[1:] == [0.9, 0.92, 0.95]  # measured from epoch 2 on
+    best, _, _ = plot.choose_accuracy([name, file], key_picks=["lfw"])
+    assert list(best) == ["study/base:0", "study/base:0 (2)"]
+    assert best["study/base:0"] == {"lfw": 0.95, "epoch": 3}
 
 
 def test_skip_epochs_drops_ended_stages_and_cuts_the_next(history):

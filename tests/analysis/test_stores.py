@@ -85,7 +85,8 @@ def test_steps_of_another_program_may_be_huge(tmp_path):
     steps = {"id": "d" * 32, "metrics": {"loss": {10**6: 2.0, 5 * 10**9: 1.0}}}
     found = mlflow_sql.read_database(mlflow_database(tmp_path, [OURS, steps]))
     rows = found.epochs[found.epochs["run"] == steps["id"]]
-    assert rows["epoch"].tolist() == [10**6, 5 * 10**9] and rows["stage"].tolist() == [1, 1]
+    assert rows["epoch"].tolist() == [1, 2] and rows["stage"].tolist() == [1, 1]  # milliseconds are no epochs
+    assert rows["step"].tolist() == [10**6, 5 * 10**9] and set(rows["kind"]) == {"inferred"}
     ours = found.epochs[(found.epochs["metric"] == "triplet")]
     assert ours["stage_epoch"].tolist() == [1, 2]
 

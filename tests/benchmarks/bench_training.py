@@ -27,7 +27,7 @@ def spec() -> Any:
     )
 
 
-def session(experiment: Any, folder: Path) -> Any:
+def session(experiment: Any, folder: Path, steps: int = STEPS) -> Any:
     """Return a session of the real runner that records nothing at the end of an epoch."""
     from workbench.spec.datasets import default_places
     from workbench.spec.variant import Variant
@@ -45,9 +45,9 @@ def session(experiment: Any, folder: Path) -> Any:
     spec_file = folder / "bench.py"
     spec_file.write_text("")
     variant = Variant(experiment=experiment, name="bench", study="bench", path=str(spec_file), question="")
-    order = RunRequest(variant, find_store(str(folder / "mlruns")), "bench", steps=STEPS)
+    order = RunRequest(variant, find_store(str(folder / "mlruns")), "bench", steps=steps)
     screen = Screen(stream=(folder / "screen.txt").open("w"))
-    data = RunData(experiment, default_places(folder), STEPS)
+    data = RunData(experiment, default_places(folder), steps)
     tracker = runner.open_tracker(order, data, experiment.plans(), None, screen)
     made = TrainingOnly(order, screen, tracker, data, None)
     made.build(None)

@@ -39,7 +39,7 @@ base = Experiment(
 
 
 @pytest.mark.tensorflow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_all_studies_check_without_their_data(project: Path):
     done = subprocess.run(
         [sys.executable, "-m", "workbench", "check", "--small", *map(str, SPECS)],

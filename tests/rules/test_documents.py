@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ def test_the_map_of_files_has_every_file_and_tells_what_it_is_for():
         path.name for folder in ("", "workbench", "analysis") for path in lists._entries(ROOT / folder)
     }
     assert told == expected
-    assert lists.file_map() in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert lists.file_map() in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     nothing(
         (line for line in lines if len(line.split()) < 2),
         "say what it is for: in its docstring or in lists.PURPOSES",
@@ -122,6 +123,8 @@ def test_readme_leads_a_newcomer():
     typed = commands_of_block()
     assert typed[:2] == ["make demo", "make test"], "the two commands come first"
     assert text.index("```console") < 800, "one sentence, then the two commands"
+    assert len(text.encode()) <= 10_000, "what belongs into a chapter?"
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     for status in ("0", "1", "2", "75", "130"):
         assert re.search(rf"^\| {status} \|", text, re.MULTILINE), f"exit status {status}"
 
@@ -150,3 +153,17 @@ def test_links_between_pages_lead_somewhere():
             if "://" not in target and not (path.parent / target).exists():
                 broken.append(f"{shown(path)}: {target}")
     nothing(broken, "a link leads nowhere")
+
+
+def test_every_chapter_has_its_place_in_the_order():
+    assert "More" not in lists.ordered_chapters(), "name it in lists.CHAPTERS"
+
+
+def test_the_change_that_a_page_shows_applies(root: Path):
+    """The diff of "Add a loss in ten minutes" fits the code as it is."""
+    text = (ROOT / "docs" / "add_a_loss.md").read_text(encoding="utf-8")
+    (diff,) = [block[2] for block in BLOCK.finditer(text) if block[1] == "diff"]
+    done = subprocess.run(
+        ["git", "apply", "--check", "-"], input=diff, text=True, capture_output=True, cwd=root
+    )
+    assert done.returncode == 0, done.stderr

@@ -27,6 +27,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.tracking.runs",
     "workbench.tracking.sweeps",
     "workbench.tracking.credentials",
+    "workbench.security.safe_pickle",  # a pickled history, as any file of someone else
     "workbench.verification.folds",  # thresholds of one fold from the others
     "workbench.tracking.tracker",  # `workbench import` records old runs as any run is recorded
     "workbench.views",  # its `default_views`, which imports MLflow when it is called

@@ -65,6 +65,7 @@ ORACLES = {
     "Exponential": (SCHEDULES, "test_exponential_and_inverse_time"),
     "InverseTime": (SCHEDULES, "test_exponential_and_inverse_time"),
     "Cosine": (SCHEDULES, "test_cosine_is_its_formula"),
+    "ReduceLROnPlateau": ("optimizers/test_plateau.py", "test_the_rate_is_that_of_kerass_callback"),
 }
 
 

@@ -187,6 +187,7 @@ def test_make_help_lists_every_chore(root: Path):
         "types",
         "imports",
         "docs",
+        "site",
         "bench",
         "check",
         "acceptance",

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from source import files, nothing, part_definitions, shown, tree
 
-BASES = {"interfaces.py", "part.py", "experiment.py"}  # bases of families are not imported by specs
+BASES = {
+    "interfaces.py",
+    "devices.py",
+    "part.py",
+    "experiment.py",
+}  # bases of families are not imported by specs
 
 
 def settings_of(node: ast.ClassDef) -> dict[str, ast.AnnAssign]:

@@ -11,6 +11,7 @@ import ast
 import dataclasses
 import importlib
 import json
+import os
 import re
 import sys
 import typing
@@ -37,20 +38,26 @@ FAMILIES = {
     "tuners": "Tuner",
     "domains": "Domain",
 }
+CHAPTERS = {  # the order in which a learner would read; a page that is not named here comes last
+    "Begin": ("notebook", "studies", "install"),
+    "Write": ("settings", "data", "losses", "backbones", "optimizers", "branches", "own_parts", "add_a_loss"),
+    "Run": ("commands", "records", "sweeps", "devices", "machines", "scale", "reproducing"),
+    "Judge": ("analysis", "formats", "verification", "report", "forecast", "forecast_scores", "results"),
+}
 PURPOSES = {  # what cannot say so itself, in the words of the map
     "CHANGELOG.md": "what changed, newest first",
     "CONTRIBUTING.md": "how to work on the project, and the style guide",
     "LICENSE": "terms of use",
     "Makefile": "every chore as one command; `make help` lists them",
-    "README.md": "this page",
+    "README.md": "what it is, and where to begin",
     "constraints.txt": "the pinned versions, for Python 3.10 and 3.11",
     "pyproject.toml": "the package, its version ranges and extras, the settings of all tools",
     ".ci/": "what a change must pass before it lands",
     "analysis/": "comparison of runs: curves, tables, significance, forecasts",
     "docs/": "a chapter a topic; commands in it are tested, lists in it generated",
-    "experiments/": "one spec file a study; the list is below",
+    "experiments/": "one spec file a study; docs/studies.md lists them",
     "mlruns/": "the records of your runs (ignored by git)",
-    "tests/": "mirrors the packages; `rules/` keeps this page true, `benchmarks/` and `acceptance/` run on demand",
+    "tests/": "mirrors the packages; `rules/` keeps the house, `benchmarks/` and `acceptance/` run on demand",
     "workbench/": "the engine",
 }
 
@@ -141,8 +148,8 @@ def experiments() -> str:
     lines = ["| study | its question | |", "| --- | --- | --- |"]
     for path in sorted((ROOT / "experiments").rglob("*.py")):
         name, question = path.stem, _cell(first_sentence(_docstring(path)))
-        link = f"[numbers](docs/results.md#{name})" if name in numbers else ""
-        lines.append(f"| [{name}]({path.relative_to(ROOT)}) | {question} | {link} |")
+        link = f"[numbers](results.md#{name})" if name in numbers else ""
+        lines.append(f"| [{name}](../{path.relative_to(ROOT)}) | {question} | {link} |")
     return "\n".join(lines)
 
 
@@ -150,10 +157,19 @@ def _docstring(path: Path) -> str | None:
     return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
-def chapters() -> str:
-    """Return one line a chapter of `docs/`: its title, linked."""
-    pages = [path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != "README.md"]
-    return "\n".join(f"- [{_title(path)}]({path.relative_to(ROOT / 'docs')})" for path in pages)
+def ordered_chapters() -> dict[str, list[Path]]:
+    """Return the chapters of `docs/` by group, in a learner's order; those that no group names are last."""
+    pages = {path.stem: path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "README.md"}
+    found = {group: [pages.pop(stem) for stem in stems if stem in pages] for group, stems in CHAPTERS.items()}
+    return {**found, **({"More": list(pages.values())} if pages else {})}
+
+
+def chapters(folder: Path) -> str:
+    """Return one line a group of chapters, their titles linked as seen from `folder`."""
+    return "\n".join(
+        f"- **{group}**: " + ", ".join(f"[{_title(path)}]({os.path.relpath(path, folder)})" for path in pages)
+        for group, pages in ordered_chapters().items()
+    )
 
 
 def networks() -> str:
@@ -208,8 +224,8 @@ def _map_line(indent: str, path: Path) -> str:
     return f"{indent + name:<24}{purpose}".rstrip()
 
 
-def render(name: str) -> str:
-    """Return the text of the list called `name`; raise `KeyError` for a name that no list has."""
+def render(name: str, folder: Path = ROOT) -> str:
+    """Return the text of the list called `name` for a page in `folder`; raise `KeyError` for a name that no list has."""
     import scale  # beside this file
 
     single: dict[str, Callable[[], str]] = {
@@ -217,7 +233,7 @@ def render(name: str) -> str:
         "commands": commands,
         "experiments": experiments,
         "files": file_map,
-        "chapters": chapters,
+        "chapters": lambda: chapters(folder),
         "networks": networks,
         "results": results,
         "scale": scale.table,
@@ -237,14 +253,14 @@ def renewed(path: Path) -> str:
     """Return the text of a Markdown file with all its lists as they should be."""
 
     def replace(match: re.Match[str]) -> str:
-        return f"{match[1]}{render(match[2])}\n{match[3]}"
+        return f"{match[1]}{render(match[2], path.parent)}\n{match[3]}"
 
     return MARKED.sub(replace, path.read_text(encoding="utf-8"))
 
 
 def pages() -> list[Path]:
-    """Return the Markdown files whose lists are kept: README.md and the chapters."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """Return the Markdown files whose lists are kept: README.md, CONTRIBUTING.md and the chapters."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def main(check: bool) -> int:

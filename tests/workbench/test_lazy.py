@@ -59,7 +59,7 @@ def said(tmp_path: Path, root: Path):
         environment = {k: v for k, v in os.environ.items() if k not in ("TF_USE_LEGACY_KERAS",)}
         environment |= {"PYTHONPATH": f"{tmp_path}:{root}", "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
         done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=1200
         )
         return done.stdout + done.stderr.strip().rpartition("\n")[2]
 

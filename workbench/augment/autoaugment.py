@@ -7,10 +7,11 @@ moves or inverts a face. A row is (operation, probability, level), twice.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Union
 
 from workbench.augment import operations
 from workbench.augment.random_bits import Together
+from workbench.errors import SpecError, suggestion
 from workbench.lazy import tf
 from workbench.spec.part import part, setting
 
@@ -41,9 +42,10 @@ Equalize .8 4 Equalize 0 8 | Equalize 1 4 AutoContrast .6 2
 """
 
 Step = tuple[str, float, float]
+Pairs = tuple[tuple[Step, Step], ...]
 
 
-def policy(name: str) -> tuple[tuple[Step, Step], ...]:
+def policy(name: str) -> Pairs:
     """Return the pairs of steps of a policy: "imagenet", "cifar" or "face"."""
     table = {"imagenet": _IMAGENET, "cifar": _CIFAR, "face": _FACE}[name]
     rows = [row.split() for line in table.strip().splitlines() for row in line.split("|")]
@@ -52,16 +54,42 @@ def policy(name: str) -> tuple[tuple[Step, Step], ...]:
 
 @part
 class AutoAugment(Together):
-    """One of a policy's pairs of operations, drawn evenly; each step happens with its probability."""
+    """One of a policy's pairs of operations, drawn evenly; each step happens with its probability.
 
-    policy: Literal["imagenet", "cifar", "face"] = setting(
-        "face", positional=True, doc="learned table of pairs"
+    A policy of one's own is a tuple of pairs of steps (operation, probability, level):
+    `AutoAugment(((("Color", 0.4, 9), ("Equalize", 0.6, 3)),))`.
+    """
+
+    policy: Union[Literal["imagenet", "cifar", "face"], Pairs] = setting(
+        "face",
+        positional=True,
+        doc="learned table of pairs, or pairs of steps (operation, probability, level)",
     )
 
     numbers = 5
 
+    def check(self) -> None:
+        if not self.policy:
+            raise SpecError("no pair of steps", where="AutoAugment.policy", expected="at least one")
+        for name, probability, level in (step for pair in self.pairs() for step in pair):
+            if name not in operations.LEVELS:
+                raise SpecError(
+                    f"no operation {name!r}",
+                    where="AutoAugment.policy",
+                    do=suggestion(name, operations.LEVELS),
+                )
+            if not (0 <= probability <= 1 and 0 <= level <= 30):
+                raise SpecError(
+                    f"{name} with probability {probability:g} and level {level:g}", where="AutoAugment.policy",
+                    expected="a probability from 0 to 1 and a level from 0 to 30",
+                )  # fmt: skip
+
+    def pairs(self) -> Pairs:
+        """Return the pairs that are drawn from."""
+        return policy(self.policy) if isinstance(self.policy, str) else self.policy
+
     def changed_together(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
-        pairs = policy(self.policy)
+        pairs = self.pairs()
         names = tuple(sorted({name for pair in pairs for name, _, _ in pair}))
         row = tf.cast(chance[:, 0] * len(pairs), tf.int32)
         for step in range(2):

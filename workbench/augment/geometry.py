@@ -1,4 +1,4 @@
-"""Small moves of the whole image: rotation, zoom and shift in one resampling."""
+"""Small moves of the whole image: rotation, zoom, shear and shift in one resampling."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from workbench.lazy import tf
 from workbench.spec.interfaces import Augmentation
 from workbench.spec.part import part, setting
 
+RADIANS = 0.017453292519943295  # a degree
+
 
 @part
 class Affine(Augmentation):
-    """Rotate, zoom and shift by random amounts, bilinear; what comes in from outside repeats the rim.
+    """Rotate, zoom, shear and shift by random amounts, bilinear; what comes in from outside repeats the rim.
 
     Each amount is drawn evenly between minus and plus its setting; 0 leaves that move out.
     """
@@ -20,12 +22,19 @@ class Affine(Augmentation):
     rotation: float = setting(0.0, at_least=0, at_most=180, doc="greatest turn, degrees")
     zoom: float = setting(0.0, at_least=0, below=1, doc="greatest change of size, share")
     shift: float = setting(0.0, at_least=0, at_most=1, doc="greatest move in x and in y, share of the side")
+    shear: float = setting(
+        0.0,
+        at_least=0,
+        below=90,
+        later=True,
+        doc="greatest angle by which the upright leans, degrees, as in Keras",
+    )
 
     def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return self.images(image[None], seed[None])[0]
 
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        chance = uniform(seeds, 4, -1.0, 1.0)
+        chance = uniform(seeds, 5, -1.0, 1.0)
         shape = tf.cast(tf.shape(images), tf.float32)
         return warped(
             images,
@@ -33,22 +42,29 @@ class Affine(Augmentation):
             scale=1 + self.zoom * chance[:, 1],
             right=self.shift * chance[:, 2] * shape[2],
             down=self.shift * chance[:, 3] * shape[1],
+            lean=self.shear * chance[:, 4] if self.shear else None,
         )
 
 
-def warped(images: tf.Tensor, degrees: Any, scale: Any, right: Any, down: Any) -> tf.Tensor:
-    """Return uint8 images [B, h, w, 3] turned against the clock about the centre, enlarged and moved.
+def warped(images: tf.Tensor, degrees: Any, scale: Any, right: Any, down: Any, lean: Any = None) -> tf.Tensor:
+    """Return uint8 images [B, h, w, 3] sheared, turned against the clock about the centre, enlarged and moved.
 
-    Each amount is float32 [B]; lengths are pixels. Bilinear, rounded to whole grey levels.
+    Each amount is float32 [B]; lengths are pixels, angles degrees. `lean` shears as Keras's preprocessing
+    does: the place (x, y) about the centre shows (x cos(lean), y - x sin(lean)). Bilinear, rounded to whole
+    grey levels.
     """
-    angle = degrees * 0.017453292519943295
+    angle = degrees * RADIANS
     cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
+    first, second = cosine, sine  # what x gives to the column and to the row that are shown
+    if lean is not None:
+        narrow, moved = tf.cos(lean * RADIANS), tf.sin(lean * RADIANS)
+        first, second = cosine * narrow + sine * moved, sine * narrow - cosine * moved
     shape = tf.cast(tf.shape(images), tf.float32)
     x, y = (shape[2] - 1) / 2, (shape[1] - 1) / 2
     zero = tf.zeros_like(cosine)
-    c = x - cosine * (x + right) + sine * (y + down)
-    f = y - sine * (x + right) - cosine * (y + down)
-    matrix = tf.stack([cosine, -sine, c, sine, cosine, f, zero, zero], axis=-1)
+    c = x - first * (x + right) + sine * (y + down)
+    f = y - second * (x + right) - cosine * (y + down)
+    matrix = tf.stack([first, -sine, c, second, cosine, f, zero, zero], axis=-1)
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(images, tf.float32),
         transforms=matrix,

@@ -15,14 +15,15 @@ import click
 
 from workbench.commands.dry_run import DryRun
 from workbench.errors import SpecError
-from workbench.optimizers import schedule_preview
+from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.branch import trunk_of
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
-from workbench.spec.interfaces import Places
+from workbench.spec.interfaces import Places, Source
 from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings
 from workbench.spec.own_parts import own_part_lines
+from workbench.spec.quick import HELD_OUT, with_hold_out
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
 from workbench.tracking.store import Store, find_store
@@ -84,27 +85,25 @@ def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[s
     `trials` builds networks and runs steps; None checks the settings only.
     """
     from workbench.optimizers import equivalents
-    from workbench.optimizers.schedule_preview import refuse
 
     experiment = variant.experiment
-    refuse(experiment.plans())
+    schedule_preview.refuse(experiment.plans())
+    plateau.refuse_unmeasured(experiment)
     refuse_select(experiment)
     yield from own_part_lines(experiment)
     yield from split(experiment)
-    stand_in = experiment
-    for line, part in _missing(experiment, where):
-        yield f"missing: {line}"
-        stand_in = _replaced(stand_in, part)
+    missing = list(_missing(experiment, where))
+    yield from (f"missing: {line}" for line, _ in missing)
+    stand_in = _replaced(experiment, [part for _, part in missing])
     yield "\n".join(schedule_preview.picture(experiment.plans()))
     root = trunk_of(experiment)
     if root is not None:
         yield f"branch: epochs 1-{root.epochs} are the trunk {root.id}, trained once for all its branches"
-    for line in dict.fromkeys(
+    yield from dict.fromkeys(
         line
         for plan in experiment.plans()
         for line in equivalents(plan.weight_decay, plan.optimizer, plan.schedule)
-    ):
-        yield line
+    )
     if trials is not None:
         yield from trials.lines(variant, stand_in)
 
@@ -135,16 +134,21 @@ def split(experiment: Experiment) -> Iterator[str]:
 
 
 def _missing(experiment: Experiment, where: Places) -> Iterator[tuple[str, Any]]:
-    stages = [stage.data for stage in experiment.stages if hasattr(stage.data, "missing")]
-    for part in dict.fromkeys((experiment.data, *stages, *experiment.sets)):
+    for part in experiment.read:
         words = part.missing(where)
         if words:
             yield f"{type(part).__name__} {words}", part
 
 
-def _replaced(experiment: Experiment, part: Any) -> Experiment:
-    other = part.stand_in()
-    stages = tuple(stage.but(data=other) if stage.data == part else stage for stage in experiment.stages)
-    sets = tuple(other if pairs == part else pairs for pairs in experiment.sets)
-    data = other if experiment.data == part else experiment.data
-    return experiment.but(data=data, evaluate=sets, stages=stages)
+def _replaced(experiment: Experiment, parts: list[Any]) -> Experiment:
+    """Return the experiment with stand-ins for `parts`, which are not on this machine."""
+    if experiment.validation is not None and any(isinstance(part, Source) for part in parts):
+        experiment = with_hold_out(experiment)  # stand-ins of two sources may show other identities
+        parts = [p.but(hold_out=HELD_OUT) if isinstance(p, Source) else p for p in parts]
+    for part in parts:
+        other = part.stand_in()
+        stages = tuple(stage.but(data=other) if stage.data == part else stage for stage in experiment.stages)
+        sets = tuple(other if pairs == part else pairs for pairs in experiment.sets)
+        data = other if experiment.data == part else experiment.data
+        experiment = experiment.but(data=data, evaluate=sets, stages=stages)
+    return experiment

@@ -141,4 +141,18 @@ def _say(found: Any, images: Images, records: np.ndarray, angle: float, output: 
     if lost:
         shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         click.echo(f"identities without an image left: {shown}")
+    if images.mislabelled is not None:
+        click.echo(found_again(records[~found.kept], images.mislabelled))
     click.echo(f"train on with include={str(output)!r}; main centers are in {output}.npz")
+
+
+def found_again(dropped: np.ndarray, wrong: np.ndarray) -> str:
+    """Say how many of the labels that are `wrong` on purpose are among the `dropped` records."""
+    import numpy as np
+
+    hits = len(np.intersect1d(dropped, wrong))
+    precision = f"{hits / len(dropped):.3f}" if len(dropped) else "none dropped"
+    return (
+        f"of {len(wrong)} images mislabelled on purpose {hits} are dropped: recall {hits / max(1, len(wrong)):.3f};"
+        f" precision {precision} of {len(dropped)} dropped"
+    )

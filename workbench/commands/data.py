@@ -11,7 +11,7 @@ import click
 
 from workbench.errors import DataError, SpecError
 from workbench.spec.datasets import default_places
-from workbench.spec.interfaces import Places, Source
+from workbench.spec.interfaces import Augmentation, Places, Source
 from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings, parse_value
 from workbench.spec.plan import Plan
@@ -93,6 +93,66 @@ def show(
             title = f"{variant.study} / {variant.name}, stage {plan.number} ({plan.name})"
             _sheet(plan, experiment.backbone.image_size, experiment.seed, title, count, rows).save(path)
             click.echo(path)
+
+
+@data.command()
+@click.argument("source")
+@click.argument("augmentation")
+@click.option(
+    "--over", required=True, metavar="SETTING=A,B,C", help="The setting, and its values from left to right."
+)
+@click.option(
+    "--image", "number", type=click.IntRange(0), default=0, show_default=True, help="Which image of SOURCE."
+)
+@click.option(
+    "--rows", type=click.IntRange(1, 16), default=3, show_default=True, help="Draws of chance, one a row."
+)
+@click.option("--size", type=click.IntRange(16, 1024), default=112, show_default=True, help="Side, pixels.")
+@click.option("--out", type=FILE, default=Path("strip.png"), show_default=True, help="The picture.")
+@debug_option
+def strip(source: str, augmentation: str, over: str, number: int, rows: int, size: int, out: Path) -> None:
+    """Draw one image of SOURCE (an image file or a source) over the range of a setting of AUGMENTATION.
+
+    Such as: strip face.png "RandAugment()" --over magnitude=0,5,10,20
+    """
+    from workbench.data import contact_sheet, pipeline
+
+    one = parse_value(augmentation if "(" in augmentation else f"{augmentation}()")
+    if not isinstance(one, Augmentation):
+        raise DataError(
+            f"{augmentation} is not an augmentation", expected='such as "RandAugment(magnitude=5)"'
+        )
+    name, _, values = over.partition("=")
+    chosen = [one.but(**{name: parse_value(value)}) for value in values.split(",") if value]
+    if not chosen:
+        raise DataError(f"{over!r} has no values", where="--over", expected="such as magnitude=0,5,10,20")
+    picture = _one_image(source, number, size)
+    pictures = [
+        contact_sheet.over_range(picture, number, chosen, pipeline.epoch_seed(0, row))
+        for row in range(1, rows + 1)
+    ]
+    title = f"{one}\n{name} from left to right: original, {', '.join(values.split(','))}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    contact_sheet.sheet(pictures, [f"draw {row}" for row in range(1, rows + 1)], title).save(out)
+    click.echo(out)
+
+
+def _one_image(source: str, number: int, size: int) -> Any:
+    """Return an image file, or one image of a source, as uint8 [1, size, size, 3]."""
+    from workbench.data import contact_sheet
+    from workbench.verification.pair_sets import of_files
+
+    path = Path(source)
+    if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp"):
+        if not path.is_file():
+            raise DataError("is not there", where=path, expected="an image")
+        return of_files([path]).pixels(size)
+    images = source_of(source).open(places())
+    if number >= len(images.labels):
+        raise DataError(f"no image {number}", where=source, expected=f"0 to {len(images.labels) - 1}")
+    import numpy as np
+
+    return contact_sheet.read(images, np.array([number]), size)
 
 
 def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) -> Any:
@@ -232,7 +292,11 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--input-size", type=int, help="Input side in pixels, for a model that leaves it open.")
 @click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128.")
-@click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
+@click.option(
+    "--size",
+    type=click.IntRange(8, 1024),
+    help="Side of images that are arrays, pixels; their own by default.",
+)
 @debug_option
 def distill(
     model: str,
@@ -255,7 +319,7 @@ def distill(
         raise DataError(
             f"{target} is not a name of a TFRecord file", expected="a name that ends in .tfrecord"
         )
-    images = convert.stored(source_of(source), places(), size)
+    images = convert.stored(source_of(source), places(), size, own_size=True)
     embedder = logits_of(model) if logits else embedder_of(model, None, which, input_size, raw)
     vectors = teacher.teacher(embedder, images, exact)
     convert.to_tfrecords(images, target, vectors)

@@ -16,10 +16,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from workbench import optimizers
 from workbench.commands.dry_run_networks import Networks
 from workbench.commands.dry_run_stages import family, handed, kind, kinds, stage_key
+from workbench.distribute import determinism
 from workbench.distribute.settings import on_one
 from workbench.errors import SpecError
+from workbench.lazy import tf
 from workbench.models.backbones.small import LeakyCNN
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places
@@ -200,7 +203,11 @@ def step(trainer: Any, data: Any, plan: Plan) -> float:
     for _ in range(2):
         iterator = iter(batches)
         began = time.monotonic()
-        refuse_nan(float(one(iterator)["loss"]), plan)
+        try:
+            loss = float(one(iterator)["loss"])
+        except (tf.errors.OpError, RuntimeError, ValueError) as error:
+            raise determinism.refused(error) or error from error
+        refuse_nan(loss, plan)
         seconds = time.monotonic() - began
     return seconds
 
@@ -218,11 +225,29 @@ def images_of(plan: Plan, data: Any, stand_in: Experiment, experiment: Experimen
     return getattr(plan.data, "images", None)
 
 
+def memory(plan: Plan, trainer: Any) -> float:
+    """Return about how many bytes a step of the stage takes on one device, at its own batch size.
+
+    Weights, the gradients of those trained and the optimizer's state are counted; to them come what the layers put
+    out for the batch and 12 bytes a logit (itself, its exponential, its gradient). The derivation is in docs/scale.md.
+    """
+    from workbench.models.backbones.count_ops import sizes
+
+    held = [*trainer.variables, *trainer.trained(), *optimizers.state(trainer.optimizer)]
+    width = 4 if trainer.embedder.compute_dtype == "float32" else 2
+    head = plan.loss.classifier()
+    columns = 0.0 if head is None else trainer.classes * getattr(head, "rate", 1.0)
+    logits = 12.0 * plan.batch_size * columns
+    outputs = sizes(trainer.embedder).activation_bytes(plan.batch_size, width)
+    return float(sum(v.dtype.size * v.shape.num_elements() for v in held) + outputs + logits)
+
+
 def stage_line(plan: Plan, trainer: Any | None, images: int | None, seconds: float | None) -> str:
     """Say what a stage is: its length, its steps, and where they are known its weights and time."""
     steps = "steps unknown" if images is None else f"{images // plan.batch_size} steps"
     weights = ""
     if trainer is not None:
         weights = f", {sum(int(v.shape.num_elements()) for v in trainer.trained()):,} trained parameters"
+        weights += f", about {memory(plan, trainer) / 2**20:,.0f} MiB of memory"
     time_ = "" if seconds is None else f", about {duration(seconds)}"
     return f"stage {plan.number} {plan.name}: {plan.epochs} epochs of {steps} of {plan.batch_size}{weights}{time_}"

@@ -12,11 +12,13 @@ import click
 import numpy as np
 
 from workbench.errors import DataError, InputError, SpecError
-from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, Target, write
+from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, WHOLE, Target, write
 from workbench.lazy import tf
 
 if TYPE_CHECKING:
     from workbench.export.compare import Comparison
+    from workbench.spec.experiment import Experiment
+    from workbench.train.classifier import Outputs
     from workbench.verification.evaluator import Evaluator
 
 
@@ -30,6 +32,7 @@ class Subject:
     images: np.ndarray  # uint8 [N, s, s, 3]
     real: bool  # images of the data, not noise
     evaluators: Sequence[Evaluator] = ()
+    classes: Sequence[str] = ()  # names of the classes, of a model that gives logits or probabilities
 
 
 @click.command()
@@ -37,7 +40,11 @@ class Subject:
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), help="saved_model by default; tflite with --quantize."
 )
-@click.option("--quantize", type=click.Choice(QUANTIZATIONS), help="Of TFLite.")
+@click.option(
+    "--quantize",
+    type=click.Choice(QUANTIZATIONS),
+    help="Of TFLite; uint8 is int8 that takes and gives bytes.",
+)
 @click.option("--all", "every", is_flag=True, help="All formats, and a table that compares them.")
 @click.option("--wrap", is_flag=True, help="Take uint8 images and return embeddings of length 1.")
 @click.option(
@@ -48,27 +55,38 @@ class Subject:
 @click.option(
     "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Checkpoint."
 )
+@click.option(
+    "--outputs",
+    type=click.Choice(["embedding", "logits", "probabilities"]),
+    default="embedding",
+    show_default=True,
+    help="What the model of a run gives: with its classification head, class logits or probabilities.",
+)
 @click.option("--trust-code", is_flag=True, help="Open a model file though it holds code, which then runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON line.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def export(
     model: str, format_: str | None, quantize: str | None, every: bool, wrap: bool, count: int, data: Path | None,
-    out: Path | None, which: str, trust_code: bool, as_json: bool, store: str | None, debug: bool,
+    out: Path | None, which: str, outputs: Outputs, trust_code: bool, as_json: bool, store: str | None, debug: bool,
 ) -> None:  # fmt: skip
     """Export RUN_OR_MODEL (a run, or a Keras model file), load it back and compare it on real images."""
     if every and quantize:
         raise SpecError(f"--all with --quantize {quantize}", do="leave out one: --all has every quantisation")
     format_ = format_ or ("tflite" if quantize else "saved_model")
     targets = EVERY if every else (Target(format_, quantize),)
-    subject = _subject(model, which, store, data, out, count, trust_code)
-    if not subject.real and any(target.quantize == "int8" for target in targets):
+    subject = _subject(model, which, outputs, store, data, out, count, trust_code)
+    whole = [target.quantize for target in targets if target.quantize in WHOLE]
+    if not subject.real and whole:
         raise InputError(
-            "int8 needs representative images",
+            f"{whole[0]} needs representative images",
             where=model,
             do="give --data FOLDER, or export a run whose data is there",
         )
     rows, refused = export_all(subject, targets, wrap)
+    if subject.classes:
+        names = subject.folder / f"{subject.stem}_classes.json"
+        names.write_text(json.dumps(list(subject.classes), indent=1) + "\n", encoding="utf-8")
     if as_json:
         click.echo(json.dumps({"model": model, "exports": [row.to_json() for row in rows]}))
     elif len(rows) > 1:
@@ -99,7 +117,7 @@ def export_all(
     from workbench.export import compare
     from workbench.verification import models
 
-    model = surgery.wrapped(subject.model) if wrap else subject.model
+    model = surgery.wrapped(subject.model, unit_length=not subject.classes) if wrap else subject.model
     stem = f"{subject.stem}_wrapped" if wrap else subject.stem
     values: models.Range = "raw" if wrap else "unit"
     original = models.from_keras(model, subject.stem, subject.images.shape[1], values)
@@ -129,6 +147,7 @@ def export_all(
 def _subject(
     model: str,
     which: str,
+    outputs: Outputs,
     store: str | None,
     data: Path | None,
     out: Path | None,
@@ -137,8 +156,12 @@ def _subject(
 ) -> Subject:
     path = Path(model)
     if path.suffix in (".h5", ".keras") or (path / "saved_model.pb").is_file():
+        if outputs != "embedding":
+            raise SpecError(
+                f"--outputs {outputs} of a model file", where=path, expected="a run, which has its head"
+            )
         return _of_file(path, data, out, count, trust_code)
-    return _of_run(model, which, store, data, out, count)
+    return _of_run(model, which, outputs, store, data, out, count)
 
 
 def _of_file(path: Path, data: Path | None, out: Path | None, count: int, trust_code: bool) -> Subject:
@@ -172,7 +195,13 @@ def _of_folder(folder: Path, size: int, count: int) -> np.ndarray:
 
 
 def _of_run(
-    text: str, which: str, store: str | None, data: Path | None, out: Path | None, count: int
+    text: str,
+    which: str,
+    outputs: Outputs,
+    store: str | None,
+    data: Path | None,
+    out: Path | None,
+    count: int,
 ) -> Subject:
     from workbench.spec.datasets import default_places
     from workbench.spec.watching import Evaluation
@@ -181,15 +210,28 @@ def _of_run(
 
     found = open_run(text, store)
     place, run, experiment = found.store, found.run, found.experiment
-    network = load_model(experiment, found.checkpoints, which)
+    network = load_model(experiment, found.checkpoints, which, outputs)
     size, where = experiment.backbone.image_size, default_places(place.root.parent)
     images = _of_folder(data, size, count) if data else _of_source(experiment.data, where, size, count)
-    evaluators = [
-        Evaluator.open(part, where, experiment.data, size)
-        for part in experiment.sets
-        if not isinstance(part, Evaluation)
-    ]
-    return Subject(network, run, out or place.run_artifacts(run) / "exports", images, True, evaluators)
+    folder = out or place.run_artifacts(run) / "exports"
+    if outputs != "embedding":
+        classes = _classes(experiment, where, int(network.output_shape[-1]), run)
+        return Subject(network, f"{run}_{outputs}", folder, images, True, classes=classes)
+    paired = [part for part in experiment.sets if not isinstance(part, Evaluation)]
+    evaluators = [Evaluator.open(part, where, experiment.data, size) for part in paired]
+    return Subject(network, run, folder, images, True, evaluators)
+
+
+def _classes(experiment: Experiment, where: Any, count: int, run: str) -> tuple[str, ...]:
+    """Return the names of a run's classes, in the order of its outputs."""
+    from workbench.train.run_data import RunData
+
+    data = RunData(experiment, where)
+    found = [data.identities(plan) for plan in experiment.plans()]
+    fitting = next((names for names in reversed(found) if len(names) == count), None)
+    if fitting is None:
+        raise DataError(f"{count} classes, and no stage's data has as many identities", where=run)
+    return fitting
 
 
 def _of_source(source: Any, where: Any, size: int, count: int) -> np.ndarray:

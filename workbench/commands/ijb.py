@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +11,65 @@ import click
 
 from workbench.commands.model_option import embedder_of, model_options, rates
 from workbench.errors import DataError
+from workbench.files import write_json
 from workbench.verification import embedders, ijb, ijb_files
 from workbench.verification.measures import FARS
+from workbench.verification.models import is_file
+
+NAMING = (  # said above the tables: the two projects that publish such rows name them the other way round
+    "N0: features at length 1; N1: lengths kept, as InsightFace names them (Keras_insightface swaps N0 and N1); "
+    "D1: weighed by the detector's score; F1: mirror image added"
+)
 
 
 @click.command("ijb")
-@click.argument("model", required=False)
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("items", nargs=-1, metavar="[MODEL]... [FOLDER]")
 @click.option(
     "--sample", type=click.Path(path_type=Path), help="Write a small drawn set in the same formats here."
 )
 @click.option("--far", multiple=True, metavar="RATES", help="False accept rates, e.g. 1e-4,1e-3.")
+@click.option("--reading", metavar="N1D1F1", help="The reading that several models are compared by.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables.md, tables.json and roc.png.")
 @click.option("--save-embeddings", type=click.Path(path_type=Path), help="Keep the embeddings as .npz.")
 @click.option("--json", "as_json", is_flag=True, help="Print the tables as one JSON line.")
 @model_options
-def run(model: str | None, folder: Path | None, sample: Path | None, as_json: bool, **options: Any) -> None:
-    """Measure MODEL on the IJB-B or IJB-C set in FOLDER (meta/ and loose_crop/), in all eight readings."""
+def run(items: tuple[str, ...], sample: Path | None, **options: Any) -> None:
+    """Measure each MODEL on the IJB-B or IJB-C set in FOLDER (meta/ and loose_crop/), in all eight readings.
+
+    Several models make one table, a row each. What was found of a run is kept among its artifacts.
+    """
     if sample is not None:
         from workbench.verification.ijb_sample import make
 
         click.echo(f"{make(sample)}: a small set in the formats of IJB-B")
-    if model is None or folder is None:
-        if sample is None:
+    if len(items) < 2:
+        if sample is None or items:
             raise DataError("nothing to measure", expected="MODEL and FOLDER, or --sample FOLDER")
         return
-    protocol = ijb_files.read(folder)
+    *models, folder = items
+    protocol = ijb_files.read(Path(folder))
+    if len(models) > 1:
+        from workbench.commands import ijb_models
+
+        ijb_models.compare(protocol, models, options)
+        return
+    name, outcome, messages = measured(protocol, models[0], options)
+    shown = tables(protocol.name, outcome)
+    facts = {"model": name, "set": protocol.name, **plain(outcome)}
+    if options["out"]:
+        write(options["out"], f"{name} on {protocol.name}", shown, facts, outcome)
+    if options["as_json"]:
+        click.echo(json.dumps(facts))
+        return
+    for note in messages:
+        click.echo(f"note: {note}", err=True)
+    click.echo(shown)
+
+
+def measured(
+    protocol: ijb_files.Protocol, model: str, options: Mapping[str, Any]
+) -> tuple[str, ijb.Outcome, Sequence[str]]:
+    """Return the name of a model, what the protocol says of it, and remarks; a run keeps what was said."""
     embedder = embedder_of(
         model, options["store"], options["which"], options["size"], options["raw"], options["trust_code"]
     )
@@ -45,16 +78,22 @@ def run(model: str | None, folder: Path | None, sample: Path | None, as_json: bo
         embedders.save(options["save_embeddings"], embedded)
     fars = rates(options["far"]) if options["far"] else FARS
     outcome = ijb.run(protocol, embedded, fars=fars)
-    shown = tables(protocol.name, outcome)
-    facts = {"model": embedder.label, "set": protocol.name, **plain(outcome)}
-    if options["out"]:
-        write(options["out"], f"{embedder.label} on {protocol.name}", shown, facts, outcome)
-    if as_json:
-        click.echo(json.dumps(facts))
+    keep(protocol, model, options["store"], {"model": embedder.label, "set": protocol.name, **plain(outcome)})
+    return embedder.label, outcome, embedded.messages
+
+
+def keep(protocol: ijb_files.Protocol, model: str, store: str | None, facts: Mapping[str, Any]) -> None:
+    """Write what was said of a run beside its other artifacts, where published numbers look for it."""
+    if is_file(model):
         return
-    for note in embedded.messages:
-        click.echo(f"note: {note}", err=True)
-    click.echo(shown)
+    from workbench.tracking.runs import find_run
+    from workbench.tracking.store import find_store
+
+    place = find_store(store)
+    if place.is_local:
+        folder = place.run_artifacts(find_run(place, model)) / "ijb"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / f"{protocol.name}.json", facts)
 
 
 def _shown(work: list[slice]) -> Iterable[slice]:
@@ -70,9 +109,11 @@ def tables(name: str, outcome: ijb.Outcome) -> str:
     """Return the 1:1 and 1:N tables as Markdown, with what could not be said below."""
     columns, rows = ijb.tar_rows(outcome)
     parts = [
+        NAMING,
+        "",
         ijb.markdown(
             columns, [str(result.reading) for result in outcome.results], rows, f"{name} 1:1, TAR at FAR"
-        )
+        ),
     ]
     for gallery, table in ijb.identification_tables(outcome).items():
         parts += ["", ijb.markdown(*table, f"{name} 1:N, {gallery}")]
@@ -93,6 +134,7 @@ def plain(outcome: ijb.Outcome) -> dict[str, Any]:
         return {name: dict(zip(columns, row, strict=True)) for name, row in zip(names, cells, strict=True)}
 
     return {
+        "naming": NAMING,
         "one_to_one": table(columns, readings, rows),
         "one_to_many": {name: table(*found) for name, found in ijb.identification_tables(outcome).items()},
         "messages": list(outcome.messages),

@@ -15,7 +15,15 @@ from workbench.spec.interfaces import Loss
 from workbench.spec.overrides import parse_value
 from workbench.spec.part import Part, find
 
-DRAWN = ("ScaledSoftmax()", "CosFace()", "ArcFace()", "SphereFace()", "CombinedMargin()", "AirFace()")
+DRAWN = (
+    "ScaledSoftmax()",
+    "CosFace()",
+    "ArcFace()",
+    "SphereFace()",
+    "CombinedMargin()",
+    "AirFace()",
+    "MarginSoftmax()",
+)
 STYLES = ("-", "--", "-.", ":")
 
 
@@ -32,7 +40,8 @@ STYLES = ("-", "--", "-.", ":")
 def losses(margins: tuple[str, ...], output: Path | None, debug: bool) -> None:
     """List all losses with their settings, or draw the target logit of MARGINS against the cosine.
 
-    MARGINS are losses as in a spec, such as "ArcFace(margin=0.3)" or "CombinedMargin(m1=0.9, m2=0.4)".
+    MARGINS are losses as in a spec, such as "ArcFace(margin=0.3)" or "CombinedMargin(m1=0.9, m2=0.4)"; of
+    MarginSoftmax it draws what stands for the own probability, of ScaledSoftmax also the softmax at its scale.
     """
     if output is None and not margins:
         show()
@@ -73,33 +82,76 @@ def show() -> None:
 
 
 def loss_of(text: str) -> Any:
-    """Return the loss that a text means; raises `SpecError` for one without a curve over the cosine."""
+    """Return the loss that a text means; raises `SpecError` for one without a curve."""
     loss = parse_value(text if "(" in text else f"{text}()")
-    if not isinstance(loss, Loss) or not hasattr(loss, "curves"):
+    if not isinstance(loss, Loss) or not any(hasattr(loss, panel) for panel in PANELS):
         raise SpecError(
             f"{text} has no curve of a target logit",
-            expected=f"a loss on scaled cosines such as {', '.join(DRAWN[1:4])}",
+            expected=f"a loss on scaled cosines such as {', '.join(DRAWN[1:4])}, or MarginSoftmax",
         )
     return loss
 
 
 def draw(chosen: list[Any]) -> Any:
-    """Return a figure: the target's unscaled logit over its cosine, one curve a margin."""
-    import numpy as np
+    """Return a figure, a panel each for what there is of target logits, probabilities and softmax curves."""
     import seaborn
     from matplotlib.figure import Figure
 
-    cosine = np.cos(np.linspace(0, math.pi, 2001)).astype(np.float32)
-    curves = {label: function for loss in chosen for label, function in loss.curves().items()}
+    found = {panel: _curves(chosen, panel) for panel in PANELS}
+    panels = [panel for panel, curves in found.items() if curves]
     with seaborn.axes_style("whitegrid"):
-        figure = Figure(figsize=(7.5, 5), layout="constrained")
-        axes = figure.subplots()
-    colours = seaborn.color_palette("colorblind", len(curves))
-    for number, (label, function) in enumerate(curves.items()):
-        style = STYLES[number % len(STYLES)]
-        axes.plot(
-            cosine, np.asarray(function(cosine)), style, color=colours[number], label=label, linewidth=2
-        )
+        figure = Figure(figsize=(7.5 * len(panels), 5), layout="constrained")
+        every = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, panel in zip(every, panels):
+        colours = seaborn.color_palette("colorblind", len(found[panel]))
+        for number, (label, curve) in enumerate(found[panel].items()):
+            style = STYLES[number % len(STYLES)]
+            axes.plot(*PANELS[panel](curve), style, color=colours[number], label=label, linewidth=2)
+        _label(axes, panel)
+        axes.legend(frameon=True)
+    return figure
+
+
+def _curves(chosen: list[Any], panel: str) -> dict[str, Any]:
+    found = [getattr(loss, panel)() for loss in chosen if hasattr(loss, panel)]
+    return {label: curve for curves in found for label, curve in curves.items()}
+
+
+def _over_cosine(target: Any) -> Any:
+    import numpy as np
+
+    cosine = np.cos(np.linspace(0, math.pi, 2001)).astype(np.float32)
+    return cosine, np.asarray(target(cosine))
+
+
+def _over_probability(changed: Any) -> Any:
+    import numpy as np
+
+    probability = np.linspace(0, 1, 501)
+    return probability, changed(probability)
+
+
+def _softmax(scale: float) -> Any:
+    """Return the softmax of 100 cosines spread evenly over 0 to 1, as many identities, at a scale."""
+    import numpy as np
+
+    cosine = np.linspace(0, 1, 100)
+    powers = np.exp(scale * (cosine - 1))
+    return cosine, powers / powers.sum()
+
+
+PANELS: dict[str, Any] = {  # by the method of a loss that gives its curves
+    "curves": _over_cosine, "probability_curves": _over_probability, "softmax_curves": _softmax,
+}  # fmt: skip
+
+
+def _label(axes: Any, panel: str) -> None:
+    if panel == "probability_curves":
+        axes.set(xlabel="probability of the own identity", ylabel="what stands in its place", xlim=(0, 1))
+        return
+    if panel == "softmax_curves":
+        axes.set(xlabel="cosines of 100 identities, spread evenly", ylabel="softmax", xlim=(0, 1))
+        return
     axes.set(
         xlabel="cosine between embedding and its identity's weight",
         ylabel="target logit before the scale",
@@ -108,8 +160,6 @@ def draw(chosen: list[Any]) -> Any:
     angles = axes.secondary_xaxis("top", functions=(_degrees, _cosine))
     angles.set_xticks([0, 30, 60, 90, 120, 150, 180])
     angles.set_xlabel("angle, degrees")
-    axes.legend(frameon=True)
-    return figure
 
 
 def _degrees(cosine: Any) -> Any:

@@ -19,10 +19,10 @@ from workbench.errors import InputError, RunFailed, SpecError
 from workbench.jobs.placement import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
 from workbench.names import TAG_FORECAST
-from workbench.optimizers import schedule_preview
+from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.branch import kept_epochs
 from workbench.spec.datasets import default_places
-from workbench.spec.interfaces import PairSet, Places, Source
+from workbench.spec.interfaces import Places, Source
 from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.quick import QUICK_STEPS, quick_variant
@@ -143,6 +143,7 @@ def wanted(
     where = default_places(store.root.parent)
     for variant in variants:
         schedule_preview.refuse(variant.experiment.plans())
+        plateau.refuse_unmeasured(variant.experiment)
         refuse_select(variant.experiment)
     if quick:
         variants = [quick_variant(variant, where) for variant in variants]
@@ -166,10 +167,8 @@ def _keeping(variant: Variant, others: list[Variant], assignments: tuple[str, ..
 
 
 def _refuse_missing(variant: Variant, where: Places) -> None:
-    experiment = variant.experiment
-    parts: list[Source | PairSet] = [experiment.data, *experiment.sets]
-    for part in parts:
-        words = part.missing(where)
+    for part in variant.experiment.read:
+        words = part.fetch(where) if isinstance(part, Source) else part.missing(where)
         if words:
             raise InputError(
                 words, where=f"{variant.path} ({variant.name})", do="or try the code with --quick"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import shutil
 import sys
@@ -212,17 +213,26 @@ def epoch_lines(state: RunState) -> list[str]:
     assert state.journal is not None and state.journal.start is not None
     lines, stage = [], 0
     trunk = state.journal.trunk if state.journal else {}
-    stage_names = {int(s["number"]): str(s["name"]) for s in state.journal.start.stages}
+    # Runs that were imported earlier have stages without numbers.
+    stage_names = {
+        int(stage.get("number", at)): str(stage.get("name", ""))
+        for at, stage in enumerate(state.journal.start.stages, start=1)
+    }
     if trunk:
         lines.append(f"epochs 1 to {trunk['epoch']} are shared with its trunk, run {trunk['run']}")
     for row in all_rows(state.journal):
         if row.stage != stage:
             stage = row.stage
             lines.append(f"stage {stage}: {stage_names.get(stage, '')}")
-        lines.append(f"  epoch {row.epoch:>3}  {values_line(row.metrics)}  {duration(row.seconds)}")
+        lines.append(f"  epoch {row.epoch:>3}  {values_line(row.metrics)}  {_lasted(row.seconds)}".rstrip())
     best = best_values(all_rows(state.journal))
     words = [f"{name} {found['value']:.4f} @{found['epoch']:.0f}" for name, found in best.items()]
     return [*lines, "best (epoch): " + ", ".join(words) if words else "no epoch yet"]
+
+
+def _lasted(seconds: float) -> str:
+    """Return the duration of an epoch; nothing where it is not known, as in many an imported run."""
+    return duration(seconds) if math.isfinite(seconds) else ""
 
 
 def _file_lines(store: Store, state: RunState) -> list[str]:

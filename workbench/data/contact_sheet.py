@@ -41,6 +41,12 @@ def changed(images: np.ndarray, numbers: np.ndarray, chain: Sequence[Augmentatio
     return tf.saturate_cast(tf.round(tf.cast(result, tf.float32)), tf.uint8).numpy()
 
 
+def over_range(image: np.ndarray, number: int, chosen: Sequence[Augmentation], word: int) -> np.ndarray:
+    """Return one image (uint8 [1, s, s, 3]) as it is and after each of `chosen`, all by the same chance."""
+    numbers = np.array([number])
+    return np.concatenate([image, *(changed(image, numbers, (one,), word) for one in chosen)])
+
+
 def read(images: Images, numbers: np.ndarray, size: int) -> np.ndarray:
     """Return the images of some records as uint8 [n, size, size, 3]."""
     reader = images.reader(size)

@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 ENDINGS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"GIF8": ".gif"}
 
 
-def stored(source: Source, places: Places, size: int | None = None) -> Encoded:
-    """Return the images of any source in encoded form; arrays are stored as PNG at `size`."""
+def stored(source: Source, places: Places, size: int | None = None, own_size: bool = False) -> Encoded:
+    """Return the images of any source in encoded form; arrays are stored as PNG at `size`.
+
+    `own_size` lets arrays without a `size` keep theirs.
+    """
     if hasattr(source, "encoded"):
         found: Encoded = source.encoded(places)
         return found
     from workbench.data.sources.encoded import Encoded
 
     images = source.open(places)
-    side = size or getattr(source, "image_size", None)
+    side = size or getattr(source, "image_size", None) or (images.side if own_size else None)
     if side is None:
         raise DataError("holds arrays of no stated size", where=str(source), expected="--size PIXELS")
     reader = images.reader(side)

@@ -13,12 +13,20 @@ from workbench.distribute.group import Group
 from workbench.errors import InputError
 from workbench.lazy import tf
 
+BUILDS_UP_TO = (2, 15)  # TensorFlow for which Horovod 0.28.1, its last release, compiles
+
 
 def engine() -> Any:
     """Return Horovod's module, started; raises `InputError` where it cannot be."""
     try:
         import horovod.tensorflow as module
     except ImportError as error:
+        minor = tf.__version__.rpartition(".")[0]
+        if tuple(map(int, minor.split("."))) > BUILDS_UP_TO:
+            raise InputError(
+                f"its last release cannot be built for TensorFlow {minor}", where="Horovod",
+                do="take MultiWorker(), or Python 3.10 or 3.11 with TensorFlow 2.15 (docs/devices.md)",
+            ) from error  # fmt: skip
         raise InputError(
             "Horovod is not installed", where="Horovod", do="build it with `make horovod` (docs/devices.md)"
         ) from error

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from workbench.distribute import cluster
 from workbench.distribute.settings import Horovod, MultiWorker
 from workbench.errors import InputError
-from workbench.spec.interfaces import Devices
+from workbench.spec.devices import Devices
 
 
 def in_processes(settings: Devices) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Union
 
 from workbench.distribute import cluster
 from workbench.errors import SpecError
-from workbench.spec.interfaces import Devices, ManyDevices, OneDevice
+from workbench.spec.devices import Devices, ManyDevices, OneDevice
 from workbench.spec.part import part, setting
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError
 from workbench.lazy import tf
-from workbench.spec.interfaces import Devices, ManyDevices
+from workbench.spec.devices import Devices, ManyDevices
 
 if TYPE_CHECKING:
     from workbench.spec.experiment import Experiment

@@ -14,13 +14,13 @@ from workbench.distribute.group import Group, MirroredGroup
 from workbench.distribute.settings import Horovod, Mirrored, MultiWorker
 from workbench.errors import InputError, SpecError
 from workbench.lazy import tf
-from workbench.spec.interfaces import ManyDevices
+from workbench.spec.devices import ManyDevices
 
 if TYPE_CHECKING:
     from workbench.spec.experiment import Experiment
 
 _strategies: dict[tuple[str, ...], Any] = {}  # one for each set of devices of this process
-PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "workbench")
+PACKAGES = ("tensorflow", "keras", "tf-keras", "tensorflow-addons", "workbench")
 
 
 @dataclasses.dataclass(frozen=True)

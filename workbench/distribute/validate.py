@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from workbench.distribute import cluster
 from workbench.distribute.settings import Horovod, Mirrored, MultiWorker
 from workbench.errors import InputError, SpecError
-from workbench.spec.interfaces import Devices, ManyDevices, terms
+from workbench.spec.devices import Devices, ManyDevices
+from workbench.spec.interfaces import terms
 from workbench.spec.plan import Plan
 
 if TYPE_CHECKING:

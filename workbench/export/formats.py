@@ -18,7 +18,8 @@ from workbench.errors import InputError, SpecError
 from workbench.lazy import tf
 
 FORMATS = ("saved_model", "h5", "onnx", "tflite")
-QUANTIZATIONS = ("dynamic", "float16", "int8")
+WHOLE = ("int8", "uint8")  # weights and values in 8 bits; uint8 also takes and gives bytes
+QUANTIZATIONS = ("dynamic", "float16", *WHOLE)
 TELLING = ("not supported", "custom op", "No Op registered")  # what marks the telling line of a complaint
 OPSET = 17  # of ONNX: the newest that onnx 1.17, tf2onnx 1.17 and common runtimes share
 
@@ -49,18 +50,21 @@ class Target:
         return folder / f"{stem}{quantised}.{self.format}"
 
 
-EVERY = (*(Target(name) for name in FORMATS), *(Target("tflite", name) for name in QUANTIZATIONS))
+EVERY = (
+    *(Target(name) for name in FORMATS),
+    *(Target("tflite", name) for name in ("dynamic", "float16", "int8")),
+)
 
 
 def write(model: tf.keras.Model, target: Target, path: Path, samples: np.ndarray | None) -> None:
     """Write `model` to `path` in the target's format.
 
-    `samples` are images as the model takes them, [N, h, w, 3], by which int8 chooses its ranges. Raises
+    `samples` are images as the model takes them, [N, h, w, 3], by which 8 bits choose their ranges. Raises
     `InputError` where they are missing or where the format cannot express the model.
     """
-    if target.quantize == "int8" and (samples is None or not len(samples)):
+    if target.quantize in WHOLE and (samples is None or not len(samples)):
         raise InputError(
-            "int8 needs representative images", where="--quantize int8",
+            f"{target.quantize} needs representative images", where=f"--quantize {target.quantize}",
             do="export a run whose data is there, or give --data FOLDER",
         )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +153,12 @@ def _tflite(model: tf.keras.Model, quantize: str | None, samples: np.ndarray | N
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantize == "int8":
+    if quantize in WHOLE:
         assert samples is not None
         converter.representative_dataset = lambda: ([image[None]] for image in samples)
+    if quantize == "uint8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_output_type = tf.uint8
+        if model.inputs[0].dtype != tf.uint8:  # a wrapped model takes bytes as it is
+            converter.inference_input_type = tf.uint8
     return bytes(converter.convert())

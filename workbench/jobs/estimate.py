@@ -79,8 +79,7 @@ def images(source: Source) -> float:
     stated = getattr(source, "images", None)
     if not isinstance(stated, int):
         return UNKNOWN_IMAGES
-    each = type(source).__name__ == "SyntheticFaces"  # it states the images of each identity
-    return stated * getattr(source, "identities", 1) if each else stated
+    return stated * getattr(source, "identities", 1) if source.images_are_per_identity else stated
 
 
 def multiply_adds(backbone: Backbone) -> float:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.distribute.settings import Horovod, MultiWorker
 from workbench.errors import InputError
 from workbench.jobs import ray_worker
 from workbench.jobs.placement import Place
@@ -67,7 +68,7 @@ def needs(experiment: Experiment, has_gpus: bool) -> Needs:
     found = Needs(1, 0)
     for plan in experiment.plans():
         devices = plan.devices
-        if type(devices).__name__ in ("MultiWorker", "Horovod"):
+        if isinstance(devices, (MultiWorker, Horovod)):
             raise InputError(
                 f"{type(devices).__name__} has processes of its own", where="--ray",
                 expected="OneDevice or Mirrored", do="start its workers by hand, or leave out --ray",

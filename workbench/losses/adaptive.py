@@ -212,20 +212,26 @@ class AdaFace(ScaledLoss):
 
 @part
 class AdaCos(CosineLoss):
-    """AdaCos: no margin, and a scale that follows the training by itself.
+    """AdaCos: a scale that follows the training by itself, without a margin or with one.
 
     It starts at s = sqrt(2) ln(C - 1); each training step sets s = ln(B) / cos(min(pi/4, median angle of
     the targets)) before it is used, B the mean over the batch of sum over j != y of exp(s cos_j)
     with the old s. (ln(B) counts as at least 0: very few identities can drive B below 1, and a
-    negative scale would turn the loss around.) Zhang et al., "AdaCos: Adaptively scaling cosine
-    logits for effectively learning deep face representations", CVPR 2019.
+    negative scale would turn the loss around.) The median of an even batch is the mean of the two values
+    in the middle, where Keras_insightface takes the lower one. With `margin` m the target's cosine becomes
+    ArcFace's cos(theta + m) before it is scaled; the scale goes by the cosines without it. Zhang et al.,
+    "AdaCos: Adaptively scaling cosine logits for effectively learning deep face representations", CVPR 2019.
     """
 
     term: ClassVar[str] = "adacos_loss"
     batch_statistics: ClassVar[str | None] = "median angle and mean of the other logits"
 
+    margin: float = setting(0.0, later=True, doc="m, added to the angle, radians")
+    beyond: Beyond = setting("monotone", later=True, doc="t where theta + m passes pi")
+
     def check(self) -> None:
         super().check()
+        need_radians(self, "margin", self.margin)
         if isinstance(self.head, Sampled):
             raise SpecError(
                 "AdaCos needs the cosines of all identities", where="AdaCos.head", do="use Normalised()"
@@ -248,8 +254,22 @@ class AdaCos(CosineLoss):
         if batch.training:
             scale = next_scale(scale, tf.stop_gradient(batch.logits), batch.targets)
             state["scale"].assign(scale)
-        each = cross_entropy(batch.logits, batch.targets, scale=scale, smoothing=batch.label_smoothing)
+        each = cross_entropy(
+            batch.logits,
+            batch.targets,
+            margin=self.target if self.margin else None,
+            scale=scale,
+            smoothing=batch.label_smoothing,
+        )
         return tf.reduce_mean(each)
+
+    def target(self, cosine: tf.Tensor) -> tf.Tensor:
+        """Return the target's logit, unscaled, for its cosine."""
+        return margined(cosine, 1.0, self.margin, 0.0, self.beyond)
+
+    def curves(self) -> dict[str, Any]:
+        """Return the function from cosine to unscaled target logit that a picture shows, by label."""
+        return {f"AdaCos(margin={self.margin:g})": self.target}
 
 
 def next_scale(scale: tf.Tensor, cosines: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

@@ -42,6 +42,7 @@ class DistillEmbedding(StatefulLoss):
     """
 
     term: ClassVar[str] = "embedding_loss"
+    needs_teacher: ClassVar[bool] = True
 
     distance: Literal["cosine", "squared", "mse"] = setting("cosine", doc="what is minimised")
     normalise: bool = setting(True, later=True, doc="both at unit length; False: as they are")
@@ -86,6 +87,7 @@ class DistillLogits(LogitsLoss):
     """
 
     term: ClassVar[str] = "distill_loss"
+    needs_teacher: ClassVar[bool] = True
 
     temperature: float = setting(10.0, above=0, doc="T, divides both logits")
     alpha: float = setting(0.1, at_least=0, at_most=1, doc="weight of the labels' part")

@@ -54,6 +54,11 @@ class MarginSoftmax(LogitsLoss):
     scale: float = setting(0.4, above=0, doc="weight of the plain probability beside its power")
     renormalised: bool = setting(True, doc="divide the probabilities by their new sum")
 
+    def probability_curves(self) -> dict[str, Any]:
+        """Return the functions from the target's probability p to p' that a picture shows, by label."""
+        label = f"MarginSoftmax(power={self.power:g}, scale={self.scale:g})"
+        return {label: lambda p: (p**self.power + self.scale * p) / 2}
+
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         smoothing, columns = batch.label_smoothing, tf.shape(batch.logits)[1]
         entropy = cross_entropy(batch.logits, batch.targets)  # -log p of the target
@@ -114,3 +119,7 @@ class ScaledSoftmax(ScaledLoss):
     """
 
     term: ClassVar[str] = "scaled_softmax_loss"
+
+    def softmax_curves(self) -> dict[str, float]:
+        """Return the scales whose softmax of evenly spread cosines a picture shows, by label."""
+        return {f"ScaledSoftmax(scale={self.scale:g})": self.scale}

@@ -1,6 +1,7 @@
 """Embedding heads: the layers between feature maps [B, h, w, c] and the embedding [B, d].
 
-All end in a batch normalisation `pre_embedding` and hand on float32, whatever the precision. Parameter
+Those of faces end in a batch normalisation `pre_embedding`; `Features` and `Linear` make plain classifiers, whose
+class logits a loss's head computes from the features. All hand on float32, whatever the precision. Parameter
 counts below are for h x w x c maps and size d, moving statistics counted (4 numbers a normalised
 channel); a `pointwise` convolution of p filters before adds c * p + 4 * p and makes c = p, and a `bias`
 adds d.
@@ -8,6 +9,7 @@ adds d.
 
 from __future__ import annotations
 
+import abc
 from typing import Any, Union
 
 from workbench.errors import SpecError
@@ -33,11 +35,11 @@ class EmbeddingLayers(Embedding):
         x = self._pointwise(features) if self.pointwise else features
         x = self.project(x)
         x = self.norm(x, "pre_embedding", scale=self.norm_scale, center=self.norm_bias)
-        return tf.keras.layers.Activation("linear", dtype="float32", name="embedding")(x)
+        return float32(x)
 
+    @abc.abstractmethod
     def project(self, x: tf.Tensor) -> tf.Tensor:
         """Return [B, size] of feature maps [B, h, w, c]: what makes one head differ from another."""
-        raise SpecError("is not an embedding head by itself", where=type(self).__name__)
 
     def _pointwise(self, x: tf.Tensor) -> tf.Tensor:
         x = self.maps(x)
@@ -125,3 +127,50 @@ class F(EmbeddingLayers):
 
     def project(self, x: tf.Tensor) -> tf.Tensor:
         return self.dense(self.dropped(x))
+
+
+def float32(x: tf.Tensor) -> tf.Tensor:
+    """Return `x` as the embedding that losses read."""
+    return tf.keras.layers.Activation("linear", dtype="float32", name="embedding")(x)
+
+
+@part
+class Features(Embedding):
+    """The features as they are, flattened, after the dropout: no layer of its own.
+
+    With `Softmax(head=Dense())` a backbone becomes a plain classifier: `MLP(units=(128,), dropout=0.4)` and
+    `Features()` are Keras's `Flatten -> Dense(128, relu) -> Dropout(0.4) -> Dense(classes)`.
+    """
+
+    size: Union[int, None] = setting(  # type: ignore[assignment]
+        None, at_least=1, doc="numbers in an embedding: those of the features; another number is refused"
+    )
+
+    def build(self, features: tf.Tensor) -> tf.Tensor:
+        x = tf.keras.layers.Flatten(name="embedding_flatten")(features)
+        if self.size not in (None, x.shape[-1]):
+            raise SpecError(
+                f"{self.size} is not possible", where="Features.size", expected=f"the {x.shape[-1]} of the features",
+                do="leave it out, or take Linear",
+            )  # fmt: skip
+        x = tf.keras.layers.Dropout(self.dropout, name="embedding_dropout")(x) if self.dropout else x
+        return float32(x)
+
+
+@part
+class Linear(Embedding):
+    """One dense layer on the flat features, without a normalisation: Keras's `Dense(size, activation)`.
+
+    Parameters: h * w * c * d + d.
+    """
+
+    bias: bool = setting(True, doc="the layer has a bias")
+    activation: Union[Activation, None] = setting(None, doc="activation after the layer")
+
+    def build(self, features: tf.Tensor) -> tf.Tensor:
+        layers = tf.keras.layers
+        x = layers.Flatten(name="embedding_flatten")(features)
+        x = layers.Dense(self.size, use_bias=self.bias, name="embedding_dense")(x)
+        x = activate(x, self.activation, "embedding") if self.activation else x
+        x = layers.Dropout(self.dropout, name="embedding_dropout")(x) if self.dropout else x
+        return float32(x)

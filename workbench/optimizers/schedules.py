@@ -8,15 +8,18 @@ Every schedule can be preceded by a linear warm-up over `warmup` epochs,
     rate(t) = curve(0) * (t + 1) / (warmup + 1)     for t < warmup,
 
 so that the first epoch is not spent at rate zero and epoch `warmup` (0-based) has the full rate. With
+`start` it begins there instead: rate(t) = start + (curve(0) - start) * t / warmup, as the schedules of
+Keras_insightface do from their floor. With
 `per="epoch"` t is floor(t): the rate changes between epochs only; `per="batch"` follows t itself.
 """
 
 from __future__ import annotations
 
+import abc
 import bisect
 import functools
 import math
-from typing import Any, Literal
+from typing import Any, Literal, Union
 
 from workbench.errors import SpecError
 from workbench.lazy import tf
@@ -73,7 +76,17 @@ class Curve(Schedule):
     """What all schedules here share: the warm-up and whether the rate moves per epoch or per batch."""
 
     warmup: int = setting(0, at_least=0, doc="epochs of linear rise before the curve begins")
+    start: Union[float, None] = setting(
+        None, at_least=0, later=True, doc="rate at which the rise begins; None: peak / (warmup + 1)"
+    )
     per: Literal["epoch", "batch"] = setting("epoch", doc="rate changes between epochs, or at every batch")
+
+    def check(self) -> None:
+        where = f"{type(self).__name__}.start"
+        if self.start is not None and not self.warmup:
+            raise SpecError("a start without a warm-up", where=where, do="set warmup= to its epochs")
+        if self.start is not None and self.start >= self.peak_rate():
+            raise SpecError(f"{self.start:g} is not below the peak {self.peak_rate():g}", where=where)
 
     def at(self, t: float) -> float:
         return float(self._whole(float(t), _Plain))
@@ -87,11 +100,13 @@ class Curve(Schedule):
         if not self.warmup:
             return self.curve(t, ops)
         rise = self.peak_rate() * (t + 1.0) / (self.warmup + 1.0)
+        if self.start is not None:
+            rise = self.start + (self.peak_rate() - self.start) * t / float(self.warmup)
         return ops.where(t < self.warmup, rise, self.curve(t, ops))
 
+    @abc.abstractmethod
     def curve(self, t: Any, ops: Any) -> Any:
         """Return the rate at `t` (at or after the warm-up) with the operations `ops`."""
-        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def least(self) -> int:
         """Return the epochs without which the schedule makes no sense; `refuse` checks them."""
@@ -125,6 +140,7 @@ class Steps(Curve):
     from_epochs: tuple[int, ...] = setting(at_least=2, doc="1-based epochs from which the lower rate holds")
 
     def check(self) -> None:
+        Curve.check(self)
         if list(self.from_epochs) != sorted(set(self.from_epochs)):
             raise SpecError(
                 f"{self.from_epochs} is not ascending", where="Steps.from_epochs", do="sort the epochs"
@@ -151,7 +167,7 @@ class Steps(Curve):
 
 @part
 class Exponential(Curve):
-    """Exponential decay: peak * exp(-rate * max(0, t - warmup - hold)).
+    """Exponential decay: max(floor, peak * exp(-rate * max(0, t - warmup - hold))).
 
     `rate` is the decay per epoch (0.05 takes about 5 % off each epoch); `hold` epochs keep the peak.
     """
@@ -159,10 +175,17 @@ class Exponential(Curve):
     peak: float = setting(above=0, doc="learning rate at the start")
     rate: float = setting(above=0, doc="decay per epoch, in the exponent")
     hold: int = setting(0, at_least=0, doc="epochs at the peak before the decay begins")
+    floor: float = setting(0.0, at_least=0, later=True, doc="lowest learning rate")
+
+    def check(self) -> None:
+        Curve.check(self)
+        if self.floor >= self.peak:
+            raise SpecError(f"{self.floor:g} is not below the peak {self.peak:g}", where="Exponential.floor")
 
     def curve(self, t: Any, ops: Any) -> Any:
         x = t - float(self.warmup + self.hold)
-        return self.peak * ops.exp(-self.rate * ops.where(x > 0.0, x, 0.0 * x))
+        rate = self.peak * ops.exp(-self.rate * ops.where(x > 0.0, x, 0.0 * x))
+        return ops.where(rate > self.floor, rate, self.floor + 0.0 * t) if self.floor else rate
 
     def peak_rate(self) -> float:
         return self.peak
@@ -205,6 +228,7 @@ class Cosine(Curve):
     restarts: bool = setting(True, doc="start again after a cycle, or stay at the floor")
 
     def check(self) -> None:
+        Curve.check(self)
         if self.floor >= self.peak:
             raise SpecError(
                 f"{self.floor} is not below the peak {self.peak}",
@@ -236,7 +260,7 @@ class Cosine(Curve):
         return self.warmup + self.cycle
 
     def quick(self) -> Cosine:
-        return self.but(cycle=1, warmup=0, cooldown=0)
+        return self.but(cycle=1, warmup=0, start=None, cooldown=0)
 
 
 @functools.lru_cache(maxsize=64)

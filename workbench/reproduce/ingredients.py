@@ -197,9 +197,11 @@ def packages(run: RecordedRun) -> Ingredient:
         return Ingredient("packages", None, note="no list of packages was recorded")
     lines = path.read_text(encoding="utf-8").splitlines()
     before = {name: version for name, _, version in (line.partition("==") for line in lines)}
-    found = _changes(before, provenance.installed_packages(), "not installed")
+    now = provenance.installed_packages()
+    found = _changes(before, now, "not installed")
     first = sorted(found, key=lambda text: text.split(":")[0] not in provenance.NAMED_VERSIONS)
-    return Ingredient("packages", not first, tuple(first), "" if first else f"{len(before)} of them")
+    note = provenance.stack_change(before, now) if first else f"{len(before)} of them"
+    return Ingredient("packages", not first, tuple(first), note)
 
 
 def machine(run: RecordedRun) -> Ingredient:

@@ -103,6 +103,14 @@ def _empty_bytes() -> bytes:
     return b""
 
 
+def _dictionary(*_: Any) -> dict[Any, Any]:
+    return {}
+
+
+def _list(*_: Any) -> list[Any]:
+    return []
+
+
 def _array_class(*_: Any) -> Any:
     raise _Refused("a NumPy array made by its class")
 
@@ -126,6 +134,10 @@ class _StandIn:
 _TABLE: dict[tuple[str, str], _StandIn] = {
     ("numpy", "ndarray"): _StandIn(_array_class),
     ("numpy", "dtype"): _StandIn(_DType),
+    ("collections", "OrderedDict"): _StandIn(_dictionary),
+    ("collections", "defaultdict"): _StandIn(_dictionary),
+    ("builtins", "list"): _StandIn(_list),  # what a `defaultdict(list)` makes
+    ("__builtin__", "list"): _StandIn(_list),
     ("_codecs", "encode"): _StandIn(_encode),  # how protocols 0 to 2 of Python 3 write bytes
     ("__builtin__", "bytes"): _StandIn(_empty_bytes),  # and how they write none
     **{
@@ -163,23 +175,24 @@ _BROKEN = (
 )  # fmt: skip
 
 
-def load(path: Path) -> Any:
+def load(path: Path, dictionaries: bool = False) -> Any:
     """Return what the pickle file at `path` holds: bytes, texts, lists, tuples, booleans, numbers, arrays.
 
-    Texts of Python 2 come as bytes. Arrays are read-only views of the file's bytes. Raises
-    `DataError` for a file that names anything else, or that is not a whole pickle; nothing in it is run.
+    With `dictionaries` these too, as a pickled `History.history` is one. Texts of Python 2 come as bytes.
+    Arrays are read-only views of the file's bytes. Raises `DataError` for a file that names anything else, or
+    that is not a whole pickle; nothing in it is run.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError("cannot be read", where=path, expected="a readable file", do=str(error)) from error
-    return loads(content, path)
+    return loads(content, path, dictionaries)
 
 
-def loads(content: bytes, where: object = "pickle") -> Any:
+def loads(content: bytes, where: object = "pickle", dictionaries: bool = False) -> Any:
     """Return what the pickle `content` holds, as `load` does; `where` is for messages."""
     try:
-        return _plain(_Reader(io.BytesIO(content), encoding="bytes").load(), {}, 0)
+        return _plain(_Reader(io.BytesIO(content), encoding="bytes").load(), {}, 0, dictionaries)
     except _Refused as error:
         raise DataError(
             f"refused, it holds {error}",
@@ -196,7 +209,7 @@ def loads(content: bytes, where: object = "pickle") -> Any:
         ) from error
 
 
-def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
+def _plain(value: Any, done: dict[int, Any], depth: int, dictionaries: bool = False) -> Any:
     """Return `value` with notes turned into arrays, refusing every other type; shared parts stay shared."""
     if isinstance(value, (bytes, str, bool, int, float)):
         return value
@@ -208,8 +221,18 @@ def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
         made: Any = value.resolve()
         made = made.item() if made.ndim == 0 else made
     elif type(value) in (list, tuple) and depth < 50:
-        made = type(value)(_plain(item, done, depth + 1) for item in value)
+        made = type(value)(_plain(item, done, depth + 1, dictionaries) for item in value)
+    elif dictionaries and type(value) is dict and depth < 50:
+        made = {_key(key): _plain(item, done, depth + 1, dictionaries) for key, item in value.items()}
+    elif type(value) is dict:
+        raise _Refused("a dictionary")
     else:
         raise _Refused(f"a value of type {type(value).__name__.strip('_')}")
     done[id(value)] = (value, made)  # the value is kept alive: its id must stay its own
     return made
+
+
+def _key(key: Any) -> Any:
+    if not isinstance(key, (bytes, str, int, float)):
+        raise _Refused(f"a dictionary with keys of type {type(key).__name__.strip('_')}")
+    return key.decode("utf-8", "replace") if isinstance(key, bytes) else key

@@ -69,7 +69,9 @@ class Images:
     raw: Callable[[tf.Tensor], tf.Tensor] | None = None
     decode: Callable[[int], Callable[[tf.Tensor], tf.Tensor]] | None = None
     blame: Callable[[Sequence[int]], Exception | None] | None = None
+    mislabelled: np.ndarray | None = None  # records whose label is wrong on purpose, where some are
     notes: tuple[str, ...] = ()  # said once when a run starts: skipped images, changed data ...
+    side: int | None = None  # of images that are square arrays, pixels
 
 
 @dataclass(frozen=True)

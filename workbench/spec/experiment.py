@@ -16,22 +16,20 @@ from workbench.errors import SpecError
 from workbench.spec import branch as trunks
 from workbench.spec import folding
 from workbench.spec.branch import Trunk
-from workbench.spec.flat_parameters import flatten
+from workbench.spec.devices import Devices, OneDevice
+from workbench.spec.flatten import flatten
 from workbench.spec.folding import Fold
 from workbench.spec.interfaces import (
     Augmentation,
     Backbone,
-    Devices,
     Embedding,
     Loss,
-    OneDevice,
     Optimizer,
     PairSet,
     Sampler,
     Schedule,
     Source,
     Start,
-    Sum,
     WeightDecay,
 )
 from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
@@ -128,7 +126,9 @@ class Experiment(Part):
     optimizer: Optimizer = setting(doc="rule of updating weights")
     learning_rate: Schedule = setting(doc="schedule over the run; a number is constant")
     batch_size: int = setting(at_least=1, doc="images a step, over all devices")
-    evaluate: Union[PairSet, tuple[PairSet, ...]] = setting((), doc="evaluation sets of pairs")
+    evaluate: Union[PairSet, Source, tuple[Union[PairSet, Source], ...]] = setting(
+        (), doc="evaluation sets of pairs; labelled images among them become `validation`"
+    )
     weight_decay: Union[WeightDecay, None] = setting(None, doc="a number is decoupled decay")
     label_smoothing: float = setting(0.0, at_least=0, below=1, doc="share of probability on other labels")
     augment: Union[Augmentation, tuple[Augmentation, ...], None] = setting(
@@ -138,6 +138,9 @@ class Experiment(Part):
     devices: Devices = setting(OneDevice(), place=True, doc="where the run executes")
     evaluate_every: Union[int, None] = setting(None, at_least=1, doc="also evaluate every n steps")
     select: Union[str, None] = setting(None, doc="metric that chooses the best epoch; None: the last set")
+    validation: Union[Source, None] = setting(
+        None, later=True, doc="labelled images for val_accuracy and val_loss; None: the source's hold_out"
+    )
     select_direction: Union[Literal["lower", "higher"], None] = setting(
         None, later=True, doc="which values of `select` are better; None: as its name says"
     )
@@ -169,6 +172,7 @@ class Experiment(Part):
     def check(self) -> None:
         self._normalise()
         self._check_sets()
+        self._check_validation()
         self._check_select()
         self._check_trunk()
         for plan in self.plans():
@@ -192,10 +196,24 @@ class Experiment(Part):
             if not isinstance(stage, Stage):
                 raise SpecError(f"{stage!r} is not possible", where="Experiment.stages", expected="a Stage")
         object.__setattr__(self, "stages", stages)
-        if isinstance(self.evaluate, PairSet):
-            object.__setattr__(self, "evaluate", (self.evaluate,))
+        given = self.evaluate if isinstance(self.evaluate, tuple) else (self.evaluate,)
+        labelled = [part for part in (self.validation, *given) if isinstance(part, Source)]
+        if len(set(labelled)) > 1:
+            raise SpecError(
+                "two sets of labelled images", where="Experiment.validation", expected="one",
+                do="keep one of them",
+            )  # fmt: skip
+        object.__setattr__(self, "evaluate", tuple(part for part in given if isinstance(part, PairSet)))
+        object.__setattr__(self, "validation", labelled[0] if labelled else None)
         if isinstance(self.watch, Watcher):
             object.__setattr__(self, "watch", (self.watch,))
+
+    def _check_validation(self) -> None:
+        if self.validation and any(source.hold_out for source in (*self.trained_on, self.validation)):
+            raise SpecError(
+                "hold_out= beside validation=: val_accuracy would be of two sets", where="Experiment.validation",
+                do="leave one of them out",
+            )  # fmt: skip
 
     def _check_sets(self) -> None:
         labels = [pairs.label() for pairs in self.sets]
@@ -245,8 +263,21 @@ class Experiment(Part):
 
     @property
     def sets(self) -> tuple[PairSet, ...]:
-        """The evaluation sets, always as a tuple."""
-        return self.evaluate if isinstance(self.evaluate, tuple) else (self.evaluate,)
+        """The evaluation sets of pairs, always as a tuple."""
+        assert isinstance(self.evaluate, tuple)
+        return tuple(part for part in self.evaluate if isinstance(part, PairSet))
+
+    @property
+    def trained_on(self) -> tuple[Source, ...]:
+        """The sources of all stages, each once, the experiment's own first."""
+        own = [stage.data for stage in self.stages if isinstance(stage.data, Source)]
+        return tuple(dict.fromkeys((self.data, *own)))
+
+    @property
+    def read(self) -> tuple[Source | PairSet, ...]:
+        """All data that a run reads, each once: sources, the validation set, evaluation sets."""
+        labelled = () if self.validation is None else (self.validation,)
+        return tuple(dict.fromkeys((*self.trained_on, *labelled, *self.sets)))
 
     @property
     def watchers(self) -> tuple[Watcher, ...]:
@@ -278,7 +309,7 @@ class Experiment(Part):
             return self.select
         if self.sets:
             return self.sets[-1].label()
-        return "val_accuracy" if self.data.hold_out else "accuracy"
+        return "val_accuracy" if self.data.hold_out or self.validation else "accuracy"
 
     def direction(self, metric: str) -> str | None:
         """Return names.LOWER or names.HIGHER, whichever values of a metric of this training are better."""
@@ -365,9 +396,4 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
 
 def stage_name(stage: Stage) -> str:
     """Return a short name of a stage for screens and figures: `ArcFace 32`, `ArcFace, head`."""
-    names = [
-        f"{term.loss}" if term.weight == 1 else f"{term.weight:g}*{term.loss}"
-        for term in (stage.loss.terms if isinstance(stage.loss, Sum) else ())
-    ]
-    text = " + ".join(names) if names else str(stage.loss)
-    return text + {"all": "", "head": ", head"}.get(str(stage.train), ", some layers")
+    return str(stage.loss) + {"all": "", "head": ", head"}.get(str(stage.train), ", some layers")

@@ -6,9 +6,10 @@ TensorFlow only inside their methods. Shapes: B images a batch, C identities, d 
 
 from __future__ import annotations
 
+import abc
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Union
 
 from workbench.errors import SpecError
 from workbench.lazy import tf
@@ -32,15 +33,23 @@ def _missing(part: Part, places: Places) -> str | None:
 class Source(Part):
     """A data source: images with identities."""
 
+    images_are_per_identity: ClassVar[bool] = (
+        False  # whether a setting `images` counts those of each identity
+    )
+
     hold_out: float = setting(0.0, at_least=0, below=1, doc="share of each identity's images kept for val_*")
 
+    @abc.abstractmethod
     def open(self, places: Places) -> Images:
         """Return all images; raises `DataError` for missing, empty or broken data."""
-        raise SpecError("is not a data source by itself", where=type(self).__name__)
 
     def missing(self, places: Places) -> str | None:
         """Say in words that the data is not on this machine; None where it is (a cheap look)."""
         return _missing(self, places)
+
+    def fetch(self, places: Places) -> str | None:
+        """Try to bring missing data here; say in words what is missing still, None where all is there."""
+        return self.missing(places)
 
     def without(self, pairs: PairSet) -> Source:
         """Return the source without the people of an evaluation set; raises `SpecError` where it cannot."""
@@ -57,13 +66,13 @@ class Source(Part):
 class PairSet(Part):
     """An evaluation set of image pairs."""
 
+    @abc.abstractmethod
     def label(self) -> str:
         """Return the name under which the set's accuracy is recorded (`lfw`)."""
-        raise SpecError("is not an evaluation set by itself", where=type(self).__name__)
 
+    @abc.abstractmethod
     def open(self, places: Places, data: Source) -> PairImages:
         """Return the pairs; `data` is the training source, for sets that are held out of it."""
-        raise SpecError("is not an evaluation set by itself", where=type(self).__name__)
 
     def one_set(self, number: int) -> PairSet | None:
         """Return one set of a list that is parted into sets, counted from 1; None for any other."""
@@ -119,9 +128,9 @@ class Backbone(Part):
 
     image_size: int = setting(112, at_least=8, at_most=1024, doc="side of the square input, pixels")
 
+    @abc.abstractmethod
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return feature maps [B, h, w, c] (or [B, c]) of `inputs`, float [B, size, size, 3] in -1..1."""
-        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
 
 @part
@@ -131,9 +140,9 @@ class Embedding(Part):
     size: int = setting(512, at_least=1, doc="numbers in an embedding")
     dropout: float = setting(0.0, at_least=0, below=1, doc="share of features dropped before the embedding")
 
+    @abc.abstractmethod
     def build(self, features: tf.Tensor) -> tf.Tensor:
         """Return embeddings [B, size] (not normalised) of the backbone's feature maps."""
-        raise SpecError("is not an embedding head by itself", where=type(self).__name__)
 
 
 @part
@@ -143,6 +152,7 @@ class Head(Part):
     normalised: ClassVar[bool] = False  # logits are cosines in -1..1
     same_rows: ClassVar[bool] = False  # gradients reach some rows only, on all devices of a step the same
 
+    @abc.abstractmethod
     def layer(self, classes: int, size: int) -> tf.keras.layers.Layer:
         """Return a layer `(embeddings [B, d], labels [B], training) -> (logits [B, S], targets [B])`.
 
@@ -150,7 +160,6 @@ class Head(Part):
         S = C and targets = labels; a sampled one has fewer columns in training. Weights are carried
         over to a later stage whose head has equal `signature`.
         """
-        raise SpecError("is not a classification head by itself", where=type(self).__name__)
 
     def signature(self, classes: int, size: int) -> tuple[Any, ...]:
         """Return what must be equal for weights to be carried over from one stage to the next."""
@@ -180,12 +189,12 @@ class Start(Part):
         """Return in words what is not there, or None."""
         return None
 
+    @abc.abstractmethod
     def fill(self, embedder: tf.keras.Model, store: Any) -> list[str]:
         """Put the starting weights into a fresh embedding model; return in words what was left out.
 
         `store` holds other runs.
         """
-        raise SpecError("is not a start by itself", where=type(self).__name__)
 
     def head_weights(self, identities: tuple[str, ...], where: Places) -> np.ndarray | None:
         """Return first weights [C, d] of the first stage's head, or None for new ones."""
@@ -199,6 +208,7 @@ class Start(Part):
 class Loss(Part):
     """One term of a stage's loss. Losses add and scale: `ArcFace() + 64 * Triplet(alpha=0.3)`."""
 
+    needs_teacher: ClassVar[bool] = False  # it reads a teacher's vectors
     term: ClassVar[str] = "loss"  # the name under which the term is recorded: `arcface_loss`
     # What depends on the batch as a whole, in words; on several devices it is gathered over the global
     # batch, so that the loss is that of one device. None: the loss is a mean of one value an image.
@@ -216,6 +226,7 @@ class Loss(Part):
         """Return the classification head that this loss needs, or None."""
         return None
 
+    @abc.abstractmethod
     def layer(
         self, classes: int, size: int, batch_size: int, teacher: int | None = None
     ) -> tf.keras.layers.Layer:
@@ -223,7 +234,6 @@ class Loss(Part):
 
         `teacher` is how many numbers a teacher's vector has, None without a teacher.
         """
-        raise SpecError("is no loss by itself", where=type(self).__name__)
 
     def check_data(
         self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
@@ -233,11 +243,15 @@ class Loss(Part):
         `labels` are those of all images; `sampled` tells whether the stage has a sampler.
         """
 
+    def named(self, name: str) -> Loss:
+        """Return this loss as a term recorded under `name` + "_loss", so that a sum may hold two of its kind."""
+        return Sum(terms=tuple(t.but(name=name) for t in terms(self)))
+
     def __add__(self, other: Loss) -> Loss:
-        return Sum(terms=(*_terms(self), *_terms(other)))
+        return Sum(terms=(*terms(self), *terms(other)))
 
     def __mul__(self, weight: float) -> Loss:
-        return Sum(terms=tuple(Weighted(loss=t.loss, weight=t.weight * weight) for t in _terms(self)))
+        return Sum(terms=tuple(t.but(weight=t.weight * weight) for t in terms(self)))
 
     __rmul__ = __mul__
 
@@ -248,6 +262,23 @@ class Weighted(Part):
 
     loss: Loss = setting(doc="a loss")
     weight: float = setting(1.0, above=0, doc="factor on its value")
+    name: Union[str, None] = setting(None, later=True, doc="recorded as `name_loss`; None: as the loss is")
+
+    def check(self) -> None:
+        if self.name is not None and not (self.name.isidentifier() and self.name not in ("regular", "val")):
+            raise SpecError(
+                f"{self.name!r} is not possible", where="named",
+                expected="a word of letters, digits and _ that no other metric has",
+            )  # fmt: skip
+
+    @property
+    def term(self) -> str:
+        """The name under which the value is recorded: `arcface_loss`."""
+        return self.loss.term if self.name is None else f"{self.name}_loss"
+
+    def __str__(self) -> str:
+        text = f"{self.loss}" if self.name is None else f"{self.loss} as {self.name}"
+        return text if self.weight == 1 else f"{self.weight:g}*{text}"
 
 
 @part
@@ -257,12 +288,19 @@ class Sum(Loss):
     terms: tuple[Weighted, ...] = setting(doc="losses with their weights")
 
     def check(self) -> None:
-        names = [t.loss.term for t in self.terms]
+        names = [t.term for t in self.terms]
         for name in names:
             if names.count(name) > 1:
-                raise SpecError(f"two terms named {name}", where="loss", do="sum different losses")
+                raise SpecError(
+                    f"two terms named {name}", where="loss", do='give one a name: Triplet().named("hard")'
+                )
         if sum(t.loss.classifier() is not None for t in self.terms) > 1:
             raise SpecError("two losses with a classification head", where="loss", do="keep one of them")
+
+    def layer(
+        self, classes: int, size: int, batch_size: int, teacher: int | None = None
+    ) -> tf.keras.layers.Layer:
+        raise SpecError("has a layer for each of its terms, none of its own", where="Sum")
 
     def classifier(self) -> Head | None:
         return next((t.loss.classifier() for t in self.terms if t.loss.classifier() is not None), None)
@@ -274,16 +312,12 @@ class Sum(Loss):
             term.loss.check_data(labels, batch_size, sampled, teacher)
 
     def __str__(self) -> str:
-        return " + ".join(f"{t.loss}" if t.weight == 1 else f"{t.weight:g}*{t.loss}" for t in self.terms)
-
-
-def _terms(loss: Loss) -> tuple[Weighted, ...]:
-    return loss.terms if isinstance(loss, Sum) else (Weighted(loss=loss),)
+        return " + ".join(str(t) for t in self.terms)
 
 
 def terms(loss: Loss) -> tuple[Weighted, ...]:
     """Return the weighted terms of any loss; one of weight 1 where it is not a sum."""
-    return _terms(loss)
+    return loss.terms if isinstance(loss, Sum) else (Weighted(loss=loss),)
 
 
 # ---------------------------------------------------------------- optimization
@@ -294,18 +328,19 @@ class Schedule(Part):
     """A learning rate as a pure function of t, float epochs since the start of the run or stage."""
 
     from_number: ClassVar[str | None] = "workbench.optimizers.schedules:Constant"
+    lowers: ClassVar[bool] = False  # its rate is lowered further by what the epochs before have measured
 
+    @abc.abstractmethod
     def at(self, t: float) -> float:
         """Return the rate at `t`, in plain Python (not named `rate`: that is a setting of `Constant`)."""
-        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
+    @abc.abstractmethod
     def tensor(self, t: tf.Tensor) -> tf.Tensor:
         """Return the same as a float32 scalar inside a graph; `t` is a float32 scalar."""
-        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
+    @abc.abstractmethod
     def peak_rate(self) -> float:
         """Return the highest rate, to which decoupled weight decay is relative."""
-        raise SpecError("is not a schedule by itself", where=type(self).__name__)
 
     def breaks(self, epochs: int) -> tuple[int, ...]:
         """Return the 1-based epochs up to `epochs` at which the rate drops or restarts."""
@@ -328,9 +363,9 @@ class WeightDecay(Part):
 class Optimizer(Part):
     """A rule of updating weights; it carries no weight decay of its own."""
 
+    @abc.abstractmethod
     def build(self) -> tf.keras.optimizers.Optimizer:
         """Return a fresh optimizer whose `learning_rate` is a variable that the step assigns."""
-        raise SpecError("is not an optimizer by itself", where=type(self).__name__)
 
     def admits(self, decay: WeightDecay | None) -> None:
         """Raise `SpecError` for a form of decay that this optimizer refuses."""
@@ -345,6 +380,7 @@ class Sampler(Part):
     def fits(self, batch: int) -> None:
         """Raise `DataError` where batches of `batch` images cannot be drawn so."""
 
+    @abc.abstractmethod
     def draw(
         self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int
     ) -> Callable[[int], np.ndarray]:
@@ -353,31 +389,3 @@ class Sampler(Part):
         `labels` are those of all images, `records` the numbers of the training images. Raises
         `DataError` where the data does not suffice.
         """
-        raise SpecError("is not a sampler by itself", where=type(self).__name__)
-
-
-@part
-class Devices(Part):
-    """Where and how a run executes; no part of a run's identity."""
-
-    deterministic: bool = setting(True, doc="repeatable operations: equal seeds give equal bits")
-    xla: bool = setting(False, doc="compile the training step with XLA; for GPUs, very slow on CPUs")
-    steps_per_execution: int = setting(1, at_least=1, doc="steps between two returns to Python")
-    memory_growth: bool = setting(True, doc="take GPU memory as needed instead of all at once")
-    kind: Union[Literal["gpu", "cpu"], None] = setting(
-        None, doc="what the run must execute on, or is refused; None: GPUs where there are some, else the CPU"
-    )
-
-
-@part
-class OneDevice(Devices):
-    """One device: the first GPU that TensorFlow sees, else the CPU."""
-
-
-@part
-class ManyDevices(Devices):
-    """Several devices that train one network with one global batch."""
-
-    sync_norms: bool = setting(
-        True, doc="batch normalisation over the global batch, as on one device; False: each device's own part"
-    )

@@ -7,6 +7,7 @@ the documentation follow from them. Nothing here knows TensorFlow.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import importlib
 import math
@@ -66,16 +67,17 @@ class Inherit:
 INHERIT = Inherit()  # one value only; written to JSON as {"inherit": true}
 
 
-class Part:
+class Part(abc.ABC):  # noqa: B024 (families have the abstract methods)
     """Base of all parts. Subclasses are made with `@part`."""
 
     from_number: ClassVar[str | None] = None  # "module:Class" that a plain number stands for
+    variadic: ClassVar[str | None] = None  # the setting that all positional arguments together are
 
     def __init_subclass__(cls) -> None:
         """Make every subclass a part, `@part` or not: one that is none would train and never be reopened."""
         _make(cls)
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 (a part may have nothing to refuse)
         """Refuse settings that do not go together; called at the end of construction."""
 
     def quick(self) -> Self:
@@ -132,10 +134,12 @@ def _make(cls: type[Part]) -> None:
         for name in settings:
             if name not in known:
                 raise SpecError(f"no setting {name!r}", where=made.__name__, do=suggestion(name, known))
+        if args and made.variadic is not None:
+            args, settings = (), {made.variadic: args, **settings}
         nameless = sum(not field.kw_only for field in dataclasses.fields(made))
         if len(args) > nameless:
             raise SpecError(
-                f"{len(args)} values without a name", where=made.__name__,
+                f"{len(args)} positional arguments", where=made.__name__,
                 expected=f"at most {nameless}", do="write setting=value",
             )  # fmt: skip
         try:

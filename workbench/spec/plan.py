@@ -5,16 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.spec.interfaces import (
-    Augmentation,
-    Devices,
-    Loss,
-    Optimizer,
-    Sampler,
-    Schedule,
-    Source,
-    WeightDecay,
-)
+from workbench.spec.devices import Devices
+from workbench.spec.interfaces import Augmentation, Loss, Optimizer, Sampler, Schedule, Source, WeightDecay
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ def recorded_metrics(experiment: Experiment) -> set[str]:
     """Return the metrics that a run of `experiment` records every epoch, best values of which count."""
     found = {names.LOSS}
     for plan in experiment.plans():
-        summed = [term.loss.term for term in terms(plan.loss)]
+        summed = [term.term for term in terms(plan.loss)]
         found |= set(summed if len(summed) > 1 else ())
         if plan.loss.classifier() is not None:
             found.add(names.ACCURACY)
-        if plan.data.hold_out:
+        if plan.data.hold_out or experiment.validation:
             found |= {names.VAL_PREFIX + name for name in (names.LOSS, names.ACCURACY) if name in found}
     for pairs in experiment.sets:
         own = isinstance(pairs, Evaluation)

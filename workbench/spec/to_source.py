@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import workbench
+from workbench.spec.interfaces import Sum
 from workbench.spec.part import Inherit, Part, walk
 from workbench.spec.variant import Variant
 
@@ -55,17 +56,20 @@ def source(value: Any, depth: int = 0) -> str:
     """Return Python text that makes `value` again, settings at their default left out."""
     if isinstance(value, Inherit):
         return "INHERIT"
-    if type(value).__name__ == "Sum" and isinstance(value, Part):
-        return " + ".join(
-            source(term.loss, depth) if term.weight == 1 else f"{term.weight!r} * {source(term.loss, depth)}"
-            for term in value.settings()["terms"]
-        )
+    if isinstance(value, Sum):
+        return " + ".join(_term(term, depth) for term in value.terms)
     if isinstance(value, Part):
         return _call(value, depth)
     if isinstance(value, tuple):
         items = [source(item, depth + 1) for item in value]
         return _wrapped("(", [*items, ""] if len(items) == 1 else items, ")", depth)
     return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+def _term(term: Any, depth: int) -> str:
+    text = source(term.loss, depth)
+    text = text if term.name is None else f"{text}.named({json.dumps(term.name)})"
+    return text if term.weight == 1 else f"{term.weight!r} * {text}"
 
 
 def _call(part: Part, depth: int) -> str:

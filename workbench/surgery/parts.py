@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any, Literal, Union
 
 from typing_extensions import Self
@@ -20,9 +21,9 @@ from workbench.surgery.upsampling import upsampling_to_transpose
 class Operation(Part):
     """One step of surgery on a built Keras model."""
 
+    @abc.abstractmethod
     def apply(self, model: tf.keras.Model) -> tf.keras.Model:
         """Return the model after the step; raises `SpecError` where there is nothing to do."""
-        raise SpecError("is not an operation by itself", where=type(self).__name__)
 
 
 @part

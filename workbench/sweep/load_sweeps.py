@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workbench.errors import InputError, SpecError, suggestion
 from workbench.spec.datasets import default_places
-from workbench.spec.interfaces import PairSet, Source
+from workbench.spec.interfaces import Source
 from workbench.spec.load import load_module
 from workbench.spec.variant import Variant
 from workbench.sweep.spec import Sweep
@@ -55,8 +55,7 @@ def choose_sweeps(
 def refuse_missing(sweep: Sweep, variant: Variant, store: Store) -> None:
     """Refuse a sweep whose base lacks data on this machine."""
     where = default_places(store.root.parent)
-    parts: list[Source | PairSet] = [sweep.base.data, *sweep.base.sets]
-    for part in parts:
-        words = part.missing(where)
+    for part in sweep.base.read:
+        words = part.fetch(where) if isinstance(part, Source) else part.missing(where)
         if words:
             raise InputError(words, where=f"{variant.path} ({variant.name})", do="or try it with --quick")

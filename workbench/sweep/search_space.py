@@ -6,6 +6,7 @@ anything else (parts, None, tuples) travel as their labels.
 
 from __future__ import annotations
 
+import abc
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
 from typing_extensions import Self
@@ -37,9 +38,9 @@ class Domain(Part):
                 expected='.when("setting", value, ...)',
             )  # fmt: skip
 
+    @abc.abstractmethod
     def candidates(self) -> tuple[Any, ...]:
         """Return raw values that stand for all: those of a choice, the ends of a range."""
-        raise SpecError("is not a set of values by itself", where=type(self).__name__)
 
     def decode(self, raw: Any) -> Any:
         """Return what the setting is set to for a raw value."""
@@ -53,9 +54,9 @@ class Domain(Part):
         known = ", ".join(str(self.decode(raw)) for raw in self.candidates())
         raise SpecError(f"{value} is none of its values", expected=known)
 
+    @abc.abstractmethod
     def declare(self, space: HyperParameters, name: str) -> None:
         """Make the setting known to Keras Tuner."""
-        raise SpecError("is not a set of values by itself", where=type(self).__name__)
 
     def facts(self) -> dict[str, Any]:
         """Return what analysis needs to know: the kind, and values or limits, as raw values."""
@@ -66,7 +67,9 @@ class Domain(Part):
 class Choice(Domain):
     """One of the given values: numbers, texts, parts such as `SGD()`, or None for off."""
 
-    values: tuple[Any, ...] = setting(positional=True, doc="what to choose from, each without a name")
+    variadic: ClassVar[str | None] = "values"
+
+    values: tuple[Any, ...] = setting((), positional=True, doc="what to choose from, each without a name")
 
     def check(self) -> None:
         super().check()
@@ -100,14 +103,6 @@ class Choice(Domain):
 
     def declare(self, space: HyperParameters, name: str) -> None:
         space.Choice(name, list(self.candidates()))
-
-
-def _choice(self: Any, *values: Any, **settings: Any) -> None:
-    _made(self, values, **settings) if values else _made(self, **{"values": (), **settings})
-
-
-_made: Any = Choice.__init__
-Choice.__init__ = _choice  # type: ignore[method-assign]
 
 
 @part

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from workbench import names
 from workbench.errors import SpecError, nearest, suggestion
-from workbench.optimizers import schedule_preview
+from workbench.optimizers import plateau, schedule_preview
 from workbench.spec import html
 from workbench.spec.experiment import Experiment
 from workbench.spec.part import Part, part, replace, setting, to_json
@@ -60,6 +60,7 @@ class Sweep(Part):
             self._check_condition(name, domain)
         for values in _trial_values(self.space):
             schedule_preview.refuse(self.experiment(values).plans())
+            plateau.refuse_unmeasured(self.experiment(values))
         refuse_select(self.base)
         known = recorded_metrics(self.base)
         if self.target not in known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
@@ -19,9 +20,9 @@ RUNGS = "tuner/epochs"  # Keras Tuner's name of the epochs that a Hyperband tria
 class Tuner(Part):
     """How a sweep chooses what to try next."""
 
+    @abc.abstractmethod
     def oracle(self, **common: Any) -> ResumableOracle:
         """Return Keras Tuner's search; `common` are its objective, space and seed."""
-        raise SpecError("is not a search by itself", where=type(self).__name__)
 
     def epochs(self, values: Mapping[str, Any], whole: int) -> int:
         """Return up to which global epoch a trial trains; `whole` is the number its spec has."""
@@ -31,9 +32,9 @@ class Tuner(Part):
         """Raise `SpecError` for a search that does not fit: `longest` is the most epochs of any trial,
         `combinations` the number of distinct trials, None where it is unlimited."""
 
+    @abc.abstractmethod
     def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
         """Return about how many trials and how many epochs of `whole`-epoch trials the search will do."""
-        raise SpecError("is not a search by itself", where=type(self).__name__)
 
 
 @part

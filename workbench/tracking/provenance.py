@@ -25,6 +25,7 @@ NAMED_VERSIONS = (
     "tensorflow-cpu",
     "tensorflow-addons",
     "keras",
+    "tf-keras",
     "mlflow",
     "numpy",
     "workbench",
@@ -137,6 +138,17 @@ def installed_packages() -> dict[str, str]:
         if name and name not in found:  # the first on the path is the one that is imported
             found[name] = distribution.version
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def stack_change(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return in words that a record is of another TensorFlow than the one here; empty for the same.
+
+    Settings, names and states mean the same in every TensorFlow of the project; the last bits of its sums do not.
+    """
+    there, here = (versions.get("tensorflow") or versions.get("tensorflow-cpu") for versions in (before, now))
+    if not there or not here or there == here:
+        return ""
+    return f"TensorFlow {there} in the record, {here} here: bits may differ"
 
 
 def _user() -> str:

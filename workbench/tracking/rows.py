@@ -73,8 +73,8 @@ class StartRecord:
 class EpochRecord:
     """One finished epoch. `epoch` is 1-based and global, `stage_epoch` 1-based within the stage.
 
-    `step` counts optimizer steps since the start of the run, `seconds` is the epoch's duration and
-    `time` the moment of the record. `metrics` hold values as measured; one not measured is absent.
+    `step` counts optimizer steps since the start of the run, `seconds` is the epoch's duration (NaN where an
+    imported record does not know it) and `time` the moment of the record. `metrics` hold values as measured; one not measured is absent.
     """
 
     attempt: int = 1
@@ -156,6 +156,8 @@ def from_json(row: Mapping[str, Any]) -> Record:
     try:
         if kind == "epoch":
             values["metrics"] = {name: float(value) for name, value in row["metrics"].items()}
+            if isinstance(row.get("seconds"), str):  # "nan": an imported run may not know its durations
+                values["seconds"] = float(row["seconds"])
         elif kind == "start":
             values.update({name: tuple(values[name]) for name in _TUPLES if name in values})
         record: Record = KINDS[kind](**values)

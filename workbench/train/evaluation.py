@@ -43,7 +43,7 @@ class Scoreboard:
         return {"best": self.best, "inside": self.inside}
 
     def hold_out(self, trainer: Trainer, plan: Plan) -> dict[str, float]:
-        """Return `val_*` over the images that the source keeps back; nothing where it keeps none."""
+        """Return `val_*` over the validation set, or the images that the source keeps back; nothing without."""
         batches = self.data.hold_out(plan)
         return trainer.measure(batches) if batches is not None else {}
 

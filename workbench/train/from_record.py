@@ -21,6 +21,7 @@ from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.train import checkpoint
+from workbench.train.classifier import Outputs, with_classes
 
 CODE_MARK = f'"{CODE}": '  # in the JSON of a spec that says what its own parts were
 
@@ -183,19 +184,26 @@ def set_words(start: StartRecord) -> list[str]:
     )
 
 
-def load_model(experiment: Experiment, folder: Path, which: str = "best") -> tf.keras.Model:
+def load_model(
+    experiment: Experiment, folder: Path, which: str = "best", outputs: Outputs = "embedding"
+) -> tf.keras.Model:
     """Return the model with the weights of a run's `best` or `last` checkpoint in `folder`.
 
-    Raises `RecordError` where there is no sound checkpoint or it does not fit the spec.
+    It gives embeddings, or with the checkpoint's classification head class logits or probabilities
+    (`outputs`). Raises `RecordError` where there is no sound checkpoint or it does not fit the spec.
     """
-    return load_chosen(experiment, folder, which)[0]
+    return load_chosen(experiment, folder, which, outputs)[0]
 
 
-def load_chosen(experiment: Experiment, folder: Path, which: str = "best") -> tuple[tf.keras.Model, str]:
+def load_chosen(
+    experiment: Experiment, folder: Path, which: str = "best", outputs: Outputs = "embedding"
+) -> tuple[tf.keras.Model, str]:
     """Return what `load_model` does, and in words which checkpoint it is: `best, epoch 7`."""
     state, words = checkpoint.chosen(folder, which)
     if state is None:
         raise RecordError("no checkpoint", where=folder, do="run the experiment first, or resume it")
     embedder = build_model(experiment)
     checkpoint.restore_embedder(embedder, state)
+    if outputs != "embedding":
+        return with_classes(embedder, experiment, state, outputs, folder.name), words
     return embedder, words

@@ -45,6 +45,7 @@ class RunData:
                 split = pipeline.open_split(plan.data, where, experiment.seed)
                 self.splits[plan.data] = without(split, self.held_out)
                 self._refuse_strangers(plan.data)
+        self.validation = self._open_validation(experiment, where)
         for plan, real in zip(plans, (meant or experiment).plans()):
             self._check(plan, real)
 
@@ -59,6 +60,13 @@ class RunData:
                     expected="people that training never sees",
                     do="train on ImageFolder(leave_out=PeopleOf(the set)), or set overlap='warn' at the set",
                 )  # fmt: skip
+
+    def _open_validation(self, experiment: Experiment, where: Places) -> dict[Any, Split]:
+        """Return the validation images for each source, labelled as that source labels its identities."""
+        if experiment.validation is None:
+            return {}
+        opened = pipeline.open_split(experiment.validation, where, experiment.seed)
+        return {source: matched(opened, split, self.held_out) for source, split in self.splits.items()}
 
     def _check(self, plan: Plan, real: Plan) -> None:
         split, where = self.splits[plan.data], f"stage {plan.number} ({plan.name})"
@@ -83,12 +91,15 @@ class RunData:
     def notes(self) -> list[str]:
         """What the sources have to say before the training: skipped files, overlaps ..."""
         found = [note for split in self.splits.values() for note in split.images.notes]
+        found += [note for split in self.validation.values() for note in split.images.notes]
         return list(dict.fromkeys(found + [note for e in self.evaluators for note in e.notes]))
 
     @property
     def fingerprints(self) -> dict[str, str]:
         """The content of every source and set, by a name a person knows."""
         found = {str(source): split.images.fingerprint for source, split in self.splits.items()}
+        if self.validation:
+            found["validation"] = next(iter(self.validation.values())).images.fingerprint
         return {**found, **{evaluator.name: evaluator.fingerprint for evaluator in self.evaluators}}
 
     def classes(self, plan: Plan) -> int:
@@ -146,8 +157,8 @@ class RunData:
         return split.images.blame(split.train.tolist()) if split.images.blame is not None else None
 
     def hold_out(self, plan: Plan) -> tf.data.Dataset | None:
-        """Return the batches of the hold-out split, or None where there is none."""
-        split = self.splits[plan.data]
+        """Return the batches of the validation set or the hold-out split, or None where there is none."""
+        split = self.validation.get(plan.data, self.splits[plan.data])
         if not len(split.held):
             return None
         return pipeline.holdout(split.images, split.held, plan.batch_size, self.size)
@@ -170,6 +181,27 @@ def without(split: Split, held_out: Iterable[str]) -> Split:
     )
     train, held = (records[labels[records] >= 0] for records in (split.train, split.held))
     return dataclasses.replace(split, images=images, train=train, held=held)
+
+
+def matched(validation: Split, split: Split, held_out: Iterable[str]) -> Split:
+    """Return a validation set with the labels that a source gives to the identities of the same names.
+
+    Images of identities that evaluation sets hold out of training are left out. Raises `DataError` for
+    identities that training does not know.
+    """
+    numbers = {name: number for number, name in enumerate(split.images.identities)}
+    given, gone = validation.images.identities, set(held_out)
+    unknown = [name for name in given if name not in numbers and name not in gone]
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} of its {len(given)} identities are not in the training data, {unknown[0]!r} first",
+            where="validation", expected="images of the identities that are trained, under the same names",
+        )  # fmt: skip
+    new = np.array([numbers.get(name, -1) for name in given], np.int32)
+    labels = new[validation.images.labels]
+    images = dataclasses.replace(validation.images, labels=labels, identities=split.images.identities)
+    every = np.arange(len(labels))
+    return dataclasses.replace(validation, images=images, train=every[:0], held=every[labels >= 0])
 
 
 def _evaluator(part: PairSet, where: Places, data: Source, size: int) -> Evaluator | OwnEvaluator:

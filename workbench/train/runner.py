@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench import names
-from workbench.distribute import roles, strategy
+from workbench.distribute import determinism, roles, strategy
 from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
 from workbench.lazy import tf
-from workbench.optimizers import schedule_preview
+from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.datasets import default_places
 from workbench.spec.overrides import setting_origins
 from workbench.spec.plan import Plan
@@ -45,6 +45,7 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
     plans = experiment.plans()
     if not (order.variant.quick or order.shared or order.resume):  # these are shorter than a schedule means
         schedule_preview.refuse(plans)
+    plateau.refuse_unmeasured(experiment)
     if not order.resume:
         refuse_select(experiment)
     state = own_state(order)
@@ -125,7 +126,7 @@ def open_tracker(
         return null_tracker.NullTracker(order.store, order.run)  # type: ignore[return-value]
     experiment, variant = order.variant.experiment, order.variant
     found = provenance.collect(variant.path or None, order.store.root.parent)
-    for note in found.notes:
+    for note in (*found.notes, *other_stack(order, found)):
         screen.warn(note)
     start = StartRecord(
         run=order.run,
@@ -153,6 +154,14 @@ def open_tracker(
     )  # fmt: skip
     texts = {**found.texts, "spec.json": json.dumps(experiment.to_json(), indent=1)}
     return Tracker.open(order.store, start, texts=texts, say=screen.warn, views=default_views(order.store))
+
+
+def other_stack(order: RunRequest, found: provenance.Provenance) -> list[str]:
+    """Return a note where a run goes on with another TensorFlow than that of its last attempt."""
+    journal = order.store.journal(order.run)
+    starts = read_journal(journal).starts if order.resume and journal.exists() else []
+    note = provenance.stack_change(starts[-1].versions, found.versions) if starts else ""
+    return [note] if note else []
 
 
 def trunk_facts(order: RunRequest, state: checkpoint.State | None) -> Mapping[str, Any]:
@@ -189,4 +198,7 @@ def ending(error: BaseException) -> tuple[str, str]:
         return names.FAILED, "no space left on the disk; make space and resume"
     if isinstance(error, WorkbenchError):
         return names.FAILED, str(error)
+    refusal = determinism.refused(error)
+    if refusal is not None:
+        return names.FAILED, str(refusal)
     return names.FAILED, " ".join(f"{type(error).__name__}: {error}".split())[:500]

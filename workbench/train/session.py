@@ -12,6 +12,7 @@ from workbench.distribute.group import Group
 from workbench.errors import InputError, RecordError
 from workbench.lazy import tf
 from workbench.models.build import build_model
+from workbench.optimizers import plateau
 from workbench.spec.datasets import default_places
 from workbench.spec.plan import Plan
 from workbench.tracking.best import best_values
@@ -120,6 +121,15 @@ class Session:
                 self.screen.warn(note)
             if (self.epoch, self.epoch_step) == (plan.first_epoch - 1, 0):
                 self.watchers.stage(plan, self._past({}), self.trainer.embedder)
+            self._lower(plan)
+
+    def _lower(self, plan: Plan) -> None:
+        """Lower the rate as a schedule that watches a metric asks for; it follows from the record alone."""
+        if not plan.schedule.lowers:
+            return
+        if self.group.chief:
+            self.trainer.lowered.assign(plateau.factor(self.experiment, plan, self.tracker.history()))
+        self.group.broadcast([self.trainer.lowered])
 
     def _start_head(self, plan: Plan) -> None:
         """Give the first stage's head the weights that the spec starts from, where it names some."""
@@ -244,11 +254,14 @@ class Session:
         self.screen.epoch(self.epoch, self.experiment.epochs, plan, metrics, total)
         with self.workers.sharing_stop():
             self._end_between_epochs(stop_reason)
+        self._lower(plan)
 
     def _follow(self) -> None:
         """End an epoch that the chief measures and records: wait for it, and stop where it stops."""
+        assert self.plan is not None
         self.epoch, self.epoch_step, self.spent = self.epoch + 1, 0, 0.0
         self.workers.wait_for_chief()
+        self._lower(self.plan)
         self.screen.say(f"epoch {self.epoch}/{self.experiment.epochs} done")
 
     def _end_between_epochs(self, stop_reason: str | None) -> None:

@@ -49,6 +49,7 @@ class Trainer(tf.keras.Model):
         self.stop_request = tf.Variable(
             0.0, trainable=False, name="stop_request"
         )  # of this process, see `stop_flag`
+        self.lowered = tf.Variable(1.0, trainable=False, name="lowered")  # of a rate that plateaus lower
         self.distribute_reduction_method = "first"  # all replicas return the same numbers
 
     # ------------------------------------------------------------ stages
@@ -102,12 +103,12 @@ class Trainer(tf.keras.Model):
     def _set_losses(self, plan: Plan) -> None:
         for term in terms(plan.loss):
             layer = term.loss.layer(self.classes, self.size, plan.batch_size, self.teacher)
-            old = self.losses_by_term.get(term.loss.term)
+            old = self.losses_by_term.get(term.term)
             self._build_loss(layer, plan)
             shapes = [weight.shape for weight in layer.weights]
             if old is not None and [weight.shape for weight in old.weights] == shapes:
                 layer.set_weights(old.get_weights())
-            self.losses_by_term[term.loss.term] = layer
+            self.losses_by_term[term.term] = layer
 
     def _build_loss(self, layer: tf.keras.layers.Layer, plan: Plan) -> None:
         if not layer.built:
@@ -115,7 +116,7 @@ class Trainer(tf.keras.Model):
             layer.built = True
 
     def _set_means(self, plan: Plan) -> None:
-        wanted = [names.LOSS, *(t.loss.term for t in terms(plan.loss) if len(terms(plan.loss)) > 1)]
+        wanted = [names.LOSS, *(t.term for t in terms(plan.loss) if len(terms(plan.loss)) > 1)]
         if self.head is not None:
             wanted.append(names.ACCURACY)
         if optimizers.has_regulariser(plan.weight_decay):
@@ -148,7 +149,7 @@ class Trainer(tf.keras.Model):
         variables = list(self.embedder.trainable_variables) if self.plan and self.plan.train != "head" else []
         variables += self.head.trainable_variables if self.head is not None else []
         for term in terms(self.plan.loss) if self.plan else ():
-            variables += self.losses_by_term[term.loss.term].trainable_variables
+            variables += self.losses_by_term[term.term].trainable_variables
         return variables
 
     def start_head(self, weights: Any) -> None:
@@ -235,12 +236,16 @@ class Trainer(tf.keras.Model):
             logits, targets = self.head(embeddings, labels, training=training)
         smoothing = self.plan.label_smoothing  # type: ignore[union-attr]
         batch = Batch(embeddings, labels, logits, smoothing, teacher, training, targets)
-        parts = terms(self.plan.loss)  # type: ignore[union-attr]
-        return {part.loss.term: self.losses_by_term[part.loss.term](batch) for part in parts}, batch
+        parts = () if teacher is None and self.needs_teacher() else terms(self.plan.loss)  # type: ignore[union-attr]
+        return {part.term: self.losses_by_term[part.term](batch) for part in parts}, batch
+
+    def needs_teacher(self) -> bool:
+        """Tell whether the stage's loss reads a teacher's vectors, which a validation set may lack."""
+        return any(part.loss.needs_teacher for part in terms(self.plan.loss))  # type: ignore[union-attr]
 
     def total(self, values: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the loss as optimised and the regulariser's part of it."""
-        weighted = [t.weight * values[t.loss.term] for t in terms(self.plan.loss)]  # type: ignore[union-attr]
+        weighted = [t.weight * values[t.term] for t in terms(self.plan.loss)]  # type: ignore[union-attr]
         decay, peak = self.plan.weight_decay, self.plan.schedule.peak_rate()  # type: ignore[union-attr]
         regular = optimizers.regulariser(decay, self.decayed(), peak)
         return tf.add_n(weighted) + regular, regular
@@ -258,6 +263,7 @@ class Trainer(tf.keras.Model):
         assert self.plan is not None
         plan, optimizer = self.plan, self.optimizer
         rate = plan.schedule.tensor(self.schedule_time())
+        rate = rate * self.lowered if plan.schedule.lowers else rate
         optimizer.learning_rate.assign(tf.cast(rate, optimizer.learning_rate.dtype))
         variables = self.trained()
         with tf.GradientTape() as tape:
@@ -349,18 +355,19 @@ class Trainer(tf.keras.Model):
         return {name: mean.result() for name, mean in self.means.items()}
 
     def measure(self, batches: tf.data.Dataset) -> dict[str, float]:
-        """Return `val_loss` and `val_accuracy` over all images of `batches`, without training."""
+        """Return `val_loss` and `val_accuracy` over all images of `batches`, without training.
+
+        There is no loss of images without the teacher's vectors that the loss needs.
+        """
         kept = [mean.get_weights() for mean in self.metrics]
         super().reset_metrics()
         if self._measure is None:
             self._measure = tf.function(self.test_step, autograph=False, reduce_retracing=True)
         for batch in batches:
             self._measure(batch)
-        values = {
-            name: float(self.means[name].result())
-            for name in (names.LOSS, names.ACCURACY)
-            if name in self.means
-        }
+        untaught = len(batches.element_spec) == 3 and self.needs_teacher()
+        wanted = (names.ACCURACY,) if untaught else (names.LOSS, names.ACCURACY)
+        values = {name: float(self.means[name].result()) for name in wanted if name in self.means}
         for mean, weights in zip(self.metrics, kept):
             mean.set_weights(weights)
         return {names.VAL_PREFIX + name: value for name, value in values.items()}
@@ -369,5 +376,5 @@ class Trainer(tf.keras.Model):
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Measure loss and accuracy of a batch without training."""
         values, batch = self.batch_terms(data, training=False)
-        loss, regular = self.total(values)
+        loss, regular = self.total(values) if values else (tf.constant(0.0), tf.constant(0.0))
         return self._update_means(values, batch, loss, regular)

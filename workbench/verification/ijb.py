@@ -180,13 +180,14 @@ def _identified(templates: np.ndarray, protocol: Protocol, pool: Pool) -> dict[s
     if not protocol.galleries or protocol.probes is None:
         return {}
     probes = templates[pool.rows(protocol.probes.templates, "probes")]
-    names: dict[str, Any] = {f"G{k}": (gallery,) for k, gallery in enumerate(protocol.galleries, start=1)}
+    lists = enumerate(protocol.galleries, start=1)
+    names: dict[str, Any] = {gallery.name or f"G{k}": (gallery,) for k, gallery in lists}
     if len(names) > 1:
         names = {"+".join(names): protocol.galleries, **names}
     found = {}
-    for name, lists in names.items():
-        ids = np.concatenate([gallery.templates for gallery in lists])
-        subjects = np.concatenate([gallery.subjects for gallery in lists])
+    for name, parts in names.items():
+        ids = np.concatenate([gallery.templates for gallery in parts])
+        subjects = np.concatenate([gallery.subjects for gallery in parts])
         gallery = templates[pool.rows(ids, f"gallery {name}")]
         found[name] = identify(probes, protocol.probes.subjects, gallery, subjects)
     return found
@@ -204,7 +205,10 @@ def tar_rows(outcome: Outcome) -> tuple[list[str], list[list[float]]]:
 
 
 def identification_tables(outcome: Outcome) -> dict[str, tuple[list[str], list[str], list[list[float]]]]:
-    """Return a 1:N table for each gallery: columns, readings and values."""
+    """Return a 1:N table for each gallery, and of several their mean: columns, readings and values.
+
+    The mean is that of the values of the galleries by themselves, as Keras_insightface prints it.
+    """
     tables: dict[str, tuple[list[str], list[str], list[list[float]]]] = {}
     for result in outcome.results:
         for gallery, found in result.identifications.items():
@@ -216,6 +220,11 @@ def identification_tables(outcome: Outcome) -> dict[str, tuple[list[str], list[s
             open_set = [e.value if e else math.nan for e in found.open_set.values()]
             field_way = [math.nan if v is None else v for v in found.field_way.values()]
             rows.append([*(e.value for e in found.ranks.values()), *open_set, *field_way])
+    single = [name for name in tables if "+" not in name]
+    if len(single) > 1:
+        columns, names, _ = tables[single[0]]
+        mean = np.mean([tables[name][2] for name in single], axis=0)
+        tables[f"mean of {' and '.join(single)}"] = (columns, names, mean.tolist())
     return tables
 
 

@@ -3,7 +3,8 @@
 In a folder: `meta/` with `<name>_face_tid_mid.txt` (image, template, medium),
 `<name>_name_5pts_score.txt` (image, five landmarks, detector score),
 `<name>_template_pair_label.txt` (two templates, 1 or 0) and, for 1:N, `<name>_1N_gallery_G1.csv`,
-`_G2.csv` and `<name>_1N_probe_mixed.csv` (template, subject, file ...); the images in `loose_crop/`.
+`_G2.csv` (of IJB-B `_S1.csv`, `_S2.csv`) and `<name>_1N_probe_mixed.csv` (template, subject, file ...); the
+images in `loose_crop/`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ PAIRS_AT_ONCE = 2_000_000  # lines of the pair list read at a time
 
 @dataclass(frozen=True)
 class Subjects:
-    """Templates of a 1:N list with their subjects, one row a template, both [t]."""
+    """Templates of a 1:N list with their subjects, one row a template, both [t]; its name, such as `G1`."""
 
     templates: np.ndarray
     subjects: np.ndarray
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def read(folder: Path) -> Protocol:
     return Protocol(
         name, folder, images, numbers[:, :10].reshape(-1, 5, 2), numbers[:, 10], members,
         _pairs(folder / "meta" / f"{name}_template_pair_label.txt"),
-        tuple(_subjects(path) for path in sorted((folder / "meta").glob(f"{name}_1N_gallery_G*.csv"))),
+        tuple(_subjects(path) for path in sorted((folder / "meta").glob(f"{name}_1N_gallery_[GS]*.csv"))),
         next((_subjects(path) for path in (folder / "meta").glob(f"{name}_1N_probe_mixed.csv")), None),
     )  # fmt: skip
 
@@ -138,7 +140,8 @@ def _subjects(path: Path) -> Subjects:
         raise DataError(
             f"template {template} has two subjects", where=path, expected="one subject for each template"
         )
-    return Subjects(table["template"].to_numpy(), table["subject"].to_numpy())
+    columns = table["template"].to_numpy(), table["subject"].to_numpy()
+    return Subjects(*columns, path.stem.rpartition("_")[2])
 
 
 def write(
@@ -166,7 +169,7 @@ def write(
     np.savetxt(
         meta / f"{name}_template_pair_label.txt", np.stack([p.astype(np.int64) for p in pairs], 1), "%d"
     )
-    lists = {f"1N_gallery_G{k}": gallery for k, gallery in enumerate(galleries, start=1)}
+    lists = {f"1N_gallery_{g.name or f'G{k}'}": g for k, g in enumerate(galleries, start=1)}
     for suffix, subjects in {**lists, **({"1N_probe_mixed": probes} if probes else {})}.items():
         rows = pd.DataFrame({"TEMPLATE_ID": subjects.templates, "SUBJECT_ID": subjects.subjects})
         rows.to_csv(meta / f"{name}_{suffix}.csv", index=False)

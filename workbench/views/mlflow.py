@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import StoreError
+from workbench.files import link_or_copy, replacing
 from workbench.names import (
     FAILED,
     FINISHED,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BATCH_ITEMS = 100  # MLflow's limit for the parameters, and for the tags, of one log_batch
+ARTIFACTS = "artifacts"  # MLflow's own name of the folder of a run's files
 TAG_FILES = TAG_PREFIX + "files"
 TAG_NESTED = "mlflow.parentRunId"  # MLflow's own tag: its pages show the run below that one
 TAG_SUPERSEDED = TAG_PREFIX + "superseded"
@@ -232,7 +234,14 @@ class MlflowView:
         if not state or state == self._tags.get(TAG_FILES):
             return
         self._require_place()
-        self._client.log_artifacts(self.run_id, str(folder))
+        if self.place is None:
+            self._client.log_artifacts(self.run_id, str(folder))
+        else:  # on this machine a second name does: an import of large artifacts would otherwise lie here twice
+            target = self.place / ARTIFACTS
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                # Aside beside the folder: MLflow lists what lies within as the artifacts of the run.
+                with replacing(target / file.relative_to(folder), aside_in=self.place) as aside:
+                    link_or_copy(file, aside)
         self._send_tags({TAG_FILES: state})
 
     def _require_place(self) -> None:

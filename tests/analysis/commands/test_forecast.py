@@ -57,6 +57,29 @@ def test_several_runs_are_ranked_and_the_figure_is_drawn(histories: list[str], p
     assert (project / "fan.svg").read_text().startswith("<?xml")
 
 
+def test_several_extrapolations_are_drawn_in_one_figure(
+    histories: list[str], project: Path, monkeypatch
+) -> None:
+    from analysis.forecast import fan_chart
+    from analysis.forecast.classic import METHODS, extrapolate
+
+    drawn = []
+    usual = fan_chart.fan_chart
+    monkeypatch.setattr(fan_chart, "fan_chart", lambda *given: drawn.append(usual(*given)) or drawn[-1])
+    call(histories[0], "--metric", "loss", "--at", "20", "--to", "40", "--by-hand", "-o", "all.svg")
+    axis = drawn[0].axes[0]
+    lines = {line.get_gid(): line for line in axis.lines if line.get_gid() in METHODS}
+    assert set(lines) == set(METHODS)
+    seen = json.loads(Path(histories[0]).read_text())["loss"][:20]
+    for method, line in lines.items():
+        np.testing.assert_allclose(line.get_ydata()[1:], extrapolate(seen, 20, method))
+        assert line.get_xdata().tolist() == list(range(20, 41))
+    words = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert set(METHODS) <= set(words)
+    with pytest.raises(InputError, match="name with -o"):
+        CliRunner().invoke(forecast, [histories[0], "--by-hand"], catch_exceptions=False)
+
+
 def test_json_has_one_line_a_run(histories: list[str]) -> None:
     lines = [json.loads(line) for line in call(*histories, "--at", "20", "--json").splitlines()]
     assert {line["run"] for line in lines} == {f"run{k}" for k in range(5)}
@@ -111,7 +134,7 @@ def test_a_whole_process_imports_no_tensorflow(histories: list[str]) -> None:
     ]
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run(
-        words, capture_output=True, text=True, env={"PYTHONPATH": str(root), "PATH": ""}, timeout=120
+        words, capture_output=True, text=True, env={"PYTHONPATH": str(root), "PATH": ""}, timeout=1200
     )
     assert done.returncode == 0, done.stderr
     assert "median" in done.stdout

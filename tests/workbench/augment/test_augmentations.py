@@ -32,6 +32,8 @@ ALL = [
     workbench.RandomErasing(),
     workbench.RandomErasing(fill="grey"),
     workbench.Affine(rotation=10, zoom=0.1, shift=0.1),
+    workbench.Affine(shear=10),
+    workbench.AutoAugment(((("Color", 0.4, 9), ("Equalize", 0.6, 3)),)),
 ]
 
 
@@ -177,6 +179,40 @@ def test_affine_against_pillow() -> None:
 
 
 @tensorflow
+@pytest.mark.parametrize("lean", [14.0, -25.0])
+def test_shear_is_that_of_keras(lean: float) -> None:
+    import tensorflow as tf
+
+    from workbench.augment.geometry import warped
+
+    one = tf.constant([1.0])
+    found = (
+        warped(tf.constant(photo()[None]), one * 0, one, one * 0, one * 0, one * lean)[0].numpy().astype(int)
+    )
+    keras = tf.keras.preprocessing.image.apply_affine_transform(
+        photo().astype(np.float32),
+        shear=lean,
+        row_axis=0,
+        col_axis=1,
+        channel_axis=2,
+        fill_mode="nearest",
+        order=1,
+    )
+    assert np.abs(found - np.rint(keras)).max() <= 1
+    assert np.abs(found - photo()).max() > 20
+
+
+@tensorflow
+def test_a_policy_of_ones_own_applies_its_steps() -> None:
+    import tensorflow as tf
+
+    always = workbench.AutoAugment(((("Invert", 1.0, 0), ("Invert", 0.0, 0)),))
+    for seed in seeds(5):
+        found = always.image(tf.constant(photo()), tf.constant(seed)).numpy()
+        np.testing.assert_array_equal(found, 255 - photo())
+
+
+@tensorflow
 def test_mixup_blends_images_and_labels_alike() -> None:
     import tensorflow as tf
 
@@ -217,6 +253,12 @@ def test_policies_and_numbers() -> None:
         (lambda: workbench.RandAugment(operations=("Shearx",)), "ShearX"),
         (lambda: workbench.Colour(4), "at most 3"),
         (lambda: workbench.AutoAugment(policy="faces"), "face"),
+        (lambda: workbench.AutoAugment(((("Colr", 0.4, 9), ("Equalize", 0.6, 3)),)), "did you mean 'Color'"),
+        (
+            lambda: workbench.AutoAugment(((("Color", 4, 9), ("Equalize", 0.6, 3)),)),
+            "a probability from 0 to 1",
+        ),
+        (lambda: workbench.AutoAugment(()), "at least one"),
         (lambda: workbench.Mixup(0), "above 0"),
     ],
 )

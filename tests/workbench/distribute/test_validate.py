@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import sys
 import threading
 from typing import Any
 
@@ -153,7 +155,7 @@ def facts(place: int, **changes: Any) -> dict[str, Any]:
     return {**base, **changes}
 
 
-def met(members: list[dict[str, Any]], seconds: float = 20.0) -> list[Any]:
+def met(members: list[dict[str, Any]], seconds: float = 300.0) -> list[Any]:
     """Let threads meet as workers; return what each got or raised."""
     hosts = tuple(f"127.0.0.1:{port}" for port in free_ports(len(members)))
     results: list[Any] = [None] * len(members)
@@ -247,3 +249,21 @@ def test_xla_on_several_cpu_devices_is_refused_before_a_step() -> None:
     with pytest.raises(InputError, match="XLA compiles no step of several CPU devices"):
         prepare(spec(Mirrored(kind="cpu", count=2, xla=True)))
     prepare(spec(Mirrored(kind="cpu", count=2)))
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("2.15.1", "build it with `make horovod`"),
+        ("2.21.0", "cannot be built for TensorFlow 2.21; take MultiWorker()"),
+    ],
+)
+def test_horovod_that_is_missing_says_what_can_be_done(monkeypatch, version: str, words: str) -> None:
+    import types
+
+    from workbench.distribute import horovod
+
+    monkeypatch.setitem(sys.modules, "horovod.tensorflow", None)
+    monkeypatch.setattr(horovod, "tf", types.SimpleNamespace(__version__=version))
+    with pytest.raises(InputError, match=re.escape(words)):
+        horovod.engine()

@@ -44,7 +44,7 @@ def call(*words):
     return result.output
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("wrap", [(), ("--wrap",)], ids=["plain", "wrapped"])
 def test_every_format_gives_the_originals_embeddings(place, wrap):
     out = place / f"out{len(wrap)}"
@@ -67,6 +67,27 @@ def test_every_format_gives_the_originals_embeddings(place, wrap):
         loaded = tf.keras.models.load_model(out / "small_wrapped.h5", compile=False)
         pixels = np.random.default_rng(3).integers(0, 256, [3, 32, 32, 3], np.uint8)
         np.testing.assert_allclose(np.linalg.norm(loaded(pixels), axis=1), 1.0, rtol=1e-5)
+
+
+def test_uint8_takes_and_gives_bytes(place):
+    for wrap in ((), ("--wrap",)):
+        out = place / f"bytes{len(wrap)}"
+        said = call(
+            place / "small.h5",
+            "--quantize",
+            "uint8",
+            "--data",
+            place / "faces",
+            "--out",
+            out,
+            "--json",
+            *wrap,
+        )
+        row = json.loads(said.splitlines()[-1])["exports"][-1]
+        assert (row["name"], row["least_cosine"] > 0.9) == ("tflite uint8", True)
+        interpreter = tf.lite.Interpreter(row["file"])
+        details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        assert [entry["dtype"] for entry in details] == [np.uint8, np.uint8]
 
 
 def test_the_table_says_what_it_compared_and_the_record_keeps_other_formats(place):

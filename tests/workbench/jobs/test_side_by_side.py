@@ -55,7 +55,7 @@ def test_a_killed_parent_loses_nothing_and_resume_ends_what_is_left(project: Pat
     left = {state.status for state in states(project)}
     assert left <= {"stopped", "interrupted", "finished"}  # interrupted: before its first batch
     again = program(project, root, *words, "--resume", "--json")
-    out, said = again.communicate(timeout=240)
+    out, said = again.communicate(timeout=1200)
     assert again.returncode == 0, said
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["status"] for line in lines] == ["finished"] * len(lines)
@@ -64,6 +64,6 @@ def test_a_killed_parent_loses_nothing_and_resume_ends_what_is_left(project: Pat
     assert [state.status for state in found] == ["finished", "finished"]  # no run more than the two
     assert all(len(state.journal.accepted()) == 2 for state in found if state.journal)
     third = program(project, root, *words, "--resume")
-    out, said = third.communicate(timeout=60)
+    out, said = third.communicate(timeout=1200)
     assert (third.returncode, out) == (0, "")
     assert said.count("left alone") == 2

@@ -160,6 +160,11 @@ def adacos_scale(cos, y, s):
     return math.log(b) / math.cos(min(math.pi / 4, middle))
 
 
+def adacos_with_margin(x, w, y, e, s, m):
+    """AdaCos at a scale s, the target turned by m (Keras_insightface's AdaCosLossT4, monotone beyond pi)."""
+    return mean_entropy(with_target(cosines(x, w), y, lambda theta, i: combined(theta, 1.0, m, 0.0), s), y, e)
+
+
 def distances(x, kind, normalise=True):
     unit = x / np.linalg.norm(x, axis=1, keepdims=True) if normalise else x
     result = np.zeros((len(x), len(x)))

@@ -12,6 +12,7 @@ import pytest
 import workbench
 from workbench import (
     SGD,
+    AdaCos,
     ArcFace,
     Center,
     CosFace,
@@ -51,6 +52,8 @@ STAGES: list[Loss] = [
     Triplet(mining="semi-hard"),
     ArcFace() + 64 * Triplet(alpha=0.3) + 0.1 * Center(),
     Triplet() + Center() + DistillEmbedding(),
+    ArcFace() + Triplet() + 2 * Triplet(mining="all-pairs").named("pairs"),
+    AdaCos(margin=0.3),
     Softmax(head=Normalised()) + 0.5 * DistillEmbedding(distance="squared"),
 ]
 
@@ -140,8 +143,8 @@ def test_an_epoch_trains_and_is_recorded_under_the_names_of_its_terms(loss: Loss
     result = trainer.fit(batches(teacher=teacher), verbose=0).history
     wanted = {"loss"} | ({"accuracy"} if loss.classifier() else set())
     if len(terms(loss)) > 1:
-        wanted |= {term.loss.term for term in terms(loss)}
-        weighted = sum(t.weight * result[t.loss.term][-1] for t in terms(loss))
+        wanted |= {term.term for term in terms(loss)}
+        weighted = sum(t.weight * result[t.term][-1] for t in terms(loss))
         assert result["loss"][-1] == pytest.approx(weighted, rel=1e-4)
     assert set(result) == wanted
     assert all(np.isfinite(value).all() for value in result.values())

@@ -56,6 +56,15 @@ def adacos(x: Any, w: Any, y: Any, e: float = 0.0, scale: float | None = None) -
     return papers.mean_entropy(s * cos, y, e)
 
 
+def adacos_margin(x: Any, w: Any, y: Any, e: float = 0.0, scale: float | None = None) -> float:
+    s = (
+        papers.adacos_scale(papers.cosines(x, w), y, math.sqrt(2) * math.log(C - 1))
+        if scale is None
+        else scale
+    )
+    return papers.adacos_with_margin(x, w, y, e, s, 0.5)
+
+
 PLAIN = Dense(bias=False)
 CASES = [
     Case(Softmax(head=PLAIN), papers.softmax),
@@ -94,6 +103,7 @@ CASES = [
     ),
     Case(AdaFace(), adaface, length=25.0),
     Case(AdaCos(), adacos),
+    Case(AdaCos(margin=0.5), adacos_margin),
 ]
 
 
@@ -159,7 +169,8 @@ def test_the_gradient_is_that_of_the_papers_formula(case: Case, e: float) -> Non
         oracle = fixed_norms(x)
     if isinstance(case.loss, AdaCos):
         scale = papers.adacos_scale(papers.cosines(x, w), y, math.sqrt(2) * math.log(C - 1))
-        oracle = lambda x, w, y, e: adacos(x, w, y, e, scale)  # noqa: E731
+        formula = case.oracle
+        oracle = lambda x, w, y, e: formula(x, w, y, e, scale)  # noqa: E731
     if isinstance(case.loss, CurricularFace):
         moved = papers.curricularface(x, w, y)[1]
         oracle = lambda x, w, y, e: papers.curricularface(x, w, y, e, t=moved, keep=1.0)[0]  # noqa: E731

@@ -12,7 +12,8 @@ from workbench.errors import SpecError
 from workbench.optimizers import SGD
 from workbench.optimizers.schedule_preview import picture, recorded, refuse
 from workbench.optimizers.schedules import Constant, Cosine, Exponential, InverseTime, Steps
-from workbench.spec.interfaces import OneDevice
+from workbench.spec.devices import OneDevice
+from workbench.spec.part import to_json
 from workbench.spec.plan import Plan
 
 FIELD = Cosine(peak=0.1, cycle=16, growth=2, cooldown=1)
@@ -98,6 +99,29 @@ def test_warmup_comes_before_any_schedule(schedule):
     assert smooth.peak_rate() == 0.1
 
 
+@pytest.mark.parametrize("per", ["epoch", "batch"])
+def test_a_warmup_may_start_at_a_rate_of_its_own(per):
+    """The schedules of Keras_insightface begin at their floor and have the peak after the warm-up."""
+    for schedule in (
+        Constant(0.1, warmup=4, start=0.02, per=per), Cosine(peak=0.1, cycle=8, warmup=4, start=0.02, per=per),
+        Exponential(peak=0.1, rate=0.1, warmup=4, start=0.02, per=per),
+    ):  # fmt: skip
+        found = [schedule.at(t) for t in (0, 1, 2.5, 3, 4)]
+        assert found == pytest.approx([0.02, 0.04, 0.06 if per == "epoch" else 0.07, 0.08, 0.1])
+    assert "start" not in to_json(Constant(0.1, warmup=4), identity=True)
+
+
+def test_exponential_decay_ends_at_its_floor():
+    schedule = Exponential(peak=0.1, rate=0.5, floor=0.01, warmup=2, start=0.01)
+
+    def oracle(epoch, base=0.1, rate=0.5, low=0.01, warm=2):  # the notebook's exp_scheduler
+        value = low + (base - low) * epoch / warm if epoch < warm else base * math.exp(rate * (warm - epoch))
+        return max(value, low)
+
+    assert [schedule.at(t) for t in range(12)] == pytest.approx([oracle(t) for t in range(12)])
+    assert schedule.at(11) == 0.01
+
+
 def test_per_batch_moves_within_an_epoch_and_per_epoch_does_not():
     assert FIELD.at(3.0) == FIELD.at(3.99)
     assert FIELD.but(per="batch").at(3.0) > FIELD.but(per="batch").at(3.99)
@@ -129,6 +153,9 @@ def test_a_number_is_a_constant_and_costs_no_tensorflow():
         (lambda: Steps(peak=0.1, from_epochs=(31, 21)), "not ascending"),
         (lambda: Steps(peak=0.1, from_epochs=(3,), warmup=3), "falls into the warm-up"),
         (lambda: Cosine(peak=0.1, cycle=3, coldown=1), "did you mean 'cooldown'"),
+        (lambda: Cosine(peak=0.1, cycle=3, start=0.01), "a start without a warm-up"),
+        (lambda: Constant(0.1, warmup=2, start=0.2), "0.2 is not below the peak 0.1"),
+        (lambda: Exponential(peak=0.1, rate=1, floor=0.1), "not below the peak"),
     ],
 )
 def test_bad_settings_are_refused(make, message):

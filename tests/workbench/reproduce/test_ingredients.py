@@ -153,3 +153,47 @@ def test_other_files_of_the_workbench_itself_are_named(
     assert found.differences == (
         () if same else ("the workbench's own files differ; they are not in this repository",)
     )
+
+
+@pytest.mark.parametrize(
+    ("recorded", "note"),
+    [
+        (
+            "tensorflow==2.15.1\nnumpy==1.26.4\n",
+            "TensorFlow 2.15.1 in the record, 2.21.0 here: bits may differ",
+        ),
+        ("tensorflow-cpu==2.15.1\n", "TensorFlow 2.15.1 in the record, 2.21.0 here: bits may differ"),
+        ("tensorflow==2.21.0\nnumpy==1.26.4\n", ""),
+        ("numpy==1.26.4\n", ""),
+    ],
+)
+def test_another_tensorflow_is_named_with_what_it_means(
+    run: RecordedRun, monkeypatch: pytest.MonkeyPatch, recorded: str, note: str
+) -> None:
+    monkeypatch.setattr(provenance, "installed_packages", lambda: {"numpy": "2.5.5", "tensorflow": "2.21.0"})
+    folder = run.store.run_artifacts(run.run)
+    folder.mkdir(parents=True)
+    (folder / "packages.txt").write_text(recorded)
+    found = ingredients.packages(run)
+    assert (found.same, found.note) == (False, note)
+    if note:
+        assert found.lines()[0].endswith(note)
+
+
+def test_a_run_that_goes_on_with_another_tensorflow_says_so(
+    run: RecordedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.train import runner
+    from workbench.train.request import RunRequest
+
+    here = provenance.Provenance("host", 1, {"tensorflow": "2.21.0"}, {})
+    order = RunRequest(load_variants(Path("experiments/faces.py"))[0], run.store, run.run, resume=True)
+    assert runner.other_stack(order, here) == []  # nothing is recorded yet
+    for version in ("2.21.0", "2.15.1"):
+        with JournalWriter(run.store.journal(run.run)) as journal:
+            journal.append(replace(run.start, versions={"tensorflow": version}))
+        said = runner.other_stack(order, here)
+        assert said == (
+            ["TensorFlow 2.15.1 in the record, 2.21.0 here: bits may differ"] if version == "2.15.1" else []
+        )
+    assert runner.other_stack(replace(order, resume=False), here) == []

@@ -110,7 +110,7 @@ def test_a_spec_that_selects_what_nothing_records_is_refused_with_near_names(rec
         experiment.but(select="los")
     refuse_select(experiment.but(select="loss"))
     with pytest.raises(SpecError, match="no run of it records 'val_loss'"):
-        Sweep(base=experiment, space={"batch_size": Choice((4, 8))}, tuner=GridSearch(), objective="loss")
+        Sweep(base=experiment, space={"batch_size": Choice(4, 8)}, tuner=GridSearch(), objective="loss")
 
 
 def test_a_checkpoint_is_called_best_only_where_it_is(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def commit(folder: Path) -> None:
 def program(root: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "workbench", *words], cwd=folder, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(root)}, timeout=280,
+        env={**os.environ, "PYTHONPATH": str(root)}, timeout=1200,
     )  # fmt: skip
 
 

@@ -6,11 +6,13 @@ import dataclasses
 from typing import Literal, Union
 
 import pytest
+from specs import tiny
 
-from workbench import ArcFace, Constant, Decoupled, Softmax
+from workbench import ArcFace, Constant, Decoupled, Softmax, Stage, Triplet
 from workbench.errors import SpecError
 from workbench.spec.interfaces import Loss, Schedule
 from workbench.spec.part import Part, coerce, from_json, part, replace, setting, to_json, walk
+from workbench.spec.to_source import source
 
 
 @part
@@ -58,7 +60,7 @@ def test_values_are_kept_in_one_type_whatever_was_written() -> None:
 def test_a_part_is_frozen_and_positional_values_are_refused() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Knob().strength = 3.0  # type: ignore[misc]
-    with pytest.raises(SpecError, match="without a name"):
+    with pytest.raises(SpecError, match="positional arguments"):
         Knob(3.0)  # type: ignore[misc]
 
 
@@ -105,8 +107,28 @@ def test_losses_add_and_scale_into_a_weighted_sum() -> None:
 
         term = "pull_loss"
 
+        def layer(self, classes, size, batch_size, teacher=None):
+            raise NotImplementedError
+
     total = ArcFace() + 64 * Pull()
     assert [(type(t.loss).__name__, t.weight) for t in total.terms] == [("ArcFace", 1.0), ("Pull", 64.0)]  # type: ignore[attr-defined]
     assert (2 * total).terms[1].weight == 128  # type: ignore[attr-defined]
     with pytest.raises(SpecError, match="two losses with a classification head"):
         ArcFace() + Softmax()
+
+
+def test_two_terms_of_one_kind_need_a_name() -> None:
+    with pytest.raises(SpecError, match=r"two terms named triplet_embedding_loss.*Triplet\(\)\.named"):
+        ArcFace() + Triplet() + Triplet(mining="all")
+    total = ArcFace() + 5 * Triplet() + 2 * Triplet(mining="all").named("mean")
+    assert [t.term for t in total.terms] == ["arcface_loss", "triplet_embedding_loss", "mean_loss"]  # type: ignore[attr-defined]
+    assert (3 * total).terms[2].weight == 6  # type: ignore[attr-defined]
+    assert from_json(to_json(total)) == total
+    assert "name" not in to_json((ArcFace() + 5 * Triplet()), identity=True)["terms"][1]
+    spec = tiny(stages=Stage(loss=total, epochs=1)).parameters()
+    assert spec["stages.1.loss.mean.mining"] == "all"
+    assert spec["stages.1.loss.triplet.mining"] == "hard"
+    for name in ("regular", "two words", ""):
+        with pytest.raises(SpecError, match="named: .* is not possible"):
+            Triplet().named(name)
+    assert "Triplet().named('mean')".replace("'", '"') in source(ArcFace() + Triplet().named("mean"), 1)

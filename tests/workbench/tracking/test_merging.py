@@ -200,7 +200,7 @@ def test_a_kill_in_the_middle_is_completed_by_the_next_merge(
         add(there, run, 3)
     died = subprocess.run(
         [sys.executable, "-c", KILLED_AT, str(there.root), str(here.root), moment, str(count)],
-        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)}, timeout=300,
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)}, timeout=1200,
     )  # fmt: skip
     assert (died.returncode, died.stdout) == (-signal.SIGKILL, "ready\n"), died.stderr
     assert contents(here.root) != contents(there.root)  # the kill fell within the work

@@ -172,7 +172,7 @@ def test_processes_that_find_no_database_make_one_together(tmp_path, root):
         subprocess.Popen(words, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ)
         for _ in range(2)
     ]
-    assert [process.communicate(timeout=120)[0] for process in running] == [b"", b""]
+    assert [process.communicate(timeout=1200)[0] for process in running] == [b"", b""]
     assert [process.returncode for process in running] == [0, 0]
     assert [found.name for found in path.parent.glob("mlflow*")] == ["mlflow.db"]
     with connect(path) as connection:

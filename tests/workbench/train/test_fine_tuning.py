@@ -1,4 +1,4 @@
-"""The README's chapter on branches word for word, and fine-tuning on real faces by the chapter's stages."""
+"""The chapter of docs/branches.md on branches word for word, and fine-tuning on real faces by the chapter's stages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ experiments = [tuned, tuned.but(name="wider", **{"backbone.width": 0.5})]
 def program(root: Path, folder: Path, *words: str, status: int = 0, data: Path | None = None) -> str:
     environment = {**os.environ, "PYTHONPATH": str(root), **({"WORKBENCH_DATA": str(data)} if data else {})}
     done = subprocess.run(
-        [sys.executable, "-m", "workbench", *words], cwd=folder, env=environment, text=True, timeout=400,
+        [sys.executable, "-m", "workbench", *words], cwd=folder, env=environment, text=True, timeout=1200,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     assert done.returncode == status, done.stdout
@@ -56,7 +56,12 @@ def only_run(folder: Path) -> str:
 
 
 def test_the_commands_of_the_readmes_chapter_do_what_it_says(project: Path, root: Path) -> None:
-    text = (root / "README.md").read_text(encoding="utf-8").split("\n## Branches\n")[1].split("\n## ")[0]
+    text = (
+        (root / "docs" / "branches.md")
+        .read_text(encoding="utf-8")
+        .split("\n## Branches\n")[1]
+        .split("\n## ")[0]
+    )
     spec = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
     (project / "experiments" / "last_epochs.py").write_text(spec)
     commands = [words.split() for words in re.findall(r"^\$ workbench (.+)$", text, re.MULTILINE)]

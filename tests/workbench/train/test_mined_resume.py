@@ -37,17 +37,17 @@ def test_a_kill_among_mined_epochs_changes_nothing(tmp_path: Path, root: Path) -
     (tmp_path / "mine.py").write_text(SPEC)
     (tmp_path / "mlruns").mkdir()
     whole = start(root, tmp_path, "run", "mine.py", "--run-name", WHOLE)
-    out, _ = whole.communicate(timeout=300)
+    out, _ = whole.communicate(timeout=1200)
     assert whole.returncode == 0, out
     killed = start(
         root, tmp_path, "run", "mine.py", "--run-name", KILLED, planted=("after the row, before the state", 3)
     )
-    killed.communicate(timeout=300)
+    killed.communicate(timeout=1200)
     assert killed.returncode == -signal.SIGKILL
     before = mined(tmp_path, KILLED)
     assert list(before) == ["mined-2.array"]
     again = start(root, tmp_path, "resume", KILLED)
-    out, _ = again.communicate(timeout=300)
+    out, _ = again.communicate(timeout=1200)
     assert again.returncode == 0, out
     assert mined(tmp_path, KILLED)["mined-2.array"] == before["mined-2.array"]
     assert mined(tmp_path, KILLED) == mined(tmp_path, WHOLE)

@@ -30,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     """A project with the spec, in which the undisturbed run has been done."""
     folder = write_project(tmp_path_factory.mktemp("project"), SPEC)
     done = start(root, folder, "run", "experiments/study.py", "base", "--run-name", WHOLE, "--json")
-    out, _ = done.communicate(timeout=300)
+    out, _ = done.communicate(timeout=1200)
     assert done.returncode == 0, out
     (folder / "out.txt").write_text(out)
     return folder
@@ -83,11 +83,11 @@ def test_sigterm_saves_and_a_resume_ends_with_equal_bits(place: Path, root: Path
         if line.startswith("epoch 2/5"):
             process.send_signal(signal.SIGTERM)
             break
-    process.communicate(timeout=120)
+    process.communicate(timeout=1200)
     assert process.returncode == 75
     assert journal(place, run).end.status == "stopped"  # type: ignore[union-attr]
     again = start(root, place, "run", "experiments/study.py", "base", "--resume")
-    out, _ = again.communicate(timeout=300)
+    out, _ = again.communicate(timeout=1200)
     assert again.returncode == 0, out
     assert "resumed" in out
     assert_same_run(place, run)
@@ -98,11 +98,11 @@ def test_killed_within_a_stage_and_while_writing_it_ends_with_equal_bits(place: 
     words = ["run", "experiments/study.py", "base", "--run-name", run]
     for phase, count in (("first step of a stage", 2), ("while writing a checkpoint", 2)):
         process = start(root, place, *words, planted=(phase, count))
-        out, _ = process.communicate(timeout=300)
+        out, _ = process.communicate(timeout=1200)
         assert process.returncode == -signal.SIGKILL, out
         words = ["resume", run]
     process = start(root, place, *words)
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate(timeout=1200)
     assert process.returncode == 0, out
     assert_same_run(place, run)
     assert journal(place, run).attempt == 3
@@ -117,7 +117,7 @@ def test_ctrl_c_finishes_the_epoch_and_ends_as_killed(place: Path, root: Path) -
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             break
-    process.communicate(timeout=120)
+    process.communicate(timeout=1200)
     assert process.returncode == 130
     found = journal(place, run)
     assert found.end.status == "killed"  # type: ignore[union-attr]
@@ -127,7 +127,7 @@ def test_ctrl_c_finishes_the_epoch_and_ends_as_killed(place: Path, root: Path) -
 def test_a_loss_that_is_not_finite_fails_with_its_last_batches(place: Path, root: Path) -> None:
     run = "20260101T000000Z-00000004"
     process = start(root, place, "run", "experiments/study.py", "diverges", "--run-name", run)
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate(timeout=1200)
     assert process.returncode == 1
     assert "error: run" in out
     assert "Traceback" not in out

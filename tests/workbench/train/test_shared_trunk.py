@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
         (folder / "experiments" / f"{name}.py").write_text(SPEC.format(tests=tests, experiments=text))
     (folder / "mlruns").mkdir()
     done = start(root, folder, "run", "experiments/full.py", "--run-name", FULL)
-    out, _ = done.communicate(timeout=300)
+    out, _ = done.communicate(timeout=1200)
     assert done.returncode == 0, out
     return folder
 
@@ -80,8 +80,8 @@ def test_two_branches_started_at_once_train_one_trunk_and_equal_their_full_runs(
     words = ("run", "experiments/tree.py")
     cos = start(root, place, *words, "cos", "--run-name", COS)
     soft = start(root, place, *words, "soft", "--run-name", SOFT)
-    out, _ = cos.communicate(timeout=300)
-    other, _ = soft.communicate(timeout=300)
+    out, _ = cos.communicate(timeout=1200)
+    other, _ = soft.communicate(timeout=1200)
     assert (cos.returncode, soft.returncode) == (0, 0), out + other
     assert sum("training the trunk first" in text for text in (out, other)) == 1
     (trunk,) = trunks(place)
@@ -89,13 +89,13 @@ def test_two_branches_started_at_once_train_one_trunk_and_equal_their_full_runs(
     assert executed == [4, 2, 1]
     assert journal(place, trunk).start.name == "whole@4"  # type: ignore[union-attr]
     assert_equal_to_the_full_run(place, place)
-    shown = start(root, place, "show", COS).communicate(timeout=60)[0]
+    shown = start(root, place, "show", COS).communicate(timeout=1200)[0]
     assert f"branch of run {trunk} after epoch 4" in shown
     assert "epoch   1" in shown
-    line = json.loads(start(root, place, "show", COS, "--json").communicate(timeout=60)[0])
+    line = json.loads(start(root, place, "show", COS, "--json").communicate(timeout=1200)[0])
     assert (
         line["best"]
-        == json.loads(start(root, place, "show", FULL, "--json").communicate(timeout=60)[0])["best"]
+        == json.loads(start(root, place, "show", FULL, "--json").communicate(timeout=1200)[0])["best"]
     )
     with sqlite3.connect(place / "mlruns" / "mlflow.db") as database:
         tags = dict(database.execute(
@@ -103,7 +103,7 @@ def test_two_branches_started_at_once_train_one_trunk_and_equal_their_full_runs(
             "WHERE r.key = 'workbench.run' AND r.value = ?", [COS]
         ).fetchall())  # fmt: skip
     assert (tags["workbench.parent"], tags["workbench.trunk"]) == (trunk, f"{trunk}@4")
-    again = start(root, place, "rerun", COS).communicate(timeout=300)[0]
+    again = start(root, place, "rerun", COS).communicate(timeout=1200)[0]
     assert "its epochs 1 to 4 are those of its trunk" in again
     assert "curve: equal, bit for bit (2 epochs" in again
     assert len(trunks(place)) == 2  # the rerun, and no second trunk
@@ -114,7 +114,7 @@ def test_a_variant_and_its_branch_side_by_side_train_the_shared_epochs_once(plac
     (folder / "mlruns").mkdir(parents=True)
     shutil.copytree(place / "experiments", folder / "experiments")
     process = start(root, folder, "run", "experiments/tree.py", "cos", "whole", "--jobs", "2")
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate(timeout=1200)
     assert process.returncode == 0, out
     found = [journal(folder, run) for run in trunks(folder)]
     executed = {each.start.name: [row.epoch for row in each.accepted()] for each in found}  # type: ignore[union-attr]
@@ -143,11 +143,11 @@ def test_kills_of_trunk_and_branch_change_nothing(place: Path, root: Path) -> No
         ("after the row, before the state", 2, [(2, whole), (2, [5])]),  # of the branch's first epoch
     ):
         process = start(root, folder, *words, planted=(phase, count))
-        out, _ = process.communicate(timeout=300)
+        out, _ = process.communicate(timeout=1200)
         assert process.returncode == -signal.SIGKILL, out
         assert attempts(folder) == left, out
     process = start(root, folder, "resume", COS)
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate(timeout=1200)
     assert process.returncode == 0, out
     assert attempts(folder) == [(2, whole), (3, [5, 6])]
     assert_equal_to_the_full_run(folder, place)
@@ -159,7 +159,7 @@ def test_a_trunk_that_fails_ends_its_branch_with_one_clear_line(place: Path, roo
     shutil.copytree(place / "experiments", folder / "experiments")
     process = start(root, folder, "run", "experiments/tree.py", "cos", "--set", "learning_rate=1e30",
                     "--set", "weight_decay=None", "--run-name", COS)  # fmt: skip
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate(timeout=1200)
     assert process.returncode == 1, out
     assert "error: no branch without its trunk: run" in out.splitlines()[-1]
     assert "the loss is" in out

@@ -136,11 +136,39 @@ def test_ijb_prints_both_tables(tmp_path: Path, capsys) -> None:
     assert status == 0
     assert "| sample 1:1, TAR at FAR | 1e-06 | 1e-05 | 0.0001 | 0.001 | 0.01 | 0.1 | AUC |" in out
     assert "sample 1:N, G1+G2" in out
+    assert "sample 1:N, mean of G1 and G2" in out
+    assert out.startswith(
+        "N0: features at length 1; N1: lengths kept, as InsightFace names them (Keras_insightface"
+    )
     assert "N1D1F1" in out
     assert (tmp_path / "out" / "roc.png").stat().st_size > 10_000
     found = json.loads((tmp_path / "out" / "tables.json").read_text())
     assert found["one_to_one"]["N0D0F0"]["1e-06"] is None
     assert 0 <= found["one_to_many"]["G1"]["N0D0F0"]["rank 1"] <= 1
+
+
+def test_ijb_sets_several_models_side_by_side(tmp_path: Path, capsys) -> None:
+    folder = make(tmp_path / "set", people=6, templates=4, images=3)
+    names = ijb_files.read(folder).images
+    rng = np.random.default_rng(0)
+    for model in ("good", "poor"):
+        plain = rng.normal(size=(len(names), 8)).astype(np.float32)
+        embedders.save(tmp_path / f"{model}.npz", Embedded(plain, plain + 1, names))
+    paths = [tmp_path / "good.npz", tmp_path / "poor.npz"]
+    status, out, _ = run(capsys, "ijb", *paths, folder, "--out", tmp_path / "out", "--reading", "n0d0f0")
+    assert status == 0
+    rows = [line for line in out.splitlines() if line.startswith("| ") and ".npz" in line]
+    assert "| sample 1:1, N0D0F0, TAR at FAR | 1e-06" in out
+    assert len(rows) == 2 * (1 + out.count("sample 1:N"))
+    assert any("**" in row for row in rows)
+    found = json.loads((tmp_path / "out" / "tables.json").read_text())
+    assert (found["set"], found["reading"], len(found["models"])) == ("sample", "N0D0F0", 2)
+    alone = run(capsys, "ijb", paths[1], folder, "--json")[1]
+    assert json.loads(alone)["one_to_one"] == found["models"][json.loads(alone)["model"]]["one_to_one"]
+    wrong = run(capsys, "ijb", *paths, folder, "--reading", "N2")
+    assert wrong[0] == 2
+    assert "N1D1F1" in wrong[2]
+    assert run(capsys, "ijb", paths[0], paths[0], folder)[0] == 2
 
 
 @pytest.mark.parametrize(

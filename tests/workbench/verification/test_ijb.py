@@ -102,6 +102,25 @@ def test_every_reading_against_plain_numpy(folder: Path, protocol, embedded, rea
     assert result.identifications["G1"].unmated > 0
 
 
+def test_galleries_of_ijb_b_have_its_names_and_a_mean_over_them(
+    folder: Path, tmp_path: Path, embedded
+) -> None:
+    import shutil
+
+    other = Path(shutil.copytree(folder, tmp_path / "b"))
+    for side in "12":
+        meta = other / "meta"
+        (meta / f"{NAME}_1N_gallery_G{side}.csv").rename(meta / f"{NAME}_1N_gallery_S{side}.csv")
+    outcome = ijb.run(ijb_files.read(other), embedded)
+    assert not [message for message in outcome.messages if "no gallery" in message]
+    tables = ijb.identification_tables(outcome)
+    assert list(tables) == ["S1+S2", "S1", "S2", "mean of S1 and S2"]
+    columns, names, rows = tables["mean of S1 and S2"]
+    assert (columns, names) == tables["S1"][:2]
+    expected = (np.array(tables["S1"][2]) + np.array(tables["S2"][2])) / 2
+    np.testing.assert_allclose(rows, expected, equal_nan=True)
+
+
 def test_pooling_in_blocks(protocol, embedded) -> None:
     rng = np.random.default_rng(0)
     members = Members(rng.integers(0, 500, 30_000), rng.integers(0, 900, 30_000), rng.integers(0, 40, 30_000))

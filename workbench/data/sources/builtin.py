@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Union
+from typing import ClassVar, Union
 
 import numpy as np
 
@@ -20,6 +20,8 @@ MOST_DRAWN = 16  # identities of a stand-in, where the missing set has so few
 @part
 class SyntheticFaces(Source):
     """Procedurally drawn faces: identities with pose, light, expression, occlusion and noise."""
+
+    images_are_per_identity: ClassVar[bool] = True
 
     identities: int = setting(20, at_least=2, doc="number of people")
     images: int = setting(30, at_least=1, doc="images of each")

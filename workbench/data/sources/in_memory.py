@@ -61,6 +61,7 @@ def from_array(
         teacher_size=None if teacher is None else teacher.shape[1],
         batches=memory.batches,
         notes=notes,
+        side=pixels.shape[1] if pixels.shape[1] == pixels.shape[2] else None,
     )
 
 

@@ -49,6 +49,12 @@ class PositionedAttention(tf.keras.layers.Layer):
         )
         self.size = (int(height), int(width))
 
+    def multiply_adds(self) -> int:
+        """Return those of one image: keys and values, then rows and columns, for each query."""
+        _, height, width, channels = self.output_shape
+        positions = height * width
+        return int(positions * channels * (2 * positions + 2 * height - 1 + 2 * width - 1))
+
     def call(self, qkv: tf.Tensor) -> tf.Tensor:
         (height, width), count = self.size, self.size[0] * self.size[1]
         parts = tf.reshape(qkv, [-1, count, 3, self.heads, self.depth])

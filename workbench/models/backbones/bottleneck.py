@@ -6,11 +6,11 @@ attention.
 
 from __future__ import annotations
 
+import abc
 from typing import TYPE_CHECKING, Literal, Union
 
 from typing_extensions import Self
 
-from workbench.errors import SpecError
 from workbench.lazy import Lazy, tf
 from workbench.models.backbones.layers import Activation, Network
 from workbench.spec.part import part, setting
@@ -56,9 +56,9 @@ class Bottlenecks(Network):
         """Return the first convolution's maps."""
         return self.conv_unit(x, self.filters(64), 7, "stem", stride=min(self.stem_stride, 2))
 
+    @abc.abstractmethod
     def middle(self, x: tf.Tensor, stage: int, filters: int, stride: int, name: str) -> tf.Tensor:
         """Return what lies between the two 1 x 1 convolutions, activated."""
-        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
     def middle_filters(self, filters: int) -> int:
         """Return the channels of the middle, of those a plain bottleneck would have."""

@@ -6,6 +6,7 @@ by layer in which the settings that are given replace Keras's; None keeps what K
 
 from __future__ import annotations
 
+import abc
 from typing import Any, Literal, Union
 
 from typing_extensions import Self
@@ -65,9 +66,9 @@ class KerasNet(Backbone):
     )
     weights: Union[str, None] = setting(None, doc="'imagenet', or a file of weights that Keras reads")
 
+    @abc.abstractmethod
     def source(self) -> tuple[str, dict[str, Any]]:
         """Return the name in keras.applications and what else its function is given."""
-        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
     def check(self) -> None:
         name = self.source()[0]
@@ -186,9 +187,9 @@ class ScaledKerasNet(KerasNet):
     def original(self, shape: tuple[int, ...]) -> tf.keras.Model:
         return self.scaled(shape) if self._is_scaled() else KerasNet.original(self, shape)
 
+    @abc.abstractmethod
     def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
         """Return the network at its width and depth."""
-        raise SpecError("is not a backbone by itself", where=type(self).__name__)
 
     def quick(self) -> Self:
         return self.but(image_size=32, width=0.125, depth=0.34, stem_stride=1, weights=None)

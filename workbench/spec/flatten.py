@@ -1,4 +1,4 @@
-"""A spec's settings as flat parameters, `embedding.size` or `stages.1.loss.scale`, of one type in all runs."""
+"""Settings as flat parameters by dotted names, as MLflow and TensorBoard show them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workbench.spec.part import CODE, Inherit, Part
 
 
 def flatten(found: dict[str, Any], path: str, value: Any) -> None:
-    """Put the settings at and below `value` into `found` under dotted names; what is off or inherited is left out."""
+    """Put the setting `value` and all within it into `found`, under names that begin with `path`."""
     if value is None or isinstance(value, Inherit):
         return
     if isinstance(value, Part) and is_own(type(value)):
@@ -27,7 +27,7 @@ def flatten(found: dict[str, Any], path: str, value: Any) -> None:
         found[path] = " + ".join(f"{t.weight:g}*{type(t.loss).__name__}" for t in value.terms)
         inner = {}
         for term in value.terms:
-            key = f"{path}.{type(term.loss).__name__.lower()}"
+            key = f"{path}.{term.name or type(term.loss).__name__.lower()}"
             found[f"{key}.weight"] = term.weight
             if is_own(type(term.loss)):
                 found[f"{key}.{CODE}"] = code_of(type(term.loss))
@@ -37,7 +37,7 @@ def flatten(found: dict[str, Any], path: str, value: Any) -> None:
         found[path] = type(value).__name__
         inner = value.settings()
     elif isinstance(value, tuple):
-        _tuple(found, path, value)
+        _flatten_tuple(found, path, value)
         return
     else:
         found[path] = value
@@ -46,7 +46,7 @@ def flatten(found: dict[str, Any], path: str, value: Any) -> None:
         flatten(found, f"{path}.{name}", item)
 
 
-def _tuple(found: dict[str, Any], path: str, values: Iterable[Any]) -> None:
+def _flatten_tuple(found: dict[str, Any], path: str, values: Iterable[Any]) -> None:
     items = list(values)
     if not items:
         return

@@ -1,0 +1,63 @@
+"""Anything named into the two frames: files, folders, patterns, addresses, runs of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from analysis.frames import Records, concat, without_reruns
+from analysis.sources.options import Options
+from analysis.sources.read_files import read_files
+from analysis.sources.resolve import expand, is_store, named
+from analysis.sources.store import DATABASES, SERVERS, read_store
+from workbench.tracking.store import find_store
+
+
+def trainings(store: str | None = None) -> Records:
+    """Return the frames of the whole store (as `load` finds it), each training once: reruns are left out."""
+    return without_reruns(load((), store))
+
+
+def load(
+    items: Iterable[str | Path] = (),
+    store: str | None = None,
+    options: Options | None = None,
+    journals: bool = False,
+) -> Records:
+    """Return the frames of everything named: files, folders, patterns, addresses, runs of the store.
+
+    Nothing named means the whole store (`store`, else $WORKBENCH_STORE, else `mlruns/`). With
+    `journals` our runs are read from their journals even where MLflow's database has them.
+    Raises `RecordError` or `StoreError` for what does not exist or cannot be understood.
+    """
+    options = options or Options()
+    items = [str(item) for item in items]
+    if not items:
+        return read_store(find_store(store), None, journals)
+    paths, runs, parts = [], [], []
+    for item in items:
+        if item.startswith((*SERVERS, *DATABASES)):
+            parts.append(read_store(find_store(item), None, journals))
+            continue
+        found = expand(item)
+        if found and is_store(found[0]):
+            parts += [_read_path(path, journals) for path in found]
+        elif found:
+            paths += found
+        else:
+            runs.append(item)
+    if runs:
+        place = find_store(store)
+        parts.append(read_store(place, named(place, runs), journals))
+    if paths:
+        parts.append(read_files(paths, options))
+    return concat(parts)
+
+
+def _read_path(path: Path, journals: bool) -> Records:
+    """Return the records of a folder or a database that is a store."""
+    if path.is_dir() or path.name == "mlflow.db":
+        return read_store(find_store(str(path if path.is_dir() else path.parent)), None, journals)
+    from analysis.sources.mlflow_sql import read_database
+
+    return read_database(path)

@@ -1,0 +1,135 @@
+"""`workbench confusion`: what a run takes for what, class by class, on images that it was not trained on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from workbench.errors import InputError
+from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import Source
+from workbench.verification.confusion import MOST, Confusion, confusion
+
+ANNOTATED = 20  # classes up to which the picture says the numbers
+NAMED = 60  # classes up to which it names them
+
+
+@click.command("confusion")
+@click.argument("run")
+@click.option(
+    "--data", "source", help="Labelled images, such as \"ImageFolder('test')\"; by default the run's own."
+)
+@click.option(
+    "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Checkpoint."
+)
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The picture; by default confusion.png.")
+@click.option("--json", "as_json", is_flag=True, help="Print counts and rows as one JSON line.")
+@click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def command(
+    run: str, source: str | None, which: str, out: Path | None, as_json: bool, store: str | None, debug: bool
+) -> None:
+    """Show what RUN takes for what: accuracy of each class, and a picture of the confusion matrix.
+
+    The images are those of its validation set, else those it held out of its data.
+    """
+    from workbench.train.from_record import load_model, open_run
+
+    found = open_run(run, store)
+    experiment = _with_data(found.experiment, source, found.run)
+    network = load_model(found.experiment, found.checkpoints, which, "logits")
+    result = measured(network, experiment, found.store.root.parent, found.run)
+    path = out or Path("confusion.png")
+    draw(result, f"{found.run} ({which}): accuracy {result.accuracy:.4f}", path)
+    rows = result.per_class()
+    if as_json:
+        facts = {"run": found.run, "accuracy": result.accuracy, "images": int(result.counts.sum())}
+        matrix = {"names": list(result.names), "counts": result.counts.tolist()}
+        click.echo(json.dumps({**facts, "classes": rows, **matrix, "picture": str(path)}))
+        return
+    click.echo(table(rows))
+    click.echo(f"accuracy {result.accuracy:.4f} of {int(result.counts.sum())} images; picture: {path}")
+
+
+def _with_data(experiment: Experiment, source: str | None, run: str) -> Experiment:
+    """Return the experiment with `source` as its validation set, or as it is where it has one of its own."""
+    from workbench.spec.overrides import parse_value
+
+    if source is not None:
+        given = parse_value(source)
+        if not isinstance(given, Source):
+            raise InputError(
+                f"{source} is not a data source", where="--data", expected="such as ImageFolder('test')"
+            )
+        whole = experiment.but(validation=None, data=experiment.data.but(hold_out=0.0), stages=tuple(
+            stage.but(data=stage.data.but(hold_out=0.0)) if isinstance(stage.data, Source) else stage
+            for stage in experiment.stages
+        ))  # fmt: skip
+        return whole.but(validation=given)
+    if experiment.validation is None and not experiment.data.hold_out:
+        raise InputError("has no validation set and held nothing out", where=run, do="say --data SOURCE")
+    return experiment
+
+
+def measured(network: Any, experiment: Experiment, project: Path, run: str) -> Confusion:
+    """Return the confusion of a run's classifier on its validation set or hold-out."""
+    from workbench.data import pipeline
+    from workbench.spec.datasets import default_places
+    from workbench.train.run_data import RunData
+
+    data = RunData(experiment, default_places(project))
+    plan = experiment.plans()[0]
+    names = data.identities(plan)
+    classes = int(network.output_shape[-1])
+    if classes != len(names) or classes > MOST:
+        raise InputError(
+            f"{classes} classes for {len(names)} identities of the data", where=run,
+            expected=f"as many, and at most {MOST}",
+        )  # fmt: skip
+    batches = data.hold_out(plan)
+    assert batches is not None
+    labels, found = [], []
+    for images, truth, *_ in batches:
+        labels.append(np.asarray(truth))
+        found.append(np.asarray(network(pipeline.normalise(images), training=False)).argmax(axis=1))
+    return confusion(np.concatenate(labels), np.concatenate(found), names)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return a text table, the class told worst first."""
+    from tabulate import tabulate
+
+    ordered = sorted(rows, key=lambda row: (row["accuracy"], row["class"]))
+    body = [
+        [
+            row["class"], row["images"], f"{row['accuracy']:.4f}",
+            f"{row['taken_for']} ({row['times']})" if row["taken_for"] is not None else "",
+        ]
+        for row in ordered
+    ]  # fmt: skip
+    head = ["class", "images", "accuracy", "taken most often for"]
+    return str(tabulate(body, head, "github", disable_numparse=True))
+
+
+def draw(result: Confusion, title: str, path: Path) -> None:
+    """Write the picture: each row a class, in shares of its images."""
+    import seaborn
+    from matplotlib.figure import Figure
+
+    classes = len(result.names)
+    shares = result.counts / np.maximum(result.images, 1)[:, None]
+    side = min(4 + 0.35 * classes, 16)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    ticks: Any = list(result.names) if classes <= NAMED else "auto"
+    seaborn.heatmap(
+        shares, ax=axes, vmin=0, vmax=1, cmap="Blues", square=True, xticklabels=ticks, yticklabels=ticks,
+        annot=result.counts if classes <= ANNOTATED else None, fmt="d", cbar_kws={"label": "share of the class"},
+    )  # fmt: skip
+    axes.set(xlabel="taken for", ylabel="class", title=title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)

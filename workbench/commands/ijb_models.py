@@ -1,0 +1,104 @@
+"""`workbench ijb` over several models: one table, a row a model, as papers and the notebook print it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from workbench.commands import ijb as one
+from workbench.errors import DataError, suggestion
+from workbench.verification import ijb
+from workbench.verification.ijb import Outcome
+from workbench.verification.ijb_files import Protocol
+
+Measured = list[tuple[str, Outcome]]
+
+
+def compare(protocol: Protocol, models: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Measure the models in turn and print their rows; raises `InputError` for what cannot be measured."""
+    if options["save_embeddings"]:
+        raise DataError("--save-embeddings with several models", do="give it with one MODEL at a time")
+    found: Measured = []
+    for model in models:
+        name, outcome, messages = one.measured(protocol, model, options)
+        if name in dict(found):
+            raise DataError(f"{model!r} is there twice", where="workbench ijb", expected="different models")
+        found.append((name, outcome))
+        for note in (*messages, *outcome.messages):
+            click.echo(f"note: {name}: {note}", err=True)
+    reading = chosen(found, options["reading"])
+    shown = tables(protocol.name, found, reading)
+    facts = {
+        "set": protocol.name, "reading": reading,
+        "models": {name: one.plain(outcome) for name, outcome in found},
+    }  # fmt: skip
+    if options["out"]:
+        _write(options["out"], protocol.name, found, reading, shown, facts)
+    click.echo(json.dumps(facts) if options["as_json"] else shown)
+
+
+def chosen(found: Measured, wanted: str | None) -> str:
+    """Return the reading that all models are compared by: `wanted`, else the last one that all of them have."""
+    there = [str(result.reading) for result in found[0][1].results]
+    for _, outcome in found[1:]:
+        own = {str(result.reading) for result in outcome.results}
+        there = [name for name in there if name in own]
+    if wanted is None and there:
+        return there[-1]
+    if wanted is None or wanted.upper() not in there:
+        what = f"no reading {wanted!r}" if wanted else "no reading that all models have"
+        raise DataError(what, where="--reading", do=suggestion(wanted or "", there))
+    return wanted.upper()
+
+
+def tables(name: str, found: Measured, reading: str) -> str:
+    """Return TAR at FAR, and rank and TPIR for each gallery, a row a model, the best of a column in bold."""
+    models = [model for model, _ in found]
+    columns, rows = _row(found, ijb.tar_rows, reading)
+    parts = [ijb.markdown(columns, models, rows, f"{name} 1:1, {reading}, TAR at FAR")]
+    galleries = [ijb.identification_tables(outcome) for _, outcome in found]
+    for gallery in galleries[0]:
+        if all(gallery in other for other in galleries):
+            cells = [_of_reading(other[gallery], reading) for other in galleries]
+            parts += [
+                "",
+                ijb.markdown(galleries[0][gallery][0], models, cells, f"{name} 1:N, {gallery}, {reading}"),
+            ]
+    return "\n".join(parts)
+
+
+def _row(found: Measured, table: Any, reading: str) -> tuple[list[str], list[list[float]]]:
+    columns, rows = [], []
+    for _, outcome in found:
+        columns, values = table(outcome)
+        names = [str(result.reading) for result in outcome.results]
+        rows.append(values[names.index(reading)])
+    return columns, rows
+
+
+def _of_reading(table: tuple[list[str], list[str], list[list[float]]], reading: str) -> list[float]:
+    _, names, rows = table
+    return rows[names.index(reading)]
+
+
+def _write(
+    folder: Any, name: str, found: Measured, reading: str, shown: str, facts: Mapping[str, Any]
+) -> None:
+    """Write tables.md, tables.json and a figure with one curve a model."""
+    from workbench.verification import plots
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tables.md").write_text(shown + "\n", encoding="utf-8")
+    (folder / "tables.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    curves = {
+        f"{model}  AUC {result.auc.value:.6f}": result.curve
+        for model, outcome in found
+        for result in outcome.results
+        if str(result.reading) == reading and result.curve is not None and result.auc is not None
+    }
+    if curves:
+        least = max(1e-6, min(float(far[0]) for far, _ in curves.values()))
+        plots.save(plots.roc(curves, least, f"{name}, {reading}"), folder / "roc.png")
