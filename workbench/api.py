@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.commands.run import refuse_missing, refuse_settings, refuse_start
 from workbench.errors import InputError
 from workbench.jobs.task import Task
 from workbench.notebook.collection import Runs, SweepRun
 from workbench.notebook.run import Run
 from workbench.notebook.spec_file import write_spec_file
 from workbench.notebook.variants import current_study, variant_of
+from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
-from workbench.spec.interfaces import PairSet, Source
 from workbench.spec.variant import Variant
 from workbench.tracking import runs as stored
 from workbench.tracking.rows import new_run_name
@@ -62,32 +63,19 @@ def run(
         from workbench.spec.overrides import with_seed
 
         variant = with_seed(variant, seed)
-    refuse(variant, place, quick)
+    refuse_settings(variant.experiment)
+    if not quick:
+        refuse_missing(variant, default_places(place.root.parent))
     variant = _with_file(variant, place)
     variant = variant.changed(variant.experiment, variant.overrides, quick=quick)
-    return _train(Task(variant, new_run_name(), False), place, apart, watcher)
+    task = Task(variant, new_run_name(), False)
+    refuse_start(task, place)
+    return _train(task, place, apart, watcher)
 
 
 def analysis(module: str) -> Any:
     """Return a module of `analysis`, which the engine knows by name only, here and in the table of commands."""
     return importlib.import_module(f"analysis.{module}")
-
-
-def refuse(variant: Variant, store: Store, quick: bool) -> None:
-    """Refuse what `workbench run` refuses before anything is written; raises `InputError`."""
-    from workbench.optimizers import schedule_preview
-    from workbench.spec.datasets import default_places
-    from workbench.spec.recorded_metrics import refuse_select
-
-    experiment = variant.experiment
-    schedule_preview.refuse(experiment.plans())
-    refuse_select(experiment)
-    where = default_places(store.root.parent)
-    parts: list[Source | PairSet] = [] if quick else [experiment.data, *experiment.sets]
-    for part in parts:
-        words = part.missing(where)
-        if words:
-            raise InputError(words, where=variant.name, do="or try the code with quick=True")
 
 
 def _with_file(variant: Variant, store: Store) -> Variant:
@@ -169,7 +157,6 @@ def check(
     """
     from workbench.commands import check as checking
     from workbench.commands.dry_run import DryRun
-    from workbench.spec.datasets import default_places
 
     place = find_store(None if store is None else str(store))
     variant = variant_of(experiment, place, name, None)
