@@ -205,6 +205,8 @@ def known_settings(runs: pd.DataFrame) -> list[dict[str, Any]]:
 def run_labels(runs: pd.DataFrame) -> dict[str, str]:
     """Return each run's label: the smallest set of settings that tells them apart, else seed, else name.
 
+    Names that the user gave are taken where settings could only be said by their path (`stages.1.epochs=20`).
+
     Where a run is not known to have a setting (an old history knows its name only), all go by name.
     """
     names = [
@@ -214,7 +216,27 @@ def run_labels(runs: pd.DataFrame) -> dict[str, str]:
     foreign = [set(own) for own, identity in zip(settings, runs["id"], strict=True) if is_missing(identity)]
     if any(keys != foreign[0] or not keys for keys in foreign) or (foreign and len(foreign) < len(runs)):
         settings = [{}] * len(names)
-    return dict(zip(runs["run"], labels(settings, names), strict=True))
+    found = labels(settings, names)
+    if any("stages." in text for text in found) and _names_tell(names, settings):
+        seeds = [value_text(own.get("seed")) for own in settings]
+        found = [
+            name if names.count(name) == 1 else f"{name}, seed {seed}" for name, seed in zip(names, seeds)
+        ]
+    return dict(zip(runs["run"], found, strict=True))
+
+
+def _names_tell(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether names of the user's own say as much as settings: one name for each setting, and seeds apart."""
+    apart = [
+        frozenset((key, value_text(value)) for key, value in own.items() if key != "seed") for own in settings
+    ]
+    whole = {(name, own) for name, own in zip(names, apart)}
+    seeds = {(name, value_text(own.get("seed"))) for name, own in zip(names, settings)}
+    return (
+        not any("=" in name for name in names)
+        and len(whole) == len(set(names)) == len(set(apart))
+        and len(seeds) == len(names)
+    )
 
 
 def per_epoch(epochs: pd.DataFrame) -> pd.DataFrame:

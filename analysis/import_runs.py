@@ -36,6 +36,7 @@ from workbench.names import (
     STAGE,
     STOPPED,
     TAG_HIGHER,
+    TAG_IMPORTED,
     TAG_LOWER,
     is_evaluation,
     lower_is_better,
@@ -48,7 +49,6 @@ from workbench.tracking.store import Store
 from workbench.tracking.tracker import Tracker
 from workbench.views import default_views
 
-TAG_IMPORTED = "workbench.imported"  # the hash of an imported run's content
 BATCH_PREFIX = "batch_"  # metrics by batch: kept in the original file, no part of a run's epochs
 PATIENCE_SECONDS = 120.0  # for the views of one imported run
 

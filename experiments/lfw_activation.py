@@ -6,6 +6,7 @@ Cost: two runs a seed of a minute and a half to three, one CPU core.  Expected: 
 
 from lfw_baseline import base
 
+baseline = "lfw_baseline/base"
 experiments = [
     base.but(backbone=base.backbone.but(activation=activation), name=activation)
     for activation in ("prelu", "swish")

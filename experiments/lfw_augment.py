@@ -16,4 +16,5 @@ CHANGES = {
     "randaugment-5": RandAugment(magnitude=5),
     "randaugment-15": RandAugment(magnitude=15),
 }
+baseline = "lfw_baseline/base"
 experiments = [base.but(augment=change, name=name) for name, change in CHANGES.items()]

@@ -13,6 +13,7 @@ from workbench import CosFace, DistillEmbedding, Stage, TFRecords
 small = base.backbone.but(width=0.125)
 taught = TFRecords("lfw_taught.tfrecord", identities=610, images=6733, teacher=128)
 lesson = CosFace(scale=32, margin=0.35) + 7 * DistillEmbedding()
+baseline = "lfw_baseline/base"
 experiments = [
     base.but(backbone=small, name="student"),
     base.but(

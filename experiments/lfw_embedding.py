@@ -8,6 +8,7 @@ from lfw_baseline import base
 
 from workbench import GDC, E
 
+baseline = "lfw_baseline/base"
 experiments = [
     base.but(embedding=E(size=128), name="e"),
     base.but(embedding=GDC(size=128), name="gdc"),

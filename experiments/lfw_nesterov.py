@@ -8,4 +8,5 @@ from lfw_baseline import base
 
 from workbench import SGD
 
+baseline = "lfw_baseline/base"
 experiments = [base.but(optimizer=SGD(momentum=0.9, nesterov=True), name="nesterov")]

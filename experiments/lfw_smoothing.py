@@ -6,4 +6,5 @@ Cost: a run a seed of a minute and a half, one CPU core.  Expected: nothing with
 
 from lfw_baseline import base
 
+baseline = "lfw_baseline/base"
 experiments = [base.but(label_smoothing=0.1, name="smoothed")]

@@ -13,6 +13,7 @@ from workbench import CosFace, Mislabelled, SubCenter
 wrong = Mislabelled(base.data, share=0.1)
 centers = CosFace(scale=32, margin=0.35, head=SubCenter(centers=3))
 apart = (base.stages[0], base.stages[1].but(loss=centers))
+baseline = "lfw_baseline/base"
 experiments = [
     base.but(stages=apart, name="right-centers"),
     base.but(data=wrong, name="wrong"),

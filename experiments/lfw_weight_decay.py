@@ -10,6 +10,7 @@ from lfw_baseline import base
 from workbench import L2, SGDW, Decoupled
 
 decoupled = SGDW(momentum=0.9)
+baseline = "lfw_baseline/base"
 experiments = [
     base.but(optimizer=decoupled, weight_decay=Decoupled(5e-5), name="sgdw-5e-5"),
     base.but(optimizer=decoupled, weight_decay=Decoupled(5e-4), name="sgdw-5e-4"),

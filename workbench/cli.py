@@ -6,6 +6,7 @@ module that does the work; nothing heavy is imported to print help or to refuse 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -17,6 +18,7 @@ import click
 from workbench.errors import RunStopped, WorkbenchError, suggestion
 from workbench.security.masked_output import mask_output
 from workbench.security.masking import mask
+from workbench.security.shown import shown_streams
 
 # name: (module:function, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -156,6 +158,11 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     # TensorFlow's start-up notes, some of them marked as errors; set before its import.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "3")
+    with shown_streams():
+        return _main(arguments, debug)
+
+
+def _main(arguments: list[str], debug: bool) -> int:
     try:
         result: Any = program.main(args=arguments, prog_name="workbench", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
@@ -163,18 +170,24 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         if not isinstance(error, RunStopped):  # no error, and said already
-            click.echo(mask(f"error: {error}"), err=True)
+            _say(mask(f"error: {error}"))
         return error.exit_status
     except click.exceptions.Abort:
         return 130
     except click.ClickException as error:
-        click.echo("error: " + " ".join(error.format_message().split()), err=True)
+        _say("error: " + " ".join(error.format_message().split()))
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + int(signal.SIGPIPE)
+
+
+def _say(line: str) -> None:
+    """Say the last line on standard error, if that is still there."""
+    with contextlib.suppress(OSError):
+        click.echo(line, err=True)
 
 
 def entry() -> None:

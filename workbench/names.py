@@ -47,6 +47,7 @@ BEST_PREFIX = "best/"  # in MLflow and TensorBoard: the best value so far of the
 TAG_RERUN = "workbench.rerun"  # the run that this one repeats
 TAG_LOWER = "workbench.lower"  # metrics, by comma, of which the spec or the user said that they fall
 TAG_HIGHER = "workbench.higher"  # the same of those that rise
+TAG_IMPORTED = "workbench.imported"  # of an imported record: what tells its content from others
 TAG_FORECAST = "workbench.forecast"  # the words of `run --forecast`, taken up again by a resume
 
 RUNNING = "running"
@@ -55,6 +56,7 @@ FAILED = "failed"  # a non-finite loss, an error, no memory, no space: the reaso
 KILLED = "killed"  # the first Ctrl-C
 STOPPED = "stopped"  # SIGTERM: resumable
 INTERRUPTED = "interrupted"  # no end recorded and no process alive
+UNREADABLE = "unreadable"  # its record says what no record can; never written, only told
 STATUSES = (RUNNING, FINISHED, FAILED, KILLED, STOPPED, INTERRUPTED)
 
 DERIVED_SUFFIXES = (THRESHOLD_SUFFIX, TENFOLD_SUFFIX, TENFOLD_STD_SUFFIX, NORM_SUFFIX)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from analysis.frames import Records
 
 
+NAMES_SHOWN = 12  # of the other runs
+
+
 @click.command()
 @click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...")
 @click.option("--metric", metavar="NAME", help="What to forecast.  [default: the last evaluation set]")
@@ -70,12 +73,13 @@ def forecast(
     if as_score:
         _score(records, found, metric, as_json)
         return
-    recommended = _recommended(found, _prior(found, metric, given), given)
+    recommended, learnt = _recommended(found, _prior(found, metric, given), given)
     for one in recommended:
         if as_json:
             click.echo(json.dumps(one.line()))
     if not as_json:
         click.echo(_text(recommended))
+        click.echo(learnt)
     if output:
         from analysis.figures.draw import save
         from analysis.forecast.fan_chart import fan_chart
@@ -119,25 +123,38 @@ def _prior(found: Sequence[Curve], metric: str, given: dict[str, Any]) -> list[C
 
 def _recommended(
     found: Sequence[Curve], prior: Sequence[Curve], given: dict[str, Any]
-) -> list[Recommendation]:
+) -> tuple[list[Recommendation], str]:
+    """Return the forecasts with advice, and in words which runs they learnt from and which were left out."""
     from analysis.forecast.cross_run_prior import CrossRunPrior
-    from analysis.forecast.forecaster import forecast as told
+    from analysis.forecast.forecaster import forecast as forecast_curve
     from analysis.forecast.ranking import rank, rival_value
+    from analysis.forecast.runs import priors
 
     at, to = given["at"], given["to"]
     seen = [curve.until(at) if at is not None else curve for curve in found]
     empty = [curve for curve in seen if not len(curve.values)]
     if empty:
         raise RecordError(f"no value up to epoch {at}", where=empty[0].run, do="give a later --at")
-    group = CrossRunPrior([curve for curve in prior if curve.finished])
+    usable, reasons = priors(prior)
+    group = CrossRunPrior(usable)
     named = {curve.run for curve in found}
-    more = [curve for curve in prior if curve.run not in named]
-    beat, whose = rival_value(given["beat"], [*found, *more]) if given["beat"] else (None, "")
+    more = [curve for curve in usable if curve.run not in named]
+    known = [*found, *(curve for curve in prior if curve.run not in named)]
+    beat, whose = rival_value(given["beat"], known) if given["beat"] else (None, "")
     ends = [
         to if to is not None else curve.total or (curve.last if curve.finished else None) for curve in seen
     ]
-    forecasts = [told(curve, end, group) for curve, end in zip(seen, ends, strict=True)]
-    return rank(forecasts, beat, whose, [*found, *more])
+    forecasts = [forecast_curve(curve, end, group) for curve, end in zip(seen, ends, strict=True)]
+    names = {curve.run: curve.name or curve.run for curve in usable}
+    used = [names[run] for run in dict.fromkeys(run for one in forecasts for run in one.prior_runs)]
+    return rank(forecasts, beat, whose, [*found, *more]), _learnt(used, reasons)
+
+
+def _learnt(used: Sequence[str], reasons: dict[str, int]) -> str:
+    shown = ", ".join(used[:NAMES_SHOWN]) + (" ..." if len(used) > NAMES_SHOWN else "")
+    words = f"learnt from {len(used)} other runs: {shown}" if used else "learnt from no other runs"
+    out = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    return words + (f" (left out: {out})" if out else "")
 
 
 def _text(recommended: Sequence[Recommendation]) -> str:
@@ -173,7 +190,8 @@ def _cells(one: Recommendation) -> tuple[str, ...]:
 def _lines(one: Recommendation) -> list[str]:
     line = one.line()
     last = line["last"]
-    lines = [f"{line['name']}: {line['metric']} is {last['value']:.4g} at epoch {last['epoch']}"]
+    now = "not finite" if last["value"] is None else f"{last['value']:.4g}"
+    lines = [f"{line['name']}: {line['metric']} is {now} at epoch {last['epoch']}"]
     if line["reason"]:
         lines.append(f"no forecast: {line['reason']}")
     if line["median"] is not None:
@@ -187,8 +205,8 @@ def _lines(one: Recommendation) -> list[str]:
         lines.append(
             f"best epoch: {line['best_epoch']} expected; chance that the best is still to come {later:.0%}"
         )
-        skill = "" if line["skill"] is None else f"back-test error {line['skill']:.2f} times the last value's"
-        lines.append(f"{skill}; {line['other_runs'] or 'no'} other runs as prior")
+        if line["skill"] is not None:
+            lines.append(f"back-test error of the fits {line['skill']:.2f} times the last value's")
     if line["beat"] is not None and line["chance"] is not None:
         whose = f" of {line['beat']['whose']}" if line["beat"]["whose"] else ""
         lines.append(f"chance to beat {line['beat']['value']:.4g}{whose}: {line['chance']:.0%}")

@@ -77,13 +77,17 @@ def published_text(items, form, store) -> tuple[str, list[str]]:  # type: ignore
 
 
 def variants(study: str) -> list[str]:
-    """Return the names of a study's variants, from its spec; of numbers without a study, those of the file."""
+    """Return the names of a study's rows, from its spec: variants, and experiments in the place of their folds.
+
+    Of numbers without a study they are those of the file.
+    """
     from analysis.tables.published_file import published_of, references, spec_of
+    from analysis.tables.results import row_names
     from workbench.spec.load import load_variants
 
     if study in references():
         return published_of(study).names
-    return [variant.name for variant in load_variants(spec_of(study))]
+    return row_names(load_variants(spec_of(study)))
 
 
 def has_records(store: str | None) -> bool:

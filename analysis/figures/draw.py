@@ -46,6 +46,7 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "svg.fonttype": "none",
     "legend.frameon": False,
+    "text.parse_math": False,  # names are text: a dollar in one begins no formula
     "lines.linewidth": 1.3,
 }
 
@@ -211,10 +212,9 @@ def _scale(axis: Axes, panel: Panel) -> None:
 def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) -> None:
     """Draw stage starts; a border of one run alone has its colour, and names stand where they fit.
 
-    Falling curves leave room above, rising ones below; a name that would touch another is left out.
+    A name stands at the end of its border that the curves leave free; one that would touch another is left out.
     """
     low, high = axis.get_xlim()
-    falling = lower_is_better(panel.metric)
     named = panel.metric != LEARNING_RATE  # its steps fill the whole height: names would lie on the line
     here = {curve.label for curve in panel.curves}
     previous = low
@@ -227,12 +227,48 @@ def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) ->
         look: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 3)), "zorder": 0.95}
         axis.axvline(x, color=color, alpha=0.45 if lonely else 1, **look)
         if named and name and x - previous > 0.055 * (high - low):
-            look = {"rotation": 90, "ha": "left", "fontsize": SMALLEST, "color": "#505050", "zorder": 1}
-            look |= {"va": "top"} if falling else {"va": "bottom"}
-            look |= {"xytext": (1.5, 0), "textcoords": "offset points"}
-            axis.annotate(name, (x, 0.98 if falling else 0.02), xycoords=axis.get_xaxis_transform(), **look)
+            _name_border(axis, panel, x, name)
             previous = x
     axis.set_xlim(low, high)
+
+
+def _name_border(axis: Axes, panel: Panel, x: float, name: str) -> None:
+    """Write a stage's name beside its border, where the curves are farther away; on white where they come close."""
+    height = (
+        len(name) * 0.6 * SMALLEST / (72 * 0.7 * PANEL_INCHES[1])
+    )  # of the panel; a letter is .6 of its size
+    heights = _heights(axis, panel, x, 0.05)
+    below, above = (heights.min(), 1 - heights.max()) if len(heights) else (1.0, 1.0)
+    top = bool(above > below)
+    look: dict[str, Any] = {
+        "rotation": 90,
+        "ha": "left",
+        "fontsize": SMALLEST,
+        "color": "#505050",
+        "zorder": 1,
+    }
+    look |= {"va": "top" if top else "bottom", "xytext": (1.5, 0), "textcoords": "offset points"}
+    if max(above, below) < height + 0.04:
+        look |= {"zorder": 3, "bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}}
+    axis.annotate(name, (x, 0.98 if top else 0.02), xycoords=axis.get_xaxis_transform(), **look)
+
+
+def _heights(axis: Axes, panel: Panel, x: float, share: float) -> np.ndarray:
+    """Return how high the curves lie from `x` on over a `share` of the panel, as shares of its height."""
+    low, high = axis.get_xlim()
+    ends = np.array([x, x + share * (high - low)])
+    found = []
+    for curve in panel.curves:
+        known = np.isfinite(curve.y)
+        xs, ys = curve.x[known], curve.y[known]
+        if len(xs) and ends[1] >= xs[0] and ends[0] <= xs[-1]:
+            at = np.concatenate([ends.clip(xs[0], xs[-1]), xs[(xs >= ends[0]) & (xs <= ends[1])]])
+            found.append(np.column_stack([at, np.interp(at, xs, ys)]))
+    if not found:
+        return np.empty(0)
+    places = axis.transAxes.inverted().transform(axis.transData.transform(np.concatenate(found)))
+    heights: np.ndarray = places[:, 1]
+    return heights
 
 
 def _legend(figure: Figure, looks: dict[str, dict[str, Any]], width: float) -> None:

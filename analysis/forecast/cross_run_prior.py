@@ -1,10 +1,11 @@
-"""Other runs as prior: how curves that looked like this one ended, against what was forecast for them.
+"""Other runs as prior: how curves of the same study ended, against what the population said of them.
 
-Each other run is forecast from the same point as the run in question, and its miss is kept: the log of
-truth over forecast at some points of the rest. The misses of runs that looked alike then (level,
-progress, noise, and how far the forecast goes) correct this run's forecast by a weighted median, held
-back by a weight of its own on "no correction". How alike is alike, and how strong that weight, is
-weighed by how well the other runs forecast one another; nothing of the run in question enters.
+Each other run is forecast from the same point as the run in question, and where its truth fell among the quantiles
+that the population gave it becomes a normal score. Scores of runs of one study are alike, the more so for runs that
+looked alike. A Gaussian process says how much: a constant shared by all runs, a part shared by similar ones, and a
+part of each run's own. How large these parts are is not known, so many answers stand side by side, weighed
+by how well each explains the scores. Before any run they add up to the population's own spread, so one or two runs
+move the forecast a little and many, if they agree, make it theirs. Nothing of the run in question enters.
 """
 
 from __future__ import annotations
@@ -13,77 +14,110 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
-from analysis.forecast.curve import LOSS, Curve, Prepared, Refused, prepare
-from analysis.forecast.ensemble import Ensemble, fit_ensemble
+from analysis.forecast.curve import Curve, Prepared, Refused, prepare
+from analysis.forecast.distribution import LEVELS, score
+from analysis.forecast.ensemble import fit_ensemble
+from analysis.forecast.features import Features, features
 from analysis.forecast.lr_effects import relative
+from analysis.forecast.population import Population, population
 from analysis.forecast.settings import DEFAULT, Settings
 
 Array = np.ndarray
-KNOTS = np.array([0.1, 0.25, 0.45, 0.7, 1.0])  # of the way from the last epoch seen to the one asked for
-SOFT = 0.02  # of the present level, added to truth and forecast before taking logs: both may be zero
+KNOTS = np.array([0.1, 0.3, 0.6, 1.0])  # of the way from the last epoch seen to the one asked for
+MOST = 36  # other runs that are forecast: the ones whose seen part is nearest
+FREEDOM = 5.0  # degrees of freedom of the scores before any run: studies differ more than a normal law allows
+GRID_POINTS = np.linspace(-8, 8, 241)  # normal scores at which a mixture is summed up
+
+# variance of the scores, and the shares of it: common to all runs, common to similar ones, a run's own
+SPREADS = (0.5, 1.0, 2.0)
+SHARES = (
+    (0.0, 0.0, 1.0),
+    (0.5, 0.0, 0.5),
+    (0.8, 0.0, 0.2),
+    (0.95, 0.0, 0.05),
+    (0.3, 0.4, 0.3),
+    (0.5, 0.4, 0.1),
+    (0.6, 0.38, 0.02),
+)
+NEAR = (0.3, 1.0)  # distance, in features, within which runs are similar
+UNUSUAL = 1.0  # natural logs by which another spread than 1 is less likely before any run
 
 
 @dataclass(frozen=True)
 class Neighbor:
-    """One other run, forecast from the same point: what it looked like and by how much that missed.
+    """One other run, forecast from the same point: what it looked like, and its normal scores at `KNOTS`."""
 
-    `misses` (knots,) are logs of truth over forecast; the rest are above the floor, in the metric's units.
-    """
-
-    features: Array
-    misses: Array
-    middle: float
-    truth: float
-    last: float
-    deviation: float
-    soft: float
+    run: str
+    alike: Array
+    scores: Array
 
 
 @dataclass(frozen=True)
 class Correction:
-    """What the other runs say: `correction` (logs, at `KNOTS`), standardised misses and their weights.
+    """What the other runs make of the population's quantiles.
 
-    `ratio` is their error after correction over that of their last values, `count` their number.
+    `scores` (levels, knots) are the population's normal scores at which this run's quantiles lie, `inner` (2, knots)
+    those of the band from which the value nearest to the last one is told; `runs` are the names of the runs used.
     """
 
-    correction: Array
-    misses: Array
-    weights: Array
-    soft: float
-    ratio: float
-    count: int
+    scores: Array
+    inner: Array
+    runs: tuple[str, ...]
 
 
 class CrossRunPrior:
-    """A set of other runs; forecasts of its members are made once for each point and kept."""
+    """A set of other runs; forecasts of its members are made once for each point and kept (in `kept`, if given)."""
 
-    def __init__(self, curves: Sequence[Curve], settings: Settings = DEFAULT) -> None:
+    def __init__(
+        self,
+        curves: Sequence[Curve],
+        settings: Settings = DEFAULT,
+        known: Population | None = None,
+        kept: dict[tuple[Curve, int, int], Neighbor | None] | None = None,
+    ) -> None:
         self.curves = sorted(curves, key=lambda curve: (curve.run, curve.name, tuple(curve.values)))
         self.settings = settings
-        self._kept: dict[tuple[int, int, int], Neighbor | None] = {}
+        self.population = known or population()
+        self._kept = {} if kept is None else kept
 
-    def correction_of(self, curve: Curve, prepared: Prepared, ensemble: Ensemble) -> Correction | None:
-        """Return what the others say of `curve`, or None when fewer than two of them can say anything."""
-        if prepared.kind == LOSS and prepared.floor != 0:
-            return None
+    def correction_of(self, curve: Curve, prepared: Prepared, told: Features) -> Correction | None:
+        """Return what the others say of `curve`, or None when none of them can say anything."""
         length = prepared.start + prepared.length - curve.first
-        neighbors = []
-        for index, other in enumerate(self.curves):
-            if other.metric != curve.metric or _same(curve, other):
-                continue
-            neighbor = self._neighbor(index, *match(curve, other, length))
+        found = []
+        for index in self._nearest(curve):
+            neighbor = self._neighbor(index, *match(curve, self.curves[index], length))
             if neighbor is not None:
-                neighbors.append(neighbor)
-        if len(neighbors) < 2:
-            return None
-        return correct(neighbors, features(prepared, ensemble), self.settings)
+                found.append(neighbor)
+        return correct(found, told.alike, self.settings) if found else None
+
+    def _nearest(self, curve: Curve) -> list[int]:
+        """Return the indices of the other runs of this metric, at most `MOST`: those nearest at this point."""
+        usable = [
+            index
+            for index, other in enumerate(self.curves)
+            if other.metric == curve.metric and not _same(curve, other) and _same_data(curve, other)
+        ]
+        if len(usable) <= MOST:
+            return usable
+        mine = _outline(curve, len(curve.values))
+        apart = [np.abs(_outline(self.curves[i], len(curve.values)) - mine).sum() for i in usable]
+        return sorted(usable[k] for k in np.argsort(apart, kind="stable")[:MOST])
 
     def _neighbor(self, index: int, seen: int, length: int) -> Neighbor | None:
-        key = (index, seen, length)
+        other = self.curves[index]
+        key = (other, seen, length)
         if key not in self._kept:
-            self._kept[key] = _forecast_of(self.curves[index], seen, length, self.settings) if seen else None
+            made = _forecast_of(other, seen, length, self.settings, self.population) if seen else None
+            self._kept[key] = made
         return self._kept[key]
+
+
+def _outline(curve: Curve, seen: int) -> Array:
+    """Return the values of a curve at half of `seen` epochs and at all of them: enough to tell who is near."""
+    values = np.nan_to_num(np.asarray(curve.values[:seen], dtype=float), posinf=0.0, neginf=0.0)
+    return np.array([np.median(values[len(values) // 2 :][:3]), np.median(values[-3:])])
 
 
 def _same(curve: Curve, other: Curve) -> bool:
@@ -91,6 +125,11 @@ def _same(curve: Curve, other: Curve) -> bool:
     if curve.run or other.run:
         return curve.run == other.run
     return list(other.values[: len(curve.values)]) == list(curve.values)
+
+
+def _same_data(curve: Curve, other: Curve) -> bool:
+    """Tell whether both were trained on the same data, as far as that is known."""
+    return not curve.data or not other.data or curve.data == other.data
 
 
 def match(curve: Curve, other: Curve, length: int) -> tuple[int, int]:
@@ -117,28 +156,9 @@ def _unlike(mine: Sequence[float], theirs: Sequence[float]) -> float:
     return float(np.mean(np.abs(np.log(lines[0] + 1e-4) - np.log(lines[1] + 1e-4))))
 
 
-def features(prepared: Prepared, ensemble: Ensemble) -> Array:
-    """Return what a seen part looks like, in logs: level, progress so far, noise, progress expected."""
-    y = prepared.y
-    level = max(float(np.median(y[-5:])), 1e-9)
-    half = len(y) // 2
-    before = max(float(np.median(y[max(0, half - 2) : half + 1])), 1e-9)
-    ahead = max(float(ensemble.middle[-1]), 1e-9)
-    logs = np.log(
-        [level * prepared.scale, before / level, (ensemble.noise + 0.03 * level) / level, level / ahead]
-    )
-    return np.append(logs, _to_come(prepared))
-
-
-def _to_come(prepared: Prepared) -> float:
-    """Return how much of the peak learning rate is still to be taken away, 0 for a constant rate."""
-    if prepared.rates is None:
-        return 0.0
-    share = relative(prepared.rates)
-    return float(share[len(prepared.y) - 1] - share[-1])
-
-
-def _forecast_of(other: Curve, seen: int, length: int, settings: Settings) -> Neighbor | None:
+def _forecast_of(
+    other: Curve, seen: int, length: int, settings: Settings, known: Population
+) -> Neighbor | None:
     """Return `other` as forecast from its first `seen` epochs; None where that, or the truth, is missing."""
     now, end = other.first + seen - 1, other.first + length - 1
     numbers = list(other.epochs) or list(range(1, len(other.values) + 1))
@@ -148,72 +168,54 @@ def _forecast_of(other: Curve, seen: int, length: int, settings: Settings) -> Ne
     except Refused:
         return None
     wanted = now + np.ceil(KNOTS * (end - now)).astype(int)
-    found = np.array([truth.get(int(epoch), np.nan) for epoch in wanted], dtype=float)
-    if prepared.floor != 0 or prepared.start + prepared.length - 1 != end or not np.isfinite(found).all():
+    values = np.array([truth.get(int(epoch), np.nan) for epoch in wanted], dtype=float)
+    if prepared.start + prepared.length - 1 != end or not np.isfinite(values).all():
         return None
-    ensemble = fit_ensemble(prepared, settings)
-    scale, y = prepared.scale, prepared.y
-    actual = np.array([prepared.above(value) for value in found])
-    middle = ensemble.middle[wanted - prepared.start]
-    soft = SOFT * max(float(np.median(y[-5:])), 1e-9)
-    misses = np.log((actual.clip(0) + soft) / (middle + soft))
-    amounts = [middle[-1], actual[-1], y[-1], ensemble.deviation[-1], soft]
-    return Neighbor(features(prepared, ensemble), misses, *(float(amount) * scale for amount in amounts))
+    targets = wanted - prepared.start + 1
+    told = features(prepared, fit_ensemble(prepared, settings), targets)
+    ends = known.quantiles(told, np.log(len(prepared.y) / targets))
+    logs = told.log(np.array([prepared.above(value) for value in values]))
+    scores = np.array([score(ends[:, k], float(logs[k])) for k in range(len(KNOTS))])
+    return Neighbor(other.run, told.alike, scores)
 
 
-def correct(neighbors: Sequence[Neighbor], mine: Array, settings: Settings) -> Correction:
-    """Weigh how the `neighbors` would have forecast one another, and return what that means for `mine`."""
-    points = np.array([neighbor.features for neighbor in neighbors])
-    misses = np.array([neighbor.misses for neighbor in neighbors])
-    middle, truth, last, deviation, soft = np.array(
-        [(p.middle, p.truth, p.last, p.deviation, p.soft) for p in neighbors]
-    ).T
-    apart = ((points[:, None] - points[None]) ** 2).sum(-1)
-    mine_apart = ((points - mine) ** 2).sum(-1)
-    corrections, ours, kernels = (
-        [np.zeros(len(neighbors))],
-        [np.zeros(len(KNOTS))],
-        [np.full(len(neighbors), 0.3)],
-    )
-    for width in settings.bandwidths:
-        near = np.exp(-apart / (2 * width**2))
-        np.fill_diagonal(near, 0.0)
-        mine_near = np.exp(-mine_apart / (2 * width**2))
-        for prior_weight in settings.doubts:
-            corrections.append(_medians(misses[:, -1], near, prior_weight))
-            ours.append(np.array([_medians(column, mine_near[None], prior_weight)[0] for column in misses.T]))
-            kernels.append(mine_near)
-    moved = (middle + soft) * np.exp(np.array(corrections)) - soft
-    trust = _trust(np.abs(moved - truth).sum(1), len(neighbors), settings)
-    error = np.abs(trust @ moved - truth)
-    near = trust @ np.array(kernels)
-    ratio = float(near @ error / max(near @ np.abs(last - truth), 1e-300))
-    return Correction(
-        trust @ np.array(ours), error / deviation.clip(1e-12), near, SOFT, ratio, len(neighbors)
-    )
+def correct(neighbors: Sequence[Neighbor], mine: Array, settings: Settings = DEFAULT) -> Correction:
+    """Return what the scores of `neighbors` mean for a run with the features `mine`."""
+    alike = np.array([neighbor.alike for neighbor in neighbors])
+    scores = np.array([neighbor.scores for neighbor in neighbors])
+    half = settings.band / (1 + len(neighbors) / settings.band_runs)
+    levels = np.concatenate([LEVELS, [0.5 - half, 0.5 + half]])
+    found = mixture(scores, alike, mine, levels)
+    names = tuple(neighbor.run for neighbor in neighbors)
+    return Correction(found[: len(LEVELS)], found[len(LEVELS) :], names)
 
 
-def _trust(total: Array, count: int, settings: Settings) -> Array:
-    """Return the weights of the ways to correct; the first, no correction, starts with half of all."""
-    none = settings.caution / (settings.caution + count)
-    prior = np.full(len(total), (1 - none) / (len(total) - 1))
-    prior[0] = none
-    log = -settings.trust * count * np.log(np.maximum(total, 1e-300) / max(total.min(), 1e-300))
-    weights = prior * np.exp(np.maximum(log, -700))
-    return weights / weights.sum()
+def mixture(scores: Array, alike: Array, mine: Array, levels: Array) -> Array:
+    """Return the quantiles at `levels` (k,) of this run's score, one column for each of `scores` (runs, columns)."""
+    count = len(scores)
+    apart = ((alike[:, None] - alike[None]) ** 2).sum(-1)
+    mine_apart = ((alike - mine) ** 2).sum(-1)
+    means, deviations, logs = [], [], []
+    for spread in SPREADS:
+        for common, similar, own in SHARES:
+            for near in NEAR if similar else NEAR[:1]:
+                among = spread * (common + similar * np.exp(-apart / (2 * near**2)) + own * np.eye(count))
+                to_mine = spread * (common + similar * np.exp(-mine_apart / (2 * near**2)))
+                root = np.linalg.cholesky(among)
+                half, mine_half = np.linalg.solve(root, scores), np.linalg.solve(root, to_mine)
+                fit = (half**2).sum(0)
+                left = max(spread - float(mine_half @ mine_half), 1e-6)
+                means.append(mine_half @ half)
+                deviations.append(np.sqrt(left * (FREEDOM + fit) / (FREEDOM + count)))
+                size = np.log(np.diag(root)).sum() + UNUSUAL * (spread != 1.0)
+                logs.append(-0.5 * (FREEDOM + count) * np.log1p(fit / FREEDOM) - size)
+    weights = np.exp(np.array(logs) - np.max(logs, axis=0))
+    weights /= weights.sum(0)
+    z = (GRID_POINTS[:, None, None] - np.array(means)) / np.array(deviations)
+    below = (ndtr(z) * weights).sum(1)
+    return np.array([np.interp(levels, column, GRID_POINTS) for column in below.T]).T
 
 
-def _medians(values: Array, weights: Array, prior_weight: float) -> Array:
-    """Return the median of `values` (n,) under each row of `weights` (m, n), 0 having the weight `prior_weight`."""
-    every = np.append(values, 0.0)
-    order = np.argsort(every, kind="stable")
-    ranked = every[order]
-    share = np.concatenate([weights, np.full((len(weights), 1), prior_weight)], axis=1)[:, order]
-    middle = np.cumsum(share, axis=1) - share / 2
-    half = share.sum(1) / 2
-    above = np.minimum((middle < half[:, None]).sum(1), len(every) - 1)
-    below = np.maximum(above - 1, 0)
-    rows = np.arange(len(weights))
-    gap = middle[rows, above] - middle[rows, below]
-    part = np.where(gap > 0, (half - middle[rows, below]) / np.where(gap > 0, gap, 1.0), 1.0).clip(0, 1)
-    return ranked[below] + part * (ranked[above] - ranked[below])
+def neutral(levels: Array = LEVELS) -> Array:
+    """Return the normal scores of `levels`: what stands where no other run says anything."""
+    return np.asarray(ndtri(levels))

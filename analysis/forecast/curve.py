@@ -16,11 +16,16 @@ import numpy as np
 from analysis.forecast.lr_effects import MATTERS, breaks, relative
 from analysis.forecast.settings import DEFAULT, Settings
 from workbench.errors import InputError, RecordError
-from workbench.names import HIGHER, LEARNING_RATE, STAGE, direction, no_direction
+from workbench.names import HIGHER, LEARNING_RATE, STAGE, direction, no_direction, words_of
 
 Array = np.ndarray
 ACCURACY, ERROR, LOSS = "accuracy", "error", "loss"
 MISSING_SHARE = 1 / 3  # of the values that may be missing or not finite
+ERROR_WORDS = {"error", "errors", "err", "errs", "wer", "cer", "eer"}  # shares of wrong answers
+PERCENT, NO_SHARE = 100.0, 1.5  # a greatest value above 1 and up to this is neither a share nor percent
+SPIKE_STEPS, SPIKE_SHARE = 12.0, 0.5  # how high a spike is: usual steps, and a share of the level beside it
+SPIKES_SHARE = 0.1  # of the epochs that may be spikes; more of them are the curve's own noise
+SHORT_OF_END = 0.05  # of the way that known learning rates may lack: the last one is taken to stay
 
 
 class Refused(Exception):
@@ -32,8 +37,8 @@ class Curve:
     """One metric of one run: `values[i]` was measured at the end of epoch `epochs[i]` (1-based, global).
 
     `total` is the last planned epoch; `rates` the learning rates of the epochs `first` to `total`, known ones
-    and planned ones; `stages` the first epochs of the stages. `finished` says that the run ended as planned.
-    `seconds` is the time of an epoch.
+    and planned ones; `stages` the first epochs of the stages. `finished` says that the run ended as planned, `quick`
+    that it was only tried out; `data` names what it was trained on ("" is not known). `seconds` is the time of an epoch.
     """
 
     metric: str
@@ -47,6 +52,8 @@ class Curve:
     run: str = ""
     name: str = ""
     study: str = ""
+    data: str = ""
+    quick: bool = False
 
     def __post_init__(self) -> None:
         for name in ("values", "epochs", "rates", "stages"):
@@ -81,8 +88,8 @@ class Prepared:
     """A curve ready to be fitted: `y` is above its floor, over `scale`, and small is good.
 
     `seen` is 0 where a value is missing (`y` holds the one before it), `rates` is as long as the forecast reaches
-    or None when the schedule is constant or not known, `borders` are indices (0-based) where
-    a stage starts or the rate breaks; `start` is the epoch of `y[0]`, `length` reaches to the epoch asked for.
+    or None when the schedule is constant (`constant`) or not known, `borders` are indices (0-based) where
+    a stage starts or the rate breaks; `evaluation` says that the metric was not measured on the training data; `start` is the epoch of `y[0]`, `length` reaches to the epoch asked for.
     """
 
     kind: str
@@ -95,6 +102,8 @@ class Prepared:
     scale: float
     floor: float
     unit: float
+    constant: bool = False
+    evaluation: bool = False
     notes: list[str] = field(default_factory=list)
 
     def value(self, y: Array | float) -> Array:
@@ -118,18 +127,26 @@ def kind_of(metric: str) -> str:
         raise RecordError(no_direction(metric))
     if side == HIGHER:
         return ACCURACY
-    return ERROR if metric.endswith("error") else LOSS
+    return ERROR if ERROR_WORDS & set(words_of(metric)) else LOSS
+
+
+def is_evaluation(metric: str) -> bool:
+    """Tell whether a metric's name says that it was measured on other data than those trained on."""
+    name = metric.lower()
+    told = name.startswith(("val", "test", "dev", "eval"))
+    return told or not any(word in name for word in ("loss", "acc", "err", "train", "rmse", "mae", "mse"))
 
 
 def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     """Check `curve` and return it ready to be forecast up to epoch `to`, or raise `Refused`."""
-    kind = kind_of(curve.metric)
     notes: list[str] = []
     values, seen = _laid_out(curve, notes)
+    kind = _kind(curve.metric, float(values[seen].max()))
     unit = _unit(values[seen], kind, notes)
     values = values / unit
     if kind == ACCURACY:
         values = 1 - values
+    values, seen = _without_spikes(values, seen, curve.first, notes)
     start, to = _window(curve, kind, values, to, notes)
     values, seen = values[start - curve.first :], seen[start - curve.first :]
     if seen.sum() < settings.fewest:
@@ -140,14 +157,32 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     _refuse_hopeless(values, kind, start)
     floor = _floor(values, kind, notes)
     scale = float(np.max(values - floor))
-    rates = _rates(curve, start, to, notes)
+    rates, constant = _rates(curve, start, to, notes)
     borders = {epoch - start for epoch in curve.stages}
     borders |= set(breaks(rates, settings.border_ratio)) if rates is not None else set()
     inner = tuple(sorted(index for index in borders if 0 < index < len(values)))
     y = (values - floor) / scale
     return Prepared(
-        kind, y, seen.astype(float), start, to - start + 1, rates, inner, scale, floor, unit, notes
+        kind=kind,
+        y=y,
+        seen=seen.astype(float),
+        start=start,
+        length=to - start + 1,
+        rates=rates,
+        borders=inner,
+        scale=scale,
+        floor=floor,
+        unit=unit,
+        constant=constant,
+        evaluation=is_evaluation(curve.metric),
+        notes=notes,
     )
+
+
+def _kind(metric: str, top: float) -> str:
+    """Return the kind of `metric`; an error that is no share of wrong answers counts as a loss."""
+    kind = kind_of(metric)
+    return LOSS if kind == ERROR and (top > PERCENT or 1 < top <= NO_SHARE) else kind
 
 
 def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
@@ -157,6 +192,8 @@ def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
     if not len(given):
         raise Refused("no values")
     finite = np.isfinite(given)
+    if not finite.any():
+        raise Refused("no value is finite")
     if not finite[np.argmax(epochs)] or not finite[-1]:
         raise Refused(f"the value of epoch {curve.last} is {given[-1]:g}: the run has diverged")
     values = np.full(epochs.max() - epochs.min() + 1, np.nan)
@@ -174,16 +211,49 @@ def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
     return values[before], seen
 
 
+def _without_spikes(values: Array, seen: Array, first: int, notes: list[str]) -> tuple[Array, Array]:
+    """Return values and marks with single upward spikes taken out: their epochs count as not seen.
+
+    A spike is one epoch far above the three on either side, which do not follow it. At the last epoch, where
+    nothing follows yet, it is one that doubles the level at the least.
+    """
+    n = len(values)
+    if n < 6:
+        return values, seen
+    usual = 1.4826 * float(np.median(np.abs(np.diff(values))))
+    found = []
+    for k in range(1, n):
+        around = np.concatenate([values[max(0, k - 3) : k], values[k + 1 : k + 4]])
+        level, height = float(np.median(around)), values[k] - float(np.median(around))
+        share = SPIKE_SHARE if k < n - 1 else 2 * SPIKE_SHARE
+        beside = values[[k - 1, min(k + 1, n - 1)]] if k < n - 1 else values[[k - 1]]
+        alone = np.abs(beside - level).max() < 0.3 * height
+        if height > max(SPIKE_STEPS * usual, share * abs(level)) and alone:
+            found.append(k)
+    if not found or len(found) > SPIKES_SHARE * n:
+        return values, seen
+    values, seen = values.copy(), seen.copy()
+    for k in found:
+        values[k], seen[k] = values[k - 1], False
+    where = ", ".join(str(first + k) for k in found)
+    notes.append(
+        f"a spike at epoch {where} is left out"
+        if len(found) == 1
+        else f"spikes at epochs {where} are left out"
+    )
+    return values, seen
+
+
 def _unit(values: Array, kind: str, notes: list[str]) -> float:
     """Return 100 for shares in percent, else 1; refuse what is neither."""
     if kind == LOSS:
         return 1.0
     low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 100 or 1 < high <= 1.5:
+    if low < 0 or high > PERCENT or 1 < high <= NO_SHARE:
         raise Refused(f"values from {low:g} to {high:g} are neither shares (0 to 1) nor percent")
-    if high > 1.5:
+    if high > NO_SHARE:
         notes.append("values are in percent")
-        return 100.0
+        return PERCENT
     return 1.0
 
 
@@ -224,7 +294,7 @@ def _jump(y: Array) -> int:
     """
     step = np.diff(y)
     extent = float(np.ptp(y)) or 1.0
-    for k in range(len(step) - 1, 0, -1):
+    for k in range(len(step) - 2, 0, -1):  # the last step alone cannot show that a jump lasts
         usual = np.abs(step[max(0, k - 3) : k]).max()
         after = np.median(y[k + 1 : k + 4])
         if step[k] > max(5 * usual, 0.15 * extent) and after - y[k] > 0.4 * step[k]:
@@ -254,16 +324,22 @@ def _floor(y: Array, kind: str, notes: list[str]) -> float:
     return float(y.min() - np.ptp(y))
 
 
-def _rates(curve: Curve, start: int, to: int, notes: list[str]) -> Array | None:
-    """Return the learning rates of epochs `start` to `to`; None where they do not matter."""
+def _rates(curve: Curve, start: int, to: int, notes: list[str]) -> tuple[Array | None, bool]:
+    """Return the learning rates of epochs `start` to `to`, or None, and whether they are known not to change."""
     given = np.asarray(curve.rates, dtype=float)[start - curve.first :][: to - start + 1]
     if not len(given) or not np.isfinite(given).all() or given.min() < 0 or given.max() <= 0:
-        return None
+        return None, False
     short = to - start + 1 - len(given)
+    if short > SHORT_OF_END * (to - start + 1):
+        notes.append(
+            f"the learning rate after epoch {to - short} is not known: the interval allows for a fall"
+        )
+        return None, False
     if short > 0:
-        notes.append(f"the learning rate after epoch {to - short} is not known: taken to stay")
         given = np.concatenate([given, np.repeat(given[-1], short)])
-    return given if relative(given).min() < 1 - MATTERS else None
+    if relative(given).min() < 1 - MATTERS:
+        return given, False
+    return None, True
 
 
 def known_epochs(curve: Curve, to: int | None) -> int:

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import ndtri
 
-from analysis.forecast.cross_run_prior import KNOTS, Correction, CrossRunPrior
+from analysis.forecast.cross_run_prior import KNOTS, Correction, CrossRunPrior, neutral
 from analysis.forecast.curve import ACCURACY, Curve, Prepared, Refused, known_epochs, prepare
+from analysis.forecast.distribution import at_score, ordered, probability_below
 from analysis.forecast.ensemble import Ensemble, fit_ensemble
-from analysis.forecast.interval import probability_below, quantile, standard
-from analysis.forecast.lr_effects import relative
+from analysis.forecast.features import Features, features
+from analysis.forecast.population import MIDDLE, Population
 from analysis.forecast.settings import DEFAULT, Settings
 
 Array = np.ndarray
 FORECAST, NO_FORECAST = "forecast", "no forecast"
-PENDING = 0.1  # an anneal still to come, of the peak rate: back-tests cannot have judged what it brings
 PATHS = 400  # simulated futures, for the best epoch
+EVERY = (
+    48  # epochs ahead up to which each is forecast by itself; beyond, as many are, and the rest between them
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,10 @@ class Forecast:
     """The future of a curve, in the metric's own units; epochs are global and 1-based.
 
     `verdict` is "forecast" or "no forecast", and then `reason` says why: either nothing can be said and
-    `epochs` is empty, or the back-tests were no better than the last value, which then is the `median`
-    with the interval around it. `skill` is the back-tests' mean error over that of the last value.
+    `epochs` is empty, or the last value is at least as good a guess as the fits, and then is the `median`
+    with the interval around it. `median` is, of the values in the middle of the distribution, the one nearest to the
+    last value. `skill` is the back-tests' mean error over that of the last value, `prior_runs` the other runs used,
+    `ends` (levels, epochs) the quantiles as logs over the present level.
     """
 
     curve: Curve
@@ -37,27 +43,32 @@ class Forecast:
     epochs: Array = field(default_factory=lambda: np.empty(0, int))
     median: Array = field(default_factory=lambda: np.empty(0))
     skill: float = float("nan")
-    others: int = 0
+    prior_runs: tuple[str, ...] = ()
     weights: dict[str, float] = field(default_factory=dict)
     backtests: Array = field(default_factory=lambda: np.empty((0, 4)))
     """Rows (origin, epoch, forecast, value)."""
     seed: int = 0
     prepared: Prepared | None = None
-    middle: Array = field(default_factory=lambda: np.empty(0))
-    deviation: Array = field(default_factory=lambda: np.empty(0))
-    quantiles: Array = field(default_factory=lambda: np.empty(0))
+    features: Features | None = None
+    ends: Array = field(default_factory=lambda: np.empty((0, 0)))
 
     @property
     def known(self) -> bool:
         """Whether there are numbers at all."""
         return len(self.epochs) > 0
 
+    @property
+    def others(self) -> int:
+        """The number of other runs used."""
+        return len(self.prior_runs)
+
     def quantile(self, level: float) -> Array:
         """Return the quantile at `level` (0 to 1) for each of `epochs`."""
-        if self.prepared is None:
+        if self.prepared is None or self.features is None:
             return np.empty(0)
         upward = level if self.prepared.kind != ACCURACY else 1 - level
-        return self.prepared.value(self.middle + quantile(upward, self.quantiles) * self.deviation)
+        logs = at_score(self.ends, np.full((1, len(self.epochs)), ndtri(upward)))[0]
+        return self.prepared.value(self.features.value(logs))
 
     def interval(self, share: float = 0.8) -> tuple[Array, Array]:
         """Return the lower and upper ends of the central interval that holds `share`, per epoch."""
@@ -65,29 +76,28 @@ class Forecast:
 
     def chance(self, value: float) -> float:
         """Return the probability that the last epoch's value is better than `value`; NaN when not known."""
-        if self.prepared is None:
+        if self.prepared is None or self.features is None:
             return float("nan")
-        z = (self.prepared.above(value) - self.middle[-1]) / max(float(self.deviation[-1]), 1e-12)
-        return float(probability_below(np.array([z]), self.quantiles)[0])
+        log = float(self.features.log(self.prepared.above(value)))
+        return probability_below(self.ends[:, -1], log)
 
     def best_epoch(self) -> tuple[int, float]:
         """Return the expected epoch of the run's best value, and the chance that it is still to come.
 
-        The median over simulated futures, each the middle curve with one draw for its trend
-        and one a epoch for the noise; seeded, so that the same curve gives the same answer.
+        The median over simulated futures, each at one level of the distribution all the way, with the curve's
+        noise on top; seeded, so that the same curve gives the same answer.
         """
-        if self.prepared is None:
+        if self.prepared is None or self.features is None:
             return self.curve.last, float("nan")
-        y, generator = self.prepared.y, np.random.default_rng(self.seed)
-        noise = min(float(np.std(np.diff(y[-8:])) / np.sqrt(2)), float(self.deviation.min()))
-        trend = np.sqrt(np.maximum(self.deviation**2 - noise**2, 0.0))
-        levels = generator.uniform(0.005, 0.995, PATHS)
-        drawn = np.array([quantile(level, self.quantiles) for level in levels])
-        paths = self.middle + drawn[:, None] * trend + noise * generator.normal(size=(PATHS, len(trend)))
-        future = np.maximum(paths, 0.0)
-        so_far = np.where(self.prepared.seen > 0, y, np.inf)
-        later = future.min(1) < so_far.min()
-        best = np.where(later, self.epochs[future.argmin(1)], self.prepared.start + int(so_far.argmin()))
+        generator = np.random.default_rng(self.seed)
+        seen = self.features.log(self.prepared.y)
+        noise = float(np.std(np.diff(seen[-8:])) / np.sqrt(2))
+        scores = ndtri(generator.uniform(0.005, 0.995, PATHS))[:, None]
+        paths = at_score(self.ends, np.repeat(scores, len(self.epochs), axis=1))
+        paths = paths + noise * generator.normal(size=paths.shape)
+        so_far = np.where(self.prepared.seen > 0, seen, np.inf)
+        later = paths.min(1) < so_far.min()
+        best = np.where(later, self.epochs[paths.argmin(1)], self.prepared.start + int(so_far.argmin()))
         return int(np.median(best)), float(later.mean())
 
     @property
@@ -107,49 +117,76 @@ def forecast(
     others: CrossRunPrior | Sequence[Curve] = (),
     settings: Settings = DEFAULT,
     seed: int = 0,
+    known: Population | None = None,
 ) -> Forecast:
     """Forecast `curve` up to epoch `to` (its planned end by default), with `others` as prior if given.
 
     Raises `RecordError` when neither `to` nor a planned end is known. A curve that cannot be forecast gives a
-    `Forecast` whose verdict is "no forecast". The same input always gives the same answer.
+    `Forecast` whose verdict is "no forecast". The same input always gives the same answer. `known` is the
+    population of curves to go by; the one that comes with the project by default.
     """
     end = known_epochs(curve, to)
     try:
         prepared = prepare(curve, end, settings)
     except Refused as refusal:
         return Forecast(curve, end, NO_FORECAST, str(refusal))
+    group = others if isinstance(others, CrossRunPrior) else CrossRunPrior(others, settings, known)
     ensemble = fit_ensemble(prepared, settings)
-    group = others if isinstance(others, CrossRunPrior) else CrossRunPrior(others, settings)
-    return _told(curve, prepared, ensemble, group.correction_of(curve, prepared, ensemble), settings, seed)
+    targets = _targets(prepared, settings)
+    told = features(prepared, ensemble, targets)
+    ends = (known or group.population).quantiles(told, np.log(len(prepared.y) / targets))
+    return _forecast(
+        curve, prepared, ensemble, told, ends, group.correction_of(curve, prepared, told), settings, seed
+    )
 
 
-def _told(
+def _targets(prepared: Prepared, settings: Settings) -> Array:
+    """Return the numbers of the epochs to forecast by themselves: all, or some and those before and after a border."""
+    n, length = len(prepared.y), prepared.length
+    if length - n <= EVERY:
+        return np.arange(n + 1, length + 1)
+    found = set(np.round(n + np.geomspace(1, length - n, EVERY)).astype(int).tolist())
+    if prepared.rates is not None:
+        fall = np.flatnonzero(
+            np.abs(np.diff(np.log(np.maximum(prepared.rates, 1e-12)))) > np.log(settings.border_ratio)
+        )
+        found |= {int(k) + 1 + step for k in fall for step in (0, 1, 2) if n < k + 1 + step <= length}
+    return np.array(sorted(found))
+
+
+def _forecast(
     curve: Curve,
     prepared: Prepared,
     ensemble: Ensemble,
-    advice: Correction | None,
+    told: Features,
+    ends: Array,
+    correction: Correction | None,
     settings: Settings,
     seed: int,
 ) -> Forecast:
-    n = len(prepared.y)
-    middle, notes = ensemble.middle[n:], list(prepared.notes)
-    if advice is not None:
-        middle = _corrected(middle, prepared, advice)
-    verdict, reason = _verdict(prepared, ensemble, advice, notes)
-    if verdict == NO_FORECAST:
-        middle = np.full_like(middle, prepared.y[-1])
-    reach = (prepared.length - n) / n
+    n, last = len(prepared.y), told.last
+    targets = _targets(prepared, settings)
+    ends, inner = _corrected(ends, (targets - n) / (prepared.length - n), correction, settings)
+    nearer = _last_nearer(ends[:, -1], told)
+    point = np.clip(last, inner[0], inner[1])
+    verdict, reason = FORECAST, ""
+    if nearer >= settings.last_nearer and point[-1] == last:
+        verdict, point = NO_FORECAST, np.full_like(point, last)
+        reason = f"the fits are no better than the last value: the end is nearer to it with a chance of {nearer:.0%}"
+    ends[MIDDLE] = np.clip(point, ends[MIDDLE - 1], ends[MIDDLE + 1])
+    epochs = np.arange(n + 1, prepared.length + 1)
+    whole = ordered(np.array([np.interp(epochs, targets, row) for row in ends]))
     past = ensemble.past
     return Forecast(
         curve=curve,
         to=prepared.start + prepared.length - 1,
         verdict=verdict,
         reason=reason,
-        notes=tuple(notes),
-        epochs=np.arange(prepared.start + n, prepared.start + prepared.length),
-        median=prepared.value(middle),
+        notes=tuple(prepared.notes),
+        epochs=epochs + prepared.start - 1,
+        median=prepared.value(told.value(whole[MIDDLE])),
         skill=ensemble.skill,
-        others=0 if advice is None else advice.count,
+        prior_runs=() if correction is None else correction.runs,
         weights=dict(zip(ensemble.names, ensemble.weights.tolist(), strict=True)),
         backtests=np.column_stack(
             [
@@ -160,32 +197,27 @@ def _told(
         ),
         seed=seed,
         prepared=prepared,
-        middle=middle,
-        deviation=ensemble.deviation[n:],
-        quantiles=standard(past, reach, advice, settings),
+        features=told,
+        ends=whole,
     )
 
 
-def _corrected(middle: Array, prepared: Prepared, advice: Correction) -> Array:
-    """Return the middle of the future, moved by what the other runs say."""
-    way = np.arange(1, len(middle) + 1) / len(middle)
-    soft = advice.soft * max(float(np.median(prepared.y[-5:])), 1e-9)
-    return (middle + soft) * np.exp(np.interp(way, KNOTS, advice.correction)) - soft
+def _corrected(
+    ends: Array, way: Array, correction: Correction | None, settings: Settings
+) -> tuple[Array, Array]:
+    """Return the quantiles as the other runs have them, and the band in which the value to tell lies."""
+    if correction is None:
+        band = neutral(np.array([0.5 - settings.band, 0.5 + settings.band]))
+        return ends.copy(), at_score(ends, np.repeat(band[:, None], len(way), axis=1))
+    scores, inner = (
+        np.array([np.interp(way, KNOTS, row) for row in rows])
+        for rows in (correction.scores, correction.inner)
+    )
+    return ordered(at_score(ends, scores)), at_score(ends, inner)
 
 
-def _verdict(
-    prepared: Prepared, ensemble: Ensemble, advice: Correction | None, notes: list[str]
-) -> tuple[str, str]:
-    """Return the verdict and the reason for a refusal; what spoke against one is noted."""
-    if ensemble.skill < 1:
-        return FORECAST, ""
-    reason = f"in back-tests no better than the last value (error {ensemble.skill:.2f} times its)"
-    if advice is not None and advice.ratio < 0.95:
-        notes.append(f"{reason}; {advice.count} other runs were forecast well ({advice.ratio:.2f} times)")
-        return FORECAST, ""
-    if prepared.rates is not None:
-        annealed = 1 - relative(prepared.rates)
-        if annealed[-1] - annealed[: len(prepared.y)].max() > PENDING:
-            notes.append(f"{reason}, which cannot tell what the coming fall of the learning rate brings")
-            return FORECAST, ""
-    return NO_FORECAST, reason
+def _last_nearer(ends: Array, told: Features) -> float:
+    """Return the probability that the end is nearer to the last value than to what the fits say."""
+    fits, last = float(told.fits[-1]), told.last
+    below = probability_below(ends, (fits + last) / 2)
+    return 1 - below if fits < last else below

@@ -55,6 +55,7 @@ class Recommendation:
             "hours_left": told.hours_left,
             "skill": _number(told.skill),
             "other_runs": told.others,
+            "prior_runs": list(told.prior_runs),
             "notes": list(told.notes),
         }
 

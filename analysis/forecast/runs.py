@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,8 @@ from workbench.errors import RecordError, StoreError, suggestion
 from workbench.names import FINISHED, LEARNING_RATE, SECONDS
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import Store, find_store
+
+DATA = "data"  # the setting that names the data set, and begins the names of its own settings
 
 
 def curves(records: Records, metric: str, store: str | None = None) -> list[Curve]:
@@ -30,13 +34,21 @@ def curves(records: Records, metric: str, store: str | None = None) -> list[Curv
     rates = dict(tuple(epochs[epochs["metric"] == LEARNING_RATE].groupby("run", observed=True)))
     times = epochs[epochs["metric"] == SECONDS].groupby("run", observed=True)["value"].median()
     labels, place = run_labels(records.runs), _place(store)
+    data = {facts["run"]: data_set(facts) for facts in records.runs.to_dict("records")}
     found = []
     for facts in records.runs.itertuples(index=False):
         if facts.run in rows:
             plan = _planned(place, facts.run)
             made = _curve(facts, metric, rows[facts.run], rates.get(facts.run), plan, times.get(facts.run))
-            found.append(Curve(**{**made.__dict__, "name": labels[facts.run]}))
+            found.append(replace(made, name=labels[facts.run], data=data[facts.run]))
     return found
+
+
+def data_set(settings: Mapping[str, Any]) -> str:
+    """Return what a run with these settings is trained on, as one text; "" where they do not say."""
+    mine = {name: value for name, value in settings.items() if name == DATA or name.startswith(f"{DATA}.")}
+    known = sorted((name, value) for name, value in mine.items() if not is_missing(value))
+    return ", ".join(f"{name}={value}" for name, value in known)
 
 
 def _curve(
@@ -59,7 +71,7 @@ def _curve(
         starts = rows.loc[rows["stage"].diff().fillna(0) != 0, "epoch"]
         total, stages = None, (first, *(int(epoch) for epoch in starts))
         planned = () if rates is None else _aligned(rates, first)
-    study = getattr(facts, "study", None)
+    study, quick = getattr(facts, "study", None), getattr(facts, "quick", None)
     return Curve(
         metric=metric,
         values=values,
@@ -71,6 +83,7 @@ def _curve(
         seconds=None if seconds is None else float(seconds),
         run=str(facts.run),  # type: ignore[attr-defined]
         study="" if is_missing(study) else str(study),
+        quick=not is_missing(quick) and bool(quick),
     )
 
 
@@ -99,6 +112,20 @@ def _planned(place: Store | None, run: str) -> Planned | None:
     return None if start is None else from_spec(start.spec)
 
 
-def same_study(curve: Curve, others: Sequence[Curve]) -> list[Curve]:
-    """Return the other runs that may serve as prior of `curve`: those of its study, or all without one."""
-    return [other for other in others if other.run != curve.run and other.study == curve.study]
+def priors(curves: Sequence[Curve]) -> tuple[list[Curve], dict[str, int]]:
+    """Return the curves that may say something about others, and how many may not, by the reason.
+
+    A run that failed, was killed or stopped, or is still running has no end to learn from; one of `--quick`
+    trains a few steps an epoch. (Runs on other data are left out by `CrossRunPrior`, which knows whom it is asked for.)
+    """
+    reasons: dict[str, int] = {}
+    usable = []
+    for curve in curves:
+        reason = "not finished" if not curve.finished else "quick" if curve.quick else ""
+        if not reason and not np.isfinite(curve.values[-1]):
+            reason = "diverged"
+        if reason:
+            reasons[reason] = reasons.get(reason, 0) + 1
+        else:
+            usable.append(curve)
+    return usable, reasons

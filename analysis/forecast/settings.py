@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a curve is fitted, how rivals are weighed and how wide an interval is by default."""
+    """How a curve is fitted, how the forecasts are weighed, and what is told of the distribution."""
 
     recency: float = 1.0
     """An epoch's weight is (epoch / last epoch) to this power: late epochs say more about the end."""
@@ -42,22 +42,12 @@ class Settings:
     """No anneal is believed to take away more than this share of the present error or loss."""
     drift: float = 0.035
     """How far a curve strays from any forecast while its length doubles, as a share of its level."""
-    width: float = 0.8
-    """Default width: the scale of Student's t distribution of the standardised error."""
-    most: float = 8.0
-    """No single miss counts as more than this many claimed deviations: it was a break, not a width."""
-    freedom: float = 3.0
-    """Its degrees of freedom: forecasts of curves miss with heavy tails."""
-    width_prior: float = 10.0
-    """How many back-test errors the default width is worth."""
-    bandwidths: tuple[float, ...] = (0.15, 0.25, 0.4, 0.7, 1.5, 5.0)
-    """How near (in features of the seen part) another run may be; chosen by leaving runs out."""
-    doubts: tuple[float, ...] = (0.3, 1.0, 3.0)
-    """How many runs' worth of "no correction" the others must outweigh; chosen likewise."""
-    trust: float = 0.25
-    """How fast trust moves to the bandwidth that did best, per other run."""
-    caution: float = 40.0
-    """How many other runs it takes before correcting is as likely to help as not correcting."""
+    band: float = 0.2
+    """The value that is told is the one nearest to the last value among the quantiles 0.5 - band to 0.5 + band."""
+    band_runs: float = 3.0
+    """Other runs that halve that band."""
+    last_nearer: float = 0.5
+    """"No forecast" when the end is nearer to the last value than to what the fits say with this chance."""
     fewest: int = 4
     """No forecast from fewer epochs."""
 

@@ -8,7 +8,8 @@ The watcher is handed to the runner; it sees plain numbers and needs no TensorFl
     forecast.<metric>_beat       that value
     forecast.<metric>_stop       1 at the epoch at which it asked for the end
 
-so that a decision can be scored later (analysis.forecast.recorded_forecasts).
+so that a decision can be scored later (analysis.forecast.recorded_forecasts). It stops a run only where the rule's
+own record allows it (analysis.forecast.stop_rule), and says at the start what that record is.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from analysis.forecast.cross_run_prior import CrossRunPrior
 from analysis.forecast.curve import Curve
 from analysis.forecast.forecaster import FORECAST, forecast
 from analysis.forecast.plans import Planned, planned
+from analysis.forecast.population import Population
 from analysis.forecast.settings import DEFAULT, Settings
+from analysis.forecast.stop_rule import StopRule, stop_rule
 from workbench.errors import InputError, StoreError
 from workbench.names import FORECAST_PREFIX, lower_is_better
 
@@ -39,8 +42,9 @@ class ForecastStopping:
     """Forecast `metric` at every epoch, by default of the run's selecting kind, from epoch `fewest` on.
 
     With `beat` and `stop_below` it asks for the end of a run whose chance to end better than `beat` has been below
-    `stop_below` for `patience` epochs in a row, none of them before the end of the first `grace` epochs. A
-    "no forecast" never stops a run. `others` are curves of other runs of the study, used as prior.
+    the rule's limit for `patience` epochs in a row, none of them before the end of the first `grace` epochs. The limit is
+    at most `stop_below`, and no more than what the back-tests of the rule support; where they support none, the run
+    goes on. A "no forecast" never stops a run. `others` are curves of other runs of the study, used as prior.
     """
 
     metric: str
@@ -50,6 +54,8 @@ class ForecastStopping:
     patience: int = 2
     others: Sequence[Curve] = ()
     settings: Settings = field(default=DEFAULT)
+    known: Population | None = None
+    _rule: StopRule | None = field(default=None, init=False, repr=False)
     _group: CrossRunPrior | None = field(default=None, init=False, repr=False)
     _hopeless: int = field(default=0, init=False, repr=False)
 
@@ -60,6 +66,25 @@ class ForecastStopping:
             raise InputError(f"a chance of {self.stop_below:g}", expected="a probability between 0 and 1")
         if self.grace < 0 or self.patience < 1:
             raise InputError("a grace below 0 or a patience below 1", expected="numbers of epochs")
+
+    @property
+    def rule(self) -> StopRule:
+        """When it may stop a run, and on what evidence; replayed once, on the study's finished runs."""
+        if self._rule is None:
+            if self.stop_below is None:
+                self._rule = StopRule(None, "no run is stopped: no stop=CHANCE was asked for")
+            else:
+                self._rule = stop_rule(self.stop_below, self.others, self.known, self.settings)
+        return self._rule
+
+    def opening(self) -> str:
+        """Return the line to print when a training starts: what the rule may do, and its record."""
+        learnt = f"forecast of {self.metric} from {len(self.others)} finished runs of the study as prior"
+        if self.stop_below is None:
+            return f"{learnt}; no run is stopped"
+        if self.rule.limit is None:
+            return f"{learnt}; not enough evidence to stop: {self.rule.words}"
+        return f"{learnt}; {self.rule.words}"
 
     def epoch(
         self, history: Mapping[str, list[float]], facts: Mapping[str, Any]
@@ -77,7 +102,7 @@ class ForecastStopping:
         if not values:
             return Observation({})
         if self._group is None:
-            self._group = CrossRunPrior(self.others, self.settings)
+            self._group = CrossRunPrior(self.others, self.settings, self.known)
         last = max(len(each) for each in history.values())
         curve = Curve(
             metric=self.metric,
@@ -89,7 +114,7 @@ class ForecastStopping:
         )
         if last >= plan.total:
             return Observation({})
-        told = forecast(curve, plan.total, self._group, self.settings)
+        told = forecast(curve, plan.total, self._group, self.settings, known=self.known)
         if not told.known:
             self._hopeless = 0
             return Observation({})
@@ -102,34 +127,40 @@ class ForecastStopping:
         chance = told.chance(self.beat)
         metrics |= {f"{prefix}_chance": chance, f"{prefix}_beat": float(self.beat)}
         reached_end = told.to == plan.total
-        stop = self._decide(chance, last, told.verdict == FORECAST and reached_end, values)
+        stop = self._decide(chance, plan.total - last, last, told.verdict == FORECAST and reached_end, values)
         if self.stop_below is not None:
             metrics[f"{prefix}_stop"] = float(stop is not None)
         return Observation(metrics, stop)
 
-    def _decide(self, chance: float, last: int, sure: bool, values: Sequence[float]) -> str | None:
+    def _decide(self, chance: float, left: int, last: int, sure: bool, values: Sequence[float]) -> str | None:
         if self.stop_below is None or self.beat is None or last <= self.grace:
+            return None
+        limit = self.rule.limit
+        if limit is None:
             return None
         low = lower_is_better(self.metric)
         ahead = any(value < self.beat if low else value > self.beat for value in values)
-        hopeless = sure and not ahead and chance < self.stop_below
+        hopeless = sure and not ahead and chance < limit
         self._hopeless = self._hopeless + 1 if hopeless else 0
         if self._hopeless < self.patience:
             return None
         word = "below" if low else "above"
         return (
-            f"forecast: the chance that {self.metric} ends {word} {self.beat:g} is {chance:.1%}, "
-            f"less than {self.stop_below:.1%} for {self.patience} epochs"
+            f"forecast: the chance that {self.metric} ends {word} {self.beat:g} is {chance:.1%}, less than {limit:.1%} "
+            f"for {self.patience} epochs; ending now saves {left} epochs, at the price of that chance"
         )
 
 
 WORDS = {"beat": float, "stop": float, "grace": int, "patience": int}
 
 
-def watch(text: str, study: str = "", store: str | None = None) -> ForecastStopping:
+def watch(
+    text: str, study: str = "", store: str | None = None, parameters: Mapping[str, Any] | None = None
+) -> ForecastStopping:
     """Return the watcher that a line such as "agedb_30 beat=0.94 stop=0.05 grace=10" asks for.
 
-    The finished runs of `study` in `store` are its prior. Raises `InputError` for anything else than a metric and
+    The finished runs of `study` in `store` are its prior, those on the same data where the run's `parameters` tell
+    its data. Raises `InputError` for anything else than a metric and
     the words beat, stop, grace and patience.
     """
     metric, *words = text.replace(",", " ").split() or [""]
@@ -144,11 +175,12 @@ def watch(text: str, study: str = "", store: str | None = None) -> ForecastStopp
     if not metric or "=" in metric:
         raise InputError("no metric", where="--forecast", expected="the name of a metric first")
     stop = given.pop("stop", None)
-    return ForecastStopping(metric, stop_below=stop, others=_finished(metric, study, store), **given)
+    others = _finished(metric, study, store, parameters or {})
+    return ForecastStopping(metric, stop_below=stop, others=others, **given)
 
 
-def _finished(metric: str, study: str, store: str | None) -> list[Curve]:
-    from analysis.forecast.runs import curves
+def _finished(metric: str, study: str, store: str | None, parameters: Mapping[str, Any]) -> list[Curve]:
+    from analysis.forecast.runs import curves, data_set, priors
     from analysis.sources import trainings
 
     if not study:
@@ -160,4 +192,6 @@ def _finished(metric: str, study: str, store: str | None) -> list[Curve]:
     mine = records.only(records.runs["run"][records.runs["study"] == study])
     if metric not in set(mine.epochs["metric"]):
         return []
-    return [curve for curve in curves(mine, metric, store) if curve.finished]
+    data = data_set(parameters)
+    usable, _ = priors(curves(mine, metric, store))
+    return [curve for curve in usable if not data or not curve.data or curve.data == data]

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import base64
-from html import escape
+from html import escape as escaped
 
 from analysis.report.page import Block, Links, Page, Picture, Text
 from analysis.tables.render import render
+from workbench.security.shown import link, visible
+
+
+def escape(text: str) -> str:
+    """Return a text of a record as a page shows it."""
+    return escaped(visible(text))
+
 
 STYLE = """
 body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; color: #1d1d1f; background: #fff;
@@ -60,7 +67,7 @@ def _block(block: Block) -> str:
 
 def _link_row(title: str, words: str, links: object) -> str:
     shown = " ".join(
-        f'<a href="{escape(address)}">{escape(text)}</a>'
+        f'<a href="{escape(link(address))}">{escape(text)}</a>'
         for text, address in links  # type: ignore[attr-defined]
     )
     return f"<li>{escape(title)} <small>{escape(words)}</small> {shown}</li>"

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
-import pandas as pd
-
-from analysis.report.page import Block, Links, Page, Picture, Table, Text
+from analysis.report.page import Block, Links, Page, Picture, Text
 from analysis.tables.render import render
-
-SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
+from workbench.security.shown import link, markdown_cell
 
 
 def markdown(page: Page) -> str:
     """Return the page as text; its figures are linked as `NAME.svg`."""
     parts = [f"# {escaped(page.title)}", escaped(page.question)]
     for section in page.sections:
-        parts += [f"## {section.title}", *(_block(block) for block in section.blocks)]
+        parts += [f"## {escaped(section.title)}", *(_block(block) for block in section.blocks)]
     return "\n\n".join(parts) + "\n"
 
 
 def escaped(text: str) -> str:
     """Return a plain text in which nothing is markup."""
-    return SPECIAL.sub(r"\\\1", text)
+    return re.sub(r"([*_])", r"\\\1", markdown_cell(text))
 
 
 def _block(block: Block) -> str:
@@ -34,22 +32,13 @@ def _block(block: Block) -> str:
     if isinstance(block, Links):
         lines = [_link_row(*row) for row in block.rows]
         return _folded("\n".join(lines), block.fold)
-    return _folded(render(_safe(block), "markdown", block.bold, block.decimals), block.fold)
-
-
-def _safe(table: Table) -> pd.DataFrame:
-    """Return the frame with its texts escaped."""
-    frame = table.frame.rename(columns=lambda name: str(name).replace("|", r"\|"))
-    texts = [name for name in frame.columns if frame[name].dtype.kind not in "fiub"]
-    return frame.assign(
-        **{name: [escaped(v) if isinstance(v, str) else v for v in frame[name]] for name in texts}
-    )
+    return _folded(render(block.frame, "markdown", block.bold, block.decimals), block.fold)
 
 
 def _link_row(title: str, words: str, links: object) -> str:
-    shown = ", ".join(f"[{escaped(text)}](<{address}>)" for text, address in links)  # type: ignore[attr-defined]
+    shown = ", ".join(f"[{escaped(text)}](<{link(address)}>)" for text, address in links)  # type: ignore[attr-defined]
     return f"- {escaped(title)}: {escaped(words)}" + (f" ({shown})" if shown else "")
 
 
 def _folded(text: str, fold: str) -> str:
-    return f"<details><summary>{fold}</summary>\n\n{text}\n\n</details>" if fold else text
+    return f"<details><summary>{escape(fold)}</summary>\n\n{text}\n\n</details>" if fold else text

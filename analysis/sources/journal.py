@@ -13,7 +13,7 @@ from analysis.frames import MEASURED, Note, Notes, RunData
 from analysis.sources.mlflow_common import TAG_REGULARISER
 from analysis.sources.options import Options
 from workbench.errors import RecordError
-from workbench.names import SECONDS, SWEEP, TAG_KIND, TAG_RERUN, declare, of_unknown_direction
+from workbench.names import SECONDS, SWEEP, TAG_KIND, TAG_RERUN, UNREADABLE, declare, of_unknown_direction
 from workbench.tracking.journal import decode_line, read_journal, status
 from workbench.tracking.rows import EpochRecord, StartRecord
 
@@ -39,13 +39,15 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
     Raises `RecordError` when the file cannot be read.
     """
     journal, notes = read_journal(path), Notes(str(path))
+    if journal.unreadable:
+        notes.add(f"unreadable: {journal.unreadable}")
     for damage in journal.damage:
         notes.add(f"not trusted: {damage.reason}", damage.line)
     rows, start = journal.accepted(), journal.start
     if not rows:
         notes.add("a run with no epochs")
     data = RunData(run=journal.run, file=str(path), facts={"name": journal.run, "origin": str(path)})
-    data.facts["status"] = status(path)
+    data.facts["status"] = UNREADABLE if journal.unreadable else status(path)
     if start is not None:
         data.facts |= _facts(start)
         trunk = journal.trunk

@@ -161,9 +161,11 @@ def _one(
     notes = []
     there = min((len(folded.numbers) for folded in sets.values()), default=len(members))
     if there < int(first[FOLD_COUNT]):
-        notes.append(
-            Note(name, f"{there} of {int(first[FOLD_COUNT])} folds: no result of the whole protocol yet")
-        )
+        words = f"{there} of {int(first[FOLD_COUNT])} folds: no result of the whole protocol yet"
+        notes.append(Note(name, words))
+    unfinished = int((rows["status"] != FINISHED).sum())
+    if unfinished:
+        notes.append(Note(name, f"{unfinished} of its folds are not finished"))
     return data, sets, notes
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.frames import is_missing
 from workbench.errors import InputError, suggestion
+from workbench.security.shown import markdown_cell, one_line, spreadsheet_cell
 from workbench.spec import labels
 
 FORMATS = {"markdown": "pipe", "latex": "latex_booktabs", "html": "html", "csv": None, "json": None}
@@ -66,17 +67,24 @@ def render(
         ]
         for row in frame.to_dict("records")
     ]
+    cells = [[_shown(text, form) for text in row] for row in cells]
     for name, positions in (bold or {}).items():
         for position in positions:
             at = columns.index(name)
             cells[position][at] = f"{OPEN}{cells[position][at]}{CLOSE}"
     align = ["right" if _numeric(frame[name]) else "left" for name in columns]
     titles = [
-        "time" if name == "seconds" else name.replace("_", " ") if name in DECIMALS else name
+        "time" if name == "seconds" else name.replace("_", " ") if name in DECIMALS else _shown(name, form)
         for name in columns
     ]
     text = tabulate.tabulate(cells, titles, tablefmt=FORMATS[form], disable_numparse=True, colalign=align)
     return text.replace(OPEN, BOLD[form][0]).replace(CLOSE, BOLD[form][1])
+
+
+def _shown(text: str, form: str) -> str:
+    """Return a cell in which nothing acts: tabulate itself escapes HTML and LaTeX, and not Markdown."""
+    plain = text.replace(OPEN, "").replace(CLOSE, "")
+    return markdown_cell(plain) if form == "markdown" else one_line(plain)
 
 
 def cell(row: dict[str, Any], name: str, even: bool = False) -> str:
@@ -133,7 +141,7 @@ def _plain(value: Any) -> Any:
 def _csv(frame: pd.DataFrame) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(frame.columns)
+    writer.writerow([spreadsheet_cell(str(name)) for name in frame.columns])
     for row in frame.itertuples(index=False, name=None):
-        writer.writerow(["" if is_missing(value) else value for value in row])
+        writer.writerow(["" if is_missing(value) else spreadsheet_cell(value) for value in row])
     return stream.getvalue().rstrip("\n")

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.frames import Records
-from analysis.tables import published, published_file
+from analysis.tables import judged, published, published_file
 from analysis.tables.published import IMPORTED, RUN, Ours
 from analysis.tables.published_file import EACH, LAST
 from analysis.tables.render import render
 from workbench.errors import RecordError
 from workbench.files import write_whole
 from workbench.spec.load import load_variants
+from workbench.spec.variant import Variant
 
 if TYPE_CHECKING:
     from workbench.tracking.store import Store
@@ -47,7 +49,7 @@ def _ours(row: Mapping[str, Any]) -> Ours:
         at: {metric: (float(value), epoch) for metric, (value, epoch) in sets.items()}
         for at, sets in row["values"].items()
     }
-    return Ours(str(row["kind"]), int(row["runs"]), values)
+    return Ours(str(row["kind"]), int(row["runs"]), values, row.get("judged"))
 
 
 def refreshed(
@@ -68,7 +70,11 @@ def refreshed(
     result = dict(old)
     for study in studies or [study for study in there if study in known]:
         ats = dict.fromkeys((*published_file.published_of(study).readings(), EACH, LAST))
-        found = published.ours_of(records, study, tuple(ats), store)
+        own, facts = records, {}
+        if store is not None and not published_file.published_of(study).names:
+            own, facts = judged.gathered(records, study, store), judged.judged_of(records, study, store)
+        found = published.ours_of(own, study, tuple(ats), store)
+        found = {name: replace(ours, judged=facts.get(name)) for name, ours in found.items()}
         kept = {name: ours for name, ours in found.items() if ours.kind in (RUN, IMPORTED)}
         if kept:
             result[study] = kept
@@ -89,7 +95,8 @@ def _line(ours: Ours) -> str:
         at: {metric: [round(value, DIGITS), epoch] for metric, (value, epoch) in sorted(sets.items())}
         for at, sets in sorted(ours.values.items())
     }
-    return json.dumps({"kind": ours.kind, "runs": ours.runs, "values": values})
+    row: dict[str, Any] = {"kind": ours.kind, "runs": ours.runs, "values": values}
+    return json.dumps(row if ours.judged is None else {**row, "judged": ours.judged})
 
 
 def page(path: Path) -> str:
@@ -116,11 +123,31 @@ def reading(theirs: published_file.Published, ours: Mapping[str, Ours]) -> str:
     imported = sum(row.kind == IMPORTED for row in ours.values())
     own = len(ours) - imported
     counts = [f"{count} {word}" for count, word in ((own, "trained here"), (imported, "imported")) if count]
+    against = dict.fromkeys(row.judged["against"] for row in ours.values() if row.judged)
+    if against:
+        said = f"Values and verdicts are those of `workbench table --baseline`, against {', '.join(against)}"
+        return f"{said}. Beside a value stands its standard error over folds, or the half width of the 95 % interval over seeds."
     at = f"{published.reading(theirs.at)}{published.exceptions(theirs)}"
     return f"Values are {at}. Ours: {', '.join(counts) if counts else 'none yet'}."
 
 
+def row_names(variants: Sequence[Variant]) -> list[str]:
+    """Return what the rows of a study are called: its variants, the folds of one experiment by its name."""
+    folds = [(variant.experiment.fold, variant.name) for variant in variants]
+    return list(
+        dict.fromkeys(name if fold is None or fold.name is None else fold.name for fold, name in folds)
+    )
+
+
 def _table(theirs: published_file.Published, ours: Mapping[str, Ours], variants: Sequence[Any]) -> str:
-    names = [variant.name for variant in variants if variant.name in theirs.names or variant.name in ours]
+    names = [name for name in row_names(variants) if name in theirs.names or name in ours]
+    facts = {name: ours[name].judged for name in names if name in ours}
+    if facts and all(facts.values()):
+        kept = judged.table({name: fact for name, fact in facts.items() if fact is not None})
+        return str(
+            render(
+                kept, "markdown", decimals=dict.fromkeys(("value", "SE or ±", "difference", "from", "to"), 4)
+            )
+        )
     table = published.written(published.shortened(published.comparison(theirs, ours, names)))
     return str(render(table, "markdown", decimals=published.decimals(table)))

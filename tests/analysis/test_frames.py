@@ -79,6 +79,23 @@ def test_labels_from_differences_or_names():
     assert run_labels(mixed.runs) == {"old": "old", "r1": "r1"}
 
 
+def test_names_of_the_users_own_stand_where_a_setting_has_only_its_path():
+    def made(name: str, first: int, seed: int = 0, called: str = ""):
+        settings = {"stages.1.epochs": first, "stages.2.epochs": 30 - first}
+        return run(
+            name, {}, facts={"id": f"{first:012x}", "seed": seed, "name": called or name}, settings=settings
+        )
+
+    assert run_labels(records(made("r1", 5, called="short"), made("r2", 20, called="long")).runs) == {
+        "r1": "short", "r2": "long",
+    }  # fmt: skip
+    seeds = records(made("r1", 5, 0, "short"), made("r2", 5, 1, "short"), made("r3", 20, 0, "long"))
+    assert list(run_labels(seeds.runs).values()) == ["short, seed 0", "short, seed 1", "long"]
+    for names in (("a=5", "a=20"), ("same", "same")):  # a difference, and a name of two things
+        found = run_labels(records(made("r1", 5, called=names[0]), made("r2", 20, called=names[1])).runs)
+        assert found["r1"].startswith("stages.")
+
+
 def test_remarks_are_gathered_and_counted():
     notes = Notes("f")
     for line in range(1, 1101):

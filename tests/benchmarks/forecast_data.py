@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from analysis.forecast.curve import Curve
 
@@ -26,6 +29,59 @@ def folder() -> Path | None:
     """Return the folder of real data, or None where it is absent."""
     found = Path(os.environ.get("WORKBENCH_TEST_DATA") or ROOT.parent / "shared" / "data")
     return found if (found / "curves").is_dir() else None
+
+
+# a part of a run's path in gluon.jsonl: its source; what shares a source shares data and schedules
+GLUON = {
+    "ucf101": "ucf",
+    "kinetics400": "kinetics",
+    "something": "kinetics",
+    "imagenet": "imagenet",
+    "cifar": "cifar",
+    "pose": "pose",
+    "sentiment": "sentiment",
+}
+FACE_METRICS = ("agedb_30", "cfp_fp", "lfw")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Finished curves of one metric and one source, as much of one kind as a study's runs."""
+
+    source: str
+    name: str
+    curves: Sequence[Curve]
+
+
+def families(data: Path) -> list[Family]:
+    """Return all real curves by source and metric; of gluon's without those of unknown kind."""
+    found = [Family("cifar10_cnn", "cifar10_cnn", cifar10(data))]
+    found += [Family("face", f"face: {metric}", histories(data, metric)) for metric in FACE_METRICS]
+    found.append(Family("face", "face: loss of the last stage", last_stages(data)))
+    groups: dict[tuple[str, str], list[Curve]] = {}
+    for number, line in enumerate((data / "curves" / "gluon.jsonl").read_text().splitlines()):
+        read = json.loads(line)
+        if read["kind"] is None:
+            continue
+        folder_of = read["run"].rsplit("/", 1)[0]
+        source = next(name for part, name in GLUON.items() if part in folder_of)
+        groups.setdefault((source, read["metric"]), []).append(_gluon(read, number))
+    found += [Family(source, f"{source}: {metric}", curves) for (source, metric), curves in groups.items()]
+    return found
+
+
+def _gluon(read: dict, number: int) -> Curve:
+    """Return one series under a name that says its kind, and whether it was measured on held-out data."""
+    held_out = "val_" if read["metric"].startswith("val") else ""
+    values = [np.nan if value is None else value for value in read["values"]]
+    return Curve(
+        metric=held_out + read["kind"],
+        values=values,
+        rates=[0 if rate is None else rate for rate in read["learning_rates"] or ()],
+        finished=True,
+        run=f"{read['run']}#{number}",
+        study=read["metric"],
+    )
 
 
 def cifar10(data: Path) -> list[Curve]:

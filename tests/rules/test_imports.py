@@ -15,6 +15,7 @@ HEAVY = ("tensorflow", "keras", "tensorflow_addons", "keras_tuner", "mlflow", "t
 # The parts of the engine that are free of TensorFlow and MLflow and made for analysis to use.
 OPEN_TO_ANALYSIS = (
     "workbench.names",
+    "workbench.security.shown",  # what records hold is shown as text
     "workbench.errors",
     "workbench.files",
     "workbench.lazy",

@@ -12,6 +12,7 @@ from source import files, nothing, part_definitions, shown, tree
 BASES = {
     "interfaces.py",
     "devices.py",
+    "optimization.py",
     "part.py",
     "experiment.py",
 }  # bases of families are not imported by specs

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="Images farther than this from their identity's main center are dropped, degrees.",
 )
+@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def clean(run: str, output: Path, angle: float, store: str | None, debug: bool) -> None:
+def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | None, debug: bool) -> None:
     """Write the images of RUN's data that lie near their identity's dominant sub-center.
 
     LIST names one image a line, for `ImageFolder(..., include="LIST")`; beside it LIST.npz holds the
@@ -42,7 +43,7 @@ def clean(run: str, output: Path, angle: float, store: str | None, debug: bool) 
     from workbench.models.heads.subcenter_cleanup import clean as cleaned
     from workbench.models.heads.subcenter_cleanup import dominant_centers
 
-    experiment, state = _recorded(run, store)
+    experiment, state = _recorded(run, store, trust_code)
     plan, centers = _centers(experiment, state, run)
     images, records = _images(experiment, plan)
     if len(centers) != len(images.identities):
@@ -56,12 +57,12 @@ def clean(run: str, output: Path, angle: float, store: str | None, debug: bool) 
     _say(found, images, records, angle, output)
 
 
-def _recorded(run: str, store: str | None) -> tuple[Experiment, State]:
+def _recorded(run: str, store: str | None, trust_code: bool) -> tuple[Experiment, State]:
     """Return the experiment and the last checkpoint of a run (the only one that holds its head)."""
     from workbench.train import checkpoint
     from workbench.train.from_record import open_run
 
-    found = open_run(run, store)
+    found = open_run(run, store, trust_code=trust_code)
     state = checkpoint.newest(found.checkpoints)
     if state is None:
         raise RecordError("has no checkpoint", where=found.run, do="choose a run that has one")

@@ -249,15 +249,23 @@ def pairs(
 @click.option(
     "--sheet", "sheet_path", type=FILE, help="Contact sheet; default: TARGET.png beside the folder."
 )
+@click.option("--force", is_flag=True, help="Replace the sheet if it is there.")
 @debug_option
-def align(folder: Path, landmarks: Path, target: Path, size: int, sheet_path: Path | None) -> None:
+def align(
+    folder: Path, landmarks: Path, target: Path, size: int, sheet_path: Path | None, force: bool
+) -> None:
     """Move the faces of FOLDER to the field's template by the five points in LANDMARKS, into TARGET."""
     from workbench.data import convert, face_alignment
+    from workbench.security.foreign_names import new_file
 
     points = face_alignment.read_landmarks(landmarks)
+    path = sheet_path or target.with_name(target.name + ".png")
+    originals = tuple(folder / name for name in points)
+    if path.resolve().is_relative_to(target.resolve()):
+        raise DataError("lies in the folder of the faces", where=path, expected="a sheet beside it")
+    new_file(path, (landmarks, *originals), force=force)
     with convert.aside(target) as aside:
         names = face_alignment.align_folder(folder, points, aside, size)
-    path = sheet_path or target.with_name(target.name + ".png")
     _aligned_sheet(folder, points, target, names, size).save(path)
     click.echo(f"{len(names)} images in {target}; look at {path}")
 
@@ -297,6 +305,9 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
     type=click.IntRange(8, 1024),
     help="Side of images that are arrays, pixels; their own by default.",
 )
+@click.option(
+    "--trust-code", is_flag=True, help="Open a model, or a run of another store, though it holds code."
+)
 @debug_option
 def distill(
     model: str,
@@ -308,6 +319,7 @@ def distill(
     input_size: int | None,
     raw: bool,
     size: int | None,
+    trust_code: bool,
 ) -> None:
     """Write TARGET.tfrecord: the images of SOURCE with the embeddings of MODEL (a run or a model file)."""
     from workbench.commands.logits import logits_of
@@ -320,7 +332,11 @@ def distill(
             f"{target} is not a name of a TFRecord file", expected="a name that ends in .tfrecord"
         )
     images = convert.stored(source_of(source), places(), size, own_size=True)
-    embedder = logits_of(model) if logits else embedder_of(model, None, which, input_size, raw)
+    embedder = (
+        logits_of(model, trust_code)
+        if logits
+        else embedder_of(model, None, which, input_size, raw, trust_code)
+    )
     vectors = teacher.teacher(embedder, images, exact)
     convert.to_tfrecords(images, target, vectors)
     click.echo(f"{len(vectors)} images with {vectors.shape[1]} numbers of {embedder.label} in {target}")

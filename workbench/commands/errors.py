@@ -38,6 +38,7 @@ SHOWN_SIZE = 112  # pixels of an image on the sheet
 @click.option("--out", type=click.Path(path_type=Path), help="The PNG to write; by default errors_SET.png.")
 @click.option("--json", "as_json", is_flag=True, help="Print the pairs as one JSON line.")
 @click.option("--store", metavar="URI", help="Where the records are.")
+@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def errors(
     run: str,
@@ -47,13 +48,14 @@ def errors(
     out: Path | None,
     as_json: bool,
     store: str | None,
+    trust_code: bool,
     debug: bool,
 ) -> None:
     """Show the worst errors of RUN on an evaluation set as a contact sheet."""
     place = find_store(store)
     run = find_run(place, run)
     start = _start(place, run)
-    experiment = recorded_experiment(start, store=place)
+    experiment = recorded_experiment(start, store=place, trust_code=trust_code)
     label = chosen_set(experiment, name, run)
     part = next(part for part in experiment.sets if part.label() == label)
     scores, epoch = kept_scores(place, run, label, which)

@@ -161,7 +161,7 @@ def _subject(
                 f"--outputs {outputs} of a model file", where=path, expected="a run, which has its head"
             )
         return _of_file(path, data, out, count, trust_code)
-    return _of_run(model, which, outputs, store, data, out, count)
+    return _of_run(model, which, outputs, store, data, out, count, trust_code)
 
 
 def _of_file(path: Path, data: Path | None, out: Path | None, count: int, trust_code: bool) -> Subject:
@@ -202,13 +202,14 @@ def _of_run(
     data: Path | None,
     out: Path | None,
     count: int,
+    trust_code: bool,
 ) -> Subject:
     from workbench.spec.datasets import default_places
     from workbench.spec.watching import Evaluation
     from workbench.train.from_record import load_model, open_run
     from workbench.verification.evaluator import Evaluator
 
-    found = open_run(text, store)
+    found = open_run(text, store, trust_code=trust_code)
     place, run, experiment = found.store, found.run, found.experiment
     network = load_model(experiment, found.checkpoints, which, outputs)
     size, where = experiment.backbone.image_size, default_places(place.root.parent)

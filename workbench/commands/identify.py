@@ -10,6 +10,7 @@ import click
 
 from workbench.commands.model_option import embedder_of, model_options
 from workbench.errors import DataError
+from workbench.security.shown import markdown_cell
 
 
 @click.command()
@@ -78,8 +79,8 @@ def table(images: tuple[Path, ...], answers: list[Any]) -> str:
 
     rows = [
         (
-            str(image),
-            answer.person if answer.known else f"nobody known (nearest: {answer.person})",
+            markdown_cell(image),
+            markdown_cell(answer.person if answer.known else f"nobody known (nearest: {answer.person})"),
             answer.score,
         )
         for image, answer in zip(images, answers, strict=True)

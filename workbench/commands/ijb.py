@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import click
 from workbench.commands.model_option import embedder_of, model_options, rates
 from workbench.errors import DataError
 from workbench.files import write_json
+from workbench.security.shown import console
 from workbench.verification import embedders, ijb, ijb_files
 from workbench.verification.measures import FARS
 from workbench.verification.models import is_file
@@ -98,11 +100,10 @@ def keep(protocol: ijb_files.Protocol, model: str, store: str | None, facts: Map
 
 def _shown(work: list[slice]) -> Iterable[slice]:
     """Show a bar on a terminal while images are embedded."""
-    from rich.console import Console
     from rich.progress import track
 
-    console = Console(stderr=True)
-    return track(work, "embedding", console=console, disable=not console.is_terminal, transient=True)
+    screen = console(sys.stderr)
+    return track(work, "embedding", console=screen, disable=not screen.is_terminal, transient=True)
 
 
 def tables(name: str, outcome: ijb.Outcome) -> str:

@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from workbench.tracking.store import find_store
+from workbench.train.signals import orderly_end
 
 
 @click.command()
 @click.argument("other", metavar="OTHER_MLRUNS", type=click.Path(path_type=Path))
 @click.option("--into", metavar="STORE", help="The store to merge into (default: the project's mlruns/).")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
+@orderly_end()
 def merge(other: Path, into: str | None, debug: bool) -> int:
     """Copy all runs of OTHER_MLRUNS here, artifacts and checkpoints with them, then sync MLflow and TensorBoard.
 
@@ -32,6 +34,8 @@ def merge(other: Path, into: str | None, debug: bool) -> int:
         say(f"note: {run} is being recorded; merge again when it has ended")
     for run, twin in done.twins.items():
         say(f"note: {run} was imported here from the same file, as {twin}")
+    for name, why in done.left.items():
+        say(f"note: {name} is not copied: {why}")
     for name in done.withheld:
         say(f"note: {name} holds a secret and cannot be masked: not copied")
     if done.foreign:
@@ -39,5 +43,6 @@ def merge(other: Path, into: str | None, debug: bool) -> int:
     synced = sync(store, say)
     parts = [f"{len(done.new)} new", f"{len(done.longer)} brought up to date", f"{len(done.same)} the same"]
     parts += [f"{len(done.busy)} left"] if done.busy else []
+    parts += [f"{len(done.left)} not copied"] if done.left else []
     click.echo(f"{other} merged into {store.root}: {', '.join(parts)}")
-    return 1 if synced.failed or done.busy else 0
+    return 1 if synced.failed or done.busy or done.left else 0

@@ -20,7 +20,7 @@ def model_options(function: F) -> F:
                      help="Checkpoint of a run."),
         click.option("--size", type=int, help="Input side in pixels, for a model that leaves it open."),
         click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128."),
-        click.option("--trust-code", is_flag=True, help="Open a model file though it holds code, which then runs."),
+        click.option("--trust-code", is_flag=True, help="Open a model file, or a run of another store, though it holds code, which then runs."),
         click.option("--store", metavar="URI", help="Where the records are."),
         click.option("--debug", is_flag=True, help="Show tracebacks."),
     ):  # fmt: skip
@@ -37,14 +37,14 @@ def embedder_of(
     """
     if models.is_file(text):
         return models.from_file(text, size, "raw" if raw else "unit", trust_code)
-    return of_run(text, store, which)[0]
+    return of_run(text, store, which, trust_code)[0]
 
 
-def of_run(text: str, store: str | None, which: str) -> tuple[Embedder, Any, str]:
+def of_run(text: str, store: str | None, which: str, trust_code: bool = False) -> tuple[Embedder, Any, str]:
     """Return the embedder of a run's checkpoint, its experiment and its full name."""
     from workbench.train.from_record import load_chosen, open_run
 
-    found = open_run(text, store)
+    found = open_run(text, store, trust_code=trust_code)
     network, words = load_chosen(found.experiment, found.checkpoints, which)
     return models.from_keras(network, f"run {found.run} ({words})"), found.experiment, found.run
 

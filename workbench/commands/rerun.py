@@ -16,6 +16,7 @@ from workbench.errors import InputError, RecordError, RunStopped
 from workbench.names import FINISHED, TAG_RERUN
 from workbench.reproduce import curve_match, ingredients
 from workbench.reproduce.checkout import checkout, spec_within
+from workbench.security.shown import enduring
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import new_run_name
 from workbench.train.from_record import RecordedRun, open_run, variant_of
@@ -26,14 +27,17 @@ from workbench.train.request import PAUSED
 @click.argument("run")
 @click.option("--check", "check_only", is_flag=True, help="Only say which ingredient differs; train nothing.")
 @click.option("--here", is_flag=True, help="Train with the code that is here, whatever the record says.")
+@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on standard output.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--run-name", hidden=True, help="Train only, as a run of this name (in a copy of the code).")
+@enduring()
 def rerun(
     run: str,
     check_only: bool,
     here: bool,
+    trust_code: bool,
     store: str | None,
     as_json: bool,
     debug: bool,
@@ -45,8 +49,8 @@ def rerun(
     curve differs or the training failed, 2 bad input.
     """
     if run_name:
-        return train(open_run(run, store), run_name, as_json)
-    found = open_run(run, store, any_code=True)
+        return train(open_run(run, store, trust_code=trust_code), run_name, as_json)
+    found = open_run(run, store, any_code=True, trust_code=trust_code)
     compared = ingredients.compare(found)
     _say(f"rerun of {found.run}  {found.start.study}/{found.start.name}, seed {found.start.seed}", as_json)
     for line in (*compared.lines(), *_trunk_lines(found)):
@@ -60,7 +64,11 @@ def rerun(
         status = train(found, name, as_json)
     else:
         with checkout(found) as folder:
-            status = train(found, name, as_json) if folder is None else _train_in(folder, found, name, store)
+            status = (
+                train(found, name, as_json)
+                if folder is None
+                else _train_in(folder, found, name, store, trust_code)
+            )
     if status:
         return status
     verdict = verify(found, name)
@@ -102,7 +110,7 @@ def train(found: RecordedRun, name: str, as_json: bool = False) -> int:
     from workbench.train.request import RunRequest
     from workbench.train.runner import run
 
-    start, variant = found.start, variant_of(found.start, found.experiment)
+    start, variant = found.start, variant_of(found.start, found.experiment, found.trusted)
     spec = spec_within(found)
     if spec and Path(spec).is_file():
         variant = dataclasses.replace(variant, path=spec)
@@ -126,10 +134,11 @@ def _early_end(found: RecordedRun) -> int | None:
     return rows[-1].epoch if meant and rows and rows[-1].epoch < found.experiment.epochs else None
 
 
-def _train_in(folder: Path, found: RecordedRun, name: str, store: str | None) -> int:
+def _train_in(folder: Path, found: RecordedRun, name: str, store: str | None, trust_code: bool) -> int:
     """Train in a copy of the run's code, in a process of its own."""
     address = str(found.store.root) if found.store.is_local else store or found.store.uri
     words = [sys.executable, "-m", "workbench", "rerun", found.run, "--run-name", name, "--store", address]
+    words += ["--trust-code"] * trust_code
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
     click.echo(f"training in a copy of its code: {folder}", err=True)
     done = subprocess.run(words, cwd=folder, env={**os.environ, "PYTHONPATH": path}, stdout=sys.stderr)

@@ -8,6 +8,7 @@ from workbench.commands.run import run_here
 from workbench.distribute.roles import is_worker
 from workbench.jobs.task import Task
 from workbench.names import TAG_FORECAST
+from workbench.security.shown import enduring
 from workbench.tracking.runs import find_run, read_state
 from workbench.tracking.store import find_store
 from workbench.train.from_record import recorded_experiment, recorded_variant
@@ -17,16 +18,26 @@ __all__ = ["recorded_experiment", "recorded_variant", "resume"]
 
 @click.command()
 @click.argument("run")
+@click.option(
+    "--from-start", is_flag=True, help="Train again from epoch 1, where no sound state is left or wanted."
+)
+@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on standard output.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def resume(run: str, store: str | None, as_json: bool, debug: bool) -> int:
-    """Go on with RUN from its last checkpoint, in the same record, as if it had never stopped."""
+@enduring()
+def resume(
+    run: str, from_start: bool, trust_code: bool, store: str | None, as_json: bool, debug: bool
+) -> int:
+    """Go on with RUN from its last checkpoint, in the same record, as if it had never stopped.
+
+    It says which state it takes and what it passes over, and refuses to begin anew unasked.
+    """
     place = find_store(store)
     name = find_run(place, run)
-    variant = recorded_variant(place, name)
+    variant = recorded_variant(place, name, trust_code=trust_code)
     if not is_worker(variant.experiment.devices):  # a worker does what its chief was asked to do
-        variant = recorded_variant(place, name, resumable=True)
+        variant = recorded_variant(place, name, resumable=True, trust_code=trust_code)
     journal = read_state(place, name).journal
     tags = journal.start.tags if journal and journal.start else {}
-    return run_here(Task(variant, name, True, tags.get(TAG_FORECAST)), place, as_json)
+    return run_here(Task(variant, name, True, tags.get(TAG_FORECAST), from_start), place, as_json)

@@ -20,6 +20,7 @@ from workbench.jobs.placement import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
 from workbench.names import TAG_FORECAST
 from workbench.optimizers import plateau, schedule_preview
+from workbench.security.shown import enduring
 from workbench.spec.branch import kept_epochs
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
@@ -71,6 +72,7 @@ from workbench.train.request import RunRequest, Watcher
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--run-name", hidden=True, help="Name of the run's record (given to child processes).")
+@enduring()
 def run(
     files: tuple[str, ...], assignments: tuple[str, ...], seed: int | None, seeds: str | None, quick: bool,
     resume: bool, jobs: int | None, devices: str | None, ray: str | None, store: str | None, forecast: str | None,
@@ -153,7 +155,7 @@ def wanted(
 
 def refuse_settings(experiment: Experiment) -> None:
     """Refuse what no run could be: a schedule that cannot end so, or metrics that nothing records."""
-    schedule_preview.refuse(experiment.plans())
+    schedule_preview.refuse(*experiment.judged())
     plateau.refuse_unmeasured(experiment)
     refuse_select(experiment)
 
@@ -226,7 +228,9 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
     stream = sys.stderr if as_json else sys.stdout
     steps = QUICK_STEPS if task.variant.quick else None
     tags = {TAG_FORECAST: task.forecast} if task.forecast else {}
-    order = RunRequest(task.variant, store, task.run, resume=task.resume, steps=steps, tags=tags)
+    order = RunRequest(
+        task.variant, store, task.run, resume=task.resume, steps=steps, tags=tags, from_start=task.from_start
+    )
     watcher = watched(task, str(store.root) if store.is_local else store.uri)
     try:
         while True:
@@ -238,7 +242,7 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
                     raise
                 retries -= 1
                 click.echo(f"note: {failure}; trying again ({retries} more)", err=True)
-                order = replace(order, resume=True)
+                order = replace(order, resume=True, from_start=False)
     finally:
         if as_json:
             print_json(store, [task.run])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,9 +14,10 @@ import click
 
 from workbench.commands.ui import START_SECONDS, require_free, stop
 from workbench.errors import InputError, StoreError
+from workbench.security.children import guarded
 from workbench.tracking import server as server_setup
 from workbench.tracking.store import Store, find_store
-from workbench.train.signals import raise_interrupt
+from workbench.train.signals import orderly_end
 
 DATABASE = "WORKBENCH_DATABASE"
 VARIABLES = {
@@ -43,6 +43,7 @@ VARIABLES = {
 @click.option("--add-user", metavar="NAME", help="Add a user to the running server instead of starting one.")
 @click.option("--store", metavar="URI", help="The project's folder of records, if not the usual one.")
 @click.option("--debug", is_flag=True, help="Show the server's own output, and tracebacks.")
+@orderly_end()
 def server(
     database: str | None, artifacts: str | None, host: str, port: int, workers: int, no_auth: bool,
     add_user: str | None, store: str | None, debug: bool,
@@ -96,17 +97,9 @@ def _serve(plan: server_setup.ServerPlan, debug: bool) -> None:
     environment = {**os.environ, **VARIABLES, **plan.environment()}
     log = plan.folder / "server.log"
     server_setup.write_private(log, "")
-    signal.signal(signal.SIGTERM, raise_interrupt)
     with log.open("ab") as file:
         output = None if debug else file
-        process = subprocess.Popen(
-            plan.command(),
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd=plan.folder,
-        )
+        process = guarded(plan.command(), environment, stdout=output, stderr=output, cwd=plan.folder)
     try:
         _wait(process, plan, log)
         for line in _welcome(plan):

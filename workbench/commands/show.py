@@ -17,9 +17,12 @@ import click
 from workbench import names
 from workbench.commands.direction_options import direction_options
 from workbench.errors import StoreError
+from workbench.security.foreign_files import files_below
+from workbench.security.shown import console, markup
 from workbench.spec import labels
 from workbench.tracking.best import best_values, summary
 from workbench.tracking.branch_history import all_rows
+from workbench.tracking.remarks import remarks
 from workbench.tracking.runs import RunState, find_run, read_state, read_states
 from workbench.tracking.store import Store, find_store
 from workbench.train.progress import duration, values_line
@@ -53,6 +56,16 @@ def list_runs(study: str | None, quick: bool, store: str | None, as_json: bool, 
             do="`workbench run experiments/quickstart.py` makes some",
         )  # fmt: skip
     click.echo(table_of(states))
+    for name in place.odd_journals():
+        click.echo(f"note: {name}: its name is none of a run; passed over")
+    for state in states:
+        for line in remark_lines(state):
+            click.echo(line)
+
+
+def remark_lines(state: RunState) -> list[str]:
+    """Return the lines that say what of a run's record cannot be believed, the same in every command."""
+    return [f"note: {state.run}: {text}" for text in remarks(state.journal)]
 
 
 def _chosen(state: RunState, study: str | None, quick: bool) -> bool:
@@ -91,19 +104,19 @@ def table_of(states: Sequence[RunState]) -> str:
 def _drawn(
     states: Sequence[RunState], told: Sequence[dict[str, Any]], settings: Sequence[str], width: int
 ) -> str:
-    from rich.console import Console
     from rich.table import Table
 
     origins = [_origin(state) for state in states]
     from_where = [""] if any(origins) else []
     table = Table(box=None, pad_edge=False)
     for title in ("run", "study", "name", *from_where, *settings, "status", "epochs", "best"):
-        table.add_column(title, overflow="fold", no_wrap=title not in ("study", "name"))
+        table.add_column(markup(title), overflow="fold", no_wrap=title not in ("study", "name"))
     for state, differing, origin in zip(states, told, origins):
         words = [origin for _ in from_where] + [labels.value_text(differing.get(name)) for name in settings]
-        table.add_row(*_identity(state), *words, state.status, _progress(state), _best(state))
+        row = (*_identity(state), *words, state.status, _progress(state), _best(state))
+        table.add_row(*map(markup, row))
     stream = io.StringIO()
-    Console(file=stream, width=width).print(table)
+    console(stream, width=width).print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
@@ -181,7 +194,7 @@ def description(store: Store, state: RunState) -> list[str]:
     """Return the lines that `show` prints."""
     journal = state.journal
     if journal is None or journal.start is None:
-        return [f"run {state.run}: {state.status}, its journal has no readable start"]
+        return [f"run {state.run}  {state.status}", *remark_lines(state)]
     start, end = journal.start, journal.end
     began = datetime.fromtimestamp(start.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     lines = [
@@ -203,9 +216,7 @@ def description(store: Store, state: RunState) -> list[str]:
         note = f"   ({origin})" if origin not in ("", "spec", "default") else ""
         lines.append(f"  {key} = {labels.value_text(value)}{note}")
     lines += ["", *epoch_lines(state), "", *_file_lines(store, state)]
-    for damage in journal.damage:
-        lines.append(f"note: line {damage.line} of the journal is not trusted: {damage.reason}")
-    return lines
+    return [*lines, *remark_lines(state)]
 
 
 def epoch_lines(state: RunState) -> list[str]:
@@ -243,6 +254,6 @@ def _file_lines(store: Store, state: RunState) -> list[str]:
         ("tensorboard", store.tensorboard / state.run),
     ):
         if folder.exists():
-            files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+            files = [str(name) for name in files_below(folder)]
             lines.append(f"{title:<12} {folder}: {', '.join(files[:8])}{' ...' if len(files) > 8 else ''}")
     return lines

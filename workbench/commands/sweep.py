@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from workbench.errors import InputError
+from workbench.security.shown import enduring
 from workbench.spec.variant import Variant
 from workbench.tracking.store import Store, find_store
 
@@ -37,6 +38,7 @@ from workbench.tracking.store import Store, find_store
 @click.option("--store", metavar="URI", help="Where to record: a folder or an MLflow server.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
+@enduring()
 def sweep(
     files: tuple[str, ...], trials: int | None, resume: bool, workers: int | None, allow_changed_space: bool,
     quick: bool, emit: str | None, train_best: bool, verbose: bool, store: str | None, as_json: bool, debug: bool,

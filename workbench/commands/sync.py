@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from workbench.tracking.store import find_store
+from workbench.train.signals import orderly_end
 
 STORE = click.option("--store", metavar="URI", help="A folder of records or a server (default: mlruns/).")
 DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -13,6 +14,7 @@ DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.command()
 @STORE
 @DEBUG
+@orderly_end()
 def sync(store: str | None, debug: bool) -> int:
     """Sync MLflow and TensorBoard from the journals; does nothing where they are in sync."""
     from workbench.views.sync import sync as sync_views
@@ -30,6 +32,7 @@ def sync(store: str | None, debug: bool) -> int:
 @click.command()
 @STORE
 @DEBUG
+@orderly_end()
 def rebuild(store: str | None, debug: bool) -> int:
     """Make the MLflow database and TensorBoard folders anew from the journals; keeps a backup."""
     from workbench.views.rebuild import rebuild as build

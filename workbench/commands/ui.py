@@ -15,9 +15,10 @@ import urllib.request
 import click
 
 from workbench.errors import InputError, StoreError
+from workbench.security.children import guarded
 from workbench.security.loopback import require_loopback
 from workbench.tracking.store import Store, find_store
-from workbench.train.signals import raise_interrupt
+from workbench.train.signals import orderly_end
 
 START_SECONDS = 90
 
@@ -28,6 +29,7 @@ START_SECONDS = 90
 @click.option("--tensorboard-port", type=int, default=6006, show_default=True, help="Port of TensorBoard.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; only this machine's own.")
 @click.option("--debug", is_flag=True, help="Show the servers' own output.")
+@orderly_end()
 def ui(store: str | None, port: int, tensorboard_port: int, host: str, debug: bool) -> None:
     """Start both UIs on 127.0.0.1, print the addresses of the right pages, stop both on Ctrl-C."""
     require_loopback(host, "`workbench ui` (MLflow's pages and TensorBoard)", where="--host", port=port)
@@ -41,7 +43,6 @@ def ui(store: str | None, port: int, tensorboard_port: int, host: str, debug: bo
         _start(mlflow_command(place, port), output),
         _start(board_command(place, tensorboard_port), output),
     ]
-    signal.signal(signal.SIGTERM, raise_interrupt)
     try:
         for server, number, name in zip(servers, (port, tensorboard_port), ("MLflow", "TensorBoard")):
             wait_until_up(server, number, name)
@@ -93,7 +94,7 @@ def _start(command: list[str], output: int | None) -> subprocess.Popen[bytes]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PATH": os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", ""))),
     }
-    return subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
+    return guarded(command, environment, stdout=output, stderr=output)
 
 
 def wait_until_up(server: subprocess.Popen[bytes], port: int, name: str) -> None:

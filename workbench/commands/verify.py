@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench.commands.model_option import embedder_of, model_options, rates
 from workbench.errors import DataError
+from workbench.security.shown import markdown_cell
 from workbench.verification.embedders import Embedder
 from workbench.verification.embedders import save as save_embeddings
 from workbench.verification.groups import Group, by_group
@@ -91,13 +92,18 @@ def text(label: str, pairs: Path, found: Scored, groups: list[Group]) -> str:
     """Return the report as Markdown: one table of measures, one of subgroups where there are any."""
     from tabulate import tabulate
 
-    lines = [f"{label} on {pairs}", "", tabulate(found.report.rows(), ("measure", "value"), "github")]
+    lines = [
+        markdown_cell(f"{label} on {pairs}"),
+        "",
+        tabulate(found.report.rows(), ("measure", "value"), "github"),
+    ]
     in_table = {tar.message for tar in found.report.tars}
     said = [message for message in found.report.messages if message not in in_table]
     lines += ["", *(f"- {message}" for message in said)] if said else []
     if groups:
         shown = [
-            (g.name, g.pairs, g.accuracy, g.far or "none", g.tar or "none", _number(g.eer)) for g in groups
+            (markdown_cell(g.name), g.pairs, g.accuracy, g.far or "none", g.tar or "none", _number(g.eer))
+            for g in groups
         ]
         title = f"At the threshold {found.report.threshold:.4f} of the whole set, by subgroup:"
         lines += [

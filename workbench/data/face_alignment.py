@@ -8,12 +8,13 @@ to 43, without reflection.
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import DataError
+from workbench.security.foreign_names import within
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -129,21 +130,24 @@ def align_folder(folder: Path, landmarks: dict[str, np.ndarray], target: Path, s
     """
     from PIL import Image
 
-    done = []
+    done: dict[str, str] = {}
     for name, points in landmarks.items():
-        source = folder / name
-        if not source.resolve().is_relative_to(folder.resolve()) or not source.is_file():
+        source = within(folder, name, where=folder, what="landmarks of", error=DataError)
+        if not source.is_file():
             raise DataError(f"landmarks of {name!r}, which is not in {folder}", where=folder)
         try:
             with Image.open(source) as photo:
                 result = _checked(photo, points, name, size)
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError(f"{name} cannot be decoded", where=folder, expected="a complete image") from error
-        place = (target / name).with_suffix(".png")
+        made = str(PurePosixPath(name).with_suffix(".png"))
+        if made in done:
+            raise DataError(f"{done[made]!r} and {name!r} would both become {made}", where=folder)
+        place = within(target, made, where=target, error=DataError)
         place.parent.mkdir(parents=True, exist_ok=True)
         result.save(place)
-        done.append(str(place.relative_to(target)))
-    return done
+        done[made] = name
+    return list(done)
 
 
 def _checked(photo: Image.Image, points: np.ndarray, name: str, size: int) -> Image.Image:

@@ -6,7 +6,6 @@ to a file, never through a pipe: a parent that dies must not take its children's
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -14,11 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from workbench.jobs.placement import Place
+from workbench.security.children import die_with_parent
 from workbench.security.masked_output import VARIABLE
 
-SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 STOPPED, INTERRUPTED, FAILED = 75, 130, 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Child:
@@ -36,12 +34,10 @@ class Child:
         def prepare() -> None:
             os.setpgid(0, 0)
             # A worker of Ray blocks SIGINT, a shell's `&` ignores it, and a child would inherit both.
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            _LIBC.prctl(SET_DEATH_SIGNAL, signal.SIGTERM)
-            if os.getppid() != parent:  # it died before it could be watched
-                os._exit(STOPPED)
+            die_with_parent(parent)
             place.bind()
 
         environment = {**os.environ, **place.environment(), **(variables or {})}
@@ -83,7 +79,9 @@ def exit_status(returned: int) -> int:
     """Return the exit status that a process's end means: a signal before it listened is a stop as well."""
     if returned >= 0:
         return returned
-    return {-signal.SIGTERM: STOPPED, -signal.SIGINT: INTERRUPTED}.get(returned, FAILED)
+    return {-signal.SIGTERM: STOPPED, -signal.SIGHUP: STOPPED, -signal.SIGINT: INTERRUPTED}.get(
+        returned, FAILED
+    )
 
 
 def overall(statuses: Sequence[int], asked: Sequence[int] = (), left: bool = False) -> int:

@@ -16,6 +16,7 @@ from workbench.errors import RecordError
 from workbench.files import read_end
 from workbench.jobs.estimate import Costs
 from workbench.jobs.scheduler import Work
+from workbench.security.shown import console, markup, visible
 from workbench.tracking.journal import decode_line, read_journal
 from workbench.tracking.rows import EpochRecord, Record, StartRecord
 from workbench.tracking.runs import read_state
@@ -119,17 +120,16 @@ class LiveProgress(PlainProgress):
     """A table of what is at work, drawn anew below the lines of what began and ended."""
 
     def __init__(self, store: Store, stream: TextIO, runs: int, costs: Costs) -> None:
-        from rich.console import Console
         from rich.live import Live
 
         super().__init__(store, stream, runs, costs)
-        self._console = Console(file=stream, highlight=False)
+        self._console = console(stream, highlight=False)
         # No thread draws: a process that starts children by `fork` had better have none.
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._live.start()
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(visible(text), markup=False, soft_wrap=True)
 
     def update(self, working: Sequence[Work], waiting: int) -> None:
         if time.monotonic() < self._next:
@@ -154,10 +154,11 @@ class LiveProgress(PlainProgress):
             row = self._rows.get(work.task.run)
             told = _few(row.metrics) if row else "starting"
             left = _left(work, row)
-            table.add_row(
-                self._number(work).strip("[]"), work.task.run, work.task.title, str(work.place), _progress(work, row),
+            cells = (
+                self._number(work).strip("[]"), work.task.run, work.task.title, work.place, _progress(work, row),
                 told, duration(time.monotonic() - work.began), duration(left) if left is not None else "",
             )  # fmt: skip
+            table.add_row(*map(markup, cells))
         return table
 
 

@@ -1,7 +1,7 @@
 """The queue: as many runs at once as there are places, until all are done or somebody asks for an end.
 
-A failed run ends nothing but itself. Ctrl-C and SIGTERM are handed on to what is at work (which finishes its
-epoch, or saves at once); nothing is begun after them.
+A failed run ends nothing but itself. Ctrl-C, SIGTERM and SIGHUP are handed on to what is at work (which finishes
+its epoch, or saves at once); nothing is begun after them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Protocol
 from workbench.jobs.placement import Place
 from workbench.jobs.process import overall
 from workbench.jobs.task import Task
-from workbench.train.signals import handling
+from workbench.train.signals import handling, on_end
 
 PAUSE_SECONDS = 0.1
 
@@ -120,7 +120,7 @@ def listening() -> Iterator[list[int]]:
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
+        asked.append(signal.SIGTERM if number == signal.SIGHUP else number)  # what every child listens to
 
-    with handling({signal.SIGINT: note, signal.SIGTERM: note}):
+    with handling({signal.SIGINT: note, **on_end(note)}):
         yield asked

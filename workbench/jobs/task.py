@@ -26,6 +26,7 @@ class Task:
     run: str
     resume: bool
     forecast: str | None = None
+    from_start: bool = False
 
     @property
     def title(self) -> str:

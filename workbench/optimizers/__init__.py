@@ -25,18 +25,15 @@ from workbench.optimizers.rules import (
 )
 from workbench.optimizers.weight_decay import (
     L2,
+    OFF,
     Coupled,
     Decayed,
     Decoupled,
-    add_decay,
-    decayed,
-    has_regulariser,
-    regulariser,
-    shrink,
+    decayed_weights,
 )
 
 __all__ = [
-    "L2", "LAMB", "SGD", "SGDW", "Adam", "AdamW", "Adamax", "Coupled", "Decayed", "Decoupled", "LazyAdam",
-    "Lookahead", "Nadam", "RectifiedAdam", "add_decay", "apply", "build", "copy_state", "decayed", "equivalents", "has_regulariser",
-    "make", "regulariser", "scaled", "shrink", "state", "taken", "unscaled",
+    "L2", "LAMB", "SGD", "SGDW", "Adam", "AdamW", "Adamax", "Coupled", "Decayed", "Decoupled", "LazyAdam", "OFF",
+    "Lookahead", "Nadam", "RectifiedAdam", "apply", "build", "copy_state", "decayed_weights", "equivalents",
+    "make", "scaled", "state", "taken", "unscaled",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from workbench.optimizers.rules import SGD
 from workbench.optimizers.weight_decay import Coupled, Decoupled
-from workbench.spec.interfaces import Optimizer, Schedule, WeightDecay
+from workbench.spec.optimization import Optimizer, Schedule, WeightDecay
 
 
 def equivalents(decay: WeightDecay | None, rule: Optimizer, schedule: Schedule) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.lazy import tf
-from workbench.spec.interfaces import Optimizer
+from workbench.spec.optimization import Optimizer
 
 
 def make(rule: Optimizer, policy: str = "float32") -> tf.keras.optimizers.Optimizer:

@@ -10,7 +10,7 @@ from workbench import names
 from workbench.errors import SpecError
 from workbench.lazy import tf
 from workbench.spec.experiment import Experiment
-from workbench.spec.interfaces import Schedule
+from workbench.spec.optimization import Schedule
 from workbench.spec.part import Inherit, part, setting
 from workbench.spec.plan import Plan
 from workbench.tracking.rows import EpochRecord

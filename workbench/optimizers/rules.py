@@ -11,7 +11,7 @@ from typing import Any
 from workbench.errors import SpecError
 from workbench.lazy import addons, tf
 from workbench.optimizers.weight_decay import Decoupled
-from workbench.spec.interfaces import Optimizer, WeightDecay
+from workbench.spec.optimization import Optimizer, WeightDecay
 from workbench.spec.part import part, setting
 
 PLACEHOLDER_RATE = 0.01

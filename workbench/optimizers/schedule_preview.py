@@ -16,10 +16,15 @@ from workbench.spec.plan import Plan
 BARS = " ▁▂▃▄▅▆▇█"
 
 
-def refuse(plans: Sequence[Plan]) -> None:
-    """Raise `SpecError` for a warm-up longer than its stage and for a first cycle that never ends."""
-    for plan in plans:
-        if not isinstance(plan.schedule, Curve):
+def refuse(plans: Sequence[Plan], shared: int = 0) -> None:
+    """Raise `SpecError` for a warm-up longer than its stage and for a first cycle that never ends.
+
+    A branch, whose first `shared` stages are its trunk's, leaves the trunk's schedule where it means to, inside
+    the first cycle too: only what begins in its own stages is judged.
+    """
+    begun = [plan.schedule for plan in plans[:shared]]
+    for plan in plans[shared:]:
+        if not isinstance(plan.schedule, Curve) or any(plan.schedule is other for other in begun):
             continue
         where = f"stage {plan.number} ({plan.name})"
         _refuse_warmup(plan, plan.schedule, where)

@@ -23,7 +23,7 @@ from typing import Any, Literal, Union
 
 from workbench.errors import SpecError
 from workbench.lazy import tf
-from workbench.spec.interfaces import Schedule
+from workbench.spec.optimization import Schedule
 from workbench.spec.part import part, setting
 
 HORIZON = 10_000  # epochs up to which cosine restarts are laid out; the last cycle then runs out

@@ -11,8 +11,7 @@ So Keras's `l2(0.01)` is `L2(0.02)`, and `L2(wd)`, `Coupled(wd)` and `Decoupled(
 step of plain SGD. Momentum and adaptive optimizers tell them apart: the first stays outside their state,
 the other two go through it.
 
-The Trainer calls, in this order: `regulariser` (into the loss), `add_decay` (on gradients), `shrink` (on
-weights, before the gradient's update). Each does nothing for the other forms.
+What the Trainer calls, and in which order, stands at the base (`WeightDecay`).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple
 
 from workbench.errors import SpecError
 from workbench.lazy import tf
-from workbench.spec.interfaces import WeightDecay
+from workbench.spec.optimization import WeightDecay
 from workbench.spec.part import part, setting
 
 
@@ -56,6 +55,32 @@ class Decoupled(WeightDecay):
                 do="keep one of the two at 1",
             )
 
+    def regularises(self) -> bool:
+        return self.head_l2 != 1
+
+    def regulariser(self, pairs: Sequence[Decayed], peak: float | None = None) -> tf.Tensor:
+        if not self.regularises():
+            return tf.zeros([])
+        assert peak, "Decoupled(head_l2=...) needs the schedule's peak"
+        strength = self.value / peak * (self.head_l2 - 1)
+        return _sum_of_squares([(pair.variable, strength) for pair in pairs if pair.head])
+
+    def shrink(self, pairs: Sequence[Decayed], ratio: tf.Tensor) -> None:
+        """Apply w <- w * (1 - value * multiplier * ratio).
+
+        It belongs between taking the gradients and applying them, and works in a replica of a strategy.
+        """
+        if not self.value or not pairs:
+            return
+
+        def update(strategy: tf.distribute.Strategy, ratios: Any) -> None:
+            for pair in pairs:
+                amount = self.value * pair.multiplier
+                strategy.extended.update(pair.variable, _take_off(amount), args=(ratios,), group=False)
+
+        # Mirrored variables may only be written for all replicas at once, so the replicas meet here.
+        tf.distribute.get_replica_context().merge_call(update, args=(tf.cast(ratio, tf.float32),))
+
 
 @part
 class Coupled(WeightDecay):
@@ -63,6 +88,23 @@ class Coupled(WeightDecay):
 
     The optimizer sees it, so momentum accumulates it and Adam rescales it; the loss does not show it.
     """
+
+    def add_to(
+        self,
+        gradients: Sequence[Any],
+        variables: Sequence[tf.Variable],
+        pairs: Sequence[Decayed],
+        replicas: int = 1,
+    ) -> list[Any]:
+        multipliers = {id(pair.variable): pair.multiplier for pair in pairs}
+        result = []
+        for gradient, variable in zip(gradients, variables):
+            strength = self.value * multipliers.get(id(variable), 0.0) / replicas
+            if gradient is not None and strength:
+                # A sparse gradient becomes dense here: decay touches the rows that the batch does not.
+                gradient = tf.convert_to_tensor(gradient) + strength * tf.cast(variable, gradient.dtype)
+            result.append(gradient)
+        return result
 
 
 @part
@@ -73,8 +115,17 @@ class L2(WeightDecay):
     regulariser, which is recorded alone as `regular_loss`.
     """
 
+    def regularises(self) -> bool:
+        return True
 
-def decayed(
+    def regulariser(self, pairs: Sequence[Decayed], peak: float | None = None) -> tf.Tensor:
+        return _sum_of_squares([(pair.variable, self.value * pair.multiplier) for pair in pairs])
+
+
+OFF = WeightDecay(value=0.0)  # what a stage without weight decay does: nothing
+
+
+def decayed_weights(
     model: tf.keras.layers.Layer,
     trained: Sequence[tf.Variable],
     head: Sequence[tf.Variable],
@@ -118,74 +169,14 @@ def _is_bias(variable: tf.Variable) -> bool:
     return bool(variable.name.split("/")[-1].split(":")[0].endswith("bias"))
 
 
-def has_regulariser(decay: WeightDecay | None) -> bool:
-    """Tell whether the decay puts a regulariser into the loss."""
-    return isinstance(decay, L2) or (isinstance(decay, Decoupled) and decay.head_l2 != 1)
-
-
-def regulariser(decay: WeightDecay | None, pairs: Sequence[Decayed], peak: float | None = None) -> tf.Tensor:
-    """Return the regulariser's part of the loss, a float32 scalar; zero where the form has none.
-
-    `peak` is the schedule's highest rate, needed by `Decoupled(head_l2=...)` alone.
-    """
-    if not has_regulariser(decay):
-        return tf.zeros([])
+def _sum_of_squares(weighted: Sequence[tuple[tf.Variable, float]]) -> tf.Tensor:
+    """Return the sum of strength * w**2 / 2 over weights and their strengths, a float32 scalar."""
     parts = [
-        strength * tf.nn.l2_loss(tf.cast(pair.variable, tf.float32))  # l2_loss is sum(w**2) / 2
-        for pair in pairs
-        if (strength := _strength(decay, pair, peak))  # type: ignore[arg-type]
+        strength * tf.nn.l2_loss(tf.cast(variable, tf.float32))  # l2_loss is sum(w**2) / 2
+        for variable, strength in weighted
+        if strength
     ]
     return tf.add_n(parts) if parts else tf.zeros([])
-
-
-def _strength(decay: WeightDecay, pair: Decayed, peak: float | None) -> float:
-    """Return the factor of w**2 / 2 in the loss for one weight."""
-    if isinstance(decay, L2):
-        return decay.value * pair.multiplier
-    assert isinstance(decay, Decoupled)
-    assert peak, "Decoupled(head_l2=...) needs the schedule's peak"
-    return decay.value / peak * (decay.head_l2 - 1) if pair.head else 0.0
-
-
-def add_decay(
-    decay: WeightDecay | None,
-    gradients: Sequence[Any],
-    variables: Sequence[tf.Variable],
-    pairs: Sequence[Decayed],
-    replicas: int = 1,
-) -> list[Any]:
-    """Return the gradients of `variables` with coupled decay added; unchanged for other forms.
-
-    `replicas` is how many devices' gradients will be summed: each then adds its share.
-    """
-    if not isinstance(decay, Coupled):
-        return list(gradients)
-    multipliers = {id(pair.variable): pair.multiplier for pair in pairs}
-    result = []
-    for gradient, variable in zip(gradients, variables):
-        strength = decay.value * multipliers.get(id(variable), 0.0) / replicas
-        if gradient is not None and strength:
-            # a sparse gradient becomes dense here: decay touches the rows that the batch does not
-            gradient = tf.convert_to_tensor(gradient) + strength * tf.cast(variable, gradient.dtype)
-        result.append(gradient)
-    return result
-
-
-def shrink(decay: WeightDecay | None, pairs: Sequence[Decayed], ratio: tf.Tensor) -> None:
-    """Take decoupled decay off the weights: w <- w * (1 - value * multiplier * ratio).
-
-    `ratio` is lr(t) / peak, a scalar; 0 leaves the weights alone (a step that loss scaling skips). It
-    belongs between taking the gradients and applying them, and works in a replica of a strategy.
-    """
-    if not isinstance(decay, Decoupled) or not decay.value or not pairs:
-        return
-
-    def update(strategy: tf.distribute.Strategy, ratios: Any) -> None:
-        for pair in pairs:
-            amount = decay.value * pair.multiplier
-            strategy.extended.update(pair.variable, _take_off(amount), args=(ratios,), group=False)
-
-    tf.distribute.get_replica_context().merge_call(update, args=(tf.cast(ratio, tf.float32),))
 
 
 def _take_off(amount: float) -> Any:

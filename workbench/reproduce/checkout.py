@@ -11,10 +11,14 @@ from pathlib import Path
 from workbench.errors import RecordError
 from workbench.reproduce.ingredients import current, recorded_diff
 from workbench.reproduce.own_code import changed_parts
+from workbench.security.foreign_files import files_below, is_inside, read_inside
+from workbench.security.foreign_names import within
 from workbench.tracking import code
-from workbench.train.from_record import RecordedRun
+from workbench.tracking.origin import is_as_kept, is_own
+from workbench.train.from_record import KEPT, RecordedRun, foreign, spec_path
 
 SECONDS = 300.0  # for git to lay out the files of a commit
+UNTRACKED = "untracked"  # among a run's artifacts: modules that git did not know
 NOT_LINKED = (".git", ".venv", "mlruns", "__pycache__")
 
 
@@ -35,6 +39,7 @@ def checkout(run: RecordedRun) -> Iterator[Path | None]:
     if not commit or unchanged:
         yield None
         return
+    _require_trust(run, commit)
     diff = _stored_diff(run)
     if now is None:
         raise RecordError(
@@ -52,13 +57,30 @@ def checkout(run: RecordedRun) -> Iterator[Path | None]:
         yield _furnish(run, now.top, folder)
 
 
+def _require_trust(run: RecordedRun, commit: str) -> None:
+    """Refuse to run what another store kept, or what was changed since this one kept it."""
+    artifacts = run.store.run_artifacts(run.run)
+    kept = [name for name in (code.DIFF, KEPT) if is_inside(artifacts, name)]
+    kept += [str(path) for path in files_below(artifacts, UNTRACKED)]
+    if not run.trusted:
+        raise foreign(run.start, [f"commit {commit[:12]}", *kept])
+    changed = [
+        name for name in kept if is_own(run.store, run.start) and not is_as_kept(run.store, run.start, name)
+    ]
+    if changed:
+        raise RecordError(
+            f"{changed[0]} is not as it was kept",
+            where=artifacts,
+            do="take the code that is here with --here",
+        )
+
+
 def _stored_diff(run: RecordedRun) -> bytes:
     facts = run.start.provenance
     if not facts.get("uncommitted"):
         return b""
-    path = run.store.run_artifacts(run.run) / code.DIFF
-    if path.is_file():
-        return path.read_bytes()
+    if is_inside(run.store.run_artifacts(run.run), code.DIFF):
+        return read_inside(run.store.run_artifacts(run.run), code.DIFF)
     why = facts.get("diff_withheld") or "the file is not there"
     raise RecordError(
         f"it ran with uncommitted changes that are not in its record ({why})", where=run.run,
@@ -93,17 +115,15 @@ def _apply(folder: Path, diff: bytes, run: RecordedRun) -> None:
 def _furnish(run: RecordedRun, top: Path, folder: Path) -> Path:
     """Put beside the code what git does not hold: kept modules, the spec, links to data. Returns the folder
     in the copy that the project is in the original."""
-    kept = run.store.run_artifacts(run.run) / "untracked"
-    for path in kept.rglob("*") if kept.is_dir() else ():
-        if path.is_file():
-            _put(path, folder / path.relative_to(kept))
+    artifacts = run.store.run_artifacts(run.run)
+    for path in files_below(artifacts, UNTRACKED):
+        _put(read_inside(artifacts, path), folder, path.relative_to(UNTRACKED).as_posix())
     project = run.store.root.parent.resolve()
     inside = project.relative_to(top) if project.is_relative_to(top) else Path()
     place = folder / inside
     spec = spec_within(run)
-    source = run.store.run_artifacts(run.run) / "spec.py"
-    if spec and not (place / spec).exists() and source.is_file():
-        _put(source, place / spec)
+    if spec and not within(place, spec, where=run.run).exists() and is_inside(artifacts, KEPT):
+        _put(read_inside(artifacts, KEPT), place, spec)
     for entry in (top / inside).iterdir():
         if entry.name not in NOT_LINKED and entry.suffix != ".py" and not (place / entry.name).exists():
             (place / entry.name).symlink_to(entry)
@@ -111,13 +131,19 @@ def _furnish(run: RecordedRun, top: Path, folder: Path) -> Path:
 
 
 def spec_within(run: RecordedRun) -> str:
-    """Return the path of the spec file relative to the project; empty for one that lies elsewhere."""
-    path, project = Path(str(run.start.provenance.get("spec_path", ""))), run.store.root.parent.resolve()
-    if not path.is_absolute():
-        return path.as_posix() if path.name else ""
-    return path.relative_to(project).as_posix() if path.is_relative_to(project) else ""
+    """Return the path of the spec file relative to the project; empty for one that lies elsewhere.
+
+    Raises `RecordError` where the record names a place outside by `..`: nothing is looked for there.
+    """
+    path, project = spec_path(run.start), run.store.root.parent.resolve()
+    if path.is_absolute():
+        path = path.relative_to(project) if path.is_relative_to(project) else Path()
+    if not path.name:
+        return ""
+    return within(project, path.as_posix(), where=run.run, what="spec_path").relative_to(project).as_posix()
 
 
-def _put(source: Path, target: Path) -> None:
+def _put(content: bytes, folder: Path, name: str) -> None:
+    target = within(folder, name, where=folder)
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    target.write_bytes(content)

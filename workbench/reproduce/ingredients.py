@@ -81,7 +81,10 @@ def compare(run: RecordedRun) -> Comparison:
 
 def spec(run: RecordedRun) -> Ingredient:
     """Compare the recorded settings with those that the spec file has now for the same variant."""
-    path = Path(str(run.start.provenance.get("spec_path", "")))
+    path = from_record.spec_path(run.start)
+    if not run.trusted:
+        words = f"{path} is not run: the record was not made in this store (--trust-code)"
+        return Ingredient("spec", None, note=f"{words}; the record's settings are used")
     if not path.is_file():
         return Ingredient("spec", None, note=f"{path} is not here; the record's settings are used")
     if names.TAG_SWEEP in run.start.tags:
@@ -176,9 +179,12 @@ def _other_attempts(run: RecordedRun) -> tuple[str, ...]:
 
 def current(run: RecordedRun) -> code.CodeState | None:
     """Return the state of the code that a run of this spec would use here."""
-    path = Path(str(run.start.provenance.get("spec_path", "")))
-    project = run.store.root.parent
-    return (code.state(path.resolve().parent) if path.is_file() else None) or code.state(project)
+    path = from_record.spec_path(run.start)
+    project = (
+        run.store.root.parent
+    )  # git obeys the settings of a folder: that of a foreign record is not asked
+    beside = code.state(path.resolve().parent) if run.trusted and path.is_file() else None
+    return beside or code.state(project)
 
 
 def recorded_diff(run: RecordedRun) -> str:

@@ -11,7 +11,7 @@ from workbench.security.masking import mask
 from workbench.spec.load import load_module
 from workbench.spec.own_source import code_of, is_own
 from workbench.spec.part import CODE, REGISTRY
-from workbench.train.from_record import RecordedRun
+from workbench.train.from_record import RecordedRun, spec_path
 
 
 def changed_parts(run: RecordedRun) -> list[str]:
@@ -19,7 +19,9 @@ def changed_parts(run: RecordedRun) -> list[str]:
     recorded = dict(recorded_codes(run.start.spec))
     if not recorded:
         return []
-    path = Path(str(run.start.provenance.get("spec_path", "")))
+    if not run.trusted:
+        return [f"{name}: not run, the record was not made in this store (--trust-code)" for name in recorded]
+    path = spec_path(run.start)
     try:
         load_module(path)
     except InputError as error:

@@ -7,6 +7,7 @@ says would stay in plain words. What is written past Python (by TensorFlow's nat
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 from typing import Any, TextIO
@@ -36,9 +37,10 @@ class Masked:
 
     def finish(self) -> None:
         """Write what has no end of line."""
-        self._stream.write(mask(self._rest))
-        self._rest = ""
-        self._stream.flush()
+        with contextlib.suppress(OSError):  # a full disk at the very end: nobody is left to tell
+            self._stream.write(mask(self._rest))
+            self._rest = ""
+            self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)  # flush, fileno, isatty, encoding ...

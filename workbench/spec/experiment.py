@@ -19,19 +19,8 @@ from workbench.spec.branch import Trunk
 from workbench.spec.devices import Devices, OneDevice
 from workbench.spec.flatten import flatten
 from workbench.spec.folding import Fold
-from workbench.spec.interfaces import (
-    Augmentation,
-    Backbone,
-    Embedding,
-    Loss,
-    Optimizer,
-    PairSet,
-    Sampler,
-    Schedule,
-    Source,
-    Start,
-    WeightDecay,
-)
+from workbench.spec.interfaces import Augmentation, Backbone, Embedding, Loss, PairSet, Sampler, Source, Start
+from workbench.spec.optimization import Optimizer, Schedule, WeightDecay
 from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
 from workbench.spec.plan import Plan
 from workbench.spec.watching import Watcher
@@ -321,6 +310,10 @@ class Experiment(Part):
         if label in sets:
             return names.LOWER if sets[label] else names.HIGHER
         return names.direction(metric)
+
+    def judged(self) -> tuple[tuple[Plan, ...], int]:
+        """Return the plans and how many of them are the trunk's, which its own run is judged by."""
+        return self.plans(), self.trunk.stages if self.trunk else 0
 
     def plans(self) -> tuple[Plan, ...]:
         """Return every stage with its inherited settings filled in and its place on the epoch axis."""

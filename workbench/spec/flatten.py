@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from workbench.spec.folding import Fold
-from workbench.spec.interfaces import PairSet, Sum, WeightDecay
+from workbench.spec.interfaces import PairSet, Sum
+from workbench.spec.optimization import WeightDecay
 from workbench.spec.own_source import code_of, is_own
 from workbench.spec.part import CODE, Inherit, Part
 

@@ -320,57 +320,6 @@ def terms(loss: Loss) -> tuple[Weighted, ...]:
     return loss.terms if isinstance(loss, Sum) else (Weighted(loss=loss),)
 
 
-# ---------------------------------------------------------------- optimization
-
-
-@part
-class Schedule(Part):
-    """A learning rate as a pure function of t, float epochs since the start of the run or stage."""
-
-    from_number: ClassVar[str | None] = "workbench.optimizers.schedules:Constant"
-    lowers: ClassVar[bool] = False  # its rate is lowered further by what the epochs before have measured
-
-    @abc.abstractmethod
-    def at(self, t: float) -> float:
-        """Return the rate at `t`, in plain Python (not named `rate`: that is a setting of `Constant`)."""
-
-    @abc.abstractmethod
-    def tensor(self, t: tf.Tensor) -> tf.Tensor:
-        """Return the same as a float32 scalar inside a graph; `t` is a float32 scalar."""
-
-    @abc.abstractmethod
-    def peak_rate(self) -> float:
-        """Return the highest rate, to which decoupled weight decay is relative."""
-
-    def breaks(self, epochs: int) -> tuple[int, ...]:
-        """Return the 1-based epochs up to `epochs` at which the rate drops or restarts."""
-        return ()
-
-
-@part
-class WeightDecay(Part):
-    """What weight decay means; a plain number is `Decoupled`."""
-
-    from_number: ClassVar[str | None] = "workbench.optimizers:Decoupled"
-
-    value: float = setting(at_least=0, below=1, positional=True, doc="strength")
-    head: float = setting(1.0, at_least=0, doc="multiplier on the weights of the classification head")
-    norms: bool = setting(True, doc="decay batch-normalisation and PReLU parameters too")
-    biases: bool = setting(True, doc="decay biases too")
-
-
-@part
-class Optimizer(Part):
-    """A rule of updating weights; it carries no weight decay of its own."""
-
-    @abc.abstractmethod
-    def build(self) -> tf.keras.optimizers.Optimizer:
-        """Return a fresh optimizer whose `learning_rate` is a variable that the step assigns."""
-
-    def admits(self, decay: WeightDecay | None) -> None:
-        """Raise `SpecError` for a form of decay that this optimizer refuses."""
-
-
 @part
 class Sampler(Part):
     """How the images of a batch are drawn; None draws a permutation of all images each epoch."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.spec.devices import Devices
-from workbench.spec.interfaces import Augmentation, Loss, Optimizer, Sampler, Schedule, Source, WeightDecay
+from workbench.spec.interfaces import Augmentation, Loss, Sampler, Source
+from workbench.spec.optimization import Optimizer, Schedule, WeightDecay
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from typing import Any
 
 from workbench.errors import InputError, RunKilled, RunStopped
 from workbench.jobs.placement import Place, shared_place
+from workbench.security.children import die_with_parent
 from workbench.security.loopback import require_loopback
 from workbench.sweep.search import Search, work
 from workbench.sweep.trials import TrialRunner
@@ -221,13 +222,10 @@ def refuse_place(host: str, port: int) -> None:
 
 def _prepared(where: Place) -> Callable[[], None]:
     """Return what a worker does before it starts: take its cores, and end gently with its chief."""
-    import ctypes
-
-    library = ctypes.CDLL(None, use_errno=True)
-    set_death_signal = 1  # of prctl: the kernel sends SIGTERM when the parent dies
+    chief = os.getpid()
 
     def prepare() -> None:
-        library.prctl(set_death_signal, signal.SIGTERM)
+        die_with_parent(chief)
         where.bind()
 
     return prepare

@@ -16,7 +16,7 @@ from workbench.sweep.spec import Sweep
 from workbench.sweep.trials import TrialRunner
 from workbench.tracking.store import Store
 from workbench.train.progress import Screen
-from workbench.train.signals import handling
+from workbench.train.signals import handling, on_end
 
 LOOPBACK = "127.0.0.1"  # where workers of this machine find their chief, at any free port
 
@@ -133,10 +133,10 @@ def _ending(error: BaseException) -> tuple[str, str]:
 
 @contextmanager
 def terminated() -> Iterator[None]:
-    """Make a SIGTERM between two trials an orderly stop; within one the run itself listens."""
+    """Make a SIGTERM or SIGHUP between two trials an orderly stop; within one the run itself listens."""
 
     def stop(number: int, frame: object) -> None:
-        raise RunStopped("stopped by SIGTERM; `--resume` goes on")
+        raise RunStopped(f"stopped by {signal.Signals(number).name}; `--resume` goes on")
 
-    with handling({signal.SIGTERM: stop}):
+    with handling(on_end(stop)):
         yield

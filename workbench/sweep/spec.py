@@ -59,7 +59,7 @@ class Sweep(Part):
         for name, domain in self.space:
             self._check_condition(name, domain)
         for values in _trial_values(self.space):
-            schedule_preview.refuse(self.experiment(values).plans())
+            schedule_preview.refuse(*self.experiment(values).judged())
             plateau.refuse_unmeasured(self.experiment(values))
         refuse_select(self.base)
         known = recorded_metrics(self.base)

@@ -8,6 +8,7 @@ from typing import Any
 
 from workbench.names import LOWER, direction
 from workbench.tracking.branch_history import all_rows
+from workbench.tracking.remarks import remarks
 from workbench.tracking.rows import EpochRecord
 from workbench.tracking.runs import read_state
 from workbench.tracking.store import Store
@@ -30,13 +31,18 @@ def best_values(rows: Iterable[EpochRecord]) -> dict[str, dict[str, float]]:
 
 
 def summary(store: Store, run: str) -> dict[str, Any]:
-    """Return the line that `--json` prints of a run: run, study, name, status and best values."""
+    """Return the line that `--json` prints of a run: run, study, name, status and best values.
+
+    A record that is not sound has `remarks` too, the words that `show` and `list` say of it.
+    """
     state = read_state(store, run)
     start = state.journal.start if state.journal else None
-    return {
+    found = {
         "run": run,
         "study": start.study if start else "",
         "name": start.name if start else "",
         "status": state.status,
         "best": best_values(all_rows(state.journal)) if state.journal else {},
     }
+    told = remarks(state.journal)
+    return {**found, "remarks": told} if told else found

@@ -17,6 +17,8 @@ from typing import Any
 from workbench.security.masking import mask, secrets_in, secrets_in_diff
 
 GIT_SECONDS = 10.0
+# Settings of a repository by which git starts programs while it only looks, or lays out files.
+NOTHING_RUN = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 LARGEST_DIFF = 5_000_000  # bytes
 LARGEST_MODULE = 256_000
 DIFF = "uncommitted.diff"
@@ -109,7 +111,7 @@ def git(folder: Path, *words: str, given: bytes | None = None, seconds: float = 
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *words],
+            ["git", *NOTHING_RUN, "-C", str(folder), *words],
             input=given,
             capture_output=True,
             timeout=seconds,

@@ -13,34 +13,32 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
-import time
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from workbench.errors import RecordError, StoreError
-from workbench.files import read_end, sync
-from workbench.names import FINISHED, INTERRUPTED, RUNNING, declare_recorded
+from workbench.files import sync
+from workbench.names import FINISHED, INTERRUPTED, RUNNING
+from workbench.security.foreign_files import open_file, read_file
+from workbench.tracking.journal_file import BEGINNING as BEGINNING
+from workbench.tracking.journal_file import made_again, open_locked, whereabouts
+from workbench.tracking.journal_lines import Unreadable, decode_line, encode_line
 from workbench.tracking.rows import (
     CheckpointRecord,
     EndRecord,
     EpochRecord,
     Record,
     StartRecord,
-    from_json,
-    to_json,
 )
 
 SUFFIX = ".jsonl"
 LOCK_PATIENCE = 5.0  # seconds; a reader that asks for a run's status holds the lock for microseconds
 RESERVE_BYTES = 65_536  # given back on a full disk, so that the reason can still be written
 TAIL_BYTES = 65_536
-BEGINNING = "beginning"  # in the folder beside: a journal before its first row
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,15 @@ class Damage:
 
 @dataclass
 class Journal:
-    """What a journal says: `rows` in the order written, `damage` the lines not trusted."""
+    """What a journal says: `rows` in the order written, `damage` the lines not trusted.
+
+    `unreadable` says why nothing of it is believed: then there are no rows.
+    """
 
     path: Path
     rows: list[Record] = field(default_factory=list)
     damage: list[Damage] = field(default_factory=list)
+    unreadable: str = ""
 
     @property
     def run(self) -> str:
@@ -84,8 +86,11 @@ class Journal:
 
     @property
     def end(self) -> EndRecord | None:
-        """The last attempt's end; None while it runs and after an interruption."""
-        last = self.rows[-1] if self.rows else None
+        """The last attempt's end; None while it runs and after an interruption.
+
+        States that became durable while the end was written may stand after it.
+        """
+        last = next((row for row in reversed(self.rows) if not isinstance(row, CheckpointRecord)), None)
         return last if isinstance(last, EndRecord) else None
 
     def accepted(self) -> list[EpochRecord]:
@@ -124,23 +129,6 @@ def _drop(kept: list[EpochRecord] | list[CheckpointRecord], epoch: int) -> None:
         kept.pop()
 
 
-def encode_line(record: Record) -> bytes:
-    """Return the line of `record`, its line break included."""
-    text = json.dumps(to_json(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    body = text.encode("utf-8", errors="backslashreplace")
-    return b"%08x %s\n" % (zlib.crc32(body), body)
-
-
-def decode_line(line: bytes) -> Record:
-    """Return the record of one line without its line break; RecordError when it cannot be trusted."""
-    if line[8:9] != b" " or line[:8] != b"%08x" % zlib.crc32(line[9:]):
-        raise RecordError("the checksum does not fit")
-    row = from_json(json.loads(line[9:].decode()))
-    if isinstance(row, StartRecord):  # whoever reads a run learns what its record says of its metrics
-        declare_recorded(row.parameters, row.tags)
-    return row
-
-
 def read_journal(path: str | Path) -> Journal:
     """Return all complete rows of the journal at `path`; whatever else it holds is in `damage`.
 
@@ -148,7 +136,7 @@ def read_journal(path: str | Path) -> Journal:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise RecordError(f"cannot read the journal: {error.strerror}", where=path) from error
     return parse_journal(path, data)
@@ -162,17 +150,21 @@ def parse_journal(path: Path, data: bytes) -> Journal:
             continue
         try:
             journal.rows.append(decode_line(line))
-        except (RecordError, ValueError) as error:
+        except Unreadable as error:
+            journal.unreadable = journal.unreadable or f"line {number} says what no record can: {error}"
+        except RecordError as error:
             journal.damage.append(Damage(number, str(error)))
+    if journal.unreadable:
+        journal.rows.clear()  # what else the same hand wrote cannot be told from the truth
     return journal
 
 
 def first_start(path: Path) -> StartRecord | None:
     """Return the start row with which a journal begins, reading no more than that; None if it is not sound."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_file(path), "rb") as file:
             row = decode_line(file.readline().removesuffix(b"\n"))
-    except (OSError, RecordError, ValueError):
+    except (OSError, RecordError):
         return None
     return row if isinstance(row, StartRecord) else None
 
@@ -196,7 +188,7 @@ def status_of(last: Record | None, locked: bool) -> str:
 def is_locked(path: Path) -> bool:
     """Tell whether a live process holds the journal at `path`."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_file(path)
     except OSError:
         return False
     try:
@@ -211,24 +203,32 @@ def is_locked(path: Path) -> bool:
 def last_row(path: Path) -> Record | None:
     """Return the last row that can be trusted, reading as little of the file as needed."""
     try:
-        span = TAIL_BYTES
-        while True:
-            end = read_end(path, span)
-            row = _last_of(end)
-            if row is not None or len(end) < span:
-                return row
-            span *= 8
+        with os.fdopen(open_file(path), "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            span = TAIL_BYTES
+            while True:
+                file.seek(max(0, size - span))
+                row = _last_of(file.read())
+                if row is not None or span >= size:
+                    return row
+                span *= 8
     except OSError as error:
         raise RecordError(f"cannot read the journal: {error.strerror}", where=path) from error
 
 
 def _last_of(data: bytes) -> Record | None:
+    """Return the last row that counts: states that became durable while the end was written change no end."""
+    late: CheckpointRecord | None = None
     for line in reversed(data.split(b"\n")):
         try:
-            return decode_line(line)
-        except (RecordError, ValueError):
+            row = decode_line(line)
+        except RecordError:
             continue  # torn, damaged, or begun before `data`
-    return None
+        if isinstance(row, CheckpointRecord):
+            late = late or row
+            continue
+        return row if late is None or isinstance(row, EndRecord) else late
+    return late
 
 
 class JournalWriter:
@@ -242,7 +242,7 @@ class JournalWriter:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._reserve = self.path.with_suffix(".d") / "reserve"
-        self._descriptor, self._beginning = _open_locked(self.path)
+        self._descriptor, self._beginning = open_locked(self.path, LOCK_PATIENCE)
         self._size = os.fstat(self._descriptor).st_size
         try:
             if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
@@ -273,6 +273,20 @@ class JournalWriter:
             self._write(line)
         except OSError as error:
             raise self._refusal(error) from error
+
+    def taken_away(self) -> str:
+        """Return what somebody did to the file since its last row: empty, or a word for it."""
+        return "" if self._beginning is not None else whereabouts(self._descriptor, self.path, self._size)
+
+    def make_again(self, rows: Sequence[Record]) -> None:
+        """Go on in a new file with `rows`, where the old one was taken away; raises StoreError."""
+        content = b"".join(encode_line(row) for row in rows)
+        try:
+            descriptor = made_again(self.path, content)
+        except OSError as error:
+            raise self._refusal(error) from error
+        os.close(self._descriptor)
+        self._descriptor, self._size = descriptor, len(content)
 
     def close(self) -> None:
         """Give the lock back. Closing twice does nothing."""
@@ -323,44 +337,3 @@ class JournalWriter:
             where=self.path,
             do="make space or choose another --store",
         )
-
-
-def _open_locked(path: Path) -> tuple[int, Path | None]:
-    """Return a descriptor with the lock held, of the journal or, before its first row, of the file returned too."""
-    beginning = path.with_suffix(".d") / BEGINNING
-    while True:
-        new = not path.exists()
-        descriptor = _open(beginning if new else path, path)
-        _lock(descriptor, path)
-        if not new:
-            return descriptor, None
-        if not path.exists():
-            os.ftruncate(descriptor, 0)  # what a killed process left of its first row
-            return descriptor, beginning
-        os.close(descriptor)  # another process began the run in between
-
-
-def _open(file: Path, path: Path) -> int:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write the journal: {error.strerror}", where=path, do="choose a store that can be written"
-        ) from error
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    """Lock the file of the journal at `path`; the descriptor is closed where that fails."""
-    deadline = time.monotonic() + LOCK_PATIENCE
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise RecordError(
-                    "another process is writing this run", where=path.stem, do="wait for it or stop it"
-                ) from error
-            time.sleep(0.02)

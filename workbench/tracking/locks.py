@@ -25,7 +25,11 @@ class Held(StoreError):
 def lock(path: Path, *, shared: bool = False, patience: float = 0.0, why: str = "") -> Iterator[None]:
     """Hold the lock at `path`; Held when it cannot be had within `patience` seconds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        raise StoreError(f"cannot be locked: {error.strerror}", where=path) from error
     try:
         _take(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, path, patience, why)
         yield

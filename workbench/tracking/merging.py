@@ -10,22 +10,23 @@ from __future__ import annotations
 import contextlib
 import filecmp
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from workbench.errors import RecordError, StoreError
 from workbench.files import replacing, sync
+from workbench.names import TAG_IMPORTED
+from workbench.security.foreign_files import copy_inside, files_below, is_inside, read_inside
+from workbench.security.foreign_names import within
 from workbench.tracking.journal import JournalWriter, is_locked, read_journal
 from workbench.tracking.locks import lock
-from workbench.tracking.sanitize import clean_file, lines_of, trusted
+from workbench.tracking.sanitize import clean_file, harmless_lines, trusted
 from workbench.tracking.store import Store, read_runs
 from workbench.tracking.sweeps import FOLDER as SWEEPS
 
 Say = Callable[[str], None]
 NOT_COPIED = ("reserve", "views.lock")
-TAG_IMPORTED = "workbench.imported"
 
 
 @dataclass
@@ -38,6 +39,9 @@ class Merged:
     busy: list[str] = field(default_factory=list)
     twins: dict[str, str] = field(default_factory=dict)  # an import of the same file under another name here
     withheld: list[str] = field(default_factory=list)  # files that hold a secret and cannot be masked
+    left: dict[str, str] = field(
+        default_factory=dict
+    )  # what cannot be read, and why; nothing of it is copied
     foreign: int = 0  # runs in the other MLflow that have no journal
 
 
@@ -77,7 +81,12 @@ def _plan(source: Store, store: Store, done: Merged) -> list[str]:
     """Sort all runs into `done` and return those to copy; raises before anything is written."""
     here, conflicts, todo = set(store.runs()), [], []
     imported = _imported(store)
+    done.left.update(dict.fromkeys(source.odd_journals(), "its name is none of a run"))
     for run in source.runs():
+        why = _unreadable(source, run)
+        if why is not None:
+            done.left[run] = why
+            continue
         if is_locked(source.journal(run)) or (run in here and is_locked(store.journal(run))):
             done.busy.append(run)
             continue
@@ -105,6 +114,18 @@ def _plan(source: Store, store: Store, done: Merged) -> list[str]:
     return todo
 
 
+def _unreadable(source: Store, run: str) -> str | None:
+    """Return why a run of the other folder is not taken; None where its journal is a file with sound rows."""
+    journal = source.journal(run)
+    if not is_inside(source.root, journal.relative_to(source.root).as_posix()):
+        return "its journal is a link or no file"
+    try:
+        rows = read_journal(journal).rows
+    except RecordError as error:
+        return str(error)
+    return None if rows else "its journal holds no sound row"
+
+
 def _imported(store: Store) -> dict[str, str]:
     """Return {identity of the imported content: run} of a store."""
     found = {_identity(store, run): run for run in store.runs()}
@@ -112,13 +133,16 @@ def _imported(store: Store) -> dict[str, str]:
 
 
 def _identity(store: Store, run: str) -> str:
-    start = read_journal(store.journal(run)).start
+    try:
+        start = read_journal(store.journal(run)).start
+    except RecordError:
+        return ""
     return start.tags.get(TAG_IMPORTED, "") if start else ""
 
 
 def _foreign(source: Store) -> int:
     """Return how many runs the other MLflow database has that no journal tells of."""
-    if not source.database.exists():
+    if not is_inside(source.root, source.database.name):
         return 0
     known = set(source.runs())
     try:
@@ -135,33 +159,34 @@ def _copy_run(source: Store, store: Store, run: str) -> list[str]:
     continues = not store.journal(run).exists() or len(trusted(source.journal(run))) > len(
         trusted(store.journal(run))
     )
-    withheld = _copy_files(source.run_folder(run), store.run_folder(run), theirs=continues)
-    withheld += _copy_files(source.root / SWEEPS / run, store.root / SWEEPS / run, continues, beside=False)
-    _copy_checkpoints(source.run_checkpoints(run), store.run_checkpoints(run), theirs=continues)
+    withheld = _copy_files(source.root, store.run_folder(run), store, theirs=continues)
+    withheld += _copy_files(source.root, store.root / SWEEPS / run, store, continues, beside=False)
+    _copy_checkpoints(source.root, store.run_checkpoints(run), store, theirs=continues)
     _copy_journal(source.journal(run), store.journal(run))
     return [f"{run}: {name}" for name in withheld]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-        if path.is_file() and not path.is_symlink() and path.name not in NOT_COPIED:
-            if not path.name.startswith("."):
-                yield path
+def _files(source: Path, target: Path, store: Store) -> Iterator[tuple[PurePosixPath, Path]]:
+    """Yield each file of the other folder that belongs into `target` of the store, and its place there."""
+    inner = target.relative_to(store.root)
+    for found in files_below(source, inner.as_posix()):
+        if found.name not in NOT_COPIED and not found.name.startswith("."):
+            yield found, within(target, found.relative_to(inner).as_posix(), where=source)
 
 
-def _copy_files(source: Path, target: Path, theirs: bool, beside: bool = True) -> list[str]:
+def _copy_files(source: Path, target: Path, store: Store, theirs: bool, beside: bool = True) -> list[str]:
     """Copy the files of a run, masked; of two different ones `theirs` says whether the other folder's counts.
 
     Files that do not count are kept beside (`merged-<digest>/`), so that nothing is lost. Returns the names
     of those that are not kept, because they hold a secret.
     """
     withheld = []
-    for path in _files(source):
-        inner = path.relative_to(source)
-        place = target / inner
-        if place.exists() and filecmp.cmp(path, place, shallow=False):
+    for path, place in _files(source, target, store):
+        inner = place.relative_to(target)
+        theirs_is = read_inside(source, path)
+        if place.exists() and theirs_is == place.read_bytes():
             continue
-        content = clean_file(path)
+        content = clean_file(path.name, theirs_is)
         if content is None:
             withheld.append(inner.as_posix())
         elif not place.exists() or (theirs and content != place.read_bytes()):
@@ -172,12 +197,11 @@ def _copy_files(source: Path, target: Path, theirs: bool, beside: bool = True) -
     return withheld
 
 
-def _copy_checkpoints(source: Path, target: Path, theirs: bool) -> None:
-    for path in _files(source):
-        place = target / path.relative_to(source)
-        if not place.exists() or (theirs and not filecmp.cmp(path, place, shallow=False)):
+def _copy_checkpoints(source: Path, target: Path, store: Store, theirs: bool) -> None:
+    for path, place in _files(source, target, store):
+        if not place.exists() or (theirs and not filecmp.cmp(source / path, place, shallow=False)):
             with _whole(place) as aside:
-                shutil.copy2(path, aside)
+                copy_inside(source, path, aside)
 
 
 def _write(content: bytes, place: Path) -> None:
@@ -200,12 +224,11 @@ def _whole(place: Path) -> Iterator[Path]:
 def _copy_journal(source: Path, target: Path) -> None:
     """Complete a journal from the other: a new one comes whole, a shorter one gets the missing lines.
 
-    Lines that cannot be trusted come with it, unless something in it had to be masked.
+    Lines that cannot be trusted come with a new one, unless they hold a secret.
     """
     lines = trusted(source)
     if not target.exists():
-        as_it_is = set(lines) <= set(lines_of(source))
-        _write(source.read_bytes() if as_it_is else b"\n".join([*lines, b""]), target)
+        _write(harmless_lines(source), target)
         sync(target.parent)
         return
     missing = lines[len(trusted(target)) :]

@@ -18,6 +18,7 @@ from typing import Any
 
 from workbench.errors import RecordError
 from workbench.names import FINISHED, STATUSES
+from workbench.tracking import row_types
 
 Parameter = str | int | float | bool
 RUN_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
@@ -64,7 +65,8 @@ class StartRecord:
     files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check(bool(self.run), "run", self.run, "a name")
+        names = {"run": self.run, "parent": self.parent, "trunk": self.trunk, "files": self.files}
+        row_types.require("start", names)
         _check(self.attempt >= 1, "attempt", self.attempt, "1 or more")
         _check(self.from_epoch >= 1, "from_epoch", self.from_epoch, "1 or more")
 
@@ -148,20 +150,20 @@ def from_json(row: Mapping[str, Any]) -> Record:
 
     Raises RecordError when the kind is unknown or a field is missing or impossible.
     """
-    kind = row.get("kind")
-    if kind not in KINDS:
+    kind = row.get("kind") if isinstance(row, Mapping) else None
+    if not isinstance(kind, str) or kind not in KINDS:
         raise RecordError(f"unknown kind of row {kind!r}", expected="one of " + ", ".join(KINDS))
     known = _FIELDS[kind]
     values = {name: value for name, value in row.items() if name in known}
+    row_types.require(kind, values)
     try:
         if kind == "epoch":
             values["metrics"] = {name: float(value) for name, value in row["metrics"].items()}
-            if isinstance(row.get("seconds"), str):  # "nan": an imported run may not know its durations
-                values["seconds"] = float(row["seconds"])
+            values["seconds"] = float(row["seconds"])
         elif kind == "start":
             values.update({name: tuple(values[name]) for name in _TUPLES if name in values})
         record: Record = KINDS[kind](**values)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise RecordError(f"a {kind} row does not fit: {error}") from error
     return record
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from workbench.errors import RecordError, suggestion
-from workbench.names import INTERRUPTED, SWEEP, TAG_KIND, TAG_RERUN, TAG_RUN
+from workbench.names import INTERRUPTED, SWEEP, TAG_KIND, TAG_RERUN, TAG_RUN, UNREADABLE
 from workbench.tracking.journal import Journal, first_start, is_locked, read_journal, status_of
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.store import Store, StoredRun, read_runs
@@ -122,10 +123,26 @@ def read_states(store: Store) -> list[RunState]:
 def read_state(store: Store, run: str) -> RunState:
     """Return one run's journal and status; RecordError when it has no journal."""
     path = store.journal(run)
+    if not path.exists():
+        raise RecordError("has no journal", where=run, do="`workbench list` shows the runs")
     locked = is_locked(path)  # asked before reading: a run may end between the two
-    journal = read_journal(path)
-    last = journal.rows[-1] if journal.rows else None
+    journal = _believed(path, run)
+    if journal.unreadable:
+        return RunState(run, UNREADABLE, journal)
+    last = journal.end or (journal.rows[-1] if journal.rows else None)
     return RunState(run, status_of(last, locked), journal)
+
+
+def _believed(path: Path, run: str) -> Journal:
+    """Return a journal of a store; one that is a link, no file, or another run's says that it is unreadable."""
+    if path.is_symlink():
+        return Journal(path, unreadable="its journal is a link, which is not followed")
+    try:
+        journal = read_journal(path)
+    except RecordError as error:
+        return Journal(path, unreadable=error.what)
+    other = next((start.run for start in journal.starts if start.run != run), None)
+    return Journal(path, unreadable=f"its journal is that of run {other}") if other else journal
 
 
 def unfinished(store: Store, identity: str, seed: int) -> list[str]:

@@ -6,15 +6,15 @@ a secret (the value of an environment variable). Checkpoints are arrays and are 
 
 from __future__ import annotations
 
-import dataclasses
+import json
 from pathlib import Path
 
 from workbench.errors import RecordError
-from workbench.security.masking import mask, secrets_in_diff
+from workbench.security.foreign_files import read_file
+from workbench.security.masking import masked, secrets_in, secrets_in_diff
 from workbench.tracking.code import DIFF
-from workbench.tracking.journal import decode_line, encode_line
-from workbench.tracking.rows import EndRecord, StartRecord
-from workbench.tracking.tracker import clean_start, without_secrets
+from workbench.tracking.journal_lines import decode_line, encode_row
+from workbench.tracking.tracker import without_secrets
 
 
 def trusted(path: Path) -> list[bytes]:
@@ -24,30 +24,41 @@ def trusted(path: Path) -> list[bytes]:
 
 def lines_of(path: Path) -> list[bytes]:
     """Return the lines of a journal as they are."""
-    return [line for line in path.read_bytes().split(b"\n") if line]
+    return [line for line in read_file(path).split(b"\n") if line]
 
 
 def clean_line(line: bytes) -> bytes | None:
     """Return a journal's line without secrets, `line` itself where it holds none, None where it is not sound."""
     try:
-        row = decode_line(line)
-    except (RecordError, ValueError):
+        decode_line(line)
+    except RecordError:
         return None
-    clean = row
-    if isinstance(row, StartRecord):
-        clean = clean_start(row)
-    elif isinstance(row, EndRecord):
-        clean = dataclasses.replace(row, reason=mask(row.reason))
-    return line if clean == row else encode_line(clean).rstrip(b"\n")
+    row = json.loads(line[9:])
+    clean = masked(row)  # all of it: fields that this version does not know come along
+    if clean == row:
+        return line
+    if "spec" in row and clean["spec"] != row["spec"]:
+        clean["provenance"] = {**clean.get("provenance", {}), "masked": True}
+    return encode_row(clean).rstrip(b"\n")
 
 
-def clean_file(path: Path) -> bytes | None:
-    """Return what of a file may be kept: its content, its text with secrets masked, or None.
+def harmless_lines(path: Path) -> bytes:
+    """Return a journal as it may be kept: sound lines masked, others as they are where they hold no secret."""
+    kept = []
+    for raw in lines_of(path):
+        clean = clean_line(raw)
+        if clean is None and not secrets_in(raw.decode("utf-8", "replace")):
+            clean = raw
+        kept += [clean + b"\n"] if clean is not None else []
+    return b"".join(kept)
+
+
+def clean_file(name: str, content: bytes) -> bytes | None:
+    """Return what of a file's content may be kept: all of it, its text with secrets masked, or None.
 
     None for a file that is not text and holds a secret, and for stored changes that do, which would no longer
     apply.
     """
-    content = path.read_bytes()
-    if path.name == DIFF and secrets_in_diff(content.decode("utf-8", "replace")):
+    if name == DIFF and secrets_in_diff(content.decode("utf-8", "replace")):
         return None
     return without_secrets(content)

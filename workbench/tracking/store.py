@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 from workbench.errors import StoreError
 from workbench.names import TAG_ID, TAG_PARENT, TAG_QUICK, TAG_RUN, TAG_SEED, TAG_STATUS, TAG_STUDY
+from workbench.security.foreign_files import is_below
+from workbench.security.foreign_names import is_run
 from workbench.tracking.journal import SUFFIX
 
 FOLDER = "mlruns"
@@ -78,10 +80,24 @@ class Store:
         return self.checkpoints / run
 
     def runs(self) -> list[str]:
-        """Return the names of all runs that have a journal, the oldest first."""
+        """Return the names of all runs that have a journal, the oldest first; `odd_journals` has the rest."""
+        return [name for name in self._journal_names() if is_run(name)]
+
+    def odd_journals(self) -> list[str]:
+        """Return the files among the journals whose names can be no run's: they are told, and never used."""
+        return [f"{name}{SUFFIX}" for name in self._journal_names() if not is_run(name)]
+
+    def _journal_names(self) -> list[str]:
         if not self.journals.is_dir():
             return []
         return sorted(path.name.removesuffix(SUFFIX) for path in self.journals.glob(f"*{SUFFIX}"))
+
+    def refuse_links(self, run: str) -> None:
+        """Raise StoreError where something of a run is a link: writing there would leave the store."""
+        places = (self.journal(run), self.run_folder(run), self.run_artifacts(run), self.run_checkpoints(run))
+        for path in places:
+            if path.is_symlink():
+                raise StoreError("is a link, which is not followed", where=path, do="put a copy in its place")
 
     def require_writable(self) -> None:
         """Raise StoreError unless files can be made in the folder (which is created)."""
@@ -136,7 +152,18 @@ def _local(root: Path) -> Store:
         raise StoreError(
             "not a folder", where=root, expected="a folder of records", do="give the folder to --store"
         )
+    _refuse_links(root)
     return Store(root, f"sqlite:///{root / 'mlflow.db'}")
+
+
+def _refuse_links(root: Path) -> None:
+    """Refuse a folder of records of which a part lies elsewhere: what is written there leaves the store."""
+    for entry in os.scandir(root) if root.is_dir() else ():
+        if entry.is_symlink() and not is_below(Path(entry.path), root):
+            raise StoreError(
+                "is a link out of the store", where=entry.path, expected="a file or folder of its own",
+                do="move what it leads to into the store, or the whole store there",
+            )  # fmt: skip
 
 
 def _from_database(path: Path) -> Store:

@@ -28,16 +28,18 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 
 from workbench.errors import RecordError, StoreError
 from workbench.names import FAILED, RUNNING, declare_recorded
+from workbench.security.foreign_names import within
 from workbench.security.masking import mask, masked, secrets_in
 from workbench.tracking.branch_history import shared_rows
 from workbench.tracking.history import FILE as HISTORY
 from workbench.tracking.history import history_text
 from workbench.tracking.journal import Journal, JournalWriter, read_journal
+from workbench.tracking.origin import sealed
 from workbench.tracking.rows import CheckpointRecord, EndRecord, EpochRecord, Record, StartRecord
 from workbench.tracking.store import OUTPUT, Store
 from workbench.tracking.sync_thread import Say, SyncThread, View, place, say_on_stderr
@@ -76,9 +78,12 @@ class Tracker:
         Raises StoreError when the journal cannot be written and RecordError when another process is
         writing this run. Whether a server answers is found out later, in the thread.
         """
+        store.refuse_links(start.run)
         writer = JournalWriter(store.journal(start.run))
         try:
             journal = read_journal(writer.path) if writer.path.exists() else Journal(writer.path)
+            if journal.unreadable:
+                raise RecordError(journal.unreadable, where=writer.path)
             row = _first_row(store, start, journal.attempt + 1, texts or {})
             writer.append(row)
         except BaseException as error:
@@ -130,9 +135,7 @@ class Tracker:
         A `path` is linked where the file system allows, else copied: do not change it afterwards. Secrets
         in a text are masked; any other file that holds one is not kept, which is said.
         """
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise RecordError(f"artifact name {name!r}", where=self.run, expected="a relative path")
-        target = self.store.run_artifacts(self.run) / name
+        target = within(self.store.run_artifacts(self.run), name, where=self.run, what="artifact")
         content = text.encode() if isinstance(text, str) else text or b""
         given = Path(path).read_bytes() if path is not None else content
         clean = without_secrets(given)
@@ -185,8 +188,17 @@ class Tracker:
             row = dataclasses.replace(record, attempt=self.journal.starts[-1].attempt)
             if isinstance(row, EndRecord):
                 row = dataclasses.replace(row, reason=mask(row.reason))
+            if self.journal.end is not None:
+                raise RecordError("has ended: no row follows its end", where=self.run)
+            happened = self._writer.taken_away()
+            if happened:
+                self._writer.make_again(self.journal.rows)
             self._writer.append(row)
             self.journal.rows.append(row)
+        if happened:
+            self._say(
+                f"the journal of run {self.run} was {happened} while it was written; it is kept in a new one"
+            )
 
     def _snapshot(self) -> tuple[Journal, list[EpochRecord], str]:
         """Return the journal as it is now, the epochs to show and the status."""
@@ -201,10 +213,13 @@ def _first_row(store: Store, start: StartRecord, attempt: int, texts: Mapping[st
     """Keep the attempt's `texts` beside the journal and return the row that names them."""
     declare_recorded(start.parameters, start.tags)
     prefix = "" if attempt == 1 else f"attempt-{attempt}/"
+    kept = {}
     for name, text in texts.items():
-        place(store.run_artifacts(start.run) / prefix / name, mask(text, code=name.endswith(CODE)).encode())
-    files = (*start.files, *(prefix + name for name in texts))
-    return dataclasses.replace(clean_start(start), attempt=attempt, files=files)
+        target = within(store.run_artifacts(start.run), prefix + name, where=start.run, what="artifact")
+        kept[prefix + name] = mask(text, code=name.endswith(CODE)).encode()
+        place(target, kept[prefix + name])
+    row = dataclasses.replace(clean_start(start), attempt=attempt, files=(*start.files, *kept))
+    return sealed(store, row, kept)
 
 
 def clean_start(start: StartRecord) -> StartRecord:

@@ -8,7 +8,6 @@ are kept, and the best one beside them as a hard link. Writing happens behind th
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -200,12 +199,33 @@ def generations(folder: Path) -> list[Path]:
     return sorted((p for p in folder.glob(f"e*{SUFFIX}")), reverse=True)
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The state that a run goes on from, its file, and why each newer file was passed over."""
+
+    state: State | None
+    file: str = ""
+    passed: tuple[str, ...] = ()
+
+
+def choose(folder: Path, run: str | None = None) -> Chosen:
+    """Return the newest sound state in `folder` (of `run`), and what is wrong with those before it."""
+    passed: list[str] = []
+    for path in generations(folder):
+        try:
+            state = read(path)
+        except RecordError as error:
+            passed.append(f"{path.name}: {error.what}")
+            continue
+        if run is None or state.facts.get("run", run) == run:
+            return Chosen(state, path.name, tuple(passed))
+        passed.append(f"{path.name}: it is a state of run {state.facts['run']}")
+    return Chosen(None, "", tuple(passed))
+
+
 def newest(folder: Path) -> State | None:
     """Return the newest sound state in `folder`, passing over damaged ones; None where there is none."""
-    for path in generations(folder):
-        with contextlib.suppress(RecordError):
-            return read(path)
-    return None
+    return choose(folder).state
 
 
 def chosen(folder: Path, which: str = "best") -> tuple[State | None, str]:

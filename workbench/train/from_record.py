@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ from workbench.spec.load import load_module, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.part import CODE, OtherCode, from_json
 from workbench.spec.variant import Variant
+from workbench.tracking.origin import is_as_kept, is_own
+from workbench.tracking.remarks import remarks
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.train import checkpoint
 from workbench.train.classifier import Outputs, with_classes
 
+KEPT = "spec.py"  # among a run's artifacts: its spec file as it was
 CODE_MARK = f'"{CODE}": '  # in the JSON of a spec that says what its own parts were
 
 
@@ -34,6 +38,7 @@ class RecordedRun:
     run: str
     start: StartRecord
     experiment: Experiment
+    trusted: bool = True  # `open_run` says: this store made it, or its user trusts whoever did
 
     @property
     def has_its_code(self) -> bool:
@@ -46,20 +51,27 @@ class RecordedRun:
         return self.store.run_checkpoints(self.run)
 
 
-def open_run(text: str, address: str | None = None, any_code: bool = False) -> RecordedRun:
+def open_run(
+    text: str, address: str | None = None, any_code: bool = False, trust_code: bool = False
+) -> RecordedRun:
     """Return the run that `text` means in the store at `address` (None: the project's).
 
-    With `any_code` its own parts may have other sources now, for those who only compare. Raises `RecordError` for a run that is not there, or that this workbench did not make.
+    With `any_code` its own parts may have other sources now, for those who only compare. Code of a record that
+    another store made is run only with `trust_code`. Raises `RecordError` for a run that is not there, or that
+    this workbench did not make.
     """
     store = find_store(address)
     run = find_run(store, text)
     journal = read_state(store, run).journal
+    if journal is not None and journal.unreadable:
+        raise RecordError(f"unreadable: {journal.unreadable}", where=run)
     if journal is None or journal.start is None or not journal.start.spec:
         raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
-    return RecordedRun(store, run, journal.start, recorded_experiment(journal.start, any_code, store))
+    experiment = recorded_experiment(journal.start, any_code, store, trust_code)
+    return RecordedRun(store, run, journal.start, experiment, trust_code or is_own(store, journal.start))
 
 
-def recorded_variant(store: Store, run: str, resumable: bool = False) -> Variant:
+def recorded_variant(store: Store, run: str, resumable: bool = False, trust_code: bool = False) -> Variant:
     """Return the variant that a run was made of, from its own record.
 
     Raises `RecordError` where the journal has no start, or (with `resumable`) nothing is left to do.
@@ -67,21 +79,31 @@ def recorded_variant(store: Store, run: str, resumable: bool = False) -> Variant
     state = read_state(store, run)
     start = state.journal.start if state.journal else None
     if start is None:
-        raise RecordError("its journal has no readable start", where=run)
+        told = remarks(state.journal) or ["its journal has no readable start"]
+        raise RecordError(told[0], where=run, do=f"`workbench show {run}` says more")
     if resumable and state.status == names.RUNNING:
         raise RecordError("is still running", where=run, do="wait for it, or stop it first")
     if resumable and not is_resumable(state):
         raise RecordError(f"is {state.status}", where=run, expected="an unfinished run")
-    return variant_of(start, recorded_experiment(start, store=store))
+    experiment = recorded_experiment(start, store=store, trust_code=trust_code)
+    return variant_of(start, experiment, trust_code or is_own(store, start))
 
 
-def variant_of(start: StartRecord, experiment: Experiment) -> Variant:
-    """Return the variant that a start row tells of, with `experiment` as its settings."""
+def variant_of(start: StartRecord, experiment: Experiment, trusted: bool) -> Variant:
+    """Return the variant that a start row tells of, with `experiment` as its settings.
+
+    The file that a record of another store names is not read: it may be any file of this machine.
+    """
     return Variant(
-        start.name, experiment, study=start.study, path=str(start.provenance.get("spec_path", "")),
+        start.name, experiment, study=start.study, path=str(spec_path(start)) if trusted and spec_path(start).name else "",
         question=str(start.provenance.get("question", "")), quick=start.quick,
         overrides=overrides(start),
     )  # fmt: skip
+
+
+def spec_path(start: StartRecord) -> Path:
+    """Return where the spec file of a run lay, from its record: the one place that makes a path of it."""
+    return Path(str(start.provenance.get("spec_path", "")))
 
 
 def overrides(start: StartRecord) -> dict[str, str]:
@@ -90,7 +112,9 @@ def overrides(start: StartRecord) -> dict[str, str]:
     return {name: how for name, how in origins.items() if how not in ("spec", "default")}
 
 
-def recorded_experiment(start: StartRecord, any_code: bool = False, store: Store | None = None) -> Experiment:
+def recorded_experiment(
+    start: StartRecord, any_code: bool = False, store: Store | None = None, trust_code: bool = False
+) -> Experiment:
     """Return the experiment of a start row.
 
     Code is run only where the spec file defines parts itself, or where settings held secrets, which the
@@ -101,10 +125,14 @@ def recorded_experiment(start: StartRecord, any_code: bool = False, store: Store
             "is a sweep", where=start.run, expected="a training",
             do=f"`workbench sweep {start.provenance.get('spec_path', 'FILE')} --resume` goes on with it",
         )  # fmt: skip
+    trusted = trust_code or (store is not None and is_own(store, start))
     if start.provenance.get("masked"):
+        _require(trusted, start, [spec_path(start)])
         return _from_file(start)
+    if not trusted and (opened := _trusting(start.spec)):
+        raise foreign(start, [f"what is in {', '.join(opened)}, which its spec trusts"])
     legacy = CODE_MARK not in json.dumps(dict(start.spec))
-    experiment = _made(start, any_code or legacy, store)
+    experiment = _made(start, any_code or legacy, store, trusted)
     ids = {experiment.id, experiment.identity(codes=False) if legacy else experiment.id}
     if start.id not in ids and not any_code:
         raise RecordError(
@@ -114,14 +142,50 @@ def recorded_experiment(start: StartRecord, any_code: bool = False, store: Store
     return experiment
 
 
-def _made(start: StartRecord, any_code: bool, store: Store | None) -> Experiment:
+def _require(trusted: bool, start: StartRecord, would_run: Iterable[object]) -> None:
+    if not trusted:
+        raise foreign(start, would_run)
+
+
+def foreign(start: StartRecord, would_run: Iterable[object]) -> RecordError:
+    """Return the refusal to run the code of a record that this store did not make."""
+    shown = [str(what) for what in would_run]
+    more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
+    return RecordError(
+        f"was not made in this store, and would run code here: {', '.join(shown[:5])}{more}", where=start.run,
+        do="read it first; only if you trust whoever made it, say --trust-code",
+    )  # fmt: skip
+
+
+def _trusting(value: Any) -> list[str]:
+    """Return the files that a recorded spec has opened though they hold code."""
+    if isinstance(value, Mapping):
+        own = [str(value.get("path", "a file"))] if value.get("trust_code") else []
+        return [*own, *(found for inner in value.values() for found in _trusting(inner))]
+    return (
+        [found for inner in value for found in _trusting(inner)] if isinstance(value, (list, tuple)) else []
+    )
+
+
+def _made(start: StartRecord, any_code: bool, store: Store | None, trusted: bool) -> Experiment:
     """Return the recorded spec as a value, with the first of its possible files that has its own parts."""
     spec, refusals = dict(start.spec), []
     try:
         return _experiment(from_json(spec, start.run))
     except SpecError as error:
         refusals.append(error)
+    if any_code and not trusted:  # only compared: nothing of it is run
+        with contextlib.suppress(SpecError):
+            return _experiment(from_json(spec, start.run, any_code=True))
+    _require(trusted, start, (file for file, _ in spec_files(start, store) if file.is_file()))
     for file, original in spec_files(start, store):
+        if (
+            store is not None
+            and original != file
+            and is_own(store, start)
+            and not is_as_kept(store, start, KEPT)
+        ):
+            continue  # changed since it was kept
         try:
             load_module(file, original)
             return _experiment(from_json(spec, start.run))
@@ -145,13 +209,13 @@ def spec_files(start: StartRecord, store: Store | None) -> Iterator[tuple[Path, 
     The spec file in the copy of the project that this process works in, the spec file itself, and what
     was kept of it in the record.
     """
-    path = Path(str(start.provenance.get("spec_path", "")))
+    path = spec_path(start)
     if store is not None and path.is_absolute() and path.is_relative_to(store.root.parent.resolve()):
         here = Path.cwd() / path.relative_to(store.root.parent.resolve())
         if here.is_file() and here != path:
             yield here, here
     yield path, path
-    kept = store.run_artifacts(start.run) / "spec.py" if store is not None else None
+    kept = store.run_artifacts(start.run) / KEPT if store is not None else None
     if kept is not None and kept.is_file() and path.name:
         yield kept, path
 
@@ -163,7 +227,7 @@ def _experiment(value: Any) -> Experiment:
 
 def _from_file(start: StartRecord) -> Experiment:
     """Return the experiment of the spec file that has the run's identity: its secrets are only there."""
-    path = Path(str(start.provenance.get("spec_path", "")))
+    path = spec_path(start)
     found = [with_seed(variant, start.seed) for variant in load_variants(path)]
     found += [override_settings(variant, set_words(start)) for variant in found]
     for variant in found:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from workbench import names
+from workbench.security.shown import console, markup, visible
 from workbench.spec.plan import Plan
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Screen:
     live = False
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = stream or sys.stdout
+        self.stream = stream or sys.stdout  # None where the process was started without one
         self._next_redraw = 0.0
 
     def say(self, text: str) -> None:
@@ -73,7 +74,7 @@ class LiveScreen(Screen):
 
     def say(self, text: str) -> None:
         if self._progress is not None:
-            self._progress.console.print(text, highlight=False, markup=False)
+            self._progress.console.print(visible(text), highlight=False, markup=False)
         else:
             super().say(text)
 
@@ -82,7 +83,7 @@ class LiveScreen(Screen):
         self.close()
         self._progress = self._bar()
         self._progress.start()
-        label = f"stage {plan.number}/{stages}"
+        label = f"stage {plan.number}/{stages}"  # numbers only: rich reads markup in it
         self._task = self._progress.add_task(label, total=plan.epochs * steps, state="", speed="")
         self._seen = (time.monotonic(), -1)
 
@@ -101,9 +102,7 @@ class LiveScreen(Screen):
         )
 
     def _console(self) -> Any:
-        from rich.console import Console
-
-        return Console(file=self.stream)
+        return console(self.stream)
 
     def wants_step(self) -> bool:
         now = time.monotonic()
@@ -124,7 +123,7 @@ class LiveScreen(Screen):
         self._seen = (now, done)
         shown = {name: values[name] for name in (names.LOSS, names.ACCURACY) if name in values}
         state = f"epoch {epoch} step {step}/{steps} {values_line(shown)}"
-        self._progress.update(self._task, completed=done, state=state, speed=speed, refresh=True)
+        self._progress.update(self._task, completed=done, state=markup(state), speed=speed, refresh=True)
 
     def close(self) -> None:
         if self._progress is not None:
@@ -145,7 +144,7 @@ def screen(stream: TextIO | None = None) -> Screen:
         return notebook_screen.ProgressFile(Path(path), stream)
     if stream is sys.stdout and notebook_screen.in_notebook():
         return notebook_screen.NotebookScreen(stream)
-    return LiveScreen(stream) if stream.isatty() else Screen(stream)
+    return LiveScreen(stream) if stream is not None and stream.isatty() else Screen(stream)
 
 
 FIRST = (names.LOSS, names.ACCURACY, "val_loss", "val_accuracy", names.LEARNING_RATE)

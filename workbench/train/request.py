@@ -35,6 +35,7 @@ class RunRequest:
     parent: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)  # recorded beside the experiment's own
     shared: bool = False  # the trunk of branches, shorter than its schedule may mean it to be
+    from_start: bool = False  # a resume that may train again from epoch 1
     epochs: int | None = None  # stop gently after this global epoch (a tuner's rung)
 
 

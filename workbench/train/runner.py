@@ -27,7 +27,7 @@ from workbench.tracking import null_tracker, provenance
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, shared_trunk
+from workbench.train import checkpoint, going_on, shared_trunk
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest, RunResult, StopTraining, Watcher
 from workbench.train.run_data import RunData
@@ -44,16 +44,16 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
     experiment = order.variant.experiment
     plans = experiment.plans()
     if not (order.variant.quick or order.shared or order.resume):  # these are shorter than a schedule means
-        schedule_preview.refuse(plans)
+        schedule_preview.refuse(*experiment.judged())
     plateau.refuse_unmeasured(experiment)
     if not order.resume:
         refuse_select(experiment)
-    state = own_state(order)
+    state = own_state(order, screen)
     if state is None and experiment.trunk is not None:
         state = shared_trunk.begin(order, screen, run)
     group, order = joined(order)
     data = RunData(experiment, default_places(order.store.root.parent), order.steps)
-    state = common_state(group, order, state)
+    state = common_state(group, order, state, screen)
     if experiment.start is not None and state is None and group.chief:
         experiment.start.look(order.store)
     if group.workers > 1:
@@ -96,18 +96,20 @@ def joined(order: RunRequest) -> tuple[Group, RunRequest]:
     return group, dataclasses.replace(order, run=meant.run, resume=meant.resume)
 
 
-def own_state(order: RunRequest) -> checkpoint.State | None:
+def own_state(order: RunRequest, screen: Screen) -> checkpoint.State | None:
     """Return the state to go on from that this process has itself; that of several comes from the chief."""
     if not order.resume or roles.in_processes(order.variant.experiment.devices):
         return None
-    return checkpoint.newest(order.store.run_checkpoints(order.run))
+    return going_on.state_of(order, screen)
 
 
-def common_state(group: Group, order: RunRequest, own: checkpoint.State | None) -> checkpoint.State | None:
+def common_state(
+    group: Group, order: RunRequest, own: checkpoint.State | None, screen: Screen
+) -> checkpoint.State | None:
     """Return the state to go on from: `own`, or with several processes the chief's, handed to all."""
     if not order.resume or not roles.in_processes(order.variant.experiment.devices):
         return own
-    state = checkpoint.newest(order.store.run_checkpoints(order.run)) if group.chief else None
+    state = going_on.state_of(order, screen) if group.chief else None
     if group.workers == 1:
         return state
     return checkpoint.unpacked(group.share(checkpoint.packed(state) if group.chief else None))

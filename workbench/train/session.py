@@ -339,6 +339,7 @@ class Session:
         self._ended = True
         self.screen.close()
         try:
+            self._settle()
             self.tracker.end(status, reason)
         except (OSError, InputError) as error:  # a full disk: what ended the run must still be said
             self.screen.warn(f"the end of the run could not be recorded: {error}")
@@ -346,6 +347,13 @@ class Session:
             self.tracker.close()
         if reason and status != names.FAILED:  # a failure is said by the command's last line
             self.screen.say(f"{status}: {reason}")
+
+    def _settle(self) -> None:
+        """Wait for the state that is being written: its row must not follow the end of the run."""
+        try:
+            self.saver.wait()
+        except Exception as error:  # noqa: BLE001 - the end must be recorded all the same, and it is said
+            self.screen.warn(f"the last state could not be kept: {error}")
 
     def outcome(self) -> RunResult:
         """Return how the run ended, from its own journal."""

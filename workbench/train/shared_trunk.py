@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import os
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ from workbench.train import checkpoint
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest
 from workbench.train.run_data import RunData
-from workbench.train.signals import handling
+from workbench.train.signals import handling, on_end
 
 Train = Callable[[RunRequest, Screen], Any]
 LOOK_SECONDS = 0.5  # between two looks at what another process is training
@@ -145,12 +144,12 @@ def _await(store: Store, wanted: Wanted, screen: Screen) -> Found | None:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """End gently on SIGTERM while nothing of the branch is recorded yet."""
+    """End gently on SIGTERM and SIGHUP while nothing of the branch is recorded yet."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise RunStopped("stopped while it waited for its trunk; nothing was begun, run it again")
 
-    with handling({signal.SIGTERM: stop}):
+    with handling(on_end(stop)):
         yield
 
 

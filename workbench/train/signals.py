@@ -20,16 +20,30 @@ def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     """Handle the given signals until the block ends, then give the old handlers back.
 
     Python lets only the main thread set handlers; elsewhere (a notebook's worker, a test) the block runs without.
+    What was ignored before stays so: `nohup` means that a lost terminal ends nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    old = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    heard = {n: handler for n, handler in handlers.items() if signal.getsignal(n) is not signal.SIG_IGN}
+    old = {number: signal.signal(number, handler) for number, handler in heard.items()}
     try:
         yield
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+def on_end(handler: Handler) -> dict[signal.Signals, Handler]:
+    """Return `handler` for the signals by which others ask a process to end: SIGTERM, and a lost terminal's SIGHUP."""
+    return {signal.SIGTERM: handler, signal.SIGHUP: handler}
+
+
+@contextlib.contextmanager
+def orderly_end() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP of a command what Ctrl-C is, so that what it began is cleared away."""
+    with handling(on_end(raise_interrupt)):
+        yield
 
 
 def raise_interrupt(number: int, frame: FrameType | None) -> None:
@@ -38,7 +52,7 @@ def raise_interrupt(number: int, frame: FrameType | None) -> None:
 
 
 class StopSignals:
-    """What signals ask for: `stop` (SIGTERM: checkpoint now), `finish` (Ctrl-C: finish the epoch)."""
+    """What signals ask for: `stop` (SIGTERM or SIGHUP: checkpoint now), `finish` (Ctrl-C: finish the epoch)."""
 
     def __init__(self, grace_seconds: float) -> None:
         self.stop = False
@@ -59,8 +73,8 @@ class StopSignals:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[StopSignals]:
-        """Listen to SIGTERM and SIGINT until the block ends, then hand them back."""
-        with handling({signal.SIGTERM: self._terminate, signal.SIGINT: self._interrupt}):
+        """Listen to SIGTERM, SIGHUP and SIGINT until the block ends, then hand them back."""
+        with handling({**on_end(self._terminate), signal.SIGINT: self._interrupt}):
             try:
                 yield self
             finally:

@@ -119,7 +119,7 @@ class Trainer(tf.keras.Model):
         wanted = [names.LOSS, *(t.term for t in terms(plan.loss) if len(terms(plan.loss)) > 1)]
         if self.head is not None:
             wanted.append(names.ACCURACY)
-        if optimizers.has_regulariser(plan.weight_decay):
+        if (plan.weight_decay or optimizers.OFF).regularises():
             wanted.append(names.REGULAR_LOSS)
         self.means = {name: tf.keras.metrics.Mean(name=name) for name in wanted}
 
@@ -246,15 +246,15 @@ class Trainer(tf.keras.Model):
     def total(self, values: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the loss as optimised and the regulariser's part of it."""
         weighted = [t.weight * values[t.term] for t in terms(self.plan.loss)]  # type: ignore[union-attr]
-        decay, peak = self.plan.weight_decay, self.plan.schedule.peak_rate()  # type: ignore[union-attr]
-        regular = optimizers.regulariser(decay, self.decayed(), peak)
+        decay, peak = self.plan.weight_decay or optimizers.OFF, self.plan.schedule.peak_rate()  # type: ignore[union-attr]
+        regular = decay.regulariser(self.decayed(), peak)
         return tf.add_n(weighted) + regular, regular
 
     def decayed(self) -> list[optimizers.Decayed]:
         """Return the variables that weight decay touches, each with its multiplier."""
         if self._decayed is None:
             decay = self.plan.weight_decay  # type: ignore[union-attr]
-            self._decayed = optimizers.decayed(self, self.trained(), self.head_variables(), decay)
+            self._decayed = optimizers.decayed_weights(self, self.trained(), self.head_variables(), decay)
         return self._decayed
 
     @tf.autograph.experimental.do_not_convert
@@ -262,6 +262,7 @@ class Trainer(tf.keras.Model):
         """Do one step on (images, labels, ids[, teacher]) and return the epoch's means so far."""
         assert self.plan is not None
         plan, optimizer = self.plan, self.optimizer
+        decay = plan.weight_decay or optimizers.OFF
         rate = plan.schedule.tensor(self.schedule_time())
         rate = rate * self.lowered if plan.schedule.lowers else rate
         optimizer.learning_rate.assign(tf.cast(rate, optimizer.learning_rate.dtype))
@@ -273,9 +274,9 @@ class Trainer(tf.keras.Model):
         gradients = optimizers.unscaled(optimizer, tape.gradient(scaled, variables))
         head = plan.loss.classifier()
         gradients = collectives.total_gradients(gradients, head is not None and head.same_rows)
-        gradients = optimizers.add_decay(plan.weight_decay, gradients, variables, self.decayed())
+        gradients = decay.add_to(gradients, variables, self.decayed())
         ratio = rate / plan.schedule.peak_rate() * optimizers.taken(optimizer, gradients)
-        optimizers.shrink(plan.weight_decay, self.decayed(), ratio)
+        decay.shrink(self.decayed(), ratio)
         optimizers.apply(optimizer, gradients, variables, summed=collectives.count() > 1)
         if collectives.count() == 1:
             self._remember(loss, gradients, rate, data[2])

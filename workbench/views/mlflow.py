@@ -26,6 +26,7 @@ from workbench.names import (
     TAG_STATUS,
     TAG_SWEEP,
 )
+from workbench.security.foreign_files import files_below, is_below, without_links
 from workbench.tracking.journal import Journal
 from workbench.tracking.mlflow_client import open_client
 from workbench.tracking.rows import EpochRecord, StartRecord, plain
@@ -234,19 +235,19 @@ class MlflowView:
         if not state or state == self._tags.get(TAG_FILES):
             return
         self._require_place()
-        if self.place is None:
-            self._client.log_artifacts(self.run_id, str(folder))
-        else:  # on this machine a second name does: an import of large artifacts would otherwise lie here twice
-            target = self.place / ARTIFACTS
-            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-                # Aside beside the folder: MLflow lists what lies within as the artifacts of the run.
-                with replacing(target / file.relative_to(folder), aside_in=self.place) as aside:
-                    link_or_copy(file, aside)
+        with without_links(folder) as clean:
+            if self.place is None:
+                self._client.log_artifacts(self.run_id, str(clean))
+            else:  # here a second name does: an import of large artifacts would otherwise lie here twice
+                for file in files_below(clean):
+                    # Aside beside the folder: MLflow lists what lies within as the artifacts of the run.
+                    with replacing(self.place / ARTIFACTS / file, aside_in=self.place) as aside:
+                        link_or_copy(clean / file, aside)
         self._send_tags({TAG_FILES: state})
 
     def _require_place(self) -> None:
         """Refuse to write artifacts into the folder that a moved project was in before."""
-        if self.place is not None and not self.place.is_relative_to(self.store.root):
+        if self.place is not None and not is_below(self.place, self.store.root):
             raise StoreError(
                 f"its artifacts belong to {self.place}",
                 where=self.store.database,

@@ -23,6 +23,7 @@ from workbench.names import (
     TAG_TRUNK,
     lower_is_better,
 )
+from workbench.security.foreign_files import files_below
 from workbench.tracking.journal import Journal
 from workbench.tracking.rows import EpochRecord, StartRecord, plain
 
@@ -95,7 +96,7 @@ def milliseconds(seconds: float) -> int:
 
 def folder_state(folder: Path) -> str:
     """Return a short text that changes when a file in `folder` is added or changed; "" for no files."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    files = [folder / name for name in files_below(folder)] if folder.is_dir() else []
     facts = [
         (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files
     ]

@@ -12,6 +12,7 @@ import gc
 import multiprocessing
 import os
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,13 +21,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import StoreError
+from workbench.errors import InputError, StoreError
 from workbench.files import sync
-from workbench.names import TAG_RUN
+from workbench.security.children import die_with_parent
 from workbench.tracking.journal import is_locked
 from workbench.tracking.locks import all_views
 from workbench.tracking.mlflow_client import migrate, open_client
 from workbench.tracking.store import Store
+from workbench.views.artifact_folders import ASIDE, MADE, Made, artifact_folders, clear_killed
 from workbench.views.mlflow import MlflowView
 from workbench.views.sync import sync_run
 from workbench.views.tensorboard import TensorBoardView
@@ -65,9 +67,10 @@ def rebuild(store: Store, say: Say) -> Rebuilt:
                 f"run {busy[0]} is being recorded", where=store.root, do="wait for it or stop it"
             )
         stamp = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}"
-        aside = store.root / f"rebuild-{stamp}-{os.getpid()}"
+        clear_killed(store)
+        aside = store.root / f"{ASIDE}{stamp}-{os.getpid()}"
         aside.mkdir()
-        folders: list[Path] = []
+        folders = Made(aside / MADE)
         try:
             failed = _build(store, aside, folders, say)
             foreign = _swap(store, aside, store.root / f"backup-{stamp}")
@@ -86,7 +89,7 @@ def _build(store: Store, aside: Path, folders: list[Path], say: Say) -> dict[str
     `folders` gets the artifact folders made, which lie in their final place.
     """
     boards = multiprocessing.get_context("fork").Process(
-        target=write_boards, args=(store, aside / "tensorboard")
+        target=write_boards, args=(store, aside / "tensorboard", os.getpid())
     )
     boards.start()
     try:
@@ -105,13 +108,17 @@ def _build(store: Store, aside: Path, folders: list[Path], say: Say) -> dict[str
     return failed
 
 
-def write_boards(store: Store, root: Path) -> None:
-    """Write the TensorBoard files of all runs below `root`."""
+def write_boards(store: Store, root: Path, parent: int | None = None) -> None:
+    """Write the TensorBoard files of all runs below `root`, as long as the process `parent` is there."""
+    if parent is not None:
+        die_with_parent(parent, signal.SIGKILL)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
     root.mkdir()
     for run in store.runs():
         try:
             sync_run(store, run, [TensorBoardView(store, root)], lambda line: None)
-        except StoreError:
+        except InputError:
             continue  # a journal without a start row: `write_database` names it
 
 
@@ -126,7 +133,7 @@ def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str
             view = MlflowView(store, client, fresh=True, studies=studies)
             try:
                 sync_run(store, run, [view], say)
-            except StoreError as error:
+            except InputError as error:
                 failed[run] = str(error)
                 say(f"{run}: {error}")
             if view.place is not None:
@@ -170,7 +177,7 @@ def _swap(store: Store, aside: Path, backup: Path) -> int:
     """Put the new files in place and the old ones into `backup`; returns the count of foreign runs."""
     sync(aside / "mlflow.db")
     backup.mkdir()
-    old, foreign = _old_artifacts(store)
+    old, foreign = artifact_folders(store)
     if store.database.exists():
         os.link(store.database, backup / "mlflow.db")
     (aside / "mlflow.db").replace(store.database)  # from here on the new records count
@@ -182,22 +189,3 @@ def _swap(store: Store, aside: Path, backup: Path) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(target)
     return foreign
-
-
-def _old_artifacts(store: Store) -> tuple[list[Path], int]:
-    """Return the artifact folders of our runs in the old database, and how many runs are not ours."""
-    if not store.database.exists():
-        return [], 0
-    try:
-        connection = sqlite3.connect(f"file:{store.database}?mode=ro", uri=True, timeout=20.0)
-        rows = connection.execute(
-            "SELECT r.artifact_uri, t.value FROM runs r "
-            "LEFT JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = ?",
-            (TAG_RUN,),
-        ).fetchall()
-        connection.close()
-    except sqlite3.Error:
-        return [], 0  # a broken database is what a rebuild is for
-    ours = [Path(place.removeprefix("file://")).parent for place, run in rows if place and run]
-    known = [folder for folder in ours if folder.is_relative_to(store.artifacts) and folder.is_dir()]
-    return known, sum(run is None for _, run in rows)

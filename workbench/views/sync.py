@@ -6,6 +6,7 @@ another process is syncing, is left to that process.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,11 +17,12 @@ from workbench.tracking.branch_history import all_rows
 from workbench.tracking.history import FILE as HISTORY
 from workbench.tracking.history import history_text
 from workbench.tracking.journal import Journal
-from workbench.tracking.locks import Held, views_of_run
+from workbench.tracking.locks import Held, all_views, views_of_run
 from workbench.tracking.mlflow_client import open_client
 from workbench.tracking.runs import read_state
 from workbench.tracking.store import Store
 from workbench.tracking.sync_thread import View, place, reason
+from workbench.views.artifact_folders import clear_killed
 from workbench.views.mlflow import MlflowView
 from workbench.views.tensorboard import TensorBoardView
 
@@ -50,6 +52,8 @@ def sync(store: Store, say: Say) -> Synced:
     if not store.runs():
         return done
     store.require_writable()
+    with contextlib.suppress(Held), all_views(store, patience=0.0):
+        clear_killed(store)
     client = _reach(store)
     studies: dict[str, str] = {}
     for run in store.runs():
@@ -75,6 +79,7 @@ def sync_run(store: Store, run: str, views: list[View], say: Say) -> bool:
 
     Lines of the journal that were not trusted are named through `say`.
     """
+    store.refuse_links(run)
     state = read_state(store, run)
     assert state.journal is not None
     journal = state.journal

@@ -33,6 +33,7 @@ from workbench.names import (
     is_evaluation,
     lower_is_better,
 )
+from workbench.security.foreign_files import is_below
 from workbench.tracking.journal import Journal
 from workbench.tracking.locks import lock
 from workbench.tracking.rows import EpochRecord, StartRecord, plain
@@ -70,6 +71,8 @@ class TensorBoardView:
             raise StoreError("no start row is intact", where=journal.path)
         if start.tags.get(TAG_KIND) == SWEEP:
             return  # the sweep itself trained nothing: its trials are the sessions
+        if not is_below(run_folder(self.root, start), self.root):
+            raise StoreError("lies behind a link out of the store", where=run_folder(self.root, start))
         mark = sync_mark(rows, status)
         if status != RUNNING and _read_json(run_folder(self.root, start) / SYNC_MARK) == mark:
             return

@@ -103,6 +103,24 @@ def test_the_record_stands_beside_the_rivals(histories: list[str]) -> None:
         assert f"| {method} |" in text
 
 
+@pytest.mark.parametrize("tail", [[float("nan")], [float("inf")], [float("nan")] * 5])
+def test_a_history_whose_last_loss_is_not_finite_is_told_so(project: Path, tail: list[float]) -> None:
+    path = history(project / "run9_hist.json", 9, 0.9)
+    lists = json.loads(path.read_text())
+    lists["loss"][-len(tail) :] = tail
+    path.write_text(json.dumps(lists))
+    text = call(str(path), "--metric", "loss", "--to", "60")
+    assert "loss is not finite at epoch 40" in text
+    assert "no forecast: the value of epoch 40" in text
+    assert json.loads(call(str(path), "--metric", "loss", "--to", "60", "--json"))["verdict"] == "no forecast"
+
+
+def test_the_runs_learnt_from_are_named(histories: list[str]) -> None:
+    text = call(histories[0], "--at", "20", "--prior", histories[1], "--prior", histories[2])
+    assert "learnt from 2 other runs: run1, run2" in text
+    assert "learnt from no other runs" in call(histories[0], "--at", "20", "--alone")
+
+
 def test_impossible_calls_are_refused(histories: list[str]) -> None:
     for words, error in (
         ((histories[0], "--metric", "agedb"), RecordError),

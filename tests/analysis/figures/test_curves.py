@@ -175,6 +175,26 @@ def test_nothing_is_cut_off_or_overlaps(real_data):
         assert all(left.x1 < right.x0 for left, right in zip(shown[:-1], shown[1:]))
 
 
+@pytest.mark.parametrize(
+    "values", [np.geomspace(9, 0.1, 20), np.linspace(0, 1, 20) ** 0.3, np.linspace(1, 0.2, 20)]
+)
+def test_names_of_stages_do_not_lie_on_curves(values):
+    stages = [("softmax", 3), ("ArcFace 32", 9), ("ArcFace 64", 8)]
+    figure = plot_curves(records(run("a", {"lfw": list(values), "loss": list(values)}, stages=stages)))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    names = {name for name, _ in stages}
+    for axis in figure.axes:
+        x = np.linspace(1, 20, 2000)
+        points = axis.transData.transform(np.column_stack([x, np.interp(x, np.arange(1, 21), values)]))
+        shown = [text for text in axis.texts if text.get_text() in names]
+        assert len(shown) == 2
+        for text in shown:
+            box = text.get_window_extent(canvas.get_renderer())
+            hidden = (points > [box.x0, box.y0]).all(1) & (points < [box.x1, box.y1]).all(1)
+            assert not hidden.any() or text.get_bbox_patch() is not None
+
+
 def test_a_frame_of_epochs_is_enough_and_bad_input_is_refused():
     found = records(run("a", {"loss": [2, 1]}))
     assert len(plot_curves(found.epochs, "loss", by="run").axes) == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from analysis.forecast import fit, lr_effects, weighting
+from analysis.forecast import ensemble, fit, lr_effects
 from analysis.forecast.baselines import BASELINES, baselines, slope
 from analysis.forecast.families import FAMILIES, bank
 from analysis.forecast.settings import DEFAULT
@@ -78,7 +78,7 @@ def test_rivals_say_what_their_names_say() -> None:
 def test_back_test_errors_are_weighted_means_of_misses() -> None:
     y = np.array([4.0, 3.0, 2.0, 1.0, 0.5, 0.25])
     forecasts = np.zeros((1, 2, 8)) + 1.0
-    error, evidence = weighting.errors(forecasts, y, np.ones(6), np.array([4, 6]))
+    error, evidence = ensemble.errors(forecasts, y, np.ones(6), np.array([4, 6]))
     weights = np.array([1 / 4, 2 / 4]) / np.sqrt(2)
     assert evidence == pytest.approx(weights.sum())
     assert error[0] == pytest.approx((weights @ np.array([0.5, 0.75])) / weights.sum())
@@ -86,8 +86,8 @@ def test_back_test_errors_are_weighted_means_of_misses() -> None:
 
 def test_without_evidence_the_weights_are_the_prior_and_with_it_the_better_gains() -> None:
     prior, error = np.array([0.7, 0.3]), np.array([2.0, 1.0])
-    assert weighting.weigh(prior, error, 0.0, DEFAULT) == pytest.approx(prior)
-    weights = weighting.weigh(prior, error, 50.0, DEFAULT)
+    assert ensemble.weigh(prior, error, 0.0, DEFAULT) == pytest.approx(prior)
+    weights = ensemble.weigh(prior, error, 50.0, DEFAULT)
     assert weights.sum() == pytest.approx(1)
     assert weights[1] > 0.3
 
@@ -97,7 +97,7 @@ def test_weighted_quantiles_agree_with_a_sorted_list() -> None:
     middle = np.array([0.25, 0.65, 0.9])
     for level in (0.1, 0.25, 0.5, 0.65, 0.8, 0.95):
         expected = np.interp(level, middle, [1.0, 2.0, 3.0])
-        assert weighting.quantiles(values[:, None], weights, (level,))[0, 0] == pytest.approx(expected)
+        assert ensemble.quantiles(values[:, None], weights, (level,))[0, 0] == pytest.approx(expected)
 
 
 def test_the_progress_axis_and_breaks_of_a_schedule() -> None:

@@ -171,6 +171,47 @@ def test_a_jump_of_a_loss_without_stages_starts_a_stage() -> None:
     assert told.median[-1] > 11
 
 
+@pytest.mark.parametrize("place", [-1, -2, -12, 20])
+@pytest.mark.parametrize("metric", ["loss", "val_error"])
+def test_one_spike_is_left_out_and_widens_nothing(metric: str, place: int) -> None:
+    values = falling(60, noise=0.003)
+    plain = forecast(Curve(metric=metric, values=values), 100)
+    values[place] = 30.0 if metric == "loss" else 0.97
+    told = forecast(Curve(metric=metric, values=values), 100)
+    assert any("spike" in note for note in told.notes)
+    width, before = (float(np.subtract(*each.interval(0.8))[-1]) for each in (told, plain))
+    assert abs(width) < 2 * abs(before)
+
+
+def test_noise_is_no_spike_and_a_lasting_shift_is_none_either() -> None:
+    noisy = falling(60, noise=0.03)
+    assert not any("spike" in note for note in forecast(Curve(metric="val_error", values=noisy), 100).notes)
+    shifted = [value + 0.3 * (k >= 40) for k, value in enumerate(falling(60, noise=0.003))]
+    told = forecast(Curve(metric="val_error", values=shifted), 100)
+    assert not any("spike" in note for note in told.notes)
+    low, high = told.interval(0.8)
+    assert low[-1] < shifted[-1] < high[-1]
+
+
+def test_a_loss_that_turns_up_again_is_not_told_to_fall() -> None:
+    t = np.arange(30)
+    values = 2 * np.exp(-t / 3) + 0.5 + 0.02 * np.maximum(t - 8, 0) + 0.002 * np.sin(7 * t)
+    told = forecast(Curve(metric="val_loss", values=values.tolist()), 60)
+    low, high = told.interval(0.8)
+    assert high[-1] > values[-1] * 1.05
+    assert low[-1] > 0
+    assert told.median[-1] >= values[-1] * 0.97
+
+
+def test_learning_rates_that_end_before_the_end_are_not_taken_to_stay() -> None:
+    curve = Curve(metric="val_error", values=falling(20), rates=[0.1] * 20)
+    told = forecast(curve, 60)
+    assert any("is not known" in note for note in told.notes)
+    assert told.prepared is not None
+    assert told.prepared.rates is None
+    assert not told.prepared.constant
+
+
 def test_no_forecast_where_back_tests_lose_to_the_last_value() -> None:
     walk = 0.5 + 0.02 * np.cumsum(np.random.default_rng(4).choice([-1, 1], 40))
     told = forecast(Curve(metric="val_error", values=walk.tolist()), 80)

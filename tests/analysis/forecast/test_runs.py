@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from analysis.commands.forecast import forecast
 from analysis.forecast.plans import planned
-from analysis.forecast.runs import curves, same_study
+from analysis.forecast.runs import curves, priors
 from analysis.forecast.stopping import watch
 from analysis.sources import load
 from workbench import GDC, SGD, ArcFace, Experiment, MobileFaceNet, Softmax, Stage, Steps, SyntheticFaces
@@ -79,7 +79,7 @@ def test_plans_come_from_the_spec_in_the_journal(store: Path) -> None:
     assert curve.rates[20] == pytest.approx(0.01)
     assert curve.rates[30] == pytest.approx(0.001)
     assert curve.seconds == pytest.approx(1800.0)
-    assert len(same_study(curve, list(found.values()))) == 4
+    assert len(priors(list(found.values()))[0]) == 4
 
 
 def test_a_running_run_is_forecast_to_its_planned_end_with_its_study_as_prior(store: Path) -> None:

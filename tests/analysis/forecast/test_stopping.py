@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,12 +10,16 @@ import pytest
 
 from analysis.forecast import ForecastStopping
 from analysis.forecast.plans import Planned, planned
+from analysis.forecast.population import population
 from analysis.forecast.recorded_forecasts import recorded
+from analysis.forecast.stop_rule import ALONE, LIMITS, WITH_OTHERS
 from analysis.forecast.stopping import watch
 from analysis.frames import MEASURED, RunData, build
 from workbench.errors import InputError
 from workbench.optimizers.schedules import Steps
 
+SUPPORTED = {"curves": 9, "families": 1, "wrong": [0.0] * len(LIMITS), "hopeless": [1.0] * len(LIMITS)}
+KNOWN = replace(population(), record={ALONE: SUPPORTED, WITH_OTHERS: SUPPORTED})
 PLAN = Planned(40, (1,), (0.1,) * 40)
 
 
@@ -44,13 +49,14 @@ def test_forecasts_are_recorded_from_the_fourth_epoch_on() -> None:
 
 def test_a_run_without_a_chance_is_stopped_after_its_grace_and_not_before() -> None:
     rows, stopped, why = follow(
-        ForecastStopping("lfw", beat=0.97, stop_below=0.05, grace=12, patience=2), 0.8
+        ForecastStopping("lfw", beat=0.97, stop_below=0.05, grace=12, patience=2, known=KNOWN), 0.8
     )
     assert stopped is not None
     assert stopped >= 14
     assert "ends above 0.97" in why
     assert rows[-1]["forecast.lfw_stop"] == 1.0
     assert rows[-1]["forecast.lfw_chance"] < 0.05
+    assert "saves" in why
 
 
 def test_a_run_that_may_reach_the_value_goes_on() -> None:
@@ -60,7 +66,7 @@ def test_a_run_that_may_reach_the_value_goes_on() -> None:
 
 
 def test_no_forecast_never_stops_a_run() -> None:
-    watcher = ForecastStopping("lfw", beat=0.99, stop_below=0.5, grace=0, patience=1)
+    watcher = ForecastStopping("lfw", beat=0.99, stop_below=0.5, grace=0, patience=1, known=KNOWN)
     walk = (0.5 - 0.02 * np.cumsum(np.random.default_rng(4).choice([-1, 1], 40))).tolist()
     assert watcher.observe({"lfw": walk}, Planned(80, (1,), (0.1,) * 80)).stop is None
     assert watcher.observe({"lfw": [0.5] * 30}, PLAN).stop is None

@@ -18,7 +18,7 @@ from workbench.optimizers import (
     equivalents,
 )
 from workbench.optimizers.schedules import Constant
-from workbench.spec.interfaces import WeightDecay
+from workbench.spec.optimization import WeightDecay
 from workbench.spec.part import coerce
 
 AT = Constant(0.1)

@@ -135,7 +135,7 @@ def test_constant_is_constant():
 def test_a_number_is_a_constant_and_costs_no_tensorflow():
     code = (
         "import sys; from workbench import Cosine, L2, SGD, Stage, LAMB\n"
-        "from workbench.spec.part import coerce\nfrom workbench.spec.interfaces import Schedule\n"
+        "from workbench.spec.part import coerce\nfrom workbench.spec.optimization import Schedule\n"
         "assert str(coerce(0.1, Schedule, 'x')) == 'Constant(rate=0.1)'\n"
         "Cosine(peak=0.1, cycle=3).at(2.5); LAMB()\n"
         "assert not {'tensorflow', 'tensorflow_addons'} & set(sys.modules)"

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from workbench import optimizers
+from workbench.errors import SpecError
 from workbench.models.backbones.mobilenet import MobileNet
 from workbench.models.embeddings import GDC
 from workbench.optimizers import (
@@ -63,12 +64,12 @@ class Alone:
         self.optimizer.learning_rate.assign(rate)
         with tf.GradientTape() as tape:
             loss = square * tf.reduce_sum(self.weight**2) / 2 + tf.reduce_sum(slope * self.weight)
-            loss += optimizers.regulariser(self.decay, self.pairs, self.peak)
+            loss += (self.decay or optimizers.OFF).regulariser(self.pairs, self.peak)
             scaled = optimizers.scaled(self.optimizer, loss)
         gradients = optimizers.unscaled(self.optimizer, tape.gradient(scaled, [self.weight]))
-        gradients = optimizers.add_decay(self.decay, gradients, [self.weight], self.pairs)
+        gradients = (self.decay or optimizers.OFF).add_to(gradients, [self.weight], self.pairs)
         ratio = rate / self.peak * optimizers.taken(self.optimizer, gradients)
-        optimizers.shrink(self.decay, self.pairs, ratio)
+        (self.decay or optimizers.OFF).shrink(self.pairs, ratio)
         self.optimizer.apply_gradients(zip(gradients, [self.weight]))
         return loss
 
@@ -158,7 +159,7 @@ def _begin(oracle, start):
 def _admitted(rule, decay):
     try:
         rule.admits(decay)
-    except optimizers.decay.SpecError:
+    except SpecError:
         return False
     return True
 
@@ -199,12 +200,12 @@ def _stage_step(model, images, decay, optimizer, rate):
     variables = model.trainable_variables
     with tf.GradientTape(persistent=True) as tape:
         plain = tf.reduce_mean(tf.square(model(images, training=True) - 1.0))
-        pairs = optimizers.decayed(model, variables, [], decay)
-        loss = plain + optimizers.regulariser(decay, pairs, 0.1)
+        pairs = optimizers.decayed_weights(model, variables, [], decay)
+        loss = plain + (decay or optimizers.OFF).regulariser(pairs, 0.1)
     pure = tape.gradient(plain, variables)
-    gradients = optimizers.add_decay(decay, tape.gradient(loss, variables), variables, pairs)
+    gradients = (decay or optimizers.OFF).add_to(tape.gradient(loss, variables), variables, pairs)
     optimizer.learning_rate.assign(rate)
-    optimizers.shrink(decay, pairs, tf.constant(rate / 0.1))
+    (decay or optimizers.OFF).shrink(pairs, tf.constant(rate / 0.1))
     optimizer.apply_gradients(zip(gradients, variables))
     return pure
 
@@ -241,7 +242,7 @@ def test_what_is_excluded_from_decay_is_excluded():
     head = model.get_layer("head").trainable_variables
 
     def names(decay):
-        found = optimizers.decayed(model, model.trainable_variables, head, decay)
+        found = optimizers.decayed_weights(model, model.trainable_variables, head, decay)
         return {pair.variable.name.split(":")[0]: pair.multiplier for pair in found}
 
     kernels = {
@@ -257,9 +258,7 @@ def test_what_is_excluded_from_decay_is_excluded():
     assert names(None) == {}
     decay = Decoupled(0.5, norms=False, biases=False)
     before = [variable.numpy() for variable in model.trainable_variables]
-    optimizers.shrink(
-        decay, optimizers.decayed(model, model.trainable_variables, head, decay), tf.constant(1.0)
-    )
+    decay.shrink(optimizers.decayed_weights(model, model.trainable_variables, head, decay), tf.constant(1.0))
     for variable, old in zip(model.trainable_variables, before):
         factor = 0.5 if "kernel" in variable.name else 1.0
         np.testing.assert_allclose(variable.numpy(), old * factor, err_msg=variable.name)
@@ -325,9 +324,9 @@ for rule, decay in ((SGDW(momentum=0.9), Decoupled(0.002)), (SGD(), Coupled(0.02
     def step():
         optimizer.learning_rate.assign(0.1)
         with tf.GradientTape() as tape:
-            loss = (weight**2 / 2 + optimizers.regulariser(decay, pairs, 0.1)) / 2  # each device's share
-        gradients = optimizers.add_decay(decay, tape.gradient(loss, [weight]), [weight], pairs, replicas=2)
-        optimizers.shrink(decay, pairs, tf.constant(1.0))
+            loss = (weight**2 / 2 + (decay or optimizers.OFF).regulariser(pairs, 0.1)) / 2  # each device's share
+        gradients = (decay or optimizers.OFF).add_to(tape.gradient(loss, [weight]), [weight], pairs, replicas=2)
+        (decay or optimizers.OFF).shrink(pairs, tf.constant(1.0))
         optimizer.apply_gradients(zip(gradients, [weight]))
 
     run = tf.function(lambda: strategy.run(step))

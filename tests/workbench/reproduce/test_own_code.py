@@ -17,6 +17,7 @@ from workbench.spec.load import load_variants
 from workbench.spec.part import REGISTRY
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.tracking.journal import JournalWriter
+from workbench.tracking.origin import sealed
 from workbench.tracking.rows import EndRecord, StartRecord
 from workbench.tracking.store import find_store
 from workbench.train import checkpoint
@@ -57,7 +58,7 @@ def recorded(project: Path) -> Iterator[Path]:
         provenance={"spec_path": "experiments/steep.py", "engine": "e"},
     )  # fmt: skip
     with JournalWriter(store.journal(RUN)) as journal:
-        journal.append(start)
+        journal.append(sealed(store, start, {"spec.py": path.read_bytes()}))
         journal.append(EndRecord(status="stopped", reason="for the test"))
     forget()
     yield path

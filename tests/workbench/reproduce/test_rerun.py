@@ -24,7 +24,7 @@ from workbench import Flip, Stage, Softmax
 experiment = tiny(learning_rate=Mine(rate=0.05), stages=Stage(loss=Softmax(), epochs=2), augment=Flip())
 '''
 RATES = '''"""A schedule of the project's own."""
-from workbench.spec.interfaces import Schedule
+from workbench.spec.optimization import Schedule
 from workbench.spec.part import part; from workbench.spec.part import setting
 
 FACTOR = {factor}

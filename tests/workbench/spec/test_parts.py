@@ -10,7 +10,8 @@ from specs import tiny
 
 from workbench import ArcFace, Constant, Decoupled, Softmax, Stage, Triplet
 from workbench.errors import SpecError
-from workbench.spec.interfaces import Loss, Schedule
+from workbench.spec.interfaces import Loss
+from workbench.spec.optimization import Schedule
 from workbench.spec.part import Part, coerce, from_json, part, replace, setting, to_json, walk
 from workbench.spec.to_source import source
 
@@ -90,7 +91,7 @@ def test_walk_names_every_part_by_its_path() -> None:
 
 
 def test_a_number_stands_for_the_plain_part_of_a_family() -> None:
-    from workbench.spec.interfaces import WeightDecay
+    from workbench.spec.optimization import WeightDecay
 
     assert coerce(5e-4, WeightDecay, "x") == Decoupled(5e-4)
 

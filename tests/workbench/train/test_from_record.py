@@ -44,13 +44,13 @@ def record(project: Path) -> tuple[Path, StartRecord]:
 def test_a_spec_with_a_secret_is_made_again_from_its_file(project: Path) -> None:
     path, kept = record(project)
     assert kept.spec["data"]["path"] == "https://***@faces.example.org/faces"
-    found = recorded_experiment(kept)
+    found = recorded_experiment(kept, store=find_store())
     assert found.data.path == "https://me:pa55-w0rd@faces.example.org/faces"  # type: ignore[attr-defined]
     assert (found.batch_size, found.seed, found.id) == (8, 3, kept.id)
     assert open_run("20260101").experiment == found
     path.write_text(SPEC.replace("size=16", "size=32"))
     with pytest.raises(RecordError, match="settings of it hold secrets.*no variant of the spec file"):
-        recorded_experiment(kept)
+        recorded_experiment(kept, store=find_store())
 
 
 def test_a_run_without_a_spec_is_named(project: Path) -> None:

@@ -1,0 +1,120 @@
+"""When a run may be stopped: where the rule's own back-test says that good runs would have been spared.
+
+The rule is replayed on finished runs, each asked for exactly what it reached: the hardest success there is. A run whose
+chance falls below the limit at any point would have been stopped wrongly. The public curves' record comes with the
+population (each source replayed by networks that do not know it); the study's own finished runs are replayed
+when a training starts. A limit at which more than `PRICE` of the good runs are stopped is not used, and where
+none is left the rule stops nothing and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.forecast.cross_run_prior import CrossRunPrior
+from analysis.forecast.curve import Curve
+from analysis.forecast.forecaster import forecast
+from analysis.forecast.population import Population, population
+from analysis.forecast.settings import DEFAULT, Settings
+
+Array = np.ndarray
+PRICE = 0.05  # of the runs that would succeed, the share that may be lost
+ORIGINS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)  # of a run, at which the rule is replayed
+LIMITS = (
+    0.0002,
+    0.0005,
+    0.001,
+    0.002,
+    0.004,
+    0.007,
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+)  # chances below which it might stop
+ENOUGH = 4  # other runs from which on the record with others counts
+MOST = 12  # of the study's finished runs that are replayed at the start
+ALONE, WITH_OTHERS = "alone", "with other runs"
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """Stop below the chance `limit`, or never where it is None; `words` say on what evidence."""
+
+    limit: float | None
+    words: str
+
+
+def replay(
+    curve: Curve,
+    target: float,
+    group: CrossRunPrior | tuple[()] = (),
+    known: Population | None = None,
+    settings: Settings = DEFAULT,
+    origins: Sequence[float] = ORIGINS,
+) -> Array:
+    """Return the chance to end better than `target` as told at each of `origins` (1.0 where nothing is told)."""  # fmt: skip
+    chances = []
+    for origin in origins:
+        seen = max(settings.fewest, round(origin * len(curve.values)))
+        told = forecast(curve.until(curve.first + seen - 1), curve.last, group, settings, known=known)
+        chances.append(told.chance(target) if told.known else 1.0)
+    return np.array(chances)
+
+
+def stop_rule(
+    stop_below: float,
+    others: Sequence[Curve] = (),
+    known: Population | None = None,
+    settings: Settings = DEFAULT,
+) -> StopRule:
+    """Return the rule for a run of a study whose finished runs are `others`."""
+    known = known or population()
+    kind = WITH_OTHERS if len(others) >= ENOUGH else ALONE
+    record = known.record.get(kind)
+    supported = [
+        limit
+        for limit, wrong in zip(LIMITS, record["wrong"] if record else (), strict=False)
+        if wrong <= PRICE and limit <= stop_below
+    ]
+    if record is None or not supported:
+        return StopRule(None, _unsupported(record, stop_below))
+    limit, own = max(supported), ""
+    if kind == WITH_OTHERS:
+        least = _least_chances(others, known, settings)
+        lost = [int((least < each).sum()) for each in supported]
+        fine = [each for each, count in zip(supported, lost, strict=True) if count <= PRICE * len(least)]
+        if not fine:
+            return StopRule(
+                None, f"{lost[0]} of {len(least)} finished runs of this study would have been lost"
+            )
+        limit = max(fine)
+        own = (
+            f"; of {len(least)} finished runs of this study {int((least < limit).sum())} would have been lost"
+        )
+    place = LIMITS.index(limit)
+    words = (
+        f"stops below a chance of {limit:.1%}: on {record['curves']} public curves that reached what was asked "
+        f"{record['wrong'][place]:.1%} would have been lost, and {record['hopeless'][place]:.0%} of the hopeless ones "
+        f"ended by half{own}"
+    )
+    return StopRule(limit, words)
+
+
+def _unsupported(record: dict | None, stop_below: float) -> str:
+    if record is None:
+        return "no record of the rule comes with this population"
+    return (
+        f"on {record['curves']} public curves that reached what was asked the rule would have lost "
+        f"{record['wrong'][0]:.1%} at its most careful; at most {PRICE:.0%} are allowed, and {stop_below:.1%} was asked"
+    )
+
+
+def _least_chances(others: Sequence[Curve], known: Population, settings: Settings) -> Array:
+    """Return the least chance that each of the study's runs was given of what it reached, the others as prior."""
+    group = CrossRunPrior(others, settings, known)
+    picked = list(others)[-MOST:]
+    return np.array([replay(one, one.values[-1], group, known, settings).min() for one in picked])

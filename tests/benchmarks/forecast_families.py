@@ -1,0 +1,171 @@
+"""Score the forecaster on whole families of curves, by networks that have not seen anything of their source.
+
+Every finished curve is forecast from a quarter, half and three quarters of itself: alone, with its learning rates and without
+them, and with 2, 4, 8 and 12 other runs of its family as prior. Beside it stand four simple methods whose
+intervals are calibrated the same way: by the misses on all other sources, families counting alike.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from forecast_data import Family
+
+from analysis.forecast.backtest import power_law
+from analysis.forecast.classic import extrapolate
+from analysis.forecast.cross_run_prior import CrossRunPrior
+from analysis.forecast.curve import Curve
+from analysis.forecast.forecaster import FORECAST, Forecast, forecast
+from analysis.forecast.population import Population, population
+from workbench.errors import DataError
+
+Array = np.ndarray
+SHARES = (0.25, 0.5, 0.75)
+OTHERS = (2, 4, 8, 12)
+MOST_ALONE, MOST_WITH = 40, 16  # curves of a family that are scored alone, and with others
+FEWEST = 5  # curves of a family that is scored
+LAST, EXP3, POW3, PROCESS = "last value", "a*exp(-b*x)+c", "power law", "Gaussian process"
+LOW, HIGH = 1, 5  # the 80 percent interval among the levels of a distribution
+
+
+def trials(families: Sequence[Family], simple: bool = True) -> pd.DataFrame:
+    """Return one row a forecast: what was told, what came, and whether the intervals held."""
+    rows: list[dict] = []
+    for family in families:
+        known = population().without(family.source)
+        if len(family.curves) < FEWEST:
+            continue
+        for rates in (True, False) if any(len(curve.rates) for curve in family.curves) else (False,):
+            curves = [curve if rates else replace(curve, rates=()) for curve in family.curves]
+            for share in SHARES:
+                facts = {"source": family.source, "family": family.name, "rates": rates, "share": share}
+                rows += [
+                    facts | row
+                    for row in _trials(
+                        curves, share, known, simple and (rates or not len(family.curves[0].rates))
+                    )
+                ]
+    return pd.DataFrame(rows)
+
+
+def _trials(curves: Sequence[Curve], share: float, known: Population, simple: bool) -> list[dict]:
+    rng, kept = np.random.default_rng(int(100 * share)), {}
+    usable = [curve for curve in curves if np.isfinite(curve.values[-1])]
+    rows = []
+    for number, curve in enumerate(usable[:MOST_ALONE]):
+        seen = max(4, round(share * len(curve.values)))
+        part = curve.until(curve.first + seen - 1)
+        told = forecast(part, curve.last, known=known)
+        row = _row(told, curve, seen) | {"others": 0}
+        if simple and told.known:
+            row |= _simple(told, curve, seen)
+        rows.append(row)
+        rest = [other for other in usable if other.run != curve.run]
+        for count in OTHERS if number < MOST_WITH else ():
+            if len(rest) >= count:
+                picked = [rest[k] for k in rng.choice(len(rest), count, replace=False)]
+                group = CrossRunPrior(picked, known=known, kept=kept)
+                rows.append(
+                    _row(forecast(part, curve.last, group, known=known), curve, seen) | {"others": count}
+                )
+    return rows
+
+
+def _row(told: Forecast, curve: Curve, seen: int) -> dict:
+    end, last = (
+        float(curve.values[-1]),
+        float(np.asarray(curve.values[:seen])[np.isfinite(curve.values[:seen])][-1]),
+    )
+    row = {"run": curve.run, "verdict": told.verdict, "last_error": abs(last - end), "known": told.known}
+    if not told.known or told.prepared is None or told.features is None:
+        return row | {"error": abs(last - end)}
+    (low80, high80), (low50, high50) = told.interval(0.8), told.interval(0.5)
+    near = 1e-9 * max(abs(end), 1e-9)
+    fits = told.prepared.value(told.features.value(told.features.fits[-1:]))[0]
+    return row | {
+        "error": abs(float(told.median[-1]) - end),
+        "held80": low80[-1] - near <= end <= high80[-1] + near,
+        "held50": low50[-1] - near <= end <= high50[-1] + near,
+        "width": float(told.ends[HIGH, -1] - told.ends[LOW, -1]),
+        "fits_error": abs(float(fits) - end),
+        "truth": float(told.features.log(told.prepared.above(end))),
+    }
+
+
+def _simple(told: Forecast, curve: Curve, seen: int) -> dict:
+    """Return the simple methods' forecasts of the end, as logs over the present level."""
+    assert told.prepared is not None
+    assert told.features is not None
+    y, ahead = told.prepared.y, told.prepared.length - len(told.prepared.y)
+    found = {LAST: y[-1]}
+    for name, method in (
+        (EXP3, lambda: extrapolate(y, ahead, "exponential")),
+        (POW3, lambda: power_law(y, ahead)),
+    ):
+        try:
+            found[name] = method()[-1]
+        except DataError:
+            found[name] = y[-1]
+    found[PROCESS] = _process(y, ahead)
+    top = 3 * float(y.max())
+    return {name: float(told.features.log(np.clip(value, 0, top))) for name, value in found.items()}
+
+
+def _process(y: Array, ahead: int) -> float:
+    """Return the end of a Gaussian process over the log of the epoch: a smooth trend, and noise."""
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+    x = np.log(np.arange(1, len(y) + 1))
+    pick = np.unique(np.linspace(0, len(y) - 1, 40).astype(int))
+    kernel = ConstantKernel(1.0) * RBF(1.0, (0.3, 10)) + WhiteKernel(0.01)
+    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(x[pick, None], y[pick])
+    return float(model.predict(np.array([[np.log(len(y) + ahead)]]))[0])
+
+
+def by_family(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a family, share and number of others: error over the last value's, intervals, width."""
+    groups = rows.groupby(["source", "family", "rates", "others", "share"], sort=False)
+    found = groups.agg(
+        curves=("run", "size"),
+        error=("error", "sum"),
+        last=("last_error", "sum"),
+        held80=("held80", "mean"),
+        held50=("held50", "mean"),
+        width=("width", "mean"),
+    ).reset_index()
+    found["ratio"] = found["error"] / found["last"]
+    return found[found["curves"] >= FEWEST].drop(columns=["error", "last"])
+
+
+def widths(rows: pd.DataFrame) -> dict[str, float]:
+    """Return the mean width of 80 percent intervals (logs), families alike: ours and the simple methods', calibrated."""
+    alone = rows[(rows["others"] == 0) & rows[LAST].notna()]
+    found = {"this forecaster": float(alone.groupby(["family", "share"])["width"].mean().mean())}
+    for name in (LAST, EXP3, POW3, PROCESS):
+        total = []
+        for (source, share), _ in alone.groupby(["source", "share"]):
+            others = alone[(alone["source"] != source) & (alone["share"] == share)]
+            weight = 1 / others["family"].map(others["family"].value_counts())
+            miss = others["truth"] - others[name]
+            order = np.argsort(miss.to_numpy())
+            place = np.cumsum(weight.to_numpy()[order]) / weight.sum()
+            low, high = np.interp((0.1, 0.9), place, miss.to_numpy()[order])
+            families = alone[(alone["source"] == source) & (alone["share"] == share)]["family"].nunique()
+            total += [high - low] * families
+        found[name] = float(np.mean(total))
+    return found
+
+
+def no_forecasts(rows: pd.DataFrame) -> tuple[float, int]:
+    """Return how often "no forecast" was right, the last value no worse than the fits, and of how many."""
+    said = rows[(rows["others"] == 0) & (rows["verdict"] != FORECAST) & rows["known"]]
+    right = said["last_error"] <= said["fits_error"] * (1 + 1e-9)
+    return float(right.mean()), len(said)

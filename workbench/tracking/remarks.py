@@ -1,0 +1,64 @@
+"""What is not right with a run's record: the one reader of damage, whose remarks every command shows alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from workbench.errors import RecordError
+from workbench.names import SWEEP, TAG_IMPORTED, TAG_KIND
+from workbench.tracking.journal import SUFFIX, Journal, read_journal
+
+SHOWN = 5  # lines and epochs named one by one
+
+
+def remarks(journal: Journal | None, deep: bool = True) -> list[str]:
+    """Return, in words, what of a run cannot be believed or is missing; empty for a sound record.
+
+    `deep` looks at the trunk of a branch too, whose epochs are shown with it.
+    """
+    if journal is None:
+        return []
+    if journal.unreadable:
+        return [f"unreadable: {journal.unreadable}"]
+    found = damage_of(journal)
+    if journal.start is None:
+        return [*found, "its journal has no readable start"]
+    return [*found, *_gaps(journal), *(_of_trunk(journal) if deep else [])]
+
+
+def damage_of(journal: Journal) -> list[str]:
+    """Return a remark for all lines of one reason that are not trusted."""
+    by_reason: dict[str, list[int]] = {}
+    for spot in journal.damage:
+        by_reason.setdefault(spot.reason, []).append(spot.line)
+    return [
+        f"line{'s' * (len(lines) > 1)} {_numbers(lines)} of its journal not trusted: {reason}"
+        for reason, lines in by_reason.items()
+    ]
+
+
+def _gaps(journal: Journal) -> list[str]:
+    start, epochs = journal.start, [row.epoch for row in journal.accepted()]
+    if start is None or not epochs or TAG_IMPORTED in start.tags or start.tags.get(TAG_KIND) == SWEEP:
+        return []  # a log may hold every tenth epoch, and a sweep's trials end in any order
+    first = int(journal.trunk["epoch"]) + 1 if journal.trunk else 1
+    there = set(epochs)
+    missing = [number for number in range(first, epochs[-1]) if number not in there]
+    return [f"epoch{'s' * (len(missing) > 1)} {_numbers(missing)} not in its journal"] if missing else []
+
+
+def _of_trunk(journal: Journal) -> list[str]:
+    if not journal.trunk:
+        return []
+    run = str(journal.trunk["run"])
+    try:
+        trunk = read_journal(journal.path.with_name(f"{run}{SUFFIX}"))
+    except RecordError:
+        return [f"its trunk, run {run}, is not in this store: the epochs shared with it are not shown"]
+    return [f"its trunk, run {run}: {text}" for text in remarks(trunk, deep=False)]
+
+
+def _numbers(found: Iterable[int]) -> str:
+    numbers = list(found)
+    shown = ", ".join(map(str, numbers[:SHOWN]))
+    return shown if len(numbers) <= SHOWN else f"{shown} and {len(numbers) - SHOWN} more"

@@ -1,0 +1,65 @@
+"""Which state a resumed run goes on from: said, with what was passed over, and never silently none.
+
+A run whose states are all lost could only be trained again from its first epoch. That is a day of work which
+nobody asked for, and it would overwrite what a person may still save: it is refused unless they say so.
+"""
+
+from __future__ import annotations
+
+from workbench.errors import RecordError
+from workbench.tracking.journal import Journal, read_journal
+from workbench.train import checkpoint
+from workbench.train.checkpoint import Chosen
+from workbench.train.progress import Screen
+from workbench.train.request import RunRequest
+
+
+def state_of(order: RunRequest, screen: Screen) -> checkpoint.State | None:
+    """Return the state to go on from, None for a run that begins at its first epoch; says which and why.
+
+    Raises `RecordError` where the record tells of states and none of them is sound, unless `from_start`.
+    """
+    folder, path = order.store.run_checkpoints(order.run), order.store.journal(order.run)
+    journal = read_journal(path) if path.exists() else Journal(path)
+    if order.from_start:
+        _put_aside(order, journal)
+        screen.warn("trained again from its first epoch, as asked; its states are kept beside")
+        return None
+    chosen = checkpoint.choose(folder, order.run)
+    for text in chosen.passed:
+        screen.warn(f"{text}; passed over")
+    recorded = journal.checkpoint()
+    if chosen.state is None:
+        if recorded is not None:
+            raise _none_left(order, chosen, len(journal.accepted()))
+        if journal.start is not None:
+            screen.say("no state of it was kept before it ended: it begins where it began")
+        return None
+    facts = chosen.state.facts
+    if recorded is not None and recorded.step > int(facts["step"]) and not _named(recorded.file, chosen):
+        screen.warn(f"{recorded.file}, the state after epoch {recorded.epoch}, is missing; passed over")
+    inside = f" and {facts['epoch_step']} steps" if facts["epoch_step"] else ""
+    screen.say(f"going on after epoch {facts['epoch']}{inside}, from {chosen.file}")
+    return chosen.state
+
+
+def _named(file: str, chosen: Chosen) -> bool:
+    return any(text.startswith(f"{file}:") for text in chosen.passed)
+
+
+def _none_left(order: RunRequest, chosen: Chosen, epochs: int) -> RecordError:
+    what = "its checkpoints are damaged" if chosen.passed else "its checkpoints are missing"
+    return RecordError(
+        f"{what}: {'; '.join(chosen.passed)}" if chosen.passed else what,
+        where=order.run,
+        expected=f"a sound state in {order.store.run_checkpoints(order.run)}",
+        do=f"bring one back, or train its {epochs} epochs again: `workbench resume {order.run} --from-start`",
+    )
+
+
+def _put_aside(order: RunRequest, journal: Journal) -> None:
+    """Rename the states of earlier attempts, which a later resume would take for newer than the new ones."""
+    folder = order.store.run_checkpoints(order.run)
+    for path in (*checkpoint.generations(folder), folder / checkpoint.BEST):
+        if path.exists():
+            path.rename(path.with_name(f"before-attempt-{journal.attempt + 1}-{path.name}"))

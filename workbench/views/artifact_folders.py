@@ -1,0 +1,63 @@
+"""Folders of artifacts: those of the old records, and those that a killed rebuild left where nobody looks."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from workbench.names import TAG_RUN
+from workbench.security.foreign_files import is_below, is_inside
+from workbench.tracking.store import Store
+
+ASIDE, MADE = "rebuild-", "made.txt"  # the folder of a rebuild at work, and in it what it made elsewhere
+
+OF_REBUILD = re.compile(ASIDE + r"\d{8}T\d{6}Z-\d+")
+
+
+class Made(list[Path]):
+    """The artifact folders that a rebuild makes in their final place, noted in a file that outlives a kill."""
+
+    def __init__(self, note: Path) -> None:
+        super().__init__()
+        self._note = note
+
+    def append(self, folder: Path) -> None:
+        """Note a folder before anything is written into the next one."""
+        with self._note.open("a", encoding="utf-8") as file:
+            file.write(f"{folder}\n")
+        super().append(folder)
+
+
+def clear_killed(store: Store) -> None:
+    """Remove what killed rebuilds left; the caller holds the lock that a rebuild at work would hold."""
+    found = [path for path in sorted(store.root.glob(f"{ASIDE}*")) if OF_REBUILD.fullmatch(path.name)]
+    left = [path for path in found if path.is_dir() and not path.is_symlink()]
+    known = set(artifact_folders(store)[0]) if left else set()
+    for aside in left:
+        made = (aside / MADE).read_text(encoding="utf-8") if is_inside(aside, MADE) else ""
+        for folder in map(Path, made.splitlines()):
+            if is_below(folder, store.artifacts) and folder not in known:
+                shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def artifact_folders(store: Store) -> tuple[list[Path], int]:
+    """Return the artifact folders of our runs in the old database, and how many runs are not ours."""
+    if not store.database.exists():
+        return [], 0
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(store.database))}?mode=ro", uri=True, timeout=20.0)
+        rows = connection.execute(
+            "SELECT r.artifact_uri, t.value FROM runs r "
+            "LEFT JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = ?",
+            (TAG_RUN,),
+        ).fetchall()
+        connection.close()
+    except sqlite3.Error:
+        return [], 0  # a broken database is what a rebuild is for
+    ours = [Path(place.removeprefix("file://")).parent for place, run in rows if place and run]
+    known = [folder for folder in ours if is_below(folder, store.artifacts) and folder.is_dir()]
+    return known, sum(run is None for _, run in rows)
