@@ -150,14 +150,28 @@ def _groups(records: Records, labels: Mapping[str, str]) -> list[tuple[str, list
     members = [[runs["run"].iloc[position] for position in group] for group in seed_groups(runs)]
     firsts = runs[runs["run"].isin([group[0] for group in members])].reset_index(drop=True)
     found = run_labels(firsts)
-    folds = {run: not is_missing(recipe) for run, recipe in zip(runs["run"], runs.get("fold.recipe", []))}
+    folds = _recipes(runs)
     groups = []
     for group in members:
-        text = next((labels[run] for run in group if run in labels), found[group[0]])
+        own = folds[group[0]] if group[0] in folds and len(group) > 1 else found[group[0]]
+        text = next((labels[run] for run in group if run in labels), own)
         plain = text.rpartition(", seed")[0] if len(group) > 1 and ", seed" in text else text
-        thing = "folds" if folds.get(group[0]) else "seeds"
+        thing = "folds" if group[0] in folds else "seeds"
         groups.append((f"{plain} ({len(group)} {thing})" if len(group) > 1 else plain, group))
     return groups
+
+
+def _recipes(runs: pd.DataFrame) -> dict[str, str]:
+    """Return for each run that is a fold what its experiment is called."""
+    if "fold.recipe" not in runs:
+        return {}
+    names = runs["fold.name"] if "fold.name" in runs else runs["fold.recipe"]
+    facts = zip(runs["run"], names, runs["fold.recipe"])
+    return {
+        str(run): str(recipe if is_missing(name) else name)
+        for run, name, recipe in facts
+        if not is_missing(recipe)
+    }
 
 
 def _panel(

@@ -123,6 +123,20 @@ def kept_scores(store: Store, run: str, label: str, which: str = "best") -> tupl
         ) from error  # fmt: skip
 
 
+def _caption(pairs: PairImages, scores: np.ndarray, number: int) -> str:
+    """Return the score and the names of both images, a line each: long names side by side lie across each other."""
+    places = (pairs.first[number], pairs.second[number])
+    return "\n".join([f"{scores[number]:.3f}", *(shortened(_name(pairs, place)) for place in places)])
+
+
+def shortened(name: str, letters: int = 40) -> str:
+    """Return an image's name without its ending, and without a folder that it repeats; its end where it is long."""
+    folder, _, stem = name.rpartition("/")
+    stem = Path(stem).stem if Path(stem).suffix else stem
+    text = stem if not folder or stem.startswith(Path(folder).name) else f"{folder}/{stem}"
+    return text if len(text) <= letters else "..." + text[3 - letters :]
+
+
 def draw(path: Path, pairs: PairImages, scores: np.ndarray, found: Worst, facts: dict[str, Any]) -> None:
     """Write the contact sheet."""
     from workbench.verification import pair_sets, plots
@@ -131,8 +145,7 @@ def draw(path: Path, pairs: PairImages, scores: np.ndarray, found: Worst, facts:
 
     def section(numbers: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, str]]:
         return [
-            (pixels[pairs.first[n]], pixels[pairs.second[n]], f"{scores[n]:.3f}  {_names(pairs, n)}")
-            for n in numbers
+            (pixels[pairs.first[n]], pixels[pairs.second[n]], _caption(pairs, scores, n)) for n in numbers
         ]
 
     threshold, images = facts["threshold"], len(found.impostors)
@@ -157,10 +170,3 @@ def rows(pairs: PairImages, scores: np.ndarray, numbers: np.ndarray) -> list[dic
 
 def _name(pairs: PairImages, image: int) -> str:
     return str(pairs.names[image]) if len(pairs.names) else f"image {image}"
-
-
-def _names(pairs: PairImages, pair: int) -> str:
-    one, other = (
-        Path(_name(pairs, side[pair])).with_suffix("").as_posix() for side in (pairs.first, pairs.second)
-    )
-    return f"{one}  {other}"

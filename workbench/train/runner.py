@@ -48,16 +48,22 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
     plateau.refuse_unmeasured(experiment)
     if not order.resume:
         refuse_select(experiment)
+    # The run's own checkpoint before its trunk's: a branch that has begun must never begin again.
     state = own_state(order, screen)
     if state is None and experiment.trunk is not None:
+        # Before the workers meet: training the trunk is a run of its own, with a meeting of its own.
         state = shared_trunk.begin(order, screen, run)
+    # From here on TensorFlow knows its devices, and a worker does what its chief was asked to do.
     group, order = joined(order)
+    # Data is opened before the record: what is wrong with it refuses the run while nothing is written.
     data = RunData(experiment, default_places(order.store.root.parent), order.steps)
+    # Only the chief's disk holds checkpoints, so the others get the state from it, and all go on alike.
     state = common_state(group, order, state, screen)
     if experiment.start is not None and state is None and group.chief:
         experiment.start.look(order.store)
     if group.workers > 1:
         null_tracker.log_beside(screen, order.store, order.run, group.rank, group.workers)
+    # The first write: the journal is locked, so that no second process trains this run beside this one.
     tracker = open_tracker(order, data, plans, state, screen, group)
     session = Session(order, screen, tracker, data, watcher if group.chief else None, group)
     try:
@@ -66,11 +72,13 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
         screen.say(f"run {order.run}  {order.variant.study}/{order.variant.name}  on {group.device}")
         for note in data.notes:
             screen.warn(note)
+        # Signals are listened to only once there is something worth saving; before that they just end the process.
         session.build(state)
         with session.signals.listening():
             for plan in plans:
                 session.begin_stage(plan, state)
                 session.train(plan)
+            # The last checkpoint is made durable behind the training: "finished" may be recorded only after it.
             session.saver.wait()
         session.end(names.FINISHED, "")
     except StopTraining as stop:
@@ -82,6 +90,7 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
         if stop.status != names.FINISHED:
             raise RunStopped(stop.reason) from stop
     except BaseException as error:
+        # Whatever it was, an exit of the interpreter included: a record without an end would say "interrupted".
         session.end(*ending(error))
         if isinstance(error, (InputError, KeyboardInterrupt)):
             raise

@@ -70,6 +70,7 @@ class Session:
         """Make the model, and take up position and best-so-far from a resumed state."""
         from workbench.train.trainer import Trainer
 
+        # Seeded before the first layer: initial weights are drawn in the order in which layers are made.
         setup.seed(self.experiment.seed, 0)
         with self.group.scope():
             self.trainer: Trainer = Trainer(build_model(self.experiment))
@@ -78,6 +79,7 @@ class Session:
             if self.group.chief:
                 for words in self.experiment.start.fill(self.trainer.embedder, self.order.store):
                     self.screen.warn(words)
+            # Only the chief read the file; equal seeds made the others' weights equal to its old ones, not to these.
             self.group.broadcast(self.trainer.embedder.variables)
         if state is not None:
             self._check_identity(state)
@@ -102,6 +104,7 @@ class Session:
     def begin_stage(self, plan: Plan, state: checkpoint.State | None) -> None:
         """Set the stage up; stages before a resumed one are set up too, so that all is handed on alike."""
         self.plan = plan
+        # Seeded by the stage's number, not by what came before: a resume into stage 3 draws what stage 3 drew.
         setup.seed(self.experiment.seed, plan.number)
         steps = self.data.steps(plan)
         with self.group.scope():
@@ -109,6 +112,7 @@ class Session:
                 plan, steps, self.data.classes(plan), self.data.teacher_size(plan)
             )
         if state is not None and plan.number == state.facts["stage"]:
+            # After the stage is set up, which made the optimizer's slots and the head that the state fills.
             checkpoint.restore(self.trainer, state)
             self.group.settle(checkpoint.generators(self.trainer))
         elif plan.number == 1:
@@ -189,8 +193,10 @@ class Session:
         self.epoch_step += steps
         self.step += steps
         if self.workers.stop_now(self.trainer, self.signals, logs):
+            # A state with a loss that is not finite must not become the one to go on from.
             self._check_finite()
             self.save(inside=True)
+            # Waited for here: whoever sent SIGTERM may follow it with SIGKILL as soon as the process is quiet.
             self.saver.wait()
             raise StopTraining(
                 names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"

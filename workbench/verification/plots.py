@@ -105,7 +105,7 @@ def contact_sheet(
 ) -> Figure:
     """Return sections of image pairs: each is a heading and (left, right, caption), images uint8 [h, w, 3]."""
     lines = [max(1, -(-len(pairs) // columns)) for _, pairs in rows]
-    figure = _figure(2.6 * columns, sum(1.55 * n + 0.35 for n in lines))
+    figure = _figure(2.6 * columns, sum(1.8 * n + 0.35 for n in lines))
     parts = figure.subfigures(len(rows), 1, height_ratios=[n + 0.2 for n in lines], squeeze=False)[:, 0]
     for part, (heading, pairs), count in zip(parts, rows, lines, strict=True):
         part.suptitle(heading, fontsize=10, x=0.01, ha="left", fontweight="bold")

@@ -74,6 +74,20 @@ def test_seeds_are_a_mean_with_a_band():
     assert np.allclose(curve.low[:2], [0.1, 0.3]) and np.allclose(curve.high[:2], [0.3, 0.5])
 
 
+def test_folds_are_a_mean_with_a_band_under_the_name_of_their_experiment():
+    def fold(number, values, name="fast", recipe="r" * 12):
+        settings = {"fold": number, "fold.count": 2, "fold.recipe": recipe, "fold.name": name}
+        facts = {"id": f"{name}{number}", "seed": 0, "study": "s", "name": f"{name}-{number}"}
+        return run(f"{name}{number}", {"lfw": values}, facts=facts, settings=settings)
+
+    found = records(fold(1, [0.6, 0.8]), fold(2, [0.8, 0.9]), fold(1, [0.5, 0.6], "slow", "q" * 12))
+    (panel,) = compute(found, ["lfw"])
+    first, second = panel.curves
+    assert first.label == "fast (2 folds)" and "folds)" not in second.label
+    assert first.y.tolist() == pytest.approx([0.7, 0.85])
+    assert first.low.tolist() == [0.6, 0.8]
+
+
 def test_losses_share_an_axis_only_with_losses_of_their_kind():
     ours = {"id": "1" * 12}
     settings = {"stages.1.loss": "Softmax", "stages.2.loss": "ArcFace", "stages.2.loss.scale": 64}
