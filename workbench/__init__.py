@@ -139,7 +139,7 @@ FAMILIES: dict[str, str] = {
     "Part": "workbench.spec.part",
     **dict.fromkeys(
         (
-            "Augmentation", "Backbone", "Batch", "Devices", "Embedding", "Head", "Images", "Loss", "Optimizer",
+            "Augmentation", "Backbone", "Batch", "Embedding", "Head", "Images", "Loss", "Optimizer",
             "PairImages", "PairSet", "Places", "Sampler", "Schedule", "Source", "Start", "WeightDecay",
         ),
         "workbench.spec.interfaces",
