@@ -139,11 +139,14 @@ FAMILIES: dict[str, str] = {
     "Part": "workbench.spec.part",
     **dict.fromkeys(
         (
-            "Augmentation", "Backbone", "Batch", "Embedding", "Head", "Images", "Loss", "Optimizer",
-            "PairImages", "PairSet", "Places", "Sampler", "Schedule", "Source", "Start", "WeightDecay",
+            "Augmentation", "Backbone", "Batch", "Embedding", "Head", "Images", "Loss",
+            "PairImages", "PairSet", "Places", "Sampler", "Source", "Start",
         ),
         "workbench.spec.interfaces",
     ),
+    "Schedule": "workbench.spec.optimization",
+    "WeightDecay": "workbench.spec.optimization",
+    "Optimizer": "workbench.spec.optimization",
     "Evaluation": "workbench.spec.watching",
     "Look": "workbench.spec.watching",
     "Watcher": "workbench.spec.watching",

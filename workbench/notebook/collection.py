@@ -39,11 +39,6 @@ class Runs(list):  # type: ignore[type-arg]
         parts = [read(store, names, journals=True) for store, names in stores.items()]
         return api().analysis("frames").concat(parts)
 
-    @property
-    def histories(self) -> list[str]:
-        """Paths of their `*_hist.json`, for `hist_plot_split` and `choose_accuracy`."""
-        return [run.history_file for run in self]
-
     def _lines(self) -> tuple[list[str], list[list[str]], list[list[float]]]:
         settings = [
             {name: value for name, value in run.settings.items() if not name.startswith(KEYS_ASIDE)}

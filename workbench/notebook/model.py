@@ -79,6 +79,14 @@ def pixels_of(images: Any, size: int) -> np.ndarray:
     return found
 
 
+def images_of(experiment: Experiment, store: Store, count: int) -> np.ndarray:
+    """Return images of an experiment's data, spread evenly over its records, as its network sees them."""
+    opened = experiment.data.open(default_places(store.root.parent))
+    read, total = opened.reader(experiment.backbone.image_size), len(opened.labels)
+    places = np.linspace(0, total - 1, min(count, total)).astype(np.int64)
+    return np.stack([np.asarray(read(place)) for place in places])
+
+
 def embed(network: tf.keras.Model, images: Any, size: int, label: str) -> np.ndarray:
     """Return float32 embeddings [N, d], those of an image and of its mirror image summed."""
     from workbench.verification import models

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -105,18 +104,6 @@ class Run:
         return (pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)).set_index("epoch")
 
     @property
-    def history_file(self) -> str:
-        """Path of its `*_hist.json`, as `hist_plot_split` and `choose_accuracy` read it."""
-        path = self.store.run_artifacts(self.run) / f"{self.name}_hist.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lists: dict[str, list[float]] = {}
-        for row in self._rows():
-            for name, value in row.metrics.items():
-                lists.setdefault(name, []).append(float(value))
-        path.write_text(json.dumps(lists), encoding="utf-8")
-        return str(path)
-
-    @property
     def stages(self) -> pd.DataFrame:
         """A row a stage (the 1-based index): name, epochs, first_epoch, steps, batch_size."""
         import pandas as pd
@@ -182,6 +169,12 @@ class Run:
         if key not in self._models:
             self._models[key] = model.load(self.store, self.run, self.experiment, which)
         return self._models[key]
+
+    def images(self, count: int = 16) -> np.ndarray:
+        """Return images of its training data, spread evenly over its records, uint8 [N, s, s, 3]."""
+        from workbench.notebook import model
+
+        return model.images_of(self.experiment, self.store, count)
 
     def embed(self, images: Images, which: str | int = "best") -> np.ndarray:
         """Return float32 embeddings [N, d] of images, uint8 [N, h, w, 3] or paths, each with its mirror image."""
