@@ -3,13 +3,14 @@
 Cost: 16 combinations of 20 epochs by grid, or Hyperband up to 50 epochs with factor 6; a few hours on one
 GPU. CIFAR-10 comes from keras.datasets (170 MB, downloaded once). Expected: dropout helps most, weight
 decay and label smoothing little; the best val_accuracy and the lowest val_loss are not of one trial.
+As in the notebook the official test images choose: what the best trial reaches on them is a little too good.
 """
 
 from workbench import (
     AdamW,
     Choice,
     Experiment,
-    F,
+    Features,
     GridSearch,
     Hyperband,
     KerasData,
@@ -20,9 +21,10 @@ from workbench import (
 )
 
 experiment = Experiment(
-    data=KerasData("cifar10", hold_out=1 / 6),
+    data=KerasData("cifar10"),
+    validation=KerasData("cifar10", subset="test"),
     backbone=PlainCNN(image_size=32, filters=(32, 64, 64), dense=64, dropout=0),
-    embedding=F(size=64),
+    embedding=Features(),
     stages=Stage(loss=Softmax(), epochs=20),
     optimizer=AdamW(),
     learning_rate=1e-3,

@@ -43,7 +43,7 @@ experiments = [
     base.but(data=r100, stages=taught128, embedding=E(size=256, dropout=0.4), name="r100-128-256-dropout"),
     base.but(
         data=TFRecords("casia_256.tfrecord", identities=10572, images=490623, teacher=256),
-        backbone=MobileNetV2(), embedding=GAP(size=256, bias=True), stages=Stage(loss=Softmax() + 7 * teach, epochs=1),
+        backbone=MobileNetV2(), embedding=GAP(size=256, bias=True, normalised=False), stages=Stage(loss=Softmax() + 7 * teach, epochs=1),
         optimizer=Adam(), learning_rate=1e-3, weight_decay=None, augment=None, batch_size=64, name="softmax-7-mobilenetv2",
     ),
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from workbench import (
     Adam,
     Choice,
     Experiment,
-    F,
+    Features,
     GridSearch,
     Hyperband,
     Int,
@@ -21,9 +21,10 @@ from workbench import (
 )
 
 experiment = Experiment(
-    data=KerasData("fashion_mnist", hold_out=0.2),
+    data=KerasData("fashion_mnist"),
+    validation=KerasData("fashion_mnist", subset="test"),
     backbone=MLP(image_size=28, units=(128,)),
-    embedding=F(size=64),
+    embedding=Features(),
     stages=Stage(loss=Softmax(), epochs=10),
     optimizer=Adam(),
     learning_rate=1e-3,

@@ -19,7 +19,7 @@ from analysis.stats import significance as sig
 from analysis.tables.published_file import EACH, EPOCH, IJB, LAST, Published, Values
 from analysis.tables.render import fixed_point
 from analysis.tables.verdicts import PAIRS, UNKNOWN
-from workbench.names import FINISHED, PEAK_SUFFIX, SECONDS, is_evaluation, lower_is_better
+from workbench.names import FINISHED, PEAK_SUFFIX, SECONDS, VAL_PREFIX, is_evaluation, lower_is_better
 
 if TYPE_CHECKING:
     from workbench.tracking.store import Store
@@ -124,7 +124,7 @@ def values_at(records: Records, run: str, at: str) -> dict[str, tuple[float, int
         return values_of_epoch(epochs, int(at.removeprefix(EPOCH)))
     metrics = epochs["metric"].astype(str)
     peaks = epochs[metrics.str.endswith(PEAK_SUFFIX)]  # the best within epochs too, of whichever epoch
-    epochs = epochs[[is_evaluation(metric) for metric in metrics]]
+    epochs = epochs[[is_evaluation(metric) or metric.startswith(VAL_PREFIX) for metric in metrics]]
     table = per_epoch(epochs).pivot_table(index="epoch", columns="metric", values="value", observed=True)
     if table.empty or (at not in (EACH, LAST) and at not in table):
         return {}
@@ -233,7 +233,7 @@ def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, 
         own = _own(ours, at, published.protocol)
         # beside what was measured at one epoch or by `ijb` alone, ours has much more that nobody published
         shown = list(dict.fromkeys([*theirs, *own])) if number == 0 else list(theirs)
-        shown = [metric for metric in shown if metric in theirs or not metric.endswith(PEAK_SUFFIX)]
+        shown = [metric for metric in shown if metric in theirs or counted(metric)]
         for metric in shown or ([""] if number == 0 and name not in published.names else []):
             rows.append({
                 "run": name, "set": metric, "at": at,
@@ -243,6 +243,11 @@ def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, 
                 "cases": _cases(metric, at, published),
             })  # fmt: skip
     return rows
+
+
+def counted(metric: str) -> bool:
+    """Tell whether a value of ours is shown though nothing is published beside it: an accuracy at an epoch's end."""
+    return not metric.endswith(PEAK_SUFFIX) and metric != f"{VAL_PREFIX}loss"
 
 
 def _own(ours: Ours | None, at: str, protocol: str) -> Values:

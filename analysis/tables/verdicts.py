@@ -17,6 +17,7 @@ from analysis.frames import Records, is_missing, per_epoch
 from analysis.stats import significance as sig
 from analysis.stats.rate_breaks import rate_breaks
 from analysis.tables.summary import at_best_epoch, seed_groups
+from analysis.tables.val_images import val_images
 from workbench.errors import RecordError, suggestion
 from workbench.names import LEARNING_RATE, lower_is_better
 from workbench.tracking.store import Store
@@ -115,6 +116,7 @@ def rows_of(
             [scores for scores in kept if scores and scores.epoch in (0, epoch)] if len(runs) == 1 else []
         )
         pairs = next((len(scores.right) for scores in kept if scores), PAIRS.get(metric, 0))
+        pairs = pairs or val_images(records.runs.iloc[members[0]], metric)
         found.append(Row(str(name), runs, values, fitting[0] if fitting else None, pairs))
     return found
 

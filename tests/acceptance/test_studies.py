@@ -28,10 +28,9 @@ from workbench.data.sources.builtin import small_faces
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Source
-from workbench.spec.load import load_variants
 from workbench.spec.plan import Plan
 from workbench.spec.variant import Variant
-from workbench.sweep.load_sweeps import load_sweeps
+from workbench.sweep.load_sweeps import load_sweeps, variants_or_bases
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
@@ -50,7 +49,7 @@ def file_of(study: str) -> Path:
 
 def variants_of(study: str) -> list[Variant]:
     """Return the variants of a study; of a sweep its base and each value of its space, one at a time."""
-    variants = load_variants(file_of(study))
+    variants = variants_or_bases(file_of(study))
     if study not in SWEEPS:
         return variants
     variants = [dataclasses.replace(variant, experiment=short(variant.experiment)) for variant in variants]

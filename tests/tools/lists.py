@@ -42,7 +42,16 @@ CHAPTERS = {  # the order in which a learner would read; a page that is not name
     "Begin": ("notebook", "studies", "install"),
     "Write": ("settings", "data", "losses", "backbones", "optimizers", "branches", "own_parts", "add_a_loss"),
     "Run": ("commands", "records", "sweeps", "devices", "machines", "scale", "reproducing"),
-    "Judge": ("analysis", "formats", "verification", "report", "forecast", "forecast_scores", "results"),
+    "Judge": (
+        "analysis",
+        "formats",
+        "verification",
+        "report",
+        "forecast",
+        "forecast_scores",
+        "results",
+        "headings",
+    ),
 }
 PURPOSES = {  # what cannot say so itself, in the words of the map
     "CHANGELOG.md": "what changed, newest first",

@@ -20,12 +20,13 @@ from workbench.spec.branch import trunk_of
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places, Source
-from workbench.spec.load import choose_variants, load_variants
+from workbench.spec.load import choose_variants
 from workbench.spec.overrides import override_settings
 from workbench.spec.own_parts import own_part_lines
 from workbench.spec.quick import HELD_OUT, with_hold_out
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
+from workbench.sweep.load_sweeps import variants_or_bases
 from workbench.tracking.store import Store, find_store
 
 ALWAYS = ("branch:", "start:", "device", "network ", "stage ", "estimate ")  # said of every variant
@@ -43,7 +44,7 @@ def check(
     """Check the experiments of spec FILEs: settings, data, every stage and the switches between them.
 
     With several files each network is built once, and each stage and switch is tried once, in a small form. What
-    was said of a variant is not said again of the others of its study.
+    was said of a variant is not said again of the others of its study. Of a file of sweeps alone their bases are checked.
     """
     store = find_store()
     where = default_places(store.root.parent)
@@ -53,7 +54,7 @@ def check(
         raise SpecError(
             f"{files[0]!r} is not a spec file", expected="a Python file such as experiments/quickstart.py"
         )
-    variants = choose_variants([v for path in paths for v in load_variants(path)], chosen)
+    variants = choose_variants([v for path in paths for v in variants_or_bases(path)], chosen)
     trials = None if no_steps else DryRun(len(paths) == 1 and not small, where, build=not small)
     said: dict[str, set[str]] = {}  # of the variants of each study
     for variant in variants:

@@ -30,11 +30,15 @@ class EmbeddingLayers(Embedding):
     norm_epsilon: float = setting(1e-5, above=0, doc="added to the variance in batch normalisation")
     norm_scale: bool = setting(True, doc="the last normalisation has a trained scale (gamma)")
     norm_bias: bool = setting(True, doc="the last normalisation has a trained bias (beta)")
+    normalised: bool = setting(
+        True, later=True, doc="end in that normalisation; False: in the layer before it"
+    )
 
     def build(self, features: tf.Tensor) -> tf.Tensor:
         x = self._pointwise(features) if self.pointwise else features
         x = self.project(x)
-        x = self.norm(x, "pre_embedding", scale=self.norm_scale, center=self.norm_bias)
+        if self.normalised:
+            x = self.norm(x, "pre_embedding", scale=self.norm_scale, center=self.norm_bias)
         return float32(x)
 
     @abc.abstractmethod

@@ -8,7 +8,7 @@ from pathlib import Path
 from workbench.errors import InputError, SpecError, suggestion
 from workbench.spec.datasets import default_places
 from workbench.spec.interfaces import Source
-from workbench.spec.load import load_module
+from workbench.spec.load import load_module, load_variants
 from workbench.spec.variant import Variant
 from workbench.sweep.spec import Sweep
 from workbench.tracking.store import Store
@@ -39,6 +39,15 @@ def load_sweeps(path: Path | str) -> list[tuple[Sweep, Variant]]:
         ))
         for name, item in zip(names, found)
     ]  # fmt: skip
+
+
+def variants_or_bases(path: Path | str) -> list[Variant]:
+    """Return the named experiments of a spec file; of a file that holds sweeps alone, the bases of those."""
+    module = load_module(Path(path))
+    alone = not hasattr(module, "experiment") and not hasattr(module, "experiments")
+    if alone and (hasattr(module, "sweep") or hasattr(module, "sweeps")):
+        return [base for _, base in load_sweeps(path)]
+    return load_variants(path)
 
 
 def choose_sweeps(

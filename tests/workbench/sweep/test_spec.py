@@ -35,6 +35,7 @@ from workbench.spec.part import from_json, to_json
 from workbench.spec.to_source import spec_text
 from workbench.spec.variant import Variant
 from workbench.sweep.keras_space import base_values, domains_of, extra_parameters
+from workbench.sweep.load_sweeps import variants_or_bases
 from workbench.sweep.search import refuse_secrets
 from workbench.sweep.search_space import lattice
 from workbench.sweep.spec import changes, grid
@@ -241,6 +242,22 @@ def test_the_best_settings_become_a_spec_file_that_loads_as_the_same_experiment(
         assert loaded.experiment.id == experiment.id
         assert loaded.question == "Is it?"
         assert max(map(len, path.read_text().splitlines())) <= 110
+
+
+def test_a_file_of_sweeps_alone_is_checked_by_their_bases(tmp_path: Path):
+    path = tmp_path / "alone.py"
+    made = spec_text(Variant("base", base())) + "from workbench import Choice, GridSearch, Sweep\n"
+    made = made.replace("experiment = ", "base = ")
+    searched = (
+        "sweep = Sweep(base=base, space={'batch_size': Choice(8, 16)}, tuner=GridSearch(), name='sizes')\n"
+    )
+    path.write_text(made + searched)
+    assert [variant.name for variant in variants_or_bases(path)] == ["sizes"]
+    path.write_text(made + searched + "experiment = base\n")
+    assert [variant.name for variant in variants_or_bases(path)] == ["base"]
+    path.write_text(made)
+    with pytest.raises(SpecError, match="holds no experiment"):
+        variants_or_bases(path)
 
 
 def test_the_bases_own_value_is_known_of_each_setting_that_has_it_in_its_domain():

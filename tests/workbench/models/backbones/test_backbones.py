@@ -163,6 +163,7 @@ def test_embedding_heads_have_the_parameters_they_state():
     assert count(GDC(size=d)) == h * w * c + 4 * c + c * d + 4 * d
     assert count(E(size=d)) == 4 * c + h * w * c * d + 4 * d
     assert count(GAP(size=d)) == 4 * c + c * d + 4 * d
+    assert count(GAP(size=d, bias=True, normalised=False)) == 4 * c + c * d + d
     assert count(F(size=d)) == h * w * c * d + 4 * d
     before = c * p + 4 * p  # a pointwise convolution and its norm, after which there are p maps
     assert count(GDC(size=d, pointwise=p)) == before + h * w * p + 4 * p + p * d + 4 * d
