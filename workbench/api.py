@@ -17,7 +17,7 @@ from workbench.commands.run import refuse_missing, refuse_settings, refuse_start
 from workbench.errors import InputError
 from workbench.jobs.task import Task
 from workbench.notebook.collection import Runs, SweepRun
-from workbench.notebook.run import Run
+from workbench.notebook.run_view import Run
 from workbench.notebook.spec_file import write_spec_file
 from workbench.notebook.variants import current_study, variant_of
 from workbench.spec.datasets import default_places

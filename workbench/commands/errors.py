@@ -14,7 +14,7 @@ from workbench.errors import RecordError, suggestion
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import PairImages
-from workbench.spec.watching import Evaluation
+from workbench.spec.watchers import Evaluation
 from workbench.tracking.runs import find_run, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.verification.measures import best_accuracy, one_class

@@ -205,7 +205,7 @@ def _of_run(
     trust_code: bool,
 ) -> Subject:
     from workbench.spec.datasets import default_places
-    from workbench.spec.watching import Evaluation
+    from workbench.spec.watchers import Evaluation
     from workbench.train.from_record import load_model, open_run
     from workbench.verification.evaluator import Evaluator
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RecordError
 from workbench.notebook import api
-from workbench.notebook.run import Run
+from workbench.notebook.run_view import Run
 from workbench.spec import html, labels
 from workbench.tracking.best import best_values
 

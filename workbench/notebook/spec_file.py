@@ -97,6 +97,8 @@ def _statement(name: str, value: Any, space: Any) -> tuple[str, Any]:
         found = origin.binding(name) if origin is not None else []
         if found and origin is not None:
             return "\n".join(segment(origin, node) for node in _last(found)), found[-1]
+    if name in workbench.WHERE and getattr(workbench, name) is value:  # of `from workbench import *`
+        return f"from workbench import {name}", None
     if isinstance(value, ModuleType):
         return f"import {value.__name__} as {name}", None
     if isinstance(value, (type, FunctionType)):

@@ -23,7 +23,7 @@ from workbench.spec.interfaces import Augmentation, Backbone, Embedding, Loss, P
 from workbench.spec.optimization import Optimizer, Schedule, WeightDecay
 from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
 from workbench.spec.plan import Plan
-from workbench.spec.watching import Watcher
+from workbench.spec.watchers import Watcher
 
 SCHEMA = 1  # raised when the meaning of settings changes; part of every identity
 

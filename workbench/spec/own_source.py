@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
+from workbench.lazy import Lazy
 from workbench.spec.source_text import SourceText, definition, is_library, plain_text, read_source
 
 DIGITS = 12
@@ -79,7 +80,7 @@ def code_of(cls: type) -> str:
 
 def _token(value: Any) -> Any:
     """Return what changes when a function is defined anew, in place (as autoreload does) or not."""
-    return getattr(value, "__code__", value)
+    return value.__code__ if isinstance(value, FunctionType) else value
 
 
 class Closure:
@@ -130,6 +131,8 @@ class Closure:
         if isinstance(value, ModuleType):
             if self._is_own(value.__name__, getattr(value, "__file__", None)):
                 self._module(value, attribute)
+            return
+        if isinstance(value, Lazy):  # to ask it for anything would import TensorFlow
             return
         value = getattr(value, "python_function", inspect.unwrap(value) if callable(value) else value)
         if isinstance(value, (type, FunctionType)):

@@ -6,7 +6,7 @@ from workbench import names
 from workbench.errors import SpecError, suggestion
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import terms
-from workbench.spec.watching import Evaluation
+from workbench.spec.watchers import Evaluation
 
 
 def recorded_metrics(experiment: Experiment) -> set[str]:

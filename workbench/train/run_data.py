@@ -15,7 +15,7 @@ from workbench.lazy import tf
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import PairSet, Places, Source
 from workbench.spec.plan import Plan
-from workbench.spec.watching import Evaluation
+from workbench.spec.watchers import Evaluation
 
 if TYPE_CHECKING:
     from workbench.data.pipeline import Split

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError
 from workbench.spec.plan import Plan
-from workbench.spec.watching import Watcher
+from workbench.spec.watchers import Watcher
 
 if TYPE_CHECKING:
     from workbench.tracking.tracker import Tracker

@@ -9,7 +9,7 @@ import numpy as np
 from workbench.spec.datasets import PairImages, Places
 from workbench.spec.interfaces import Source
 from workbench.spec.own_source import code_of
-from workbench.spec.watching import Evaluation, as_metrics
+from workbench.spec.watchers import Evaluation, as_metrics
 from workbench.verification.evaluator import Measured
 
 

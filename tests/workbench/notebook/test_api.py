@@ -14,7 +14,7 @@ from stores import epoch, start
 
 import workbench
 from workbench.errors import RecordError, SpecError
-from workbench.notebook.run import Run
+from workbench.notebook.run_view import Run
 from workbench.notebook.spec_file import write_spec_file
 from workbench.notebook.variants import name_within, variant_of
 from workbench.spec.html import sparkline
