@@ -9,6 +9,7 @@ import numpy as np
 
 from workbench import names
 from workbench.errors import RecordError, suggestion
+from workbench.lazy import tf
 from workbench.notebook import api
 from workbench.spec import html
 from workbench.spec.experiment import Experiment
@@ -21,7 +22,6 @@ from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
-    import tensorflow as tf
     from matplotlib.figure import Figure
 
 Images = Any  # uint8 [N, h, w, 3], or paths of image files

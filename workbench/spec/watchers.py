@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Union
+from typing import Any, ClassVar, Protocol, Union
 
 from workbench.errors import SpecError
+from workbench.lazy import tf
 from workbench.spec.datasets import PairImages, Places
 from workbench.spec.interfaces import PairSet, Source
 from workbench.spec.part import Part, part
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 class Look(Protocol):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import importlib
 import json
 import sys
 import time
@@ -41,7 +42,8 @@ class NotebookScreen(Screen):
         super().__init__(stream)
         self.lines: list[str] = []
         self.share, self.state = 0.0, ""
-        self._began, self._handle = time.monotonic(), None
+        self._began = time.monotonic()
+        self._handle: Any = None
         self._plans: tuple[int, int] = (0, 0)
 
     def say(self, text: str) -> None:
@@ -74,11 +76,10 @@ class NotebookScreen(Screen):
 
     def draw(self) -> None:
         """Draw the output anew."""
-        from IPython.display import HTML, display
-
-        shown = HTML(self.html())
+        ipython = importlib.import_module("IPython.display")  # there, for this is the kernel of a notebook
+        shown = ipython.HTML(self.html())
         if self._handle is None:
-            self._handle = display(shown, display_id=True)
+            self._handle = ipython.display(shown, display_id=True)
         else:
             self._handle.update(shown)
 
