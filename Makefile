@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast stack lint types imports docs bench check acceptance gpu horovod pins wheels clean
+.PHONY: help demo test fast stack lint types imports docs bench check acceptance gpu horovod pins wheels python clean
 
 # Environments of several Pythons side by side: make test PYTHON=python3.13 VENV=.venv-3.13
 VENV ?= .venv
@@ -50,11 +50,17 @@ test: $(TEST) ## install what tests need and run all tests, the quick ones first
 fast: $(TEST) ## run the quick tests only: about half a minute
 	@$(PYTEST) -q -m "not tensorflow" -n $(JOBS) $(TESTS)
 
-# Losses, optimizers, checkpoint and resume, sweep, export, and whatever else differs from one TensorFlow to the next.
-CHOSEN := tests/workbench/test_lazy.py tests/workbench/losses tests/workbench/optimizers
-stack: $(TEST) ## the demo, the quick tests and those TensorFlow tests in which the two stacks could differ
-	@$(MAKE) --no-print-directory demo fast
-	@$(PYTEST) -q -m tensorflow -n $(JOBS) --dist loadfile $(CHOSEN)
+# Tests in which one TensorFlow could differ from the next: which Keras, losses, optimizers, checkpoint and resume, sweep,
+# export; and with OTHER, the interpreter of the other stack, that records and models go from one to the other.
+CHOSEN := tests/workbench/test_lazy.py tests/workbench/losses/test_values.py tests/workbench/optimizers/test_updates.py \
+	tests/workbench/train/test_run.py tests/workbench/train/test_checkpoint.py tests/workbench/sweep/test_hypermodel.py \
+	tests/workbench/export
+OTHER ?=
+stack: $(TEST) ## the demo, the quick tests and those in which two TensorFlows could differ: make stack PYTHON=python3.13
+	@$(MAKE) --no-print-directory demo
+	@$(MAKE) --no-print-directory fast
+	@WORKBENCH_OTHER_PYTHON="$(if $(OTHER),$(abspath $(OTHER)))" $(PYTEST) -q -m tensorflow -n $(JOBS) --dist loadfile \
+	  $(CHOSEN) $(if $(OTHER),tests/acceptance/test_stacks.py)
 
 lint: $(TEST) ## style and forbidden calls (ruff)
 	@$(PY) -m ruff check .
@@ -131,6 +137,9 @@ if [ -z "$$found" ]; then \
 	exit 2; \
 fi
 endef
+
+python: ## say which interpreter would be taken
+	@$(find_python); echo "$$found"; "$$found" --version
 
 $(VENV)/.made:
 	@$(find_python); \

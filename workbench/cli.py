@@ -140,10 +140,13 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-def watcher(text: str, study: str, store: str | None) -> Any:
-    """Return the watcher that a line such as "lfw beat=0.99 stop=0.05" asks for, learned from `study`."""
+def watcher(text: str, study: str, store: str | None, parameters: dict[str, Any]) -> Any:
+    """Return the watcher that a line such as "lfw beat=0.99 stop=0.05" asks for, learned from `study`.
+
+    `parameters` are the run's own settings, which say on what data it is trained.
+    """
     module, _, attribute = WATCHER.partition(":")
-    return getattr(importlib.import_module(module), attribute)(text, study, store)
+    return getattr(importlib.import_module(module), attribute)(text, study, store, parameters)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

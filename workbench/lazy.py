@@ -139,7 +139,12 @@ def inside_tensorflow(name: str) -> Any:
 def inside_keras(name: str) -> Any:
     """Return the module `<name>` of Keras 2, whatever its package is called."""
     _tensorflow("tensorflow")
-    return importlib.import_module(f"{KERAS_2 if _keras_3_is_installed() else 'keras'}.{name}")
+    return importlib.import_module(f"{keras_package()}.{name}")
+
+
+def keras_package() -> str:
+    """Return the name of Keras 2's package: `keras` with TensorFlow 2.15, `tf_keras` with a newer one."""
+    return KERAS_2 if _keras_3_is_installed() else "keras"
 
 
 def addons() -> Any:

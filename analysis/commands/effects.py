@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from workbench.commands.direction_options import direction_options
-from workbench.errors import InputError
+from workbench.errors import InputError, RecordError
+
+if TYPE_CHECKING:
+    from analysis.frames import Records
+    from workbench.tracking.sweeps import SweepRecord
 
 PLOTS = ("slices", "parallel", "heat")
 
 
 @click.command()
-@click.argument("sweep")
+@click.argument("items", nargs=-1, required=True, metavar="SWEEP_OR_RUNS...")
 @click.option("--metric", metavar="METRIC", help="What is compared; else what the sweep sought.")
 @click.option(
     "--epoch", type=click.IntRange(1), help="Compare at this epoch; else at the last that all reached."
@@ -26,18 +32,17 @@ PLOTS = ("slices", "parallel", "heat")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line an effect.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def effects(
-    sweep: str, metric: str | None, epoch: int | None, plot: str | None, settings: str | None,
+    items: tuple[str, ...], metric: str | None, epoch: int | None, plot: str | None, settings: str | None,
     output: str | None, store: str | None, as_json: bool, debug: bool,
 ) -> None:  # fmt: skip
-    """Say what each setting of a SWEEP (its name or run) does, with intervals, and what cannot be judged."""
+    """Say what each setting of a SWEEP (its name or run), or of any runs that differ in settings, does.
+
+    With intervals, and what cannot be judged. Runs are named one by one, by their study or as files.
+    """
     from analysis import effects as sweeps
-    from analysis.sources import load
-    from workbench.tracking.store import find_store
-    from workbench.tracking.sweeps import require
 
     kind = _kind(plot, settings, output)
-    record = require(find_store(store), sweep)
-    records = load([record.run], store)
+    record, records = compared(items, store)
     data = sweeps.trials(record, records, metric, epoch)
     if kind:
         draw(data, kind, settings, Path(output or f"{record.name}-{kind}.svg"))
@@ -48,6 +53,28 @@ def effects(
         return
     for line in words(data, found, sweeps.bests(record, records)):
         click.echo(line)
+
+
+def compared(items: Sequence[str], store: str | None) -> tuple[SweepRecord, Records]:
+    """Return the trials that items mean, a sweep's or any runs as such, and their records."""
+    from analysis.runs_as_trials import as_sweep
+    from analysis.sources import load
+    from workbench.tracking import sweeps
+    from workbench.tracking.store import find_store
+
+    place = find_store(store)
+    if len(items) == 1:
+        found = sweeps.find(place, items[0])
+        if found is not None:
+            return found, load([found.run], store)
+        try:
+            records = load(items, store)
+        except RecordError:
+            sweeps.require(place, items[0])  # says which sweeps there are
+            raise
+    else:
+        records = load(items, store)
+    return as_sweep(items[0] if len(items) == 1 else f"{len(records.runs)} runs", records), records
 
 
 def _kind(plot: str | None, settings: str | None, output: str | None) -> str | None:

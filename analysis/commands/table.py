@@ -90,6 +90,7 @@ def show(  # type: ignore[no-untyped-def]
 ) -> None:
     """Print the table, or write it to `output`."""
     from analysis.tables import summary
+    from analysis.tables.conventions import convention_note
 
     records = chosen(items, form, per_stage, options, quick, store)
     say_notes(records)
@@ -98,6 +99,9 @@ def show(  # type: ignore[no-untyped-def]
         for line in summary.best_lines(records):
             click.echo(json.dumps(line))
         return
+    convention = convention_note(records)
+    if convention:
+        click.echo(f"note: {convention}", err=True)
     text = written(records, select, form, per_stage, baselines, judge, store)
     if output:
         Path(output).write_text(text + "\n", encoding="utf-8")

@@ -16,6 +16,7 @@ from workbench.names import LEARNING_RATE, lower_is_better
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito, "Color Universal Design" (2008), without its yellow, in an order that alternates dark
@@ -205,8 +206,17 @@ def _scale(axis: Axes, panel: Panel) -> None:
         and values.max() > 20 * values.min()
     ):
         axis.set_yscale("log")
+        plain_logarithm(axis.yaxis)
     elif values.size and lower_is_better(panel.metric) and panel.top is not None:
         axis.set_ylim(top=panel.top)
+
+
+def plain_logarithm(axis: Axis) -> None:
+    """Write the numbers of a logarithmic axis as they are: their usual form is a formula, and names are none here."""
+    from matplotlib.ticker import FuncFormatter, LogFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1, 0.4)))
 
 
 def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) -> None:

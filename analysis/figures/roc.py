@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from analysis.figures.draw import COLORS, STYLE
+from analysis.figures.draw import COLORS, STYLE, plain_logarithm
 from analysis.tables.folded import Folded, roc_band
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def roc(results: Mapping[str, Folded], title: str = "") -> Figure:
             axes.plot(far, tar, color=color, label=label, drawstyle="steps-post")
             axes.fill_between(far, tar - error, tar + error, color=color, alpha=0.2, lw=0, step="post")
         axes.set(xscale="log", xlim=(far[0], 1), ylim=(None, 1.005), title=title)
+        plain_logarithm(axes.xaxis)
         axes.set(xlabel="false accept rate (FAR)", ylabel="true accept rate (TAR)")
         axes.legend(loc="lower right", title="mean accuracy ± standard error; band: one standard error")
     return figure

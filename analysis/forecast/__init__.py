@@ -1,4 +1,4 @@
-"""Forecast final metrics with intervals Public names are imported when they are first used."""
+"""Forecast final metrics with intervals. Public names are imported when they are first used."""
 
 from __future__ import annotations
 

@@ -30,27 +30,41 @@ MOST = 36  # other runs that are forecast: the ones whose seen part is nearest
 FREEDOM = 5.0  # degrees of freedom of the scores before any run: studies differ more than a normal law allows
 GRID_POINTS = np.linspace(-8, 8, 241)  # normal scores at which a mixture is summed up
 
-# variance of the scores, and the shares of it: common to all runs, common to similar ones, a run's own
-SPREADS = (0.5, 1.0, 2.0)
+# variance of the scores, and the shares of it: common to all runs, in proportion to where the fits and the last value
+# lie, common to similar runs, a run's own
+SPREADS = (0.25, 1.0, 2.0)
 SHARES = (
-    (0.0, 0.0, 1.0),
-    (0.5, 0.0, 0.5),
-    (0.8, 0.0, 0.2),
-    (0.95, 0.0, 0.05),
-    (0.3, 0.4, 0.3),
-    (0.5, 0.4, 0.1),
-    (0.6, 0.38, 0.02),
+    (0.0, 0.0, 0.0, 1.0),
+    (0.5, 0.0, 0.0, 0.5),
+    (0.8, 0.0, 0.0, 0.2),
+    (0.95, 0.0, 0.0, 0.05),
+    (0.3, 0.0, 0.4, 0.3),
+    (0.6, 0.0, 0.35, 0.05),
+    (0.2, 0.5, 0.0, 0.3),
+    (0.15, 0.75, 0.0, 0.1),
+    (0.15, 0.8, 0.0, 0.05),
+    (0.2, 0.4, 0.3, 0.1),
+    (0.1, 0.6, 0.27, 0.03),
 )
 NEAR = (0.3, 1.0)  # distance, in features, within which runs are similar
+GUESS = 2.5  # normal scores: a guess further out counts as this far
+DOUBT, DOUBT_RUNS = (
+    0.5,
+    5.0,
+)  # however well the others agree, this run may be of another kind: DOUBT / (runs + DOUBT_RUNS)
 UNUSUAL = 1.0  # natural logs by which another spread than 1 is less likely before any run
 
 
 @dataclass(frozen=True)
 class Neighbor:
-    """One other run, forecast from the same point: what it looked like, and its normal scores at `KNOTS`."""
+    """One other run, forecast from the same point: what it looked like, and its normal scores at `KNOTS`.
+
+    `guesses` are the scores of what the fits said of its end, and of its last value.
+    """
 
     run: str
     alike: Array
+    guesses: Array
     scores: Array
 
 
@@ -59,7 +73,7 @@ class Correction:
     """What the other runs make of the population's quantiles.
 
     `scores` (levels, knots) are the population's normal scores at which this run's quantiles lie, `inner` (2, knots)
-    those of the band from which the value nearest to the last one is told; `runs` are the names of the runs used.
+    those of the band in which the value that is told lies; `runs` are the names of the runs used.
     """
 
     scores: Array
@@ -82,15 +96,20 @@ class CrossRunPrior:
         self.population = known or population()
         self._kept = {} if kept is None else kept
 
-    def correction_of(self, curve: Curve, prepared: Prepared, told: Features) -> Correction | None:
-        """Return what the others say of `curve`, or None when none of them can say anything."""
+    def correction_of(
+        self, curve: Curve, prepared: Prepared, told: Features, ends: Array
+    ) -> Correction | None:
+        """Return what the others say of `curve`, or None when none of them can say anything.
+
+        `ends` (levels, epochs) is what the population says of it.
+        """
         length = prepared.start + prepared.length - curve.first
         found = []
         for index in self._nearest(curve):
             neighbor = self._neighbor(index, *match(curve, self.curves[index], length))
             if neighbor is not None:
                 found.append(neighbor)
-        return correct(found, told.alike, self.settings) if found else None
+        return correct(found, told.alike, guesses(told, ends), self.settings) if found else None
 
     def _nearest(self, curve: Curve) -> list[int]:
         """Return the indices of the other runs of this metric, at most `MOST`: those nearest at this point."""
@@ -176,43 +195,57 @@ def _forecast_of(
     ends = known.quantiles(told, np.log(len(prepared.y) / targets))
     logs = told.log(np.array([prepared.above(value) for value in values]))
     scores = np.array([score(ends[:, k], float(logs[k])) for k in range(len(KNOTS))])
-    return Neighbor(other.run, told.alike, scores)
+    return Neighbor(other.run, told.alike, guesses(told, ends), scores)
 
 
-def correct(neighbors: Sequence[Neighbor], mine: Array, settings: Settings = DEFAULT) -> Correction:
+def guesses(told: Features, ends: Array) -> Array:
+    """Return the normal scores of what the fits say of the end, and of the last value."""
+    last = ends[:, -1]
+    return np.clip([score(last, float(told.fits[-1])), score(last, told.last)], -GUESS, GUESS)
+
+
+def correct(
+    neighbors: Sequence[Neighbor], mine: Array, my_guesses: Array, settings: Settings = DEFAULT
+) -> Correction:
     """Return what the scores of `neighbors` mean for a run with the features `mine`."""
-    alike = np.array([neighbor.alike for neighbor in neighbors])
     scores = np.array([neighbor.scores for neighbor in neighbors])
-    half = settings.band / (1 + len(neighbors) / settings.band_runs)
-    levels = np.concatenate([LEVELS, [0.5 - half, 0.5 + half]])
-    found = mixture(scores, alike, mine, levels)
+    part = 1 / (1 + len(neighbors) / settings.band_runs)
+    levels = np.concatenate([LEVELS, [0.5 - settings.better * part, 0.5 + settings.worse * part]])
+    alike = np.array([*(neighbor.alike for neighbor in neighbors), mine])
+    guessed = np.array([*(neighbor.guesses for neighbor in neighbors), my_guesses])
+    found = mixture(scores, alike, guessed, levels)
     names = tuple(neighbor.run for neighbor in neighbors)
     return Correction(found[: len(LEVELS)], found[len(LEVELS) :], names)
 
 
-def mixture(scores: Array, alike: Array, mine: Array, levels: Array) -> Array:
-    """Return the quantiles at `levels` (k,) of this run's score, one column for each of `scores` (runs, columns)."""
+def mixture(scores: Array, alike: Array, guessed: Array, levels: Array) -> Array:
+    """Return the quantiles at `levels` (k,) of a run's score, one column for each of `scores` (runs, columns).
+
+    `alike` and `guessed` have a row a run, the last one being that of the run in question.
+    """
     count = len(scores)
     apart = ((alike[:, None] - alike[None]) ** 2).sum(-1)
-    mine_apart = ((alike - mine) ** 2).sum(-1)
+    product = guessed @ guessed.T
     means, deviations, logs = [], [], []
     for spread in SPREADS:
-        for common, similar, own in SHARES:
+        for common, guess, similar, own in SHARES:
             for near in NEAR if similar else NEAR[:1]:
-                among = spread * (common + similar * np.exp(-apart / (2 * near**2)) + own * np.eye(count))
-                to_mine = spread * (common + similar * np.exp(-mine_apart / (2 * near**2)))
-                root = np.linalg.cholesky(among)
-                half, mine_half = np.linalg.solve(root, scores), np.linalg.solve(root, to_mine)
+                whole = common + guess * product + similar * np.exp(-apart / (2 * near**2))
+                whole = spread * (whole + own * np.eye(count + 1))
+                root = np.linalg.cholesky(whole[:count, :count])
+                half = np.linalg.solve(root, scores)
+                mine = np.linalg.solve(root, whole[:count, count])
                 fit = (half**2).sum(0)
-                left = max(spread - float(mine_half @ mine_half), 1e-6)
-                means.append(mine_half @ half)
+                left = max(float(whole[count, count] - mine @ mine), 1e-6)
+                means.append(mine @ half)
                 deviations.append(np.sqrt(left * (FREEDOM + fit) / (FREEDOM + count)))
                 size = np.log(np.diag(root)).sum() + UNUSUAL * (spread != 1.0)
                 logs.append(-0.5 * (FREEDOM + count) * np.log1p(fit / FREEDOM) - size)
     weights = np.exp(np.array(logs) - np.max(logs, axis=0))
     weights /= weights.sum(0)
     z = (GRID_POINTS[:, None, None] - np.array(means)) / np.array(deviations)
-    below = (ndtr(z) * weights).sum(1)
+    doubt = DOUBT / (count + DOUBT_RUNS)
+    below = (1 - doubt) * (ndtr(z) * weights).sum(1) + doubt * ndtr(GRID_POINTS)[:, None]
     return np.array([np.interp(levels, column, GRID_POINTS) for column in below.T]).T
 
 

@@ -24,6 +24,7 @@ MISSING_SHARE = 1 / 3  # of the values that may be missing or not finite
 ERROR_WORDS = {"error", "errors", "err", "errs", "wer", "cer", "eer"}  # shares of wrong answers
 PERCENT, NO_SHARE = 100.0, 1.5  # a greatest value above 1 and up to this is neither a share nor percent
 SPIKE_STEPS, SPIKE_SHARE = 12.0, 0.5  # how high a spike is: usual steps, and a share of the level beside it
+SPIKE_SIDE = 0.3  # of its height, the most that the epochs beside it may be off the level
 SPIKES_SHARE = 0.1  # of the epochs that may be spikes; more of them are the curve's own noise
 SHORT_OF_END = 0.05  # of the way that known learning rates may lack: the last one is taken to stay
 
@@ -222,12 +223,13 @@ def _without_spikes(values: Array, seen: Array, first: int, notes: list[str]) ->
         return values, seen
     usual = 1.4826 * float(np.median(np.abs(np.diff(values))))
     found = []
-    for k in range(1, n):
+    steep = np.flatnonzero(np.diff(values) > (1 - SPIKE_SIDE) * SPIKE_STEPS * usual) + 1
+    for k in steep.tolist():
         around = np.concatenate([values[max(0, k - 3) : k], values[k + 1 : k + 4]])
         level, height = float(np.median(around)), values[k] - float(np.median(around))
         share = SPIKE_SHARE if k < n - 1 else 2 * SPIKE_SHARE
         beside = values[[k - 1, min(k + 1, n - 1)]] if k < n - 1 else values[[k - 1]]
-        alone = np.abs(beside - level).max() < 0.3 * height
+        alone = np.abs(beside - level).max() < SPIKE_SIDE * height
         if height > max(SPIKE_STEPS * usual, share * abs(level)) and alone:
             found.append(k)
     if not found or len(found) > SPIKES_SHARE * n:

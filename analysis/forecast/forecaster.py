@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 from analysis.forecast.cross_run_prior import KNOTS, Correction, CrossRunPrior, neutral
 from analysis.forecast.curve import ACCURACY, Curve, Prepared, Refused, known_epochs, prepare
-from analysis.forecast.distribution import at_score, ordered, probability_below
+from analysis.forecast.distribution import at_score, ordered, probability_below, score
 from analysis.forecast.ensemble import Ensemble, fit_ensemble
 from analysis.forecast.features import Features, features
 from analysis.forecast.population import MIDDLE, Population
@@ -30,8 +30,8 @@ class Forecast:
 
     `verdict` is "forecast" or "no forecast", and then `reason` says why: either nothing can be said and
     `epochs` is empty, or the last value is at least as good a guess as the fits, and then is the `median`
-    with the interval around it. `median` is, of the values in the middle of the distribution, the one nearest to the
-    last value. `skill` is the back-tests' mean error over that of the last value, `prior_runs` the other runs used,
+    with the interval around it. `median` is a cautious value in the
+    middle of the distribution, between its 40 and 72 percent quantiles. `skill` is the back-tests' mean error over that of the last value, `prior_runs` the other runs used,
     `ends` (levels, epochs) the quantiles as logs over the present level.
     """
 
@@ -136,7 +136,14 @@ def forecast(
     told = features(prepared, ensemble, targets)
     ends = (known or group.population).quantiles(told, np.log(len(prepared.y) / targets))
     return _forecast(
-        curve, prepared, ensemble, told, ends, group.correction_of(curve, prepared, told), settings, seed
+        curve,
+        prepared,
+        ensemble,
+        told,
+        ends,
+        group.correction_of(curve, prepared, told, ends),
+        settings,
+        seed,
     )
 
 
@@ -164,14 +171,13 @@ def _forecast(
     settings: Settings,
     seed: int,
 ) -> Forecast:
-    n, last = len(prepared.y), told.last
-    targets = _targets(prepared, settings)
+    n, targets = len(prepared.y), _targets(prepared, settings)
     ends, inner = _corrected(ends, (targets - n) / (prepared.length - n), correction, settings)
     nearer = _last_nearer(ends[:, -1], told)
-    point = np.clip(last, inner[0], inner[1])
+    point = np.clip(_guess(prepared, told, ends), inner[0], inner[1])
     verdict, reason = FORECAST, ""
-    if nearer >= settings.last_nearer and point[-1] == last:
-        verdict, point = NO_FORECAST, np.full_like(point, last)
+    if nearer >= settings.last_nearer and abs(score(ends[:, -1], told.last)) < settings.near_last:
+        verdict, point = NO_FORECAST, np.full_like(point, told.last)
         reason = f"the fits are no better than the last value: the end is nearer to it with a chance of {nearer:.0%}"
     ends[MIDDLE] = np.clip(point, ends[MIDDLE - 1], ends[MIDDLE + 1])
     epochs = np.arange(n + 1, prepared.length + 1)
@@ -207,13 +213,24 @@ def _corrected(
 ) -> tuple[Array, Array]:
     """Return the quantiles as the other runs have them, and the band in which the value to tell lies."""
     if correction is None:
-        band = neutral(np.array([0.5 - settings.band, 0.5 + settings.band]))
+        band = neutral(np.array([0.5 - settings.better, 0.5 + settings.worse]))
         return ends.copy(), at_score(ends, np.repeat(band[:, None], len(way), axis=1))
     scores, inner = (
         np.array([np.interp(way, KNOTS, row) for row in rows])
         for rows in (correction.scores, correction.inner)
     )
     return ordered(at_score(ends, scores)), at_score(ends, inner)
+
+
+def _guess(prepared: Prepared, told: Features, ends: Array) -> Array:
+    """Return what would be told of each epoch if the distribution were wide: a cautious value.
+
+    Where the learning rates are known, the middle one of the fits' value, the last value and the population's median; else half
+    way between the fits and the last value. It is at most as wrong as two of them, whichever family the curve is of.
+    """
+    if prepared.rates is None and not prepared.constant:
+        return (told.fits + told.last) / 2
+    return np.median([told.fits, np.full_like(told.fits, told.last), ends[MIDDLE]], axis=0)
 
 
 def _last_nearer(ends: Array, told: Features) -> float:

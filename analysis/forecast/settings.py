@@ -42,10 +42,13 @@ class Settings:
     """No anneal is believed to take away more than this share of the present error or loss."""
     drift: float = 0.035
     """How far a curve strays from any forecast while its length doubles, as a share of its level."""
-    band: float = 0.2
-    """The value that is told is the one nearest to the last value among the quantiles 0.5 - band to 0.5 + band."""
-    band_runs: float = 3.0
-    """Other runs that halve that band."""
+    better: float = 0.1
+    worse: float = 0.22
+    """What is told lies between the quantiles 0.5 - better and 0.5 + worse of the distribution, small being good."""
+    band_runs: float = 6.0
+    """Other runs that halve both."""
+    near_last: float = 0.52
+    """Normal scores within which the last value must lie for a "no forecast"."""
     last_nearer: float = 0.5
     """"No forecast" when the end is nearer to the last value than to what the fits say with this chance."""
     fewest: int = 4

@@ -1,16 +1,17 @@
 """When a run may be stopped: where the rule's own back-test says that good runs would have been spared.
 
 The rule is replayed on finished runs, each asked for exactly what it reached: the hardest success there is. A run whose
-chance falls below the limit at any point would have been stopped wrongly. The public curves' record comes with the
+chance falls below the limit at any point up to `LATEST` would have been stopped wrongly. The public curves' record comes with the
 population (each source replayed by networks that do not know it); the study's own finished runs are replayed
-when a training starts. A limit at which more than `PRICE` of the good runs are stopped is not used, and where
-none is left the rule stops nothing and says so.
+when a training starts. A limit at which more than `PRICE` of the good runs are stopped, or more than `WORST` of a family's,
+is not used, and where none is left the rule stops nothing and says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +22,10 @@ from analysis.forecast.population import Population, population
 from analysis.forecast.settings import DEFAULT, Settings
 
 Array = np.ndarray
-PRICE = 0.05  # of the runs that would succeed, the share that may be lost
-ORIGINS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)  # of a run, at which the rule is replayed
+PRICE = 0.05  # of the runs that would succeed, the share that may be lost, as a mean of families
+WORST = 0.1  # the same in the worst family: a new study may be like that one
+LATEST = 0.6  # of a run: later nothing is stopped, for little is saved by then and a late fall may still come
+ORIGINS = (0.1, 0.2, 0.3, 0.4, 0.5, LATEST)  # of a run, at which the rule is replayed
 LIMITS = (
     0.0002,
     0.0005,
@@ -75,13 +78,9 @@ def stop_rule(
     known = known or population()
     kind = WITH_OTHERS if len(others) >= ENOUGH else ALONE
     record = known.record.get(kind)
-    supported = [
-        limit
-        for limit, wrong in zip(LIMITS, record["wrong"] if record else (), strict=False)
-        if wrong <= PRICE and limit <= stop_below
-    ]
+    supported = [limit for limit in supported_limits(record) if limit <= stop_below]
     if record is None or not supported:
-        return StopRule(None, _unsupported(record, stop_below))
+        return StopRule(None, _unsupported(record))
     limit, own = max(supported), ""
     if kind == WITH_OTHERS:
         least = _least_chances(others, known, settings)
@@ -98,18 +97,27 @@ def stop_rule(
     place = LIMITS.index(limit)
     words = (
         f"stops below a chance of {limit:.1%}: on {record['curves']} public curves that reached what was asked "
-        f"{record['wrong'][place]:.1%} would have been lost, and {record['hopeless'][place]:.0%} of the hopeless ones "
+        f"{record['wrong'][place]:.1%} would have been lost ({record['worst'][place]:.0%} in the worst family), and {record['hopeless'][place]:.0%} of the hopeless ones "
         f"ended by half{own}"
     )
     return StopRule(limit, words)
 
 
-def _unsupported(record: dict | None, stop_below: float) -> str:
+def supported_limits(record: Mapping[str, Any] | None) -> list[float]:
+    """Return the limits at which few enough successes would have been lost, over all families and in the worst."""
+    if record is None:
+        return []
+    lost = zip(LIMITS, record["wrong"], record["worst"], strict=True)
+    return [limit for limit, wrong, worst in lost if wrong <= PRICE and worst <= WORST]
+
+
+def _unsupported(record: Mapping[str, Any] | None) -> str:
     if record is None:
         return "no record of the rule comes with this population"
     return (
         f"on {record['curves']} public curves that reached what was asked the rule would have lost "
-        f"{record['wrong'][0]:.1%} at its most careful; at most {PRICE:.0%} are allowed, and {stop_below:.1%} was asked"
+        f"{record['wrong'][0]:.1%}, and {record['worst'][0]:.0%} in the worst family, at its most careful; "
+        f"at most {PRICE:.0%} and {WORST:.0%} are allowed ({ENOUGH} finished runs of the study would help)"
     )
 
 

@@ -24,7 +24,7 @@ from analysis.forecast.forecaster import FORECAST, forecast
 from analysis.forecast.plans import Planned, planned
 from analysis.forecast.population import Population
 from analysis.forecast.settings import DEFAULT, Settings
-from analysis.forecast.stop_rule import StopRule, stop_rule
+from analysis.forecast.stop_rule import LATEST, StopRule, stop_rule
 from workbench.errors import InputError, StoreError
 from workbench.names import FORECAST_PREFIX, lower_is_better
 
@@ -42,7 +42,7 @@ class ForecastStopping:
     """Forecast `metric` at every epoch, by default of the run's selecting kind, from epoch `fewest` on.
 
     With `beat` and `stop_below` it asks for the end of a run whose chance to end better than `beat` has been below
-    the rule's limit for `patience` epochs in a row, none of them before the end of the first `grace` epochs. The limit is
+    the rule's limit for `patience` epochs in a row, after the first `grace` epochs and before `LATEST` of the run. The limit is
     at most `stop_below`, and no more than what the back-tests of the rule support; where they support none, the run
     goes on. A "no forecast" never stops a run. `others` are curves of other runs of the study, used as prior.
     """
@@ -133,7 +133,8 @@ class ForecastStopping:
         return Observation(metrics, stop)
 
     def _decide(self, chance: float, left: int, last: int, sure: bool, values: Sequence[float]) -> str | None:
-        if self.stop_below is None or self.beat is None or last <= self.grace:
+        late = last > LATEST * (last + left)
+        if self.stop_below is None or self.beat is None or last <= self.grace or late:
             return None
         limit = self.rule.limit
         if limit is None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from analysis.frames import INFERRED, PARSED, Note, Notes, RunData
-from analysis.sources.lines import EpochMeans, ascending, columns, launches_in
-from analysis.sources.mxnet_log import BESIDE, set_name
+from analysis.sources.lines import EpochMeans, ascending, columns, launches_in, set_name
+from analysis.sources.mxnet_log import BESIDE
 from analysis.sources.options import Options
 from workbench.names import SECONDS
 

@@ -26,6 +26,15 @@ DELIMITERS = (",", ";", "\t", "|")
 ABSENT = ("", "NA", "N/A", "None", "null", "-", "<NA>")
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|infinity)", re.I)
 COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+WRITTEN = (  # numbers as a person or a program writes them, and what is remarked of it
+    (re.compile(rf"({COMMA_NUMBER.pattern})"), "commas are taken for decimal points"),
+    (re.compile(rf"({NUMBER.pattern}) ?%", re.I), "percent signs are left out, the numbers stay as they are"),
+    (
+        re.compile(rf"(?:(?:tf|torch)\.)?tensor\(({NUMBER.pattern})[,)].*", re.I),
+        "numbers are taken out of 'tensor(...)'",
+    ),
+)
+BREAKING = {0: " ", ord("\r"): " "}  # pandas would end a line, or the file, at them
 TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+):(\d\d(?:\.\d+)?)")
 LONGEST_CELL_LINES = 1000  # a printed array may go over lines, within quotes
 HEADER_LINES = 50  # so many lines may stand before the header
@@ -46,16 +55,45 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
     table = read_table(path, notes)
     if not len(table.lines):
         return [], notes.all()
-    return runs_of(
-        table, path, notes, path.stem.removesuffix("_hist"), (options or Options()).epochs_from
-    ), notes.all()
+    name, epochs_from = path.stem.removesuffix("_hist"), (options or Options()).epochs_from
+    runs = []
+    for own, part in by_run(table, name).items():
+        runs += runs_of(part, path, notes, own, epochs_from)
+    return runs, notes.all()
+
+
+def by_run(table: Table, name: str) -> dict[str, Table]:
+    """Return a table for each run: usually one. Weights & Biases exports a chart with a column a run, called
+    `run - metric`, and beside each its least and greatest value."""
+    shared: list[str] = []
+    runs: dict[str, dict[str, str]] = {}
+    for column in table.columns:
+        run, parting, metric = column.rpartition(" - ")
+        if not parting:
+            shared.append(column)
+        elif not metric.endswith(("__MIN", "__MAX")):
+            runs.setdefault(run, {})[column] = metric
+    if not runs or not all(_is_axis(column) for column in shared):
+        return {name: table}
+    found = {}
+    for run, own in runs.items():
+        names = {column: column for column in shared} | own
+        there = np.any([table.present[column] for column in own], axis=0)
+        columns = {called: table.columns[column][there] for column, called in names.items()}
+        present = {called: table.present[column][there] for column, called in names.items()}
+        found[run] = Table(columns, present, table.lines[there])
+    return found
+
+
+def _is_axis(column: str) -> bool:
+    return any(pattern.fullmatch(column.strip()) for pattern in (EPOCH, STEP, INDEX, CLOCK))
 
 
 def read_table(path: Path, notes: Notes) -> Table:
     """Return the numbers of a file with a header; raises `RecordError` when it has none."""
     text = decoded(path)
     cut = not text.endswith("\n")
-    lines = text.split("\n")
+    lines = text.translate(BREAKING).split("\n")
     if not cut:
         lines.pop()
     at = header_at(lines)
@@ -198,11 +236,22 @@ def _numbers(part: Part, delimiter: str, cut: bool, last_line: int, notes: Notes
 
 
 def _frame(part: Part, separator: str, decimal: str) -> pd.DataFrame:
-    return pd.read_csv(
+    frame = pd.read_csv(
         io.StringIO("\n".join(part.rows)), sep=separator, header=None, names=range(len(part.header)),
         index_col=False, skipinitialspace=True, decimal=decimal, float_precision="round_trip", low_memory=False,
         na_values=list(ABSENT), on_bad_lines="skip", quoting=_quoting(part),
     )  # fmt: skip
+    return frame if len(frame) == len(part.rows) else _split_by_hand(part, separator)
+
+
+def _split_by_hand(part: Part, separator: str) -> pd.DataFrame:
+    """Return the cells as texts where pandas sees other rows than there are: quotes within damaged lines."""
+    width = len(part.header)
+    rows = [
+        row.replace('"', "").split() if separator == r"\s+" else row.replace('"', "").split(separator)
+        for row in part.rows
+    ]
+    return pd.DataFrame([(row + [""] * width)[:width] for row in rows], dtype=object)
 
 
 def _texts(part: Part, separator: str, position: int) -> pd.Series:
@@ -210,8 +259,10 @@ def _texts(part: Part, separator: str, position: int) -> pd.Series:
     frame = pd.read_csv(
         io.StringIO("\n".join(part.rows)), sep=separator, header=None, names=range(len(part.header)),
         index_col=False, usecols=[position], dtype=str, keep_default_na=False, skipinitialspace=True,
-        quoting=_quoting(part),
+        on_bad_lines="skip", quoting=_quoting(part),
     )  # fmt: skip
+    if len(frame) != len(part.rows):
+        frame = _split_by_hand(part, separator)
     return frame[position].astype(object).fillna("").astype(str).str.strip()
 
 
@@ -224,6 +275,11 @@ def _converted(name: str, cells: pd.Series, lines: np.ndarray, notes: Notes) -> 
     values = pd.to_numeric(cells, errors="coerce").to_numpy("float64").copy()
     there = ~np.isnan(values) | cells.str.fullmatch(r"[+-]?nan", case=False).to_numpy(bool)
     rest = ~there & ~cells.isin(ABSENT).to_numpy(bool)
+    for position in np.flatnonzero(rest).tolist():
+        found = _number_in(cells.iloc[position])
+        if found is not None:
+            values[position], there[position], rest[position] = found[0], True, False
+            notes.add(f"{name}: {found[1]}")
     if rest.any() and DURATION.fullmatch(name.strip()):
         for position in np.flatnonzero(rest).tolist():
             if match := TIME.fullmatch(cells.iloc[position]):
@@ -235,6 +291,14 @@ def _converted(name: str, cells: pd.Series, lines: np.ndarray, notes: Notes) -> 
     for line in lines[rest].tolist():
         notes.add(f"{name}: a cell that is no number, left out", line)
     return values, there
+
+
+def _number_in(cell: str) -> tuple[float, str] | None:
+    """Return the number in a cell that is written in another way, and the remark on it."""
+    for pattern, said in WRITTEN:
+        if match := pattern.fullmatch(cell):
+            return float(match[1].replace(",", ".")), said
+    return None
 
 
 def _below(tables: list[Table]) -> Table:

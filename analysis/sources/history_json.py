@@ -9,9 +9,11 @@ What else there is (objects by epoch, rows) is a table, and read as one.
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,7 +96,7 @@ def read_content(
         return runs
     if not isinstance(content, Mapping):
         raise RecordError(f"is no history but a {type(content).__name__}", where=path, expected=FORMS)
-    history = _history(content, notes, path)
+    history = _history(_flat_lists(content), notes, path)
     epochs = _epochs_of(history)
     if epochs is not None:
         columns = {"epoch": epochs, **history}
@@ -118,11 +120,21 @@ def _parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]
     """Return the content, and for JSON lines the line of each object."""
     try:
         return json.loads(text), None
-    except ValueError as error:
-        found = _json_lines(text, notes)
+    except (ValueError, RecursionError) as error:
+        found = _json_lines(text, notes) or _literal(text)
         if found is None:
             raise RecordError(f"cannot be read as JSON: {error}", where=path, expected=FORMS) from error
         return found
+
+
+def _literal(text: str) -> tuple[Any, None] | None:
+    """Return what `str(history.history)` printed, a dictionary of plain values; None for anything else."""
+    if not text.lstrip().startswith(("{'", '{"', "[{")):
+        return None
+    try:
+        return ast.literal_eval(re.sub(r"(?<=[\[ ,:-])(nan|inf)(?=[\], }])", r"'\1'", text.strip())), None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
 
 
 def _json_lines(text: str, notes: Notes) -> tuple[list[Any], list[int]] | None:
@@ -270,6 +282,18 @@ def _history(content: Mapping[str, Any], notes: Notes, path: Path) -> dict[str, 
     if not found:
         raise RecordError("holds no list of numbers: a run with no epochs", where=path, expected=FORMS)
     return found
+
+
+def _flat_lists(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return lists within objects under `outer/inner`: {"train": {"loss": [...]}}."""
+    if any(isinstance(own, list | tuple | np.ndarray) for own in content.values()):
+        return content
+    return {
+        f"{outer}/{_text(inner)}": values
+        for outer, own in content.items()
+        if isinstance(own, Mapping)
+        for inner, values in own.items()
+    } or content
 
 
 def _listed(values: Any) -> list[Any]:

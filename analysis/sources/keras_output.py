@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.frames import PARSED, Note, Notes, RunData
-from analysis.sources.lines import bar_lines
+from analysis.sources.lines import bar_lines, set_name
 from analysis.sources.options import Options
 
 EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d+)/(\d+)\s*")
@@ -44,6 +44,9 @@ CONTEXT = re.compile(
     r"|[IWEF]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |/\S+\.py:\d+: |\S*Warning: |  \S|Model: |_{9}|={9}"
     r"|Total params|Trainable params|Non-trainable params|Layer \(type\)|Using TensorFlow backend|Saving model|Traceback"
 )
+USUAL_HEAD = re.compile(r"(?: -)? (\d+)s(?: \d+[mu]?s/(?:step|epoch|sample))?")
+USUAL_PAIR = re.compile(r" - ([A-Za-z_][\w./@()-]*): (-?\d+\.\d{4}(?:e[-+]\d\d)?)(?= - |$)")
+USUAL_END = re.compile(r"(?: - \d+[mu]?s/(?:step|epoch|sample))*")
 STEP_TIME = re.compile(
     r"(\d+(?:\.\d+)?)(s|ms|us)/(?:step|sample)"
 )  # of an epoch that took less than a second
@@ -73,11 +76,8 @@ class Launch:
     open: bool = False
     state: State | None = None
     attempt: int = 1
+    done: int = 0  # the last epoch that has values
     rate: tuple[float, int] | None = None  # announced by a scheduler: the rate and its line
-
-    @property
-    def done(self) -> int:
-        return max((row[1] for row in self.rows), default=0)
 
     def close(self, notes: Notes) -> None:
         """Take the last state of the open epoch for its values."""
@@ -90,7 +90,7 @@ class Launch:
             if self.state.seconds is not None:
                 values.setdefault("seconds", self.state.seconds)
             self.rows += [(name, self.epoch, value, line, self.attempt) for name, value in values.items()]
-            self.open, self.state = False, None
+            self.open, self.state, self.done = False, None, max(self.done, self.epoch)
         self.rate = None
 
 
@@ -100,7 +100,7 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
     launches = [Launch()]
     for number, text, cut in _lines(path):
         launch = launches[-1]
-        if found := EPOCH.fullmatch(text):
+        if found := _epoch_in(text):
             _announce(launches, int(found[1]), int(found[2]), number, notes)
         elif cut:
             notes.add("the output is cut in the middle of this line, which is not used", number)
@@ -121,9 +121,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
     for number, line, cut in bar_lines(path):
         text = ESCAPES.sub("", line.decode("utf-8", "replace")).rstrip()
         if waiting is not None:
-            wrapped = bool(text) and not EPOCH.fullmatch(text) and WRAPPED.fullmatch(text)
-            if wrapped:
-                waiting = (waiting[0], f"{waiting[1]} {text.strip()}", cut)
+            joined = _put_together(waiting[1], text)
+            if joined is not None:
+                waiting = (waiting[0], joined, cut)
                 continue
             yield waiting
             waiting = None
@@ -133,6 +133,24 @@ def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
             yield number, text, cut
     if waiting is not None:
         yield waiting
+
+
+def _epoch_in(text: str) -> re.Match[str] | None:
+    """Return the match of an announced epoch; the word is looked for first, which is much quicker on long lines."""
+    return EPOCH.fullmatch(text) if "Epoch " in text else None
+
+
+def _put_together(line: str, text: str) -> str | None:
+    """Return a line of values with the next one, which a narrow console has wrapped; None where it is another."""
+    if not text or _epoch_in(text) or BAR.search(text):
+        return None
+    if WRAPPED.fullmatch(text):
+        return f"{line} {text.strip()}"
+    bar = BAR.search(line)
+    tail = line[bar.end() :] if bar is not None else line
+    if ":" not in text or _state(tail, 0, 0).whole:
+        return None
+    return line + text if _state(tail + text, 0, 0).whole else None  # wrapped within a word
 
 
 def _announce(launches: list[Launch], epoch: int, planned: int, line: int, notes: Notes) -> None:
@@ -154,17 +172,19 @@ def _announce(launches: list[Launch], epoch: int, planned: int, line: int, notes
             if row[1] >= epoch:
                 notes.add("a value that a later one supersedes (resumed training), not used", row[3])
         launch.rows = [row for row in launch.rows if row[1] < epoch]
+        launch.done = epoch - 1
     launch.epoch, launch.planned, launch.open, launch.state = epoch, planned, True, None
 
 
 def _values(launch: Launch, text: str, line: int, notes: Notes) -> bool:
     """Take in a line of values, an evaluation or a learning rate; return whether it was one."""
-    if found := EVALUATION.fullmatch(text):
-        launch.rows.append((found[1], launch.epoch, float(found[2]), line, launch.attempt))
+    if text.startswith(">>>>") and (found := EVALUATION.fullmatch(text)):
+        name = set_name(found[1])
+        launch.rows.append((name, launch.epoch, float(found[2]), line, launch.attempt))
         if found[3]:
-            launch.rows.append((f"{found[1]}_thresh", launch.epoch, float(found[3]), line, launch.attempt))
+            launch.rows.append((f"{name}_thresh", launch.epoch, float(found[3]), line, launch.attempt))
         return True
-    if found := RATE.fullmatch(text):
+    if text.startswith(("Epoch", "Learning")) and (found := RATE.fullmatch(text)):
         launch.rate = (float(found[3]), line)
         return True
     bar = BAR.search(text)
@@ -189,6 +209,8 @@ def _values(launch: Launch, text: str, line: int, notes: Notes) -> bool:
 
 def _state(tail: str, line: int, steps: int) -> State:
     """Return the state behind a bar of `steps` steps."""
+    if quick := _usual(tail, line, steps):
+        return quick
     stamp = STAMP.search(tail)
     text = tail[: stamp.start()] if stamp else tail
     values: dict[str, float] = {}
@@ -210,6 +232,19 @@ def _state(tail: str, line: int, steps: int) -> State:
     return State(values, seconds if "ETA" not in tail else None, line, sure, whole, steps)
 
 
+def _usual(tail: str, line: int, steps: int) -> State | None:
+    """Return the state of a line that has nothing but a duration and values in Keras' own form: nearly all lines of
+    long output, so they are taken apart in two matches."""
+    head = USUAL_HEAD.match(tail)
+    if head is None or head[1] == "0":
+        return None
+    pairs = USUAL_PAIR.findall(tail, head.end())
+    end = head.end() + sum(len(name) + len(value) + 5 for name, value in pairs)
+    if not pairs or not USUAL_END.fullmatch(tail, end):
+        return None
+    return State({name: float(value) for name, value in pairs}, float(head[1]), line, True, True, steps)
+
+
 def _seconds(match: re.Match[str]) -> float:
     if match[4] is not None:
         return float(match[4]) * SECONDS_OF[match[5]]
@@ -220,11 +255,13 @@ def _run(launch: Launch, path: Path, name: str) -> RunData:
     first = min(row[1] for row in launch.rows)
     facts = {"name": name, "origin": str(path), "status": "finished"}
     data = RunData(run=name, file=str(path), facts=facts, first_epoch=max(first, 1))
-    for metric in dict.fromkeys(row[0] for row in launch.rows):
-        rows = [row for row in launch.rows if row[0] == metric and row[1] >= 1]
-        if rows:
-            _, epochs, values, lines, attempts = zip(*rows, strict=True)
-            data.add(metric, PARSED, epochs, values, line=lines, attempt=attempts)
+    by_metric: dict[str, list[tuple[str, int, float, int, int]]] = {}
+    for row in launch.rows:
+        if row[1] >= 1:
+            by_metric.setdefault(row[0], []).append(row)
+    for metric, rows in by_metric.items():
+        _, epochs, values, lines, attempts = zip(*rows, strict=True)
+        data.add(metric, PARSED, epochs, values, line=lines, attempt=attempts)
     spans = [row[2] for row in launch.rows if row[0] == "seconds"]
     data.facts["seconds"] = sum(spans) if spans else None
     return data

@@ -194,3 +194,8 @@ def ascending(keys: np.ndarray, highest: int) -> tuple[np.ndarray, int]:
         return np.zeros(0, dtype=bool), highest
     reached = np.maximum.accumulate(np.concatenate([[highest], keys]))
     return keys > reached[:-1], int(reached[-1])
+
+
+def set_name(text: str) -> str:
+    """Return the name of an evaluation set that may be printed as the path of its file."""
+    return text.replace("\\", "/").rstrip("/").rpartition("/")[2].removesuffix(".bin") or text

@@ -15,8 +15,10 @@ from workbench.names import (
     BEST_PREFIX,
     STAGE,
     SWEEP,
+    SYSTEM_PREFIX,
     TAG_ID,
     TAG_KIND,
+    TAG_NAME,
     TAG_PARENT,
     TAG_QUICK,
     TAG_RERUN,
@@ -53,8 +55,8 @@ def is_sweep(tags: Mapping[str, str]) -> bool:
 
 
 def is_derived(metric: str) -> bool:
-    """Tell a metric that MLflow's pages need and that follows from another: a best value so far."""
-    return metric.startswith(BEST_PREFIX)
+    """Tell a metric that MLflow's pages need and that is no measure of the training: a best value, the machine's load."""
+    return metric.startswith((BEST_PREFIX, SYSTEM_PREFIX))
 
 
 def facts_of(
@@ -66,7 +68,7 @@ def facts_of(
         "run": tags.get(TAG_RUN, run_id),
         "id": tags.get(TAG_ID) or None,  # a run that was imported has none
         "study": tags.get(TAG_STUDY),
-        "name": name or tags.get("mlflow.runName"),
+        "name": tags.get(TAG_NAME) or name or tags.get("mlflow.runName"),
         "seed": None if seed is None else parse_parameter(seed),
         "status": tags.get(TAG_STATUS) or STATUS.get(status, status.lower() or "finished"),
         "origin": origin,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from analysis.frames import INFERRED, PARSED, Note, Notes, RunData
-from analysis.sources.lines import EpochMeans, ascending, columns, launches_in
+from analysis.sources.lines import EpochMeans, ascending, columns, launches_in, set_name
 from analysis.sources.options import Options
 
 DATE = rb"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d"
@@ -190,11 +190,6 @@ def _evaluation(launch: Launch, found: re.Match[bytes], number: int, notes: Note
     new = _once(launch, name, launch.printed_epoch, float(found[4]), step, number, notes)
     if new and found[5]:
         _once(launch, f"{name}_tenfold_std", launch.printed_epoch, float(found[5]), step, number, notes)
-
-
-def set_name(text: str) -> str:
-    """Return the name of an evaluation set that may be printed as the path of its file."""
-    return text.replace("\\", "/").rstrip("/").rpartition("/")[2].removesuffix(".bin") or text
 
 
 def number_of(text: bytes) -> float:

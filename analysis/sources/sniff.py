@@ -24,7 +24,10 @@ TEXT_LOGS = (  # module, what gives its logs away in their first bytes
         "mxnet_log",
         rb"Called with argument: Namespace\(|Epoch\[\d+\] (?:Batch|Train-|Time cost)|\]Accuracy-Flip: |Iter\[\d+\] Batch \[",
     ),
-    ("keras_output", rb"(?:^|[\r\n\x08m]|[^\w/-])Epoch \d+/\d+ *\r?$|^>>>> \S+ evaluation max accuracy: "),
+    (
+        "keras_output",
+        rb"(?:^|[\r\n\x08m]|[^\w/-])Epoch \d+/\d+ *(?:\x1b\[[0-9;]*m)*\r?$|^>>>> \S+ evaluation max accuracy: ",
+    ),
 )
 FORMS = {  # by module: how a file of it looks, for refusals
     "csv_log": "a CSV file: a first line of names such as 'epoch,loss,val_loss', a row an epoch below it",

@@ -20,7 +20,7 @@ from workbench.tracking.store import Store
 
 Facts = dict[str, Any]
 COLUMNS = {  # of the table, by the fact that fills it
-    "value": "value", "error": "SE or ±", "difference": "difference", "from": "from", "to": "to",
+    "value": "value", "error": "error", "difference": "difference", "from": "from", "to": "to",
     "verdict": "verdict", "test": "test", "epoch": "epochs", "seconds": "seconds", "runs": "runs",
 }  # fmt: skip
 

@@ -126,7 +126,7 @@ def reading(theirs: published_file.Published, ours: Mapping[str, Ours]) -> str:
     against = dict.fromkeys(row.judged["against"] for row in ours.values() if row.judged)
     if against:
         said = f"Values and verdicts are those of `workbench table --baseline`, against {', '.join(against)}"
-        return f"{said}. Beside a value stands its standard error over folds, or the half width of the 95 % interval over seeds."
+        return f"{said}; an error is the standard error over folds, or the half width of the 95 % interval over seeds."
     at = f"{published.reading(theirs.at)}{published.exceptions(theirs)}"
     return f"Values are {at}. Ours: {', '.join(counts) if counts else 'none yet'}."
 
@@ -146,7 +146,7 @@ def _table(theirs: published_file.Published, ours: Mapping[str, Ours], variants:
         kept = judged.table({name: fact for name, fact in facts.items() if fact is not None})
         return str(
             render(
-                kept, "markdown", decimals=dict.fromkeys(("value", "SE or ±", "difference", "from", "to"), 4)
+                kept, "markdown", decimals=dict.fromkeys(("value", "error", "difference", "from", "to"), 4)
             )
         )
     table = published.written(published.shortened(published.comparison(theirs, ours, names)))

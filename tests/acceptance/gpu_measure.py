@@ -1,6 +1,6 @@
 """One measurement in a process of its own, so that it has a device's memory to itself: prints one JSON line.
 
-python gpu_measure.py WHAT KIND SIZE NETWORK BATCH STEPS IMAGES
+python gpu_measure.py WHAT SPEC_FILE STEPS IMAGES
 """
 
 from __future__ import annotations
@@ -15,25 +15,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from workbench.lazy import tf
+from workbench.spec.load import load_variants
 
-EMBEDDING = 512
 REPEATS = 3
-
-
-def experiment(kind: str, size: int, network: str, batch: int, steps: int) -> Any:
-    import workbench
-    from workbench import GDC, SGD, Experiment, OneDevice, Softmax, Stage, SyntheticFaces
-
-    return Experiment(
-        data=SyntheticFaces(identities=16, images=steps * batch // 16 + 1, image_size=size),
-        backbone=getattr(workbench, network)(image_size=size),
-        embedding=GDC(size=EMBEDDING),
-        stages=Stage(loss=Softmax(), epochs=99),
-        optimizer=SGD(momentum=0.9),
-        learning_rate=0.01,
-        batch_size=batch,
-        devices=OneDevice(kind=kind),
-    )
 
 
 def peak() -> float:
@@ -149,8 +133,8 @@ def head(spec: Any, steps: int, images: int) -> dict[str, Any]:
 
 
 def main(words: list[str]) -> None:
-    what, kind, size, network, batch, steps, images = words
-    spec = experiment(kind, int(size), network, int(batch), int(steps))
+    what, path, steps, images = words
+    (spec,) = (variant.experiment for variant in load_variants(path) if variant.name == "speed")
     action = {"devices": devices, "speed": speed, "evaluation": evaluation, "head": head}[what]
     print(json.dumps(action(spec, int(steps), int(images))))
 

@@ -28,7 +28,7 @@ from paired import Row, table  # noqa: E402
 from analysis.forecast.curve import Curve  # noqa: E402
 from analysis.forecast.forecaster import forecast  # noqa: E402
 from analysis.forecast.population import population  # noqa: E402
-from analysis.forecast.stop_rule import ALONE, LIMITS, PRICE, WITH_OTHERS  # noqa: E402
+from analysis.forecast.stop_rule import ALONE, LIMITS, PRICE, WITH_OTHERS, supported_limits  # noqa: E402
 
 START, END = "<!-- scores: written by bench_forecast.py --document -->", "<!-- end of scores -->"
 HALF, DOZEN = 0.5, 12
@@ -53,11 +53,15 @@ def _intervals(scores: pd.DataFrame, count: int) -> list[Row]:
     for share, group in part.groupby("share"):
         for column, low, high in (("held80", 0.75, 0.9), ("held50", 0.42, 0.6)):
             held = group[column]
-            inside = int(held.between(low, high).sum())
-            note = f"mean over {len(held)} families; {inside} of them between {low:.0%} and {high:.0%}, least {held.min():.0%}"
-            name = f"{who} from {share:.0%}: {column[4:]} % interval holds"
-            made.append(Row(f"{name}, at least", float(held.mean()), at_least=low, unit="", note=note))
-            made.append(Row(f"{name}, at most", float(held.mean()), at_most=high, unit=""))
+            name = f"{who} from {share:.0%}: {column[4:]} % interval"
+            note = (
+                f"least {held.min():.0%}, {int((held < low).sum())} of {len(held)} families below {low:.0%}"
+            )
+            made.append(
+                Row(f"{name} holds, mean of families", float(held.mean()), at_least=low, unit="", note=note)
+            )
+            inside = float(held.between(low, high).mean())
+            made.append(Row(f"{name}: families from {low:.0%} to {high:.0%}", inside, at_least=1.0, unit=""))
     return made
 
 
@@ -90,24 +94,17 @@ def _stops() -> list[Row]:
         record = population().record.get(kind)
         if record is None:
             continue
-        fine = [k for k, wrong in enumerate(record["wrong"]) if wrong <= PRICE]
-        if not fine:
-            least = record["wrong"][0]
-            note = "so nothing is stopped"
-            made.append(
-                Row(
-                    f"stopping {kind}: successes lost at the most careful",
-                    least,
-                    at_most=PRICE,
-                    unit="",
-                    note=note,
-                )
-            )
-            continue
-        note = f"below a chance of {LIMITS[fine[-1]]:.1%}; {record['curves']} replays of {record['families']} families"
-        lost, ended = record["wrong"][fine[-1]], record["hopeless"][fine[-1]]
+        limits = supported_limits(record)
+        place = LIMITS.index(limits[-1]) if limits else 0
+        note = f"worst family {record['worst'][place]:.0%}; {record['curves']} replays of {record['families']} families"
+        note = (
+            f"{note}; below a chance of {LIMITS[place]:.2%}" if limits else f"{note}; so nothing is stopped"
+        )
+        lost = record["wrong"][place] if limits else 0.0
         made.append(Row(f"stopping {kind}: successes lost", lost, at_most=PRICE, unit="", note=note))
-        made.append(Row(f"stopping {kind}: hopeless runs ended by half", ended, at_least=0.3, unit=""))
+        if limits:
+            ended = record["hopeless"][place]
+            made.append(Row(f"stopping {kind}: hopeless runs ended by half", ended, at_least=0.3, unit=""))
     return made
 
 

@@ -125,6 +125,7 @@ def test_what_is_imported_is_declared():
 
 # Declared though no module of ours imports them, and why.
 NEEDED_BY_OTHERS = {
+    "psutil": "MLflow's monitors of processor and memory",
     "setuptools": "TensorBoard 2.15 imports pkg_resources",
 }
 

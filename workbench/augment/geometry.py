@@ -50,22 +50,22 @@ def warped(images: tf.Tensor, degrees: Any, scale: Any, right: Any, down: Any, l
     """Return uint8 images [B, h, w, 3] sheared, turned against the clock about the centre, enlarged and moved.
 
     Each amount is float32 [B]; lengths are pixels, angles degrees. `lean` shears as Keras's preprocessing
-    does: the place (x, y) about the centre shows (x cos(lean), y - x sin(lean)). Bilinear, rounded to whole
+    does: the place (x, y) about the centre shows (x - y sin(lean), y cos(lean)). Bilinear, rounded to whole
     grey levels.
     """
     angle = degrees * RADIANS
     cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
-    first, second = cosine, sine  # what x gives to the column and to the row that are shown
+    first, second = -sine, cosine  # what y gives to the column and to the row that are shown
     if lean is not None:
-        narrow, moved = tf.cos(lean * RADIANS), tf.sin(lean * RADIANS)
-        first, second = cosine * narrow + sine * moved, sine * narrow - cosine * moved
+        moved, low = tf.sin(lean * RADIANS), tf.cos(lean * RADIANS)
+        first, second = -(cosine * moved + sine * low), cosine * low - sine * moved
     shape = tf.cast(tf.shape(images), tf.float32)
     x, y = (shape[2] - 1) / 2, (shape[1] - 1) / 2
     zero = tf.zeros_like(cosine)
-    c = x - first * (x + right) + sine * (y + down)
-    f = y - second * (x + right) - cosine * (y + down)
-    matrix = tf.stack([first, -sine, c, second, cosine, f, zero, zero], axis=-1)
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
+    c = x - cosine * (x + right) - first * (y + down)
+    f = y - sine * (x + right) - second * (y + down)
+    matrix = tf.stack([cosine, first, c, sine, second, f, zero, zero], axis=-1)
+    shown = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(images, tf.float32),
         transforms=matrix,
         output_shape=tf.shape(images)[1:3],
@@ -73,4 +73,4 @@ def warped(images: tf.Tensor, degrees: Any, scale: Any, right: Any, down: Any, l
         interpolation="BILINEAR",
         fill_mode="NEAREST",
     )
-    return tf.ensure_shape(tf.saturate_cast(tf.round(moved), tf.uint8), images.shape)
+    return tf.ensure_shape(tf.saturate_cast(tf.round(shown), tf.uint8), images.shape)

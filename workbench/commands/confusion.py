@@ -21,7 +21,9 @@ NAMED = 60  # classes up to which it names them
 @click.command("confusion")
 @click.argument("run")
 @click.option(
-    "--data", "source", help="Labelled images, such as \"ImageFolder('test')\"; by default the run's own."
+    "--data",
+    "source",
+    help="Labelled images: a folder, a file or a part such as Digits(); by default the run's own.",
 )
 @click.option(
     "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Checkpoint."
@@ -57,14 +59,10 @@ def command(
 
 def _with_data(experiment: Experiment, source: str | None, run: str) -> Experiment:
     """Return the experiment with `source` as its validation set, or as it is where it has one of its own."""
-    from workbench.spec.overrides import parse_value
+    from workbench.commands.data import source_of
 
     if source is not None:
-        given = parse_value(source)
-        if not isinstance(given, Source):
-            raise InputError(
-                f"{source} is not a data source", where="--data", expected="such as ImageFolder('test')"
-            )
+        given = source_of(source)
         whole = experiment.but(validation=None, data=experiment.data.but(hold_out=0.0), stages=tuple(
             stage.but(data=stage.data.but(hold_out=0.0)) if isinstance(stage.data, Source) else stage
             for stage in experiment.stages
@@ -82,9 +80,9 @@ def measured(network: Any, experiment: Experiment, project: Path, run: str) -> C
     from workbench.train.run_data import RunData
 
     data = RunData(experiment, default_places(project))
-    plan = experiment.plans()[0]
+    plans, classes = experiment.plans(), int(network.output_shape[-1])
+    plan = next((plan for plan in plans if len(data.identities(plan)) == classes), plans[0])
     names = data.identities(plan)
-    classes = int(network.output_shape[-1])
     if classes != len(names) or classes > MOST:
         raise InputError(
             f"{classes} classes for {len(names)} identities of the data", where=run,

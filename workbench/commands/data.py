@@ -219,7 +219,9 @@ def pack(source: str, target: Path, size: int | None) -> None:
     "--pairs", type=click.IntRange(2), help="How many, half of them genuine; default: every genuine one."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the drawing.")
-@click.option("--list", "listed", type=FILE, help="A pairs list (LFW's View 2 text) instead of drawing.")
+@click.option(
+    "--list", "listed", type=FILE, help="A list of pairs (as of LFW, or `a.jpg b.jpg 1`) instead of drawing."
+)
 @click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
 @debug_option
 def pairs(
@@ -231,10 +233,10 @@ def pairs(
     if target.suffix != ".bin":
         raise DataError(f"{target} is not a name of a set", expected="a name that ends in .bin")
     if listed is not None:
-        from workbench.data import lfw_pairs, paths
+        from workbench.data import pair_formats, paths
 
         folder = paths.locate(source, places(), "data pairs")
-        count = convert.to_bin(*convert.of_list(lfw_pairs.read(listed, folder)), target)
+        count = convert.to_bin(*convert.of_list(pair_formats.read(listed, folder)), target)
     else:
         images = convert.stored(source_of(source), places(), size)
         count = convert.to_bin(*convert.drawn_pairs(images, pairs, seed), target)

@@ -9,7 +9,6 @@ from typing import Any
 import click
 import numpy as np
 
-from workbench.commands.resume import recorded_experiment
 from workbench.errors import RecordError, suggestion
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
@@ -17,6 +16,7 @@ from workbench.spec.interfaces import PairImages
 from workbench.spec.watchers import Evaluation
 from workbench.tracking.runs import find_run, read_state
 from workbench.tracking.store import Store, find_store
+from workbench.train.from_record import no_spec, recorded_experiment
 from workbench.verification.measures import best_accuracy, one_class
 from workbench.verification.sorted_scores import SortedScores
 from workbench.verification.top_errors import Worst, worst
@@ -92,7 +92,7 @@ def errors(
 def _start(store: Store, run: str) -> Any:
     journal = read_state(store, run).journal
     if journal is None or journal.start is None:
-        raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
+        raise no_spec(run)
     return journal.start
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from dataclasses import replace
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import click
 
@@ -119,12 +119,20 @@ def _where(jobs: int | None, devices: str | None, ray: str | None) -> list[Place
     return places(jobs, devices) if (jobs or devices) and not ray else []
 
 
-def watched(task: Task, store: str | None) -> Watcher | None:
+class Announcing(Watcher, Protocol):
+    """A watcher that says at the start what it may do, and on what evidence."""
+
+    def opening(self) -> str:
+        """Return that line."""
+
+
+def watched(task: Task, store: str | None) -> Announcing | None:
     """Return what looks on at each epoch, where the user asked for it; the program hands its maker in."""
     if not task.forecast:
         return None
     maker = click.get_current_context().find_root().obj
-    found: Watcher = maker(task.forecast, task.variant.study, store)
+    settings = task.variant.experiment.parameters()  # runs on other data say nothing about this one
+    found: Announcing = maker(task.forecast, task.variant.study, store, settings)
     return found
 
 
@@ -232,6 +240,8 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
         task.variant, store, task.run, resume=task.resume, steps=steps, tags=tags, from_start=task.from_start
     )
     watcher = watched(task, str(store.root) if store.is_local else store.uri)
+    if watcher is not None:
+        click.echo(watcher.opening(), file=stream)
     try:
         while True:
             try:

@@ -1,14 +1,16 @@
-"""Pair files to images and pairs: the field's `.bin`, and lists of image files as CSV or TSV.
+"""Pair files to images and pairs: the field's `.bin`, and lists of image files.
 
 A `.bin` is a pickle of (images, is-same flags): pair k is images 2k and 2k + 1, encoded (JPEG, PNG)
-or as arrays. A list has the columns `first`, `second` and `same` (1 or 0), image paths relative to a
-folder, and may have a column `group` for accuracy by subgroup.
+or as arrays, or columns of bytes as `cv2.imencode` returns them. A list has the columns `first`, `second` and
+`same` (1 or 0), image paths relative to a folder, and may have a column `group` for accuracy by subgroup; a
+list without a header has these three, parted by spaces, commas or tabs.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +21,15 @@ from workbench.errors import DataError, suggestion
 from workbench.security import safe_pickle
 from workbench.spec.interfaces import PairImages
 
+ENCODED = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"GIF8")  # how files of images begin
+PLAIN_FLAGS = (
+    "1",
+    "0",
+    "-1",
+    "true",
+    "false",
+)  # of a list without a header; `same` may be the name of a column
+SNIFFED_LINES = 20
 TRUE, FALSE = ("1", "true", "yes", "same"), ("0", "false", "no", "different", "-1")
 
 
@@ -74,7 +85,7 @@ def _flags(flags: Any, path: Path) -> np.ndarray:
 def _picture(image: Any, where: str) -> Any:
     """Return one image as bytes (encoded) or uint8 [h, w, 3]."""
     if isinstance(image, np.ndarray):
-        if image.dtype == np.uint8 and image.ndim == 1:
+        if image.dtype == np.uint8 and (image.ndim == 1 or _is_encoded_column(image)):
             return image.tobytes()
         if image.ndim == 3 and image.shape[0] in (1, 3) and image.shape[2] not in (1, 3):
             image = image.transpose(1, 2, 0)  # channels first, as MXNet keeps them
@@ -94,6 +105,11 @@ def _picture(image: Any, where: str) -> Any:
         what = "an empty image" if isinstance(image, bytes) else f"a {type(image).__name__}"
         raise DataError(what, where=where, expected="encoded bytes or an array")
     return image
+
+
+def _is_encoded_column(image: np.ndarray) -> bool:
+    """Tell encoded bytes in a column or row, [n, 1] or [1, n], from a picture one pixel wide: they begin as a file does."""
+    return image.ndim == 2 and 1 in image.shape and image.tobytes().startswith(ENCODED)
 
 
 def once(pictures: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
@@ -129,7 +145,7 @@ def read_list(path: Path, folder: Path | None = None, group: str = "group") -> P
 
     Raises `DataError` naming the line: a missing column or image, a flag that is neither 1 nor 0.
     """
-    lines = _lines(path)
+    lines, first_line = _lines(path)
     columns = list(lines[0]) if lines else []
     for name in ("first", "second", "same"):
         if name not in columns:
@@ -140,9 +156,10 @@ def read_list(path: Path, folder: Path | None = None, group: str = "group") -> P
     folder = folder or path.parent
     numbers: dict[str, int] = {}
     place = _placer(numbers, folder, path)
-    first = [place(line["first"], number) for number, line in enumerate(lines, start=2)]
-    second = [place(line["second"], number) for number, line in enumerate(lines, start=2)]
-    same = np.array([_truth(line["same"], path, number) for number, line in enumerate(lines, start=2)])
+    numbered = list(enumerate(lines, start=first_line))
+    first = [place(line["first"], number) for number, line in numbered]
+    second = [place(line["second"], number) for number, line in numbered]
+    same = np.array([_truth(line["same"], path, number) for number, line in numbered])
     pictures = [(folder / name).read_bytes() for name in numbers]
     distinct, positions = once(pictures)
     names = list(numbers)
@@ -161,7 +178,7 @@ def read_list(path: Path, folder: Path | None = None, group: str = "group") -> P
 
 def people(path: Path) -> frozenset[str]:
     """Return the names of the people in a list, none where its images are in no folders."""
-    lines = _lines(path)
+    lines, _ = _lines(path)
     names = list(dict.fromkeys(line.get(side, "") for line in lines for side in ("first", "second")))
     return frozenset(_people(names) or ())
 
@@ -172,17 +189,60 @@ def _people(names: Sequence[str]) -> list[str] | None:
     return folders if all(folders) else None
 
 
-def _lines(path: Path) -> list[dict[str, str]]:
+def is_plain_list(path: Path) -> bool:
+    """Tell a list without a header: each of its first lines is two names and a flag."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", restval=""))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return _plain_rows(_text(path).splitlines()[:SNIFFED_LINES]) is not None
+    except DataError:
+        return False
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"cannot be read: {error}", where=path, expected="a list of pairs in UTF-8"
+        ) from error
+
+
+def _plain_rows(lines: Sequence[str]) -> list[dict[str, str]] | None:
+    """Return the rows of lines `first second flag`, parted by tabs, commas or spaces; None where one is not."""
+    rows = []
+    for line in lines:
+        if not line.strip():
+            continue
+        parting = next((sign for sign in "\t,;" if line.count(sign) == 2), None)
+        cells = [cell.strip() for cell in (line.split(parting) if parting else line.split())]
+        if len(cells) != 3 or cells[2].lower() not in PLAIN_FLAGS or cells[1].isdigit():
+            return None  # `name 1 4` is LFW's
+        rows.append({"first": cells[0], "second": cells[1], "same": cells[2]})
+    return rows or None
+
+
+def _lines(path: Path) -> tuple[list[dict[str, str]], int]:
+    """Return the rows of a list by the names of its columns, and the number of the first row's line."""
+    text = _text(path)
+    plain = _plain_rows(text.splitlines()[:SNIFFED_LINES])
+    if plain is not None:
+        rows = [_plain_rows([line]) for line in text.splitlines() if line.strip()]
+        for number, row in enumerate(rows, start=1):
+            if row is None:
+                raise DataError(
+                    "does not say two images and whether they show one person", where=f"{path}:{number}",
+                    expected="`first second 1` or `first second 0`",
+                )  # fmt: skip
+        return [row[0] for row in rows if row], 1
+    try:
+        file = io.StringIO(text, newline="")
+        lines = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", restval=""))
+    except csv.Error as error:
         raise DataError(
             f"cannot be read: {error}", where=path, expected="a CSV or TSV list in UTF-8"
         ) from error
     if not lines:
         raise DataError("holds no pairs", where=path, expected="a header and a line for each pair")
-    return lines
+    return lines, 2
 
 
 def _placer(numbers: dict[str, int], folder: Path, path: Path) -> Callable[[str, int], int]:

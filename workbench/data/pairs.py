@@ -11,7 +11,7 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
-from workbench.data import lfw_pairs, pair_files, pair_sampling
+from workbench.data import pair_files, pair_formats, pair_sampling
 from workbench.data.paths import locate
 from workbench.data.sources import builtin
 from workbench.errors import DataError, SpecError, suggestion
@@ -54,12 +54,9 @@ class Pairs(PairSet):
     def open(self, places: Places, data: Source) -> PairImages:
         path = self._file(places)
         folder = locate(self.folder, places, "Pairs.folder") if self.folder else None
-        if self._is_view2():
-            found = lfw_pairs.read(path, folder or path.parent, self.sets)
-        elif path.suffix.lower() in (".csv", ".tsv"):
-            found = pair_files.read_list(path, folder, self.group)
-        else:
-            return pair_files.read_bin(path)
+        found = pair_formats.read(path, folder, self.group, self.sets)
+        if pair_formats.form_of(path) == pair_formats.BIN:
+            return found
         strangers = frozenset(found.identities or ())
         if self.overlap == "refuse":
             return dataclasses.replace(found, strangers=strangers)
@@ -71,11 +68,7 @@ class Pairs(PairSet):
         return self.but(sets=(number,)) if self._is_view2() and not self.sets else None
 
     def people(self, places: Places) -> frozenset[str]:
-        path = self._file(places)
-        if self._is_view2():
-            return lfw_pairs.people(path, self.sets)
-        listed = pair_files.people(path) if path.suffix.lower() in (".csv", ".tsv") else frozenset()
-        return listed or super().people(places)
+        return pair_formats.people(self._file(places), self.sets) or super().people(places)
 
     def _file(self, places: Places) -> Path:
         return locate(self.path, places, f"Pairs({self.path!r})", "a file")
@@ -145,7 +138,7 @@ class HeldOutPairs(PairSet):
         return frozenset(self._chosen(images)) if self.source is None else frozenset()
 
     def open(self, places: Places, data: Source) -> PairImages:
-        images = (self.source or data).open(places)
+        images = (self.source or data.truth()).open(places)
         chosen = self._chosen(images)
         notes = self._overlap(chosen, data, places)
         numbers = [number for number, name in enumerate(images.identities) if name in chosen]

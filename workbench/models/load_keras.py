@@ -100,13 +100,16 @@ def load_keras(path: str | Path, trust_code: bool = False) -> tf.keras.Model:
     path = Path(path)
     require_trust(path, trust_code)
 
+    from workbench.models import newer_keras
     from workbench.models.backbones import custom_objects
 
     options: dict[str, Any] = {"compile": False, "custom_objects": custom_objects.layers()}
+    if path.suffix == ".keras":
+        options["safe_mode"] = not trust_code
+    configuration = _configuration(path) if path.is_file() else None
     try:
-        if path.suffix == ".keras":
-            return tf.keras.models.load_model(path, safe_mode=not trust_code, **options)
-        return tf.keras.models.load_model(path, **options)
+        with newer_keras.readable(path, configuration) as file:
+            return tf.keras.models.load_model(file, **options)
     except (OSError, ValueError, AttributeError, TypeError, KeyError, ImportError) as error:
         words = " ".join(str(error).split())[:300]
         raise DataError(f"cannot be read: {words}", where=path, expected="a saved Keras model") from error

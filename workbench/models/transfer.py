@@ -18,7 +18,7 @@ from workbench.lazy import tf
 from workbench.surgery.freezing import leaves
 
 EMBEDDING = (  # names of the layers with weights that `workbench.models.embeddings` makes
-    "pointwise_conv", "pointwise_bn", "pointwise_prelu", "gdc_dw", "gdc_bn", "gdc_conv", "embedding_bn", "embedding_dense",
+    "pointwise_conv", "pointwise_bn", "pointwise_prelu", "gdc_dw", "gdc_bn", "gdc_conv", "embedding_bn", "embedding_dense", "embedding_prelu",
     "pre_embedding",
 )  # fmt: skip
 

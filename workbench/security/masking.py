@@ -74,7 +74,8 @@ _PLACEHOLDER = re.compile(
     r"(?-i:[A-Z_]*(?:PASSWORD|TOKEN|KEY|SECRET)[A-Z_]*|[A-Z]+(?:_[A-Z]+)+)",  # names of variables
     re.IGNORECASE,
 )
-_LONG = re.compile(r"(?=[A-Za-z_+/-]*\d)[\w+/-]{16,}", re.ASCII)
+# The look ahead is bounded: without that a text of one endless word is looked through again from each letter.
+_LONG = re.compile(r"(?=[A-Za-z_+/-]{0,64}\d)[\w+/-]{16,}", re.ASCII)
 _WORDS = ("pass", "pwd", "secret", "token", "credential", "key")
 _HINTS = (*_WORDS, "://", "authorization", "bearer", "login", "sig", "code")
 _OWN_KINDS = ("Basic Auth Credentials", "Private Key", "Public IP (ipv4)")  # judged here, or no secret

@@ -70,6 +70,7 @@ class Images:
     decode: Callable[[int], Callable[[tf.Tensor], tf.Tensor]] | None = None
     blame: Callable[[Sequence[int]], Exception | None] | None = None
     mislabelled: np.ndarray | None = None  # records whose label is wrong on purpose, where some are
+    true_labels: np.ndarray | None = None  # int32 [N], what `labels` would be without those
     notes: tuple[str, ...] = ()  # said once when a run starts: skipped images, changed data ...
     side: int | None = None  # of images that are square arrays, pixels
 

@@ -51,6 +51,10 @@ class Source(Part):
         """Try to bring missing data here; say in words what is missing still, None where all is there."""
         return self.missing(places)
 
+    def truth(self) -> Source:
+        """Return the source with right labels, where some are wrong on purpose: what pairs are drawn from."""
+        return self
+
     def without(self, pairs: PairSet) -> Source:
         """Return the source without the people of an evaluation set; raises `SpecError` where it cannot."""
         raise SpecError(

@@ -133,7 +133,7 @@ FIELDS: Mapping[str, Mapping[str, Check]] = {
         "files": (lambda v: _LIST[0](v) and all(map(is_inner, v)), "relative paths that stay inside"),
     },
     "epoch": {
-        "attempt": _count(1), "stage": _count(1), "stage_epoch": _count(1), "epoch": _count(1),
+        "system": _named(_is_number, "numbers by name"), "attempt": _count(1), "stage": _count(1), "stage_epoch": _count(1), "epoch": _count(1),
         "step": _count(0, LARGEST), "metrics": NUMBERS, "seconds": NUMBER, "time": MOMENT,
     },
     "checkpoint": {

@@ -77,6 +77,7 @@ class EpochRecord:
 
     `step` counts optimizer steps since the start of the run, `seconds` is the epoch's duration (NaN where an
     imported record does not know it) and `time` the moment of the record. `metrics` hold values as measured; one not measured is absent.
+    `system` is what the epoch took of its machine (processor, memory, disk, GPU), by MLflow's names.
     """
 
     attempt: int = 1
@@ -86,6 +87,7 @@ class EpochRecord:
     step: int
     metrics: Mapping[str, float]
     seconds: float
+    system: Mapping[str, float] = field(default_factory=dict)
     time: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from workbench.errors import StoreError
-from workbench.names import TAG_ID, TAG_PARENT, TAG_QUICK, TAG_RUN, TAG_SEED, TAG_STATUS, TAG_STUDY
+from workbench.names import TAG_ID, TAG_NAME, TAG_PARENT, TAG_QUICK, TAG_RUN, TAG_SEED, TAG_STATUS, TAG_STUDY
 from workbench.security.foreign_files import is_below
 from workbench.security.foreign_names import is_run
 from workbench.tracking.journal import SUFFIX
@@ -255,7 +255,7 @@ def _stored_run(row: tuple[str, ...], parameters: dict[str, str], tags: dict[str
         mlflow_id=identity,
         run=tags.get(TAG_RUN, ""),
         study=tags.get(TAG_STUDY, experiment),
-        name=name or "",
+        name=tags.get(TAG_NAME, name or ""),
         id=tags.get(TAG_ID, ""),
         seed=tags.get(TAG_SEED, ""),
         quick=tags.get(TAG_QUICK) == "true",

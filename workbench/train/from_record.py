@@ -65,10 +65,16 @@ def open_run(
     journal = read_state(store, run).journal
     if journal is not None and journal.unreadable:
         raise RecordError(f"unreadable: {journal.unreadable}", where=run)
-    if journal is None or journal.start is None or not journal.start.spec:
-        raise RecordError("has no spec in its record", where=run, do="choose a run of this workbench")
+    if journal is None or journal.start is None:
+        raise no_spec(run)
     experiment = recorded_experiment(journal.start, any_code, store, trust_code)
     return RecordedRun(store, run, journal.start, experiment, trust_code or is_own(store, journal.start))
+
+
+def no_spec(run: str, imported: bool = False) -> RecordError:
+    """Return the refusal of a run that cannot be trained or asked for its model: it has no spec in its record."""
+    what = "was imported from files: it has no spec and no model" if imported else "has no spec in its record"
+    return RecordError(what, where=run, do="choose a run that was trained here")
 
 
 def recorded_variant(store: Store, run: str, resumable: bool = False, trust_code: bool = False) -> Variant:
@@ -125,6 +131,8 @@ def recorded_experiment(
             "is a sweep", where=start.run, expected="a training",
             do=f"`workbench sweep {start.provenance.get('spec_path', 'FILE')} --resume` goes on with it",
         )  # fmt: skip
+    if not start.spec:
+        raise no_spec(start.run, names.TAG_IMPORTED in start.tags)
     trusted = trust_code or (store is not None and is_own(store, start))
     if start.provenance.get("masked"):
         _require(trusted, start, [spec_path(start)])

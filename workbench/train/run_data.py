@@ -102,6 +102,28 @@ class RunData:
             found["validation"] = next(iter(self.validation.values())).images.fingerprint
         return {**found, **{evaluator.name: evaluator.fingerprint for evaluator in self.evaluators}}
 
+    def described(self) -> list[dict[str, Any]]:
+        """Return every source and set as a reader of the record wants it: what it is for, its counts, its content."""
+        found = []
+        for source, split in self.splits.items():
+            found.append({
+                "name": type(source).__name__, "context": "training", "source": str(source),
+                "fingerprint": split.images.fingerprint, "images": len(split.train),
+                "identities": len(split.images.identities), "held_out": len(split.held),
+            })  # fmt: skip
+        for split in list(self.validation.values())[:1]:
+            found.append({
+                "name": "validation", "context": "validation", "source": "validation",
+                "fingerprint": split.images.fingerprint, "images": len(split.held),
+                "identities": len(split.images.identities),
+            })  # fmt: skip
+        for evaluator in self.evaluators:
+            found.append({
+                "name": evaluator.name, "context": "evaluation", "source": evaluator.name,
+                "fingerprint": evaluator.fingerprint, "pairs": len(evaluator.same), "images": len(evaluator.pixels),
+            })  # fmt: skip
+        return found
+
     def classes(self, plan: Plan) -> int:
         """Return the number of identities of a stage's data."""
         return len(self.splits[plan.data].images.identities)
@@ -175,10 +197,14 @@ def without(split: Split, held_out: Iterable[str]) -> Split:
         raise DataError(f"{len(kept)} identities are left for training", do="hold fewer identities out")
     new = np.full(len(names), -1, np.int32)
     new[kept] = np.arange(len(kept), dtype=np.int32)
-    labels = new[split.images.labels]
+    labels, true, wrong = new[split.images.labels], split.images.true_labels, split.images.mislabelled
+    if true is not None:  # an image of somebody held out stays out under a wrong label too
+        labels[new[true] < 0] = -1
+        true = new[true]
     images = dataclasses.replace(
-        split.images, labels=labels, identities=tuple(names[number] for number in kept)
-    )
+        split.images, labels=labels, identities=tuple(names[number] for number in kept), true_labels=true,
+        mislabelled=None if wrong is None else wrong[labels[wrong] >= 0],
+    )  # fmt: skip
     train, held = (records[labels[records] >= 0] for records in (split.train, split.held))
     return dataclasses.replace(split, images=images, train=train, held=held)
 

@@ -158,7 +158,7 @@ def open_tracker(
         process=found.process,
         versions=found.versions,
         provenance={
-            **found.facts, "origins": setting_origins(variant), "data": data.fingerprints,
+            **found.facts, "origins": setting_origins(variant), "data": data.fingerprints, "datasets": data.described(),
             "question": variant.question, "steps": order.steps, "spec_path": variant.path,
             **({"workers": list(group.members)} if group is not None and group.members else {}),
         },

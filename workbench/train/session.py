@@ -23,6 +23,7 @@ from workbench.train import checkpoint, nan_report
 from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
 from workbench.train.request import PAUSED, RunRequest, RunResult, StopTraining, Watcher
+from workbench.train.system_metrics import SystemSampler
 from workbench.train.triplet_mining import Mined
 from workbench.train.watching import Watchers
 from workbench.train.worker_sync import WorkerSync, plain
@@ -59,6 +60,7 @@ class Session:
         self.scores = Scoreboard(self.experiment, data, tracker, screen)
         self.workers = WorkerSync(self.group, order.run)
         self.mined = Mined(order, data, self.group, screen)
+        self.system = SystemSampler()
         self._last_save = time.monotonic()
         self._ended = False
         watchers = self.experiment.watchers if self.group.chief else ()
@@ -70,6 +72,8 @@ class Session:
         """Make the model, and take up position and best-so-far from a resumed state."""
         from workbench.train.trainer import Trainer
 
+        if self.group.chief:
+            self.system.start()
         # Seeded before the first layer: initial weights are drawn in the order in which layers are made.
         setup.seed(self.experiment.seed, 0)
         with self.group.scope():
@@ -250,7 +254,7 @@ class Session:
         total = seconds + self.spent + time.monotonic() - began
         record = EpochRecord(
             stage=plan.number, stage_epoch=self.epoch - plan.first_epoch + 1,
-            epoch=self.epoch, step=self.step, metrics=metrics, seconds=total,
+            epoch=self.epoch, step=self.step, metrics=metrics, seconds=total, system=self.system.take(),
         )  # fmt: skip
         best = self.scores.improves(metrics, self.epoch, self.step)
         self.tracker.epoch(record)
@@ -343,6 +347,7 @@ class Session:
         if self._ended:
             return
         self._ended = True
+        self.system.stop()
         self.screen.close()
         try:
             self._settle()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.data import lfw_pairs, pair_files, pair_sampling
+from workbench.data import pair_formats, pair_sampling
 from workbench.data.pairs import read
 from workbench.data.sources.folder import ImageFolder
 from workbench.errors import DataError
@@ -35,7 +35,7 @@ class Scored:
 def open_pairs(
     path: Path, sample: int | None = None, seed: int = 0, folder: Path | None = None
 ) -> PairImages:
-    """Return the pairs of a `.bin`, `.csv`, `.tsv` or `.txt` (as of LFW) file, or those of a folder of people.
+    """Return the pairs of a file (a `.bin`, a list of image files, one as of LFW), or those of a folder of people.
 
     A folder holds one sub-folder a person; all its pairs are taken, or `sample` pairs, half of them
     genuine, drawn by `seed` (so too by default where there are more than two million pairs).
@@ -46,11 +46,7 @@ def open_pairs(
         raise DataError(
             "is not there", where=path, expected="a .bin, .csv, .tsv or .txt file, or a folder of people"
         )
-    if path.suffix.lower() in (".csv", ".tsv"):
-        return pair_files.read_list(path, folder)
-    if path.suffix.lower() == ".txt":
-        return lfw_pairs.read(path, folder or path.parent)
-    return pair_files.read_bin(path)
+    return pair_formats.read(path, folder)
 
 
 def _of_folder(path: Path, sample: int | None, seed: int) -> PairImages:

@@ -31,8 +31,10 @@ from workbench.tracking.journal import Journal
 from workbench.tracking.mlflow_client import open_client
 from workbench.tracking.rows import EpochRecord, StartRecord, plain
 from workbench.tracking.store import Store
+from workbench.views.mlflow_page import dataset_inputs, description, run_name
 from workbench.views.mlflow_values import (
     CUT_MARK,
+    LONGEST_TAG,
     TAG_REASON,
     best_so_far,
     folder_state,
@@ -51,6 +53,8 @@ BATCH_ITEMS = 100  # MLflow's limit for the parameters, and for the tags, of one
 ARTIFACTS = "artifacts"  # MLflow's own name of the folder of a run's files
 TAG_FILES = TAG_PREFIX + "files"
 TAG_NESTED = "mlflow.parentRunId"  # MLflow's own tag: its pages show the run below that one
+TAG_NOTE = "mlflow.note.content"  # MLflow's own tag: the description of a run
+TAG_DATASETS = TAG_PREFIX + "datasets"  # how many inputs were logged
 TAG_SUPERSEDED = TAG_PREFIX + "superseded"
 _MLFLOW_STATUS = {RUNNING: "RUNNING", FINISHED: "FINISHED", FAILED: "FAILED"}
 
@@ -106,6 +110,7 @@ class MlflowView:
         self._send_parameters(journal)
         self._send_metrics(rows, best_so_far(rows, start.tags.get(TAG_OBJECTIVE)))
         self._nest(start)
+        self._send_page(start)
         self._send_files(journal.run)
         self._send_tags(wanted_tags(journal, start, status))
         paused = status == STOPPED and TAG_SWEEP in start.tags  # complete as far as its trial goes
@@ -143,7 +148,7 @@ class MlflowView:
             study,
             start_time=milliseconds(start.time),
             tags=wanted_tags(journal, start, status),
-            run_name=start.name or start.run,
+            run_name=run_name(start),
         )
 
     def _study(self, study: str) -> str:
@@ -211,6 +216,21 @@ class MlflowView:
         for part in parts(sorted(new.items()), BATCH_ITEMS):
             self._client.log_batch(self.run_id, params=[Param(key, value) for key, value in part])
         self._parameters |= set(new)
+
+    def _send_page(self, start: StartRecord) -> None:
+        """Send the description and the data once; what a reader wrote into the description since then stays."""
+        assert self._client is not None
+        if TAG_DATASETS not in self._tags:
+            inputs = list(dataset_inputs(start))
+            if inputs:
+                self.changes += 1
+                self._client.log_inputs(self.run_id, datasets=inputs)
+            self._send_tags({TAG_DATASETS: str(len(inputs))})
+        if TAG_NOTE not in self._tags:
+            path = self.store.run_artifacts(start.run) / "spec.py"
+            text = description(start, path.read_text(encoding="utf-8") if path.is_file() else "")
+            if text:
+                self._send_tags({TAG_NOTE: text[:LONGEST_TAG]})
 
     def _nest(self, start: StartRecord) -> None:
         """Put a sweep's trial under the sweep in MLflow's pages, as soon as MLflow knows the sweep."""

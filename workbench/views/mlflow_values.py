@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from workbench.names import (
     BEST_PREFIX,
     STAGE,
+    SYSTEM_PREFIX,
     TAG_ID,
+    TAG_NAME,
     TAG_PARENT,
     TAG_PREFIX,
     TAG_QUICK,
@@ -21,6 +23,8 @@ from workbench.names import (
     TAG_STATUS,
     TAG_STUDY,
     TAG_TRUNK,
+    counts,
+    direction,
     lower_is_better,
 )
 from workbench.security.foreign_files import files_below
@@ -45,6 +49,7 @@ def wanted_tags(journal: Journal, start: StartRecord, status: str) -> dict[str, 
         TAG_RUN: journal.run,
         TAG_ID: start.id,
         TAG_STUDY: start.study,
+        TAG_NAME: start.name,
         TAG_SEED: str(start.seed),
         TAG_QUICK: "true" if start.quick else "false",
         TAG_STATUS: status,
@@ -104,20 +109,21 @@ def folder_state(folder: Path) -> str:
 
 
 def best_so_far(rows: Iterable[EpochRecord], objective: str | None) -> dict[int, dict[str, float]]:
-    """Return by epoch the best finite value until then of what a sweep seeks, under a name of its own.
+    """Return by epoch the best finite value until then of each metric that may count, under names of their own.
 
-    MLflow's tables show and sort by the last value of a metric, so a trial's best must be one.
+    MLflow's tables show and sort by the last value of a metric, so a best must be one. `objective` is what a sweep
+    seeks; it counts whatever it is called.
     """
     found: dict[int, dict[str, float]] = {}
-    best: float | None = None
-    for row in rows if objective else ():
-        value = row.metrics.get(objective or "", math.nan)
-        if math.isfinite(value) and (
-            best is None or (value < best if lower_is_better(objective or "") else value > best)
-        ):
-            best = value
-        if best is not None:
-            found[row.epoch] = {f"{BEST_PREFIX}{objective}": best}
+    best: dict[str, float] = {}
+    for row in rows:
+        for name, value in row.metrics.items():
+            if not math.isfinite(value) or not (name == objective or (counts(name) and direction(name))):
+                continue
+            known = best.get(name)
+            if known is None or (value < known if lower_is_better(name) else value > known):
+                best[name] = value
+        found[row.epoch] = {f"{BEST_PREFIX}{name}": value for name, value in best.items()}
     return found
 
 
@@ -134,6 +140,7 @@ def metric_batches(
         moment = milliseconds(row.time)
         values = {name: value for name, value in row.metrics.items() if name != STAGE}
         values.update((best or {}).get(row.epoch, {}))
+        values.update({f"{SYSTEM_PREFIX}{name}": value for name, value in row.system.items()})
         values[STAGE] = float(row.stage)
         if batch and len(batch) + len(values) > BATCH_METRICS:
             yield batch

@@ -165,6 +165,16 @@ def test_figures_are_written_and_hold_every_label(tmp_path):
         save(figure, tmp_path / "a.xyz")
 
 
+def test_no_tick_of_a_logarithmic_axis_is_a_formula():
+    figure = plot_curves(records(run("a", {"lr": list(np.geomspace(10, 0.01, 20))})), "lr")
+    FigureCanvasAgg(figure).draw()
+    (axis,) = figure.axes
+    assert axis.get_yscale() == "log"
+    ticks = [*axis.get_yticklabels(), *axis.get_yticklabels(minor=True)]
+    assert "0.1" in [text.get_text() for text in ticks]
+    assert not any("$" in text.get_text() for text in ticks)
+
+
 def test_a_single_epoch_has_whole_ticks():
     axis = plot_curves(records(run("a", {"loss": [2.0]}))).axes[0]
     ticks = [tick for tick in axis.get_xticks() if 0 <= tick <= 2]

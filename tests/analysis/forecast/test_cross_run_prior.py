@@ -15,8 +15,8 @@ from analysis.forecast.forecaster import forecast
 
 def told(scores: list[float], spread: float = 3.0) -> np.ndarray:
     """Return the quantiles of a run's score after others with these scores, none of which looks like it."""
-    alike = spread * np.arange(len(scores), dtype=float)[:, None]
-    return mixture(np.array(scores)[:, None], alike, np.array([-spread]), LEVELS)[:, 0]
+    alike = spread * np.arange(len(scores) + 1, dtype=float)[:, None]
+    return mixture(np.array(scores)[:, None], alike, np.zeros((len(scores) + 1, 2)), LEVELS)[:, 0]
 
 
 def test_runs_that_agree_shift_the_forecast_the_more_of_them_there_are() -> None:
@@ -33,6 +33,15 @@ def test_runs_as_the_population_said_change_little() -> None:
 
 def test_runs_that_disagree_widen_the_forecast() -> None:
     assert np.ptp(told([-3.0, 3.0, -2.5, 2.8])) > np.ptp(SCORES)
+
+
+def test_where_the_fits_were_right_for_the_others_they_are_believed() -> None:
+    fits = np.linspace(-2, 2, 9)[:, None] * [1.0, 0.0]
+    alike = 3.0 * np.arange(9)[:, None]
+    found = mixture(fits[:-1, :1], alike, fits, LEVELS)[:, 0]
+    unasked = mixture(fits[:-1, :1], alike, 0 * fits, LEVELS)[:, 0]
+    assert abs(found[3] - 2.0) < 0.4 < abs(unasked[3] - 2.0)
+    assert np.ptp(found) < np.ptp(unasked)
 
 
 def runs(count: int, data: str = "") -> list[Curve]:

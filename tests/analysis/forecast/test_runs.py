@@ -30,14 +30,18 @@ SPEC = Experiment(
 )
 
 
-def journal(store: Path, number: int, epochs: int, end: float) -> str:
+def journal(
+    store: Path, number: int, epochs: int, end: float, status: str = "finished", **start: object
+) -> str:
     run = f"20260101T00000{number}Z-0000000{number}"
     (store / "journal").mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(number)
     with JournalWriter(store / "journal" / f"{run}.jsonl") as writer:
         stages = tuple({"name": f"s{k}", "epochs": stage.epochs} for k, stage in enumerate(SPEC.stages, 1))
         writer.append(
-            StartRecord(run=run, study="study", name=f"v{number}", spec=SPEC.to_json(), stages=stages)
+            StartRecord(
+                run=run, study="study", name=f"v{number}", spec=SPEC.to_json(), stages=stages, **start
+            )
         )
         for epoch in range(1, epochs + 1):
             first = epoch <= 10
@@ -57,7 +61,7 @@ def journal(store: Path, number: int, epochs: int, end: float) -> str:
                 )
             )
         if epochs == 40:
-            writer.append(EndRecord(status="finished"))
+            writer.append(EndRecord(status=status))
     return run
 
 
@@ -103,6 +107,22 @@ def test_the_loss_is_followed_to_the_end_of_its_stage_only(store: Path) -> None:
 def test_an_unknown_metric_is_refused_with_the_nearest(store: Path) -> None:
     with pytest.raises(RecordError, match="'lfw'"):
         curves(load(), "lwf")
+
+
+def test_failed_killed_quick_and_running_runs_and_other_data_are_no_prior(store: Path) -> None:
+    digits = {"data": "Digits"}
+    journal(store, 5, 40, 0.5, status="failed")
+    journal(store, 6, 40, 0.5, status="killed")
+    journal(store, 7, 40, 0.5, quick=True)
+    journal(store, 8, 40, 0.5, parameters=digits)
+    run = journal(store, 9, 15, 0.95, parameters={"data": "SyntheticFaces"})
+    done = CliRunner().invoke(forecast, [run, "--metric", "lfw"], catch_exceptions=False)
+    learnt = done.output.splitlines()[-1]
+    assert "learnt from 4 other runs: v1, v2, v3, v4 (left out:" in learnt
+    for words in ("3 not finished", "1 quick"):
+        assert words in learnt
+    names = [curve.name for curve in watch("lfw", "study", parameters=digits).others]
+    assert names == ["v1", "v2", "v3", "v4", "v8"]
 
 
 def test_a_watcher_of_a_study_learns_from_its_finished_runs(store: Path) -> None:

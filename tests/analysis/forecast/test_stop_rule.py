@@ -16,7 +16,7 @@ from analysis.forecast.stop_rule import ALONE, ENOUGH, LIMITS, WITH_OTHERS, repl
 def record(*wrong: float) -> dict:
     """Return a record with these shares of lost successes at the first limits, too many at the others."""
     filled = [*wrong, *[0.4] * (len(LIMITS) - len(wrong))]
-    return {"curves": 100, "families": 5, "wrong": filled, "hopeless": [0.5] * len(LIMITS)}
+    return {"curves": 100, "families": 5, "wrong": filled, "worst": filled, "hopeless": [0.5] * len(LIMITS)}
 
 
 def known(alone: dict, others: dict | None = None):
@@ -32,11 +32,14 @@ def late(number: int, fall: float) -> Curve:
 def test_the_largest_supported_limit_up_to_what_was_asked_is_taken() -> None:
     population_of = known(record(0.01, 0.03, 0.05))
     assert stop_rule(0.05, (), population_of).limit == LIMITS[2]
-    assert stop_rule(0.002, (), population_of).limit == LIMITS[1]
+    assert stop_rule(0.0006, (), population_of).limit == LIMITS[1]
     assert "100 public curves" in stop_rule(0.05, (), population_of).words
 
 
-@pytest.mark.parametrize("unsupported", [record(), record(0.06)])
+WORST_FAMILY = record(0.01) | {"worst": [0.5] * len(LIMITS)}
+
+
+@pytest.mark.parametrize("unsupported", [record(), record(0.06), WORST_FAMILY])
 def test_without_support_nothing_is_stopped_and_the_start_says_so(unsupported: dict) -> None:
     watcher = ForecastStopping("val_error", beat=0.05, stop_below=0.05, grace=5, known=known(unsupported))
     assert watcher.rule.limit is None

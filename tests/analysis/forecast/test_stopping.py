@@ -18,7 +18,8 @@ from analysis.frames import MEASURED, RunData, build
 from workbench.errors import InputError
 from workbench.optimizers.schedules import Steps
 
-SUPPORTED = {"curves": 9, "families": 1, "wrong": [0.0] * len(LIMITS), "hopeless": [1.0] * len(LIMITS)}
+NONE, ALL = [0.0] * len(LIMITS), [1.0] * len(LIMITS)
+SUPPORTED = {"curves": 9, "families": 1, "wrong": NONE, "worst": NONE, "hopeless": ALL}
 KNOWN = replace(population(), record={ALONE: SUPPORTED, WITH_OTHERS: SUPPORTED})
 PLAN = Planned(40, (1,), (0.1,) * 40)
 

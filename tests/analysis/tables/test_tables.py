@@ -26,6 +26,19 @@ def ours(name, values, seed=0, identity="1", **settings):
     return run(name, values, facts={"id": identity * 12, "study": "s", "seed": seed}, settings=settings)
 
 
+def test_a_table_of_runs_and_old_histories_says_which_convention_theirs_is():
+    from analysis.tables.conventions import convention_note
+
+    new = ours("new", {"lfw": [0.9]})
+    old = run("old", {"lfw": [0.8], "loss": [1.0]}, facts={"origin": "/x/old_hist.json"})
+    note = convention_note(records(new, old))
+    assert note is not None and "the history old comes from" in note and "top_tenth" in note
+    assert convention_note(records(new)) is None
+    assert convention_note(records(old)) is None
+    unlike = run("other", {"cfp_fp": [0.8]}, facts={"origin": "/x/other_hist.json"})
+    assert convention_note(records(new, unlike)) is None  # no set is in both
+
+
 def test_columns_only_for_settings_that_differ_and_the_other_metrics_at_that_epoch():
     found = summary.summary(
         records(

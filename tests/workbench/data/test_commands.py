@@ -107,6 +107,11 @@ def test_distill(project: Path, folder: Path) -> None:
         pixels = tf.stack([images.reader(12)(k) for k in range(12)])
         wanted = teacher((tf.cast(pixels, tf.float32) - 127.5) / 128)
         np.testing.assert_allclose(images.teacher(np.arange(12)), wanted, atol=tolerance, rtol=tolerance)
+    arrays = np.random.default_rng(0).integers(0, 255, (4, 9, 9, 3), np.uint8)
+    np.savez(project / "a.npz", images=arrays, labels=np.array([1, 0, 1, 0]))
+    assert main(["data", "distill", "teacher.h5", "a.npz", "own.tfrecord"]) == 0  # arrays keep their size
+    own = TFRecords("own.tfrecord", teacher=6).open(Places((project,)))
+    np.testing.assert_array_equal(own.reader(9)(tf.constant(2, tf.int64)), arrays[2])
 
 
 @pytest.mark.parametrize(

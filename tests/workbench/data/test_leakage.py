@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from material import places, write_faces
 from specs import tiny
 
-from workbench import HeldOutPairs, ImageFolder, Pairs, PeopleOf, Softmax, Stage
+from workbench import HeldOutPairs, ImageFolder, Mislabelled, Pairs, PeopleOf, Softmax, Stage
 from workbench.errors import DataError
 from workbench.train.run_data import RunData
 
@@ -46,3 +47,18 @@ def test_whoever_knows_better_says_so_and_people_held_out_of_training_are_no_str
     warned = opened(faces, evaluate=Pairs("pairs.csv", folder="faces", overlap="warn"))
     assert any("2 identities" in note for note in warned.notes)
     assert opened(faces, evaluate=HeldOutPairs(identities=3, pairs=20)).notes == []
+
+
+def test_people_held_out_are_drawn_with_right_labels_and_stay_out_under_wrong_ones(faces: Path) -> None:
+    pairs = HeldOutPairs(identities=3, pairs=20)
+    right = opened(faces, evaluate=pairs)
+    source = Mislabelled(ImageFolder("faces"), share=0.5)
+    wrong = opened(faces, evaluate=pairs, data=source)
+    assert wrong.evaluators[0].fingerprint == right.evaluators[0].fingerprint
+    split = wrong.splits[source]
+    names = [split.images.names[number].partition("/")[0] for number in split.train]
+    assert not set(names) & wrong.held_out
+    labels = split.images.labels[split.train]
+    said = np.array([split.images.identities[label] for label in labels])
+    assert split.images.mislabelled is not None
+    assert set(split.train[said != names]) == set(split.images.mislabelled)

@@ -11,6 +11,7 @@ from material import places, write_faces
 from workbench import HeldOutPairs, ImageFolder, Pairs, PeopleOf
 from workbench.data import lfw_pairs, pair_sampling
 from workbench.errors import DataError, SpecError
+from workbench.verification.pair_sets import open_pairs
 
 
 @pytest.fixture
@@ -103,3 +104,10 @@ def test_people_are_drawn_with_equal_chances() -> None:
     taken = np.bincount(labels[several.first[several.same]], minlength=4)
     assert taken.sum() == 11 and taken[1] == 1 and taken[2] == 3 and taken[0] + taken[3] == 7
     assert abs(int(taken[0]) - int(taken[3])) <= 1
+
+
+def test_a_list_is_verified_like_any_other(lfw: Path) -> None:
+    found = open_pairs(lfw / "pairs.txt", folder=lfw / "faces")
+    assert found.same.tolist() == [True, False, True, False]
+    with pytest.raises(DataError, match=r"\.txt"):
+        open_pairs(lfw / "none.txt")

@@ -84,6 +84,12 @@ def everything(store: Store) -> dict[str, Any]:
                 "SELECT key, step, value, timestamp, is_nan FROM metrics WHERE run_uuid = ? ORDER BY 1, 2, 4",
                 uuid,
             ),
+            "inputs": query(
+                store,
+                "SELECT d.name, d.digest, d.dataset_profile, t.value FROM inputs i JOIN datasets d ON d.dataset_uuid = i.source_id "
+                "JOIN input_tags t ON t.input_uuid = i.input_uuid WHERE i.destination_id = ? ORDER BY 1",
+                uuid,
+            ),
             "latest": query(
                 store,
                 "SELECT key, step, value, is_nan FROM latest_metrics WHERE run_uuid = ? ORDER BY 1",

@@ -55,7 +55,10 @@ def test_true_states_are_listed_before_and_after_a_sync(recorded, capsys):
         assert {line["name"]: line["status"] for line in lines} == {"whole": "finished", "cut": "interrupted"}
         assert main(["sync"]) == 0
         capsys.readouterr()
-    states = {run["facts"][0]: run["tags"]["workbench.status"] for run in everything(recorded).values()}
+    states = {
+        run["tags"]["workbench.name"]: run["tags"]["workbench.status"]
+        for run in everything(recorded).values()
+    }
     assert states == {"whole": "finished", "cut": "interrupted"}
 
 

@@ -82,7 +82,7 @@ def test_the_commands_of_the_readmes_chapter_do_what_it_says(place: Path, root: 
         assert done.returncode == 0, said
     assert "interrupted" in said["list"]
     assert "resumed after epoch" in said["resume"]
-    assert "2 were level" in said["sync"]
+    assert "2 were in sync" in said["sync"]
     assert "2 runs rebuilt" in said["rebuild"]
     assert accepted(place, KILLED) == accepted(place, WHOLE)
     assert all((arrays(place, KILLED)[name] == value).all() for name, value in arrays(place, WHOLE).items())

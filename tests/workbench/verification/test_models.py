@@ -190,7 +190,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         journal.append(StartRecord(run=run, id=experiment.id, study="x", spec=experiment.to_json()))
     network = build_model(experiment)
     arrays = {f"embedder/{k:05d}": variable.numpy() for k, variable in enumerate(network.variables)}
-    checkpoint.write(store.run_checkpoints(run) / checkpoint.BEST, checkpoint.State(arrays))
+    checkpoint.write(store.run_checkpoints(run) / checkpoint.BEST, checkpoint.State(arrays, {"epoch": 3}))
     (part,) = experiment.sets
     evaluator = Evaluator.open(part, Places((folder,)), experiment.data, 32)
     scores = evaluator.evaluate(network).scores
@@ -205,7 +205,7 @@ def test_a_run_is_verified_as_it_was_measured(project, capsys, monkeypatch, tmp_
     monkeypatch.chdir(folder)
     assert cli.main(["verify", run[:12], str(people(tmp_path / "people")), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["model"] == f"run {run} (best)"
+    assert found["model"] == f"run {run} (best, epoch 3)"
     assert found["genuine"] == 12
 
 

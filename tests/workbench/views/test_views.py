@@ -33,7 +33,7 @@ def test_a_run_is_in_mlflow_and_in_the_hparams_tab(store):
         record(tracker, range(1, 4))
         tracker.end("finished")
     shown = everything(store)[first.run]
-    assert shown["facts"][:2] == ("baseline", "FINISHED")
+    assert shown["facts"][:2] == ("baseline:0", "FINISHED")
     assert shown["facts"][4] == "margin"
     assert dict(shown["parameters"]) == {
         "batch_size": "400",

@@ -81,7 +81,7 @@ class KerasData(Source):
             raise DataError(
                 f"is neither cached nor downloadable (looked for {self._looked()}; {reason})",
                 where=f"KerasData({self.name!r})",
-                do="copy its files there from another machine, or use --quick",
+                do="copy its files there from another machine",
             ) from error
         pixels, labels = both[0] if self.subset == "train" else both[1]
         return np.asarray(pixels, np.uint8), np.asarray(labels).ravel().astype(np.int64)

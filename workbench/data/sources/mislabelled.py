@@ -15,7 +15,8 @@ from workbench.spec.part import part, setting
 class Mislabelled(Source):
     """Another source in which a share of the images has the label of another identity, drawn by a seed.
 
-    Every identity keeps at least one image of its own. `workbench clean` then says how many of the wrong ones it
+    Every identity keeps at least one image of its own; people held out for evaluation are drawn with their true labels,
+    and no image of theirs stays in training under another name. `workbench clean` then says how many of the wrong ones it
     found, and how many of those it dropped were wrong.
     """
 
@@ -39,12 +40,15 @@ class Mislabelled(Source):
         labels[wrong] = (labels[wrong] + steps) % len(images.identities)
         note = f"{len(wrong)} of {len(labels)} labels are wrong on purpose"
         return dataclasses.replace(
-            images, labels=labels, mislabelled=wrong, notes=(*images.notes, note),
+            images, labels=labels, mislabelled=wrong, true_labels=images.labels, notes=(*images.notes, note),
             fingerprint=f"{images.fingerprint}-{self.share:g}-{self.seed}",
         )  # fmt: skip
 
     def missing(self, places: Places) -> str | None:
         return self.source.missing(places)
+
+    def truth(self) -> Source:
+        return self.source.truth()
 
     def without(self, pairs: PairSet) -> Mislabelled:
         return self.but(source=self.source.without(pairs))

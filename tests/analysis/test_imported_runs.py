@@ -1,0 +1,232 @@
+"""Every kind of imported run with every command that takes a run, and what an import keeps and is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+
+import pytest
+
+from analysis import import_runs
+from analysis.sources import Options, load, read_store
+from workbench.cli import main
+from workbench.tracking.journal import read_journal
+from workbench.tracking.store import find_store
+from workbench.views.mlflow_values import safe_key
+
+RUN = "{run}"
+COMMANDS = (  # command line, and the exit statuses that are right for a run without a spec and a model
+    (["show", RUN], {0}),
+    (["show", RUN, "--json"], {0}),
+    (["list", "old"], {0}),
+    (["table", RUN], {0}),
+    (["table", RUN, "--per-stage"], {0}),
+    (["table", RUN, "--json"], {0}),
+    (["plot", RUN, "-o", "x.svg"], {0}),
+    (["forecast", RUN, "--alone"], {0, 2}),  # 2: the planned end is not known
+    (["resume", RUN], {2}),
+    (["rerun", RUN], {2}),
+    (["errors", RUN], {2}),
+    (["verify", RUN, "--pairs", "none.bin"], {2}),
+    (["export", RUN], {2}),
+    (["clean", RUN, "-o", "x"], {2}),
+)
+STORE_COMMANDS = [
+    "report old",
+    "effects old",
+    "list",
+    "list --json",
+    "table",
+    "forecast --metric loss --to 90",
+]
+
+
+@pytest.fixture
+def no_views(monkeypatch):
+    """Views take seconds each, and are no part of what is asked here."""
+    monkeypatch.setattr(import_runs, "default_views", lambda store: [])
+
+
+def say(words, capsys):
+    status = main([str(word) for word in words])
+    return status, capsys.readouterr()
+
+
+def records_of_each_kind(real_data, folder):
+    """One record of each format: the small real ones, MLflow's, a pickle, and a loss that is not a number."""
+    import pickle
+
+    made = folder / "made"
+    made.mkdir()
+    (made / "pickled.pkl").write_bytes(pickle.dumps({"loss": [2.0, 1.0]}))
+    (made / "diverged.json").write_text('{"loss": [3, 2, 1, 1, NaN], "lfw": [0.5, 0.6, 0.7, 0.7, 0.5]}')
+    run = made / "mlruns_old" / "0" / ("d" * 32)
+    for name, text in {
+        "meta.yaml": f"run_id: {'d' * 32}\nstatus: 4\n",
+        "metrics/loss": "1 3.0 0\n2 2.0 1\n",
+    }.items():
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text(text)
+    records = real_data / "records"
+    small = [
+        "lightning_metrics.csv",
+        "huggingface_trainer_state.json",
+        "keras3_progress.log",
+        "mxnet_other_prefix.log",
+    ]
+    return [*(records / name for name in small), records / "resumed_events", *sorted(made.iterdir())]
+
+
+def test_every_command_opens_every_kind_of_imported_run(real_data, tmp_path, project, no_views, capsys):
+    files = records_of_each_kind(real_data, tmp_path)
+    status, told = say(["import", *files, "--study", "old"], capsys)
+    assert status == 0, told.err
+    runs = find_store().runs()
+    assert len(runs) == len(files)
+    for run in runs:
+        for words, statuses in COMMANDS:
+            status, told = say([run if word == RUN else word for word in words], capsys)
+            assert status in statuses and "Traceback" not in told.err, (run, words, told.err)
+            assert status == 0 or len(told.err.strip().splitlines()) == 1, (run, words, told.err)
+    for words in STORE_COMMANDS:
+        status, told = say(words.split(), capsys)
+        assert status in (0, 2) and "Traceback" not in told.err, (words, told.err)
+
+
+def test_an_imported_run_has_no_spec_to_go_on_with(tmp_path, project, no_views, capsys):
+    (tmp_path / "a.json").write_text('{"loss": [2, 1]}')
+    say(["import", tmp_path / "a.json"], capsys)
+    for command in ("resume", "errors", "rerun"):
+        status, told = say([command, find_store().runs()[0]], capsys)
+        assert status == 2 and "was imported from files: it has no spec and no model" in told.err
+
+
+def test_settings_come_from_set_or_from_a_table_and_effects_compare_them(tmp_path, project, no_views, capsys):
+    names = ["a", "b", "c", "d"]
+    for number, name in enumerate(names):
+        (tmp_path / f"{name}_hist.json").write_text(
+            json.dumps({"loss": [2, 1], "lfw": [0.5, 0.6 + number / 100]})
+        )
+    (tmp_path / "settings.csv").write_text(
+        "file,weight_decay,optimizer\na,5e-4,SGD\nb,5e-4,Adam\nc_hist.json,0,SGD\nd,0,Adam\n"
+    )
+    files = [tmp_path / f"{name}_hist.json" for name in names]
+    words = ["import", *files, "--settings", tmp_path / "settings.csv", "--set", "batch_size=512"]
+    status, _ = say([*words, *(word for name in names for word in ("--name", f"run-{name}"))], capsys)
+    assert status == 0
+    found = read_store(find_store()).runs.set_index("name")
+    assert found["weight_decay"].to_dict() == {"run-a": 5e-4, "run-b": 5e-4, "run-c": 0, "run-d": 0}
+    assert set(found["batch_size"]) == {512}
+    status, told = say(["effects", "imported", "--metric", "lfw"], capsys)
+    assert status == 0 and "weight_decay 0.0005 against 0: -0.0200" in told.out, told.err
+    assert "optimizer Adam against SGD: +0.0100" in told.out
+    status, told = say(["import", files[0], "--name", "x", "--name", "y"], capsys)
+    assert status == 2 and "2 names for 1 runs" in told.err
+    status, told = say(["import", files[0], "--set", "nothing"], capsys)
+    assert status == 2 and "NAME=VALUE" in told.err
+
+
+def mlflow_folder(folder, runs=3):
+    """An old MLflow folder of several runs, each with a large artifact, and what a Mac leaves in it."""
+    (folder / "0").mkdir(parents=True)
+    (folder / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: faces\n")
+    (folder / ".DS_Store").write_bytes(b"\0\1\2\xff")
+    for number, status in zip(range(runs), (1, 4, "FINISHED")):
+        run = folder / "0" / (f"{number}" * 32)
+        for name, text in {
+            "meta.yaml": f"run_uuid: {run.name}\nname: run {number}\nstatus: {status}\nstart_time: 1000\n",
+            "metrics/loss": "1 3.0 0\n2 2.0 1\n",
+            "metrics//lead".replace("//", "/"): "1 0.5 0\n2 0.6 0\n",
+            "artifacts/model.bin": "some weights\n" * 9000,
+        }.items():
+            (run / name).parent.mkdir(parents=True, exist_ok=True)
+            (run / name).write_text(text)
+        (run / "metrics" / ".DS_Store").write_bytes(b"\0\1\2\xff")
+        (run / "params").mkdir()
+        (run / "params" / "._lr").write_bytes(b"\0\xff")
+    return folder
+
+
+def test_an_mlflow_folder_is_copied_once_and_its_states_are_kept(tmp_path, project, no_views, capsys):
+    folder = mlflow_folder(tmp_path / "mlruns_old")
+    status, told = say(["import", folder], capsys)
+    assert status == 0, told.err
+    store = find_store()
+    assert len(store.runs()) == 3
+    states = {
+        read_journal(store.journal(run)).start.name: read_journal(store.journal(run)).end.status
+        for run in store.runs()
+    }
+    assert states == {"run 0": "interrupted", "run 1": "failed", "run 2": "finished"}
+    for run in store.runs():
+        artifacts = list(store.run_artifacts(run).rglob("model.bin"))
+        assert len(artifacts) == 1 and os.stat(artifacts[0]).st_nlink >= 2  # linked, no copy
+        rows = read_journal(store.journal(run)).accepted()
+        assert [row.metrics["loss"] for row in rows] == [3.0, 2.0]
+        assert all(row.seconds != row.seconds for row in rows)  # unknown, not 0 s
+    say(["import", folder], capsys)
+    assert len(store.runs()) == 3
+    status, told = say(["show", store.runs()[0]], capsys)
+    assert status == 0 and " 0 s" not in told.out and "0.0 s" not in told.out
+
+
+def test_values_without_steps_are_numbered(tmp_path):
+    found = load([mlflow_folder(tmp_path / "mlruns_old", runs=1)])
+    lead = found.epochs[found.epochs["metric"] == "lead"]
+    assert lead["epoch"].tolist() == [1, 2] and set(lead["kind"]) == {"inferred"}
+    assert "without steps" in str(found.notes[0]) and found.runs["study"].iloc[0] == "faces"
+
+
+def test_another_programs_database_is_imported(tmp_path, project, no_views, capsys):
+    from makers import mlflow_database
+
+    runs = [{"id": "b" * 32, "metrics": {"loss": {0: 3.0, 1: 2.0}}}, {"id": "c" * 32, "metrics": {}}]
+    database = mlflow_database(tmp_path, runs)
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE runs SET status = 'FAILED'")
+    renamed = database.rename(tmp_path / "their_tracking.db")
+    status, told = say(["import", renamed], capsys)
+    assert status == 0, told.err
+    store = find_store()
+    (run,) = store.runs()
+    journal = read_journal(store.journal(run))
+    assert journal.end.status == "failed" and [row.epoch for row in journal.accepted()] == [1, 2]
+    assert "has no epochs, left out" in told.err
+    say(["import", renamed], capsys)
+    assert store.runs() == [run]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("/lead", "lead"),
+        ("a//b", "a/b"),
+        ("../up", "up"),
+        ("metrics/mAP50(B)", "metrics/mAP50_B_"),
+        ("/", "_"),
+        ("x", "x"),
+    ],
+)
+def test_a_name_that_mlflow_refuses_is_mended(name, key):
+    assert safe_key(name) == key
+
+
+def test_what_the_user_says_of_a_metric_is_kept_with_the_run(tmp_path, project, no_views, capsys):
+    (tmp_path / "a.json").write_text('{"smoothness": [3, 1, 2]}')
+    status, told = say(["import", tmp_path / "a.json"], capsys)
+    assert status == 0 and "--lower smoothness or --higher smoothness" in told.err
+    status, _ = say(["import", tmp_path / "a.json", "--lower", "smoothness", "--study", "said"], capsys)
+    status, told = say(["table", "said"], capsys)
+    assert status == 0 and "2" in told.out.splitlines()[-1].split("|")[3], told.err
+
+
+def test_options_count_for_the_identity_of_an_import(tmp_path, project, no_views):
+    path = tmp_path / "a.csv"
+    path.write_text("epoch,loss\n5,2\n6,1\n")
+    for options in (Options(), Options(), Options(epochs_from=1)):
+        import_runs.import_files([str(path)], find_store(), options, "old")
+    firsts = sorted(
+        read_journal(find_store().journal(run)).accepted()[0].epoch for run in find_store().runs()
+    )
+    assert firsts == [5, 6]

@@ -1,0 +1,63 @@
+"""What a reader of MLflow's page of a run looks for first: its name, what it asks, its stages, its data."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from workbench.tracking.rows import StartRecord
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
+
+LONGEST_DIGEST = 36  # MLflow's limit; the whole fingerprint stands in the profile
+
+
+def run_name(start: StartRecord) -> str:
+    """Return what MLflow's lists call a run: its variant, the seed behind it, and whether it was the small form."""
+    name = f"{start.name or start.run}:{start.seed}" if start.id else start.name or start.run
+    return f"{name} (quick)" if start.quick else name
+
+
+def description(start: StartRecord, spec: str = "") -> str:
+    """Return a run's description in Markdown: the docstring of its `spec` file, then its stages as a table."""
+    text = _docstring(spec) or str(start.provenance.get("question", ""))
+    rows = [
+        f"| {stage.get('number', number)} | {stage.get('name', '')} | {stage.get('epochs', '')} | "
+        f"{_cell(start.parameters, number, 'loss')} |"
+        for number, stage in enumerate(start.stages, start=1)
+    ]
+    table = ["| stage | name | epochs | loss |", "| --- | --- | --- | --- |", *rows] if rows else []
+    return "\n\n".join(part for part in (text, "\n".join(table)) if part)
+
+
+def _docstring(spec: str) -> str:
+    try:
+        return ast.get_docstring(ast.parse(spec)) or ""
+    except SyntaxError:  # a spec of another Python, or one cut short
+        return ""
+
+
+def _cell(parameters: Mapping[str, Any], stage: int, field: str) -> str:
+    return str(parameters.get(f"stages.{stage}.{field}", "")).replace("|", r"\|")
+
+
+def dataset_inputs(start: StartRecord) -> Iterator[DatasetInput]:
+    """Yield the data of a run as MLflow's inputs: name, digest, counts, and what each was used for."""
+    import json
+
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    for data in start.provenance.get("datasets", ()):
+        facts = {key: value for key, value in data.items() if key not in ("name", "context", "source")}
+        yield DatasetInput(
+            Dataset(
+                name=str(data.get("name", "")),
+                digest=str(data.get("fingerprint", ""))[:LONGEST_DIGEST],
+                source_type="workbench",
+                source=json.dumps({"part": data.get("source", "")}),
+                profile=json.dumps(facts),
+            ),
+            [InputTag("mlflow.data.context", str(data.get("context", "")))],
+        )
