@@ -24,7 +24,7 @@ class OwnEvaluator:
         self.name = part.label()
         self.fingerprint = f"code {code_of(type(part))}"
         none = np.zeros(0, int)
-        self.same = none.astype(bool)
+        self.same, self.pixels = none.astype(bool), none  # it has neither pairs nor images of its own
         self.pairs = PairImages((), none, none, self.same)
 
     def evaluate(self, model: Any) -> Measured:
