@@ -132,18 +132,54 @@ PARTS: dict[str, str] = {
     "Hyperband": "workbench.sweep.tuners",
 }
 
-__all__ = ["PARTS", *PARTS]  # noqa: PLE0604
+# What parts of your own are made of: their families, and what their methods are given.
+FAMILIES: dict[str, str] = {
+    "part": "workbench.spec.part",
+    "setting": "workbench.spec.part",
+    "Part": "workbench.spec.part",
+    **dict.fromkeys(
+        (
+            "Augmentation", "Backbone", "Batch", "Embedding", "Head", "Images", "Loss",
+            "PairImages", "PairSet", "Places", "Sampler", "Source", "Start",
+        ),
+        "workbench.spec.interfaces",
+    ),
+    "Schedule": "workbench.spec.optimization",
+    "WeightDecay": "workbench.spec.optimization",
+    "Optimizer": "workbench.spec.optimization",
+    "Evaluation": "workbench.spec.watchers",
+    "Look": "workbench.spec.watchers",
+    "Watcher": "workbench.spec.watchers",
+    "images_of_arrays": "workbench.data.sources.own",
+    "images_of_examples": "workbench.data.sources.own",
+    "images_of_files": "workbench.data.sources.own",
+    "EmbeddingLayers": "workbench.models.embeddings",
+    "ScaledLoss": "workbench.losses.softmax",
+    "Slot": "workbench.models.heads.base",
+    "StatefulLoss": "workbench.losses.base",
+    "WeightedHead": "workbench.models.heads.base",
+    "uniform": "workbench.augment.random_bits",
+    "tf": "workbench.lazy",
+}  # fmt: skip
+
+# What a notebook calls.
+CALLS: dict[str, str] = dict.fromkeys(("Run", "Runs", "check", "find", "run", "runs"), "workbench.api")
+
+WHERE = {**PARTS, **FAMILIES, **CALLS}
+__all__ = ["CALLS", "FAMILIES", "PARTS", *WHERE]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    if name in PARTS:
-        value = getattr(importlib.import_module(PARTS[name]), name)
+    if name == "sweep":  # a room that can be called: see its docstring
+        return importlib.import_module("workbench.sweep")
+    if name in WHERE:
+        value = getattr(importlib.import_module(WHERE[name]), name)
         globals()[name] = value
         return value
-    close = nearest(name, PARTS)
+    close = nearest(name, WHERE)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
     raise AttributeError(f"workbench has no part {name!r}{hint}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *PARTS})
+    return sorted({*globals(), *WHERE, "sweep"})

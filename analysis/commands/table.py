@@ -155,6 +155,7 @@ def comparison(records, select, form, baselines, judge, store) -> str:  # type: 
     from analysis.tables import folded, summary, verdicts
     from analysis.tables.render import render
     from workbench.errors import suggestion
+    from workbench.tracking.runs import find_titled
     from workbench.tracking.store import find_store
 
     known = len(records.notes)
@@ -176,7 +177,11 @@ def comparison(records, select, form, baselines, judge, store) -> str:  # type: 
     bold = {judge: verdicts.best_rows(rows, judge)} if len(rows) > 1 else None
     frame = summary.with_states(frame, records.runs)
     if baselines:
-        frame = verdicts.judged(frame, rows, judge, verdicts.find_baseline(rows, baselines))
+        shown = set(frame["run"])
+        meant = [
+            word if word in shown else find_titled(find_store(store), word) or word for word in baselines
+        ]
+        frame = verdicts.judged(frame, rows, judge, verdicts.find_baseline(rows, meant))
         note = verdicts.optimism_note(records, rows, select, judge)
         if note:
             click.echo(f"note: {note}", err=True)

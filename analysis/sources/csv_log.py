@@ -103,7 +103,7 @@ def read_table(path: Path, notes: Notes) -> Table:
         if lines[number - 1].strip():
             notes.add("stands before the header, not used", number)
     delimiter = delimiter_of(lines[at])
-    parts = _parts(lines, at, delimiter, notes)
+    parts = _plain_part(text, lines, at, delimiter) or _parts(lines, at, delimiter, notes)
     tables = [_numbers(part, delimiter, cut and number == len(parts), len(lines), notes)
               for number, part in enumerate(parts, start=1) if part.rows]  # fmt: skip
     if not tables:
@@ -143,6 +143,20 @@ def split(line: str, delimiter: str) -> list[str]:
 
 
 # ---------------------------------------------------------------- rows
+
+
+def _plain_part(text: str, lines: list[str], at: int, delimiter: str) -> list[Part] | None:
+    """Return the one part of a file whose lines are all rows of one width, as nearly all are; None for any other."""
+    header = _names(split(lines[at], delimiter))
+    first, rows = header[0].strip().lower(), lines[at + 1 :]
+    if '"' in text or delimiter == " " or len(header) < 2 or not first:
+        return None
+    signs = len(header) - 1
+    if lines[at].count(delimiter) != signs or any(row.count(delimiter) != signs for row in rows):
+        return None
+    if sum(1 for _ in re.finditer(re.escape(first), text, re.I)) > lines[at].lower().count(first):
+        return None  # perhaps a header that is repeated
+    return [Part(header, rows, list(range(at + 2, at + 2 + len(rows))))]
 
 
 def _parts(lines: list[str], at: int, delimiter: str, notes: Notes) -> list[Part]:

@@ -44,9 +44,11 @@ CONTEXT = re.compile(
     r"|[IWEF]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |/\S+\.py:\d+: |\S*Warning: |  \S|Model: |_{9}|={9}"
     r"|Total params|Trainable params|Non-trainable params|Layer \(type\)|Using TensorFlow backend|Saving model|Traceback"
 )
-USUAL_HEAD = re.compile(r"(?: -)? (\d+)s(?: \d+[mu]?s/(?:step|epoch|sample))?")
-USUAL_PAIR = re.compile(r" - ([A-Za-z_][\w./@()-]*): (-?\d+\.\d{4}(?:e[-+]\d\d)?)(?= - |$)")
-USUAL_END = re.compile(r"(?: - \d+[mu]?s/(?:step|epoch|sample))*")
+USUAL_PAIR = re.compile(r" - ([A-Za-z_][\w./@()-]*): (-?\d+\.\d{4}(?:e[-+]\d\d)?)")
+USUAL = re.compile(
+    r"(?: -)? (\d+)s(?: \d+[mu]?s/(?:step|epoch|sample))?((?: - [A-Za-z_][\w./@()-]*: -?\d+\.\d{4}(?:e[-+]\d\d)?)+)"
+    r"(?: - \d+[mu]?s/(?:step|epoch|sample))*"
+)
 STEP_TIME = re.compile(
     r"(\d+(?:\.\d+)?)(s|ms|us)/(?:step|sample)"
 )  # of an epoch that took less than a second
@@ -71,6 +73,9 @@ class Launch:
     """The values of one run so far: (metric, epoch, value, line, attempt)."""
 
     rows: list[tuple[str, int, float, int, int]] = field(default_factory=list)
+    ended: list[tuple[int, int, int, dict[str, float]]] = field(
+        default_factory=list
+    )  # epoch, line, attempt, values
     epoch: int = 0  # the epoch announced; its values are still to come while `open`
     planned: int = 0
     open: bool = False
@@ -78,6 +83,10 @@ class Launch:
     attempt: int = 1
     done: int = 0  # the last epoch that has values
     rate: tuple[float, int] | None = None  # announced by a scheduler: the rate and its line
+
+    @property
+    def empty(self) -> bool:
+        return not (self.rows or self.ended)
 
     def close(self, notes: Notes) -> None:
         """Take the last state of the open epoch for its values."""
@@ -89,7 +98,7 @@ class Launch:
                 self.rows.append(("lr", self.epoch, self.rate[0], self.rate[1], self.attempt))
             if self.state.seconds is not None:
                 values.setdefault("seconds", self.state.seconds)
-            self.rows += [(name, self.epoch, value, line, self.attempt) for name, value in values.items()]
+            self.ended.append((self.epoch, line, self.attempt, values))
             self.open, self.state, self.done = False, None, max(self.done, self.epoch)
         self.rate = None
 
@@ -107,10 +116,10 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
         elif not _values(launch, text, number, notes) and not CONTEXT.match(text):
             notes.add("not understood (cut, mixed with another line, or another program's)", number)
     for launch in launches:
-        if launch.open and launch.state is None and launch.rows:
+        if launch.open and launch.state is None and not launch.empty:
             notes.add(f"epoch {launch.epoch} has no values: the training was ended within it")
         launch.close(notes)
-    launches = [launch for launch in launches if launch.rows]
+    launches = [launch for launch in launches if not launch.empty]
     names = [path.stem] if len(launches) == 1 else [f"{path.stem}#{n}" for n in range(1, len(launches) + 1)]
     return [_run(launch, path, name) for launch, name in zip(launches, names, strict=True)], notes.all()
 
@@ -162,16 +171,20 @@ def _announce(launches: list[Launch], epoch: int, planned: int, line: int, notes
         notes.add("an epoch beyond the planned: not used", line)
         launch.open = False
         return
-    if epoch == 1 and launch.rows:
+    if epoch == 1 and not launch.empty:
         notes.add("epochs begin anew: another run", line)
         launch = Launch()
         launches.append(launch)
-    elif launch.rows and epoch <= launch.done:
+    elif not launch.empty and epoch <= launch.done:
         launch.attempt += 1
         for row in launch.rows:
             if row[1] >= epoch:
                 notes.add("a value that a later one supersedes (resumed training), not used", row[3])
+        for own in launch.ended:
+            for _ in own[3] if own[0] >= epoch else ():
+                notes.add("a value that a later one supersedes (resumed training), not used", own[1])
         launch.rows = [row for row in launch.rows if row[1] < epoch]
+        launch.ended = [own for own in launch.ended if own[0] < epoch]
         launch.done = epoch - 1
     launch.epoch, launch.planned, launch.open, launch.state = epoch, planned, True, None
 
@@ -235,14 +248,11 @@ def _state(tail: str, line: int, steps: int) -> State:
 def _usual(tail: str, line: int, steps: int) -> State | None:
     """Return the state of a line that has nothing but a duration and values in Keras' own form: nearly all lines of
     long output, so they are taken apart in two matches."""
-    head = USUAL_HEAD.match(tail)
-    if head is None or head[1] == "0":
+    found = USUAL.fullmatch(tail)
+    if found is None or found[1] == "0":
         return None
-    pairs = USUAL_PAIR.findall(tail, head.end())
-    end = head.end() + sum(len(name) + len(value) + 5 for name, value in pairs)
-    if not pairs or not USUAL_END.fullmatch(tail, end):
-        return None
-    return State({name: float(value) for name, value in pairs}, float(head[1]), line, True, True, steps)
+    values = {name: float(value) for name, value in USUAL_PAIR.findall(found[2])}
+    return State(values, float(found[1]), line, True, True, steps)
 
 
 def _seconds(match: re.Match[str]) -> float:
@@ -252,16 +262,19 @@ def _seconds(match: re.Match[str]) -> float:
 
 
 def _run(launch: Launch, path: Path, name: str) -> RunData:
-    first = min(row[1] for row in launch.rows)
+    first = min([row[1] for row in launch.rows] + [own[0] for own in launch.ended])
     facts = {"name": name, "origin": str(path), "status": "finished"}
     data = RunData(run=name, file=str(path), facts=facts, first_epoch=max(first, 1))
-    by_metric: dict[str, list[tuple[str, int, float, int, int]]] = {}
-    for row in launch.rows:
-        if row[1] >= 1:
-            by_metric.setdefault(row[0], []).append(row)
-    for metric, rows in by_metric.items():
-        _, epochs, values, lines, attempts = zip(*rows, strict=True)
-        data.add(metric, PARSED, epochs, values, line=lines, attempt=attempts)
-    spans = [row[2] for row in launch.rows if row[0] == "seconds"]
+    ended = [own for own in launch.ended if own[0] >= 1]
+    for metric in dict.fromkeys(name for *_, values in ended for name in values):
+        there = [own for own in ended if metric in own[3]]
+        epochs, lines, attempts, _ = zip(*there, strict=True)
+        data.add(metric, PARSED, epochs, [own[3][metric] for own in there], line=lines, attempt=attempts)
+    for metric in dict.fromkeys(row[0] for row in launch.rows):
+        rows = [row for row in launch.rows if row[0] == metric and row[1] >= 1]
+        if rows:
+            _, epochs, values, lines, attempts = zip(*rows, strict=True)
+            data.add(metric, PARSED, epochs, values, line=lines, attempt=attempts)
+    spans = [values["seconds"] for *_, values in ended if "seconds" in values]
     data.facts["seconds"] = sum(spans) if spans else None
     return data

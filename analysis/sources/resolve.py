@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +16,12 @@ SQLITE = b"SQLite format 3\x00"
 
 
 def expand(item: str) -> list[Path]:
-    """Return the files or folders that a path or a pattern means; none if it is neither."""
+    """Return the files or folders that a path or a pattern means; none if it is neither, as `study/name:seed`."""
     if Path(item).exists():
         return [Path(item)]
     if not any(sign in item for sign in "*?["):
-        if "/" in item or Path(item).suffix in (".json", ".log", ".csv", ".jsonl", ".txt"):
+        place = item.startswith((".", "/", "~")) or item.endswith("/")
+        if place or Path(item).suffix in (".json", ".log", ".csv", ".jsonl", ".txt"):
             raise RecordError("no such file", where=item)
         return []
     found = [Path(path) for path in sorted(glob.glob(item, recursive=True))]
@@ -75,6 +77,8 @@ def spread(store: Store, item: str) -> list[str]:
 
 def runs_or_study(store: Store, item: str) -> list[str]:
     """Return the run that an item means, or the runs of the study of that name; raises `RecordError` for neither."""
+    from workbench.tracking.runs import find_titled
+
     try:
         if store.is_local:
             return resolve(store, [item])
@@ -83,6 +87,8 @@ def runs_or_study(store: Store, item: str) -> list[str]:
         if not found:
             raise
         return found
+    with contextlib.suppress(RecordError):  # runs of this machine have titles here, others on the server only
+        item = find_titled(store, item) or item
     return of_study(store, item) or [item]  # a server's runs are looked up when they are read
 
 

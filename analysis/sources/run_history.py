@@ -64,7 +64,9 @@ def _of_file_of_a_run(path: Path) -> Named:
 
 def _of_object(run: Any) -> Named:
     """Return the history of a `Run` as a notebook holds it."""
-    name = getattr(run, "run", None) or getattr(run, "name", None)
+    name, store = getattr(run, "run", None) or getattr(run, "name", None), getattr(run, "store", None)
+    if isinstance(name, str) and store is not None and store.is_local:
+        return _of_journal(store, name, store.run_artifacts(name) / FILE)
     if isinstance(name, str):
         return named_history(name)
     raise RecordError(f"{run!r} is not a history", expected="a path, a run or a dict")

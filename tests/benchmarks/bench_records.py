@@ -17,8 +17,8 @@ from paired import Row, compare_measured, main, spread
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-ROWS, COLUMNS = 20_000, 10
-LOG_BYTES = 10_000_000
+ROWS, COLUMNS = 100_000, 10
+LOG_BYTES = 50_000_000
 NAMES = ["loss", "accuracy", "lr", *(f"val_metric_{number}" for number in range(COLUMNS - 3))]
 
 

@@ -15,6 +15,7 @@ BASES = {
     "optimization.py",
     "part.py",
     "experiment.py",
+    "watchers.py",
 }  # bases of families are not imported by specs
 
 

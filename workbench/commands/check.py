@@ -22,6 +22,7 @@ from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places, Source
 from workbench.spec.load import choose_variants
 from workbench.spec.overrides import override_settings
+from workbench.spec.own_parts import own_part_lines
 from workbench.spec.quick import HELD_OUT, with_hold_out
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
@@ -90,6 +91,7 @@ def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[s
     schedule_preview.refuse(experiment.plans())
     plateau.refuse_unmeasured(experiment)
     refuse_select(experiment)
+    yield from own_part_lines(experiment)
     yield from split(experiment)
     missing = list(_missing(experiment, where))
     yield from (f"missing: {line}" for line, _ in missing)

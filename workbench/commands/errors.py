@@ -13,6 +13,7 @@ from workbench.errors import RecordError, suggestion
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import PairImages
+from workbench.spec.watchers import Evaluation
 from workbench.tracking.runs import find_run, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.train.from_record import no_spec, recorded_experiment
@@ -97,7 +98,7 @@ def _start(store: Store, run: str) -> Any:
 
 def chosen_set(experiment: Experiment, name: str | None, run: str) -> str:
     """Return the label of the asked set, or of the selecting one, or of the last."""
-    labels = [part.label() for part in experiment.sets]
+    labels = [part.label() for part in experiment.sets if not isinstance(part, Evaluation)]
     if not labels:
         raise RecordError(
             "has no evaluation set", where=run, do="use `workbench verify` with pairs of your own"

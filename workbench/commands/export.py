@@ -205,6 +205,7 @@ def _of_run(
     trust_code: bool,
 ) -> Subject:
     from workbench.spec.datasets import default_places
+    from workbench.spec.watchers import Evaluation
     from workbench.train.from_record import load_model, open_run
     from workbench.verification.evaluator import Evaluator
 
@@ -217,7 +218,8 @@ def _of_run(
     if outputs != "embedding":
         classes = _classes(experiment, where, int(network.output_shape[-1]), run)
         return Subject(network, f"{run}_{outputs}", folder, images, True, classes=classes)
-    evaluators = [Evaluator.open(part, where, experiment.data, size) for part in experiment.sets]
+    paired = [part for part in experiment.sets if not isinstance(part, Evaluation)]
+    evaluators = [Evaluator.open(part, where, experiment.data, size) for part in paired]
     return Subject(network, run, folder, images, True, evaluators)
 
 

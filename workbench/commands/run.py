@@ -23,6 +23,7 @@ from workbench.optimizers import plateau, schedule_preview
 from workbench.security.shown import enduring
 from workbench.spec.branch import kept_epochs
 from workbench.spec.datasets import default_places
+from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places, Source
 from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings, with_seed
@@ -92,7 +93,7 @@ def run(
     if not tasks:
         return 0
     for task in tasks:
-        _refuse_start(task, place)
+        refuse_start(task, place)
     refuse_several([task.variant.experiment.devices for task in tasks])
     watched(tasks[0], store)  # a wrong --forecast is refused before anything runs
     if ray:
@@ -152,14 +153,19 @@ def wanted(
     variants = [override_settings(variant, assignments) for variant in variants]
     where = default_places(store.root.parent)
     for variant in variants:
-        schedule_preview.refuse(*variant.experiment.judged())
-        plateau.refuse_unmeasured(variant.experiment)
-        refuse_select(variant.experiment)
+        refuse_settings(variant.experiment)
     if quick:
         variants = [quick_variant(variant, where) for variant in variants]
     for variant in variants:
-        _refuse_missing(variant, where)
+        refuse_missing(variant, where)
     return [_keeping(variant, everything, assignments, where) for variant in variants]
+
+
+def refuse_settings(experiment: Experiment) -> None:
+    """Refuse what no run could be: a schedule that cannot end so, or metrics that nothing records."""
+    schedule_preview.refuse(*experiment.judged())
+    plateau.refuse_unmeasured(experiment)
+    refuse_select(experiment)
 
 
 def _keeping(variant: Variant, others: list[Variant], assignments: tuple[str, ...], where: Places) -> Variant:
@@ -176,16 +182,19 @@ def _keeping(variant: Variant, others: list[Variant], assignments: tuple[str, ..
     return replace(variant, experiment=kept)
 
 
-def _refuse_missing(variant: Variant, where: Places) -> None:
+def refuse_missing(variant: Variant, where: Places) -> None:
+    """Refuse a run whose data is not on this machine and cannot be fetched."""
     for part in variant.experiment.read:
         words = part.fetch(where) if isinstance(part, Source) else part.missing(where)
         if words:
             raise InputError(
-                words, where=f"{variant.path} ({variant.name})", do="or try the code with --quick"
+                words,
+                where=f"{variant.path or variant.study} ({variant.name})",
+                do="or try the code with --quick",
             )
 
 
-def _refuse_start(task: Task, store: Store) -> None:
+def refuse_start(task: Task, store: Store) -> None:
     """Refuse a new run whose starting weights are not there; one that goes on needs them no more."""
     start = task.variant.experiment.start
     words = start.missing(store) if start is not None and not task.resume else None

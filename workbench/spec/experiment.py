@@ -23,6 +23,7 @@ from workbench.spec.interfaces import Augmentation, Backbone, Embedding, Loss, P
 from workbench.spec.optimization import Optimizer, Schedule, WeightDecay
 from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
 from workbench.spec.plan import Plan
+from workbench.spec.watchers import Watcher
 
 SCHEMA = 1  # raised when the meaning of settings changes; part of every identity
 
@@ -132,6 +133,9 @@ class Experiment(Part):
     select_direction: Union[Literal["lower", "higher"], None] = setting(
         None, later=True, doc="which values of `select` are better; None: as its name says"
     )
+    watch: Union[Watcher, tuple[Watcher, ...]] = setting(
+        (), later=True, doc="watchers, which record metrics and figures and may ask for a stop"
+    )
     start: Union[Start, None] = setting(None, later=True, doc="weights to start from; None: at random")
     safety: Safety = setting(Safety(), place=True, doc="checkpoints and retries")
     trunk: Union[Trunk, None] = setting(None, place=True, doc="the part that branches share; see branch()")
@@ -143,6 +147,16 @@ class Experiment(Part):
 
     def __init_subclass__(cls, **options: Any) -> None:
         raise TypeError("an experiment is a value: use but() instead of a subclass")
+
+    def __repr__(self) -> str:
+        stages = ", ".join(f"{plan.name} ({plan.epochs})" for plan in self.plans())
+        kinds = f"{type(self.backbone).__name__}, {type(self.embedding).__name__}"
+        return f"<Experiment {self.name or self.id}: {kinds} on {self.data}; {stages}; seed {self.seed}>"
+
+    def _repr_html_(self) -> str:
+        from workbench.spec import html  # which knows experiments
+
+        return html.experiment(self)
 
     def check(self) -> None:
         self._normalise()
@@ -180,6 +194,8 @@ class Experiment(Part):
             )  # fmt: skip
         object.__setattr__(self, "evaluate", tuple(part for part in given if isinstance(part, PairSet)))
         object.__setattr__(self, "validation", labelled[0] if labelled else None)
+        if isinstance(self.watch, Watcher):
+            object.__setattr__(self, "watch", (self.watch,))
 
     def _check_validation(self) -> None:
         if self.validation and any(source.hold_out for source in (*self.trained_on, self.validation)):
@@ -253,6 +269,11 @@ class Experiment(Part):
         return tuple(dict.fromkeys((*self.trained_on, *labelled, *self.sets)))
 
     @property
+    def watchers(self) -> tuple[Watcher, ...]:
+        """The watchers, always as a tuple."""
+        return self.watch if isinstance(self.watch, tuple) else (self.watch,)
+
+    @property
     def epochs(self) -> int:
         """The number of epochs of all stages."""
         return sum(stage.epochs for stage in self.stages)
@@ -285,8 +306,10 @@ class Experiment(Part):
             return self.select_direction
         # An evaluation set may have any name; its accuracy rises.
         label = metric.removesuffix(names.TENFOLD_SUFFIX).removesuffix(names.PEAK_SUFFIX)
-        sets = [pairs.label() for pairs in self.sets]
-        return names.HIGHER if label in sets else names.direction(metric)
+        sets = {pairs.label(): getattr(pairs, "lower", False) for pairs in self.sets}
+        if label in sets:
+            return names.LOWER if sets[label] else names.HIGHER
+        return names.direction(metric)
 
     def judged(self) -> tuple[tuple[Plan, ...], int]:
         """Return the plans and how many of them are the trunk's, which its own run is judged by."""

@@ -7,11 +7,13 @@ TensorFlow only inside their methods. Shapes: B images a batch, C identities, d 
 from __future__ import annotations
 
 import abc
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Union
 
 from workbench.errors import SpecError
 from workbench.lazy import tf
+from workbench.spec import own_source
 from workbench.spec.datasets import Images, PairImages, Places
 from workbench.spec.part import Part, part, setting
 
@@ -215,6 +217,14 @@ class Loss(Part):
     # What depends on the batch as a whole, in words; on several devices it is gathered over the global
     # batch, so that the loss is that of one device. None: the loss is a mean of one value an image.
     batch_statistics: ClassVar[str | None] = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if (
+            own_source.is_own(cls) and cls.term == "loss"
+        ):  # the total has that name: in a sum it would be lost
+            words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+            cls.term = words if words.endswith("_loss") else f"{words}_loss"
 
     def classifier(self) -> Head | None:
         """Return the classification head that this loss needs, or None."""

@@ -17,9 +17,11 @@ from pathlib import Path
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
+from workbench.lazy import Lazy
 from workbench.spec.source_text import SourceText, definition, is_library, plain_text, read_source
 
 DIGITS = 12
+IMPORTS = (ast.Import, ast.ImportFrom)
 ENGINE = ("workbench", "analysis")
 MARK = "__workbench_defined__"  # on a class: where it was defined
 Namespace = Mapping[str, Any]
@@ -78,7 +80,7 @@ def code_of(cls: type) -> str:
 
 def _token(value: Any) -> Any:
     """Return what changes when a function is defined anew, in place (as autoreload does) or not."""
-    return getattr(value, "__code__", value)
+    return value.__code__ if isinstance(value, FunctionType) else value
 
 
 class Closure:
@@ -99,7 +101,7 @@ class Closure:
     def _object(self, value: Any) -> None:
         """Add a class or function, and what it names."""
         source, node = _where(value)
-        space = _namespace(value)
+        space = namespace_of(value)
         if source is None or node is None:
             self._unit(value.__qualname__, _bytecode(value))
         else:
@@ -130,6 +132,8 @@ class Closure:
             if self._is_own(value.__name__, getattr(value, "__file__", None)):
                 self._module(value, attribute)
             return
+        if isinstance(value, Lazy):  # to ask it for anything would import TensorFlow
+            return
         value = getattr(value, "python_function", inspect.unwrap(value) if callable(value) else value)
         if isinstance(value, (type, FunctionType)):
             if self._is_own(value.__module__, _file_of(value)) and value.__qualname__ not in self.units:
@@ -153,7 +157,7 @@ class Closure:
     def _statement(self, name: str, value: Any, space: Namespace) -> None:
         """Add a value that has no text of its own by the statements that made it."""
         source = read_source(str(space.get("__file__") or ""), space)
-        found = source.binding(name) if source else []
+        found = [node for node in source.binding(name) if not isinstance(node, IMPORTS)] if source else []
         if found or not callable(value):  # a library's own callable has no statement here
             texts = [plain_text(source, node) for node in found] if source else []
             self._unit(name, "\n".join(texts) or type(value).__name__)
@@ -185,12 +189,13 @@ def named(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 def _where(value: Any) -> tuple[SourceText | None, ast.AST | None]:
     kept = defined(value) if isinstance(value, type) else None
-    source = kept.source if kept else read_source(str(_file_of(value) or ""), _namespace(value))
+    source = kept.source if kept else read_source(str(_file_of(value) or ""), namespace_of(value))
     line = value.__code__.co_firstlineno if isinstance(value, FunctionType) else kept.line if kept else None
     return source, definition(source, value.__qualname__, line) if source else None
 
 
-def _namespace(value: Any) -> Namespace:
+def namespace_of(value: Any) -> Namespace:
+    """Return the module in which a class or function stands, as a dict."""
     if isinstance(value, FunctionType):
         return value.__globals__
     return vars(sys.modules[value.__module__]) if value.__module__ in sys.modules else {}

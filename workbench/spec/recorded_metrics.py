@@ -6,20 +6,24 @@ from workbench import names
 from workbench.errors import SpecError, suggestion
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import terms
+from workbench.spec.watchers import Evaluation
 
 
 def recorded_metrics(experiment: Experiment) -> set[str]:
     """Return the metrics that a run of `experiment` records every epoch, best values of which count."""
     found = {names.LOSS}
     for plan in experiment.plans():
-        own = [term.term for term in terms(plan.loss)]
-        found |= set(own if len(own) > 1 else ())
+        summed = [term.term for term in terms(plan.loss)]
+        found |= set(summed if len(summed) > 1 else ())
         if plan.loss.classifier() is not None:
             found.add(names.ACCURACY)
         if plan.data.hold_out or experiment.validation:
             found |= {names.VAL_PREFIX + name for name in (names.LOSS, names.ACCURACY) if name in found}
     for pairs in experiment.sets:
-        found |= {pairs.label(), pairs.label() + names.TENFOLD_SUFFIX}
+        own = isinstance(pairs, Evaluation)
+        found |= {pairs.label()} if own else {pairs.label(), pairs.label() + names.TENFOLD_SUFFIX}
+    for watcher in experiment.watchers:
+        found |= set(watcher.metrics())
     return found
 
 

@@ -76,6 +76,8 @@ def _statements(node: ast.AST) -> Iterator[ast.stmt]:
 def _bound(node: ast.stmt) -> set[str]:
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return {node.name}
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return {item.asname or item.name.partition(".")[0] for item in node.names}
     return {
         name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
     }

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Union
 from workbench import names
 from workbench.errors import SpecError, nearest, suggestion
 from workbench.optimizers import plateau, schedule_preview
+from workbench.spec import html
 from workbench.spec.experiment import Experiment
 from workbench.spec.part import Part, part, replace, setting, to_json
 from workbench.spec.recorded_metrics import recorded_metrics, refuse_select
@@ -45,6 +46,13 @@ class Sweep(Part):
     max_failed: int = setting(3, at_least=1, doc="failed trials in a row that end the sweep")
     seed: int = setting(0, at_least=0, doc="of the choice of values; the seed of trainings is that of `base`")
     name: Union[str, None] = setting(None, place=True, doc="short name; None: that of its file")
+
+    def __repr__(self) -> str:
+        how = f"{type(self.tuner).__name__} over {', '.join(self.domains)}"
+        return f"<Sweep {self.name or self.id}: {self.target} by {how}; base {self.base!r}>"
+
+    def _repr_html_(self) -> str:
+        return html.sweep(self)
 
     def check(self) -> None:
         object.__setattr__(self, "space", _pairs(self.space))

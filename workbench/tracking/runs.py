@@ -1,6 +1,6 @@
 """Which run a user means, and in what state it truly is.
 
-On the command line a run is meant by its name, a unique beginning of it, or its MLflow id. States
+A run is meant by its name, a unique beginning of it, its MLflow id, `study/name:seed` or `@last`. States
 come from the journal and its lock, so that a killed training is seen as interrupted at once.
 """
 
@@ -10,11 +10,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.errors import RecordError
-from workbench.names import INTERRUPTED, TAG_RUN, UNREADABLE
-from workbench.tracking.journal import Journal, is_locked, read_journal, status_of
+from workbench.errors import RecordError, suggestion
+from workbench.names import INTERRUPTED, SWEEP, TAG_KIND, TAG_RERUN, TAG_RUN, UNREADABLE
+from workbench.tracking.journal import Journal, first_start, is_locked, read_journal, status_of
+from workbench.tracking.rows import StartRecord
 from workbench.tracking.store import Store, StoredRun, read_runs
 
+SHOWN = 12  # titles named where none is near
+LAST = "@last"  # the training that began last
+TITLE = re.compile(r"(?P<study>[^/]+)/(?P<name>.+?)(:(?P<seed>\d+))?")
 MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -37,6 +41,9 @@ def find_run(store: Store, text: str) -> str:
     names.update(dict.fromkeys(row.run for row in stored if row.run))
     if text in names:
         return text
+    titled = find_titled(store, text)
+    if titled is not None:
+        return titled
     for row in stored:
         if row.mlflow_id == text:
             return row.run or row.mlflow_id
@@ -51,6 +58,43 @@ def find_run(store: Store, text: str) -> str:
     raise RecordError(
         f"{text!r} fits {len(found)} runs: {shown}", where=store.root, do="give more of the name"
     )
+
+
+def find_titled(store: Store, text: str) -> str | None:
+    """Return the run that `study/name:seed`, `study/name` or `@last` means; None where `text` is none of these.
+
+    Of several with that title the newest that is no rerun and no `--quick` run. Raises `RecordError` where no
+    run has it, or runs of several seeds have.
+    """
+    match = TITLE.fullmatch(text)
+    if text != LAST and match is None:
+        return None
+    starts = [first_start(store.journal(run)) for run in store.runs()]
+    known = [start for start in starts if start is not None and start.tags.get(TAG_KIND) != SWEEP]
+    known.sort(key=lambda start: (TAG_RERUN not in start.tags, not start.quick, start.time))
+    if match is None:
+        if not known:
+            raise RecordError("no run yet", where=store.root, do="`workbench run SPEC` makes some")
+        return max(known, key=lambda start: start.time).run
+    found = [start for start in known if (start.study, start.name) == match.group("study", "name")]
+    seeds = sorted({start.seed for start in found})
+    if match["seed"] is not None:
+        found = [start for start in found if start.seed == int(match["seed"])]
+    elif len(seeds) > 1:
+        raise RecordError(
+            f"{text!r} has the seeds {', '.join(map(str, seeds))}",
+            where=store.root,
+            do=f"give one: {text}:{seeds[0]}",
+        )
+    if not found:
+        titles = {title(start) for start in known}
+        raise RecordError(f"no run {text!r}", where=store.root, do=suggestion(text, sorted(titles)[:SHOWN]))
+    return found[-1].run
+
+
+def title(start: StartRecord) -> str:
+    """Return what a person calls a run: `study/name:seed`."""
+    return f"{start.study}/{start.name}:{start.seed}"
 
 
 def _on_server(store: Store, mlflow_id: str) -> list[str]:

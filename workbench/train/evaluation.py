@@ -89,7 +89,7 @@ class Scoreboard:
         """Keep the per-pair scores of the last and of the best epoch beside the run, compactly."""
         for evaluator in self.data.evaluators:
             name, packed = evaluator.name, io.BytesIO()
-            if name not in self._scores:
+            if name not in self._scores or not len(self._scores[name]):
                 continue
             np.savez_compressed(
                 packed,

@@ -5,9 +5,11 @@ The runner speaks to this interface only, so a training never depends on how it 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from workbench import names
@@ -130,8 +132,18 @@ class LiveScreen(Screen):
 
 
 def screen(stream: TextIO | None = None) -> Screen:
-    """Return the screen that fits `stream` (standard output): live on a terminal, else plain."""
+    """Return the screen that fits: a notebook's in its kernel, live on a terminal, else plain lines.
+
+    A run that a notebook began in a process of its own also writes its steps into the file that was named.
+    """
+    from workbench.train import notebook_screen
+
     stream = stream or sys.stdout
+    path = os.environ.get(notebook_screen.VARIABLE)
+    if path:
+        return notebook_screen.ProgressFile(Path(path), stream)
+    if stream is sys.stdout and notebook_screen.in_notebook():
+        return notebook_screen.NotebookScreen(stream)
     return LiveScreen(stream) if stream is not None and stream.isatty() else Screen(stream)
 
 

@@ -15,10 +15,12 @@ from workbench.lazy import tf
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import PairSet, Places, Source
 from workbench.spec.plan import Plan
+from workbench.spec.watchers import Evaluation
 
 if TYPE_CHECKING:
     from workbench.data.pipeline import Split
     from workbench.verification.evaluator import Evaluator
+    from workbench.verification.own_evaluation import OwnEvaluator
 
 
 class RunData:
@@ -228,7 +230,10 @@ def matched(validation: Split, split: Split, held_out: Iterable[str]) -> Split:
     return dataclasses.replace(validation, images=images, train=every[:0], held=every[labels >= 0])
 
 
-def _evaluator(part: PairSet, where: Places, data: Source, size: int) -> Evaluator:
+def _evaluator(part: PairSet, where: Places, data: Source, size: int) -> Evaluator | OwnEvaluator:
     from workbench.verification.evaluator import Evaluator
+    from workbench.verification.own_evaluation import OwnEvaluator
 
+    if isinstance(part, Evaluation):
+        return OwnEvaluator(part, where, data)
     return Evaluator.open(part, where, data, size)

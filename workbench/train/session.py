@@ -25,6 +25,7 @@ from workbench.train.progress import Screen
 from workbench.train.request import PAUSED, RunRequest, RunResult, StopTraining, Watcher
 from workbench.train.system_metrics import SystemSampler
 from workbench.train.triplet_mining import Mined
+from workbench.train.watching import Watchers
 from workbench.train.worker_sync import WorkerSync, plain
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Session:
         self.system = SystemSampler()
         self._last_save = time.monotonic()
         self._ended = False
+        watchers = self.experiment.watchers if self.group.chief else ()
+        self.watchers = Watchers(watchers, tracker, self.experiment.epochs)
 
     # ------------------------------------------------------------ stages
 
@@ -124,6 +127,8 @@ class Session:
             self.screen.stage(plan, len(self.experiment.stages), steps)
             for note in notes:
                 self.screen.warn(note)
+            if (self.epoch, self.epoch_step) == (plan.first_epoch - 1, 0):
+                self.watchers.stage(plan, self._past({}), self.trainer.embedder)
             self._lower(plan)
 
     def _lower(self, plan: Plan) -> None:
@@ -292,9 +297,11 @@ class Session:
         return StopTraining(names.STOPPED, f"{PAUSED} {self.epoch}, as asked")
 
     def _watch(self, plan: Plan, metrics: dict[str, float]) -> tuple[dict[str, float], str | None]:
+        past = self._past(metrics) if self.watcher or self.watchers.watchers else {}
+        own, wish = self.watchers.epoch(plan, self.epoch, metrics, past, self.trainer.embedder)
+        metrics = {**metrics, **own}
         if self.watcher is None:
-            return metrics, None
-        past = self._past(metrics)
+            return metrics, wish
         facts = {
             "epoch": self.epoch,
             "epochs": self.experiment.epochs,
@@ -302,7 +309,7 @@ class Session:
             "plans": self.experiment.plans(),
         }
         extra, stop_reason = self.watcher.epoch(past, facts)
-        return {**metrics, **extra}, stop_reason
+        return {**metrics, **extra}, stop_reason or wish
 
     def _past(self, metrics: Mapping[str, float]) -> dict[str, list[float]]:
         found = history(self.tracker.history())

@@ -20,7 +20,7 @@ from workbench.verification import models, report, scoring
 from workbench.verification.embedders import Embedder, ImageSet
 
 
-class Evaluation(NamedTuple):
+class Measured(NamedTuple):
     """One measurement of a set: metrics by recorded name, cosine of each pair [P], what to say."""
 
     metrics: dict[str, float]
@@ -65,7 +65,7 @@ class Evaluator:
             self._network = (model, models.from_keras(model, self.name, self.size))
         return self._network[1].embed(self.images).summed
 
-    def evaluate(self, model: tf.keras.Model) -> Evaluation:
+    def evaluate(self, model: tf.keras.Model) -> Measured:
         """Measure `model`, which takes float images [B, s, s, 3] in -1..1 and returns [B, d].
 
         Embeddings that are not finite, or zero, are reported: then there are no metrics, and the
@@ -75,9 +75,9 @@ class Evaluator:
         scores = scoring.cosines(embeddings, self.first, self.second)
         bad = scoring.unusable(embeddings)
         if bad is not None:
-            return Evaluation({}, scores, f"{bad}; no accuracy")
+            return Measured({}, scores, f"{bad}; no accuracy")
         metrics, message = report.epoch_metrics(scores, self.same, self.name)
-        return Evaluation(metrics, scores, message)
+        return Measured(metrics, scores, message)
 
 
 def decoded(encoded: Sequence[Any], size: int, where: str, names: Sequence[str] = ()) -> np.ndarray:

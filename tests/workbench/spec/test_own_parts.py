@@ -194,3 +194,25 @@ def test_settings_that_would_be_lost_are_refused(tmp_path: Path, line: str, word
 def test_a_default_given_anew_without_its_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="its setting 'strength' has no type"):
         load_variants(write(tmp_path, after="class Other(Mine):\n    strength = 0.9\n"))
+
+
+def test_all_that_own_parts_are_made_of_comes_from_workbench_itself() -> None:
+    import workbench
+
+    for name in workbench.WHERE:
+        assert getattr(workbench, name) is not None
+    assert callable(workbench.sweep) and "tf" in dir(workbench)
+
+
+def test_the_identity_of_a_part_that_names_tensorflow_does_not_import_it(tmp_path: Path, root: Path) -> None:
+    import subprocess
+
+    path = write(tmp_path, imports="from workbench import tf", body="return tf.zeros(())")
+    code = "import sys; from workbench.spec.load import load_variants; load_variants(sys.argv[1])[0].experiment.id; "
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print('tensorflow' in sys.modules)", str(path)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "False", done.stderr

@@ -1,0 +1,209 @@
+"""What a notebook or script calls: `workbench.run`, `runs`, `find`, `check` and `sweep`.
+
+The same engine and records as the command line. Beside the table of commands this is the one place of
+the engine that asks `analysis`, for figures, tables and forecasts.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.commands.run import refuse_missing, refuse_settings, refuse_start
+from workbench.errors import InputError
+from workbench.jobs.task import Task
+from workbench.notebook.collection import Runs, SweepRun
+from workbench.notebook.run_view import Run
+from workbench.notebook.spec_file import write_spec_file
+from workbench.notebook.variants import current_study, variant_of
+from workbench.spec.datasets import default_places
+from workbench.spec.experiment import Experiment
+from workbench.spec.variant import Variant
+from workbench.tracking import runs as stored
+from workbench.tracking.rows import new_run_name
+from workbench.tracking.store import Store, find_store
+from workbench.train.notebook_screen import in_notebook
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes; set before its import
+SPECS = "specs"  # folder of a store with the spec files of experiments made in Python
+
+__all__ = ["Run", "Runs", "SweepRun", "check", "find", "run", "runs", "sweep"]
+
+
+def run(
+    experiment: Experiment | Variant | str | Path,
+    seed: int | None = None,
+    store: str | Path | None = None,
+    *,
+    name: str | None = None,
+    study: str | None = None,
+    quick: bool = False,
+    process: bool | None = None,
+    watcher: Any = None,
+) -> Run:
+    """Train an experiment and return its run; every epoch is recorded as by `workbench run`.
+
+    `experiment` is an `Experiment`, or a spec file with the `name` of one of its variants. `seed` replaces
+    that of the experiment. Without `name` it is named by its difference from the first of its `study`, which
+    is the notebook or script. `process` trains in a process of its own, so that a second run is like the
+    first: the default in a notebook. `watcher` looks on at each epoch (in this process only). Raises
+    `InputError` for what cannot be trained, `RunFailed` and `RunStopped` for what ended before its time.
+    """
+    place = find_store(None if store is None else str(store))
+    place.require_writable()
+    apart = (in_notebook() and watcher is None) if process is None else process
+    if apart and watcher is not None:
+        raise InputError("a watcher looks on in this process", where="run", do="leave out process=True")
+    variant = variant_of(experiment, place, name, study)
+    if seed is not None:
+        from workbench.spec.overrides import with_seed
+
+        variant = with_seed(variant, seed)
+    refuse_settings(variant.experiment)
+    if not quick:
+        refuse_missing(variant, default_places(place.root.parent))
+    variant = _with_file(variant, place)
+    variant = variant.changed(variant.experiment, variant.overrides, quick=quick)
+    task = Task(variant, new_run_name(), False)
+    refuse_start(task, place)
+    return _train(task, place, apart, watcher)
+
+
+def analysis(module: str) -> Any:
+    """Return a module of `analysis`, which the engine knows by name only, here and in the table of commands."""
+    return importlib.import_module(f"analysis.{module}")
+
+
+def _with_file(variant: Variant, store: Store) -> Variant:
+    """Return a variant that stands in a spec file, so that it can be resumed and repeated anywhere."""
+    import dataclasses
+
+    if variant.path:
+        return variant
+    path = write_spec_file(
+        store.root / SPECS, variant.study, variant.name, variant.experiment, variant.question
+    )
+    return dataclasses.replace(variant, path=str(path), source=path.read_text(encoding="utf-8"))
+
+
+def _train(task: Task, store: Store, apart: bool, watcher: Any = None) -> Run:
+    from workbench.notebook import training
+
+    if apart:
+        training.train_apart(task.words(address_of(store)), task.run, store)
+    else:
+        training.train_here(task, store, watcher)
+    return Run(store, task.run)
+
+
+def resume(found: Run, process: bool | None = None) -> None:
+    """Go on with an unfinished run; raises `RecordError` where nothing is left to do."""
+    from workbench.notebook import training
+    from workbench.train.from_record import recorded_variant
+
+    variant = recorded_variant(found.store, found.run, resumable=True)
+    if in_notebook() if process is None else process:
+        words = [sys.executable, "-m", "workbench", "resume", found.run, "--store", address_of(found.store)]
+        training.train_apart(words, found.run, found.store)
+    else:
+        training.train_here(Task(variant, found.run, True), found.store)
+
+
+def address_of(store: Store) -> str:
+    """Return what another process is told of a store."""
+    return str(store.root) if store.is_local else store.uri
+
+
+def runs(study: str | None = None, store: str | Path | None = None, *, quick: bool = False) -> Runs:
+    """Return the runs of a store (of one `study`), the oldest first; `--quick` ones only with `quick`."""
+    place = find_store(None if store is None else str(store))
+    found = Runs()
+    for name in place.runs():
+        start = stored.first_start(place.journal(name))
+        kept = start is not None and stored.TAG_KIND not in start.tags
+        if start is not None and kept and (quick or not start.quick) and study in (None, start.study):
+            found.append(Run(place, name))
+    return found
+
+
+def find(text: str, store: str | Path | None = None) -> Run:
+    """Return one run: by `study/name:seed`, `@last`, its name, a unique beginning of it, or its MLflow id."""
+    place = find_store(None if store is None else str(store))
+    return Run(place, stored.find_run(place, text))
+
+
+class Report(list):  # type: ignore[type-arg]
+    """What `check` found, a block of text each; shows itself as text."""
+
+    def __repr__(self) -> str:
+        return "\n".join(self)
+
+    def _repr_html_(self) -> str:
+        import html
+
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def check(
+    experiment: Experiment | Variant | str | Path, store: str | Path | None = None, *, name: str | None = None, steps: bool = True
+) -> Report:  # fmt: skip
+    """Build every stage, run one step of each and return what a run would be; nothing is recorded.
+
+    Without `steps` the settings alone are checked. Raises `InputError` for what would stop a run.
+    """
+    from workbench.commands import check as checking
+    from workbench.commands.dry_run import DryRun
+
+    place = find_store(None if store is None else str(store))
+    variant = variant_of(experiment, place, name, None)
+    where = default_places(place.root.parent)
+    trials = DryRun(True, where) if steps else None
+    head = f"{variant.study}/{variant.name}  id {variant.experiment.id}"
+    blocks = [
+        *checking.report(variant, where, trials),
+        *checking.start_lines(variant.experiment, place, trials),
+    ]
+    return Report([head, *blocks])
+
+
+def sweep(
+    search: Any, store: str | Path | None = None, *, trials: int | None = None, name: str | None = None,
+    study: str | None = None, process: bool | None = None,
+) -> SweepRun:  # fmt: skip
+    """Search the settings of a `Sweep` (or of a spec file with one); every trial is a run.
+
+    `trials` bounds their number; `process` is as in `run`. Raises `RunFailed` where the search gave up.
+    """
+    from workbench.sweep import run as running
+    from workbench.sweep.load_sweeps import choose_sweeps, load_sweeps
+    from workbench.tracking import sweeps
+    from workbench.train.progress import screen
+
+    place = find_store(None if store is None else str(store))
+    place.require_writable()
+    if isinstance(search, (str, Path)):
+        search, variant = choose_sweeps(load_sweeps(search), [name] if name else [])[0]
+    else:
+        study = study or current_study()
+        search = search.but(name=name or search.name or study)
+        path = write_spec_file(place.root / SPECS, study, search.name, search, word="sweep")
+        variant = Variant(search.name, search.base, study=study, path=str(path))
+    if in_notebook() if process is None else process:
+        from workbench.notebook import training
+
+        words = training.sweep_words(Path(variant.path), variant.name, address_of(place), trials)
+        training.train_apart(words, f"sweep-{new_run_name()}", place)
+        found = sweeps.newest(place, variant.study, variant.name)
+        assert found is not None
+        return SweepRun(place, found.run)
+    options = running.SweepOptions(trials=trials)
+    return SweepRun(place, running.run(search, variant, place, screen(), options).run)
+
+
+def all_of(experiments: Sequence[Experiment], **options: Any) -> Runs:
+    """Train several experiments one after another; `options` are those of `run`."""
+    return Runs(run(experiment, **options) for experiment in experiments)

@@ -1,0 +1,105 @@
+"""Ways for a data source of your own to return its images: from arrays, files, or anything that yields them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.data.sources import encoded, in_memory
+from workbench.errors import DataError
+from workbench.lazy import tf
+from workbench.spec.datasets import Images, Places
+
+
+def images_of_arrays(pixels: Any, labels: Sequence[Any], names: Sequence[str] | None = None) -> Images:
+    """Return the images of uint8 [N, h, w] or [N, h, w, 3]; `labels` [N] are numbers or texts, one an identity."""
+    pixels, (identities, numbers) = np.asarray(pixels), _numbered(labels)
+    right = pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[-1] in (1, 3))
+    if pixels.dtype != np.uint8 or not right or len(pixels) != len(numbers):
+        raise DataError(
+            f"images are {pixels.dtype} {list(pixels.shape)} with {len(numbers)} labels", where="images_of_arrays",
+            expected="uint8 [N, h, w] or [N, h, w, 3] and N labels",
+        )  # fmt: skip
+    ids = names or [f"{identities[label]}/{number:06d}" for number, label in enumerate(numbers)]
+    return in_memory.from_array(pixels, numbers, identities, ids)
+
+
+def images_of_examples(examples: Iterable[Any], size: int = 112) -> Images:
+    """Return the images of a `tf.data.Dataset`, a generator or a list of (image, label), read once into memory.
+
+    Every epoch draws its own order from all images, which a stream does not allow. Images are uint8
+    [h, w] or [h, w, 3] of any size, kept at `size` x `size`; a batched or endless data set is to be made finite
+    and unbatched first.
+    """
+    from workbench.data import decode
+
+    kept: list[np.ndarray] = []
+    labels: list[Any] = []
+    for image, label in examples:
+        pixels = np.asarray(image)
+        if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
+            raise DataError(
+                f"example {len(kept)} is {pixels.dtype} {list(pixels.shape)}", where="images_of_examples",
+                expected="uint8 [h, w] or [h, w, 3]", do="unbatch() a batched data set, and scale by 255 what lies in 0..1",
+            )  # fmt: skip
+        kept.append(decode.fit_all(pixels[None], size)[0])
+        label = np.asarray(label).item()
+        labels.append(label.decode() if isinstance(label, bytes) else label)
+    if not kept:
+        raise DataError("no examples", where="images_of_examples", expected="(image, label) pairs")
+    return images_of_arrays(np.stack(kept), labels)
+
+
+def images_of_files(paths: Sequence[Any], labels: Sequence[Any], places: Places | None = None) -> Images:
+    """Return the images of files (JPEG, PNG, BMP, GIF) with a label each, such as two columns of a DataFrame.
+
+    Relative paths are looked for where `places` (what `open` is given) says. Small sets are kept decoded.
+    """
+    identities, numbers = _numbered(labels)
+    files = [_found(str(path), places) for path in paths]
+    if len(files) != len(numbers):
+        raise DataError(
+            f"{len(files)} paths with {len(numbers)} labels", where="images_of_files", expected="as many"
+        )
+    table = np.array([os.fsencode(file) for file in files], object)
+    stored = encoded.Encoded(
+        fetch=lambda number: tf.io.read_file(tf.gather(tf.constant(table, tf.string), number)),
+        read=lambda number: files[number].read_bytes(),
+        labels=numbers,
+        identities=identities,
+        names=[str(path) for path in paths],
+        fingerprint=_fingerprint(paths, files, numbers),
+        where="images_of_files",
+        place=lambda numbers: tf.gather(tf.constant(table, tf.string), numbers),
+        load=lambda path: tf.io.read_file(path),
+    )
+    return encoded.opened(stored, "auto")
+
+
+def _numbered(labels: Sequence[Any]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the names of the identities, and labels from 0 on without holes."""
+    values, numbers = np.unique(np.asarray(labels), return_inverse=True)
+    if len(values) < 2:
+        raise DataError("all images have one label", expected="at least two identities")
+    return tuple(str(value) for value in values), numbers.astype(np.int32)
+
+
+def _found(path: str, places: Places | None) -> Path:
+    found = places.find(path) if places is not None else Path(path) if os.path.exists(path) else None
+    if found is None:
+        words = places.missing(path) if places is not None else f"{path!r} is not there"
+        raise DataError(words, where="images_of_files", expected="a file for each label")
+    return found
+
+
+def _fingerprint(paths: Sequence[Any], files: Sequence[Path], labels: np.ndarray) -> str:
+    """Return 16 hex digits over names, sizes and labels of all files."""
+    digest = hashlib.sha256()
+    for path, file, label in zip(paths, files, labels):
+        digest.update(f"{path}\0{file.stat().st_size}\0{label}\n".encode())
+    return digest.hexdigest()[:16]

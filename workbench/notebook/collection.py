@@ -1,0 +1,126 @@
+"""Several runs as Python sees them: a list that shows what tells its runs apart, and compares them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import RecordError
+from workbench.notebook import api
+from workbench.notebook.run_view import Run
+from workbench.spec import html, labels
+from workbench.tracking.best import best_values
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+FEW_SETTINGS = 4  # columns of differing settings in what is shown
+KEYS_ASIDE = ("devices", "seed")  # settings that no run is told apart by
+
+
+class Runs(list):  # type: ignore[type-arg]
+    """Runs of a store, the oldest first."""
+
+    def table(self, select: str | None = None) -> pd.DataFrame:
+        """Return what `workbench table` shows of them: differing settings, best values, seeds, states."""
+        records, summary = self._records(), api().analysis("tables.summary")
+        found: pd.DataFrame = summary.with_states(summary.summary(records, select), records.runs)
+        return found
+
+    def figure(self, metrics: Any = None, **options: Any) -> Figure:
+        """Return their curves in one figure; `options` are those of `analysis.plot_curves`."""
+        return api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
+
+    def _records(self) -> Any:
+        if not self:
+            raise RecordError("no run to compare", do="train some with workbench.run")
+        stores = {run.store: [other.run for other in self if other.store == run.store] for run in self}
+        read = api().analysis("sources").read_store
+        parts = [read(store, names, journals=True) for store, names in stores.items()]
+        return api().analysis("frames").concat(parts)
+
+    def _lines(self) -> tuple[list[str], list[list[str]], list[list[float]]]:
+        settings = [
+            {name: value for name, value in run.settings.items() if not name.startswith(KEYS_ASIDE)}
+            for run in self
+        ]
+        told = labels.distinguishing(settings)
+        names = list(told[0])[:FEW_SETTINGS] if told else []
+        lines, curves = [], []
+        for run, differing in zip(self, told):
+            text, own, rows = run._shown()
+            best = best_values(rows)
+            counted = next((name for name in reversed(own) if name in best), None)
+            words = f"{counted} {best[counted]['value']:.4f} @{best[counted]['epoch']}" if counted else ""
+            values = [labels.value_text(differing.get(name)) for name in names]
+            title, _, state = text.partition("  ")
+            lines.append([title, *values, state, words])
+            curves.append(own.get(counted or "", []))
+        return ["run", *names, "state", "best"], lines, curves
+
+    def __repr__(self) -> str:
+        if not self:
+            return "<Runs: none>"
+        titles, lines, _ = self._lines()
+        widths = [max(len(row[at]) for row in [titles, *lines]) for at in range(len(titles))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+            for row in [titles, *lines]
+        )
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return html.line("no runs")
+        titles, lines, curves = self._lines()
+        rows = [[*line, html.sparkline(curve)] for line, curve in zip(lines, curves)]
+        return html.table([*titles, ""], rows, raw=(len(titles),))
+
+
+class SweepRun:
+    """A sweep of a store as Python sees it: its trials as runs, and the best of them."""
+
+    def __init__(self, store: Any, run: str) -> None:
+        self.store, self.run = store, run
+
+    @property
+    def record(self) -> Any:
+        """What the store holds of it: objective, trials, their values and scores."""
+        from workbench.tracking import sweeps
+
+        return sweeps.read(self.store, self.run)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """A row a trial: its values, the score, epoch, status and runs; the best first."""
+        import pandas as pd
+
+        record = self.record
+        rows = [
+            {"trial": trial.id, **trial.order.settings, record.objective: trial.score, "epoch": trial.epoch,
+             "status": trial.status, "runs": ", ".join(trial.order.runs)}
+            for trial in record.trials
+        ]  # fmt: skip
+        frame = pd.DataFrame(rows).set_index("trial")
+        return frame.sort_values(record.objective, ascending=record.lower, na_position="last", kind="stable")
+
+    @property
+    def runs(self) -> Runs:
+        """The runs of its trials."""
+        return Runs(Run(self.store, run) for run in self.record.runs if self.store.journal(run).exists())
+
+    @property
+    def best(self) -> Run:
+        """The run with the best score; raises `RecordError` before the first."""
+        found = self.record.best()
+        if found is None:
+            raise RecordError("no trial succeeded", where=f"sweep {self.record.name}")
+        return Run(self.store, found.order.runs[0])
+
+    def __repr__(self) -> str:
+        record = self.record
+        return f"<Sweep {record.study}/{record.name}: {len(record.trials)} trials by {record.objective}>\n{self.trials}"
+
+    def _repr_html_(self) -> str:
+        record = self.record
+        head = f"sweep {record.study}/{record.name}: {len(record.trials)} trials by {record.objective}"
+        return html.line(head, self.run) + str(self.trials.to_html(na_rep=""))

@@ -1,0 +1,261 @@
+"""One run as Python sees it: its record as frames, its model to use, and what can be done with it next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench import names
+from workbench.errors import RecordError, suggestion
+from workbench.lazy import tf
+from workbench.notebook import api
+from workbench.spec import html
+from workbench.spec.experiment import Experiment
+from workbench.tracking import runs as stored
+from workbench.tracking.best import best_values
+from workbench.tracking.branch_history import all_rows
+from workbench.tracking.journal import Journal, read_journal
+from workbench.tracking.rows import EpochRecord, StartRecord
+from workbench.tracking.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Images = Any  # uint8 [N, h, w, 3], or paths of image files
+
+
+class Run:
+    """A run of a store; what it says is read from the record at each call, so a running one can be watched."""
+
+    def __init__(self, store: Store, run: str) -> None:
+        self.store, self.run = store, run
+        self._models: dict[str, Any] = {}
+
+    # ------------------------------------------------------------ the record
+
+    @property
+    def journal(self) -> Journal:
+        """The record itself."""
+        return read_journal(self.store.journal(self.run))
+
+    @property
+    def start(self) -> StartRecord:
+        """What was recorded when the run began."""
+        found = self.journal.start
+        if found is None:
+            raise RecordError("its journal has no readable start", where=self.run)
+        return found
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: `study/name:seed`."""
+        return stored.title(self.start)
+
+    @property
+    def name(self) -> str:
+        return self.start.name
+
+    @property
+    def study(self) -> str:
+        return self.start.study
+
+    @property
+    def seed(self) -> int:
+        return self.start.seed
+
+    @property
+    def id(self) -> str:
+        """The identity of its settings, equal for all seeds."""
+        return self.start.id
+
+    @property
+    def status(self) -> str:
+        """running, finished, failed, killed, stopped or interrupted, as it is now."""
+        return stored.read_state(self.store, self.run).status
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its settings by dotted name; those that are off are absent."""
+        return dict(self.start.parameters)
+
+    @property
+    def experiment(self) -> Experiment:
+        """Its spec, made again from the record; raises `RecordError` where own parts of it have changed."""
+        from workbench.train.from_record import recorded_experiment
+
+        return recorded_experiment(self.start, store=self.store)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row an epoch (the 1-based index): stage, stage_epoch, seconds and every metric."""
+        import pandas as pd
+
+        rows = [
+            {
+                "epoch": row.epoch, "stage": row.stage, "stage_epoch": row.stage_epoch, "seconds": row.seconds,
+                **{name: value for name, value in row.metrics.items() if name != names.STAGE},
+            }
+            for row in self._rows()
+        ]  # fmt: skip
+        columns = ["epoch", "stage", "stage_epoch", "seconds"]
+        return (pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)).set_index("epoch")
+
+    @property
+    def stages(self) -> pd.DataFrame:
+        """A row a stage (the 1-based index): name, epochs, first_epoch, steps, batch_size."""
+        import pandas as pd
+
+        frame = pd.DataFrame([dict(stage) for stage in self.start.stages])
+        return frame.set_index("number") if "number" in frame else frame
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """A row a metric: its best value with epoch and stage, and its last value; NaN is never best."""
+        import pandas as pd
+
+        rows = self._rows()
+        best = best_values(rows)
+        last = {name: value for row in rows for name, value in row.metrics.items()}
+        found = [
+            {"metric": name, "best": b["value"], "epoch": int(b["epoch"]), "stage": int(b["stage"]), "last": last[name]}
+            for name, b in best.items()
+        ]  # fmt: skip
+        return pd.DataFrame(found, columns=["metric", "best", "epoch", "stage", "last"]).set_index("metric")
+
+    def pair_scores(self, name: str | None = None, which: str = "best") -> pd.DataFrame:
+        """Return the cosine of every pair of an evaluation set after the `which` epoch, and whether it is genuine."""
+        import pandas as pd
+
+        folder = self.store.run_artifacts(self.run) / "scores" / which
+        known = sorted(path.stem for path in folder.glob("*.npz")) if folder.is_dir() else []
+        name = name or (known[-1] if known else "")
+        if name not in known:
+            raise RecordError(f"no {which} scores of {name!r}", where=self.run, do=suggestion(name, known))
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as kept:
+            return pd.DataFrame({"cosine": kept["scores"], "genuine": kept["same"].astype(bool)})
+
+    def _rows(self) -> list[EpochRecord]:
+        return list(all_rows(self.journal))
+
+    # ------------------------------------------------------------ figures and forecasts
+
+    def figure(self, metrics: Sequence[str] | str | None = None, **options: Any) -> Figure:
+        """Return its curves, as `workbench plot` draws them; `options` are those of `analysis.plot_curves`."""
+        return api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
+
+    def forecast(self, metric: str | None = None, to: int | None = None) -> Any:
+        """Return the forecast of a metric up to epoch `to` (its last one), the study's other runs as prior."""
+        return api().analysis("forecast.outlook").forecast_of(self._records(), metric, to, self._address())
+
+    def _records(self) -> Any:
+        return api().analysis("sources").read_store(self.store, [self.run], journals=True)
+
+    def _address(self) -> str:
+        return str(self.store.root) if self.store.is_local else self.store.uri
+
+    # ------------------------------------------------------------ the model
+
+    def model(self, which: str | int = "best") -> tf.keras.Model:
+        """Return the embedding network after its `"best"` or `"last"` epoch, or after an epoch that is kept.
+
+        It takes float images [N, s, s, 3] in -1..1. Raises `RecordError` where that state is not kept.
+        """
+        from workbench.notebook import model
+
+        key = str(which)
+        if key not in self._models:
+            self._models[key] = model.load(self.store, self.run, self.experiment, which)
+        return self._models[key]
+
+    def images(self, count: int = 16) -> np.ndarray:
+        """Return images of its training data, spread evenly over its records, uint8 [N, s, s, 3]."""
+        from workbench.notebook import model
+
+        return model.images_of(self.experiment, self.store, count)
+
+    def embed(self, images: Images, which: str | int = "best") -> np.ndarray:
+        """Return float32 embeddings [N, d] of images, uint8 [N, h, w, 3] or paths, each with its mirror image."""
+        from workbench.notebook import model
+
+        return model.embed(self.model(which), images, self.experiment.backbone.image_size, self.run)
+
+    def predict(self, images: Images, which: str | int = "best") -> pd.DataFrame:
+        """Return for each image the identity that its last head finds, the probability, and all the logits' order.
+
+        Columns `identity`, `label` and `probability`. Raises `RecordError` for a run without a head.
+        """
+        from workbench.notebook import model
+
+        return model.predict(self.store, self.run, self.experiment, images, which)
+
+    # ------------------------------------------------------------ what comes next
+
+    def resume(self, process: bool | None = None) -> Run:
+        """Go on with it from its last checkpoint, if it is unfinished; return itself."""
+        api().resume(self, process)
+        return self
+
+    def branch(self, **changes: Any) -> Experiment:
+        """Return an experiment that shares its epochs up to a stage or epoch: see `Experiment.branch`.
+
+        `workbench.run(run.branch(after_stage=1, stages=...))` trains the rest.
+        """
+        return self.experiment.branch(**changes)
+
+    @property
+    def mlflow_run(self) -> Any:
+        """Its run in MLflow, an `mlflow.entities.Run`; raises `RecordError` where MLflow has none yet."""
+        from workbench.tracking.mlflow_client import open_client
+
+        client = open_client(self.store)
+        experiment = client.get_experiment_by_name(self.study)
+        word = f"tags.`{names.TAG_RUN}` = '{self.run}'"
+        found = client.search_runs([experiment.experiment_id], word) if experiment is not None else []
+        if not found:
+            raise RecordError("is not in MLflow yet", where=self.run, do="`workbench sync` brings it there")
+        return found[0]
+
+    # ------------------------------------------------------------ how it shows itself
+
+    def summary(self) -> Mapping[str, Any]:
+        """Return the line that `--json` prints of it."""
+        from workbench.tracking.best import summary
+
+        return summary(self.store, self.run)
+
+    def _shown(self) -> tuple[str, dict[str, list[float]], list[EpochRecord]]:
+        start, rows = self.start, self._rows()
+        epochs = sum(int(stage["epochs"]) for stage in start.stages)
+        quick = ", quick" if start.quick else ""
+        text = (
+            f"{stored.title(start)}  {self.status}{quick}, epoch {rows[-1].epoch if rows else 0} of {epochs}"
+        )
+        curves: dict[str, list[float]] = {}
+        for row in rows:
+            for name, value in row.metrics.items():
+                if names.is_evaluation(name) or name in (names.LOSS, names.ACCURACY, "val_accuracy"):
+                    curves.setdefault(name, []).append(value)
+        return text, curves, rows
+
+    def __repr__(self) -> str:
+        text, curves, rows = self._shown()
+        best = best_values(rows)
+        words = [
+            f"{name} {best[name]['value']:.4f} @{best[name]['epoch']}" for name in curves if name in best
+        ]
+        return f"<Run {text}; best {', '.join(words)}>" if words else f"<Run {text}>"
+
+    def _repr_html_(self) -> str:
+        text, curves, rows = self._shown()
+        best = best_values(rows)
+        question = str(self.start.provenance.get("question") or "")
+        lines = [
+            [name, html.sparkline(values), f"{best[name]['value']:.4f}" if name in best else "",
+             f"epoch {best[name]['epoch']}" if name in best else "", f"{values[-1]:.4f}"]
+            for name, values in curves.items()
+        ]  # fmt: skip
+        head = html.line(text, self.run) + (html.line(question) if question else "")
+        return head + html.table(["metric", "", "best", "", "last"], lines, raw=(1,))

@@ -1,0 +1,126 @@
+"""A run from Python, in this process or in one of its own: the same engine and records as the command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import InputError, RunFailed, RunKilled, RunStopped
+from workbench.jobs.placement import Place
+from workbench.jobs.process import INTERRUPTED, STOPPED, Child
+from workbench.jobs.progress import log_of
+from workbench.jobs.task import Task
+from workbench.spec.datasets import default_places
+from workbench.spec.quick import QUICK_STEPS, quick_variant
+from workbench.tracking.provenance import engine_folder
+from workbench.tracking.store import Store
+from workbench.train import notebook_screen
+from workbench.train.progress import Screen, screen
+from workbench.train.request import RunRequest, Watcher
+
+LOOK_SECONDS = 0.2  # between two looks at a run in a process of its own
+BAD_INPUT = 2
+
+
+def train_here(task: Task, store: Store, watcher: Watcher | None = None) -> None:
+    """Train in this process; raises what ends the run before its time."""
+    from workbench.train.runner import run
+
+    variant = task.variant
+    steps = QUICK_STEPS if variant.quick else None
+    if variant.quick and not task.resume:
+        variant = quick_variant(variant, default_places(store.root.parent))
+    order = RunRequest(variant, store, task.run, resume=task.resume, steps=steps)
+    retries = variant.experiment.safety.retries
+    while True:
+        try:
+            run(order, screen(), watcher)
+            return
+        except RunFailed:
+            if not retries:
+                raise
+            retries -= 1
+            order = replace(order, resume=True)
+
+
+def train_apart(words: list[str], run: str, store: Store) -> None:
+    """Run a command of the program in a process of its own, its lines shown here as they come.
+
+    An interrupt of this process ends the run after its epoch; a second one at once, both to be resumed.
+    """
+    log, progress = log_of(store, run), store.run_folder(run) / "progress.json"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    path = os.pathsep.join(filter(None, (str(engine_folder().parent), os.environ.get("PYTHONPATH"))))
+    variables = {notebook_screen.VARIABLE: str(progress), "PYTHONPATH": path}
+    start = log.stat().st_size if log.exists() else 0
+    child = Child(words, Place(), log, variables)
+    shown = Follower(log, progress, start, screen())
+    asked = 0
+    while True:
+        try:
+            while child.poll() is None:
+                shown.look()
+                time.sleep(LOOK_SECONDS)
+            break
+        except KeyboardInterrupt:
+            asked += 1
+            child.stop(signal.SIGINT if asked == 1 else signal.SIGTERM)
+            shown.screen.say(f"stops {'after this epoch' if asked == 1 else 'now'}; `run.resume()` goes on")
+    shown.look()
+    shown.screen.close()
+    progress.unlink(missing_ok=True)
+    _raise(child.poll() or 0, shown.last)
+
+
+def _raise(status: int, last: str) -> None:
+    """Raise what the exit status of a run's process means."""
+    words = last.removeprefix("error: ")
+    if status == INTERRUPTED:
+        raise RunKilled(words)
+    if status == STOPPED:
+        raise RunStopped(words)
+    if status == BAD_INPUT:
+        raise InputError(words)
+    if status:
+        raise RunFailed(words)
+
+
+class Follower:
+    """Shows what a process writes into its log and its file of progress."""
+
+    def __init__(self, log: Path, progress: Path, start: int, on: Screen) -> None:
+        self.log, self.progress, self.screen = log, progress, on
+        self.last = ""
+        self._at = start
+        self._seen: dict[str, Any] | None = None
+
+    def look(self) -> None:
+        """Show what is new."""
+        if self.log.exists():
+            with self.log.open("rb") as file:
+                file.seek(self._at)
+                whole, _, _ = file.read().rpartition(b"\n")
+            if whole:
+                self._at += len(whole) + 1
+                for line in whole.decode("utf-8", "replace").splitlines():
+                    self.last = line if line.strip() else self.last
+                    self.screen.say(line)
+        found = notebook_screen.told(self.progress)
+        if (
+            found is not None
+            and found != self._seen
+            and isinstance(self.screen, notebook_screen.NotebookScreen)
+        ):
+            self._seen = found
+            self.screen.at(**found)
+
+
+def sweep_words(path: Path, name: str, store: str, trials: int | None) -> list[str]:
+    """Return the command that searches a sweep's file."""
+    words = [sys.executable, "-m", "workbench", "sweep", str(path), name, "--store", store]
+    return words + (["--trials", str(trials)] if trials else [])
