@@ -84,9 +84,15 @@ def trials(
         settings = {setting: trial.order.settings.get(setting) for setting in record.facts["space"]}
         std = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
         rows.append(
-            {"trial": name, **settings, "value": float(np.mean(values)), "std": std, "epochs": reached[name],
-             "run": trial.order.runs[0]}
-        )  # fmt: skip
+            {
+                "trial": name,
+                **settings,
+                "value": float(np.mean(values)),
+                "std": std,
+                "epochs": reached[name],
+                "run": trial.order.runs[0],
+            }
+        )
     if not rows:
         raise RecordError(
             f"no trial reached epoch {epoch}", do=f"give an epoch up to {max(reached.values())}"
@@ -185,10 +191,18 @@ def effects(data: Trials) -> pd.DataFrame:
             comparisons.append(found)
             said = "" if found else _why_not(column, level, reference, count)
             rows.append(
-                {"setting": setting, "level": level, "against": reference,
-                 "effect": found.difference if found else math.nan, "low": found.low if found else math.nan,
-                 "high": found.high if found else math.nan, "count": count, "by": by, "verdict": said}
-            )  # fmt: skip
+                {
+                    "setting": setting,
+                    "level": level,
+                    "against": reference,
+                    "effect": found.difference if found else math.nan,
+                    "low": found.low if found else math.nan,
+                    "high": found.high if found else math.nan,
+                    "count": count,
+                    "by": by,
+                    "verdict": said,
+                }
+            )
         if len(names) < 2:
             rows.append(_single(setting, names))
             comparisons.append(None)
@@ -200,9 +214,16 @@ def effects(data: Trials) -> pd.DataFrame:
 def _single(setting: str, names: list[str]) -> dict[str, Any]:
     only = f"only {names[0]} was tried" if names else "no trial had it"
     return {
-        "setting": setting, "level": names[0] if names else "", "against": "", "effect": math.nan, "low": math.nan,
-        "high": math.nan, "count": 0, "by": "", "verdict": f"{NOT_JUDGED}: {only}",
-    }  # fmt: skip
+        "setting": setting,
+        "level": names[0] if names else "",
+        "against": "",
+        "effect": math.nan,
+        "low": math.nan,
+        "high": math.nan,
+        "count": 0,
+        "by": "",
+        "verdict": f"{NOT_JUDGED}: {only}",
+    }
 
 
 def _reference(data: Trials, setting: str, names: list[str]) -> str:

@@ -181,9 +181,15 @@ def _end(status: Any) -> tuple[str, str]:
 
 
 def _start(
-    records: Records, facts: dict[str, Any], run: str, name: str, identity: str, moment: float, study: str,
+    records: Records,
+    facts: dict[str, Any],
+    run: str,
+    name: str,
+    identity: str,
+    moment: float,
+    study: str,
     given: Mapping[str, Any],
-) -> StartRecord:  # fmt: skip
+) -> StartRecord:
     stages = stage_lengths(records.epochs)
     settings = {key: _parameter(value) for key, value in settings_of(records.runs, seed=False)[0].items()}
     for number, (title, _) in enumerate(stages, start=1):

@@ -30,8 +30,18 @@ __all__ = ["EVALS_NAME", "choose_accuracy", "hist_plot_split", "set_colors", "se
 LINE_STYLES = ("-", "--", "-.", ":")
 INCHES = 8  # one panel of a new figure, before the scale
 PALETTES = (  # those that a wrong name is compared with; seaborn knows more
-    "deep", "muted", "bright", "pastel", "dark", "colorblind", "rainbow", "husl", "hls", "Set2", "viridis",
-)  # fmt: skip
+    "deep",
+    "muted",
+    "bright",
+    "pastel",
+    "dark",
+    "colorblind",
+    "rainbow",
+    "husl",
+    "hls",
+    "Set2",
+    "viridis",
+)
 WHOLE = (100,)  # stages of a history of which nothing is said
 STYLED = (
     "axes.facecolor",

@@ -24,9 +24,10 @@ def as_sweep(name: str, records: Records) -> SweepRecord:
     varied = [setting for setting in labels.differing(rows) if not setting.endswith(".name")]
     if len(rows) < 2 or not varied:
         raise RecordError(
-            f"{len(rows)} runs that differ in no setting", where=name,
+            f"{len(rows)} runs that differ in no setting",
+            where=name,
             do="name runs that do; `workbench import --set NAME=VALUE` gives imported runs settings",
-        )  # fmt: skip
+        )
     reached = records.epochs.groupby("run", observed=True)["epoch"].max()
     runs = records.runs["run"].tolist()
     trials = []

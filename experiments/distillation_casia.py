@@ -34,7 +34,12 @@ experiments = [
     base.but(data=r100, stages=ladder(extra=32 * teach, **t4), embedding=dropped, name="r100-32-dropout"),
     base.but(data=r100, stages=taught64, embedding=dropped, name="r100-64-dropout"),
     base.but(
-        data=r100, stages=taught64, embedding=dropped, optimizer=AdamW(), weight_decay=5e-5, learning_rate=slow,
+        data=r100,
+        stages=taught64,
+        embedding=dropped,
+        optimizer=AdamW(),
+        weight_decay=5e-5,
+        learning_rate=slow,
         name="r100-64-dropout-adamw",
     ),
     base.but(data=r100, stages=taught128, name="r100-128"),
@@ -43,7 +48,14 @@ experiments = [
     base.but(data=r100, stages=taught128, embedding=E(size=256, dropout=0.4), name="r100-128-256-dropout"),
     base.but(
         data=TFRecords("casia_256.tfrecord", identities=10572, images=490623, teacher=256),
-        backbone=MobileNetV2(), embedding=GAP(size=256, bias=True, normalised=False), stages=Stage(loss=Softmax() + 7 * teach, epochs=1),
-        optimizer=Adam(), learning_rate=1e-3, weight_decay=None, augment=None, batch_size=64, name="softmax-7-mobilenetv2",
+        backbone=MobileNetV2(),
+        embedding=GAP(size=256, bias=True, normalised=False),
+        stages=Stage(loss=Softmax() + 7 * teach, epochs=1),
+        optimizer=Adam(),
+        learning_rate=1e-3,
+        weight_decay=None,
+        augment=None,
+        batch_size=64,
+        name="softmax-7-mobilenetv2",
     ),
-]  # fmt: skip
+]

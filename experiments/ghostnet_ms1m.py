@@ -22,8 +22,12 @@ loose = fixed.but(cooldown=0)  # restarts without an epoch at the floor
 flat = fixed.but(growth=1)  # "restart_3": three cycles of 16, an epoch at the floor after each
 seven = Cosine(peak=0.1, cycle=7, decay=0.5)
 half = base.but(backbone=swish, precision="mixed_float16", name="float16-swish")
-small = base.but(optimizer=decoupled, weight_decay=5e-4, learning_rate=baseline_casia.experiment.learning_rate,
-                 batch_size=512)  # fmt: skip
+small = base.but(
+    optimizer=decoupled,
+    weight_decay=5e-4,
+    learning_rate=baseline_casia.experiment.learning_rate,
+    batch_size=512,
+)
 four = tuple(stage.but(sampler=Identities(identities=256, images=4)) for stage in base.stages)
 ten = tuple(
     stage.but(sampler=Identities(identities=102, images=10), batch_size=1020) for stage in base.stages
@@ -39,15 +43,22 @@ alone = Stage(loss=arcface, epochs=15, learning_rate=2.5e-3)
 
 experiments = [
     small.but(embedding=GDC(size=512, dropout=drop, bias=True), name="gdc-dropout-bs512"),
-    small.but(backbone=net, embedding=E(size=512, dropout=drop, bias=True, pointwise=512),
-              name="e-pointwise-dropout-bs512"),
+    small.but(
+        backbone=net,
+        embedding=E(size=512, dropout=drop, bias=True, pointwise=512),
+        name="e-pointwise-dropout-bs512",
+    ),
     base,
     base.but(optimizer=decoupled, weight_decay=5e-4, name="sgdw-cosine16-fixed"),
     base.but(learning_rate=seven, name="l2-cosine7-epoch"),
     base.but(weight_decay=L2(1e-3), learning_rate=seven, name="l2-1e-3-cosine7-epoch"),
     base.but(weight_decay=L2(1e-3), learning_rate=seven.but(per="batch"), name="l2-1e-3-cosine7-batch"),
-    base.but(weight_decay=L2(1e-3), learning_rate=seven.but(per="batch"), stages=four,
-             name="l2-1e-3-cosine7-batch-4-images"),
+    base.but(
+        weight_decay=L2(1e-3),
+        learning_rate=seven.but(per="batch"),
+        stages=four,
+        name="l2-1e-3-cosine7-batch-4-images",
+    ),
     base.but(optimizer=decoupled, weight_decay=5e-4, learning_rate=loose, name="sgdw-cosine16"),
     base.but(learning_rate=loose, name="l2-cosine16"),
     base.but(learning_rate=flat, name="l2-cosine16-restart-3"),
@@ -61,7 +72,9 @@ experiments = [
     half.but(backbone=fine.but(squeeze_excite_activation="prelu"), name="float16-stride1"),
     half.but(backbone=fine, name="float16-stride1-se-relu"),
     three.branch(at_epoch=48, stages=paired, name="from48-triplet"),
-    three.branch(at_epoch=48, stages=(paired, Stage(loss=arcface, epochs=18)), name="from48-triplet-then-arcface"),
+    three.branch(
+        at_epoch=48, stages=(paired, Stage(loss=arcface, epochs=18)), name="from48-triplet-then-arcface"
+    ),
     half.branch(at_epoch=50, stages=alone, name="from50-sgd"),
     half.branch(at_epoch=50, stages=alone, optimizer=lookahead, name="from50-lookahead"),
-]  # fmt: skip
+]

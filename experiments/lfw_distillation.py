@@ -17,7 +17,9 @@ baseline = "lfw_baseline/base"
 experiments = [
     base.but(backbone=small, name="student"),
     base.but(
-        backbone=small, data=taught, name="student-taught",
+        backbone=small,
+        data=taught,
+        name="student-taught",
         stages=(base.stages[0], Stage(loss=lesson, epochs=6, name="taught")),
     ),
-]  # fmt: skip
+]

@@ -46,7 +46,8 @@ trunk = baseline_emore.experiment.but(
     embedding=GDC(size=256),
     stages=(
         *(centred(weight) for weight in (1, 10, 20, 30, 40, 50)),
-        centred(60, 5), centred(60, 5, schedule_start=66),
+        centred(60, 5),
+        centred(60, 5, schedule_start=66),
         centred(70),
     ),
     optimizer=AdamW(),
@@ -56,14 +57,16 @@ trunk = baseline_emore.experiment.but(
     augment=3,
     batch_size=256,
     name="softmax-center",
-)  # fmt: skip
+)
 plain = (head_only, Stage(loss=arcface, epochs=40, schedule_start=66))
 mixed = tail(66, (32, 0.3, 20), (64, 0.3, 20), (64, 0.25, 10), (64, 0.2, 10))
 scratch = (
     Stage(loss=Softmax() + 64 * Triplet(alpha=0.35), epochs=20, sampler=Identities(identities=64, images=4)),
-    *(stage.but(schedule_start=None, label_smoothing=0.0) for stage in tail(
-        0, (64, 0.35, 20), (64, 0.3, 20), (64, 0.25, 20), (64, 0.2, 20))),
-)  # fmt: skip
+    *(
+        stage.but(schedule_start=None, label_smoothing=0.0)
+        for stage in tail(0, (64, 0.35, 20), (64, 0.3, 20), (64, 0.25, 20), (64, 0.2, 20))
+    ),
+)
 
 experiments = [
     trunk,

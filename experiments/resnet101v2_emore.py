@@ -64,9 +64,12 @@ base = baseline_emore.experiment.but(
 )
 
 long = (
-    Stage(loss=Softmax(), epochs=15), Stage(loss=MarginSoftmax(), epochs=10), head_only,
-    Stage(loss=ArcFace(scale=64), epochs=65), *tail(1024, (*ALPHAS, 0.2), (15, 5, 5, 15)),
-)  # fmt: skip
+    Stage(loss=Softmax(), epochs=15),
+    Stage(loss=MarginSoftmax(), epochs=10),
+    head_only,
+    Stage(loss=ArcFace(scale=64), epochs=65),
+    *tail(1024, (*ALPHAS, 0.2), (15, 5, 5, 15)),
+)
 
 experiments = [
     base,

@@ -52,21 +52,32 @@ experiments = [
     base,
     # MXNet starts at scale 64, decays inside the gradient all weights but biases, and fixes the last gamma at 1
     base.but(
-        stages=Stage(loss=main, epochs=62), weight_decay=Coupled(5e-4, biases=False),
-        embedding=head.but(norm_scale=False), name="mxnet",
+        stages=Stage(loss=main, epochs=62),
+        weight_decay=Coupled(5e-4, biases=False),
+        embedding=head.but(norm_scale=False),
+        name="mxnet",
     ),
     decoupled,
     decoupled.but(stages=warmed(), weight_decay=ten, name="sgdw-5e-4-head-10"),
     decoupled.but(
-        stages=warmed(), weight_decay=ten, embedding=head.but(norm_scale=False), name="sgdw-5e-4-head-10-fixed-gamma"
+        stages=warmed(),
+        weight_decay=ten,
+        embedding=head.but(norm_scale=False),
+        name="sgdw-5e-4-head-10-fixed-gamma",
     ),
-    decoupled.but(stages=soft, weight_decay=ten, augment=3, batch_size=480, name="sgdw-5e-4-head-10-softmax-random-3"),
-    decoupled.but(stages=soft, optimizer=AdamW(), weight_decay=5e-5, learning_rate=slow, name="adamw-5e-5-softmax"),
+    decoupled.but(
+        stages=soft, weight_decay=ten, augment=3, batch_size=480, name="sgdw-5e-4-head-10-softmax-random-3"
+    ),
+    decoupled.but(
+        stages=soft, optimizer=AdamW(), weight_decay=5e-5, learning_rate=slow, name="adamw-5e-5-softmax"
+    ),
     decoupled.but(stages=warmed(1, 50, "acos"), weight_decay=1e-3, name="sgdw-1e-3"),
-    decoupled.but(stages=warmed(1, 40, "acos"), weight_decay=Decoupled(1e-3, norms=False), name="sgdw-1e-3-norms-free"),
+    decoupled.but(
+        stages=warmed(1, 40, "acos"), weight_decay=Decoupled(1e-3, norms=False), name="sgdw-1e-3-norms-free"
+    ),
     one.but(stages=warmed(1, 40, "acos"), weight_decay=L2(5e-4), name="l2-5e-4"),
     one.but(weight_decay=L2(1e-3), name="l2-1e-3"),
     one.but(weight_decay=L2(5e-4, norms=False), name="l2-5e-4-norms-free"),
     one.but(weight_decay=L2(1e-3, norms=False), name="l2-1e-3-norms-free"),
     one.but(weight_decay=L2(1e-3, head=10), name="l2-1e-3-head-10"),
-]  # fmt: skip
+]

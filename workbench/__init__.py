@@ -139,8 +139,19 @@ FAMILIES: dict[str, str] = {
     "Part": "workbench.spec.part",
     **dict.fromkeys(
         (
-            "Augmentation", "Backbone", "Batch", "Embedding", "Head", "Images", "Loss",
-            "PairImages", "PairSet", "Places", "Sampler", "Source", "Start",
+            "Augmentation",
+            "Backbone",
+            "Batch",
+            "Embedding",
+            "Head",
+            "Images",
+            "Loss",
+            "PairImages",
+            "PairSet",
+            "Places",
+            "Sampler",
+            "Source",
+            "Start",
         ),
         "workbench.spec.interfaces",
     ),
@@ -160,7 +171,7 @@ FAMILIES: dict[str, str] = {
     "WeightedHead": "workbench.models.heads.base",
     "uniform": "workbench.augment.random_bits",
     "tf": "workbench.lazy",
-}  # fmt: skip
+}
 
 # What a notebook calls.
 CALLS: dict[str, str] = dict.fromkeys(("Run", "Runs", "check", "find", "run", "runs"), "workbench.api")

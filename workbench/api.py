@@ -149,8 +149,12 @@ class Report(list):  # type: ignore[type-arg]
 
 
 def check(
-    experiment: Experiment | Variant | str | Path, store: str | Path | None = None, *, name: str | None = None, steps: bool = True
-) -> Report:  # fmt: skip
+    experiment: Experiment | Variant | str | Path,
+    store: str | Path | None = None,
+    *,
+    name: str | None = None,
+    steps: bool = True,
+) -> Report:
     """Build every stage, run one step of each and return what a run would be; nothing is recorded.
 
     Without `steps` the settings alone are checked. Raises `InputError` for what would stop a run.
@@ -171,9 +175,14 @@ def check(
 
 
 def sweep(
-    search: Any, store: str | Path | None = None, *, trials: int | None = None, name: str | None = None,
-    study: str | None = None, process: bool | None = None,
-) -> SweepRun:  # fmt: skip
+    search: Any,
+    store: str | Path | None = None,
+    *,
+    trials: int | None = None,
+    name: str | None = None,
+    study: str | None = None,
+    process: bool | None = None,
+) -> SweepRun:
     """Search the settings of a `Sweep` (or of a spec file with one); every trial is a run.
 
     `trials` bounds their number; `process` is as in `run`. Raises `RunFailed` where the search gave up.

@@ -113,8 +113,9 @@ def _require_keras_2(tensorflow: Any) -> None:
         minor = tensorflow.__version__.rpartition(".")[0]
         raise InputError(
             f"TensorFlow {tensorflow.__version__} comes with Keras 3, and Keras 2 is missing",
-            expected="the package tf_keras", do=f'pip install "tf_keras=={minor}.*"',
-        )  # fmt: skip
+            expected="the package tf_keras",
+            do=f'pip install "tf_keras=={minor}.*"',
+        )
     if tensorflow.keras.Model.__module__.partition(".")[0] != KERAS_2:
         raise InputError("TensorFlow has taken Keras 3 already", expected="Keras 2 (tf_keras)", do=BEFORE)
     # Where TensorFlow was imported before the variable was set, `tf.keras` is Keras 2 by now, but its search path

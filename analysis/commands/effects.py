@@ -32,9 +32,16 @@ PLOTS = ("slices", "parallel", "heat")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line an effect.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def effects(
-    items: tuple[str, ...], metric: str | None, epoch: int | None, plot: str | None, settings: str | None,
-    output: str | None, store: str | None, as_json: bool, debug: bool,
-) -> None:  # fmt: skip
+    items: tuple[str, ...],
+    metric: str | None,
+    epoch: int | None,
+    plot: str | None,
+    settings: str | None,
+    output: str | None,
+    store: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
     """Say what each setting of a SWEEP (its name or run), or of any runs that differ in settings, does.
 
     With intervals, and what cannot be judged. Runs are named one by one, by their study or as files.

@@ -25,18 +25,28 @@ TOGETHER = "together"
     "--together", is_flag=True, help="Also the mean of the cosines of all, as one network would give."
 )
 @click.option(
-    "--published", type=click.Path(path_type=Path), metavar="FILE",
+    "--published",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Published results to stand among: category, method, mean_accuracy, standard_error.",
-)  # fmt: skip
+)
 @click.option("--category", "categories", multiple=True, metavar="TEXT", help="Categories of them to show.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Draw ROC curves here.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a result.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def folds(
-    study: str, names: tuple[str, ...], metric: str | None, together: bool, published: Path | None,
-    categories: tuple[str, ...], output: Path | None, store: str | None, as_json: bool, debug: bool,
-) -> None:  # fmt: skip
+    study: str,
+    names: tuple[str, ...],
+    metric: str | None,
+    together: bool,
+    published: Path | None,
+    categories: tuple[str, ...],
+    output: Path | None,
+    store: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
     """Show the folds of the experiments of a STUDY (of some NAMEs): accuracies, mean, standard error, ROC curve.
 
     The threshold of a fold is the best one on the pairs of all other folds.
@@ -124,10 +134,14 @@ def words(name: str, folded: Folded) -> list[str]:
 def as_values(name: str, folded: Folded) -> dict[str, Any]:
     """Return one result as plain JSON values."""
     return {
-        "name": name, "folds": list(folded.numbers), "pairs": len(folded.scores), "mean": folded.mean,
-        "standard_error": folded.standard_error, "accuracies": folded.accuracies.tolist(),
+        "name": name,
+        "folds": list(folded.numbers),
+        "pairs": len(folded.scores),
+        "mean": folded.mean,
+        "standard_error": folded.standard_error,
+        "accuracies": folded.accuracies.tolist(),
         "thresholds": folded.thresholds.tolist(),
-    }  # fmt: skip
+    }
 
 
 def standing(study: str, results: dict[str, Folded], path: Path, categories: tuple[str, ...]) -> str:

@@ -90,10 +90,16 @@ def import_records(
     place = find_store(store)
     own, trunk = lengths(stages), resolve(place, [parent])[0] if parent else None
     options = Options(
-        stages=own, stage_names=stage_names(names, own), names=run_names, as_one_run=as_one_run, parent=trunk,
-        loss=MEANINGS.get(loss or "", loss), zeros_are_gaps=zeros_are_gaps, first_epoch=first_epoch,
+        stages=own,
+        stage_names=stage_names(names, own),
+        names=run_names,
+        as_one_run=as_one_run,
+        parent=trunk,
+        loss=MEANINGS.get(loss or "", loss),
+        zeros_are_gaps=zeros_are_gaps,
+        first_epoch=first_epoch,
         epochs_from=counted_from(epochs_from),
-    )  # fmt: skip
+    )
     settings = settings_of_runs(sets, table)
     done, records = import_files(paths, place, options, study, settings)
     say_notes(records)

@@ -138,10 +138,14 @@ def collect(
     for entry in items:
         parent, last = _trunk(entry, ends)
         options = Options(
-            stages=entry.stages, stage_names=entry.stage_names, first_epoch=last + 1 if parent else entry.first_epoch,
-            parent=parent, loss=meaning, zeros_are_gaps=bool(settings.get("zeros_are_gaps")),
+            stages=entry.stages,
+            stage_names=entry.stage_names,
+            first_epoch=last + 1 if parent else entry.first_epoch,
+            parent=parent,
+            loss=meaning,
+            zeros_are_gaps=bool(settings.get("zeros_are_gaps")),
             epochs_from=counted_from(settings.get("epochs_from")),
-        )  # fmt: skip
+        )
         records = load([entry.item], store, options)
         runs = records.runs["run"].tolist()
         if entry.label and len(runs) > 1:

@@ -65,9 +65,12 @@ def parallel(data: Trials) -> Figure:
         for row in np.argsort(shade, kind="stable"):
             heights = np.array([places[row] for places, _ in columns]) + jitter[row] * chosen
             axis.plot(
-                range(len(axes)), heights, color=colors(0.95 - 0.9 * shade[row]),
-                linewidth=2.2 if ranks[row] == 1 else 1.0, alpha=0.35 + 0.6 * shade[row],
-            )  # fmt: skip
+                range(len(axes)),
+                heights,
+                color=colors(0.95 - 0.9 * shade[row]),
+                linewidth=2.2 if ranks[row] == 1 else 1.0,
+                alpha=0.35 + 0.6 * shade[row],
+            )
         for x, (_, ticks) in enumerate(columns):
             _scale(axis, x, ticks)
         axis.set_xticks(range(len(axes)), [data.short[name] if name else data.metric for name in axes])
@@ -97,9 +100,15 @@ def _scale(axis: Axes, x: float, ticks: list[tuple[float, str]]) -> None:
     axis.axvline(x, color="#808080", linewidth=0.8, zorder=0.9)
     for height, text in ticks:
         axis.annotate(
-            text, (x, height), xytext=(4, 0), textcoords="offset points", va="center", fontsize=SMALLEST,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8}, zorder=4,
-        )  # fmt: skip
+            text,
+            (x, height),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=SMALLEST,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8},
+            zorder=4,
+        )
 
 
 def slices(data: Trials) -> Figure:

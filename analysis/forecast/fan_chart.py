@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 SEEN, AHEAD, TRIED, CAME = COLORS[0], COLORS[2], COLORS[4], "#7a7a7a"
 BY_HAND = {  # colour and style of each classic extrapolation
-    "cubic": (COLORS[1], "--"), "ratio": (COLORS[3], "-."), "closed": (COLORS[6], ":"), "exponential": ("#8B4513", "--"),
-}  # fmt: skip
+    "cubic": (COLORS[1], "--"),
+    "ratio": (COLORS[3], "-."),
+    "closed": (COLORS[6], ":"),
+    "exponential": ("#8B4513", "--"),
+}
 MOST = 12  # panels
 TITLE = 46  # characters
 

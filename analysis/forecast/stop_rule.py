@@ -59,7 +59,7 @@ def replay(
     settings: Settings = DEFAULT,
     origins: Sequence[float] = ORIGINS,
 ) -> Array:
-    """Return the chance to end better than `target` as told at each of `origins` (1.0 where nothing is told)."""  # fmt: skip
+    """Return the chance to end better than `target` as told at each of `origins` (1.0 where nothing is told)."""
     chances = []
     for origin in origins:
         seen = max(settings.fewest, round(origin * len(curve.values)))

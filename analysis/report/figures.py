@@ -62,9 +62,15 @@ def _histogram(axis: Axes, values: np.ndarray, study: Study) -> None:
     if np.isfinite(mark):
         axis.axvline(mark, color=COLORS[4], linewidth=1.2)
         axis.annotate(
-            "baseline", (mark, 0.97), xycoords=axis.get_xaxis_transform(), xytext=(3, 0), va="top",
-            textcoords="offset points", fontsize=8, color=COLORS[4],
-        )  # fmt: skip
+            "baseline",
+            (mark, 0.97),
+            xycoords=axis.get_xaxis_transform(),
+            xytext=(3, 0),
+            va="top",
+            textcoords="offset points",
+            fontsize=8,
+            color=COLORS[4],
+        )
 
 
 def _ranks(axis: Axes, study: Study) -> None:

@@ -104,8 +104,11 @@ def read_table(path: Path, notes: Notes) -> Table:
             notes.add("stands before the header, not used", number)
     delimiter = delimiter_of(lines[at])
     parts = _plain_part(text, lines, at, delimiter) or _parts(lines, at, delimiter, notes)
-    tables = [_numbers(part, delimiter, cut and number == len(parts), len(lines), notes)
-              for number, part in enumerate(parts, start=1) if part.rows]  # fmt: skip
+    tables = [
+        _numbers(part, delimiter, cut and number == len(parts), len(lines), notes)
+        for number, part in enumerate(parts, start=1)
+        if part.rows
+    ]
     if not tables:
         return Table({}, {}, np.empty(0, "int64"))
     return tables[0] if len(tables) == 1 else _below(tables)
@@ -251,10 +254,19 @@ def _numbers(part: Part, delimiter: str, cut: bool, last_line: int, notes: Notes
 
 def _frame(part: Part, separator: str, decimal: str) -> pd.DataFrame:
     frame = pd.read_csv(
-        io.StringIO("\n".join(part.rows)), sep=separator, header=None, names=range(len(part.header)),
-        index_col=False, skipinitialspace=True, decimal=decimal, float_precision="round_trip", low_memory=False,
-        na_values=list(ABSENT), on_bad_lines="skip", quoting=_quoting(part),
-    )  # fmt: skip
+        io.StringIO("\n".join(part.rows)),
+        sep=separator,
+        header=None,
+        names=range(len(part.header)),
+        index_col=False,
+        skipinitialspace=True,
+        decimal=decimal,
+        float_precision="round_trip",
+        low_memory=False,
+        na_values=list(ABSENT),
+        on_bad_lines="skip",
+        quoting=_quoting(part),
+    )
     return frame if len(frame) == len(part.rows) else _split_by_hand(part, separator)
 
 
@@ -271,10 +283,18 @@ def _split_by_hand(part: Part, separator: str) -> pd.DataFrame:
 def _texts(part: Part, separator: str, position: int) -> pd.Series:
     """Return the cells of one column as they stand there."""
     frame = pd.read_csv(
-        io.StringIO("\n".join(part.rows)), sep=separator, header=None, names=range(len(part.header)),
-        index_col=False, usecols=[position], dtype=str, keep_default_na=False, skipinitialspace=True,
-        on_bad_lines="skip", quoting=_quoting(part),
-    )  # fmt: skip
+        io.StringIO("\n".join(part.rows)),
+        sep=separator,
+        header=None,
+        names=range(len(part.header)),
+        index_col=False,
+        usecols=[position],
+        dtype=str,
+        keep_default_na=False,
+        skipinitialspace=True,
+        on_bad_lines="skip",
+        quoting=_quoting(part),
+    )
     if len(frame) != len(part.rows):
         frame = _split_by_hand(part, separator)
     return frame[position].astype(object).fillna("").astype(str).str.strip()

@@ -318,9 +318,14 @@ def _all(history: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _run(
-    history: dict[str, np.ndarray], path: Path, name: str, text: str, notes: Notes, stages: Sequence[int],
+    history: dict[str, np.ndarray],
+    path: Path,
+    name: str,
+    text: str,
+    notes: Notes,
+    stages: Sequence[int],
     first_epoch: int,
-) -> RunData:  # fmt: skip
+) -> RunData:
     total = max(map(len, history.values()))
     _check(history, stages, path)
     facts = {"name": name, "origin": str(path), "status": "finished"}

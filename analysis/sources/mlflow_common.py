@@ -155,9 +155,13 @@ def steps_as_epochs(points: Points, notes: Notes, epochs_from: int | None = None
 
 
 def add_metrics(
-    data: RunData, points: Points, tags: Mapping[str, str], notes: Notes, lines: Mapping[str, np.ndarray] | None = None,
+    data: RunData,
+    points: Points,
+    tags: Mapping[str, str],
+    notes: Notes,
+    lines: Mapping[str, np.ndarray] | None = None,
     epochs_from: int | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Add the metrics of a run: our own steps are epochs, another program's are looked at."""
     how = None if TAG_RUN in tags else steps_as_epochs(points, notes, epochs_from)
     for metric, (steps, values) in points.items():

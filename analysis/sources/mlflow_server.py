@@ -62,9 +62,10 @@ class Server:
                 answer = self.session.get(address, params=fields, timeout=self.timeout)
             if answer.status_code == 401:
                 raise StoreError(
-                    "the tracking server refuses this user name or password", where=self.address,
+                    "the tracking server refuses this user name or password",
+                    where=self.address,
                     do="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-                )  # fmt: skip
+                )
             answer.raise_for_status()
             content = answer.json()
         except requests.Timeout as error:

@@ -65,8 +65,9 @@ def read_path(path: Path, options: Options) -> tuple[list[RunData], list[Note]]:
         said = "; ".join(str(note).removeprefix(f"{path}: ") for note in notes[:MOST_SAID])
         raise RecordError(
             "holds no values" + (f" ({said})" if said else ": a run with no epochs"),
-            where=path, expected=FORMS.get(kind_of(path)),
-        )  # fmt: skip
+            where=path,
+            expected=FORMS.get(kind_of(path)),
+        )
     for data in runs:
         if options.first_epoch > 1 and data.first_epoch != options.first_epoch:
             _shift(data, options.first_epoch - data.first_epoch, 0)

@@ -51,9 +51,18 @@ PICKLES = (
     b"(lp",
 )
 LOOKED_FOR = (  # the files of a training's folder that hold its record
-    "metrics.csv", "results.csv", "summary.csv", "history.csv", "trainer_state.json", "history.json",
-    "log.txt", "training.log", "train.log", "training_log.csv", "log.csv",
-)  # fmt: skip
+    "metrics.csv",
+    "results.csv",
+    "summary.csv",
+    "history.csv",
+    "trainer_state.json",
+    "history.json",
+    "log.txt",
+    "training.log",
+    "train.log",
+    "training_log.csv",
+    "log.csv",
+)
 
 
 def kind_of(path: Path) -> str:

@@ -7,8 +7,17 @@ from collections.abc import Sequence
 
 # two-sided 95 % points of Student's t for 1, 2, ... degrees of freedom; beyond the list Cornish-Fisher
 T_POINTS = (
-    12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139,
-)  # fmt: skip
+    12.706205,
+    4.302653,
+    3.182446,
+    2.776445,
+    2.570582,
+    2.446912,
+    2.364624,
+    2.306004,
+    2.262157,
+    2.228139,
+)
 NORMAL_POINT = 1.959964
 
 

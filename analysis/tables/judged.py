@@ -20,9 +20,17 @@ from workbench.tracking.store import Store
 
 Facts = dict[str, Any]
 COLUMNS = {  # of the table, by the fact that fills it
-    "value": "value", "error": "error", "difference": "difference", "from": "from", "to": "to",
-    "verdict": "verdict", "test": "test", "epoch": "epochs", "seconds": "seconds", "runs": "runs",
-}  # fmt: skip
+    "value": "value",
+    "error": "error",
+    "difference": "difference",
+    "from": "from",
+    "to": "to",
+    "verdict": "verdict",
+    "test": "test",
+    "epoch": "epochs",
+    "seconds": "seconds",
+    "runs": "runs",
+}
 
 
 def baseline_of(study: str) -> tuple[str, str] | None:
@@ -72,11 +80,24 @@ def _facts(line: pd.Series, row: verdicts.Row, metric: str, against: str) -> Fac
     error = line.get(f"{metric} SE")
     error = line.get(f"{metric} ±") if is_missing(error) else error
     facts = {
-        "metric": metric, "value": row.value, "error": error, "low": line.get("low"), "high": line.get("high"),
-        "folds": int(line.get("folds", 1)), "seeds": len(row.values), "pairs": row.pairs, "epoch": line.get("epoch"),
-        "seconds": line.get("seconds"), "against": against, "difference": line["difference"], "from": line["from"],
-        "to": line["to"], "p": line["p"], "test": line["test"], "verdict": line["verdict"],
-    }  # fmt: skip
+        "metric": metric,
+        "value": row.value,
+        "error": error,
+        "low": line.get("low"),
+        "high": line.get("high"),
+        "folds": int(line.get("folds", 1)),
+        "seeds": len(row.values),
+        "pairs": row.pairs,
+        "epoch": line.get("epoch"),
+        "seconds": line.get("seconds"),
+        "against": against,
+        "difference": line["difference"],
+        "from": line["from"],
+        "to": line["to"],
+        "p": line["p"],
+        "test": line["test"],
+        "verdict": line["verdict"],
+    }
     return {name: _plain(value) for name, value in facts.items() if not is_missing(value)}
 
 

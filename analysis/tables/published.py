@@ -235,13 +235,20 @@ def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, 
         shown = list(dict.fromkeys([*theirs, *own])) if number == 0 else list(theirs)
         shown = [metric for metric in shown if metric in theirs or counted(metric)]
         for metric in shown or ([""] if number == 0 and name not in published.names else []):
-            rows.append({
-                "run": name, "set": metric, "at": at,
-                "published": theirs.get(metric, (np.nan, None))[0], "epoch": theirs.get(metric, (0, None))[1],
-                "ours": own.get(metric, (np.nan, None))[0], "our epoch": own.get(metric, (0, None))[1],
-                "runs": word, "kind": NO_RUN if ours is None else ours.kind,
-                "cases": _cases(metric, at, published),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "run": name,
+                    "set": metric,
+                    "at": at,
+                    "published": theirs.get(metric, (np.nan, None))[0],
+                    "epoch": theirs.get(metric, (0, None))[1],
+                    "ours": own.get(metric, (np.nan, None))[0],
+                    "our epoch": own.get(metric, (0, None))[1],
+                    "runs": word,
+                    "kind": NO_RUN if ours is None else ours.kind,
+                    "cases": _cases(metric, at, published),
+                }
+            )
     return rows
 
 

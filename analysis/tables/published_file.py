@@ -121,17 +121,20 @@ def read_published(path: Path) -> Published:
             _runs(content["runs"], int(content["first_epoch"])),
             str(content["source"]),
             {str(name): str(at) for name, at in content.get("at_of", {}).items()},
-            {name: {int(epoch): _numbers(row) for epoch, row in rows.items()}
-             for name, rows in content.get("epochs", {}).items()},
+            {
+                name: {int(epoch): _numbers(row) for epoch, row in rows.items()}
+                for name, rows in content.get("epochs", {}).items()
+            },
             protocol=str(ijb.pop("reading", "")),
             ijb={group: {name: _numbers(row) for name, row in rows.items()} for group, rows in ijb.items()},
             cases={str(metric): int(count) for metric, count in content.get("cases", {}).items()},
-        )  # fmt: skip
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(
-            f"cannot be used: {error}", where=path,
+            f"cannot be used: {error}",
+            where=path,
             expected='{"source": ..., "at": ..., "first_epoch": 0, "runs": {variant: {set: [value, epoch]}}}',
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _runs(runs: Mapping[str, Any], first: int) -> dict[str, Values]:

@@ -8,8 +8,11 @@ from analysis.frames import is_missing
 from workbench.names import ACCURACY, VAL_PREFIX
 
 KERAS = {  # training and test images of Keras's data sets
-    "mnist": (60000, 10000), "fashion_mnist": (60000, 10000), "cifar10": (50000, 10000), "cifar100": (50000, 10000),
-}  # fmt: skip
+    "mnist": (60000, 10000),
+    "fashion_mnist": (60000, 10000),
+    "cifar10": (50000, 10000),
+    "cifar100": (50000, 10000),
+}
 DIGITS = 1797  # of scikit-learn
 
 

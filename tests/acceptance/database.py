@@ -68,9 +68,15 @@ def postgres() -> Iterator[Postgres]:
 
 def _do(words: list[str], folder: Path) -> None:
     done = subprocess.run(
-        words, cwd=folder, env={**os.environ, "PGPASSWORD": PASSWORD}, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=120,
-    )  # fmt: skip
+        words,
+        cwd=folder,
+        env={**os.environ, "PGPASSWORD": PASSWORD},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 

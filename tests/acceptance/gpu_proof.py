@@ -77,9 +77,21 @@ class Form:
 
 
 SMALL = Form(
-    "cpu", size=32, network="MobileNet(image_size=32, width=0.25, depth=1, stem_stride=2)", tolerance=0.5, people=8, images=12, held=3, pairs=24, epochs=2, batch=16, steps=4, evaluated=300,
-    count=2, whole_quickstart=False,
-)  # fmt: skip
+    "cpu",
+    size=32,
+    network="MobileNet(image_size=32, width=0.25, depth=1, stem_stride=2)",
+    tolerance=0.5,
+    people=8,
+    images=12,
+    held=3,
+    pairs=24,
+    epochs=2,
+    batch=16,
+    steps=4,
+    evaluated=300,
+    count=2,
+    whole_quickstart=False,
+)
 
 
 @dataclass(frozen=True)
@@ -104,9 +116,20 @@ class Proof:
     def __post_init__(self) -> None:
         form = self.form
         write_project(
-            self.folder, SPEC, kind=form.kind, people=form.people, images=form.images, size=form.size, held=form.held,
-            pairs=form.pairs, network=form.network, many=form.steps * form.batch // 16 + 1, epochs=form.epochs, batch=form.batch, count=form.count,
-        )  # fmt: skip
+            self.folder,
+            SPEC,
+            kind=form.kind,
+            people=form.people,
+            images=form.images,
+            size=form.size,
+            held=form.held,
+            pairs=form.pairs,
+            network=form.network,
+            many=form.steps * form.batch // 16 + 1,
+            epochs=form.epochs,
+            batch=form.batch,
+            count=form.count,
+        )
         quickstart = (self.root / "experiments" / "quickstart.py").read_text()
         (self.folder / "experiments" / "quickstart.py").write_text(quickstart)
 

@@ -29,9 +29,14 @@ cluster.shutdown()
 def ray_cluster(folder: Path) -> Iterator[tuple[str, str]]:
     """Give the cluster's address and the id of its second node, until the block ends."""
     process = subprocess.Popen(
-        [sys.executable, "-c", NODES], cwd=folder, env={**os.environ, **QUIET, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-c", NODES],
+        cwd=folder,
+        env={**os.environ, **QUIET, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert process.stdout is not None and process.stdin is not None
     try:
         address, second = process.stdout.readline().split()

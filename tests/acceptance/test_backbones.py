@@ -43,12 +43,21 @@ PUBLISHED = {
     ),  # keras_cv_attention_models, PaddleClas
 }
 KERAS = {
-    "mobilenet": 3_228_864, "mobilenet_v2": 2_257_984, "mobilenet_v3_small": 939_120,
-    "mobilenet_v3_large": 2_996_352, "resnet50": 23_587_712, "resnet101": 42_658_176, "resnet152": 58_370_944,
-    "resnet50_v2": 23_564_800, "resnet101_v2": 42_626_560, "resnet152_v2": 58_331_648,
-    "efficientnet_b0": 4_049_571, "efficientnet_b7": 64_097_687, "efficientnet_v2_b0": 5_919_312,
+    "mobilenet": 3_228_864,
+    "mobilenet_v2": 2_257_984,
+    "mobilenet_v3_small": 939_120,
+    "mobilenet_v3_large": 2_996_352,
+    "resnet50": 23_587_712,
+    "resnet101": 42_658_176,
+    "resnet152": 58_370_944,
+    "resnet50_v2": 23_564_800,
+    "resnet101_v2": 42_626_560,
+    "resnet152_v2": 58_331_648,
+    "efficientnet_b0": 4_049_571,
+    "efficientnet_b7": 64_097_687,
+    "efficientnet_v2_b0": 5_919_312,
     "efficientnet_v2_l": 117_746_848,
-}  # fmt: skip
+}
 FACES = {
     "r18": 24_025_600,
     "r34": 34_139_328,

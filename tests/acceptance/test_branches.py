@@ -46,9 +46,14 @@ def run(project: Path, spec: str) -> dict[str, Journal]:
     (project / "experiments" / "study.py").write_text(SPEC.format(experiments=spec))
     root = Path(__file__).resolve().parent.parent.parent
     done = subprocess.run(
-        [sys.executable, "-m", "workbench", "run", "experiments/study.py", "--jobs", "2"], cwd=project, check=False, text=True,
-        env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [sys.executable, "-m", "workbench", "run", "experiments/study.py", "--jobs", "2"],
+        cwd=project,
+        check=False,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     assert done.returncode == 0, done.stdout
     found = [read_journal(path) for path in (project / "mlruns" / "journal").glob("*.jsonl")]
     return {journal.start.name: journal for journal in found if journal.start}

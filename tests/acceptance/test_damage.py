@@ -39,9 +39,13 @@ def trained(folder: Path, root: Path, name: str, run: str) -> Path:
     (folder / "experiments" / "damage.py").write_text(SPEC.format(tests=str(root / "tests" / "workbench")))
     words = ["run", "experiments/damage.py", name, "--run-name", run]
     done = subprocess.run(
-        [sys.executable, "-m", "workbench", *words], cwd=folder, text=True, capture_output=True, timeout=600,
+        [sys.executable, "-m", "workbench", *words],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        timeout=600,
         env={**os.environ, "PYTHONPATH": str(root)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return folder / "mlruns" / "checkpoints" / run
 
@@ -83,8 +87,12 @@ def borders(path: Path) -> list[int]:
     whole = path.read_bytes()
     header = int.from_bytes(whole[:8], "little")
     parts = json.loads(whole[8 : 8 + header])
-    ends = {8 + header + place for name, part in parts.items() if name != "__metadata__"
-            for place in part["data_offsets"]}  # fmt: skip
+    ends = {
+        8 + header + place
+        for name, part in parts.items()
+        if name != "__metadata__"
+        for place in part["data_offsets"]
+    }
     found = {0, 1, 7, 8, 9, 8 + header - 1, 8 + header, *ends, *range(0, len(whole), PAGE)}
     around = {place + step for place in found for step in (-1, 0, 1)}
     return sorted((place for place in around if 0 <= place < len(whole)), reverse=True)

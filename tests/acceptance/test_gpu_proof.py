@@ -9,10 +9,22 @@ from gpu_proof import SMALL, prove, table
 
 pytestmark = pytest.mark.tensorflow
 PROOFS = [
-    "TensorFlow", "quickstart", "float32", "float16", "bfloat16", "the same seed again", "killed within an epoch, resumed",
-    "XLA", "deterministic=False", "an operation without a repeatable form", "images a second",
-    "share of a step that waits for data", "a head", "evaluation of 300 images", "Mirrored over all",
-]  # fmt: skip
+    "TensorFlow",
+    "quickstart",
+    "float32",
+    "float16",
+    "bfloat16",
+    "the same seed again",
+    "killed within an epoch, resumed",
+    "XLA",
+    "deterministic=False",
+    "an operation without a repeatable form",
+    "images a second",
+    "share of a step that waits for data",
+    "a head",
+    "evaluation of 300 images",
+    "Mirrored over all",
+]
 
 
 @pytest.mark.timeout(1800)

@@ -53,9 +53,14 @@ def whole_store(folder: Path) -> Store:
     store.journals.mkdir(parents=True)
     for number, run in enumerate(RUNS):
         rows: list[Any] = [
-            start(run, name=f"v{number}", time=1e9 + number, parameters={"batch_size": 16 * (number + 1), "evaluate": "lfw"},
-                  stages=({"number": 1, "name": "stage 1", "epochs": 6},))
-        ]  # fmt: skip
+            start(
+                run,
+                name=f"v{number}",
+                time=1e9 + number,
+                parameters={"batch_size": 16 * (number + 1), "evaluate": "lfw"},
+                stages=({"number": 1, "name": "stage 1", "epochs": 6},),
+            )
+        ]
         for n in range(1, 7):
             rows.append(
                 epoch(n, loss=2.0 / n, accuracy=n / 7, lfw=0.5 + n / 20 + number / 100, lfw_thresh=0.25)
@@ -139,8 +144,30 @@ def _compare(truth: dict[str, Any], now: dict[str, Any], count: collections.Coun
             assert not changed or now[run]["status"] in (UNREADABLE, "interrupted"), (where, run, changed)
 
 
-HOSTILE = ("..", "../../x", "/etc/passwd", "\x1b]0;x\x07", "[/x]", "=1+1", "<script>", "a\nb", "x" * 10_000, 1, 1.5, True,
-           None, [], {}, [[]], {"a": {}}, 10**30, -1, float("inf"), "nan", "\ud800")  # fmt: skip
+HOSTILE = (
+    "..",
+    "../../x",
+    "/etc/passwd",
+    "\x1b]0;x\x07",
+    "[/x]",
+    "=1+1",
+    "<script>",
+    "a\nb",
+    "x" * 10_000,
+    1,
+    1.5,
+    True,
+    None,
+    [],
+    {},
+    [[]],
+    {"a": {}},
+    10**30,
+    -1,
+    float("inf"),
+    "nan",
+    "\ud800",
+)
 
 
 def hostile_record(rng: random.Random, run: str) -> bytes:

@@ -126,9 +126,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Sha
     with postgres() as database, serving(root, tmp_path_factory.mktemp("server"), database) as found:
         words = [sys.executable, "-m", "workbench", "server", "--port", found.url.rpartition(":")[2]]
         done = subprocess.run(
-            [*words, "--add-user", USER], cwd=found.project, env={**os.environ, "PYTHONPATH": str(root)},
-            input=USER_PASSWORD + "\n", text=True, capture_output=True,
-        )  # fmt: skip
+            [*words, "--add-user", USER],
+            cwd=found.project,
+            env={**os.environ, "PYTHONPATH": str(root)},
+            input=USER_PASSWORD + "\n",
+            text=True,
+            capture_output=True,
+        )
         assert done.returncode == 0, done.stderr
         yield found
 
@@ -141,11 +145,15 @@ def logged(shared: Shared, tmp_path_factory: pytest.TempPathFactory, root: Path)
     environment = {**shared.environment(USER, USER_PASSWORD), "PYTHONPATH": str(root)}
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", CLIENT, str(number), str(EPOCHS)], cwd=project, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [sys.executable, "-c", CLIENT, str(number), str(EPOCHS)],
+            cwd=project,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         for number in range(CLIENTS)
-    ]  # fmt: skip
+    ]
     said = [process.communicate(timeout=500)[0] for process in running]
     late = [process.returncode for process in running].count(3)
     assert {process.returncode for process in running} <= {0, 3}, said
@@ -201,10 +209,11 @@ def test_the_same_frames_from_everywhere(
         )
         assert_frame_equal(runs, wanted, check_dtype=False, check_categorical=False)
         epochs, rows = (
-            frame.drop(columns="file").astype({"run": str, "metric": str, "stage_name": str, "kind": str})
+            frame.drop(columns="file")
+            .astype({"run": str, "metric": str, "stage_name": str, "kind": str})
             .sort_values(["run", "metric", "epoch"], ignore_index=True)
             for frame in (found.epochs, expected.epochs)
-        )  # fmt: skip
+        )
         assert_frame_equal(epochs, rows, check_dtype=False, check_exact=True)
         assert np.isnan(rows["value"]).sum() == CLIENTS and np.isinf(rows["value"]).sum() == CLIENTS
 
@@ -290,9 +299,11 @@ def test_artifacts_go_to_an_s3_compatible_address(
     bucket = ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
     threading.Thread(target=bucket.serve_forever, daemon=True).start()
     variables = {
-        "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{bucket.server_port}", "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1",
-    }  # fmt: skip
+        "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{bucket.server_port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
     (tmp_path / "mlruns").mkdir()
     admin = (shared.folder / "admin-password").read_text().strip()  # the users are those of the database
     project = tmp_path_factory.mktemp("s3")

@@ -224,17 +224,25 @@ def small(
     for number, plan in enumerate(experiment.plans()):
         t = moments[number] if number < len(moments) else 0.0
         changes: dict[str, Any] = {
-            "data": people[plan.data], "learning_rate": Constant(rate(plan, t)), "epochs": 1,
-            "batch_size": max(4, IMAGES * plan.batch_size // most), "schedule_start": None,
-        }  # fmt: skip
+            "data": people[plan.data],
+            "learning_rate": Constant(rate(plan, t)),
+            "epochs": 1,
+            "batch_size": max(4, IMAGES * plan.batch_size // most),
+            "schedule_start": None,
+        }
         if plan.sampler is not None:
             sampler = plan.sampler.quick()
             changes |= {"sampler": sampler, "batch_size": sampler.identities * sampler.images}
         stages.append(experiment.stages[number].but(**changes))
     return experiment.but(
-        data=stages[0].data, evaluate=(), stages=tuple(stages), backbone=experiment.backbone.quick(),
-        embedding=experiment.embedding.quick(), trunk=None, devices=OneDevice(),
-    )  # fmt: skip
+        data=stages[0].data,
+        evaluate=(),
+        stages=tuple(stages),
+        backbone=experiment.backbone.quick(),
+        embedding=experiment.embedding.quick(),
+        trunk=None,
+        devices=OneDevice(),
+    )
 
 
 def as_different(form: Experiment, beside: Experiment, whole: Experiment, other: Experiment) -> Experiment:

@@ -72,9 +72,13 @@ def test_the_tuners_state_is_made_anew_from_the_journals(place: Path):
 
 def start(folder: Path, root: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "workbench", "sweep", "experiments/study.py", *words], cwd=folder, text=True,
-        env={**os.environ, "PYTHONPATH": str(root), **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [sys.executable, "-m", "workbench", "sweep", "experiments/study.py", *words],
+        cwd=folder,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def test_a_killed_worker_goes_on_with_its_trial(place: Path, root: Path):

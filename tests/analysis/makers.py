@@ -39,18 +39,32 @@ def records(*runs: RunData) -> Records:
 
 
 def add_run(
-    project: Path, number: int, name: str, value: float | Sequence[float], scores: np.ndarray | None = None,
-    lfw: Sequence[float] = (), study: str = "study", question: str = "", epoch: int = 1, **more: int,
-) -> str:  # fmt: skip
+    project: Path,
+    number: int,
+    name: str,
+    value: float | Sequence[float],
+    scores: np.ndarray | None = None,
+    lfw: Sequence[float] = (),
+    study: str = "study",
+    question: str = "",
+    epoch: int = 1,
+    **more: int,
+) -> str:
     """Write a journal of one stage (one epoch a value of the set "unseen"), and scores of its pairs."""
     run = f"20260101T{number:06d}Z-{number:08d}"
     values = [value] if isinstance(value, float) else list(value)
     parameters = {"batch_size": 8, "label_smoothing": number / 10, **more}
     start = StartRecord(
-        run=run, id=f"{more.get('group', number):012x}", study=study, name=name, seed=more.get("seed", 0),
-        time=1767225600.0 + number, parameters=parameters, provenance={"question": question},
+        run=run,
+        id=f"{more.get('group', number):012x}",
+        study=study,
+        name=name,
+        seed=more.get("seed", 0),
+        time=1767225600.0 + number,
+        parameters=parameters,
+        provenance={"question": question},
         stages=({"number": 1, "name": "Softmax", "epochs": len(values), "first_epoch": 1},),
-    )  # fmt: skip
+    )
     path = project / "mlruns" / "journal" / f"{run}.jsonl"
     path.unlink(missing_ok=True)
     with JournalWriter(path) as journal:

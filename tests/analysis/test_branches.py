@@ -24,11 +24,27 @@ def store(tmp_path):
         trunk = {"run": trunk[0], "epoch": trunk[1]} if trunk else {}
         with JournalWriter(tmp_path / "journal" / f"{run}.jsonl") as writer:
             stages = ({"number": 1, "name": "a", "epochs": 8},)
-            writer.append(StartRecord(run=run, name=run[-1], from_epoch=first, trunk=trunk, stages=stages,
-                                      parameters={"label_smoothing": int(run[-1]) / 10}))  # fmt: skip
+            writer.append(
+                StartRecord(
+                    run=run,
+                    name=run[-1],
+                    from_epoch=first,
+                    trunk=trunk,
+                    stages=stages,
+                    parameters={"label_smoothing": int(run[-1]) / 10},
+                )
+            )
             for epoch, value in enumerate(VALUES[run], start=first):
-                writer.append(EpochRecord(stage=1, stage_epoch=epoch, epoch=epoch, step=epoch,
-                                          metrics={"lfw": value}, seconds=2.0))  # fmt: skip
+                writer.append(
+                    EpochRecord(
+                        stage=1,
+                        stage_epoch=epoch,
+                        epoch=epoch,
+                        step=epoch,
+                        metrics={"lfw": value},
+                        seconds=2.0,
+                    )
+                )
             writer.append(EndRecord(status="finished"))
     return tmp_path
 

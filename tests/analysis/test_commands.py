@@ -50,9 +50,13 @@ def test_table_of_files(history, capsys):
 
 def test_table_of_a_store(tmp_path, capsys):
     runs = [
-        {"id": f"{n:032x}", "tags": {"workbench.run": f"2026010{n}T000000Z-0000000{n}", "workbench.quick": quick}, "metrics": {"lfw": {1: n / 10}}}
+        {
+            "id": f"{n:032x}",
+            "tags": {"workbench.run": f"2026010{n}T000000Z-0000000{n}", "workbench.quick": quick},
+            "metrics": {"lfw": {1: n / 10}},
+        }
         for n, quick in enumerate(("false", "true"), start=1)
-    ]  # fmt: skip
+    ]
     mlflow_database(tmp_path, runs)
     assert main(["table", "--store", str(tmp_path), "--format", "csv"]) == 0
     assert len(said(capsys)[0].splitlines()) == 2

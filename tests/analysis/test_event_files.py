@@ -37,8 +37,11 @@ def test_both_versions(event_file):
     notes = Notes("x")
     found = [(tag, step, value) for tag, step, value, _, _ in tfevents.scalars(event_file, notes)]
     assert found == [
-        ("epoch_loss", 0, 0.5), ("epoch_accuracy", 0, 1.0), ("epoch_loss", 1, 0.25), ("epoch_accuracy", 1, 0.5),
-    ]  # fmt: skip
+        ("epoch_loss", 0, 0.5),
+        ("epoch_accuracy", 0, 1.0),
+        ("epoch_loss", 1, 0.25),
+        ("epoch_accuracy", 1, 0.5),
+    ]
     assert notes.all() == []
 
 

@@ -87,8 +87,9 @@ def test_names_of_the_users_own_stand_where_a_setting_has_only_its_path():
         )
 
     assert run_labels(records(made("r1", 5, called="short"), made("r2", 20, called="long")).runs) == {
-        "r1": "short", "r2": "long",
-    }  # fmt: skip
+        "r1": "short",
+        "r2": "long",
+    }
     seeds = records(made("r1", 5, 0, "short"), made("r2", 5, 1, "short"), made("r3", 20, 0, "long"))
     assert list(run_labels(seeds.runs).values()) == ["short, seed 0", "short, seed 1", "long"]
     for names in (("a=5", "a=20"), ("same", "same")):  # a difference, and a name of two things

@@ -67,9 +67,13 @@ def test_grid_of_a_new_figure(history):
     assert [axis.get_title() for axis in axes] == ["loss", "accuracy", "lr", "lfw", "cfp_fp", "agedb_30"]
     assert tuple(axes[0].figure.get_size_inches()) == (24, 16)
     assert last == {
-        "loss": 2.0, "accuracy": 0.5, "lr": 0.01,
-        "lfw": pytest.approx(0.91), "cfp_fp": pytest.approx(0.81), "agedb_30": pytest.approx(0.71),
-    }  # fmt: skip
+        "loss": 2.0,
+        "accuracy": 0.5,
+        "lr": 0.01,
+        "lfw": pytest.approx(0.91),
+        "cfp_fp": pytest.approx(0.81),
+        "agedb_30": pytest.approx(0.71),
+    }
     assert [curve.get_label() for curve in curves(axes[0])] == ["run_hist"]
     assert [curve.get_label() for curve in curves(axes[3])] == ["lfw - run_hist"]
     assert curves(axes[0])[0].get_xdata().tolist() == list(range(1, 11))
@@ -217,8 +221,11 @@ def test_a_style_that_the_notebook_sets_is_kept(history):
 def test_the_notebooks_import_finds_the_module():
     done = subprocess.run(
         [sys.executable, "-c", "import plot; print(plot.hist_plot_split.__module__, plot.EVALS_NAME[0])"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.split() == ["analysis.plot", "lfw"]
 
 

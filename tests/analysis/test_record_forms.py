@@ -30,32 +30,53 @@ FORMS = {  # file: its text, what is read by run (or of the only one), words of 
     "impossible.csv": ("epoch,loss\n-1,9\n0,1.5\n1,1.2\n", TWO, "not possible"),
     "milliseconds.csv": ("step,loss\n1700000000000,1.5\n1700000001000,1.2\n", TWO, "inferred"),
     "columns_change.csv": (
-        "epoch,loss\n0,1.5\nepoch,loss,lr\n1,1.2,0.1\n", {**TWO, "lr": {2: 0.1}}, "another header",
+        "epoch,loss\n0,1.5\nepoch,loss,lr\n1,1.2,0.1\n",
+        {**TWO, "lr": {2: 0.1}},
+        "another header",
     ),
     "resumed.csv": ("epoch,loss\n0,1.5\n1,9\n2,9\n1,1.2\n", TWO, "supersedes"),
-    "anew.csv": ("epoch,loss\n0,1.5\n1,1.2\n0,3\n1,2\n", {"anew#1": TWO, "anew#2": {"loss": {1: 3, 2: 2}}}, "anew"),
+    "anew.csv": (
+        "epoch,loss\n0,1.5\n1,1.2\n0,3\n1,2\n",
+        {"anew#1": TWO, "anew#2": {"loss": {1: 3, 2: 2}}},
+        "anew",
+    ),
     "timm.csv": (
-        "epoch,train_loss,eval_top1,lr\n0,6.9,0.1,1e-6\n1,6.8,1.1,2e-6\n", {"eval_top1": {1: 0.1, 2: 1.1}}, "",
+        "epoch,train_loss,eval_top1,lr\n0,6.9,0.1,1e-6\n1,6.8,1.1,2e-6\n",
+        {"eval_top1": {1: 0.1, 2: 1.1}},
+        "",
     ),
     "lightning.csv": (
         "lr-Adam,step,epoch,train_loss,val_loss\n0.1,0,,,\n,49,0,1.5,\n,99,0,1.3,\n,99,0,,1.3\n0.05,100,,,\n,149,1,1.2,\n"
         ",199,1,,1.1\n",
-        {"train_loss": {1: 1.4, 2: 1.2}, "val_loss": {1: 1.3, 2: 1.1}, "lr-Adam": {1: 0.1, 2: 0.05}}, "inferred",
+        {"train_loss": {1: 1.4, 2: 1.2}, "val_loss": {1: 1.3, 2: 1.1}, "lr-Adam": {1: 0.1, 2: 0.05}},
+        "inferred",
     ),
     "wandb_history.csv": (
         ",_step,_runtime,_timestamp,epoch,train/loss,val/loss\n0,0,1.2,1700000000.1,0,1.5,\n1,100,2.2,1700000001.1,0,,1.3\n"
         "2,200,3.2,1700000002.1,1,1.2,1.0\n",
-        {"train/loss": {1: 1.5, 2: 1.2}, "val/loss": {1: 1.3, 2: 1.0}}, "",
+        {"train/loss": {1: 1.5, 2: 1.2}, "val/loss": {1: 1.3, 2: 1.0}},
+        "",
     ),
     "wandb_chart.csv": (
         '"Step","one - loss","one - loss__MIN","two - loss"\n"0","1.5","1.5","1.4"\n"1","1.2","1.2","1.1"\n',
-        {"one": TWO, "two": {"loss": {1: 1.4, 2: 1.1}}}, "",
+        {"one": TWO, "two": {"loss": {1: 1.4, 2: 1.1}}},
+        "",
     ),
     "mae.txt": (
-        '{"train_lr": 1e-06, "loss": 1.5, "epoch": 0}\n{"train_lr": 1e-05, "loss": 1.2, "epoch": 1}\n', TWO, "",
+        '{"train_lr": 1e-06, "loss": 1.5, "epoch": 0}\n{"train_lr": 1e-05, "loss": 1.2, "epoch": 1}\n',
+        TWO,
+        "",
     ),
-    "cut.jsonl": ('{"epoch": 1, "loss": 1.5}\n{"epoch": 2, "loss": 1.2}\n{"epoch": 3, "lo', TWO, "no JSON object"),
-    "objects.json": ('[{"epoch":1,"loss":1.5,"val":{"acc":0.5}},{"epoch":2,"loss":1.2}]', {**TWO, "val/acc": {1: 0.5}}, ""),
+    "cut.jsonl": (
+        '{"epoch": 1, "loss": 1.5}\n{"epoch": 2, "loss": 1.2}\n{"epoch": 3, "lo',
+        TWO,
+        "no JSON object",
+    ),
+    "objects.json": (
+        '[{"epoch":1,"loss":1.5,"val":{"acc":0.5}},{"epoch":2,"loss":1.2}]',
+        {**TWO, "val/acc": {1: 0.5}},
+        "",
+    ),
     "history.json": ('{"history":{"loss":[1.5,1.2]},"epoch":[0,1],"params":{"epochs":2}}', TWO, ""),
     "by_epoch.json": ('{"0":{"loss":1.5},"1":{"loss":1.2}}', TWO, ""),
     "split.json": ('{"columns":["loss"],"index":[0,1],"data":[[1.5],[1.2]]}', TWO, "inferred"),
@@ -66,49 +87,69 @@ FORMS = {  # file: its text, what is read by run (or of the only one), words of 
     "bars.log": (
         "Epoch 1/2\n   32/600 [>.....] - ETA: 10:00 - loss: 2.3000\n600/600 [=======] - 12s 200us/step - loss: 1.5000\n"
         "Epoch 2/2\n600/600 [=======] - 12s - loss: 1.2000\n10/10 [=====] - 1s 100us/step - loss: 0.9000\n",
-        {**TWO, "seconds": {1: 12, 2: 12}}, "",
+        {**TWO, "seconds": {1: 12, 2: 12}},
+        "",
     ),
     "keras1.log": (
-        "Train on 6 samples\nEpoch 1/2\n - 5s - loss: 1.5000 - acc: 0.9\nEpoch 2/2\n - 5s 81us/step - loss: 1.2000\n", TWO, "",
+        "Train on 6 samples\nEpoch 1/2\n - 5s - loss: 1.5000 - acc: 0.9\nEpoch 2/2\n - 5s 81us/step - loss: 1.2000\n",
+        TWO,
+        "",
     ),
-    "keras3.log": ("Epoch 1/2\n6/6 - 1s - 113ms/step - loss: 1.5000\nEpoch 2/2\n6/6 - 0s - 13ms/step - loss: 1.2000\n", TWO, ""),
+    "keras3.log": (
+        "Epoch 1/2\n6/6 - 1s - 113ms/step - loss: 1.5000\nEpoch 2/2\n6/6 - 0s - 13ms/step - loss: 1.2000\n",
+        TWO,
+        "",
+    ),
     "colours.log": (
         "\x1b[1mEpoch 1/2\x1b[0m\n\x1b[1m1/6\x1b[0m \x1b[32m━━\x1b[37m━━\x1b[0m \x1b[1m4s\x1b[0m 9ms/step - loss: 1.7"
         "\x08\x08\r\x1b[1m6/6\x1b[0m \x1b[32m━━━\x1b[0m \x1b[1m1s\x1b[0m 7ms/step - loss: 1.5000\n"
         "Epoch 2/2\n6/6 ━━━ 1s 7ms/step - loss: 1.2000\n",
-        TWO, "",
+        TWO,
+        "",
     ),
     "wrapped.log": (
         "Epoch 1/2\n9/9 [====] - 5s 2ms/step - loss: 1.5000 - val_loss: \n1.4000\nEpoch 2/2\n9/9 [====] - 5s 2ms/step - lo\n"
         "ss: 1.2000\n",
-        {**TWO, "val_loss": {1: 1.4}}, "",
+        {**TWO, "val_loss": {1: 1.4}},
+        "",
     ),
     "killed.log": (
         "Epoch 1/3\n6/6 [===] - 1s 7ms/step - loss: 1.5000\nEpoch 2/3\n6/6 [===] - 1s 7ms/step - loss: 1.2000\nEpoch 3/3\n"
         "3/6 [=>...] - ETA: 4s - loss: 0.6\n",
-        TWO, "ended within it",
+        TWO,
+        "ended within it",
     ),
     "insightface.log": (
         "Epoch 1/25\n\nLearning rate for iter 1 is 0.1, weight decay is 5e-05\n"
         "45/45 [===] - 7034s 155ms/step - loss: 1.5000 - accuracy: 0.0123\n\n"
         ">>>> /data/lfw.bin evaluation max accuracy: 0.989333, thresh: 0.278, previous max accuracy: 0.980000\n"
         "Epoch 2/25\n45/45 [===] - 7034s 155ms/step - loss: 1.2000\n",
-        {**TWO, "lr": {1: 0.1}, "lfw": {1: 0.989333}, "lfw_thresh": {1: 0.278}, "seconds": {1: 7034, 2: 7034}}, "",
+        {
+            **TWO,
+            "lr": {1: 0.1},
+            "lfw": {1: 0.989333},
+            "lfw_thresh": {1: 0.278},
+            "seconds": {1: 7034, 2: 7034},
+        },
+        "",
     ),
     "parall.log": (
         "lr_steps [100000]\nINFO:root:Iter[0] Batch [8520]\tSpeed: 301.72 samples/sec\n{fc7_acc} 236000 0.80078125\n"
         "CELOSS,236000,1.500000\n[lfw][236000]Accuracy-Flip: 0.99817+-0.00273\nlr change to 0.01\n",
-        {"accuracy": {1: 0.80078125}, "loss": {1: 1.5}, "lfw": {1: 0.99817}, "lr": {1: 0.01}}, "",
+        {"accuracy": {1: 0.80078125}, "loss": {1: 1.5}, "lfw": {1: 0.99817}, "lr": {1: 0.01}},
+        "",
     ),
     "headless.log": (
         "[lfw][90000]Accuracy-Flip: 0.99817+-0.00273\n"
         "INFO:root:Epoch[12] Batch [8540]\tSpeed: 301.72 samples/sec\tacc=0.100000\nINFO:root:Epoch[12] Train-acc=0.500000\n",
-        {"lfw": {13: 0.99817}, "accuracy": {13: 0.5}}, "",
+        {"lfw": {13: 0.99817}, "accuracy": {13: 0.5}},
+        "",
     ),
     "no_steps.log": (
         "Called with argument: Namespace(batch_size=512, lr=0.1, lr_steps='', margin_m=0.5)\nlr_steps [5, 30]\n"
         "INFO:root:Epoch[0] Batch [10]\tSpeed: 301.72 samples/sec\tacc=0.100000\n",
-        {"lr": {1: pytest.approx(0.01)}}, "",
+        {"lr": {1: pytest.approx(0.01)}},
+        "",
     ),
     "torch.log": (
         "Training: 2021-03-14 21:40:00,151-Speed 4475.51 samples/sec   Loss 1.6000   LearningRate 0.1000   Epoch: 0   "
@@ -116,9 +157,10 @@ FORMS = {  # file: its text, what is read by run (or of the only one), words of 
         "Training: 2021-03-14 21:50:00,151-Speed 4475.51 samples/sec   Loss 1.4000   LearningRate 0.1000   Epoch: 0   "
         "Global Step: 100   Required: 9 hours\n"
         "Training: 2021-03-14 21:50:00,151-[/data/lfw.bin][100]Accuracy-Flip: 0.97933+-0.00720\n",
-        {"loss": {1: 1.5}, "lfw": {1: 0.97933}, "seconds": {1: 600}}, "",
+        {"loss": {1: 1.5}, "lfw": {1: 0.97933}, "seconds": {1: 600}},
+        "",
     ),
-}  # fmt: skip
+}
 
 
 def by_run(records):

@@ -89,9 +89,11 @@ def test_damaged_records_are_read_or_refused_in_one_line(real_data, tmp_path):
     began = time.monotonic()
 
     @settings(
-        max_examples=EXAMPLES, deadline=None, database=None,
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )  # fmt: skip
+    )
     @given(
         st.sampled_from(files),
         st.lists(

@@ -216,11 +216,25 @@ def indexing(root: Path) -> list[Row]:
     label, once = f"index of {FILES:,} files", float(np.median(cached))
     looked = Ratio(scanned[0] / once, scanned[0] / max(cached), scanned[0] / min(cached))
     return [
-        Row(f"{label}: scanning the folders (names and sizes) / from the cache", spread([w / c for w, c in zip(listed, cached)]), None, 20, note=f"{np.median(listed):.2f} s against {once:.3f} s"),
-        Row(f"{label}: as the index is made, with a look into each file / from the cache", looked, note=f"{scanned[0]:.1f} s"),
-        Row(f"{label}: names alone / from the cache", spread([w / c for w, c in zip(walked, cached)]), note=f"{np.median(walked):.2f} s; no size, so no index"),
+        Row(
+            f"{label}: scanning the folders (names and sizes) / from the cache",
+            spread([w / c for w, c in zip(listed, cached)]),
+            None,
+            20,
+            note=f"{np.median(listed):.2f} s against {once:.3f} s",
+        ),
+        Row(
+            f"{label}: as the index is made, with a look into each file / from the cache",
+            looked,
+            note=f"{scanned[0]:.1f} s",
+        ),
+        Row(
+            f"{label}: names alone / from the cache",
+            spread([w / c for w, c in zip(walked, cached)]),
+            note=f"{np.median(walked):.2f} s; no size, so no index",
+        ),
         Row(f"{label}: memory a file", size / len(made), 200, unit="bytes"),
-    ]  # fmt: skip
+    ]
 
 
 def timed(action: Any) -> float:

@@ -122,9 +122,12 @@ def rows() -> list[Row]:
 def _row(side: Side, measured: list[tuple[float, float]], base: list[float]) -> Row:
     seconds, memory = [pair[0] for pair in measured], max(pair[1] for pair in measured)
     details = {
-        "strategy": side.name, "batch": str(side.batch), "step": f"{1000 * min(seconds):,.0f} ms",
-        "images a second": f"{side.batch / min(seconds):.1f}", "memory a process": f"{memory:,.0f} MB",
-    }  # fmt: skip
+        "strategy": side.name,
+        "batch": str(side.batch),
+        "step": f"{1000 * min(seconds):,.0f} ms",
+        "images a second": f"{side.batch / min(seconds):.1f}",
+        "memory a process": f"{memory:,.0f} MB",
+    }
     ratio = spread([side.batch / own / one for own, one in zip(seconds, base)])
     return Row(f"images a second, {side.name} / OneDevice on 1 core", ratio, details=details)
 

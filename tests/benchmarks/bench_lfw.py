@@ -132,9 +132,11 @@ def jobs() -> list[Row]:
 
         def seconds(count: int) -> float:
             environment = {
-                **os.environ, "WORKBENCH_DATA": str(DATA), "WORKBENCH_STORE": f"{name}/mlruns{count}",
+                **os.environ,
+                "WORKBENCH_DATA": str(DATA),
+                "WORKBENCH_STORE": f"{name}/mlruns{count}",
                 "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'experiments'}",
-            }  # fmt: skip
+            }
             words = [sys.executable, "-m", "workbench", "run", str(spec), "--jobs", str(count)]
             start = time.perf_counter()
             subprocess.run(words, check=True, env=environment, cwd=name, stdout=subprocess.DEVNULL)

@@ -93,8 +93,13 @@ def rows() -> list[Row]:
     own = int(records.epochs.memory_usage(deep=True).sum())
     return [
         Row("2,000,000 values of PostgreSQL into frames / bare SELECT", ratio, at_most=2.0),
-        Row("peak memory of reading PostgreSQL / the frame's own", peak / own, at_most=5.0, note=f"frame {own / 1e6:.0f} MB"),
-    ]  # fmt: skip
+        Row(
+            "peak memory of reading PostgreSQL / the frame's own",
+            peak / own,
+            at_most=5.0,
+            note=f"frame {own / 1e6:.0f} MB",
+        ),
+    ]
 
 
 if __name__ == "__main__":

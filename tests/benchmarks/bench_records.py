@@ -43,12 +43,14 @@ def tables(folder: Path) -> list[Row]:
     history = {name: table[name].tolist() for name in NAMES}
     texts = {
         "a.csv": table.to_csv(index=False),
-        "sparse.csv": table.mask(np.random.default_rng(1).random(table.shape) < 0.5).assign(epoch=table["epoch"]).to_csv(index=False),
+        "sparse.csv": table.mask(np.random.default_rng(1).random(table.shape) < 0.5)
+        .assign(epoch=table["epoch"])
+        .to_csv(index=False),
         "a_hist.json": json.dumps(history),
         "columns.json": table.drop(columns="epoch").to_json(),
         "records.json": table.to_json(orient="records"),
         "lines.jsonl": table.to_json(orient="records", lines=True),
-    }  # fmt: skip
+    }
     rows = []
     for name, text in texts.items():
         path = folder / name

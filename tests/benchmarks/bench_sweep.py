@@ -69,9 +69,13 @@ def trials_per_hour(folder: Path, workers: int, trials: int) -> float:
     words += ["--store", str(place / "mlruns")]  # else that of the folder above, which is there already
     cores = sorted(os.sched_getaffinity(0))[:workers]
     subprocess.run(
-        words, cwd=place, env=environment, check=True, capture_output=True,
+        words,
+        cwd=place,
+        env=environment,
+        check=True,
+        capture_output=True,
         preexec_fn=lambda: os.sched_setaffinity(0, cores),
-    )  # fmt: skip
+    )
     from workbench.tracking import sweeps
     from workbench.tracking.journal import read_journal
     from workbench.tracking.store import find_store

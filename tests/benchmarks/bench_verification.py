@@ -71,10 +71,22 @@ def measures() -> list[Row]:
     many, many_same = scored(MANY)
     ours = lambda: report(few, few_same, plain_scores=few)  # noqa: E731
     rows = [
-        Row("6,000 pairs: 400 thresholds in 10 folds / every measure", _against_grid(few, few_same), at_least=100),
-        Row("6,000 pairs: every measure / scikit-learn's roc_curve", compare(ours, lambda: roc_curve(few_same, few), number=20), at_most=3),
-        Row("15 million pairs: every measure / one numpy.sort", compare(lambda: report(many, many_same), lambda: np.sort(many), repeats=5), at_most=3),
-    ]  # fmt: skip
+        Row(
+            "6,000 pairs: 400 thresholds in 10 folds / every measure",
+            _against_grid(few, few_same),
+            at_least=100,
+        ),
+        Row(
+            "6,000 pairs: every measure / scikit-learn's roc_curve",
+            compare(ours, lambda: roc_curve(few_same, few), number=20),
+            at_most=3,
+        ),
+        Row(
+            "15 million pairs: every measure / one numpy.sort",
+            compare(lambda: report(many, many_same), lambda: np.sort(many), repeats=5),
+            at_most=3,
+        ),
+    ]
     tracemalloc.start()
     report(many, many_same)
     peak = tracemalloc.get_traced_memory()[1] / many.nbytes
@@ -130,11 +142,27 @@ def evaluation() -> list[Row]:
     images = ImageSet(range(len(pixels)), lambda size: pixels)
     embedder = from_keras(model, "bench")
     return [
-        Row("a set with each image 18 times: every occurrence in batches / ours", compare(lambda: in_batches(bare, every), ours, repeats=3), at_least=10),
-        Row("distinct images: an eager call a batch / ours", compare(lambda: in_batches(eager, pixels), ours), at_least=1.2),
-        Row("ours with all measures / bare compiled embedding of distinct images", compare(ours, lambda: in_batches(bare, pixels), repeats=15), at_most=1.1),
-        Row("images a second: embedder / bare compiled inference", compare(lambda: in_batches(bare, pixels), lambda: embedder.embed(images), repeats=15), at_least=0.95),
-    ]  # fmt: skip
+        Row(
+            "a set with each image 18 times: every occurrence in batches / ours",
+            compare(lambda: in_batches(bare, every), ours, repeats=3),
+            at_least=10,
+        ),
+        Row(
+            "distinct images: an eager call a batch / ours",
+            compare(lambda: in_batches(eager, pixels), ours),
+            at_least=1.2,
+        ),
+        Row(
+            "ours with all measures / bare compiled embedding of distinct images",
+            compare(ours, lambda: in_batches(bare, pixels), repeats=15),
+            at_most=1.1,
+        ),
+        Row(
+            "images a second: embedder / bare compiled inference",
+            compare(lambda: in_batches(bare, pixels), lambda: embedder.embed(images), repeats=15),
+            at_least=0.95,
+        ),
+    ]
 
 
 def gallery(count: int, people: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -154,7 +182,13 @@ def searching() -> list[Row]:
         return np.argpartition(probes @ vectors.T, -10, axis=1)[:, -10:]
 
     ours = lambda: search.exact(probes, vectors, 10)  # noqa: E731
-    rows = [Row("100,000 x 512, 1,000 probes, top 10: exact / product + partition", compare(ours, product_and_partition, repeats=5), at_most=1.3)]  # fmt: skip
+    rows = [
+        Row(
+            "100,000 x 512, 1,000 probes, top 10: exact / product + partition",
+            compare(ours, product_and_partition, repeats=5),
+            at_most=1.3,
+        )
+    ]
     for count, people in ((1_000, 50), (100_000, 100)):
         rows += notebook(count, people)
     return rows
@@ -182,11 +216,17 @@ def notebook(count: int, people: int) -> list[Row]:
     size = f"{count:,} vectors"
     dot = lambda: exact.search(probes, 1)  # noqa: E731
     return [
-        Row(f"{size}, 100 probes: dot product / index", compare(dot, lambda: graph[0].search(probes, 1)),
-            note=f"HNSW built in {built:.1f} s, recall of the nearest {graph[0].recall(probes, 1):.3f}"),
-        Row(f"{size}, 100 probes: dot product / linear SVM", compare(dot, lambda: machine.predict(probes)),
-            note=f"{type(machine).__name__}, {people} people, fitted in {fitted:.1f} s, {right:.3f} right"),
-    ]  # fmt: skip
+        Row(
+            f"{size}, 100 probes: dot product / index",
+            compare(dot, lambda: graph[0].search(probes, 1)),
+            note=f"HNSW built in {built:.1f} s, recall of the nearest {graph[0].recall(probes, 1):.3f}",
+        ),
+        Row(
+            f"{size}, 100 probes: dot product / linear SVM",
+            compare(dot, lambda: machine.predict(probes)),
+            note=f"{type(machine).__name__}, {people} people, fitted in {fitted:.1f} s, {right:.3f} right",
+        ),
+    ]
 
 
 def rows() -> list[Row]:

@@ -101,10 +101,13 @@ def effective(experiment: Experiment) -> dict[str, Any]:
 def _agreed(stages: dict[str, Any], count: int) -> Iterator[tuple[str, Any]]:
     for name in FILLED:
         rows = [
-            {key.partition(".")[2].partition(".")[2]: value for key, value in stages.items()
-             if key.startswith(f"own.{number}.{name}")}
+            {
+                key.partition(".")[2].partition(".")[2]: value
+                for key, value in stages.items()
+                if key.startswith(f"own.{number}.{name}")
+            }
             for number in range(1, count + 1)
-        ]  # fmt: skip
+        ]
         if all(row == rows[0] for row in rows):
             yield name, None
             yield from rows[0].items()
@@ -201,14 +204,23 @@ FILE: tuple[tuple[str, Meaning], ...] = (
     (r"_REG_", says("weight_decay.form", "L2")),
     (r"_REG_BN_", says("weight_decay.norms", "true")),
     (r"_(?:sgdw|SGDW|adamw)_(\de\d)(?=_)", says("weight_decay", read=number)),
-    (r"^(?!.*_l2_\de\d_.*_sgdw).*?_(sgdw|adamw|sgd)(?=_)(?!.*_lr25e3)", says("optimizer", read=lambda text: PEAK[text])),
+    (
+        r"^(?!.*_l2_\de\d_.*_sgdw).*?_(sgdw|adamw|sgd)(?=_)(?!.*_lr25e3)",
+        says("optimizer", read=lambda text: PEAK[text]),
+    ),
     (r"_SGDW_", says("optimizer", "SGDW")),
     (r"_(?:baseline_|REG_|REG_BN_)SGD_", says("optimizer", "SGD")),
     (r"_baseline_SGD_", says("weight_decay", "none")),
     (r"_nesterov_", says("optimizer.nesterov", "true")),
     (r"_float16|_fp16", says("precision", "mixed_float16")),
-    (r"_bnm(\d+)", lambda match: [(f"{part}.norm_momentum", number(match[1])) for part in ("backbone", "embedding")]),
-    (r"_bne(\de\d)", lambda match: [(f"{part}.norm_epsilon", number(match[1])) for part in ("backbone", "embedding")]),
+    (
+        r"_bnm(\d+)",
+        lambda match: [(f"{part}.norm_momentum", number(match[1])) for part in ("backbone", "embedding")],
+    ),
+    (
+        r"_bne(\de\d)",
+        lambda match: [(f"{part}.norm_epsilon", number(match[1])) for part in ("backbone", "embedding")],
+    ),
     (r"_cos(\d+)(?!.*_E50)", says("learning_rate.cycle")),
     (r"_cos\d+_batch(?!.*_E50)", says("learning_rate.per", "batch")),
     (r"_cos\d+(?:_epoch|$|_float)", says("learning_rate.per", "epoch")),
@@ -220,7 +232,10 @@ FILE: tuple[tuple[str, Meaning], ...] = (
     (r"^TT_.*_randaug(?:_100)?(?=_|$)(?!_300|.*_E51_rand)", says("random", "100")),
     (r"_E51_randaug_100|_E51_random_0", lambda match: [("random", match[0].rpartition("_")[2])]),
     (r"_randaug_300", says("random", "300")),
-    (r"_(relu|prelu|swish)_(?!GDC_arc_emb512_dr0_sgd_l2_5e4_bs1024_ms1m_bnm09_bne1e5_cos16_batch_fixed_f)", says("backbone.activation")),
+    (
+        r"_(relu|prelu|swish)_(?!GDC_arc_emb512_dr0_sgd_l2_5e4_bs1024_ms1m_bnm09_bne1e5_cos16_batch_fixed_f)",
+        says("backbone.activation"),
+    ),
     (r"_prelu_25", says("backbone.prelu_start", "0.25")),
     (r"_se_relu", says("backbone.squeeze_excite_activation", "relu")),
     (r"_strides_1_", says("backbone.stem_stride", "1")),
@@ -241,7 +256,7 @@ FILE: tuple[tuple[str, Meaning], ...] = (
     (r"_lr1e1_", says("rate.1", "0.1")),
     (r"_lr1e3_", says("rate.1", "0.001")),
     (r"_lr25e3_", says("rate.1", "0.0025")),
-)  # fmt: skip
+)
 
 
 def in_name(name: str) -> list[tuple[str, str]]:

@@ -41,7 +41,8 @@ OUTLINES = {  # (study, variant): batch of the run, then its own stages (those a
     ("mobilefacenet_emore", "bs768"): (768, f"{STARTS} 35"),
     ("mobilefacenet_emore", "se-softmax"): (640, "Softmax 15 | MarginSoftmax 10"),
     ("mobilefacenet_emore", "se-bs640"): (
-        640, "ArcFace/64 4 head | ArcFace/64 30 | Triplet@0.35 10 1440 | Triplet@0.3 10 1440 | Triplet@0.25 10 1440 | Triplet@0.2 20 1440"
+        640,
+        "ArcFace/64 4 head | ArcFace/64 30 | Triplet@0.35 10 1440 | Triplet@0.3 10 1440 | Triplet@0.25 10 1440 | Triplet@0.2 20 1440",
     ),
     ("mobilefacenet_epoch44", "scale32-fixed"): (160, "ArcFace/32 10"),
     ("mobilefacenet_epoch44", "scale32-decay"): (160, "ArcFace/32 10"),
@@ -67,36 +68,49 @@ OUTLINES = {  # (study, variant): batch of the run, then its own stages (those a
     ("label_smoothing_emore", "smooth-softmax"): (256, "Softmax 3 | ArcFace/64 5"),
     ("label_smoothing_emore", "then-0.1-random-3"): (256, "ArcFace/64 5"),
     ("mobilenet_emore_bs256", "softmax-center"): (
-        256, "Softmax+Center 10 | " + " | ".join(f"Softmax+{w}*Center 10" for w in range(10, 60, 10))
-        + " | Softmax+60*Center 5 | Softmax+60*Center 5 | Softmax+70*Center 10"  # the rate skips an epoch there
+        256,
+        "Softmax+Center 10 | "
+        + " | ".join(f"Softmax+{w}*Center 10" for w in range(10, 60, 10))
+        + " | Softmax+60*Center 5 | Softmax+60*Center 5 | Softmax+70*Center 10",  # the rate skips an epoch there
     ),
     ("mobilenet_emore_bs256", "arcface"): (256, "ArcFace/64 2 head | ArcFace/64 40"),
     ("mobilenet_emore_bs256", "triplet-32"): (256, "ArcFace/64 2 head | " + FALLING.format(32)),
     ("mobilenet_emore_bs256", "triplet-64-falling"): (256, "ArcFace/64 2 head | " + FALLING.format(64)),
     ("mobilenet_emore_bs256", "triplet-128-falling"): (256, "ArcFace/64 2 head | " + FALLING.format(128)),
     ("mobilenet_emore_bs256", "scratch"): (
-        256, "Softmax+64*Triplet@0.35 20 | ArcFace/64 2 head | "
-        + " | ".join(f"ArcFace/64+64*Triplet@{alpha} 20" for alpha in (0.35, 0.3, 0.25, 0.2))
+        256,
+        "Softmax+64*Triplet@0.35 20 | ArcFace/64 2 head | "
+        + " | ".join(f"ArcFace/64+64*Triplet@{alpha} 20" for alpha in (0.35, 0.3, 0.25, 0.2)),
     ),
     ("mobilenet_emore_bs1024", "adam"): (1024, "Softmax 25 | ArcFace/64 4 head | ArcFace/64 35"),
     ("mobilenet_emore_bs1024", "adamw"): (
-        1024, "Softmax+Center 25 | Softmax+10*Center 25 | Softmax+32*Center 20 | Softmax+64*Center 35"
+        1024,
+        "Softmax+Center 25 | Softmax+10*Center 25 | Softmax+32*Center 20 | Softmax+64*Center 35",
     ),
     ("mobilenet_emore_bs1024", "adamw-105-triplet-32"): (1024, "Softmax+32*Triplet@0.3 25"),
     ("mobilenet_emore_bs1024", "v3-large-triplet-64"): (1024, "ArcFace/64 2 head | " + FALLING.format(64)),
     ("mobilenet_curricular", "arc-sgdw"): (512, LADDER.format(80)),
-    ("mobilenet_curricular", "casia-curricular"): (400, LADDER.format(40).replace("ArcFace", "CurricularFace")),
+    ("mobilenet_curricular", "casia-curricular"): (
+        400,
+        LADDER.format(40).replace("ArcFace", "CurricularFace"),
+    ),
     ("mobilenet_randaug", "random-0"): (512, f"{COSINES} | ArcFace/64 80"),
     ("mobilenet_scale_bias", "scale"): (512, "ArcFace/16 5 | ArcFace/32 5 | ArcFace/64 30"),
     ("mobilenet_activation", "prelu"): (512, COSINES),
     ("ghostnet_ms1m", "l2-cosine16"): (1024, LADDER.format(20)),
-    ("botnet50_ms1m", "swish"): (1024, "ArcFace/32 1 | ArcFace/64 17 | ArcFace/64 17 | ArcFace/64 17 | ArcFace/64 20"),
+    ("botnet50_ms1m", "swish"): (
+        1024,
+        "ArcFace/32 1 | ArcFace/64 17 | ArcFace/64 17 | ArcFace/64 17 | ArcFace/64 20",
+    ),
     ("resnet101v2_ms1m", "relu"): (1024, COSINES),
-    ("euclidean_head_casia", "margin-softmax"): (400, "MarginSoftmax 5 | MarginSoftmax 5 | MarginSoftmax 10 | MarginSoftmax 10 | MarginSoftmax 40"),
+    ("euclidean_head_casia", "margin-softmax"): (
+        400,
+        "MarginSoftmax 5 | MarginSoftmax 5 | MarginSoftmax 10 | MarginSoftmax 10 | MarginSoftmax 40",
+    ),
     ("adacos_casia", "adacos"): (400, "AdaCos 5 | AdaCos 5 | AdaCos 10 | AdaCos 10 | AdaCos 40"),
     ("embedding_regression", "squared"): (400, "DistillEmbedding 70"),
     ("small_distillation", "student-taught"): (32, "DistillLogits 15"),
-}  # fmt: skip
+}
 
 
 def of_term(term: Weighted) -> str:

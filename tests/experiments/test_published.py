@@ -24,53 +24,73 @@ FILES = sorted((ROOT / "experiments" / "published").glob("*.json"))
 SETS = ("lfw", "cfp_fp", "agedb_30")
 PRINTED = {  # study: {variant: (lfw, cfp_fp, agedb_30)}, or with 0-based epochs behind them
     "subcenter_casia": {
-        "base": (0.9822, 0.8694, 0.8695), "k3": (0.9838, 0.9044, 0.8743), "k3-to-1": (0.9838, 0.8960, 0.8768),
-        "head-first": (0.9878, 0.8920, 0.8857), "head-first-from-40": (0.9835, 0.9030, 0.8763),
+        "base": (0.9822, 0.8694, 0.8695),
+        "k3": (0.9838, 0.9044, 0.8743),
+        "k3-to-1": (0.9838, 0.8960, 0.8768),
+        "head-first": (0.9878, 0.8920, 0.8857),
+        "head-first-from-40": (0.9835, 0.9030, 0.8763),
     },
     "nesterov_casia": {
-        "base": (0.9822, 0.8694, 0.8695, 38, 44, 36), "512-dropout": (0.9837, 0.8491, 0.8745, 43, 47, 40),
+        "base": (0.9822, 0.8694, 0.8695, 38, 44, 36),
+        "512-dropout": (0.9837, 0.8491, 0.8745, 43, 47, 40),
         "nesterov": (0.9830, 0.8739, 0.8772, 30, 40, 34),
         "nesterov-512-dropout": (0.9828, 0.8673, 0.8810, 40, 42, 31),
     },
     "distillation_casia": {
-        "base": (0.9838, 0.8730, 0.8697), "dropout": (0.9837, 0.8491, 0.8745), "r34-7": (0.9890, 0.9099, 0.9058),
-        "r100-7": (0.9900, 0.9111, 0.9068), "r100-7-dropout": (0.9905, 0.9170, 0.9112),
-        "r100-64-dropout": (0.9938, 0.9333, 0.9435), "r100-64-dropout-adamw": (0.9920, 0.9346, 0.9387),
+        "base": (0.9838, 0.8730, 0.8697),
+        "dropout": (0.9837, 0.8491, 0.8745),
+        "r34-7": (0.9890, 0.9099, 0.9058),
+        "r100-7": (0.9900, 0.9111, 0.9068),
+        "r100-7-dropout": (0.9905, 0.9170, 0.9112),
+        "r100-64-dropout": (0.9938, 0.9333, 0.9435),
+        "r100-64-dropout-adamw": (0.9920, 0.9346, 0.9387),
     },
     "ghostnet_ms1m": {
-        "gdc-dropout-bs512": (0.995333, 0.957714, 0.956, 47), "e-pointwise-dropout-bs512": (0.995833, 0.953571, 0.959, 45),
-        "l2-cosine16-fixed": (0.997167, 0.959429, 0.969333, 45), "sgdw-cosine16-fixed": (0.996167, 0.961286, 0.966833, 46),
-        "l2-cosine7-epoch": (0.9965, 0.965, 0.97, 48), "l2-1e-3-cosine7-epoch": (0.996833, 0.962429, 0.969, 53),
+        "gdc-dropout-bs512": (0.995333, 0.957714, 0.956, 47),
+        "e-pointwise-dropout-bs512": (0.995833, 0.953571, 0.959, 45),
+        "l2-cosine16-fixed": (0.997167, 0.959429, 0.969333, 45),
+        "sgdw-cosine16-fixed": (0.996167, 0.961286, 0.966833, 46),
+        "l2-cosine7-epoch": (0.9965, 0.965, 0.97, 48),
+        "l2-1e-3-cosine7-epoch": (0.996833, 0.962429, 0.969, 53),
         "l2-1e-3-cosine7-batch": (0.997167, 0.959857, 0.968667, 48),
         "l2-1e-3-cosine7-batch-4-images": (0.996333, 0.959714, 0.968, 47),
-        "sgdw-cosine16": (0.9965, 0.957857, 0.966, 45), "l2-cosine16": (0.996667, 0.960429, 0.968667, 45),
+        "sgdw-cosine16": (0.9965, 0.957857, 0.966, 45),
+        "l2-cosine16": (0.996667, 0.960429, 0.968667, 45),
     },
     "loss_functions_mobilenet": {
-        "original": (0.987833, 0.891714, 0.900333), "softmax": (0.987333, 0.895286, 0.901667),
-        "margin-softmax": (0.989, 0.889, 0.897833), "scaled-softmax": (0.987333, 0.887857, 0.900333),
-        "arcface": (0.9875, 0.886857, 0.904833), "center-arcface": (0.987833, 0.884, 0.894833),
-        "batch-hard": (0.986333, 0.910571, 0.891333), "batch-all": (0.984333, 0.902571, 0.837167),
+        "original": (0.987833, 0.891714, 0.900333),
+        "softmax": (0.987333, 0.895286, 0.901667),
+        "margin-softmax": (0.989, 0.889, 0.897833),
+        "scaled-softmax": (0.987333, 0.887857, 0.900333),
+        "arcface": (0.9875, 0.886857, 0.904833),
+        "center-arcface": (0.987833, 0.884, 0.894833),
+        "batch-hard": (0.986333, 0.910571, 0.891333),
+        "batch-all": (0.984333, 0.902571, 0.837167),
         "semi-hard": (0.9575, 0.837857, 0.778833),
     },
-}  # fmt: skip
+}
 HISTORIES = {  # study: {variant: (file, epochs before it)}
     "subcenter_casia": {
-        "base": ("subcenter_casia/base_topk1", 0), "k3": ("subcenter_casia/topk3", 0),
+        "base": ("subcenter_casia/base_topk1", 0),
+        "k3": ("subcenter_casia/topk3", 0),
         "k3-to-1": ("subcenter_casia/topk3_to_1", 0),
     },
     "resnet34_casia": {
-        "mxnet": ("resnet34_casia/mxnet_r34", 0), "sgd": ("resnet34_casia/tf_sgd_baseline", 0),
-        "l2-5e-4": ("resnet34_casia/tf_sgd_l2_5e4", 0), "sgdw-1e-3": ("resnet34_casia/tf_sgdw_1e3", 0),
+        "mxnet": ("resnet34_casia/mxnet_r34", 0),
+        "sgd": ("resnet34_casia/tf_sgd_baseline", 0),
+        "l2-5e-4": ("resnet34_casia/tf_sgd_l2_5e4", 0),
+        "sgdw-1e-3": ("resnet34_casia/tf_sgdw_1e3", 0),
     },
     "mobilefacenet_emore": {
-        "bs160": ("mobilefacenet_emore/bs160_lr_decay_01", 0), "bs768": ("mobilefacenet_emore/bs768_lr_decay_005", 0),
+        "bs160": ("mobilefacenet_emore/bs160_lr_decay_01", 0),
+        "bs768": ("mobilefacenet_emore/bs768_lr_decay_005", 0),
     },
     "mobilefacenet_epoch44": {"scale32-fixed": ("mobilefacenet_emore/E44_scale_32_lr_5e_5", 44)},
     "mobilenet_emore_bs256": {
         "softmax-center": ("mobilenet_emore_bs256/softmax_center_E80", 0),
         "triplet-64-falling": ("mobilenet_emore_bs256/soft_E80_arc_trip_64_alpha_decay_E40", 80),
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -80,8 +100,13 @@ def test_every_file_belongs_to_variants_of_its_study(path: Path):
     if path.stem not in published_file.references():
         assert set(theirs.names) <= set(variants(path.stem))
         assert set(theirs.at_of) <= set(theirs.names)
-    shares = [value for name in theirs.names for _, row in theirs.rows_of(name)
-              for metric, (value, _) in row.items() if published.is_share(metric) and metric != "fc7_acc"]  # fmt: skip
+    shares = [
+        value
+        for name in theirs.names
+        for _, row in theirs.rows_of(name)
+        for metric, (value, _) in row.items()
+        if published.is_share(metric) and metric != "fc7_acc"
+    ]
     assert all(0.25 < value < 1 for value in shares)
 
 
@@ -174,9 +199,13 @@ def test_seeds_are_counted():
 
 def test_losses_and_times_of_an_epoch_stand_beside_the_published_ones():
     theirs = Published(
-        "s", "each", {"a": {"lfw": (0.98, 10)}}, "someone", cases={"accuracy": 5822653},
+        "s",
+        "each",
+        {"a": {"lfw": (0.98, 10)}},
+        "someone",
+        cases={"accuracy": 5822653},
         epochs={"a": {16: {"loss": 0.4096, "accuracy": 0.9323, "seconds": 13041.0}}},
-    )  # fmt: skip
+    )
     values = {
         "epoch 16": {"loss": (0.41, 16), "accuracy": (0.9324, 16), "seconds": (9000.0, 16), "lr": (0.1, 16)}
     }
@@ -196,9 +225,17 @@ def test_losses_and_times_of_an_epoch_stand_beside_the_published_ones():
 
 def test_the_values_of_one_epoch_have_its_seconds_a_step():
     epochs = pd.DataFrame(
-        {"run": "r", "attempt": 1, "stage": 1, "stage_epoch": [1, 1, 2, 2], "epoch": [1, 1, 2, 2], "step": [50, 50, 150, 150],
-         "metric": ["loss", "seconds", "loss", "seconds"], "value": [2.0, 10.0, 1.0, 30.0]}
-    )  # fmt: skip
+        {
+            "run": "r",
+            "attempt": 1,
+            "stage": 1,
+            "stage_epoch": [1, 1, 2, 2],
+            "epoch": [1, 1, 2, 2],
+            "step": [50, 50, 150, 150],
+            "metric": ["loss", "seconds", "loss", "seconds"],
+            "value": [2.0, 10.0, 1.0, 30.0],
+        }
+    )
     assert published.values_of_epoch(epochs, 2) == {
         "loss": (1.0, 2),
         "seconds": (30.0, 2),
@@ -245,9 +282,14 @@ def test_the_pages_other_numbers():
     """Losses, times, checkpoints, IJB and the tables of other models, where the pages have them."""
     of = published_file.published_of
     assert of("loss_functions_mobilenet").epochs["arcface"][7] == {
-        "loss": 22.3337, "accuracy": 0.7928, "lfw_thresh": 0.29358, "cfp_fp_thresh": 0.199602,
-        "agedb_30_thresh": 0.247436, "seconds": 6133, "step_seconds": 0.135,
-    }  # fmt: skip
+        "loss": 22.3337,
+        "accuracy": 0.7928,
+        "lfw_thresh": 0.29358,
+        "cfp_fp_thresh": 0.199602,
+        "agedb_30_thresh": 0.247436,
+        "seconds": 6133,
+        "step_seconds": 0.135,
+    }
     assert of("mobilefacenet_emore").epochs["bs768"][16]["loss"] == 0.4096
     assert of("resnest101_emore").epochs["bs1024"][95]["seconds"] == 8217
     assert of("mobilenet_emore_bs1024").runs["v3-large-triplet-64"]["agedb_30"] == (0.953833, None)

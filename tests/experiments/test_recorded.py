@@ -30,11 +30,15 @@ HISTORIES = {  # file: study, variant, epochs before the history's first
     "mobilenet_emore_bs256/softmax_center_E80": ("mobilenet_emore_bs256", "softmax-center", 0),
     "mobilenet_emore_bs256/soft_E80_arc_E40": ("mobilenet_emore_bs256", "arcface", 80),
     "mobilenet_emore_bs256/soft_E80_arc_trip_32_E20_arc_trip_64_alpha0_3_E40": (
-        "mobilenet_emore_bs256", "triplet-32-then-64", 80,
+        "mobilenet_emore_bs256",
+        "triplet-32-then-64",
+        80,
     ),
     "mobilenet_emore_bs256/soft_E80_arc_trip_64_alpha0_3_E40": ("mobilenet_emore_bs256", "triplet-64", 80),
     "mobilenet_emore_bs256/soft_E80_arc_trip_64_alpha_decay_E40": (
-        "mobilenet_emore_bs256", "triplet-64-falling", 80,
+        "mobilenet_emore_bs256",
+        "triplet-64-falling",
+        80,
     ),
     "mobilenet_emore_bs256/soft_E80_arc_trip_128_alpha0_3_E40": ("mobilenet_emore_bs256", "triplet-128", 80),
     "resnet34_casia/mxnet_r34": ("resnet34_casia", "mxnet", 0),
@@ -44,7 +48,7 @@ HISTORIES = {  # file: study, variant, epochs before the history's first
     "subcenter_casia/base_topk1": ("subcenter_casia", "base", 0),
     "subcenter_casia/topk3": ("subcenter_casia", "k3", 0),
     "subcenter_casia/topk3_to_1": ("subcenter_casia", "k3-to-1", 0),
-}  # fmt: skip
+}
 CLASSES = {"faces_emore_112x112_folders": 85742, "faces_casia_112x112_folders": 10572}
 RISE = 1.05  # more than noise: MXNet's losses, of one batch each, rise by up to 1.073 within a stage
 

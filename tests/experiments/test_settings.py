@@ -98,10 +98,17 @@ def test_the_names_of_files_are_read():
     assert found["embedding.dropout"] == "0.4"
     assert found["weight_decay"] == "0.0005"
     assert (found["learning_rate.cycle"], found["learning_rate.per"], found["learning_rate.floor"]) == (
-        "16", "batch", "0.0001",
-    )  # fmt: skip
+        "16",
+        "batch",
+        "0.0001",
+    )
     assert found["random"] == "0"
     assert dict(stated.in_name("NNNN_resnet34_MXNET_E_REG_BN_SGD_l2_5e4_lr1e1_random0_arc_S32")) | {} == {
-        "embedding": "E", "weight_decay": "0.0005", "weight_decay.form": "L2", "weight_decay.norms": "true",
-        "optimizer": "SGD", "rate.1": "0.1", "random": "0",
-    }  # fmt: skip
+        "embedding": "E",
+        "weight_decay": "0.0005",
+        "weight_decay.form": "L2",
+        "weight_decay.norms": "true",
+        "optimizer": "SGD",
+        "rate.1": "0.1",
+        "random": "0",
+    }

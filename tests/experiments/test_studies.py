@@ -71,9 +71,13 @@ def test_branches_leave_their_trunk_where_the_notebook_did():
         for name, e in variants("mobilefacenet_epoch44").items()
     }
     assert own == {
-        "scale32-fixed": 10, "scale32-decay": 10, "scale64-sgd": 10, "scale64-nadam": 10,
-        "from54-nadam": 10, "from54-adam": 10,
-    }  # fmt: skip
+        "scale32-fixed": 10,
+        "scale32-decay": 10,
+        "scale64-sgd": 10,
+        "scale64-nadam": 10,
+        "from54-nadam": 10,
+        "from54-adam": 10,
+    }
     trunk = variants("mobilenet_emore_bs256")["softmax-center"]
     assert trunk.epochs == 80
     branches = [e for e in variants("mobilenet_emore_bs256").values() if e.trunk]

@@ -25,13 +25,25 @@ PIN = re.compile(rf"^([a-z0-9][a-z0-9._-]*)==([\w.!+]+)(?:; ({BOUND}(?: and {BOU
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 # Modules whose package has another name.
 PACKAGES = {
-    "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml", "google": "protobuf", "keras": "tensorflow",
-    "pkg_resources": "setuptools", "grpc": "grpcio",
-}  # fmt: skip
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "google": "protobuf",
+    "keras": "tensorflow",
+    "pkg_resources": "setuptools",
+    "grpc": "grpcio",
+}
 OPTIONAL = {  # imported inside functions only; the extra that brings them
-    "faiss": "ann", "onnx": "onnx", "tf2onnx": "onnx", "onnxruntime": "onnx", "ray": "ray",
-    "horovod": "horovod", "psycopg2": "postgres", "boto3": "s3", "botocore": "s3",
-}  # fmt: skip
+    "faiss": "ann",
+    "onnx": "onnx",
+    "tf2onnx": "onnx",
+    "onnxruntime": "onnx",
+    "ray": "ray",
+    "horovod": "horovod",
+    "psycopg2": "postgres",
+    "boto3": "s3",
+    "botocore": "s3",
+}
 
 
 def plain(name: str) -> str:

@@ -108,9 +108,11 @@ def test_every_part_can_be_imported_by_a_spec():
     hidden = [
         f"{shown(path, node.lineno)} {node.name}"
         for path, node in part_definitions()
-        if path.name not in BASES and not node.name.startswith("_") and node.name not in workbench.PARTS
+        if path.name not in BASES
+        and not node.name.startswith("_")
+        and node.name not in workbench.PARTS
         and not has_subclass(node.name)
-    ]  # fmt: skip
+    ]
     nothing(hidden, "add it to workbench.PARTS")
 
 

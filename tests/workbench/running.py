@@ -33,9 +33,13 @@ def launch(
 ) -> subprocess.Popen[str]:
     """Start a process in a project; its errors are in its output, or with `apart` by themselves."""
     return subprocess.Popen(
-        command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE if apart else subprocess.STDOUT,
-    )  # fmt: skip
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if apart else subprocess.STDOUT,
+    )
 
 
 def launch_workers(

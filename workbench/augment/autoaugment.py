@@ -80,9 +80,10 @@ class AutoAugment(Together):
                 )
             if not (0 <= probability <= 1 and 0 <= level <= 30):
                 raise SpecError(
-                    f"{name} with probability {probability:g} and level {level:g}", where="AutoAugment.policy",
+                    f"{name} with probability {probability:g} and level {level:g}",
+                    where="AutoAugment.policy",
                     expected="a probability from 0 to 1 and a level from 0 to 30",
-                )  # fmt: skip
+                )
 
     def pairs(self) -> Pairs:
         """Return the pairs that are drawn from."""

@@ -39,7 +39,7 @@ def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | N
 
     LIST names one image a line, for `ImageFolder(..., include="LIST")`; beside it LIST.npz holds the
     dominant centers, for `FromRun(..., centers="LIST.npz")`.
-    """  # fmt: skip
+    """
     from workbench.models.heads.subcenter_cleanup import clean as cleaned
     from workbench.models.heads.subcenter_cleanup import dominant_centers
 
@@ -77,9 +77,10 @@ def _centers(experiment: Experiment, state: State, run: str) -> tuple[Plan, Any]
     head = plan.loss.classifier()
     if not isinstance(head, SubCenter):
         raise RecordError(
-            f"stage {plan.number} ({plan.name}) has no sub-centers", where=run,
+            f"stage {plan.number} ({plan.name}) has no sub-centers",
+            where=run,
             expected="a last stage with a loss such as ArcFace(head=SubCenter(centers=3))",
-        )  # fmt: skip
+        )
     rows = state.arrays["head/00000"]
     return plan, rows.reshape(-1, head.centers, rows.shape[1])
 

@@ -63,10 +63,14 @@ def _with_data(experiment: Experiment, source: str | None, run: str) -> Experime
 
     if source is not None:
         given = source_of(source)
-        whole = experiment.but(validation=None, data=experiment.data.but(hold_out=0.0), stages=tuple(
-            stage.but(data=stage.data.but(hold_out=0.0)) if isinstance(stage.data, Source) else stage
-            for stage in experiment.stages
-        ))  # fmt: skip
+        whole = experiment.but(
+            validation=None,
+            data=experiment.data.but(hold_out=0.0),
+            stages=tuple(
+                stage.but(data=stage.data.but(hold_out=0.0)) if isinstance(stage.data, Source) else stage
+                for stage in experiment.stages
+            ),
+        )
         return whole.but(validation=given)
     if experiment.validation is None and not experiment.data.hold_out:
         raise InputError("has no validation set and held nothing out", where=run, do="say --data SOURCE")
@@ -85,9 +89,10 @@ def measured(network: Any, experiment: Experiment, project: Path, run: str) -> C
     names = data.identities(plan)
     if classes != len(names) or classes > MOST:
         raise InputError(
-            f"{classes} classes for {len(names)} identities of the data", where=run,
+            f"{classes} classes for {len(names)} identities of the data",
+            where=run,
             expected=f"as many, and at most {MOST}",
-        )  # fmt: skip
+        )
     batches = data.hold_out(plan)
     assert batches is not None
     labels, found = [], []
@@ -104,11 +109,13 @@ def table(rows: list[dict[str, Any]]) -> str:
     ordered = sorted(rows, key=lambda row: (row["accuracy"], row["class"]))
     body = [
         [
-            row["class"], row["images"], f"{row['accuracy']:.4f}",
+            row["class"],
+            row["images"],
+            f"{row['accuracy']:.4f}",
             f"{row['taken_for']} ({row['times']})" if row["taken_for"] is not None else "",
         ]
         for row in ordered
-    ]  # fmt: skip
+    ]
     head = ["class", "images", "accuracy", "taken most often for"]
     return str(tabulate(body, head, "github", disable_numparse=True))
 
@@ -125,9 +132,18 @@ def draw(result: Confusion, title: str, path: Path) -> None:
     axes = figure.subplots()
     ticks: Any = list(result.names) if classes <= NAMED else "auto"
     seaborn.heatmap(
-        shares, ax=axes, vmin=0, vmax=1, cmap="Blues", square=True, xticklabels=ticks, yticklabels=ticks,
-        annot=result.counts if classes <= ANNOTATED else None, fmt="d", cbar_kws={"label": "share of the class"},
-    )  # fmt: skip
+        shares,
+        ax=axes,
+        vmin=0,
+        vmax=1,
+        cmap="Blues",
+        square=True,
+        xticklabels=ticks,
+        yticklabels=ticks,
+        annot=result.counts if classes <= ANNOTATED else None,
+        fmt="d",
+        cbar_kws={"label": "share of the class"},
+    )
     axes.set(xlabel="taken for", ylabel="class", title=title)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

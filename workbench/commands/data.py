@@ -52,8 +52,11 @@ def source_of(text: str) -> Source:
             raise SpecError(f"{text} is not a data source", expected="ImageFolder(...), RecordIO(...), ...")
         return value
     kinds: dict[str, Any] = {
-        ".rec": RecordIO, ".tfrecord": TFRecords, ".tfrecords": TFRecords, ".npz": Npz,
-    }  # fmt: skip
+        ".rec": RecordIO,
+        ".tfrecord": TFRecords,
+        ".tfrecords": TFRecords,
+        ".npz": Npz,
+    }
     source: Source = kinds.get(Path(text).suffix.lower(), ImageFolder)(path=text)
     return source
 

@@ -32,7 +32,11 @@ def direction_options(command: Command) -> Command:
     words = {"lower": "smaller", "higher": "greater"}
     for side in reversed(DIRECTIONS):
         command = click.option(
-            f"--{side}", multiple=True, metavar="METRIC", expose_value=False, callback=_hold,
+            f"--{side}",
+            multiple=True,
+            metavar="METRIC",
+            expose_value=False,
+            callback=_hold,
             help=f"A metric of which {words[side]} values are better, where its name does not tell.",
-        )(command)  # fmt: skip
+        )(command)
     return command

@@ -12,20 +12,36 @@ from workbench.spec.plan import Plan
 def stage_key(plan: Plan) -> tuple[Any, ...]:
     """Return what makes a stage's step another one; rates and lengths do not."""
     return (
-        plan.loss, plan.train, plan.optimizer, plan.optimizer_state, plan.weight_decay, type(plan.schedule),
-        plan.label_smoothing, plan.augment, plan.sampler, plan.batch_size, plan.data,
-    )  # fmt: skip
+        plan.loss,
+        plan.train,
+        plan.optimizer,
+        plan.optimizer_state,
+        plan.weight_decay,
+        type(plan.schedule),
+        plan.label_smoothing,
+        plan.augment,
+        plan.sampler,
+        plan.batch_size,
+        plan.data,
+    )
 
 
 def kinds(plan: Plan) -> set[Any]:
     """Return what a stage's step tries: its loss and update, and apart from them its data, images and rates."""
     step = (
-        plan.loss, plan.train, plan.optimizer, plan.optimizer_state, plan.weight_decay, plan.label_smoothing
-    )  # fmt: skip
+        plan.loss,
+        plan.train,
+        plan.optimizer,
+        plan.optimizer_state,
+        plan.weight_decay,
+        plan.label_smoothing,
+    )
     return {
-        ("step", kind(step)), ("data", kind((plan.data, plan.sampler))), ("augment", kind(plan.augment)),
+        ("step", kind(step)),
+        ("data", kind((plan.data, plan.sampler))),
+        ("augment", kind(plan.augment)),
         ("schedule", type(plan.schedule)),
-    }  # fmt: skip
+    }
 
 
 def handed(plan: Plan) -> tuple[Any, ...]:

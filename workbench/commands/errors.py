@@ -74,9 +74,14 @@ def errors(
     accuracy, threshold = best_accuracy(ordered)
     found = worst(scores, pairs.same, threshold, count)
     facts = {
-        "run": run, "set": label, "epoch": epoch, "accuracy": accuracy, "threshold": threshold,
-        "false_accepts": found.false_accepts, "false_rejects": found.false_rejects,
-    }  # fmt: skip
+        "run": run,
+        "set": label,
+        "epoch": epoch,
+        "accuracy": accuracy,
+        "threshold": threshold,
+        "false_accepts": found.false_accepts,
+        "false_rejects": found.false_rejects,
+    }
     path = out or Path(f"errors_{label}.png")
     draw(path, pairs, scores, found, facts)
     if as_json:
@@ -118,9 +123,11 @@ def kept_scores(store: Store, run: str, label: str, which: str = "best") -> tupl
             return file["scores"], int(file["epoch"])
     except (OSError, KeyError, ValueError) as error:
         raise RecordError(
-            f"keeps no {which} scores of {label}", where=run, expected=str(path),
+            f"keeps no {which} scores of {label}",
+            where=run,
+            expected=str(path),
             do="train at least one epoch with that evaluation set",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _caption(pairs: PairImages, scores: np.ndarray, number: int) -> str:
@@ -163,9 +170,13 @@ def draw(path: Path, pairs: PairImages, scores: np.ndarray, found: Worst, facts:
 def rows(pairs: PairImages, scores: np.ndarray, numbers: np.ndarray) -> list[dict[str, Any]]:
     """Return pairs as plain JSON values."""
     return [
-        {"pair": int(n), "score": float(scores[n]), "images": [_name(pairs, pairs.first[n]), _name(pairs, pairs.second[n])]}
+        {
+            "pair": int(n),
+            "score": float(scores[n]),
+            "images": [_name(pairs, pairs.first[n]), _name(pairs, pairs.second[n])],
+        }
         for n in numbers
-    ]  # fmt: skip
+    ]
 
 
 def _name(pairs: PairImages, image: int) -> str:

@@ -67,9 +67,21 @@ class Subject:
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def export(
-    model: str, format_: str | None, quantize: str | None, every: bool, wrap: bool, count: int, data: Path | None,
-    out: Path | None, which: str, outputs: Outputs, trust_code: bool, as_json: bool, store: str | None, debug: bool,
-) -> None:  # fmt: skip
+    model: str,
+    format_: str | None,
+    quantize: str | None,
+    every: bool,
+    wrap: bool,
+    count: int,
+    data: Path | None,
+    out: Path | None,
+    which: str,
+    outputs: Outputs,
+    trust_code: bool,
+    as_json: bool,
+    store: str | None,
+    debug: bool,
+) -> None:
     """Export RUN_OR_MODEL (a run, or a Keras model file), load it back and compare it on real images."""
     if every and quantize:
         raise SpecError(f"--all with --quantize {quantize}", do="leave out one: --all has every quantisation")

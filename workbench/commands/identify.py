@@ -55,8 +55,9 @@ def identify(
         if calibrated.threshold is None:
             raise DataError(
                 str(calibrated.message).replace("FAR", "FPIR").replace("impostor pairs", "known images"),
-                where=known, do="give --threshold, or a higher --fpir",
-            )  # fmt: skip
+                where=known,
+                do="give --threshold, or a higher --fpir",
+            )
         threshold = calibrated.threshold
         said = (
             f"for FPIR {fpir:g} by {len(given.plain)} known images, whose own people pass at {calibrated.tar}"

@@ -32,9 +32,10 @@ def compare(protocol: Protocol, models: Sequence[str], options: Mapping[str, Any
     reading = chosen(found, options["reading"])
     shown = tables(protocol.name, found, reading)
     facts = {
-        "set": protocol.name, "reading": reading,
+        "set": protocol.name,
+        "reading": reading,
         "models": {name: one.plain(outcome) for name, outcome in found},
-    }  # fmt: skip
+    }
     if options["out"]:
         _write(options["out"], protocol.name, found, reading, shown, facts)
     click.echo(json.dumps(facts) if options["as_json"] else shown)

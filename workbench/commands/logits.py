@@ -21,8 +21,10 @@ def logits_of(text: str, trust_code: bool = False) -> Embedder:
     head = found.experiment.plans()[-1].loss.classifier()
     if not isinstance(head, Dense):
         raise RecordError(
-            f"its last stage has the head {type(head).__name__ if head else None}", where=found.run,
-            expected="Dense logits", do="distill its embeddings instead, without --logits",
-        )  # fmt: skip
+            f"its last stage has the head {type(head).__name__ if head else None}",
+            where=found.run,
+            expected="Dense logits",
+            do="distill its embeddings instead, without --logits",
+        )
     network = load_model(found.experiment, found.checkpoints, "last", "logits")
     return models.from_keras(network, f"run {found.run}, logits")

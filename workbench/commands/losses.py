@@ -141,8 +141,10 @@ def _softmax(scale: float) -> Any:
 
 
 PANELS: dict[str, Any] = {  # by the method of a loss that gives its curves
-    "curves": _over_cosine, "probability_curves": _over_probability, "softmax_curves": _softmax,
-}  # fmt: skip
+    "curves": _over_cosine,
+    "probability_curves": _over_probability,
+    "softmax_curves": _softmax,
+}
 
 
 def _label(axes: Any, panel: str) -> None:

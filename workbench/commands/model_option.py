@@ -16,14 +16,25 @@ F = TypeVar("F", bound=Callable[..., Any])
 def model_options(function: F) -> F:
     """Add the options that say how MODEL is opened."""
     for option in (
-        click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True,
-                     help="Checkpoint of a run."),
+        click.option(
+            "--which",
+            type=click.Choice(["best", "last"]),
+            default="best",
+            show_default=True,
+            help="Checkpoint of a run.",
+        ),
         click.option("--size", type=int, help="Input side in pixels, for a model that leaves it open."),
-        click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128."),
-        click.option("--trust-code", is_flag=True, help="Open a model file, or a run of another store, though it holds code, which then runs."),
+        click.option(
+            "--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128."
+        ),
+        click.option(
+            "--trust-code",
+            is_flag=True,
+            help="Open a model file, or a run of another store, though it holds code, which then runs.",
+        ),
         click.option("--store", metavar="URI", help="Where the records are."),
         click.option("--debug", is_flag=True, help="Show tracebacks."),
-    ):  # fmt: skip
+    ):
         function = option(function)
     return function
 

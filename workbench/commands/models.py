@@ -49,9 +49,14 @@ def row(name: str, size: int | None = None, batch: int = BATCH, build: bool = Fa
         numbers = AT_112[name]
     parameters, multiply_adds, activations, output = numbers
     return {
-        "name": name, "class": type(made).__name__, "input": made.image_size, "parameters": parameters,
-        "multiply_adds": multiply_adds, "activation_bytes": activations * batch * 4, "output": list(output),
-    }  # fmt: skip
+        "name": name,
+        "class": type(made).__name__,
+        "input": made.image_size,
+        "parameters": parameters,
+        "multiply_adds": multiply_adds,
+        "activation_bytes": activations * batch * 4,
+        "output": list(output),
+    }
 
 
 def table(rows: list[dict[str, Any]], batch: int) -> str:
@@ -69,10 +74,15 @@ def table(rows: list[dict[str, Any]], batch: int) -> str:
     ]
     body = [
         [
-            one["name"], one["class"], one["input"], f"{one['parameters']:,}", f"{one['multiply_adds'] / 1e6:,.1f}",
-            f"{one['activation_bytes'] / 2**20:,.0f}", " x ".join(str(n) for n in one["output"]),
+            one["name"],
+            one["class"],
+            one["input"],
+            f"{one['parameters']:,}",
+            f"{one['multiply_adds'] / 1e6:,.1f}",
+            f"{one['activation_bytes'] / 2**20:,.0f}",
+            " x ".join(str(n) for n in one["output"]),
         ]
         for one in rows
-    ]  # fmt: skip
+    ]
     aligned = ("left", "left", "right", "right", "right", "right", "left")
     return str(tabulate(body, head, "github", disable_numparse=True, colalign=aligned))

@@ -36,9 +36,15 @@ LARGEST = 8  # operations shown
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def profile(
-    files: tuple[str, ...], assignments: tuple[str, ...], stage: int, batches: int, quick: bool,
-    out: Path | None, as_json: bool, debug: bool,
-) -> None:  # fmt: skip
+    files: tuple[str, ...],
+    assignments: tuple[str, ...],
+    stage: int,
+    batches: int,
+    quick: bool,
+    out: Path | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
     """Measure one training step of a spec: reading, decoding, augmenting, network, head, update, sums, log.
 
     Nothing is recorded. With several devices in the spec the parts are those of one device; what the devices
@@ -88,13 +94,20 @@ def as_values(found: Profile) -> dict[str, Any]:
         cost.part: {"wall": cost.wall, "processor": cost.processor, "note": cost.note} for cost in found.parts
     }
     return {
-        "batch": found.batch, "steps": found.steps, "images": found.images, "parts": parts,
-        "step": sum(cost.wall for cost in found.step), "data": sum(cost.processor for cost in found.data),
-        "devices": found.devices, "together": found.together.wall if found.together else None,
+        "batch": found.batch,
+        "steps": found.steps,
+        "images": found.images,
+        "parts": parts,
+        "step": sum(cost.wall for cost in found.step),
+        "data": sum(cost.processor for cost in found.data),
+        "devices": found.devices,
+        "together": found.together.wall if found.together else None,
         "operations": {one.kind: {"times": one.times, "seconds": one.seconds} for one in found.operations},
-        "events": str(found.events) if found.events else None, "trace": str(found.trace),
-        "trained": found.trained, "activations": found.activations,
-    }  # fmt: skip
+        "events": str(found.events) if found.events else None,
+        "trace": str(found.trace),
+        "trained": found.trained,
+        "activations": found.activations,
+    }
 
 
 def lines(found: Profile) -> list[str]:

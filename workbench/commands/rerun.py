@@ -115,9 +115,15 @@ def train(found: RecordedRun, name: str, as_json: bool = False) -> int:
     if spec and Path(spec).is_file():
         variant = dataclasses.replace(variant, path=spec)
     order = RunRequest(
-        variant, found.store, name, steps=start.provenance.get("steps"), tags={TAG_RERUN: found.run},
-        domains=start.domains, parent=start.parent, epochs=_early_end(found),
-    )  # fmt: skip
+        variant,
+        found.store,
+        name,
+        steps=start.provenance.get("steps"),
+        tags={TAG_RERUN: found.run},
+        domains=start.domains,
+        parent=start.parent,
+        epochs=_early_end(found),
+    )
     try:
         run(order, screen(sys.stderr if as_json else sys.stdout))
     except RunStopped as stop:
@@ -146,9 +152,10 @@ def _train_in(folder: Path, found: RecordedRun, name: str, store: str | None, tr
         return 0
     if not found.store.journal(name).exists():
         raise InputError(
-            "its code could not be run (the lines above say why)", where=found.run,
+            "its code could not be run (the lines above say why)",
+            where=found.run,
             do="take the code that is here with --here",
-        )  # fmt: skip
+        )
     return done.returncode if done.returncode > 0 else 128 - done.returncode
 
 

@@ -74,10 +74,21 @@ from workbench.train.request import RunRequest, Watcher
 @click.option("--run-name", hidden=True, help="Name of the run's record (given to child processes).")
 @enduring()
 def run(
-    files: tuple[str, ...], assignments: tuple[str, ...], seed: int | None, seeds: str | None, quick: bool,
-    resume: bool, jobs: int | None, devices: str | None, ray: str | None, store: str | None, forecast: str | None,
-    as_json: bool, debug: bool, run_name: str | None,
-) -> int:  # fmt: skip
+    files: tuple[str, ...],
+    assignments: tuple[str, ...],
+    seed: int | None,
+    seeds: str | None,
+    quick: bool,
+    resume: bool,
+    jobs: int | None,
+    devices: str | None,
+    ray: str | None,
+    store: str | None,
+    forecast: str | None,
+    as_json: bool,
+    debug: bool,
+    run_name: str | None,
+) -> int:
     """Train the experiments of spec FILEs (all, or only the variants of the given NAMEs).
 
     Every epoch is recorded in the journal, in MLflow and in TensorBoard. Exit status: 0 done, 1 a run

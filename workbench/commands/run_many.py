@@ -54,8 +54,15 @@ def several(
 
 
 def on_cluster(
-    tasks: Sequence[Task], store: Store, ray: str, jobs: int | None, *, address: str | None, as_json: bool, debug: bool
-) -> int:  # fmt: skip
+    tasks: Sequence[Task],
+    store: Store,
+    ray: str,
+    jobs: int | None,
+    *,
+    address: str | None,
+    as_json: bool,
+    debug: bool,
+) -> int:
     """Train all tasks on the Ray cluster at `ray`, at most `jobs` at once; return the exit status of all."""
     from workbench.jobs.ray_cluster import AnyPlace, connected
 

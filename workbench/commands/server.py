@@ -45,15 +45,27 @@ VARIABLES = {
 @click.option("--debug", is_flag=True, help="Show the server's own output, and tracebacks.")
 @orderly_end()
 def server(
-    database: str | None, artifacts: str | None, host: str, port: int, workers: int, no_auth: bool,
-    add_user: str | None, store: str | None, debug: bool,
-) -> None:  # fmt: skip
+    database: str | None,
+    artifacts: str | None,
+    host: str,
+    port: int,
+    workers: int,
+    no_auth: bool,
+    add_user: str | None,
+    store: str | None,
+    debug: bool,
+) -> None:
     """Serve runs of many machines until Ctrl-C; the log and the secrets are in mlruns/server/."""
     place = find_store(store)
     plan = server_setup.ServerPlan(
-        database=_database(database, place), artifacts=_artifacts(artifacts, place), host=host, port=port,
-        folder=place.root / "server", authenticated=not no_auth, workers=workers,
-    )  # fmt: skip
+        database=_database(database, place),
+        artifacts=_artifacts(artifacts, place),
+        host=host,
+        port=port,
+        folder=place.root / "server",
+        authenticated=not no_auth,
+        workers=workers,
+    )
     if add_user:
         _add_user(plan, add_user)
         return
@@ -65,15 +77,20 @@ def server(
 def _database(given: str | None, store: Store) -> str:
     if given and server_setup.without_password(given)[1]:
         raise InputError(
-            "holds a password, which everybody on this machine can read there", where="--database",
+            "holds a password, which everybody on this machine can read there",
+            where="--database",
             do=f"set PGPASSWORD, a line in ~/.pgpass, or the whole address in {DATABASE}",
-        )  # fmt: skip
+        )
     found = given or os.environ.get(DATABASE)
     if found is None:
         store.root.mkdir(parents=True, exist_ok=True)
         return f"sqlite:///{store.database}"
     if not found.startswith(("postgresql://", "postgresql+psycopg2://", "sqlite:///")):
-        raise InputError("is not a database that is known here", where=given or DATABASE, expected="postgresql://user@host/name")  # fmt: skip
+        raise InputError(
+            "is not a database that is known here",
+            where=given or DATABASE,
+            expected="postgresql://user@host/name",
+        )
     return found
 
 
@@ -82,7 +99,11 @@ def _artifacts(given: str | None, store: Store) -> str:
     if given and given.startswith("s3://"):
         return given.rstrip("/")
     if given and "://" in given:
-        raise InputError(f"{given!r} is no place of artifacts", where="--artifacts", expected="a folder or s3://bucket/path")  # fmt: skip
+        raise InputError(
+            f"{given!r} is no place of artifacts",
+            where="--artifacts",
+            expected="a folder or s3://bucket/path",
+        )
     folder = Path(given).expanduser().resolve() if given else store.artifacts
     try:
         folder.mkdir(parents=True, exist_ok=True)

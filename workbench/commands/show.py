@@ -52,9 +52,10 @@ def list_runs(study: str | None, quick: bool, store: str | None, as_json: bool, 
     if not states:
         hidden = "" if quick else " (--quick shows quick runs)"
         raise StoreError(
-            f"no runs{f' of study {study!r}' if study else ''}{hidden}", where=place.root,
+            f"no runs{f' of study {study!r}' if study else ''}{hidden}",
+            where=place.root,
             do="`workbench run experiments/quickstart.py` makes some",
-        )  # fmt: skip
+        )
     click.echo(table_of(states))
     for name in place.odd_journals():
         click.echo(f"note: {name}: its name is none of a run; passed over")

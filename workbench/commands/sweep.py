@@ -40,9 +40,19 @@ from workbench.tracking.store import Store, find_store
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @enduring()
 def sweep(
-    files: tuple[str, ...], trials: int | None, resume: bool, workers: int | None, allow_changed_space: bool,
-    quick: bool, emit: str | None, train_best: bool, verbose: bool, store: str | None, as_json: bool, debug: bool,
-) -> int:  # fmt: skip
+    files: tuple[str, ...],
+    trials: int | None,
+    resume: bool,
+    workers: int | None,
+    allow_changed_space: bool,
+    quick: bool,
+    emit: str | None,
+    train_best: bool,
+    verbose: bool,
+    store: str | None,
+    as_json: bool,
+    debug: bool,
+) -> int:
     """Run the sweeps of a spec FILE (all, or those of the given NAMEs), one trial after another.
 
     Exit status: 0 done, 1 the search gave up, 2 bad input, 75 stopped but resumable, 130 stopped by Ctrl-C.

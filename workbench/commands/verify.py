@@ -129,9 +129,12 @@ def write(folder: Path, label: str, pairs: Path, found: Scored, groups: list[Gro
     (folder / "report.md").write_text(text(label, pairs, found, groups) + "\n", encoding="utf-8")
     (folder / "report.json").write_text(json.dumps(found.report.to_json(), indent=1) + "\n", encoding="utf-8")
     np.savez_compressed(
-        folder / "scores.npz", scores=found.scores.astype(np.float32), same=found.pairs.same,
-        first=found.pairs.first.astype(np.int32), second=found.pairs.second.astype(np.int32),
-    )  # fmt: skip
+        folder / "scores.npz",
+        scores=found.scores.astype(np.float32),
+        same=found.pairs.same,
+        first=found.pairs.first.astype(np.int32),
+        second=found.pairs.second.astype(np.int32),
+    )
     if found.report.accuracy is None:
         return
     ordered = SortedScores(found.scores, found.pairs.same)

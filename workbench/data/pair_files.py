@@ -229,9 +229,10 @@ def _lines(path: Path) -> tuple[list[dict[str, str]], int]:
         for number, row in enumerate(rows, start=1):
             if row is None:
                 raise DataError(
-                    "does not say two images and whether they show one person", where=f"{path}:{number}",
+                    "does not say two images and whether they show one person",
+                    where=f"{path}:{number}",
                     expected="`first second 1` or `first second 0`",
-                )  # fmt: skip
+                )
         return [row[0] for row in rows if row], 1
     try:
         file = io.StringIO(text, newline="")

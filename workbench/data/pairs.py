@@ -194,9 +194,11 @@ class HeldOutPairs(PairSet):
         what = in_both(common)
         if self.overlap == "refuse":
             raise DataError(
-                what, where=f"HeldOutPairs({self.name!r})", expected="people that training never sees",
+                what,
+                where=f"HeldOutPairs({self.name!r})",
+                expected="people that training never sees",
                 do="leave them out of one of both, or set overlap='warn' where only the names are alike",
-            )  # fmt: skip
+            )
         return (f"{self.name}: {what}; its accuracy may flatter",)
 
     def quick(self) -> HeldOutPairs:
@@ -241,6 +243,7 @@ def read(images: Images, records: np.ndarray, size: int) -> np.ndarray:
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
         raise DataError(
             f"one of the images from {images.names[records[done]]} on cannot be read",
-            expected="complete images", do="check the source",
-        ) from error  # fmt: skip
+            expected="complete images",
+            do="check the source",
+        ) from error
     return result

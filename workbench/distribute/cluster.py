@@ -53,9 +53,11 @@ def find(hosts: tuple[str, ...], environment: Mapping[str, str] | None = None) -
         return _checked(_from_text(text), hosts)
     if not hosts:
         raise InputError(
-            "no workers are known", where="MultiWorker", expected=f"{VARIABLE} in the environment",
+            "no workers are known",
+            where="MultiWorker",
+            expected=f"{VARIABLE} in the environment",
             do='or hosts=("10.0.0.1:2222", "10.0.0.2:2222") in the spec',
-        )  # fmt: skip
+        )
     return Cluster(hosts, _own_index(hosts, environment))
 
 
@@ -63,8 +65,10 @@ def _checked(cluster: Cluster, hosts: tuple[str, ...]) -> Cluster:
     if hosts and hosts != cluster.hosts:
         raise InputError(
             f"its workers {', '.join(cluster.hosts)} are not the hosts of the spec",
-            where=VARIABLE, expected=", ".join(hosts), do=f"unset {VARIABLE} or leave hosts out",
-        )  # fmt: skip
+            where=VARIABLE,
+            expected=", ".join(hosts),
+            do=f"unset {VARIABLE} or leave hosts out",
+        )
     return cluster
 
 
@@ -76,9 +80,10 @@ def _from_text(text: str) -> Cluster:
         kind, index = str(task["type"]), int(task["index"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"cannot be read ({type(error).__name__}: {error})", where=VARIABLE,
+            f"cannot be read ({type(error).__name__}: {error})",
+            where=VARIABLE,
             expected='{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}',
-        ) from error  # fmt: skip
+        ) from error
     odd = sorted({*groups, kind} - {"chief", "worker"})
     if odd:
         raise InputError(
@@ -112,9 +117,11 @@ def _own_index(hosts: tuple[str, ...], environment: Mapping[str, str]) -> int:
     if len(found) != 1:
         what = "this machine is none of the hosts" if not found else "several hosts are this machine"
         raise InputError(
-            what, where="MultiWorker.hosts",
-            expected=", ".join(hosts), do=f"say which one this process is: {PLACE}=0 for the first, the chief",
-        )  # fmt: skip
+            what,
+            where="MultiWorker.hosts",
+            expected=", ".join(hosts),
+            do=f"say which one this process is: {PLACE}=0 for the first, the chief",
+        )
     return found[0]
 
 
@@ -154,7 +161,8 @@ def listener(host: str) -> socket.socket:
     except OSError as error:
         found.close()
         raise InputError(
-            f"cannot listen there: {error.strerror or error}", where=host,
+            f"cannot listen there: {error.strerror or error}",
+            where=host,
             do="end what uses the port, or choose another address or port",
-        ) from error  # fmt: skip
+        ) from error
     return found

@@ -20,7 +20,8 @@ def refused(error: BaseException) -> InputError | None:
         return None
     line = next(line for line in words.splitlines() if SAID.search(line)).strip().rstrip(".")
     return InputError(
-        f"an operation has no repeatable form: {line[:200]}", where="devices.deterministic",
+        f"an operation has no repeatable form: {line[:200]}",
+        where="devices.deterministic",
         do='give deterministic=False, as in --set "devices=OneDevice(deterministic=False)": equal seeds then '
         "no longer give equal bits",
-    )  # fmt: skip
+    )

@@ -24,16 +24,19 @@ def engine() -> Any:
         minor = tf.__version__.rpartition(".")[0]
         if tuple(map(int, minor.split("."))) > BUILDS_UP_TO:
             raise InputError(
-                f"its last release cannot be built for TensorFlow {minor}", where="Horovod",
+                f"its last release cannot be built for TensorFlow {minor}",
+                where="Horovod",
                 do="take MultiWorker(), or Python 3.10 or 3.11 with TensorFlow 2.15 (docs/devices.md)",
-            ) from error  # fmt: skip
+            ) from error
         raise InputError(
             "Horovod is not installed", where="Horovod", do="build it with `make horovod` (docs/devices.md)"
         ) from error
     if "HOROVOD_SIZE" not in os.environ and "OMPI_COMM_WORLD_SIZE" not in os.environ:
         raise InputError(
-            "was started by hand", where="Horovod", expected="horovodrun -np 2 workbench run SPEC",
-        )  # fmt: skip
+            "was started by hand",
+            where="Horovod",
+            expected="horovodrun -np 2 workbench run SPEC",
+        )
     module.init()
     return module
 

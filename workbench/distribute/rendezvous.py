@@ -91,9 +91,14 @@ def _gather(place: Cluster, facts: Facts, deadline: float, seconds: float) -> li
 
 
 def _hear(
-    door: socket.socket, place: Cluster, found: dict[int, Facts], lines: list[socket.socket],
-    open_: contextlib.ExitStack, deadline: float, seconds: float,
-) -> str | None:  # fmt: skip
+    door: socket.socket,
+    place: Cluster,
+    found: dict[int, Facts],
+    lines: list[socket.socket],
+    open_: contextlib.ExitStack,
+    deadline: float,
+    seconds: float,
+) -> str | None:
     """Wait for one more worker; return what is wrong with it, or None."""
     door.settimeout(max(0.01, deadline - time.monotonic()))
     try:
@@ -123,9 +128,11 @@ def _report(place: Cluster, facts: Facts, deadline: float, seconds: float) -> li
         answer = _read(line, max(1.0, deadline - time.monotonic()))
     if answer is None or "members" not in answer:
         raise InputError(
-            "what answers there is not the chief of this training, or it ended", where=chief,
-            expected="a process started with the same spec", do="look at the chief's log",
-        )  # fmt: skip
+            "what answers there is not the chief of this training, or it ended",
+            where=chief,
+            expected="a process started with the same spec",
+            do="look at the chief's log",
+        )
     if answer.get("problem"):
         raise InputError(str(answer["problem"]), where="the workers")
     return list(answer["members"])
@@ -139,9 +146,10 @@ def _reached(chief: str, deadline: float, seconds: float) -> socket.socket:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise InputError(
-                    f"no chief answered within {seconds:g} s ({error.strerror or error})", where=chief,
+                    f"no chief answered within {seconds:g} s ({error.strerror or error})",
+                    where=chief,
                     do="start the chief, or correct the list of hosts",
-                ) from error  # fmt: skip
+                ) from error
             time.sleep(0.2)
 
 

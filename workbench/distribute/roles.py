@@ -29,6 +29,8 @@ def refuse_several(settings: Sequence[Devices]) -> None:
     """Refuse several experiments at once where one of them needs several processes that start together."""
     if len(settings) > 1 and any(in_processes(one) for one in settings):
         raise InputError(
-            f"{len(settings)} experiments, and a training of several processes among them", where="devices",
-            expected="one at a time", do="name one variant: workbench run SPEC NAME",
-        )  # fmt: skip
+            f"{len(settings)} experiments, and a training of several processes among them",
+            where="devices",
+            expected="one at a time",
+            do="name one variant: workbench run SPEC NAME",
+        )

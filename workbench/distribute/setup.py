@@ -27,9 +27,11 @@ def prepare(experiment: Experiment) -> str:
     several = isinstance(settings, ManyDevices)
     if several and not gpus and any(plan.devices.xla for plan in experiment.plans()):
         raise InputError(
-            "XLA compiles no step of several CPU devices", where="devices.xla", expected="GPUs, or one device",
+            "XLA compiles no step of several CPU devices",
+            where="devices.xla",
+            expected="GPUs, or one device",
             do="leave xla out",
-        )  # fmt: skip
+        )
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, settings.memory_growth)
     if settings.deterministic:
@@ -51,9 +53,10 @@ def visible(settings: Devices) -> list[Any]:
     gpus = tf.config.list_physical_devices("GPU")
     if settings.kind == "gpu" and not gpus:
         raise InputError(
-            "TensorFlow sees no GPU on this machine", where=f'{type(settings).__name__}(kind="gpu")',
+            "TensorFlow sees no GPU on this machine",
+            where=f'{type(settings).__name__}(kind="gpu")',
             do="install the extra `gpu` and a driver, or leave kind out",
-        )  # fmt: skip
+        )
     return list(gpus)
 
 

@@ -59,10 +59,11 @@ def mirrored(experiment: Experiment, settings: Mirrored) -> Group:
         names = [f"/gpu:{i}" for i in range(min(len(gpus), settings.count or len(gpus)))]
     if not names or (settings.count or 0) > len(names):
         raise InputError(
-            f"TensorFlow sees {len(gpus)} GPUs on this machine", where="Mirrored",
+            f"TensorFlow sees {len(gpus)} GPUs on this machine",
+            where="Mirrored",
             expected=f"{settings.count or 'one'} or more",
             do='take fewer, or try the spec on the CPU with kind="cpu", count=2',
-        )  # fmt: skip
+        )
     validate.refuse(experiment, len(names))
     device = setup.prepare(experiment)
     if tuple(names) not in _strategies:  # two of them on the same devices mix up their collective operations
@@ -80,9 +81,11 @@ def _logical_cpus(count: int) -> list[str]:
         found = len(tf.config.list_logical_devices("CPU"))
         if found < count:
             raise InputError(
-                f"this process has {found} logical CPU devices already", where="Mirrored.count",
-                expected=f"{count}", do="run it in a process of its own",
-            ) from error  # fmt: skip
+                f"this process has {found} logical CPU devices already",
+                where="Mirrored.count",
+                expected=f"{count}",
+                do="run it in a process of its own",
+            ) from error
     return [f"/cpu:{i}" for i in range(count)]
 
 
@@ -93,11 +96,21 @@ def facts_of(experiment: Experiment, meant: Launch, rank: int, hosts: tuple[str,
     """Return what a worker says of itself; `problem` is what keeps it from training."""
     settings = experiment.devices
     found: dict[str, Any] = {
-        "rank": rank, "host": socket.gethostname(), "process": os.getpid(), "hosts": list(hosts),
-        "versions": versions(), "id": experiment.id, "seed": experiment.seed,
-        "run": meant.run, "resume": meant.resume, "quick": meant.quick, "devices": 1, "kind": "cpu",
-        "sync_norms": isinstance(settings, ManyDevices) and settings.sync_norms, "problem": None,
-    }  # fmt: skip
+        "rank": rank,
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "hosts": list(hosts),
+        "versions": versions(),
+        "id": experiment.id,
+        "seed": experiment.seed,
+        "run": meant.run,
+        "resume": meant.resume,
+        "quick": meant.quick,
+        "devices": 1,
+        "kind": "cpu",
+        "sync_norms": isinstance(settings, ManyDevices) and settings.sync_norms,
+        "problem": None,
+    }
     try:
         gpus = setup.visible(settings)
         if isinstance(settings, MultiWorker):

@@ -34,9 +34,11 @@ def refuse(experiment: Experiment, replicas: int | None) -> None:
     """Refuse stages on other devices than the run's, and batches that do not divide among `replicas`."""
     if isinstance(experiment.devices, (MultiWorker, Horovod)) and experiment.trunk is not None:
         raise SpecError(
-            "branches of a trunk run in one process", where=type(experiment.devices).__name__,
-            expected="OneDevice() or Mirrored()", do="or leave trunk out: each run then trains it itself",
-        )  # fmt: skip
+            "branches of a trunk run in one process",
+            where=type(experiment.devices).__name__,
+            expected="OneDevice() or Mirrored()",
+            do="or leave trunk out: each run then trains it itself",
+        )
     for plan in experiment.plans():
         where = f"stage {plan.number} ({plan.name})"
         _refuse_stage(plan.devices, experiment.devices, where)
@@ -49,9 +51,10 @@ def _refuse_stage(stage: Devices, run: Devices, where: str) -> None:
     same = type(stage) is type(run) and all(getattr(stage, n) == getattr(run, n) for n in fixed)
     if not same:
         raise SpecError(
-            f"its devices are {stage}, those of the run {run}", where=where,
+            f"its devices are {stage}, those of the run {run}",
+            where=where,
             expected="the same devices in all stages (xla and steps_per_execution may differ)",
-        )  # fmt: skip
+        )
 
 
 def _refuse_batch(plan: Plan, replicas: int, where: str) -> None:
@@ -59,9 +62,11 @@ def _refuse_batch(plan: Plan, replicas: int, where: str) -> None:
         return
     lower, upper = plan.batch_size // replicas * replicas, -(-plan.batch_size // replicas) * replicas
     raise InputError(
-        f"a batch of {plan.batch_size} does not divide among {replicas} devices", where=f"{where}.batch_size",
-        expected=f"a multiple of {replicas}", do=f"take {lower} or {upper}" if lower else f"take {upper}",
-    )  # fmt: skip
+        f"a batch of {plan.batch_size} does not divide among {replicas} devices",
+        where=f"{where}.batch_size",
+        expected=f"a multiple of {replicas}",
+        do=f"take {lower} or {upper}" if lower else f"take {upper}",
+    )
 
 
 def split_line(experiment: Experiment, replicas: int) -> str:

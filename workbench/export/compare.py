@@ -67,9 +67,15 @@ def compare(
 
 
 def measured(
-    name: str, file: str, embedder: Embedder, images: np.ndarray, found: np.ndarray, expected: np.ndarray,
-    evaluators: Sequence[Evaluator], size: int,
-) -> Comparison:  # fmt: skip
+    name: str,
+    file: str,
+    embedder: Embedder,
+    images: np.ndarray,
+    found: np.ndarray,
+    expected: np.ndarray,
+    evaluators: Sequence[Evaluator],
+    size: int,
+) -> Comparison:
     """Return the comparison of embeddings `found` with those `expected`."""
     cosines = np.sum(_unit(found) * _unit(expected), axis=1)
     return Comparison(
@@ -139,9 +145,13 @@ def table(rows: Sequence[Comparison]) -> str:
     head = ["format", "size, MB", "largest difference", "least cosine", "ms an image", *sets]
     body = [
         [
-            row.name, f"{row.bytes / 1e6:.2f}", f"{row.largest_difference:.2g}", f"{row.least_cosine:.6f}",
-            f"{row.milliseconds:.2f}", *(f"{row.accuracy.get(name, math.nan):.4f}" for name in sets),
+            row.name,
+            f"{row.bytes / 1e6:.2f}",
+            f"{row.largest_difference:.2g}",
+            f"{row.least_cosine:.6f}",
+            f"{row.milliseconds:.2f}",
+            *(f"{row.accuracy.get(name, math.nan):.4f}" for name in sets),
         ]
         for row in rows
-    ]  # fmt: skip
+    ]
     return str(tabulate(body, head, "github", disable_numparse=True))

@@ -64,9 +64,10 @@ def write(model: tf.keras.Model, target: Target, path: Path, samples: np.ndarray
     """
     if target.quantize in WHOLE and (samples is None or not len(samples)):
         raise InputError(
-            f"{target.quantize} needs representative images", where=f"--quantize {target.quantize}",
+            f"{target.quantize} needs representative images",
+            where=f"--quantize {target.quantize}",
             do="export a run whose data is there, or give --data FOLDER",
-        )  # fmt: skip
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     writers = {"saved_model": _saved_model, "h5": _h5, "onnx": _onnx}
     try:

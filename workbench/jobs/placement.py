@@ -115,9 +115,11 @@ def places(jobs: int | None = None, devices: str | None = None, here: Machine | 
         kind = "device" if devices is not None else ("GPU" if here.gpus else "core")
         twice = ",".join(str(k % len(found)) for k in range(jobs))
         raise InputError(
-            f"{jobs} jobs on {len(found)} {kind}{'s' if len(found) > 1 else ''}", where="--jobs",
-            expected="one device or more for each job", do=f"to share devices name them twice: --devices {twice}",
-        )  # fmt: skip
+            f"{jobs} jobs on {len(found)} {kind}{'s' if len(found) > 1 else ''}",
+            where="--jobs",
+            expected="one device or more for each job",
+            do=f"to share devices name them twice: --devices {twice}",
+        )
     return [_place(found[job::jobs]) for job in range(jobs)]
 
 

@@ -155,9 +155,15 @@ class LiveProgress(PlainProgress):
             told = _few(row.metrics) if row else "starting"
             left = _left(work, row)
             cells = (
-                self._number(work).strip("[]"), work.task.run, work.task.title, work.place, _progress(work, row),
-                told, duration(time.monotonic() - work.began), duration(left) if left is not None else "",
-            )  # fmt: skip
+                self._number(work).strip("[]"),
+                work.task.run,
+                work.task.title,
+                work.place,
+                _progress(work, row),
+                told,
+                duration(time.monotonic() - work.began),
+                duration(left) if left is not None else "",
+            )
             table.add_row(*map(markup, cells))
         return table
 

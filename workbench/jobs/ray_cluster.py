@@ -70,9 +70,11 @@ def needs(experiment: Experiment, has_gpus: bool) -> Needs:
         devices = plan.devices
         if isinstance(devices, (MultiWorker, Horovod)):
             raise InputError(
-                f"{type(devices).__name__} has processes of its own", where="--ray",
-                expected="OneDevice or Mirrored", do="start its workers by hand, or leave out --ray",
-            )  # fmt: skip
+                f"{type(devices).__name__} has processes of its own",
+                where="--ray",
+                expected="OneDevice or Mirrored",
+                do="start its workers by hand, or leave out --ray",
+            )
         count = getattr(devices, "count", 1) or 1
         gpu = has_gpus and getattr(devices, "kind", None) != "cpu"
         wanted = Needs(1, count) if gpu or getattr(devices, "kind", None) == "gpu" else Needs(count, 0)
@@ -142,11 +144,15 @@ class RayCluster:
         folder = self.store.run_folder(task.run)
         folder.mkdir(parents=True, exist_ok=True)
         errand = ray_worker.RayTask(
-            words=tuple(task.words(self.address, debug=self.debug)[1:]), folder=os.getcwd(),
-            journal=str(self.store.journal(task.run)), log=str(log_of(self.store, task.run)),
-            stop=str(folder / "stop"), cpus=wanted.cpus, gpus=wanted.gpus,
+            words=tuple(task.words(self.address, debug=self.debug)[1:]),
+            folder=os.getcwd(),
+            journal=str(self.store.journal(task.run)),
+            log=str(log_of(self.store, task.run)),
+            stop=str(folder / "stop"),
+            cpus=wanted.cpus,
+            gpus=wanted.gpus,
             variables={name: os.environ[name] for name in HANDED_ON if name in os.environ},
-        )  # fmt: skip
+        )
         return RayJob(self.ray, errand, lambda text: self.say(f"{task.run}: {text}"))
 
 
@@ -242,7 +248,11 @@ def require_answer(address: str) -> None:
     """Raise `InputError` unless something at host:port speaks HTTP/2, as the head of a Ray cluster does."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "//" in address:
-        raise InputError(f"{address!r} is not an address", where="--ray", expected="host:port of the cluster's head, such as 10.0.0.1:6379")  # fmt: skip
+        raise InputError(
+            f"{address!r} is not an address",
+            where="--ray",
+            expected="host:port of the cluster's head, such as 10.0.0.1:6379",
+        )
     try:
         with socket.create_connection((host, int(port)), CONNECT_SECONDS) as connection:
             connection.settimeout(CONNECT_SECONDS)
@@ -250,9 +260,15 @@ def require_answer(address: str) -> None:
             answer = connection.recv(9)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"no Ray cluster answers: {reason}", where=f"--ray {address}", do="`ray start --head` starts one") from error  # fmt: skip
+        raise InputError(
+            f"no Ray cluster answers: {reason}", where=f"--ray {address}", do="`ray start --head` starts one"
+        ) from error
     if len(answer) < 4 or answer[3] != SETTINGS_FRAME:
-        raise InputError("what answers is not a Ray cluster", where=f"--ray {address}", expected="the address that `ray start --head` prints")  # fmt: skip
+        raise InputError(
+            "what answers is not a Ray cluster",
+            where=f"--ray {address}",
+            expected="the address that `ray start --head` prints",
+        )
 
 
 def _size(path: Path) -> int:

@@ -243,8 +243,10 @@ class AdaCos(CosineLoss):
         if identities(labels) < 3:
             raise SpecError(
                 f"AdaCos on {identities(labels)} identities: its scale sqrt(2) ln(C - 1) would be 0",
-                where="loss", expected="3 identities or more", do="use ArcFace or ScaledSoftmax",
-            )  # fmt: skip
+                where="loss",
+                expected="3 identities or more",
+                do="use ArcFace or ScaledSoftmax",
+            )
 
     def slots(self, classes: int, size: int, batch_size: int, teacher: int | None) -> dict[str, Slot]:
         return {"scale": Slot((), math.sqrt(2.0) * math.log(max(classes - 1, 1)), trained=False)}

@@ -39,9 +39,11 @@ def need_cosines(loss: Loss, head: Head) -> None:
     """Refuse a head whose logits are not cosines, for a loss whose margin is an angle."""
     if not head.normalised:
         raise SpecError(
-            f"{type(head).__name__} gives no cosines", where=f"{type(loss).__name__}.head",
-            expected="a normalised head", do="use Normalised(), SubCenter() or Sampled()",
-        )  # fmt: skip
+            f"{type(head).__name__} gives no cosines",
+            where=f"{type(loss).__name__}.head",
+            expected="a normalised head",
+            do="use Normalised(), SubCenter() or Sampled()",
+        )
 
 
 def need_radians(loss: Loss, name: str, value: float, at_most: float = math.pi / 2) -> None:

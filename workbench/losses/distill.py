@@ -50,9 +50,10 @@ class DistillEmbedding(StatefulLoss):
     def check(self) -> None:
         if self.distance == "cosine" and not self.normalise:
             raise SpecError(
-                "a cosine is of vectors at unit length", where="DistillEmbedding.normalise",
+                "a cosine is of vectors at unit length",
+                where="DistillEmbedding.normalise",
                 do='set distance="squared" or "mse"',
-            )  # fmt: skip
+            )
 
     def check_data(
         self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
@@ -107,10 +108,11 @@ class DistillLogits(LogitsLoss):
         numbers, classes = need_teacher("DistillLogits", teacher), identities(labels)
         if numbers != classes:
             raise SpecError(
-                f"the teacher gives {numbers} numbers an image", where="DistillLogits",
+                f"the teacher gives {numbers} numbers an image",
+                where="DistillLogits",
                 expected=f"a logit for each of the {classes} identities",
                 do="use DistillEmbedding for a teacher's embeddings",
-            )  # fmt: skip
+            )
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         labels_part = cross_entropy(batch.logits, batch.targets, smoothing=batch.label_smoothing)

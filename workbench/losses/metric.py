@@ -92,20 +92,23 @@ class Triplet(StatefulLoss):
     def check(self) -> None:
         if self.normalise and self.alpha > 4:
             raise SpecError(
-                f"{self.alpha:g} is out of range", where="Triplet.alpha",
+                f"{self.alpha:g} is out of range",
+                where="Triplet.alpha",
                 expected="at most 4, the largest squared distance of unit embeddings",
                 do="set normalise=False for embeddings as they are",
-            )  # fmt: skip
+            )
         if self.distance == "cosine" and not self.normalise:
             raise SpecError(
-                "a cosine is of unit embeddings", where="Triplet.normalise",
+                "a cosine is of unit embeddings",
+                where="Triplet.normalise",
                 do='set distance="euclidean" or "squared"',
-            )  # fmt: skip
+            )
         if self.mining == "all-pairs" and self.distance != "cosine":
             raise SpecError(
-                f"{self.distance!r} is not possible with mining='all-pairs'", where="Triplet.distance",
+                f"{self.distance!r} is not possible with mining='all-pairs'",
+                where="Triplet.distance",
                 expected="'cosine'",
-            )  # fmt: skip
+            )
 
     def check_data(
         self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
@@ -116,15 +119,17 @@ class Triplet(StatefulLoss):
         if (counts > 0).sum() < 2 or counts.max(initial=0) < 2:
             raise SpecError(
                 "no triplet: there are not two identities, one of them with two images",
-                where="Triplet", do="use other data, or a loss on logits",
-            )  # fmt: skip
+                where="Triplet",
+                do="use other data, or a loss on logits",
+            )
         share = expected_positives(counts, batch_size)
         if not sampled and share < RARE:
             raise SpecError(
                 f"only {share:.1%} of the images find a second image of their identity in a batch of {batch_size}",
-                where="Triplet", expected=f"at least {RARE:.0%}",
+                where="Triplet",
+                expected=f"at least {RARE:.0%}",
                 do="set sampler= on the stage, so that a batch holds several images of each of its identities",
-            )  # fmt: skip
+            )
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         embeddings, labels = batch.embeddings, batch.labels

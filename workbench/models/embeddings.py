@@ -154,9 +154,11 @@ class Features(Embedding):
         x = tf.keras.layers.Flatten(name="embedding_flatten")(features)
         if self.size not in (None, x.shape[-1]):
             raise SpecError(
-                f"{self.size} is not possible", where="Features.size", expected=f"the {x.shape[-1]} of the features",
+                f"{self.size} is not possible",
+                where="Features.size",
+                expected=f"the {x.shape[-1]} of the features",
                 do="leave it out, or take Linear",
-            )  # fmt: skip
+            )
         x = tf.keras.layers.Dropout(self.dropout, name="embedding_dropout")(x) if self.dropout else x
         return float32(x)
 

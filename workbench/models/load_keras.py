@@ -78,9 +78,10 @@ def require_trust(path: str | Path, trust_code: bool = False) -> None:
     if found:
         shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
         raise InputError(
-            f"holds code that opening it would run: {shown}", where=path,
+            f"holds code that opening it would run: {shown}",
+            where=path,
             do="only if you know who made it, say --trust-code (in a spec: trust_code=True)",
-        )  # fmt: skip
+        )
 
 
 def code_in(path: Path) -> Iterator[str]:

@@ -18,9 +18,17 @@ from workbench.lazy import tf
 from workbench.surgery.freezing import leaves
 
 EMBEDDING = (  # names of the layers with weights that `workbench.models.embeddings` makes
-    "pointwise_conv", "pointwise_bn", "pointwise_prelu", "gdc_dw", "gdc_bn", "gdc_conv", "embedding_bn", "embedding_dense", "embedding_prelu",
+    "pointwise_conv",
+    "pointwise_bn",
+    "pointwise_prelu",
+    "gdc_dw",
+    "gdc_bn",
+    "gdc_conv",
+    "embedding_bn",
+    "embedding_dense",
+    "embedding_prelu",
     "pre_embedding",
-)  # fmt: skip
+)
 
 
 class Weights(NamedTuple):
@@ -75,13 +83,15 @@ def take(embedder: tf.keras.Model, theirs: Sequence[Weights], where: Any) -> lis
         if not _fits(layer, other):
             raise DataError(
                 f"its layer {other} does not fit {Weights(layer.name, tuple(layer.get_weights()))} of this network",
-                where=where, do="start from a model of the same backbone and width",
-            )  # fmt: skip
+                where=where,
+                do="start from a model of the same backbone and width",
+            )
     if len(theirs) < border:
         raise DataError(
-            f"has {len(theirs)} layers with weights, this network {border} before its embedding", where=where,
+            f"has {len(theirs)} layers with weights, this network {border} before its embedding",
+            where=where,
             do="start from a model of the same backbone and depth",
-        )  # fmt: skip
+        )
     head = mine[border:]
     whole = len(theirs) >= len(mine) and all(_fits(a, b) for a, b in zip(head, theirs[border:]))
     taken = len(mine) if whole else border

@@ -96,10 +96,16 @@ class SweepRun:
 
         record = self.record
         rows = [
-            {"trial": trial.id, **trial.order.settings, record.objective: trial.score, "epoch": trial.epoch,
-             "status": trial.status, "runs": ", ".join(trial.order.runs)}
+            {
+                "trial": trial.id,
+                **trial.order.settings,
+                record.objective: trial.score,
+                "epoch": trial.epoch,
+                "status": trial.status,
+                "runs": ", ".join(trial.order.runs),
+            }
             for trial in record.trials
-        ]  # fmt: skip
+        ]
         frame = pd.DataFrame(rows).set_index("trial")
         return frame.sort_values(record.objective, ascending=record.lower, na_position="last", kind="stable")
 

@@ -39,9 +39,11 @@ def state_of(store: Store, run: str, which: str | int) -> checkpoint.State:
         state = read_at(folder, which) or _best_at(folder, which)
         if state is None:
             raise RecordError(
-                f"no state after epoch {which} is kept", where=run, expected='"best", "last" or an epoch that is',
+                f"no state after epoch {which} is kept",
+                where=run,
+                expected='"best", "last" or an epoch that is',
                 do=f"keep it next time: safety=Safety(keep=({which},))",
-            )  # fmt: skip
+            )
         return state
     if which not in ("best", "last"):
         raise RecordError(f"no state {which!r}", where=run, expected='"best", "last" or an epoch')
@@ -123,9 +125,13 @@ def predict(store: Store, run: str, experiment: Experiment, images: Any, which: 
     logits, _ = layer(embeddings, labels, training=False)
     shown = tf.nn.softmax(logits * (getattr(plan.loss, "scale", 1.0) or 1.0)).numpy()
     best = shown.argmax(1)
-    return pd.DataFrame({
-        "identity": [identities[label] for label in best], "label": best, "probability": shown[np.arange(len(best)), best],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "identity": [identities[label] for label in best],
+            "label": best,
+            "probability": shown[np.arange(len(best)), best],
+        }
+    )
 
 
 def _fill(layer: tf.keras.layers.Layer, state: checkpoint.State, run: str) -> None:

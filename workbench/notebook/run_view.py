@@ -95,11 +95,14 @@ class Run:
 
         rows = [
             {
-                "epoch": row.epoch, "stage": row.stage, "stage_epoch": row.stage_epoch, "seconds": row.seconds,
+                "epoch": row.epoch,
+                "stage": row.stage,
+                "stage_epoch": row.stage_epoch,
+                "seconds": row.seconds,
                 **{name: value for name, value in row.metrics.items() if name != names.STAGE},
             }
             for row in self._rows()
-        ]  # fmt: skip
+        ]
         columns = ["epoch", "stage", "stage_epoch", "seconds"]
         return (pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)).set_index("epoch")
 
@@ -120,9 +123,15 @@ class Run:
         best = best_values(rows)
         last = {name: value for row in rows for name, value in row.metrics.items()}
         found = [
-            {"metric": name, "best": b["value"], "epoch": int(b["epoch"]), "stage": int(b["stage"]), "last": last[name]}
+            {
+                "metric": name,
+                "best": b["value"],
+                "epoch": int(b["epoch"]),
+                "stage": int(b["stage"]),
+                "last": last[name],
+            }
             for name, b in best.items()
-        ]  # fmt: skip
+        ]
         return pd.DataFrame(found, columns=["metric", "best", "epoch", "stage", "last"]).set_index("metric")
 
     def pair_scores(self, name: str | None = None, which: str = "best") -> pd.DataFrame:
@@ -253,9 +262,14 @@ class Run:
         best = best_values(rows)
         question = str(self.start.provenance.get("question") or "")
         lines = [
-            [name, html.sparkline(values), f"{best[name]['value']:.4f}" if name in best else "",
-             f"epoch {best[name]['epoch']}" if name in best else "", f"{values[-1]:.4f}"]
+            [
+                name,
+                html.sparkline(values),
+                f"{best[name]['value']:.4f}" if name in best else "",
+                f"epoch {best[name]['epoch']}" if name in best else "",
+                f"{values[-1]:.4f}",
+            ]
             for name, values in curves.items()
-        ]  # fmt: skip
+        ]
         head = html.line(text, self.run) + (html.line(question) if question else "")
         return head + html.table(["metric", "", "best", "", "last"], lines, raw=(1,))

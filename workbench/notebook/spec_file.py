@@ -41,10 +41,11 @@ def write_spec_file(
         REGISTRY.update(known)  # what was defined here stays what it is here
     if again.id != value.id:  # type: ignore[attr-defined]
         raise SpecError(
-            "cannot be carried into a process of its own", where=f"{study}/{name}",
+            "cannot be carried into a process of its own",
+            where=f"{study}/{name}",
             expected="own parts that are made of functions, classes and values of one file or notebook",
             do="run it in this process: process=False",
-        )  # fmt: skip
+        )
     return path
 
 

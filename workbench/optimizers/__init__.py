@@ -33,7 +33,29 @@ from workbench.optimizers.weight_decay import (
 )
 
 __all__ = [
-    "L2", "LAMB", "SGD", "SGDW", "Adam", "AdamW", "Adamax", "Coupled", "Decayed", "Decoupled", "LazyAdam", "OFF",
-    "Lookahead", "Nadam", "RectifiedAdam", "apply", "build", "copy_state", "decayed_weights", "equivalents",
-    "make", "scaled", "state", "taken", "unscaled",
-]  # fmt: skip
+    "L2",
+    "LAMB",
+    "SGD",
+    "SGDW",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Coupled",
+    "Decayed",
+    "Decoupled",
+    "LazyAdam",
+    "OFF",
+    "Lookahead",
+    "Nadam",
+    "RectifiedAdam",
+    "apply",
+    "build",
+    "copy_state",
+    "decayed_weights",
+    "equivalents",
+    "make",
+    "scaled",
+    "state",
+    "taken",
+    "unscaled",
+]

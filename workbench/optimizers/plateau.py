@@ -81,10 +81,15 @@ def factor(experiment: Experiment, plan: Plan, rows: Iterable[EpochRecord]) -> f
     schedule, stages, seen = plan.schedule, experiment.stages, list(rows)
     assert isinstance(schedule, ReduceLROnPlateau)
     own = not isinstance(stages[plan.number - 1].learning_rate, Inherit)
-    counted = [plan.number] if own else [
-        number for number, stage in enumerate(stages[: plan.number], start=1)
-        if isinstance(stage.learning_rate, Inherit) and stage.advances_schedule
-    ]  # fmt: skip
+    counted = (
+        [plan.number]
+        if own
+        else [
+            number
+            for number, stage in enumerate(stages[: plan.number], start=1)
+            if isinstance(stage.learning_rate, Inherit) and stage.advances_schedule
+        ]
+    )
     values = [[row.metrics[schedule.monitor] for row in seen if row.stage == number] for number in counted]
     higher = experiment.direction(schedule.monitor) == names.HIGHER
     return schedule.lowered(values, higher) / schedule.rate
@@ -99,9 +104,11 @@ def refuse_unmeasured(experiment: Experiment) -> None:
         known = measured(experiment, plan)
         if schedule.monitor not in known:
             raise SpecError(
-                f"{schedule.monitor!r} is not measured", where=f"stage {plan.number} ({plan.name}): learning_rate",
-                expected=f"one of {', '.join(known)}", do="set monitor=; val_loss needs validation= or hold_out=",
-            )  # fmt: skip
+                f"{schedule.monitor!r} is not measured",
+                where=f"stage {plan.number} ({plan.name}): learning_rate",
+                expected=f"one of {', '.join(known)}",
+                do="set monitor=; val_loss needs validation= or hold_out=",
+            )
 
 
 def measured(experiment: Experiment, plan: Plan) -> list[str]:

@@ -168,9 +168,16 @@ def profile(
     several_devices.traced(trainer, data, seed, group, trace)
     trained = sum(int(variable.shape.num_elements()) for variable in trainer.trained())
     found = Profile(
-        (*parts, *sums, log), plan.batch_size, steps, steps * whole.batch_size, trained, size, trace, step,
+        (*parts, *sums, log),
+        plan.batch_size,
+        steps,
+        steps * whole.batch_size,
+        trained,
+        size,
+        trace,
+        step,
         group.replicas,
-    )  # fmt: skip
+    )
     return with_trace(found, plan.devices.steps_per_execution) if group.chief else found
 
 

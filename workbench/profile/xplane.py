@@ -105,6 +105,10 @@ def _events(space: Any) -> Iterator[dict[str, Any]]:
             begin = (line.timestamp_ns - first) / 1e3
             for event in line.events:
                 yield {
-                    "ph": "X", "pid": number, "tid": thread, "name": plane.event_metadata[event.metadata_id].name,
-                    "ts": begin + event.offset_ps / 1e6, "dur": event.duration_ps / 1e6,
-                }  # fmt: skip
+                    "ph": "X",
+                    "pid": number,
+                    "tid": thread,
+                    "name": plane.event_metadata[event.metadata_id].name,
+                    "ts": begin + event.offset_ps / 1e6,
+                    "dur": event.duration_ps / 1e6,
+                }

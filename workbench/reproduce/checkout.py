@@ -32,9 +32,10 @@ def checkout(run: RecordedRun) -> Iterator[Path | None]:
     commit, now = run.start.provenance.get("commit"), current(run)
     if not commit and not run.has_its_code:
         raise RecordError(
-            f"its own code is another one now ({'; '.join(changed_parts(run))})", where=run.run,
+            f"its own code is another one now ({'; '.join(changed_parts(run))})",
+            where=run.run,
             do="bring it back, or take the code that is here with --here",
-        )  # fmt: skip
+        )
     unchanged = now and (now.commit, now.digest) == (commit, recorded_diff(run)) and run.has_its_code
     if not commit or unchanged:
         yield None
@@ -43,14 +44,16 @@ def checkout(run: RecordedRun) -> Iterator[Path | None]:
     diff = _stored_diff(run)
     if now is None:
         raise RecordError(
-            f"its code is commit {commit[:12]}, and there is no repository here", where=run.run,
+            f"its code is commit {commit[:12]}, and there is no repository here",
+            where=run.run,
             do="go to a clone of its repository, or take the code that is here with --here",
-        )  # fmt: skip
+        )
     if code.git(now.top, "cat-file", "-e", f"{commit}^{{commit}}") is None:
         raise RecordError(
-            f"its commit {commit[:12]} is not in this repository", where=now.top,
+            f"its commit {commit[:12]} is not in this repository",
+            where=now.top,
             do=f"fetch it (git fetch origin {commit}), or take the code that is here with --here",
-        )  # fmt: skip
+        )
     with _worktree(now.top, commit) as folder:
         if diff:
             _apply(folder, diff, run)
@@ -83,10 +86,11 @@ def _stored_diff(run: RecordedRun) -> bytes:
         return read_inside(run.store.run_artifacts(run.run), code.DIFF)
     why = facts.get("diff_withheld") or "the file is not there"
     raise RecordError(
-        f"it ran with uncommitted changes that are not in its record ({why})", where=run.run,
+        f"it ran with uncommitted changes that are not in its record ({why})",
+        where=run.run,
         expected=f"commit {facts['commit'][:12]} with the same changes in the working tree",
         do="bring them back, or take the code that is here with --here",
-    )  # fmt: skip
+    )
 
 
 @contextmanager
@@ -107,9 +111,10 @@ def _worktree(top: Path, commit: str) -> Iterator[Path]:
 def _apply(folder: Path, diff: bytes, run: RecordedRun) -> None:
     if code.git(folder, "apply", "--whitespace=nowarn", "-", given=diff, seconds=SECONDS) is None:
         raise RecordError(
-            f"its stored changes ({code.DIFF}) do not apply to its commit", where=run.run,
+            f"its stored changes ({code.DIFF}) do not apply to its commit",
+            where=run.run,
             do="take the code that is here with --here",
-        )  # fmt: skip
+        )
 
 
 def _furnish(run: RecordedRun, top: Path, folder: Path) -> Path:

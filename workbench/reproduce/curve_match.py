@@ -70,10 +70,15 @@ class Match:
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain JSON values."""
         return {
-            "verdict": self.verdict, "epochs": self.epochs, "metrics": list(self.metrics), "values": self.values,
-            "outside": len(self.outside), "band": self.band, "weights_equal": self.weights,
+            "verdict": self.verdict,
+            "epochs": self.epochs,
+            "metrics": list(self.metrics),
+            "values": self.values,
+            "outside": len(self.outside),
+            "band": self.band,
+            "weights_equal": self.weights,
             "first_difference": list(self.first[:2]) if self.first else None,
-        }  # fmt: skip
+        }
 
 
 def _told(found: tuple[str, int, float, float]) -> str:
@@ -105,9 +110,15 @@ def match(before: Values, now: Values, seeds: Sequence[Values] = (), weights: bo
     tell = [(name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in odd]
     told = tuple((name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in outside)
     return Match(
-        BAND if fits else DIFFERS, epochs, metrics, tell[0] if tell else None, told, len(places),
-        band_words(seeds), weights,
-    )  # fmt: skip
+        BAND if fits else DIFFERS,
+        epochs,
+        metrics,
+        tell[0] if tell else None,
+        told,
+        len(places),
+        band_words(seeds),
+        weights,
+    )
 
 
 def band_words(seeds: Sequence[Values]) -> str:

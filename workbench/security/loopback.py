@@ -21,7 +21,8 @@ def require_loopback(host: str, what: str, *, where: str, port: int | str = "POR
     """Raise `InputError` where `what`, which knows no users and passwords, would be reached from elsewhere."""
     if not is_loopback(host):
         raise InputError(
-            f"{what} asks nobody for a password, so it does not listen on {host}", where=where,
+            f"{what} asks nobody for a password, so it does not listen on {host}",
+            where=where,
             expected="127.0.0.1",
             do=f"reach it from elsewhere through SSH: ssh -L {port}:127.0.0.1:{port} this-machine",
-        )  # fmt: skip
+        )

@@ -22,9 +22,21 @@ LONGEST_CONFIG = 64_000_000  # bytes; that of a network of a thousand layers has
 LARGEST_SIZE = 100_000_000  # of a layer, a shape or a kernel: what no network has
 KERAS_ENDINGS = (".keras", ".h5", ".hdf5", ".hdf")
 SIZES = (
-    "units", "filters", "input_dim", "output_dim", "batch_input_shape", "batch_shape", "shape", "target_shape",
-    "kernel_size", "pool_size", "n", "size", "num_heads", "key_dim",
-)  # fmt: skip
+    "units",
+    "filters",
+    "input_dim",
+    "output_dim",
+    "batch_input_shape",
+    "batch_shape",
+    "shape",
+    "target_shape",
+    "kernel_size",
+    "pool_size",
+    "n",
+    "size",
+    "num_heads",
+    "key_dim",
+)
 BROKEN = (
     OSError,
     ValueError,

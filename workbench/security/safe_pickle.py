@@ -183,9 +183,19 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
 
 
 _BROKEN = (
-    pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError,
-    MemoryError, OverflowError, RecursionError, ImportError, struct.error,
-)  # fmt: skip
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+    MemoryError,
+    OverflowError,
+    RecursionError,
+    ImportError,
+    struct.error,
+)
 
 
 def load(path: Path, dictionaries: bool = False) -> Any:

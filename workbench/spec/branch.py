@@ -28,15 +28,20 @@ class Trunk(Part):
     def check(self) -> None:
         if self.trunk is not None and self.trunk.stages >= self.stages:
             raise SpecError(
-                f"a trunk of {self.stages} stages on one of {self.trunk.stages}", where="Trunk.trunk",
+                f"a trunk of {self.stages} stages on one of {self.trunk.stages}",
+                where="Trunk.trunk",
                 expected="fewer stages",
-            )  # fmt: skip
+            )
 
 
 def branch(
-    experiment: Experiment, after_stage: int | None, at_epoch: int | None, stages: tuple[Any, ...] | None,
-    name: str | None, settings: dict[str, Any],
-) -> Experiment:  # fmt: skip
+    experiment: Experiment,
+    after_stage: int | None,
+    at_epoch: int | None,
+    stages: tuple[Any, ...] | None,
+    name: str | None,
+    settings: dict[str, Any],
+) -> Experiment:
     """Return the branch of `experiment` with the own `stages`; see `Experiment.branch`."""
     _refuse_settings(experiment, settings)
     shared, rest, cut = split(experiment, after_stage, at_epoch)
@@ -54,9 +59,10 @@ def split(
     """Return the stages before and after a point, and whether it lies in a stage, which is cut in two."""
     if (after_stage is None) == (at_epoch is None):
         raise SpecError(
-            "no point, or two, at which it leaves the trunk", where="branch",
+            "no point, or two, at which it leaves the trunk",
+            where="branch",
             expected="either after_stage= or at_epoch=",
-        )  # fmt: skip
+        )
     stages = tuple(experiment.stages)
     if after_stage is not None:
         _within("after_stage", after_stage, len(stages), "stages")
@@ -79,9 +85,10 @@ def split(
 def _within(name: str, value: Any, last: int, things: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= last:
         raise SpecError(
-            f"{name}={value!r} is not possible", where="branch",
+            f"{name}={value!r} is not possible",
+            where="branch",
             expected=f"a whole number from 1 to {last}, the trunk's {things}",
-        )  # fmt: skip
+        )
 
 
 def _going_on(rest: tuple[Stage, ...], settings: dict[str, Any]) -> tuple[Stage, ...]:
@@ -89,9 +96,10 @@ def _going_on(rest: tuple[Stage, ...], settings: dict[str, Any]) -> tuple[Stage,
     cut = rest[0]
     if not isinstance(cut.learning_rate, Inherit) and "learning_rate" not in settings:
         raise SpecError(
-            "cuts a stage whose own learning_rate would begin anew", where="branch",
+            "cuts a stage whose own learning_rate would begin anew",
+            where="branch",
             do="give stages= or learning_rate=, or branch after a stage",
-        )  # fmt: skip
+        )
     return (cut.but(optimizer_state="keep", schedule_start=None), *rest[1:])
 
 
@@ -102,9 +110,10 @@ def _refuse_settings(experiment: Experiment, settings: dict[str, Any]) -> None:
             continue
         if name in experiment.settings():
             raise SpecError(
-                f"{name!r} is a setting of the whole run, its trunk included", where="branch",
+                f"{name!r} is a setting of the whole run, its trunk included",
+                where="branch",
                 do="use but() on the branch, which then grows on another trunk",
-            )  # fmt: skip
+            )
         raise SpecError(f"no setting {name!r}", where="branch", do=suggestion(name, known))
 
 

@@ -22,10 +22,11 @@ def refuse(cls: type, known: Mapping[str, type]) -> None:
     _refuse_taken_name(cls, known)
     if "__init__" in vars(cls):
         raise SpecError(
-            "defines __init__, so its settings would not be recorded", where=place(cls),
-            expected="settings as fields: strength: float = setting(0.5, doc=\"...\")",
+            "defines __init__, so its settings would not be recorded",
+            where=place(cls),
+            expected='settings as fields: strength: float = setting(0.5, doc="...")',
             do="take __init__ away; `check(self)` is called at the end of construction",
-        )  # fmt: skip
+        )
     fields = {
         field.name
         for base in cls.__mro__[1:]
@@ -38,9 +39,10 @@ def refuse(cls: type, known: Mapping[str, type]) -> None:
             continue
         if name in fields or isinstance(value, dataclasses.Field):
             raise SpecError(
-                f"its setting {name!r} has no type, so it would not be recorded", where=place(cls),
+                f"its setting {name!r} has no type, so it would not be recorded",
+                where=place(cls),
                 expected=f"{name}: float = setting(...), with its own type",
-            )  # fmt: skip
+            )
     for name in RESERVED:
         if name in typed:
             raise SpecError(
@@ -55,14 +57,16 @@ def _refuse_taken_name(cls: type, known: Mapping[str, type]) -> None:
     own = f"My{name}"
     if name in workbench.PARTS or (other is not None and not own_source.is_own(other)):
         raise SpecError(
-            f"the name {name} is taken by the workbench's own part workbench.{name}", where=place(cls),
+            f"the name {name} is taken by the workbench's own part workbench.{name}",
+            where=place(cls),
             do=f"give the class another name, such as {own}; records, labels and `--set` know parts by their names",
-        )  # fmt: skip
+        )
     if other is not None and _is_another(cls, other):
         raise SpecError(
-            f"the name {name} is taken by another part, in {place(other)}", where=place(cls),
+            f"the name {name} is taken by another part, in {place(other)}",
+            where=place(cls),
             do=f"give one of them another name, such as {own}, or let both files import one class",
-        )  # fmt: skip
+        )
 
 
 def _is_another(cls: type, other: type) -> bool:

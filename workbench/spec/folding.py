@@ -39,9 +39,10 @@ def folds(experiment: Experiment, count: int) -> tuple[Experiment, ...]:
     lists = [pairs for pairs in experiment.sets if pairs.one_set(1) is not None]
     if len(lists) != 1:
         raise SpecError(
-            f"{len(lists)} evaluation sets that are whole lists with sets", where="folds",
+            f"{len(lists)} evaluation sets that are whole lists with sets",
+            where="folds",
             expected='one, such as Pairs("lfw/pairs.txt")',
-        )  # fmt: skip
+        )
     return tuple(_fold(experiment, lists[0], number, count) for number in range(1, count + 1))
 
 

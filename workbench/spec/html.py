@@ -52,9 +52,11 @@ def sparkline(values: Sequence[float]) -> str:
         parts[-1].append(f"{x:.1f},{y:.1f}")
     lines = "".join(
         f'<polyline fill="none" stroke="#4c72b0" stroke-width="1.5" points="{" ".join(points)}"/>'
-        if len(points) > 1 else f'<circle cx="{points[0].split(",")[0]}" cy="{points[0].split(",")[1]}" r="1.5" fill="#4c72b0"/>'
-        for points in parts if points
-    )  # fmt: skip
+        if len(points) > 1
+        else f'<circle cx="{points[0].split(",")[0]}" cy="{points[0].split(",")[1]}" r="1.5" fill="#4c72b0"/>'
+        for points in parts
+        if points
+    )
     return f'<svg width="{WIDTH}" height="{HEIGHT}" role="img">{lines}</svg>'
 
 

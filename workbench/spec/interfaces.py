@@ -85,9 +85,10 @@ class PairSet(Part):
     def people(self, places: Places) -> frozenset[str]:
         """Return the names of the people on the set's images; raises `InputError` where it names none."""
         raise SpecError(
-            "names no people", where=f"{type(self).__name__}({self.label()!r})",
+            "names no people",
+            where=f"{type(self).__name__}({self.label()!r})",
             expected="a list as of LFW, a list of images in one folder a person, or HeldOutPairs of a source",
-        )  # fmt: skip
+        )
 
     def missing(self, places: Places) -> str | None:
         """Say in words that the set is not on this machine; None where it is (a cheap look)."""
@@ -271,9 +272,10 @@ class Weighted(Part):
     def check(self) -> None:
         if self.name is not None and not (self.name.isidentifier() and self.name not in ("regular", "val")):
             raise SpecError(
-                f"{self.name!r} is not possible", where="named",
+                f"{self.name!r} is not possible",
+                where="named",
                 expected="a word of letters, digits and _ that no other metric has",
-            )  # fmt: skip
+            )
 
     @property
     def term(self) -> str:

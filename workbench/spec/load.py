@@ -77,9 +77,11 @@ def load_variants(path: Path | str) -> list[Variant]:
     if not found:
         sweeps = hasattr(module, "sweep") or hasattr(module, "sweeps")
         raise SpecError(
-            "holds no experiment", where=path, expected="`experiment = ...` or `experiments = [...]`",
+            "holds no experiment",
+            where=path,
+            expected="`experiment = ...` or `experiments = [...]`",
             do="`workbench sweep` runs the sweep in it" if sweeps else None,
-        )  # fmt: skip
+        )
     for item in found:
         if not isinstance(item, Experiment):
             raise SpecError(f"{item!r} is not an Experiment", where=path)

@@ -26,11 +26,16 @@ def quick_variant(variant: Variant, where: Places) -> Variant:
     stages = tuple(_quick_stage(stage, where) for stage in old.stages)
     backbone = old.backbone.quick()
     small = old.but(
-        data=data.quick(), evaluate=sets, stages=stages, backbone=backbone,
+        data=data.quick(),
+        evaluate=sets,
+        stages=stages,
+        backbone=backbone,
         validation=None if old.validation is None else old.validation.quick(),
-        embedding=old.embedding.quick(), batch_size=min(old.batch_size, QUICK_BATCH), devices=old.devices.quick(),
+        embedding=old.embedding.quick(),
+        batch_size=min(old.batch_size, QUICK_BATCH),
+        devices=old.devices.quick(),
         start=old.start if backbone == old.backbone else None,  # another network has no place for the weights
-    )  # fmt: skip
+    )
     overrides = {**variant.overrides, **dict.fromkeys(small.diff(variant.experiment), "--quick")}
     return variant.changed(small, overrides, quick=True)
 

@@ -33,5 +33,6 @@ def refuse_select(experiment: Experiment) -> None:
     if experiment.select is not None and experiment.select not in known:
         raise SpecError(
             f"no run of it records {experiment.select!r}, so no epoch could be the best",
-            where="Experiment.select", do=suggestion(experiment.select, sorted(known)),
-        )  # fmt: skip
+            where="Experiment.select",
+            do=suggestion(experiment.select, sorted(known)),
+        )

@@ -36,10 +36,13 @@ def difference_name(experiment: Experiment, first: Experiment) -> str:
     root = branch.trunk_of(experiment)
     if experiment.trunk is None or root is None or experiment.trunk == first.trunk:
         return _words({name: here for name, (here, _) in experiment.diff(first).items()}) or FIRST
-    own = _words({
-        name: here for name, here in branch.own_parameters(experiment).items()
-        if name.count(".") == 2 or not is_default(experiment, name)
-    })  # fmt: skip
+    own = _words(
+        {
+            name: here
+            for name, here in branch.own_parameters(experiment).items()
+            if name.count(".") == 2 or not is_default(experiment, name)
+        }
+    )
     if root.trunk is not None or root.name:
         return f"{root.name or difference_name(root, first)}@{root.epochs},{own}"
     shared = {name: here for name, (here, _) in root.diff(first).items() if _of_trunk(name, root)}

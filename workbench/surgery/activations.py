@@ -77,8 +77,9 @@ def _parts(prelu: tf.keras.layers.PReLU) -> Callable[[Any], Any]:
     if slopes.size != slopes.shape[-1]:
         raise SpecError(
             f"the slopes of {prelu.name} differ from position to position",
-            expected="one slope a channel (shared_axes)", do="a depthwise convolution cannot express it",
-        )  # fmt: skip
+            expected="one slope a channel (shared_axes)",
+            do="a depthwise convolution cannot express it",
+        )
     layers, name = tf.keras.layers, prelu.name
 
     def parts(x: tf.Tensor) -> tf.Tensor:

@@ -26,9 +26,11 @@ def _matching(model: tf.keras.Model, patterns: tuple[str, ...], where: str | Non
         if not matches:
             close = nearest(pattern.strip("*"), names)
             raise SpecError(
-                f"no layer matches {pattern!r}", where=where or model.name,
-                expected="patterns such as 'stage4_*'", do=f"near it are {', '.join(close or names[-3:])}",
-            )  # fmt: skip
+                f"no layer matches {pattern!r}",
+                where=where or model.name,
+                expected="patterns such as 'stage4_*'",
+                do=f"near it are {', '.join(close or names[-3:])}",
+            )
         found |= matches
     return found
 

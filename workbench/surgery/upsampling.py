@@ -30,9 +30,10 @@ def upsampling_to_transpose(
             return _transpose(layer, [np.ones(factor) for factor in layer.size])
         if layer.interpolation != "bilinear":
             raise SpecError(
-                f"{layer.name} interpolates by {layer.interpolation}", expected="nearest or bilinear",
+                f"{layer.name} interpolates by {layer.interpolation}",
+                expected="nearest or bilinear",
                 do="no fixed Conv2DTranspose is offered for it",
-            )  # fmt: skip
+            )
         kernels = [triangle(factor) for factor in layer.size]
         return _transpose(layer, kernels) if border == "plain" else _with_edges(layer, kernels)
 
@@ -53,9 +54,14 @@ def _transpose(
 ) -> tf.keras.layers.Conv2DTranspose:
     channels = layer.input_shape[-1]
     new = tf.keras.layers.Conv2DTranspose(
-        channels, [len(kernel) for kernel in kernels], strides=layer.size, padding="same", use_bias=False,
-        trainable=False, name=name or layer.name,
-    )  # fmt: skip
+        channels,
+        [len(kernel) for kernel in kernels],
+        strides=layer.size,
+        padding="same",
+        use_bias=False,
+        trainable=False,
+        name=name or layer.name,
+    )
     new.build(layer.input_shape)
     new.set_weights([np.outer(*kernels)[:, :, None, None] * np.eye(channels)])
     return new

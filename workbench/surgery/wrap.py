@@ -29,7 +29,8 @@ def dynamic_size(model: tf.keras.Model) -> tf.keras.Model:
         copy.set_weights(model.get_weights())
     except (ValueError, TypeError, SpecError) as error:
         raise SpecError(
-            f"a layer fixes the size of the input: {error}", where=model.name,
+            f"a layer fixes the size of the input: {error}",
+            where=model.name,
             do="build the model with GAP and a convolutional backbone",
-        ) from error  # fmt: skip
+        ) from error
     return copy

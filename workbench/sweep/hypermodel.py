@@ -91,8 +91,11 @@ class SpecModel(keras_tuner.HyperModel):
         held = data.hold_out(plan)
         validation = {} if held is None else {"validation_data": held}
         fitted = trainer.fit(
-            data.training(plan, seed, start), initial_epoch=done, epochs=min(plan.last_epoch, wanted),
-            steps_per_epoch=steps, **{"verbose": 0, **validation, **options},
-        )  # fmt: skip
+            data.training(plan, seed, start),
+            initial_epoch=done,
+            epochs=min(plan.last_epoch, wanted),
+            steps_per_epoch=steps,
+            **{"verbose": 0, **validation, **options},
+        )
         found: dict[str, list[float]] = fitted.history
         return found

@@ -34,11 +34,14 @@ def load_sweeps(path: Path | str) -> list[tuple[Sweep, Variant]]:
     question = (module.__doc__ or "").strip().splitlines()[:1]
     source = path.read_text(encoding="utf-8")
     return [
-        (item, Variant(
-            name, item.base, study=path.stem, source=source, path=str(path), question="".join(question)
-        ))
+        (
+            item,
+            Variant(
+                name, item.base, study=path.stem, source=source, path=str(path), question="".join(question)
+            ),
+        )
         for name, item in zip(names, found)
-    ]  # fmt: skip
+    ]
 
 
 def variants_or_bases(path: Path | str) -> list[Variant]:

@@ -48,9 +48,13 @@ class Parent:
                 metrics[f"{self._target}_std"] = deviation(result["values"])
         metrics[FAILED_TRIALS] = float(self._failed)
         row = EpochRecord(
-            stage=1, stage_epoch=self._rows, epoch=self._rows, step=self._rows, metrics=metrics,
+            stage=1,
+            stage_epoch=self._rows,
+            epoch=self._rows,
+            step=self._rows,
+            metrics=metrics,
             seconds=result["seconds"],
-        )  # fmt: skip
+        )
         self.tracker.epoch(row)
         self.tracker.checkpoint(CheckpointRecord(epoch=self._rows, file=STATE, digest="", step=self._rows))
 
@@ -75,9 +79,17 @@ def _start(runner: TrialRunner, planned: int, row: int) -> StartRecord:
         if isinstance(value, (int, float, str))
     }
     return StartRecord(
-        run=runner.run, from_epoch=row, study=runner.variant.study, name=runner.name, seed=sweep.base.seed,
-        quick=runner.variant.quick, stages=({"number": 1, "name": "trials", "epochs": planned, "first_epoch": 1},),
-        parameters=parameters, host=found.host, process=found.process, versions=found.versions,
+        run=runner.run,
+        from_epoch=row,
+        study=runner.variant.study,
+        name=runner.name,
+        seed=sweep.base.seed,
+        quick=runner.variant.quick,
+        stages=({"number": 1, "name": "trials", "epochs": planned, "first_epoch": 1},),
+        parameters=parameters,
+        host=found.host,
+        process=found.process,
+        versions=found.versions,
         tags={names.TAG_KIND: names.SWEEP, names.TAG_OBJECTIVE: sweep.target},
         provenance={**found.facts, "question": runner.variant.question, "spec_path": runner.variant.path},
-    )  # fmt: skip
+    )

@@ -34,9 +34,14 @@ def _row(runner: TrialRunner, trial: str, values: dict[str, Any]) -> dict[str, A
     at_work = result["value"] is None and not failed
     status = "RUNNING" if at_work else "FAILED" if failed else "COMPLETED"
     return {
-        "id": trial, "status": status, "score": result["value"], "step": result["epoch"],
-        "message": result["reason"] or None, "values": values, "result": None if at_work else result,
-    }  # fmt: skip
+        "id": trial,
+        "status": status,
+        "score": result["value"],
+        "step": result["epoch"],
+        "message": result["reason"] or None,
+        "values": values,
+        "result": None if at_work else result,
+    }
 
 
 def _failed(runner: TrialRunner, run: str) -> bool:
@@ -53,6 +58,11 @@ def _gap(trial: str, like: dict[str, Any]) -> dict[str, Any]:
     }
     values["tuner/order"] = TrialRequest({}, (), 0, trial).text()
     return {
-        "id": trial, "status": "FAILED", "score": None, "step": 0, "message": reason, "values": values,
+        "id": trial,
+        "status": "FAILED",
+        "score": None,
+        "step": 0,
+        "message": reason,
+        "values": values,
         "result": {"value": None, "values": [], "epoch": 0, "seconds": 0.0, "reason": reason},
-    }  # fmt: skip
+    }

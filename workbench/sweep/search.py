@@ -60,8 +60,9 @@ class Search:
         self.planned_epochs = epochs * self.planned / max(1, trials)
         self.oracle: ResumableOracle = sweep.tuner.oracle(
             objective=keras_tuner.Objective(sweep.target, "min" if sweep.lower else "max"),
-            hyperparameters=space, seed=sweep.seed + 1,
-        )  # fmt: skip
+            hyperparameters=space,
+            seed=sweep.seed + 1,
+        )
         self.oracle.attach(self)
         self._take_up()
         self.parent = Parent(runner, self.planned, say)
@@ -189,9 +190,10 @@ def refuse_secrets(sweep: Sweep) -> None:
         values = domain.candidates()
         if masked({name: list(values)}) != {name: list(values)}:
             raise SpecError(
-                "holds a secret among its values, which a sweep has to keep", where=f"Sweep.space[{name!r}]",
+                "holds a secret among its values, which a sweep has to keep",
+                where=f"Sweep.space[{name!r}]",
                 do="read it in the spec where it is used, such as from an environment variable, and vary something else",
-            )  # fmt: skip
+            )
 
 
 def choose_run(
@@ -212,9 +214,10 @@ def choose_run(
         raise RecordError("was begun with other --quick", where=f"sweep {name}", do="give the same")
     if said and not allow_changed:
         raise RecordError(
-            f"the sweep changed since {old.run}: {'; '.join(said)}", where=f"sweep {name}",
+            f"the sweep changed since {old.run}: {'; '.join(said)}",
+            where=f"sweep {name}",
             do="resume it with --allow-changed-space, or begin anew without --resume",
-        )  # fmt: skip
+        )
     return old.run, True
 
 
@@ -241,14 +244,24 @@ def held(runner: TrialRunner) -> Iterator[Path]:
 def _write_facts(runner: TrialRunner, place: Path) -> None:
     sweep, variant = runner.sweep, runner.variant
     facts: dict[str, Any] = {
-        "version": VERSION, "run": runner.run, "study": variant.study, "name": runner.name, "path": variant.path,
-        "question": variant.question, "quick": variant.quick, "objective": sweep.target, "lower": sweep.lower,
-        "executions": sweep.executions, "epochs": sweep.base.epochs, "tuner": type(sweep.tuner).__name__,
-        "base": base_values(sweep), "sweep": to_json(sweep),
+        "version": VERSION,
+        "run": runner.run,
+        "study": variant.study,
+        "name": runner.name,
+        "path": variant.path,
+        "question": variant.question,
+        "quick": variant.quick,
+        "objective": sweep.target,
+        "lower": sweep.lower,
+        "executions": sweep.executions,
+        "epochs": sweep.base.epochs,
+        "tuner": type(sweep.tuner).__name__,
+        "base": base_values(sweep),
+        "sweep": to_json(sweep),
         "space": {
             name: {**domain.facts(), "only_if": _condition(sweep, name)} for name, domain in sweep.space
         },
-    }  # fmt: skip
+    }
     facts = masked(facts)
     path = place / sweeps.FACTS
     if not path.exists() or sweeps.read_json(path) != facts:

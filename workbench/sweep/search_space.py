@@ -34,9 +34,10 @@ class Domain(Part):
         given = self.only_if
         if given is not None and not (len(given) == 2 and isinstance(given[0], str) and given[1]):
             raise SpecError(
-                f"{given!r} is not a condition", where=type(self).__name__,
+                f"{given!r} is not a condition",
+                where=type(self).__name__,
                 expected='.when("setting", value, ...)',
-            )  # fmt: skip
+            )
 
     @abc.abstractmethod
     def candidates(self) -> tuple[Any, ...]:

@@ -65,14 +65,16 @@ class Sweep(Part):
         known = recorded_metrics(self.base)
         if self.target not in known:
             raise SpecError(
-                f"no run of it records {self.target!r}", where="Sweep.objective",
+                f"no run of it records {self.target!r}",
+                where="Sweep.objective",
                 do=suggestion(self.target, sorted(known)),
-            )  # fmt: skip
+            )
         if self.base.direction(self.target) is None:
             raise SpecError(
-                f"whether {self.target!r} should fall or rise is not known", where="Sweep.objective",
+                f"whether {self.target!r} should fall or rise is not known",
+                where="Sweep.objective",
                 do="let the base select it, with a select_direction",
-            )  # fmt: skip
+            )
         longest = max(self.experiment(values).epochs for values in _trial_values(self.space))
         self.tuner.refuse(longest, self.combinations)
 
@@ -87,9 +89,10 @@ class Sweep(Part):
         before = list(itertools.takewhile(lambda other: other != name, self.domains))
         if parent not in before:
             raise SpecError(
-                f"depends on {parent!r}, which is not in the space before it", where=where,
+                f"depends on {parent!r}, which is not in the space before it",
+                where=where,
                 do=suggestion(parent, before) if before else "put the other setting first",
-            )  # fmt: skip
+            )
         for value in values:
             try:
                 self.domains[parent].encode(value)
@@ -172,9 +175,10 @@ def _pairs(space: Any) -> tuple[tuple[str, Domain], ...]:
     for pair in pairs:
         if len(pair) != 2 or not isinstance(pair[1], Domain):
             raise SpecError(
-                f"{pair[-1]!r} is not possible", where=f"Sweep.space[{pair[0]!r}]",
+                f"{pair[-1]!r} is not possible",
+                where=f"Sweep.space[{pair[0]!r}]",
                 expected="Choice, Int, Float or Boolean",
-            )  # fmt: skip
+            )
     return tuple((str(name), domain) for name, domain in pairs)
 
 

@@ -121,14 +121,22 @@ class TrialRunner:
         variant = self.trial_variant(order, number)
         epochs = order.epochs if order.epochs < variant.experiment.epochs else None
         request = RunRequest(
-            variant, self.store, run, resume=resume, parent=self.run, epochs=epochs,
+            variant,
+            self.store,
+            run,
+            resume=resume,
+            parent=self.run,
+            epochs=epochs,
             steps=QUICK_STEPS if variant.quick else None,
-            domains=self.domains, parameters=extra_parameters(self.sweep, order.settings, variant.experiment),
+            domains=self.domains,
+            parameters=extra_parameters(self.sweep, order.settings, variant.experiment),
             tags={
-                names.TAG_SWEEP: self.name, names.TAG_TRIAL: trial, names.TAG_OBJECTIVE: self.sweep.target,
+                names.TAG_SWEEP: self.name,
+                names.TAG_TRIAL: trial,
+                names.TAG_OBJECTIVE: self.sweep.target,
                 names.TAG_ORDER: json.dumps(dict(values)),
             },
-        )  # fmt: skip
+        )
         try:
             with _paused_is_no_stop():
                 return run_experiment(request, TrialScreen(self.screen, variant.name, self.verbose))
@@ -141,9 +149,12 @@ class TrialRunner:
         seeded = experiment.but(seed=experiment.seed + number)
         changed = dict.fromkeys(order.settings, "sweep")
         variant = replace(
-            self.variant, name=f"{self.name}-{order.chain}", experiment=seeded,
-            overrides={**self.variant.overrides, **changed}, quick=False,
-        )  # fmt: skip
+            self.variant,
+            name=f"{self.name}-{order.chain}",
+            experiment=seeded,
+            overrides={**self.variant.overrides, **changed},
+            quick=False,
+        )
         where = default_places(self.store.root.parent)
         return quick_variant(variant, where) if self.variant.quick else variant
 

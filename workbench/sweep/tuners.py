@@ -114,9 +114,11 @@ class Hyperband(Tuner):
         from workbench.sweep.oracles import HyperbandOracle
 
         return HyperbandOracle(
-            max_epochs=self.max_epochs, factor=self.factor,
-            hyperband_iterations=self.hyperband_iterations, **common,
-        )  # fmt: skip
+            max_epochs=self.max_epochs,
+            factor=self.factor,
+            hyperband_iterations=self.hyperband_iterations,
+            **common,
+        )
 
     def epochs(self, values: Mapping[str, Any], whole: int) -> int:
         return min(int(values[RUNGS]), whole)
@@ -125,8 +127,9 @@ class Hyperband(Tuner):
         if self.max_epochs > longest:
             raise SpecError(
                 f"max_epochs={self.max_epochs} is more than the {longest} epochs of the spec's stages",
-                where="Hyperband", do="lengthen the stages or lower max_epochs",
-            )  # fmt: skip
+                where="Hyperband",
+                do="lengthen the stages or lower max_epochs",
+            )
 
     def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
         """Count rung by rung, as Keras Tuner sizes them; fewer where the combinations run out."""

@@ -107,10 +107,11 @@ def _plan(source: Store, store: Store, done: Merged) -> list[str]:
     if conflicts:
         shown = ", ".join(conflicts[:4]) + (", ..." if len(conflicts) > 4 else "")
         raise RecordError(
-            f"{len(conflicts)} runs of both have different histories: {shown}", where=source.root,
+            f"{len(conflicts)} runs of both have different histories: {shown}",
+            where=source.root,
             expected="the same journal, or one that continues the other",
             do="it was resumed in both places: take one of the two out of its folder; nothing was changed",
-        )  # fmt: skip
+        )
     return todo
 
 

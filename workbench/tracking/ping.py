@@ -33,13 +33,16 @@ def _ask_server(uri: str) -> None:
     except requests.RequestException as error:
         reason = "no answer" if isinstance(error, requests.ConnectionError) else str(error)[:120]
         raise StoreError(
-            f"the tracking server cannot be reached: {reason}", where=shown(uri), do="`workbench server` starts one"
-        ) from error  # fmt: skip
+            f"the tracking server cannot be reached: {reason}",
+            where=shown(uri),
+            do="`workbench server` starts one",
+        ) from error
     if answer.status_code in (401, 403):
         raise StoreError(
-            "the tracking server refuses this user name or password", where=shown(uri),
+            "the tracking server refuses this user name or password",
+            where=shown(uri),
             do="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-        )  # fmt: skip
+        )
     if not answer.ok:
         raise StoreError(
             f"answers {answer.status_code} {answer.reason}", where=shown(uri), expected="an MLflow server"

@@ -32,12 +32,26 @@ NAMED_VERSIONS = (
 )
 # Variables that can change what a training computes, or where its records go.
 ENVIRONMENT = (
-    "TF_", "XLA_", "OMP_", "MKL_", "KMP_", "CUDA_", "NVIDIA_", "NCCL_", "HOROVOD_", "KERAS_", "WORKBENCH_", "MLFLOW_",
+    "TF_",
+    "XLA_",
+    "OMP_",
+    "MKL_",
+    "KMP_",
+    "CUDA_",
+    "NVIDIA_",
+    "NCCL_",
+    "HOROVOD_",
+    "KERAS_",
+    "WORKBENCH_",
+    "MLFLOW_",
     "PYTHONHASHSEED",
-)  # fmt: skip
+)
 SET_BY_PROGRAMS = {  # where nobody else has: MLflow's by us, the others by joblib and scikit-learn
-    **mlflow_client.SETTINGS, "KMP_INIT_AT_FORK": "FALSE", "KMP_DUPLICATE_LIB_OK": "True", "TF_CPP_MIN_LOG_LEVEL": "3",
-}  # fmt: skip
+    **mlflow_client.SETTINGS,
+    "KMP_INIT_AT_FORK": "FALSE",
+    "KMP_DUPLICATE_LIB_OK": "True",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
 
 
 @dataclass(frozen=True)

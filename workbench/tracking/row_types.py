@@ -100,17 +100,39 @@ TEXTS = _named(_is_text, "texts")
 NUMBERS = _named(_is_number, "numbers")
 _LIST: Check = (lambda value: isinstance(value, (list, tuple)), "a list")
 _FACTS = _has(
-    origins=TEXTS, environment=TEXTS, data=(_is_object, "an object"), spec_path=TEXT, spec_file=TEXT, question=TEXT,
-    commit=TEXT, diff=TEXT, engine=TEXT, folder=TEXT, platform=TEXT, processor=TEXT, python=TEXT, repository=TEXT,
-    steps=_count(1), uncommitted=FLAG, masked=FLAG,
-)  # fmt: skip
+    origins=TEXTS,
+    environment=TEXTS,
+    data=(_is_object, "an object"),
+    spec_path=TEXT,
+    spec_file=TEXT,
+    question=TEXT,
+    commit=TEXT,
+    diff=TEXT,
+    engine=TEXT,
+    folder=TEXT,
+    platform=TEXT,
+    processor=TEXT,
+    python=TEXT,
+    repository=TEXT,
+    steps=_count(1),
+    uncommitted=FLAG,
+    masked=FLAG,
+)
 _STAGE_FACTS = _has(
-    number=_count(1), name=TEXT, epochs=_count(0), first_epoch=_count(1), steps=_count(0, LARGEST),
-    batch_size=_count(0), breaks=(lambda value: isinstance(value, (list, tuple)) and all(map(_is_number, value)), ""),
-)  # fmt: skip
+    number=_count(1),
+    name=TEXT,
+    epochs=_count(0),
+    first_epoch=_count(1),
+    steps=_count(0, LARGEST),
+    batch_size=_count(0),
+    breaks=(lambda value: isinstance(value, (list, tuple)) and all(map(_is_number, value)), ""),
+)
 _TRUNK = _has(
-    run=(is_run, ""), epoch=_count(0), stage=_count(0), step=_count(0, LARGEST),
-)  # fmt: skip
+    run=(is_run, ""),
+    epoch=_count(0),
+    stage=_count(0),
+    step=_count(0, LARGEST),
+)
 
 
 def _is_stage(value: Any) -> bool:
@@ -123,29 +145,55 @@ def _is_trunk(value: Any) -> bool:
 
 FIELDS: Mapping[str, Mapping[str, Check]] = {
     "start": {
-        "run": (is_run, "a name of letters, digits and _.+=@-"), "attempt": _count(1), "from_epoch": _count(1),
-        "time": MOMENT, "id": TEXT, "study": TEXT, "name": TEXT, "seed": (lambda v: type(v) is int, "a whole number"),
-        "quick": FLAG, "parent": (lambda v: v is None or is_run(v), "the name of a run"),
-        "trunk": (_is_trunk, "run and epoch"), "spec": (_is_object, "an object"),
+        "run": (is_run, "a name of letters, digits and _.+=@-"),
+        "attempt": _count(1),
+        "from_epoch": _count(1),
+        "time": MOMENT,
+        "id": TEXT,
+        "study": TEXT,
+        "name": TEXT,
+        "seed": (lambda v: type(v) is int, "a whole number"),
+        "quick": FLAG,
+        "parent": (lambda v: v is None or is_run(v), "the name of a run"),
+        "trunk": (_is_trunk, "run and epoch"),
+        "spec": (_is_object, "an object"),
         "stages": (lambda v: _LIST[0](v) and all(map(_is_stage, v)), "a list of stages"),
-        "parameters": _named(_is_setting, "settings"), "domains": _named(_is_object, "objects"), "tags": TEXTS,
-        "host": TEXT, "process": _count(0, LARGEST), "versions": TEXTS, "provenance": (_FACTS, "facts of a run"),
+        "parameters": _named(_is_setting, "settings"),
+        "domains": _named(_is_object, "objects"),
+        "tags": TEXTS,
+        "host": TEXT,
+        "process": _count(0, LARGEST),
+        "versions": TEXTS,
+        "provenance": (_FACTS, "facts of a run"),
         "files": (lambda v: _LIST[0](v) and all(map(is_inner, v)), "relative paths that stay inside"),
     },
     "epoch": {
-        "system": _named(_is_number, "numbers by name"), "attempt": _count(1), "stage": _count(1), "stage_epoch": _count(1), "epoch": _count(1),
-        "step": _count(0, LARGEST), "metrics": NUMBERS, "seconds": NUMBER, "time": MOMENT,
+        "system": _named(_is_number, "numbers by name"),
+        "attempt": _count(1),
+        "stage": _count(1),
+        "stage_epoch": _count(1),
+        "epoch": _count(1),
+        "step": _count(0, LARGEST),
+        "metrics": NUMBERS,
+        "seconds": NUMBER,
+        "time": MOMENT,
     },
     "checkpoint": {
-        "epoch": _count(0), "file": (is_inner, "a relative path that stays inside"), "digest": TEXT,
-        "step": _count(0, LARGEST), "attempt": _count(1), "time": MOMENT,
+        "epoch": _count(0),
+        "file": (is_inner, "a relative path that stays inside"),
+        "digest": TEXT,
+        "step": _count(0, LARGEST),
+        "attempt": _count(1),
+        "time": MOMENT,
     },
     "end": {
         "status": (lambda v: v in STATUSES if isinstance(v, str) else False, "one of " + ", ".join(STATUSES)),
-        "reason": TEXT, "final_epoch": (lambda v: v is None or _count(0)[0](v), "an epoch"), "attempt": _count(1),
+        "reason": TEXT,
+        "final_epoch": (lambda v: v is None or _count(0)[0](v), "an epoch"),
+        "attempt": _count(1),
         "time": MOMENT,
     },
-}  # fmt: skip
+}
 
 
 def require(kind: str, values: Mapping[str, Any]) -> None:

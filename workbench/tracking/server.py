@@ -48,9 +48,11 @@ class ServerPlan:
         """Raise `InputError` in one line for whatever would keep the server from working."""
         if not self.authenticated and not is_loopback(self.host):
             raise InputError(
-                f"{self.host} without authentication would let everybody in", where="--host",
-                expected="127.0.0.1 or a server with authentication", do="leave out --no-auth",
-            )  # fmt: skip
+                f"{self.host} without authentication would let everybody in",
+                where="--host",
+                expected="127.0.0.1 or a server with authentication",
+                do="leave out --no-auth",
+            )
         if self.authenticated and importlib.util.find_spec("flask_wtf") is None:
             raise InputError(
                 "authentication needs Flask-WTF",

@@ -164,9 +164,11 @@ def _refuse_links(root: Path) -> None:
     for entry in os.scandir(root) if root.is_dir() else ():
         if entry.is_symlink() and not is_below(Path(entry.path), root):
             raise StoreError(
-                "is a link out of the store", where=entry.path, expected="a file or folder of its own",
+                "is a link out of the store",
+                where=entry.path,
+                expected="a file or folder of its own",
                 do="move what it leads to into the store, or the whole store there",
-            )  # fmt: skip
+            )
 
 
 def _from_database(path: Path) -> Store:

@@ -135,10 +135,15 @@ REPAIR = "move it away: `workbench sweep FILE --resume` makes it anew from the j
 def _trial(row: Mapping[str, Any]) -> TrialRow:
     result = row.get("result") or {}
     return TrialRow(
-        row["id"], TrialRequest.of(row["values"]), str(row["status"]).lower(), row.get("score"),
-        tuple(result.get("values", ())), int(result.get("epoch", 0)), float(result.get("seconds", 0.0)),
+        row["id"],
+        TrialRequest.of(row["values"]),
+        str(row["status"]).lower(),
+        row.get("score"),
+        tuple(result.get("values", ())),
+        int(result.get("epoch", 0)),
+        float(result.get("seconds", 0.0)),
         str(result.get("reason", "")),
-    )  # fmt: skip
+    )
 
 
 def find(store: Store, text: str) -> SweepRecord | None:

@@ -34,8 +34,9 @@ def with_classes(
     if term is None or KERNEL not in state.arrays:
         raise RecordError(
             f"stage {plan.number} ({plan.name}), of which the checkpoint is, has no classification head",
-            where=where, do="choose the other checkpoint with --which",
-        )  # fmt: skip
+            where=where,
+            do="choose the other checkpoint with --which",
+        )
     head = term.loss.classifier()
     assert head is not None
     x = _logits(embedder.output, head, _scale(term, state.arrays), state.arrays)

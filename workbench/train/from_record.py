@@ -101,10 +101,14 @@ def variant_of(start: StartRecord, experiment: Experiment, trusted: bool) -> Var
     The file that a record of another store names is not read: it may be any file of this machine.
     """
     return Variant(
-        start.name, experiment, study=start.study, path=str(spec_path(start)) if trusted and spec_path(start).name else "",
-        question=str(start.provenance.get("question", "")), quick=start.quick,
+        start.name,
+        experiment,
+        study=start.study,
+        path=str(spec_path(start)) if trusted and spec_path(start).name else "",
+        question=str(start.provenance.get("question", "")),
+        quick=start.quick,
         overrides=overrides(start),
-    )  # fmt: skip
+    )
 
 
 def spec_path(start: StartRecord) -> Path:
@@ -128,9 +132,11 @@ def recorded_experiment(
     """
     if start.tags.get(names.TAG_KIND) == names.SWEEP:
         raise RecordError(
-            "is a sweep", where=start.run, expected="a training",
+            "is a sweep",
+            where=start.run,
+            expected="a training",
             do=f"`workbench sweep {start.provenance.get('spec_path', 'FILE')} --resume` goes on with it",
-        )  # fmt: skip
+        )
     if not start.spec:
         raise no_spec(start.run, names.TAG_IMPORTED in start.tags)
     trusted = trust_code or (store is not None and is_own(store, start))
@@ -145,8 +151,9 @@ def recorded_experiment(
     if start.id not in ids and not any_code:
         raise RecordError(
             f"the recorded settings have the identity {experiment.id} in this version, not {start.id}",
-            where=start.run, do="resume with the version of the workbench that began it",
-        )  # fmt: skip
+            where=start.run,
+            do="resume with the version of the workbench that began it",
+        )
     return experiment
 
 
@@ -160,9 +167,10 @@ def foreign(start: StartRecord, would_run: Iterable[object]) -> RecordError:
     shown = [str(what) for what in would_run]
     more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
     return RecordError(
-        f"was not made in this store, and would run code here: {', '.join(shown[:5])}{more}", where=start.run,
+        f"was not made in this store, and would run code here: {', '.join(shown[:5])}{more}",
+        where=start.run,
         do="read it first; only if you trust whoever made it, say --trust-code",
-    )  # fmt: skip
+    )
 
 
 def _trusting(value: Any) -> list[str]:
@@ -205,10 +213,11 @@ def _made(start: StartRecord, any_code: bool, store: Store | None, trusted: bool
     if other is None:
         raise refusals[1] if len(refusals) > 1 else refusals[0]
     raise RecordError(
-        f"{other.what}: the code it ran with is not here", where=start.run,
+        f"{other.what}: the code it ran with is not here",
+        where=start.run,
         expected="the sources of its own parts as they were",
         do="bring them back, or start a new run; `workbench rerun --check` names what differs",
-    ) from other  # fmt: skip
+    ) from other
 
 
 def spec_files(start: StartRecord, store: Store | None) -> Iterator[tuple[Path, Path]]:
@@ -243,8 +252,9 @@ def _from_file(start: StartRecord) -> Experiment:
             return variant.experiment
     raise RecordError(
         "settings of it hold secrets, which are not in the record, and no variant of the spec file has its identity",
-        where=start.run, expected=f"{path} as it was when the run began",
-    )  # fmt: skip
+        where=start.run,
+        expected=f"{path} as it was when the run began",
+    )
 
 
 def set_words(start: StartRecord) -> list[str]:

@@ -56,10 +56,11 @@ class RunData:
             common = sorted(evaluator.pairs.strangers & known)
             if common:
                 raise DataError(
-                    in_both(common), where=f"evaluation set {evaluator.name!r}",
+                    in_both(common),
+                    where=f"evaluation set {evaluator.name!r}",
                     expected="people that training never sees",
                     do="train on ImageFolder(leave_out=PeopleOf(the set)), or set overlap='warn' at the set",
-                )  # fmt: skip
+                )
 
     def _open_validation(self, experiment: Experiment, where: Places) -> dict[Any, Split]:
         """Return the validation images for each source, labelled as that source labels its identities."""
@@ -73,8 +74,9 @@ class RunData:
         if len(split.train) < plan.batch_size:
             raise InputError(
                 f"{len(split.train)} training images are fewer than batch_size={plan.batch_size}",
-                where=where, do="choose a smaller batch_size",
-            )  # fmt: skip
+                where=where,
+                do="choose a smaller batch_size",
+            )
         if isinstance(plan.sampler, samplers.MinedTriplets) and plan.batch_size % 3:
             raise InputError(
                 f"triplets in batches of {plan.batch_size}", where=where, expected="a multiple of 3"
@@ -106,22 +108,39 @@ class RunData:
         """Return every source and set as a reader of the record wants it: what it is for, its counts, its content."""
         found = []
         for source, split in self.splits.items():
-            found.append({
-                "name": type(source).__name__, "context": "training", "source": str(source),
-                "fingerprint": split.images.fingerprint, "images": len(split.train),
-                "identities": len(split.images.identities), "held_out": len(split.held),
-            })  # fmt: skip
+            found.append(
+                {
+                    "name": type(source).__name__,
+                    "context": "training",
+                    "source": str(source),
+                    "fingerprint": split.images.fingerprint,
+                    "images": len(split.train),
+                    "identities": len(split.images.identities),
+                    "held_out": len(split.held),
+                }
+            )
         for split in list(self.validation.values())[:1]:
-            found.append({
-                "name": "validation", "context": "validation", "source": "validation",
-                "fingerprint": split.images.fingerprint, "images": len(split.held),
-                "identities": len(split.images.identities),
-            })  # fmt: skip
+            found.append(
+                {
+                    "name": "validation",
+                    "context": "validation",
+                    "source": "validation",
+                    "fingerprint": split.images.fingerprint,
+                    "images": len(split.held),
+                    "identities": len(split.images.identities),
+                }
+            )
         for evaluator in self.evaluators:
-            found.append({
-                "name": evaluator.name, "context": "evaluation", "source": evaluator.name,
-                "fingerprint": evaluator.fingerprint, "pairs": len(evaluator.same), "images": len(evaluator.pixels),
-            })  # fmt: skip
+            found.append(
+                {
+                    "name": evaluator.name,
+                    "context": "evaluation",
+                    "source": evaluator.name,
+                    "fingerprint": evaluator.fingerprint,
+                    "pairs": len(evaluator.same),
+                    "images": len(evaluator.pixels),
+                }
+            )
         return found
 
     def classes(self, plan: Plan) -> int:
@@ -202,9 +221,12 @@ def without(split: Split, held_out: Iterable[str]) -> Split:
         labels[new[true] < 0] = -1
         true = new[true]
     images = dataclasses.replace(
-        split.images, labels=labels, identities=tuple(names[number] for number in kept), true_labels=true,
+        split.images,
+        labels=labels,
+        identities=tuple(names[number] for number in kept),
+        true_labels=true,
         mislabelled=None if wrong is None else wrong[labels[wrong] >= 0],
-    )  # fmt: skip
+    )
     train, held = (records[labels[records] >= 0] for records in (split.train, split.held))
     return dataclasses.replace(split, images=images, train=train, held=held)
 
@@ -221,8 +243,9 @@ def matched(validation: Split, split: Split, held_out: Iterable[str]) -> Split:
     if unknown:
         raise DataError(
             f"{len(unknown)} of its {len(given)} identities are not in the training data, {unknown[0]!r} first",
-            where="validation", expected="images of the identities that are trained, under the same names",
-        )  # fmt: skip
+            where="validation",
+            expected="images of the identities that are trained, under the same names",
+        )
     new = np.array([numbers.get(name, -1) for name in given], np.int32)
     labels = new[validation.images.labels]
     images = dataclasses.replace(validation.images, labels=labels, identities=split.images.identities)

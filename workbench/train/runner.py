@@ -158,11 +158,16 @@ def open_tracker(
         process=found.process,
         versions=found.versions,
         provenance={
-            **found.facts, "origins": setting_origins(variant), "data": data.fingerprints, "datasets": data.described(),
-            "question": variant.question, "steps": order.steps, "spec_path": variant.path,
+            **found.facts,
+            "origins": setting_origins(variant),
+            "data": data.fingerprints,
+            "datasets": data.described(),
+            "question": variant.question,
+            "steps": order.steps,
+            "spec_path": variant.path,
             **({"workers": list(group.members)} if group is not None and group.members else {}),
         },
-    )  # fmt: skip
+    )
     texts = {**found.texts, "spec.json": json.dumps(experiment.to_json(), indent=1)}
     return Tracker.open(order.store, start, texts=texts, say=screen.warn, views=default_views(order.store))
 

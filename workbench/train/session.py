@@ -93,9 +93,10 @@ class Session:
             self.scores.take_up(facts)
             trunk = facts.get("trunk")
             self.screen.say(
-                f"goes on from its trunk {trunk['run']} after epoch {self.epoch}" if trunk
+                f"goes on from its trunk {trunk['run']} after epoch {self.epoch}"
+                if trunk
                 else f"resumed after epoch {self.epoch}, step {self.epoch_step} of the next"
-            )  # fmt: skip
+            )
 
     def _check_identity(self, state: checkpoint.State) -> None:
         if state.facts["id"] != self.experiment.id:
@@ -253,9 +254,14 @@ class Session:
         metrics, stop_reason = self._watch(plan, metrics)
         total = seconds + self.spent + time.monotonic() - began
         record = EpochRecord(
-            stage=plan.number, stage_epoch=self.epoch - plan.first_epoch + 1,
-            epoch=self.epoch, step=self.step, metrics=metrics, seconds=total, system=self.system.take(),
-        )  # fmt: skip
+            stage=plan.number,
+            stage_epoch=self.epoch - plan.first_epoch + 1,
+            epoch=self.epoch,
+            step=self.step,
+            metrics=metrics,
+            seconds=total,
+            system=self.system.take(),
+        )
         best = self.scores.improves(metrics, self.epoch, self.step)
         self.tracker.epoch(record)
         self.scores.keep_scores(best, self.epoch)
@@ -326,11 +332,17 @@ class Session:
             return
         self.saver.wait()
         facts = {
-            "run": self.order.run, "id": self.experiment.id, "attempt": self.tracker.attempt, "stage": self.plan.number,
-            "epoch": self.epoch, "epoch_step": self.epoch_step, "step": self.step, "rows": self.epoch,
+            "run": self.order.run,
+            "id": self.experiment.id,
+            "attempt": self.tracker.attempt,
+            "stage": self.plan.number,
+            "epoch": self.epoch,
+            "epoch_step": self.epoch_step,
+            "step": self.step,
+            "rows": self.epoch,
             **self.scores.facts(),
             "spent": self.spent + (time.monotonic() - self._mark if inside else 0.0),
-        }  # fmt: skip
+        }
         state = checkpoint.capture(self.trainer, facts)
         name = checkpoint.file_name(self.epoch, self.step)
         self._last_save = time.monotonic()

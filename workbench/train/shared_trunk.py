@@ -87,10 +87,16 @@ def begin(order: RunRequest, screen: Screen, train: Train) -> checkpoint.State:
     for difference in code_differences(order.store, found, root, order.variant.path or None):
         screen.warn(f"the trunk {found.run} {difference}")
     facts = {
-        **found.state.facts, "run": order.run, "id": order.variant.experiment.id,
-        "trunk": {"run": found.run, "epoch": wanted.epoch, "stage": len(root.stages),
-                  "step": int(found.state.facts["step"])},
-    }  # fmt: skip
+        **found.state.facts,
+        "run": order.run,
+        "id": order.variant.experiment.id,
+        "trunk": {
+            "run": found.run,
+            "epoch": wanted.epoch,
+            "stage": len(root.stages),
+            "step": int(found.state.facts["step"]),
+        },
+    }
     return checkpoint.State(found.state.arrays, facts)
 
 

@@ -19,9 +19,15 @@ class Sight:
     """What one moment of a run looks like to its watchers (`Look` of the spec)."""
 
     def __init__(
-        self, tracker: Tracker, plan: Plan, epoch: int, epochs: int,
-        metrics: Mapping[str, float], history: Mapping[str, list[float]], model: Any,
-    ) -> None:  # fmt: skip
+        self,
+        tracker: Tracker,
+        plan: Plan,
+        epoch: int,
+        epochs: int,
+        metrics: Mapping[str, float],
+        history: Mapping[str, list[float]],
+        model: Any,
+    ) -> None:
         self.epoch, self.epochs, self.stage, self.stage_name = epoch, epochs, plan.number, plan.name
         self.metrics, self.history, self.model = metrics, history, model
         self.recorded: dict[str, float] = {}

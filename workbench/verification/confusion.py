@@ -37,10 +37,15 @@ class Confusion:
             wrong = np.where(np.arange(len(row)) == number, -1, row)
             most = int(wrong.argmax())
             taken = wrong[most] > 0
-            rows.append({
-                "class": str(self.names[number]), "images": images, "accuracy": float(row[number] / images),
-                "taken_for": str(self.names[most]) if taken else None, "times": int(wrong[most]) if taken else 0,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "class": str(self.names[number]),
+                    "images": images,
+                    "accuracy": float(row[number] / images),
+                    "taken_for": str(self.names[most]) if taken else None,
+                    "times": int(wrong[most]) if taken else 0,
+                }
+            )
         return rows
 
 

@@ -78,9 +78,11 @@ class Saved(Embedder):
         if not len(found.names):
             if len(found.plain) != len(images.names):
                 raise DataError(
-                    f"{len(found.plain)} embeddings for {len(images.names)} images", where=self.label,
-                    expected="one embedding for each image", do="save them with their names",
-                )  # fmt: skip
+                    f"{len(found.plain)} embeddings for {len(images.names)} images",
+                    where=self.label,
+                    expected="one embedding for each image",
+                    do="save them with their names",
+                )
             return Embedded(
                 found.plain, found.mirrored, images.names, images.fingerprint, said_of(found.plain)
             )
@@ -95,8 +97,9 @@ class Saved(Embedder):
         if missing:
             raise DataError(
                 f"no embedding of {missing[0]!r} ({len(missing)} of {len(images.names)} are missing)",
-                where=self.label, expected="an embedding for each image",
-            )  # fmt: skip
+                where=self.label,
+                expected="an embedding for each image",
+            )
         rows = np.array([place[name] for name in images.names], int)
         mirrored = None if found.mirrored is None else found.mirrored[rows]
         return Embedded(found.plain[rows], mirrored, images.names, images.fingerprint, said_of(found.plain))
@@ -134,9 +137,10 @@ def in_batches(
     )
     if plain.ndim != 2 or plain.shape[1] == 0 or len(plain) < count:
         raise DataError(
-            f"{len(pixels)} images give an output of shape {list(plain.shape)}", where=label,
+            f"{len(pixels)} images give an output of shape {list(plain.shape)}",
+            where=label,
             expected="an embedding [numbers] for each image",
-        )  # fmt: skip
+        )
     return plain[:count], mirrored[:count]
 
 

@@ -111,7 +111,9 @@ def _broken(encoded: Sequence[Any], numbers: Sequence[int], where: str, names: S
         except tf.errors.InvalidArgumentError:
             name = names[number] if number < len(names) else f"image {number}"
             return DataError(
-                f"{name} cannot be decoded", where=where, expected="a complete JPEG, PNG, BMP or GIF",
+                f"{name} cannot be decoded",
+                where=where,
+                expected="a complete JPEG, PNG, BMP or GIF",
                 do="get the file again or leave the image out",
-            )  # fmt: skip
+            )
     return DataError("an image cannot be decoded", where=where, expected="complete images")

@@ -74,11 +74,16 @@ def read(folder: Path) -> Protocol:
         row = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
         raise DataError("landmarks or score are no numbers", where=f"{name}_name_5pts_score.txt:{row + 1}")
     return Protocol(
-        name, folder, images, numbers[:, :10].reshape(-1, 5, 2), numbers[:, 10], members,
+        name,
+        folder,
+        images,
+        numbers[:, :10].reshape(-1, 5, 2),
+        numbers[:, 10],
+        members,
         _pairs(folder / "meta" / f"{name}_template_pair_label.txt"),
         tuple(_subjects(path) for path in sorted((folder / "meta").glob(f"{name}_1N_gallery_[GS]*.csv"))),
         next((_subjects(path) for path in (folder / "meta").glob(f"{name}_1N_probe_mixed.csv")), None),
-    )  # fmt: skip
+    )
 
 
 def _table(path: Path, columns: int, **options: Any) -> pd.DataFrame:

@@ -40,11 +40,16 @@ def make(folder: Path, people: int = 12, templates: int = 4, images: int = 5, se
         for side in (1, 0)
     )
     ijb_files.write(
-        folder, NAME, names, landmarks, generator.uniform(0.5, 1, len(names)),
+        folder,
+        NAME,
+        names,
+        landmarks,
+        generator.uniform(0.5, 1, len(names)),
         Members(np.arange(len(names)), template, media),
         (ids[one], ids[two], subject[one] == subject[two]),
-        galleries, Subjects(ids[~is_gallery], subject[~is_gallery]),
-    )  # fmt: skip
+        galleries,
+        Subjects(ids[~is_gallery], subject[~is_gallery]),
+    )
     return folder
 
 

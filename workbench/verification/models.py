@@ -37,8 +37,11 @@ def from_file(
     if path.is_file() or (path / "saved_model.pb").is_file():
         load_keras.require_trust(path, trust_code)
     openers: dict[str, Callable[..., Embedder]] = {
-        ".onnx": from_onnx, ".tflite": from_tflite, ".h5": from_keras_file, ".keras": from_keras_file,
-    }  # fmt: skip
+        ".onnx": from_onnx,
+        ".tflite": from_tflite,
+        ".h5": from_keras_file,
+        ".keras": from_keras_file,
+    }
     if path.suffix in openers and path.is_file():
         return openers[path.suffix](path, size, values, trust_code)
     if path.suffix == ".npz" and path.is_file():
@@ -46,9 +49,10 @@ def from_file(
     if (path / "saved_model.pb").is_file():
         return from_keras_file(path, size, values, trust_code)
     raise DataError(
-        "is not a model" if path.exists() else "is not there", where=path,
+        "is not a model" if path.exists() else "is not there",
+        where=path,
         expected="a run, or a model: .onnx, .tflite, .h5, .keras, a SavedModel folder, or .npz embeddings",
-    )  # fmt: skip
+    )
 
 
 def from_keras(network: Any, label: str, size: int | None = None, values: Range = "unit") -> Embedder:

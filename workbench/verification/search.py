@@ -101,9 +101,10 @@ class Index:
             import faiss
         except ImportError as error:
             raise InputError(
-                f"no approximate index for {len(self.gallery):,} vectors", expected="the extra workbench[ann]",
+                f"no approximate index for {len(self.gallery):,} vectors",
+                expected="the extra workbench[ann]",
                 do="pip install 'workbench[ann]', or search exactly with approximate_above=None",
-            ) from error  # fmt: skip
+            ) from error
         graph = faiss.IndexHNSWFlat(self.gallery.shape[1], links, faiss.METRIC_INNER_PRODUCT)
         graph.hnsw.efConstruction, graph.hnsw.efSearch = max(links, breadth // 2), breadth
         graph.add(self.gallery)

@@ -40,8 +40,11 @@ def checked(scores: Any, same: Any) -> tuple[np.ndarray, np.ndarray]:
         same = same.astype(bool)
     if not np.isfinite(scores.min() + scores.max()):
         bad = int(len(scores) - np.isfinite(scores).sum())
-        raise DataError(f"{bad} of {len(scores)} scores are not finite", expected="finite scores",
-                        do="look for NaN or infinity in the embeddings")  # fmt: skip
+        raise DataError(
+            f"{bad} of {len(scores)} scores are not finite",
+            expected="finite scores",
+            do="look for NaN or infinity in the embeddings",
+        )
     return np.ascontiguousarray(scores), same
 
 

@@ -58,9 +58,10 @@ class Pool:
         missing = np.unique(np.asarray(ids)[self.ids[places] != ids])
         if len(missing):
             raise DataError(
-                f"template {missing[0]} has no media ({len(missing)} such templates)", where=where,
+                f"template {missing[0]} has no media ({len(missing)} such templates)",
+                where=where,
                 expected="an image for each template",
-            )  # fmt: skip
+            )
         return places.astype(np.int32)
 
     def pooled(self, plain: np.ndarray, mirrored: np.ndarray | None, reading: Reading) -> np.ndarray:

@@ -99,9 +99,10 @@ class TFLite:
         self.close()
         why = why or (f"ends its reader by signal {-status}" if status and status < 0 else "ends its reader")
         raise DataError(
-            f"{why}: it is damaged, or asks for more than {MEMORY >> 30} GB", where=self._path,
+            f"{why}: it is damaged, or asks for more than {MEMORY >> 30} GB",
+            where=self._path,
             expected="a sound TFLite model",
-        )  # fmt: skip
+        )
 
 
 # ---------------------------------------------------------------- the child

@@ -103,9 +103,11 @@ def test_optimism_on_pure_noise_is_the_order_statistic(epochs: int) -> None:
 
 def test_the_notebooks_nesterov_table_calls_almost_nothing() -> None:
     rows = {
-        "plain": (0.9822, 0.8694, 0.8695), "512 dropout .4": (0.9837, 0.8491, 0.8745),
-        "nesterov": (0.9830, 0.8739, 0.8772), "512 .4 nesterov": (0.9828, 0.8673, 0.8810),
-    }  # fmt: skip
+        "plain": (0.9822, 0.8694, 0.8695),
+        "512 dropout .4": (0.9837, 0.8491, 0.8745),
+        "nesterov": (0.9830, 0.8739, 0.8772),
+        "512 .4 nesterov": (0.9828, 0.8673, 0.8810),
+    }
     called = []
     for column, pairs in enumerate((6000, 7000, 6000)):
         compared = [

@@ -31,9 +31,14 @@ def add_folds(
     scores, same = drawn(noise, first + 7 * seed)
     for fold in range(count):
         more = {
-            "fold": fold + 1, "fold.count": 10, "fold.recipe": f"{first:012x}", "fold.name": name,
-            "evaluate.unseen.sets": str(fold + 1), "seed": seed, "group": first * 100 + fold,
-        }  # fmt: skip
+            "fold": fold + 1,
+            "fold.count": 10,
+            "fold.recipe": f"{first:012x}",
+            "fold.name": name,
+            "evaluate.unseen.sets": str(fold + 1),
+            "seed": seed,
+            "group": first * 100 + fold,
+        }
         run = add_run(project, first + 20 * seed + fold + later, f"{name}-{fold + 1}", [0.1, 0.2], **more)
         place = find_store(None).run_artifacts(run) / "scores" / "last"
         place.mkdir(parents=True)

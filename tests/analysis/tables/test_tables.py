@@ -210,16 +210,25 @@ def test_of_parts_of_several_classes_the_class_is_shown_and_what_runs_of_it_diff
 
 def test_rows_stand_in_the_order_of_their_starts():
     times = {"b": 3.0, "c": 1.0, "a": 2.0, "old": None}
-    made = records(*[
-        run(name, {"lfw": [0.9]}, facts={"started": at and pd.Timestamp(at, unit="s", tz="UTC")})
-        for name, at in times.items()
-    ])  # fmt: skip
+    made = records(
+        *[
+            run(name, {"lfw": [0.9]}, facts={"started": at and pd.Timestamp(at, unit="s", tz="UTC")})
+            for name, at in times.items()
+        ]
+    )
     assert list(summary.summary(made.by_start(), "lfw")["run"]) == ["c", "a", "b", "old"]
 
 
 def test_a_seed_among_the_settings_is_the_runs_own_and_no_column():
-    made = [run(f"r{seed}", {"lfw": [0.9]}, settings={"seed": seed, "rate": 0.1, "name": "x"},
-                facts={"id": "1" * 12, "seed": seed, "name": "r"}) for seed in (0, 1)]  # fmt: skip
+    made = [
+        run(
+            f"r{seed}",
+            {"lfw": [0.9]},
+            settings={"seed": seed, "rate": 0.1, "name": "x"},
+            facts={"id": "1" * 12, "seed": seed, "name": "r"},
+        )
+        for seed in (0, 1)
+    ]
     assert list(summary.summary(records(*made), "lfw").columns)[:3] == ["run", "seeds", "lfw"]
     found = records(*made).runs
     assert "setting.seed" not in found

@@ -33,11 +33,26 @@ def places(root: Path) -> Places:
 def plan(**changes: Any) -> Plan:
     """Return a plan of three epochs of batches of 4 with what the pipeline reads of it."""
     whole = Plan(
-        number=1, name="", loss=None, epochs=3, first_epoch=1, last_epoch=3, train="all", schedule=None,
-        schedule_offset=0.0, advances_schedule=True, optimizer=None, optimizer_state="keep",
-        weight_decay=None, label_smoothing=0.0, augment=(), batch_size=4, data=None, sampler=None,
+        number=1,
+        name="",
+        loss=None,
+        epochs=3,
+        first_epoch=1,
+        last_epoch=3,
+        train="all",
+        schedule=None,
+        schedule_offset=0.0,
+        advances_schedule=True,
+        optimizer=None,
+        optimizer_state="keep",
+        weight_decay=None,
+        label_smoothing=0.0,
+        augment=(),
+        batch_size=4,
+        data=None,
+        sampler=None,
         devices=None,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # type: ignore[arg-type]
     changed = replace(whole, **changes)
     return replace(changed, last_epoch=changed.first_epoch + changed.epochs - 1)
 

@@ -56,8 +56,11 @@ def test_pairs_from_a_list(project: Path, folder: Path) -> None:
 
 
 def test_arrays_and_parts(project: Path) -> None:
-    np.savez(project / "a.npz", images=np.random.default_rng(0).integers(0, 255, (4, 9, 9, 3), np.uint8),
-             labels=np.array([1, 0, 1, 0]))  # fmt: skip
+    np.savez(
+        project / "a.npz",
+        images=np.random.default_rng(0).integers(0, 255, (4, 9, 9, 3), np.uint8),
+        labels=np.array([1, 0, 1, 0]),
+    )
     assert main(["data", "extract", "a.npz", "out"]) == 2  # no stated size
     assert main(["data", "extract", "a.npz", "out", "--size", "9"]) == 0
     stored = np.asarray(Image.open(sorted((project / "out" / "1").iterdir())[0]))

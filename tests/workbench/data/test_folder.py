@@ -242,9 +242,15 @@ def test_index_is_small_and_holds_many(tmp_path: Path) -> None:
     count = 100_000
     names = np.frombuffer(b"".join(b"%06d.jpg" % k for k in range(count)), np.uint8)
     made = folder_index.Index(
-        "root", tuple(f"{k:05d}" for k in range(1000)), np.repeat(np.arange(1000, dtype=np.int32), 100), names,
-        np.arange(count + 1, dtype=np.int64) * 10, np.full(count, 5000), {}, (),
-    )  # fmt: skip
+        "root",
+        tuple(f"{k:05d}" for k in range(1000)),
+        np.repeat(np.arange(1000, dtype=np.int32), 100),
+        names,
+        np.arange(count + 1, dtype=np.int64) * 10,
+        np.full(count, 5000),
+        {},
+        (),
+    )
     size = sum(getattr(made, name).nbytes for name in ("labels", "names", "offsets", "sizes"))
     assert size / count < 60
     half = made.subset(np.arange(1, count, 2))

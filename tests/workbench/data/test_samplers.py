@@ -160,8 +160,13 @@ def test_the_small_form_of_mined_triplets_holds_whole_ones():
 
     mined = Stage(loss=Triplet(), epochs=1, sampler=MinedTriplets(), batch_size=192)
     spec = Experiment(
-        data=SyntheticFaces(), backbone=MobileNet(), embedding=GDC(), stages=(Stage(loss=Softmax(), epochs=1), mined),
-        optimizer=Adam(), learning_rate=0.1, batch_size=64,
-    )  # fmt: skip
+        data=SyntheticFaces(),
+        backbone=MobileNet(),
+        embedding=GDC(),
+        stages=(Stage(loss=Softmax(), epochs=1), mined),
+        optimizer=Adam(),
+        learning_rate=0.1,
+        batch_size=64,
+    )
     small = quick_variant(Variant("s", spec), Places(roots=(), cache=Path("cache"))).experiment
     assert [plan.batch_size for plan in small.plans()] == [16, 15]

@@ -146,6 +146,7 @@ def test_a_validation_set_without_the_losses_teacher_gives_its_accuracy_alone(tm
     assert set(trainer.measure(data.hold_out(plan))) == {"val_accuracy"}
     taught = spec.but(validation=FACES.but(teacher=8))
     assert set(trainer.measure(RunData(taught, Places((tmp_path,), tmp_path)).hold_out(plan))) == {
-        "val_accuracy", "val_loss",
-    }  # fmt: skip
+        "val_accuracy",
+        "val_loss",
+    }
     assert Softmax.needs_teacher is False

@@ -27,9 +27,13 @@ def test_the_losses_with_batch_statistics_say_so() -> None:
 @pytest.mark.tensorflow
 def test_every_loss_on_two_devices_is_that_of_one(root: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(HERE / "loss_pairs.py")], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(root)}, timeout=1200,
-    )  # fmt: skip
+        [sys.executable, str(HERE / "loss_pairs.py")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        timeout=1200,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.strip().splitlines()[-1])
     assert {name.partition("(")[0] for name in found} >= GATHERING

@@ -150,8 +150,15 @@ def test_the_chief_leads_and_the_others_follow(monkeypatch: pytest.MonkeyPatch) 
 
 
 def facts(place: int, **changes: Any) -> dict[str, Any]:
-    base = {"rank": place, "host": f"m{place}", "process": place, "id": "a", "seed": 0, "run": f"r{place}",
-            "versions": {"tensorflow": "2.15.1", "python": "3.11"}}  # fmt: skip
+    base = {
+        "rank": place,
+        "host": f"m{place}",
+        "process": place,
+        "id": "a",
+        "seed": 0,
+        "run": f"r{place}",
+        "versions": {"tensorflow": "2.15.1", "python": "3.11"},
+    }
     return {**base, **changes}
 
 
@@ -182,14 +189,16 @@ def test_workers_that_agree_learn_what_each_is() -> None:
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"versions": {"tensorflow": "2.14.0", "python": "3.11"}},
-         "worker 1 on m1 has other versions: tensorflow 2.14.0, the chief has tensorflow 2.15.1"),
+        (
+            {"versions": {"tensorflow": "2.14.0", "python": "3.11"}},
+            "worker 1 on m1 has other versions: tensorflow 2.14.0, the chief has tensorflow 2.15.1",
+        ),
         ({"id": "b"}, "other settings: b"),
         ({"seed": 4}, "another seed: 4"),
         ({"problem": "TensorFlow sees no GPU"}, "worker 1 on m1: TensorFlow sees no GPU"),
         ({"rank": 0}, "a second process"),
     ],
-)  # fmt: skip
+)
 def test_what_keeps_workers_apart_is_said_on_every_machine(change: dict[str, Any], words: str) -> None:
     results = met([facts(0), facts(1, **change)])
     for error in results:

@@ -115,14 +115,18 @@ def test_one_format_that_cannot_be_written_does_not_stop_the_others(place, monke
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        (["small.h5", "--format", "tflite", "--quantize", "int8"], InputError, "int8 needs representative images.*--data FOLDER"),
+        (
+            ["small.h5", "--format", "tflite", "--quantize", "int8"],
+            InputError,
+            "int8 needs representative images.*--data FOLDER",
+        ),
         (["small.h5", "--format", "h5", "--quantize", "int8"], SpecError, "only tflite is quantised"),
         (["small.h5", "--all", "--quantize", "int8"], SpecError, "--all has every quantisation"),
         (["none.h5"], DataError, "cannot be read"),
         (["small.h5", "--data", "nowhere"], DataError, "no images"),
         (["20260101T000000Z-12345678"], InputError, "20260101T000000Z-12345678"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_refused(place, project, words, error, message):
     words = [str(place / word) if word.endswith(".h5") else word for word in words]
     with pytest.raises(error, match=message):

@@ -28,9 +28,13 @@ experiments = [base, base.but(label_smoothing=0.1, name="smooth")]
 
 def program(project: Path, root: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "workbench", *words], cwd=project, env={**os.environ, "PYTHONPATH": str(root)},
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-m", "workbench", *words],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def states(project: Path) -> list[RunState]:

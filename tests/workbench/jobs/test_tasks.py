@@ -35,9 +35,16 @@ def record(
     stages = tuple({"number": p.number, "name": p.name, "epochs": p.epochs} for p in experiment.plans())
     with JournalWriter(store.journal(run)) as journal:
         journal.append(
-            StartRecord(run=run, id=experiment.id, study=made.study, name=made.name, seed=experiment.seed,
-                        spec=experiment.to_json(), stages=stages)
-        )  # fmt: skip
+            StartRecord(
+                run=run,
+                id=experiment.id,
+                study=made.study,
+                name=made.name,
+                seed=experiment.seed,
+                spec=experiment.to_json(),
+                stages=stages,
+            )
+        )
         for epoch in range(1, epochs + 1):
             journal.append(
                 EpochRecord(
@@ -97,9 +104,21 @@ def test_the_words_of_a_process_repeat_what_the_user_asked_for() -> None:
     made = override_settings(with_seed(variant(), 3), ["weight_decay=1e-3"])
     words = Task(made, "r1", False, "lfw beat=0.9").words("http://h:1", as_json=True)
     assert words[2:] == [
-        "workbench", "run", "experiments/study.py", "base", "--run-name", "r1", "--seed", "3",
-        "--set=weight_decay=1e-3", "--json", "--store", "http://h:1", "--forecast", "lfw beat=0.9",
-    ]  # fmt: skip
+        "workbench",
+        "run",
+        "experiments/study.py",
+        "base",
+        "--run-name",
+        "r1",
+        "--seed",
+        "3",
+        "--set=weight_decay=1e-3",
+        "--json",
+        "--store",
+        "http://h:1",
+        "--forecast",
+        "lfw beat=0.9",
+    ]
 
 
 def test_work_is_images_times_epochs_times_the_networks_size() -> None:

@@ -44,8 +44,9 @@ def test_the_picture_shows_the_margins_that_were_asked_for(project: Path) -> Non
     axes = losses.draw([losses.loss_of(text) for text in margins]).axes[0]
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels[:2] == [
-        "ArcFace(margin=0.3, beyond=monotone)", "CombinedMargin(m1=0.9, m2=0.4, m3=0.15, beyond=monotone)",
-    ]  # fmt: skip
+        "ArcFace(margin=0.3, beyond=monotone)",
+        "CombinedMargin(m1=0.9, m2=0.4, m3=0.15, beyond=monotone)",
+    ]
     assert labels[2:4] == ["MagFace(margin=0.45), norm 10", "MagFace(margin=0.8), norm 110"]
     assert labels[4:] == [f"AdaFace(margin=0.4), quality {z}" for z in (-1, 0, 1)]
     both = losses.draw(

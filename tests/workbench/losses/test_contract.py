@@ -248,9 +248,14 @@ def test_accuracy_is_that_of_margin_free_logits() -> None:
 def test_a_head_only_stage_without_a_head_is_refused_by_its_number() -> None:
     with pytest.raises(SpecError, match=r"stage 2 \(Triplet\(\), head\): nothing to train.*loss on logits"):
         Experiment(
-            data=Points(), backbone=Flat(), embedding=Straight(size=D), optimizer=SGD(), learning_rate=0.1, batch_size=B,
+            data=Points(),
+            backbone=Flat(),
+            embedding=Straight(size=D),
+            optimizer=SGD(),
+            learning_rate=0.1,
+            batch_size=B,
             stages=[Stage(loss=Softmax(), epochs=1), Stage(loss=Triplet(), epochs=1, train="head")],
-        )  # fmt: skip
+        )
 
 
 def test_head_only_stages_leave_the_embedding_alone() -> None:

@@ -137,9 +137,14 @@ experiment = Experiment(
     ],
 )
 def test_check_names_the_stage_and_what_to_change(
-    identities: int, more: str, loss: str, stage: str, words: str,
-    project: Path, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    identities: int,
+    more: str,
+    loss: str,
+    stage: str,
+    words: str,
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     from workbench.cli import main
 
     (project / "bad.py").write_text(SPEC.format(identities=identities, more=more, loss=loss, stage=stage))

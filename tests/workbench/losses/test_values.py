@@ -257,11 +257,18 @@ def test_margin_softmax_ends_at_zero_and_without_the_division_at_its_floor() -> 
 @pytest.mark.parametrize(
     "loss",
     [
-        ArcFace(margin=0.5), ArcFace(margin=1.5), ArcFace(form="trig"), SphereFace(m1=1.9), SphereFace(m1=4),
-        CombinedMargin(m1=1.1, m2=0.5, m3=0.3), CombinedMargin(m1=0.8, m2=0.1, m3=0.1), AirFace(), CosFace(),
+        ArcFace(margin=0.5),
+        ArcFace(margin=1.5),
+        ArcFace(form="trig"),
+        SphereFace(m1=1.9),
+        SphereFace(m1=4),
+        CombinedMargin(m1=1.1, m2=0.5, m3=0.3),
+        CombinedMargin(m1=0.8, m2=0.1, m3=0.1),
+        AirFace(),
+        CosFace(),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_the_target_falls_over_all_angles_and_has_no_jump(loss: Any) -> None:
     cosine = np.cos(np.linspace(0, math.pi, 20001)).astype(np.float32)
     t = np.asarray(loss.target(cosine), np.float64)

@@ -140,8 +140,11 @@ def test_functions_that_are_no_activations_are_refused(module: str, name: str, t
 
     def change(config: dict[str, Any]) -> None:
         named_layer(config, "Conv2D")["config"]["activation"] = {
-            "module": module, "class_name": "function", "config": name, "registered_name": name,
-        }  # fmt: skip
+            "module": module,
+            "class_name": "function",
+            "config": name,
+            "registered_name": name,
+        }
 
     opened_everywhere(rewritten(path, change))
 
@@ -250,6 +253,8 @@ def test_a_model_saved_before_its_layers_moved_still_opens(tmp_path: Path) -> No
 def test_nothing_else_in_the_project_opens_a_keras_model(root: Path) -> None:
     found = subprocess.run(
         ["grep", "-rln", r"models\.load_model(", "workbench", "analysis", "--include=*.py"],
-        cwd=root, capture_output=True, text=True,
-    ).stdout.split()  # fmt: skip
+        cwd=root,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
     assert found == ["workbench/models/load_keras.py"]

@@ -32,8 +32,10 @@ def test_modules_and_the_setting_of_inputs_are_put_into_the_older_words():
     assert found["module"] == "keras.src.engine.functional"
     assert found["config"]["layers"][0]["config"] == {"name": "images"}
     assert found["config"]["layers"][1] == {
-        "module": "keras.layers", "class_name": "Dense", "config": {"units": 3, "optional": False},
-    }  # fmt: skip
+        "module": "keras.layers",
+        "class_name": "Dense",
+        "config": {"units": 3, "optional": False},
+    }
     assert newer_keras.older(found) == found
     assert NEW["module"].startswith("tf_keras")  # what was given stays
 

@@ -86,10 +86,16 @@ def test_a_part_that_hangs_on_more_than_its_cells_is_refused(cell: dict[str, Any
 def record(store: Store, number: int, experiment: Any, name: str, seed: int = 0) -> Run:
     run = f"20260101T00000{number}Z-0000000{number}"
     row = start(
-        run, study="digits", name=name, seed=seed, id=experiment.id, spec=experiment.to_json(), time=1e9 + number,
+        run,
+        study="digits",
+        name=name,
+        seed=seed,
+        id=experiment.id,
+        spec=experiment.to_json(),
+        time=1e9 + number,
         parameters=experiment.parameters(),
         stages=({"number": 1, "name": "Celled", "epochs": 2}, {"number": 2, "name": "Softmax", "epochs": 1}),
-    )  # fmt: skip
+    )
     with JournalWriter(store.journal(run)) as journal:
         journal.append(row)
         for at, value in enumerate((0.4, 0.6 + seed / 10, 0.5), start=1):

@@ -55,8 +55,10 @@ def test_the_chapter_runs_and_shows_itself(
             assert "object at 0x" not in shown[-1]
     runs = space["runs"]
     assert [run.title for run in runs] == [
-        "digits/base:0", "digits/label_smoothing=0.1:0", "digits/learning_rate=Constant,learning_rate.rate=0.002:0",
-    ] or len(runs) == 3  # fmt: skip
+        "digits/base:0",
+        "digits/label_smoothing=0.1:0",
+        "digits/learning_rate=Constant,learning_rate.rate=0.002:0",
+    ] or len(runs) == 3
     assert all(run.status == "finished" and len(run.history) == 8 for run in runs)
     assert any("<polyline" in text for text in shown) and any("label_smoothing" in text for text in shown)
     assert space["best"].scores.loc["val_accuracy", "best"] > 0.6

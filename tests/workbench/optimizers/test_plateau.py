@@ -23,9 +23,14 @@ def keras_rates(values: list[float], mode: str, **settings: Any) -> list[float]:
     import tensorflow as tf
 
     callback = tf.keras.callbacks.ReduceLROnPlateau(
-        monitor="x", mode=mode, factor=settings["factor"], patience=settings["patience"],
-        min_delta=settings["min_delta"], cooldown=settings["cooldown"], min_lr=settings["floor"],
-    )  # fmt: skip
+        monitor="x",
+        mode=mode,
+        factor=settings["factor"],
+        patience=settings["patience"],
+        min_delta=settings["min_delta"],
+        cooldown=settings["cooldown"],
+        min_lr=settings["floor"],
+    )
     model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(1,))])
     model.compile(optimizer=tf.keras.optimizers.legacy.SGD(0.1))
     callback.set_model(model)
@@ -43,9 +48,12 @@ def test_the_rate_is_that_of_kerass_callback(higher: bool) -> None:
     rng = np.random.default_rng(4)
     for number in range(12):
         settings = {
-            "factor": [0.1, 0.5][number % 2], "patience": 1 + number % 4, "min_delta": [0.0, 1e-4, 0.05][number % 3],
-            "cooldown": number % 3, "floor": [0.0, 1e-3, 0.02][number % 3],
-        }  # fmt: skip
+            "factor": [0.1, 0.5][number % 2],
+            "patience": 1 + number % 4,
+            "min_delta": [0.0, 1e-4, 0.05][number % 3],
+            "cooldown": number % 3,
+            "floor": [0.0, 1e-3, 0.02][number % 3],
+        }
         values = np.round(np.cumsum(rng.normal(0.01 if higher else -0.01, 0.1, 30)), 3).tolist()
         schedule = ReduceLROnPlateau(0.1, **settings)
         found = [schedule.lowered([values[: n + 1]], higher) for n in range(30)]

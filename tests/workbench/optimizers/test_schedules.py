@@ -21,11 +21,26 @@ FIELD = Cosine(peak=0.1, cycle=16, growth=2, cooldown=1)
 
 def plan(schedule, epochs, first=1, offset=0.0, advances=True, number=1):
     return Plan(
-        number=number, name=f"part {number}", loss=None, epochs=epochs, first_epoch=first,
-        last_epoch=first + epochs - 1, train="all", schedule=schedule, schedule_offset=offset,
-        advances_schedule=advances, optimizer=SGD(), optimizer_state="keep", weight_decay=None,
-        label_smoothing=0.0, augment=(), batch_size=1, data=None, sampler=None, devices=OneDevice(),
-    )  # fmt: skip
+        number=number,
+        name=f"part {number}",
+        loss=None,
+        epochs=epochs,
+        first_epoch=first,
+        last_epoch=first + epochs - 1,
+        train="all",
+        schedule=schedule,
+        schedule_offset=offset,
+        advances_schedule=advances,
+        optimizer=SGD(),
+        optimizer_state="keep",
+        weight_decay=None,
+        label_smoothing=0.0,
+        augment=(),
+        batch_size=1,
+        data=None,
+        sampler=None,
+        devices=OneDevice(),
+    )
 
 
 def test_restarts_of_the_field():
@@ -103,9 +118,10 @@ def test_warmup_comes_before_any_schedule(schedule):
 def test_a_warmup_may_start_at_a_rate_of_its_own(per):
     """The schedules of Keras_insightface begin at their floor and have the peak after the warm-up."""
     for schedule in (
-        Constant(0.1, warmup=4, start=0.02, per=per), Cosine(peak=0.1, cycle=8, warmup=4, start=0.02, per=per),
+        Constant(0.1, warmup=4, start=0.02, per=per),
+        Cosine(peak=0.1, cycle=8, warmup=4, start=0.02, per=per),
         Exponential(peak=0.1, rate=0.1, warmup=4, start=0.02, per=per),
-    ):  # fmt: skip
+    ):
         found = [schedule.at(t) for t in (0, 1, 2.5, 3, 4)]
         assert found == pytest.approx([0.02, 0.04, 0.06 if per == "epoch" else 0.07, 0.08, 0.1])
     assert "start" not in to_json(Constant(0.1, warmup=4), identity=True)

@@ -29,7 +29,7 @@ from workbench.optimizers import (
     Lookahead,
     Nadam,
     RectifiedAdam,
-)  # fmt: skip
+)
 from workbench.optimizers.schedules import Constant, Cosine, Exponential, InverseTime, Steps
 
 pytestmark = pytest.mark.tensorflow
@@ -148,7 +148,7 @@ RULES = {
         Lookahead(optimizer=SGD(momentum=0.9), sync_period=2, slow_step=0.3),
         lambda start: oracles.lookahead(oracles.sgd(0.9), 2, 0.3)(start),
     ),
-}  # fmt: skip
+}
 FORMS = [None, Decoupled(0.02), Coupled(0.03), L2(0.03)]
 
 
@@ -246,9 +246,12 @@ def test_what_is_excluded_from_decay_is_excluded():
         return {pair.variable.name.split(":")[0]: pair.multiplier for pair in found}
 
     kernels = {
-        "conv/kernel": 1, "dw/depthwise_kernel": 1, "separable/depthwise_kernel": 1,
-        "separable/pointwise_kernel": 1, "head/kernel": 10,
-    }  # fmt: skip
+        "conv/kernel": 1,
+        "dw/depthwise_kernel": 1,
+        "separable/depthwise_kernel": 1,
+        "separable/pointwise_kernel": 1,
+        "head/kernel": 10,
+    }
     biases = {"conv/bias": 1, "dw/bias": 1, "separable/bias": 1, "head/bias": 10}
     norms = dict.fromkeys(("norm/gamma", "norm/beta", "layer/gamma", "layer/beta", "slope/alpha"), 1)
     assert names(L2(0.1, head=10)) == {**kernels, **biases, **norms}
@@ -290,10 +293,13 @@ def test_state_survives_checkpoint_and_handing_on(name, policy, tmp_path):
 
 def test_the_graph_computes_the_plain_formula():
     schedules = [
-        Constant(0.1, warmup=2), Steps(peak=0.1, from_epochs=(5, 9)), Exponential(peak=0.1, rate=0.05, hold=2),
-        InverseTime(peak=0.1, rate=0.3, per="batch"), Cosine(peak=0.1, cycle=16, warmup=1),
+        Constant(0.1, warmup=2),
+        Steps(peak=0.1, from_epochs=(5, 9)),
+        Exponential(peak=0.1, rate=0.05, hold=2),
+        InverseTime(peak=0.1, rate=0.3, per="batch"),
+        Cosine(peak=0.1, cycle=16, warmup=1),
         Cosine(peak=0.1, cycle=5, growth=1.5, decay=0.5, floor=1e-6, per="batch"),
-    ]  # fmt: skip
+    ]
     for schedule in schedules:
         graph = tf.function(schedule.tensor, input_signature=[tf.TensorSpec([], tf.float32)])
         for t in np.arange(0, 60, 0.25):

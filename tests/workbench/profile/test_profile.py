@@ -30,14 +30,18 @@ def space(*planes: tuple[str, list[list[tuple[str, int, int]]]]) -> Any:
         names = sorted({name for thread in threads for name, _, _ in thread})
         made = [
             SimpleNamespace(
-                name=f"thread {k}", display_name="", timestamp_ns=5_000,
+                name=f"thread {k}",
+                display_name="",
+                timestamp_ns=5_000,
                 events=[
-                    SimpleNamespace(metadata_id=names.index(name), offset_ps=start * 10**6, duration_ps=length * 10**6)
+                    SimpleNamespace(
+                        metadata_id=names.index(name), offset_ps=start * 10**6, duration_ps=length * 10**6
+                    )
                     for name, start, length in thread
                 ],
             )
             for k, thread in enumerate(threads)
-        ]  # fmt: skip
+        ]
         metadata = {k: SimpleNamespace(name=name) for k, name in enumerate(names)}
         found.append(SimpleNamespace(name=title, lines=made, event_metadata=metadata))
     return SimpleNamespace(planes=found)

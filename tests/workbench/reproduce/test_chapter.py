@@ -28,9 +28,13 @@ RUN = "20260101T000000Z-0000000a"
 def program(root: Path, folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(root), "API_TOKEN": "planted-Secret-1"}
     return subprocess.run(
-        [sys.executable, "-m", "workbench", *words], cwd=folder, env=environment, capture_output=True, text=True,
+        [sys.executable, "-m", "workbench", *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
         timeout=1200,
-    )  # fmt: skip
+    )
 
 
 def test_the_commands_of_the_readmes_chapter_do_what_it_says(tmp_path: Path, root: Path) -> None:

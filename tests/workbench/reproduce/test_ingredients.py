@@ -34,10 +34,12 @@ def run(project: Path) -> RecordedRun:
     path.write_text(SPEC.format(augment="Flip()"))
     variant = override_settings(load_variants(path)[0], ["batch_size=8"])
     start = StartRecord(
-        run="20260101T000000Z-00000001", id=variant.experiment.id, name=variant.name,
+        run="20260101T000000Z-00000001",
+        id=variant.experiment.id,
+        name=variant.name,
         spec=variant.experiment.to_json(),
         provenance={"spec_path": "experiments/faces.py", "origins": setting_origins(variant)},
-    )  # fmt: skip
+    )
     return RecordedRun(find_store(), start.run, start, variant.experiment)
 
 

@@ -54,9 +54,13 @@ def recorded(project: Path) -> Iterator[Path]:
     (store.run_artifacts(RUN)).mkdir(parents=True)
     (store.run_artifacts(RUN) / "spec.py").write_text(path.read_text())
     start = StartRecord(
-        run=RUN, id=variant.experiment.id, study="steep", name="base", spec=variant.experiment.to_json(),
+        run=RUN,
+        id=variant.experiment.id,
+        study="steep",
+        name="base",
+        spec=variant.experiment.to_json(),
         provenance={"spec_path": "experiments/steep.py", "engine": "e"},
-    )  # fmt: skip
+    )
     with JournalWriter(store.journal(RUN)) as journal:
         journal.append(sealed(store, start, {"spec.py": path.read_bytes()}))
         journal.append(EndRecord(status="stopped", reason="for the test"))

@@ -76,9 +76,13 @@ def commit(folder: Path) -> None:
 
 def program(root: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "workbench", *words], cwd=folder, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(root)}, timeout=1200,
-    )  # fmt: skip
+        [sys.executable, "-m", "workbench", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        timeout=1200,
+    )
 
 
 def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

@@ -35,15 +35,21 @@ PLANTED: dict[str, tuple[str, str]] = {
     "address": _line("https://me:", "pa55-w0rd!", "@mlflow.example.org/api"),
     "address of a database": _line("postgresql://runs:", "p@ss/w0rd", "@10.0.0.7:5432/mlflow"),
     "token in an address": _line("https://", "0a1b2c3d4e5f6a7b8c9d", "@git.example.org/me/faces.git"),
-    "signed address": _line("https://x.blob.core.windows.net/c/f?sv=2022&sig=", "aB3%2Fq7Zr2Lw9Xk4Tn8Vb3Mc6Hd1%3D"),
+    "signed address": _line(
+        "https://x.blob.core.windows.net/c/f?sv=2022&sig=", "aB3%2Fq7Zr2Lw9Xk4Tn8Vb3Mc6Hd1%3D"
+    ),
     "Azure storage": _line("AccountName=x;AccountKey=", (_R * 3)[:86] + "=="),
     "private key": (
-        "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIEpAIBAAKCAQEA" + _R + "\n-----END RSA " + "PRIVATE KEY-----",
+        "-----BEGIN RSA "
+        + "PRIVATE KEY-----\nMIIEpAIBAAKCAQEA"
+        + _R
+        + "\n-----END RSA "
+        + "PRIVATE KEY-----",
         "MIIEpAIBAAKCAQEA" + _R,
     ),
     "option": _line("workbench run x.py --api-token ", "zq81-k2m3-77aa"),
     "JSON": _line('{"client_secret": "', "vB8#kd02!mm", '", "epochs": 3}'),
-}  # fmt: skip
+}
 
 # What looks random and must stay, because records are useless without it.
 INNOCENT = (

@@ -46,9 +46,16 @@ def test_yaml_refers_to_nothing_and_is_small(tmp_path: Path) -> None:
 
 
 TEXTS = [
-    "password" + " " * 20_000, "api_key" + " " * 20_000 + ":", "_" * 50_000, "a" * 50_000, "password='" * 5_000,
-    "://a:" * 10_000, "eyJ-" * 10_000, "bearer " * 5_000, "token" + "\t" * 20_000 + "=" * 5_000,
-]  # fmt: skip
+    "password" + " " * 20_000,
+    "api_key" + " " * 20_000 + ":",
+    "_" * 50_000,
+    "a" * 50_000,
+    "password='" * 5_000,
+    "://a:" * 10_000,
+    "eyJ-" * 10_000,
+    "bearer " * 5_000,
+    "token" + "\t" * 20_000 + "=" * 5_000,
+]
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: f"{text[:12]!r}")
@@ -75,9 +82,11 @@ def database(folder: Path, *words: str) -> Store:
 
 
 TABLES = (
-    "CREATE TABLE experiments (experiment_id, name)", "CREATE TABLE params (run_uuid, key, value)",
-    "CREATE TABLE tags (run_uuid, key, value)", "INSERT INTO experiments VALUES (1, 'study')",
-)  # fmt: skip
+    "CREATE TABLE experiments (experiment_id, name)",
+    "CREATE TABLE params (run_uuid, key, value)",
+    "CREATE TABLE tags (run_uuid, key, value)",
+    "INSERT INTO experiments VALUES (1, 'study')",
+)
 
 
 def test_a_database_without_an_end_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,9 +106,11 @@ def test_a_database_without_an_end_is_left(tmp_path: Path, monkeypatch: pytest.M
 def test_a_run_of_wrong_types_is_left_out_and_no_other(tmp_path: Path) -> None:
     columns = "(run_uuid, experiment_id, name, status, start_time, end_time, artifact_uri, lifecycle_stage)"
     store = database(
-        tmp_path, *TABLES, f"CREATE TABLE runs {columns}",
+        tmp_path,
+        *TABLES,
+        f"CREATE TABLE runs {columns}",
         "INSERT INTO runs VALUES ('good', 1, 'a', 'FINISHED', 1000, 2000, '', 'active')",
         "INSERT INTO runs VALUES ('bad', 1, 'b', 'FINISHED', 'soon', x'00', '', 'active')",
         "INSERT INTO runs VALUES ('odd', 1, 'b', 7, 1000, 2000, '', 'active')",
-    )  # fmt: skip
+    )
     assert [row.mlflow_id for row in read_runs(store)] == ["good"]

@@ -61,9 +61,14 @@ def record(project: Path, mark: Path, **provenance: object) -> Store:
     variant = load_variants(path)[0]
     store = find_store(str(project / "mlruns"))
     start = StartRecord(
-        run=RUN, id=variant.experiment.id, study="odd", name="base", spec=variant.experiment.to_json(),
-        stages=({"number": 1, "name": "stage 1", "epochs": 2},), provenance={"spec_path": str(path), **provenance},
-    )  # fmt: skip
+        run=RUN,
+        id=variant.experiment.id,
+        study="odd",
+        name="base",
+        spec=variant.experiment.to_json(),
+        stages=({"number": 1, "name": "stage 1", "epochs": 2},),
+        provenance={"spec_path": str(path), **provenance},
+    )
     texts = {"spec.py": path.read_text(), "untracked/sitecustomize.py": f"open({str(mark)!r}, 'w').close()\n"}
     with Tracker.open(store, start, texts=texts, views=[], say=lambda line: None) as tracker:
         tracker.epoch(
@@ -108,9 +113,15 @@ def test_a_copied_store_is_another(tmp_path: Path) -> None:
 
 
 COMMANDS = [
-    ["resume", RUN], ["errors", RUN], ["rerun", RUN], ["rerun", RUN, "--here"], ["rerun", RUN, "--check"],
-    ["verify", RUN, "a.png", "b.png"], ["export", RUN, "--format", "onnx"], ["clean", RUN, "-o", "list.txt"],
-]  # fmt: skip
+    ["resume", RUN],
+    ["errors", RUN],
+    ["rerun", RUN],
+    ["rerun", RUN, "--here"],
+    ["rerun", RUN, "--check"],
+    ["verify", RUN, "a.png", "b.png"],
+    ["export", RUN, "--format", "onnx"],
+    ["clean", RUN, "-o", "list.txt"],
+]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -139,10 +150,15 @@ def test_a_trust_that_was_recorded_elsewhere_counts_for_nothing(project: Path, t
     from workbench.train.initialize import FromModel
 
     experiment = Experiment(
-        data=SyntheticFaces(identities=4, images=4), backbone=MobileFaceNet(image_size=32, width=0.25),
-        embedding=GDC(size=8), stages=Stage(loss=Softmax(), epochs=1), optimizer=SGD(), learning_rate=0.1,
-        batch_size=4, start=FromModel("model.h5", trust_code=True),
-    )  # fmt: skip
+        data=SyntheticFaces(identities=4, images=4),
+        backbone=MobileFaceNet(image_size=32, width=0.25),
+        embedding=GDC(size=8),
+        stages=Stage(loss=Softmax(), epochs=1),
+        optimizer=SGD(),
+        learning_rate=0.1,
+        batch_size=4,
+        start=FromModel("model.h5", trust_code=True),
+    )
     start = StartRecord(run=RUN, id=experiment.id, spec=experiment.to_json())
     store = find_store(str(project / "mlruns"))
     store.journals.mkdir(parents=True)
@@ -177,8 +193,20 @@ def test_git_starts_nothing_in_a_folder_of_others(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
     subprocess.run(["git", "-c", "core.fsmonitor=false", "add", "a"], cwd=tmp_path, check=True)
     subprocess.run(
-        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.fsmonitor=false", "commit", "-qm", "a"],
-        cwd=tmp_path, check=True,
-    )  # fmt: skip
+        [
+            "git",
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            "-c",
+            "core.fsmonitor=false",
+            "commit",
+            "-qm",
+            "a",
+        ],
+        cwd=tmp_path,
+        check=True,
+    )
     assert code.state(tmp_path) is not None
     assert not mark.exists()

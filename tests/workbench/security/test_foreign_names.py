@@ -94,9 +94,13 @@ def test_reading_inside_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) ->
 
 def test_a_start_names_runs_and_files_only() -> None:
     for fields in (
-        {"run": ".."}, {"run": "a/b"}, {"parent": "../x"}, {"trunk": {"run": "/etc", "epoch": 1}},
-        {"files": ("../spec.py",)}, {"files": ("/etc/passwd",)},
-    ):  # fmt: skip
+        {"run": ".."},
+        {"run": "a/b"},
+        {"parent": "../x"},
+        {"trunk": {"run": "/etc", "epoch": 1}},
+        {"files": ("../spec.py",)},
+        {"files": ("/etc/passwd",)},
+    ):
         with pytest.raises(RecordError):
             start(**{"run": RUN, **fields})
 

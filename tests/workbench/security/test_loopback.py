@@ -49,9 +49,18 @@ def test_no_default_listens_on_all_addresses(root: Path) -> None:
 
 @pytest.mark.parametrize(
     ("host", "own"),
-    [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False),
-     ("::", False), ("10.0.0.7", False), ("my-machine", False), ("", False)],
-)  # fmt: skip
+    [
+        ("127.0.0.1", True),
+        ("127.3.2.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.7", False),
+        ("my-machine", False),
+        ("", False),
+    ],
+)
 def test_which_addresses_are_of_this_machine_alone(host: str, own: bool) -> None:
     assert is_loopback(host) is own
     if not own:

@@ -110,13 +110,16 @@ def test_planted_secrets_are_found_nowhere_in_a_store(project: Path, monkeypatch
     lines = [line for line, _ in PLANTED.values()]
     store = find_store()
     start = StartRecord(
-        run="20260101T000000Z-00000001", study="s", name=PLANTED["address"][0], id="0123456789ab",
+        run="20260101T000000Z-00000001",
+        study="s",
+        name=PLANTED["address"][0],
+        id="0123456789ab",
         spec={"part": "Experiment", "settings": lines, "client_secret": "plain words"},
         parameters={**{f"setting.{n}": line for n, line in enumerate(lines)}, "data.password": "plain words"},
         tags={f"tag.{n}": line for n, line in enumerate(lines)} | {"workbench.forecast": "own-Secret-77"},
         provenance={"command": ["run", *lines], "question": lines[0], "data": dict.fromkeys(lines, "9f86d0")},
         domains={"setting.1": {"values": lines[:3]}},
-    )  # fmt: skip
+    )
     texts = {"spec.py": "\n".join(f"# {line}" for line in lines), "spec.json": json.dumps(lines)}
     with Tracker.open(
         store, start, texts=texts, say=lambda line: None, views=default_views(store)
@@ -181,9 +184,10 @@ def leaks(folder: Path, secrets: list[str]) -> list[str]:
         f"{path}: {secret}"
         for path in files
         for secret in secrets
-        if secret.encode() in path.read_bytes() or json.dumps(secret)[1:-1].encode() in path.read_bytes()
+        if secret.encode() in path.read_bytes()
+        or json.dumps(secret)[1:-1].encode() in path.read_bytes()
         or secret in str(path)
-    ]  # fmt: skip
+    ]
 
 
 def test_the_end_reason_of_a_run_without_secrets_is_word_for_word(tmp_path: Path) -> None:
@@ -195,7 +199,7 @@ def test_the_end_reason_of_a_run_without_secrets_is_word_for_word(tmp_path: Path
     assert isinstance(journal.end, EndRecord)
     assert journal.end.reason == "the loss is nan at step 3 of stage 1, epoch 2"
     assert journal.start is not None
-    assert journal.start.provenance == {"commit": "e4ca5a4b" * 5}
+    assert journal.start.provenance["commit"] == "e4ca5a4b" * 5
 
 
 # ---------------------------------------------------------------- diffs

@@ -82,9 +82,21 @@ def test_a_hostile_file_runs_nothing(name: str, protocol: int, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "value",
-    [{"a": 1}, {1}, None, 1j, collections.OrderedDict(), np.array(["x"]), np.array([b"x", None], dtype=object),
-     np.zeros(2, dtype=[("a", "O")]), slice(1), np.datetime64("2020"), print, np.array(1 + 1j)],
-)  # fmt: skip
+    [
+        {"a": 1},
+        {1},
+        None,
+        1j,
+        collections.OrderedDict(),
+        np.array(["x"]),
+        np.array([b"x", None], dtype=object),
+        np.zeros(2, dtype=[("a", "O")]),
+        slice(1),
+        np.datetime64("2020"),
+        print,
+        np.array(1 + 1j),
+    ],
+)
 @pytest.mark.parametrize("protocol", [2, 5])
 def test_other_types_are_refused(value: object, protocol: int) -> None:
     with pytest.raises(DataError, match="refused, it holds"):

@@ -84,8 +84,10 @@ SCRIPT = "<script>alert(1)</script>"
 def test_reports_hold_no_script() -> None:
     frame = pd.DataFrame({f"lfw{SCRIPT}": [0.5], "name": [f"{SCRIPT}|![x](http://example.org/x)`"]})
     blocks = [
-        Text([SCRIPT]), Table(frame, fold=SCRIPT), Links([(SCRIPT, SCRIPT, [(SCRIPT, "javascript:alert(1)")])]),
-    ]  # fmt: skip
+        Text([SCRIPT]),
+        Table(frame, fold=SCRIPT),
+        Links([(SCRIPT, SCRIPT, [(SCRIPT, "javascript:alert(1)")])]),
+    ]
     made = Page(title=SCRIPT, question=SCRIPT, sections=[Section(SCRIPT, blocks)])
     for text in (markdown(made), html(made)):
         assert not re.search(r"(?<!\\)<script", text) and "javascript:" not in text

@@ -35,16 +35,21 @@ GOLDEN_SPECS = {
     "tiny": tiny(),
     "losses": tiny(stages=tuple(Stage(loss=loss, epochs=1) for loss in LOSSES)),
     "networks": tiny(
-        backbone=GhostNet(width=1.3), embedding=E(size=64), learning_rate=Cosine(peak=0.1, cycle=1, warmup=1),
+        backbone=GhostNet(width=1.3),
+        embedding=E(size=64),
+        learning_rate=Cosine(peak=0.1, cycle=1, warmup=1),
         augment=(RandAugment(5), AutoAugment("face"), Affine(rotation=5)),
     ),
     "schedule": tiny(
         backbone=VarGFaceNet(), learning_rate=Exponential(peak=0.1, rate=0.05), evaluate=Pairs("lfw.bin")
     ),
-}  # fmt: skip
+}
 GOLDEN = {
-    "tiny": "13763d69d2b6", "losses": "d706da4e047f", "networks": "abaa77a65475", "schedule": "1962a7d060b0",
-}  # fmt: skip
+    "tiny": "13763d69d2b6",
+    "losses": "d706da4e047f",
+    "networks": "abaa77a65475",
+    "schedule": "1962a7d060b0",
+}
 
 
 def test_stages_inherit_what_they_leave_out_and_none_means_off() -> None:

@@ -34,14 +34,27 @@ def wanted(**changes: Any) -> shared_trunk.Wanted:
 
 
 def record(
-    store: Store, number: int, experiment: Experiment, *, epochs: int = 4, status: str | None = "finished",
-    kept: int | None = 4, data: Any = DATA, **facts: Any,
-) -> str:  # fmt: skip
+    store: Store,
+    number: int,
+    experiment: Experiment,
+    *,
+    epochs: int = 4,
+    status: str | None = "finished",
+    kept: int | None = 4,
+    data: Any = DATA,
+    **facts: Any,
+) -> str:
     """Write a run of so many epochs as the engine leaves it, with its state after `kept`."""
     run = f"20260101T000000Z-{number:08x}"
     provenance_ = {"data": data, "steps": None, **facts.pop("provenance", {})}
-    first = StartRecord(run=run, id=experiment.id, seed=experiment.seed, spec=experiment.to_json(),
-                        provenance=provenance_, **facts)  # fmt: skip
+    first = StartRecord(
+        run=run,
+        id=experiment.id,
+        seed=experiment.seed,
+        spec=experiment.to_json(),
+        provenance=provenance_,
+        **facts,
+    )
     rows = [
         EpochRecord(stage=1, stage_epoch=e, epoch=e, step=3 * e, metrics={"loss": 1.0 / e}, seconds=1.0)
         for e in range(first.from_epoch, epochs + 1)
@@ -97,9 +110,9 @@ def test_a_state_within_the_next_epoch_is_not_that_of_the_epoch(store: Store) ->
         {"data": {"faces": "abd"}},
         {"data": {}},
         {"provenance": {"steps": 4}},
-        {"parent": "a sweep"},
+        {"parent": "a-sweep"},
     ],
-)  # fmt: skip
+)
 def test_another_setting_seed_or_content_is_another_trunk(store: Store, facts: dict[str, Any]) -> None:
     facts = dict(facts)
     experiment = facts.pop("experiment", tiny())

@@ -45,9 +45,13 @@ experiment = Experiment(
 
 def write(folder: Path, file: str = "study.py", **words: str) -> Path:
     given = {
-        "imports": "", "before": "", "after": "", "name": "Mine", "decorator": "@part",
+        "imports": "",
+        "before": "",
+        "after": "",
+        "name": "Mine",
+        "decorator": "@part",
         "body": "return Softmax().layer(classes, size, batch_size)",
-    }  # fmt: skip
+    }
     path = folder / file
     path.write_text(textwrap.dedent(SPEC.format(**{**given, **words})))
     return path

@@ -124,7 +124,10 @@ def test_a_run_keeps_the_states_that_branches_will_want() -> None:
     [
         ({"stages": OWN}, "either after_stage= or at_epoch="),
         ({"after_stage": 1, "at_epoch": 1, "stages": OWN}, "either after_stage= or at_epoch="),
-        ({"after_stage": 4, "stages": OWN}, "after_stage=4 is not possible; expected a whole number from 1 to 3"),
+        (
+            {"after_stage": 4, "stages": OWN},
+            "after_stage=4 is not possible; expected a whole number from 1 to 3",
+        ),
         ({"at_epoch": 0, "stages": OWN}, "expected a whole number from 1 to 5, the trunk's epochs"),
         ({"at_epoch": 1.5, "stages": OWN}, "at_epoch=1.5 is not possible"),
         ({"after_stage": 3}, "has no stage of its own; give stages="),
@@ -133,7 +136,7 @@ def test_a_run_keeps_the_states_that_branches_will_want() -> None:
         ({"after_stage": 1, "precision": "float32"}, "a setting of the whole run"),
         ({"after_stage": 1, "optimiser": Nadam()}, "did you mean 'optimizer'"),
     ],
-)  # fmt: skip
+)
 def test_an_impossible_branch_is_refused(asked: dict[str, Any], words: str) -> None:
     with pytest.raises(SpecError) as caught:
         tiny().branch(**asked)
@@ -158,12 +161,18 @@ def test_branches_are_named_by_the_epoch_and_what_they_change() -> None:
     trunk = tiny()
     branch = trunk.branch(at_epoch=4, label_smoothing=0.1)
     found = variant_names(
-        [trunk, branch, trunk.but(batch_size=8).branch(at_epoch=4, label_smoothing=0.1),
-         trunk.but(name="wide").branch(after_stage=1, stages=Stage(loss=Softmax(), epochs=5))]
-    )  # fmt: skip
+        [
+            trunk,
+            branch,
+            trunk.but(batch_size=8).branch(at_epoch=4, label_smoothing=0.1),
+            trunk.but(name="wide").branch(after_stage=1, stages=Stage(loss=Softmax(), epochs=5)),
+        ]
+    )
     assert found == [
-        "base", "@4,stages.4.label_smoothing=0.1", "batch_size=8@4,stages.4.label_smoothing=0.1",
+        "base",
+        "@4,stages.4.label_smoothing=0.1",
+        "batch_size=8@4,stages.4.label_smoothing=0.1",
         "wide@2,stages.2.epochs=5",
-    ]  # fmt: skip
+    ]
     alone = variant_names([branch, branch.but(**{"stages.4.label_smoothing": 0.2})])
     assert alone == ["base", "stages.4.label_smoothing=0.2"]

@@ -231,10 +231,17 @@ def test_the_best_settings_become_a_spec_file_that_loads_as_the_same_experiment(
     from workbench import ArcFace, Center, Cosine, Flip, HeldOutPairs, SyntheticFaces
 
     rich = base(
-        data=SyntheticFaces(identities=8), backbone=MLP(image_size=8, units=(32, 16)), augment=(Flip(),),
-        stages=(Stage(loss=Softmax(), epochs=1), Stage(loss=ArcFace(scale=16) + 0.1 * Center(), epochs=2, augment=None)),
-        evaluate=HeldOutPairs(identities=2, name="unseen"), weight_decay=5e-4, learning_rate=Cosine(peak=0.1, floor=1e-3, cycle=3),
-    )  # fmt: skip
+        data=SyntheticFaces(identities=8),
+        backbone=MLP(image_size=8, units=(32, 16)),
+        augment=(Flip(),),
+        stages=(
+            Stage(loss=Softmax(), epochs=1),
+            Stage(loss=ArcFace(scale=16) + 0.1 * Center(), epochs=2, augment=None),
+        ),
+        evaluate=HeldOutPairs(identities=2, name="unseen"),
+        weight_decay=5e-4,
+        learning_rate=Cosine(peak=0.1, floor=1e-3, cycle=3),
+    )
     for experiment in (base(), rich):
         path = tmp_path / "best.py"
         path.write_text(spec_text(Variant("best", experiment, question="Is it?")))
@@ -272,9 +279,12 @@ def test_the_bases_own_value_is_known_of_each_setting_that_has_it_in_its_domain(
     }
     found = base_values(sweep(space=space))
     assert found == {
-        "learning_rate": 0.05, "backbone.units.1": 32, "batch_size": 64, "weight_decay": "off",
+        "learning_rate": 0.05,
+        "backbone.units.1": 32,
+        "batch_size": 64,
+        "weight_decay": "off",
         "optimizer": "SGD(momentum=0.9)",
-    }  # fmt: skip
+    }
 
 
 def test_a_state_is_replaced_as_a_whole_and_a_damaged_one_is_named(project: Path):

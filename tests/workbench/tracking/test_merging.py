@@ -90,8 +90,11 @@ def test_the_command_builds_the_views(two: tuple[Store, Store], root: Path) -> N
     here, there = two
     done = subprocess.run(
         [sys.executable, "-m", "workbench", "merge", str(there.root), "--into", str(here.root)],
-        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)}, cwd=here.root.parent,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        cwd=here.root.parent,
+    )
     assert done.returncode == 0, done.stderr
     assert "1 new, 0 brought up to date, 1 the same" in done.stdout
     for run, epochs in ((A, 3), (B, 2)):
@@ -200,8 +203,11 @@ def test_a_kill_in_the_middle_is_completed_by_the_next_merge(
         add(there, run, 3)
     died = subprocess.run(
         [sys.executable, "-c", KILLED_AT, str(there.root), str(here.root), moment, str(count)],
-        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)}, timeout=1200,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        timeout=1200,
+    )
     assert (died.returncode, died.stdout) == (-signal.SIGKILL, "ready\n"), died.stderr
     assert contents(here.root) != contents(there.root)  # the kill fell within the work
     for run in here.runs():  # what is there is whole
@@ -223,9 +229,11 @@ def test_secrets_that_another_machine_recorded_do_not_arrive(tmp_path: Path) -> 
     texts = "\n".join(lines)
     diff = f"diff --git a/.env b/.env\n+{lines[0]}\n"
     for name, content in (
-        ("log.txt", texts.encode()), ("uncommitted.diff", diff.encode()), ("old.events", b"\x00\xff" + texts.encode()),
+        ("log.txt", texts.encode()),
+        ("uncommitted.diff", diff.encode()),
+        ("old.events", b"\x00\xff" + texts.encode()),
         ("plain.npz", b"\x00\xff plain"),
-    ):  # fmt: skip
+    ):
         path = there.run_artifacts(A) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

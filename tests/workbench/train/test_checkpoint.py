@@ -83,8 +83,10 @@ def test_two_generations_and_the_best_are_kept(tmp_path: Path, state: State) -> 
     saver.wait()
     assert len(sharing_stop) == 5
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "best.safetensors", checkpoint.file_name(4, 4), checkpoint.file_name(5, 5),
-    ]  # fmt: skip
+        "best.safetensors",
+        checkpoint.file_name(4, 4),
+        checkpoint.file_name(5, 5),
+    ]
     assert checkpoint.read(tmp_path / checkpoint.BEST).facts["epoch"] == 2
 
 

@@ -92,9 +92,13 @@ def test_the_commands_of_the_readmes_chapter_do_what_it_says(place: Path, root: 
 def flaky(place: Path, root: Path, failing: str, run: str) -> subprocess.CompletedProcess[str]:
     words = ["run", "experiments/quickstart.py", "tries-again", "--run-name", run]
     return subprocess.run(
-        [sys.executable, "-c", FLAKY, failing, *words], cwd=place, text=True, capture_output=True, timeout=1200,
+        [sys.executable, "-c", FLAKY, failing, *words],
+        cwd=place,
+        text=True,
+        capture_output=True,
+        timeout=1200,
         env={**os.environ, "PYTHONPATH": str(root)},
-    )  # fmt: skip
+    )
 
 
 def test_a_failure_that_passes_is_tried_again_and_changes_nothing(place: Path, root: Path) -> None:

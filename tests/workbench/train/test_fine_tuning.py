@@ -44,9 +44,15 @@ experiments = [tuned, tuned.but(name="wider", **{"backbone.width": 0.5})]
 def program(root: Path, folder: Path, *words: str, status: int = 0, data: Path | None = None) -> str:
     environment = {**os.environ, "PYTHONPATH": str(root), **({"WORKBENCH_DATA": str(data)} if data else {})}
     done = subprocess.run(
-        [sys.executable, "-m", "workbench", *words], cwd=folder, env=environment, text=True, timeout=1200,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "workbench", *words],
+        cwd=folder,
+        env=environment,
+        text=True,
+        timeout=1200,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
     assert done.returncode == status, done.stdout
     return done.stdout
 

@@ -30,10 +30,13 @@ def record(project: Path) -> tuple[Path, StartRecord]:
     path.write_text(SPEC)
     variant = with_seed(override_settings(load_variants(path)[0], ["batch_size=8"]), 3)
     start = StartRecord(
-        run="20260101T000000Z-00000001", id=variant.experiment.id, seed=3, name=variant.name,
+        run="20260101T000000Z-00000001",
+        id=variant.experiment.id,
+        seed=3,
+        name=variant.name,
         spec=variant.experiment.to_json(),
         provenance={"spec_path": str(path), "origins": setting_origins(variant)},
-    )  # fmt: skip
+    )
     with Tracker.open(find_store(), start, views=[]) as tracker:
         tracker.end("stopped")
     kept = read_journal(find_store().journal(start.run)).start

@@ -94,8 +94,9 @@ def test_another_embedding_starts_anew_and_the_backbone_is_taken(tmp_path: Path)
         wanted = old if number < 6 else fresh[number]  # a convolution with bias and a normalisation
         np.testing.assert_array_equal(wanted, new)
     assert [note.split(" of ")[0] for note in notes] == [
-        "the embedding (embedding_dense and after) starts anew: the one", "3 layers",
-    ]  # fmt: skip
+        "the embedding (embedding_dense and after) starts anew: the one",
+        "3 layers",
+    ]
 
 
 @pytest.mark.tensorflow

@@ -46,15 +46,20 @@ def assert_same_run(folder: Path, run: str) -> None:
 def test_every_epoch_of_every_stage_is_in_journal_and_mlflow(place: Path) -> None:
     rows = journal(place, WHOLE).accepted()
     assert [(r.epoch, r.stage, r.stage_epoch) for r in rows] == [
-        (1, 1, 1), (2, 1, 2), (3, 2, 1), (4, 3, 1), (5, 3, 2),
-    ]  # fmt: skip
+        (1, 1, 1),
+        (2, 1, 2),
+        (3, 2, 1),
+        (4, 3, 1),
+        (5, 3, 2),
+    ]
     wanted = {"loss", "accuracy", "lr", "val_loss", "val_accuracy", "unseen", "unseen_thresh"}
     assert wanted <= set(rows[0].metrics)
     with sqlite3.connect(place / "mlruns" / "mlflow.db") as database:
         found = database.execute(
             "SELECT m.step, m.value FROM metrics m JOIN tags t ON t.run_uuid = m.run_uuid "
-            "WHERE m.key = 'unseen' AND t.key = 'workbench.run' AND t.value = ? ORDER BY m.step", [WHOLE]
-        ).fetchall()  # fmt: skip
+            "WHERE m.key = 'unseen' AND t.key = 'workbench.run' AND t.value = ? ORDER BY m.step",
+            [WHOLE],
+        ).fetchall()
     assert found == [(row.epoch, row.metrics["unseen"]) for row in rows]
 
 

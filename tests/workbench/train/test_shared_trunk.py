@@ -98,10 +98,13 @@ def test_two_branches_started_at_once_train_one_trunk_and_equal_their_full_runs(
         == json.loads(start(root, place, "show", FULL, "--json").communicate(timeout=1200)[0])["best"]
     )
     with sqlite3.connect(place / "mlruns" / "mlflow.db") as database:
-        tags = dict(database.execute(
-            "SELECT t.key, t.value FROM tags t JOIN tags r ON r.run_uuid = t.run_uuid "
-            "WHERE r.key = 'workbench.run' AND r.value = ?", [COS]
-        ).fetchall())  # fmt: skip
+        tags = dict(
+            database.execute(
+                "SELECT t.key, t.value FROM tags t JOIN tags r ON r.run_uuid = t.run_uuid "
+                "WHERE r.key = 'workbench.run' AND r.value = ?",
+                [COS],
+            ).fetchall()
+        )
     assert (tags["workbench.parent"], tags["workbench.trunk"]) == (trunk, f"{trunk}@4")
     again = start(root, place, "rerun", COS).communicate(timeout=1200)[0]
     assert "its epochs 1 to 4 are those of its trunk" in again
@@ -157,8 +160,19 @@ def test_a_trunk_that_fails_ends_its_branch_with_one_clear_line(place: Path, roo
     folder = place / "failing"
     (folder / "mlruns").mkdir(parents=True)
     shutil.copytree(place / "experiments", folder / "experiments")
-    process = start(root, folder, "run", "experiments/tree.py", "cos", "--set", "learning_rate=1e30",
-                    "--set", "weight_decay=None", "--run-name", COS)  # fmt: skip
+    process = start(
+        root,
+        folder,
+        "run",
+        "experiments/tree.py",
+        "cos",
+        "--set",
+        "learning_rate=1e30",
+        "--set",
+        "weight_decay=None",
+        "--run-name",
+        COS,
+    )
     out, _ = process.communicate(timeout=1200)
     assert process.returncode == 1, out
     assert "error: no branch without its trunk: run" in out.splitlines()[-1]

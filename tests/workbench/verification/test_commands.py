@@ -45,8 +45,17 @@ def lfw(tmp_path: Path) -> Path:
 def test_verify_prints_the_report(lfw: Path, capsys) -> None:
     status, out, err = run(capsys, "verify", lfw / "lfw.npz", "--pairs", lfw / "lfw.bin", "--far", "0.1,1e-4")
     assert status == 0
-    for words in ("accuracy at the best threshold", "accuracy, 10 folds", "top300 (not mirrored)", "top_tenth",
-                  "TAR at FAR 0.1", "not said: FAR 0.0001 needs 10,000 impostor pairs", "EER", "AUC", "d'"):  # fmt: skip
+    for words in (
+        "accuracy at the best threshold",
+        "accuracy, 10 folds",
+        "top300 (not mirrored)",
+        "top_tenth",
+        "TAR at FAR 0.1",
+        "not said: FAR 0.0001 needs 10,000 impostor pairs",
+        "EER",
+        "AUC",
+        "d'",
+    ):
         assert words in out
     assert "embeddings are not normalised" in err
 
@@ -80,8 +89,12 @@ def test_verify_writes_report_scores_and_figures(lfw: Path, capsys, tmp_path: Pa
     )
     assert status == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "report.md", "report.json", "scores.npz", "roc.png", "scores.png",
-    }  # fmt: skip
+        "report.md",
+        "report.json",
+        "scores.npz",
+        "roc.png",
+        "scores.png",
+    }
     kept = np.load(tmp_path / "out" / "scores.npz")
     assert kept["scores"].dtype == np.float32
     assert len(kept["scores"]) == 60
@@ -94,7 +107,10 @@ def test_accuracy_by_subgroup(tmp_path: Path, capsys) -> None:
         (tmp_path / name).write_bytes(name.encode())
     lines = ["first,second,same,group"]
     for k in range(0, 40, 2):
-        lines += [f"{k}.png,{k + 1}.png,1,{'old' if k < 20 else 'young'}", f"{k}.png,{(k + 3) % 40}.png,0,{'old' if k < 20 else 'young'}"]  # fmt: skip
+        lines += [
+            f"{k}.png,{k + 1}.png,1,{'old' if k < 20 else 'young'}",
+            f"{k}.png,{(k + 3) % 40}.png,0,{'old' if k < 20 else 'young'}",
+        ]
     (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
     vectors = np.repeat(rng.normal(size=(20, 8)), 2, 0)
     vectors[:20] += rng.normal(size=(20, 8))
@@ -182,9 +198,12 @@ def test_ijb_sets_several_models_side_by_side(tmp_path: Path, capsys) -> None:
         (lambda n: {"plain": np.zeros((n, 3))}, "N of N embeddings are zero"),
         (lambda n: {"plain": np.ones((n - 1, 3))}, "embeddings for N images"),
         (lambda n: {"plain": np.ones((n, 3)), "names": np.arange(n).astype(str)}, "no embedding of 'image"),
-        (lambda n: {"plain": np.ones((n, 3)), "fingerprint": "1", "names": np.arange(n).astype(str)}, "of other images"),
+        (
+            lambda n: {"plain": np.ones((n, 3)), "fingerprint": "1", "names": np.arange(n).astype(str)},
+            "of other images",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_embeddings_are_one_line_and_status_2(lfw: Path, capsys, arrays, message: str) -> None:
     count = len(np.load(lfw / "lfw.npz")["names"])
     np.savez(lfw / "bad.npz", **arrays(count))

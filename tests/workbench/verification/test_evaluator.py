@@ -94,9 +94,12 @@ def pairs_of(count: int, same: np.ndarray | None = None) -> PairImages:
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [(np.nan, "60 of 60 embeddings are not finite; no accuracy"), (np.inf, "60 of 60 embeddings are not finite"),
-     (0.0, "60 of 60 embeddings are zero; no accuracy")],
-)  # fmt: skip
+    [
+        (np.nan, "60 of 60 embeddings are not finite; no accuracy"),
+        (np.inf, "60 of 60 embeddings are not finite"),
+        (0.0, "60 of 60 embeddings are zero; no accuracy"),
+    ],
+)
 def test_unusable_embeddings_are_reported_not_averaged(value: float, message: str) -> None:
     import tensorflow as tf
 

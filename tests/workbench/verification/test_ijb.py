@@ -35,7 +35,11 @@ def embedded(protocol: ijb_files.Protocol) -> Embedded:
     plain = np.zeros((len(protocol.images), 24))
     plain[protocol.members.images] = centre[subject] + 1.6 * rng.normal(size=(len(subject), 24))
     length = rng.uniform(5, 30, (len(plain), 1))
-    return Embedded((plain * length).astype(np.float32), (length * (plain + 0.5 * rng.normal(size=plain.shape))).astype(np.float32), protocol.images)  # fmt: skip
+    return Embedded(
+        (plain * length).astype(np.float32),
+        (length * (plain + 0.5 * rng.normal(size=plain.shape))).astype(np.float32),
+        protocol.images,
+    )
 
 
 def literal(folder: Path, plain: np.ndarray, mirrored: np.ndarray, reading: str) -> tuple:

@@ -29,10 +29,16 @@ def draw(count: int, seed: int, steps: int | None = None, dtype: str = "float32"
 
 
 CASES = [
-    (200, 0, None, "float32", 1.0), (200, 1, 10, "float32", 1.0), (200, 2, 3, "float64", 1.0),
-    (200, 3, None, "float64", 1.0), (200, 4, 20, "float32", 50.0), (200, 5, 1, "float32", 1.0),
-    (37, 6, 5, "float64", -7.0), (2, 7, None, "float32", 1.0), (200, 8, 10, "float16", 1.0),
-]  # fmt: skip
+    (200, 0, None, "float32", 1.0),
+    (200, 1, 10, "float32", 1.0),
+    (200, 2, 3, "float64", 1.0),
+    (200, 3, None, "float64", 1.0),
+    (200, 4, 20, "float32", 50.0),
+    (200, 5, 1, "float32", 1.0),
+    (37, 6, 5, "float64", -7.0),
+    (2, 7, None, "float32", 1.0),
+    (200, 8, 10, "float16", 1.0),
+]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -75,8 +81,9 @@ def test_folds_against_the_literal_loop(case: tuple) -> None:
     shuffled = np.random.default_rng(0).permutation(fold_of)
     np.testing.assert_allclose(
         folds.cross_validated(scores, same, fold_of=shuffled).accuracies,
-        oracles.folds(scores, same, shuffled), atol=1e-15,
-    )  # fmt: skip
+        oracles.folds(scores, same, shuffled),
+        atol=1e-15,
+    )
 
 
 def test_folds_are_those_of_scikit_learn() -> None:

@@ -181,9 +181,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     experiment = Experiment(
         data=SyntheticFaces(identities=8, images=5, image_size=32),
         evaluate=HeldOutPairs(identities=4, name="unseen"),
-        backbone=MobileFaceNet(image_size=32, width=0.25), embedding=GDC(size=8),
-        stages=Stage(loss=Softmax(), epochs=1), optimizer=SGD(), learning_rate=0.1, batch_size=8,
-    )  # fmt: skip
+        backbone=MobileFaceNet(image_size=32, width=0.25),
+        embedding=GDC(size=8),
+        stages=Stage(loss=Softmax(), epochs=1),
+        optimizer=SGD(),
+        learning_rate=0.1,
+        batch_size=8,
+    )
     store, run = find_store(None, folder), "20260101T000000Z-0a1b2c3d"
     store.journals.mkdir(parents=True)
     with JournalWriter(store.journal(run)) as journal:

@@ -43,10 +43,17 @@ def recorded(store: Store) -> str:
         store, first, views=default_views(store), texts={"spec.py": SPEC}, say=silent
     ) as tracker:
         for epoch, (lfw, loss) in enumerate([(0.7, 3.0), (0.9, 4.0), (0.8, 2.0)], start=1):
-            tracker.epoch(EpochRecord(
-                stage=1, stage_epoch=epoch, epoch=epoch, step=epoch, seconds=1.0, metrics={"lfw": lfw, "loss": loss, "lr": 0.1},
-                system={"cpu_utilization_percentage": 50.0 + epoch},
-            ))  # fmt: skip
+            tracker.epoch(
+                EpochRecord(
+                    stage=1,
+                    stage_epoch=epoch,
+                    epoch=epoch,
+                    step=epoch,
+                    seconds=1.0,
+                    metrics={"lfw": lfw, "loss": loss, "lr": 0.1},
+                    system={"cpu_utilization_percentage": 50.0 + epoch},
+                )
+            )
             tracker.publish(epoch)
         tracker.end("finished")
     return first.run
@@ -59,8 +66,9 @@ def test_the_page_tells_name_question_stages_data_best_values_and_load(store: St
     note = shown["tags"]["mlflow.note.content"]
     assert "Does it help?" in note and "Expected: nothing" in note and "| 1 | easy | 2 | ArcFace |" in note
     assert [(name, context) for name, _, _, context in shown["inputs"]] == [
-        ("ImageFolder", "training"), ("lfw", "evaluation"),
-    ]  # fmt: skip
+        ("ImageFolder", "training"),
+        ("lfw", "evaluation"),
+    ]
     assert json.loads(shown["inputs"][1][2]) == {"fingerprint": "def" * 20, "pairs": 6000}
     latest = {key: value for key, _, value, _ in shown["latest"]}
     assert (latest["best/lfw"], latest["best/loss"], latest["lfw"]) == (0.9, 2.0, 0.8)

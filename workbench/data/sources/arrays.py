@@ -25,9 +25,11 @@ FASHION = ["top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sn
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 FILES = {  # of each set, in Keras's folder of data sets: how their names begin
-    "mnist": "mnist.npz", "fashion_mnist": "fashion-mnist", "cifar10": "cifar-10-batches-py",
+    "mnist": "mnist.npz",
+    "fashion_mnist": "fashion-mnist",
+    "cifar10": "cifar-10-batches-py",
     "cifar100": "cifar-100-python",
-}  # fmt: skip
+}
 
 
 @part

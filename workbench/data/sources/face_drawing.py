@@ -19,22 +19,57 @@ DRAWING = 1  # raised whenever the same settings would give other pixels
 
 # name: lowest and highest value of what makes an identity; lengths in half image sides
 IDENTITY = {
-    "width": (0.44, 0.62), "height": (0.62, 0.82), "taper": (0.0, 0.5), "skin": (0.0, 1.0),
-    "skin_red": (-0.06, 0.06), "hair": (0.0, 1.0), "hair_red": (0.0, 1.0), "hairline": (0.35, 0.85),
-    "hair_side": (1.0, 1.3), "hair_long": (-0.2, 0.7), "eye_gap": (0.17, 0.31), "eye_y": (-0.25, -0.02),
-    "eye_width": (0.07, 0.13), "eye_open": (0.4, 0.8), "slant": (-0.3, 0.3), "iris": (0.0, 1.0),
-    "brow_y": (0.1, 0.2), "brow_thick": (0.015, 0.05), "brow_tilt": (-0.35, 0.35), "brow_dark": (0.3, 1.0),
-    "nose_long": (0.16, 0.34), "nose_wide": (0.05, 0.13), "mouth_y": (0.34, 0.5), "mouth_wide": (0.13, 0.3),
-    "lip": (0.025, 0.07), "lip_red": (0.0, 1.0), "beard": (-1.5, 1.0), "glasses": (-3.0, 1.0),
-    "mole_x": (-0.35, 0.35), "mole_y": (0.0, 0.5), "mole": (-1.0, 1.0),
-}  # fmt: skip
+    "width": (0.44, 0.62),
+    "height": (0.62, 0.82),
+    "taper": (0.0, 0.5),
+    "skin": (0.0, 1.0),
+    "skin_red": (-0.06, 0.06),
+    "hair": (0.0, 1.0),
+    "hair_red": (0.0, 1.0),
+    "hairline": (0.35, 0.85),
+    "hair_side": (1.0, 1.3),
+    "hair_long": (-0.2, 0.7),
+    "eye_gap": (0.17, 0.31),
+    "eye_y": (-0.25, -0.02),
+    "eye_width": (0.07, 0.13),
+    "eye_open": (0.4, 0.8),
+    "slant": (-0.3, 0.3),
+    "iris": (0.0, 1.0),
+    "brow_y": (0.1, 0.2),
+    "brow_thick": (0.015, 0.05),
+    "brow_tilt": (-0.35, 0.35),
+    "brow_dark": (0.3, 1.0),
+    "nose_long": (0.16, 0.34),
+    "nose_wide": (0.05, 0.13),
+    "mouth_y": (0.34, 0.5),
+    "mouth_wide": (0.13, 0.3),
+    "lip": (0.025, 0.07),
+    "lip_red": (0.0, 1.0),
+    "beard": (-1.5, 1.0),
+    "glasses": (-3.0, 1.0),
+    "mole_x": (-0.35, 0.35),
+    "mole_y": (0.0, 0.5),
+    "mole": (-1.0, 1.0),
+}
 
 # name: half the spread of what changes from image to image at variation 1
 IMAGE = {
-    "yaw": 0.45, "pitch": 0.12, "roll": 0.22, "zoom": 0.1, "shift_x": 0.1, "shift_y": 0.08, "smile": 1.0,
-    "blink": 1.0, "brow_raise": 0.05, "light_x": 0.45, "light_y": 0.3, "gain": 0.45, "red": 0.12,
-    "blue": 0.12, "gradient": 0.4,
-}  # fmt: skip
+    "yaw": 0.45,
+    "pitch": 0.12,
+    "roll": 0.22,
+    "zoom": 0.1,
+    "shift_x": 0.1,
+    "shift_y": 0.08,
+    "smile": 1.0,
+    "blink": 1.0,
+    "brow_raise": 0.05,
+    "light_x": 0.45,
+    "light_y": 0.3,
+    "gain": 0.45,
+    "red": 0.12,
+    "blue": 0.12,
+    "gradient": 0.4,
+}
 
 
 def draw(

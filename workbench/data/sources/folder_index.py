@@ -62,9 +62,15 @@ class Index:
         position = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][chosen] - offsets[:-1], lengths)
         faults = {int(new): self.faults[int(k)] for new, k in enumerate(chosen) if int(k) in self.faults}
         return Index(
-            self.root, self.identities, self.labels[chosen], self.names[position], offsets,
-            self.sizes[chosen], faults, self.strays,
-        )  # fmt: skip
+            self.root,
+            self.identities,
+            self.labels[chosen],
+            self.names[position],
+            offsets,
+            self.sizes[chosen],
+            faults,
+            self.strays,
+        )
 
 
 class Names(Sequence[str]):
@@ -161,9 +167,14 @@ def _refuse_two_spellings(identities: list[str], root: str) -> None:
 
 def _store(path: Path, index: Index, times: np.ndarray, started: int, thorough: bool) -> None:
     words = {
-        "version": VERSION, "root": index.root, "identities": index.identities, "started": started,
-        "thorough": thorough, "faults": index.faults, "strays": index.strays,
-    }  # fmt: skip
+        "version": VERSION,
+        "root": index.root,
+        "identities": index.identities,
+        "started": started,
+        "thorough": thorough,
+        "faults": index.faults,
+        "strays": index.strays,
+    }
     arrays = {
         "words": np.frombuffer(json.dumps(words).encode("ascii"), np.uint8),
         "times": times,

@@ -27,9 +27,11 @@ class Mislabelled(Source):
     def check(self) -> None:
         if self.hold_out or self.source.hold_out:
             raise SpecError(
-                "a hold-out share would measure with wrong labels", where="Mislabelled.hold_out", expected="0",
+                "a hold-out share would measure with wrong labels",
+                where="Mislabelled.hold_out",
+                expected="0",
                 do="measure on pairs, or on a source of its own",
-            )  # fmt: skip
+            )
 
     def open(self, places: Places) -> Images:
         images = self.source.open(places)
@@ -40,9 +42,13 @@ class Mislabelled(Source):
         labels[wrong] = (labels[wrong] + steps) % len(images.identities)
         note = f"{len(wrong)} of {len(labels)} labels are wrong on purpose"
         return dataclasses.replace(
-            images, labels=labels, mislabelled=wrong, true_labels=images.labels, notes=(*images.notes, note),
+            images,
+            labels=labels,
+            mislabelled=wrong,
+            true_labels=images.labels,
+            notes=(*images.notes, note),
             fingerprint=f"{images.fingerprint}-{self.share:g}-{self.seed}",
-        )  # fmt: skip
+        )
 
     def missing(self, places: Places) -> str | None:
         return self.source.missing(places)
@@ -71,8 +77,9 @@ def _drawn(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     count, free = round(share * len(labels)), order[~kept[order]]
     if count > len(free):
         raise DataError(
-            f"{count} of {len(labels)} images", where="Mislabelled.share",
+            f"{count} of {len(labels)} images",
+            where="Mislabelled.share",
             expected=f"at most {len(free)}: every identity keeps an image of its own",
-        )  # fmt: skip
+        )
     chosen: np.ndarray = np.sort(free[:count])
     return chosen

@@ -22,9 +22,10 @@ def images_of_arrays(pixels: Any, labels: Sequence[Any], names: Sequence[str] | 
     right = pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[-1] in (1, 3))
     if pixels.dtype != np.uint8 or not right or len(pixels) != len(numbers):
         raise DataError(
-            f"images are {pixels.dtype} {list(pixels.shape)} with {len(numbers)} labels", where="images_of_arrays",
+            f"images are {pixels.dtype} {list(pixels.shape)} with {len(numbers)} labels",
+            where="images_of_arrays",
             expected="uint8 [N, h, w] or [N, h, w, 3] and N labels",
-        )  # fmt: skip
+        )
     ids = names or [f"{identities[label]}/{number:06d}" for number, label in enumerate(numbers)]
     return in_memory.from_array(pixels, numbers, identities, ids)
 
@@ -44,9 +45,11 @@ def images_of_examples(examples: Iterable[Any], size: int = 112) -> Images:
         pixels = np.asarray(image)
         if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
             raise DataError(
-                f"example {len(kept)} is {pixels.dtype} {list(pixels.shape)}", where="images_of_examples",
-                expected="uint8 [h, w] or [h, w, 3]", do="unbatch() a batched data set, and scale by 255 what lies in 0..1",
-            )  # fmt: skip
+                f"example {len(kept)} is {pixels.dtype} {list(pixels.shape)}",
+                where="images_of_examples",
+                expected="uint8 [h, w] or [h, w, 3]",
+                do="unbatch() a batched data set, and scale by 255 what lies in 0..1",
+            )
         kept.append(decode.fit_all(pixels[None], size)[0])
         label = np.asarray(label).item()
         labels.append(label.decode() if isinstance(label, bytes) else label)

@@ -192,19 +192,25 @@ def _rec_arrays(path: Path, index: Path | None) -> dict[str, np.ndarray]:
     found = recordio.content(path, index)
     joined = [(number, *piece) for number, pieces in found.joined.items() for piece in pieces]
     return {
-        "keys": found.keys, "labels": found.labels, "offsets": found.offsets, "lengths": found.lengths,
+        "keys": found.keys,
+        "labels": found.labels,
+        "offsets": found.offsets,
+        "lengths": found.lengths,
         "joined": np.array(joined, np.int64).reshape(-1, 3),
-    }  # fmt: skip
+    }
 
 
 def _tfrecord_arrays(path: Path, keys: tfrecords.Keys) -> dict[str, np.ndarray]:
     found = tfrecords.content(path, keys)
     words = {"names": found.names, "identities": found.identities, "type": found.teacher_type}
     return {
-        "labels": found.labels, "offsets": found.offsets, "lengths": found.lengths,
-        "teacher_offsets": found.teacher_offsets, "teacher_lengths": found.teacher_lengths,
+        "labels": found.labels,
+        "offsets": found.offsets,
+        "lengths": found.lengths,
+        "teacher_offsets": found.teacher_offsets,
+        "teacher_lengths": found.teacher_lengths,
         "words": np.frombuffer(json.dumps(words).encode(), np.uint8),
-    }  # fmt: skip
+    }
 
 
 def _teacher(path: Path, found: dict[str, np.ndarray], kind: str) -> tuple[Any, int | None]:

@@ -34,15 +34,27 @@ class OrientedGradients(Backbone):
         layers = tf.keras.layers
         kernel = self._kernel()
         derivatives = layers.Conv2D(
-            2, kernel.shape[0], padding="same", use_bias=False, trainable=False, name="gradient",
-            kernel_initializer=tf.keras.initializers.Constant(kernel), dtype="float32",
-        )(inputs)  # fmt: skip
+            2,
+            kernel.shape[0],
+            padding="same",
+            use_bias=False,
+            trainable=False,
+            name="gradient",
+            kernel_initializer=tf.keras.initializers.Constant(kernel),
+            dtype="float32",
+        )(inputs)
         angles = 2 * np.pi * np.arange(self.directions) / self.directions
         turn = np.stack([np.cos(angles), np.sin(angles)])[None, None].astype(np.float32)
         along = layers.Conv2D(
-            self.directions, 1, use_bias=False, trainable=False, activation="relu", name="directions",
-            kernel_initializer=tf.keras.initializers.Constant(turn), dtype="float32",
-        )(derivatives)  # fmt: skip
+            self.directions,
+            1,
+            use_bias=False,
+            trainable=False,
+            activation="relu",
+            name="directions",
+            kernel_initializer=tf.keras.initializers.Constant(turn),
+            dtype="float32",
+        )(derivatives)
         length = tf.reduce_sum(derivatives**2, -1, keepdims=True) + EPSILON
         response = along**4 * length**-1.5
         return tf.sqrt(layers.AveragePooling2D(self.cell, name="cells")(response) + EPSILON)

@@ -22,32 +22,97 @@ from workbench.surgery.rewrite import rebuilt
 
 # Every model of keras.applications 2.15 and the smallest input side it is built for here.
 APPLICATIONS: dict[str, int] = {
-    "ConvNeXtTiny": 32, "ConvNeXtSmall": 32, "ConvNeXtBase": 32, "ConvNeXtLarge": 32, "ConvNeXtXLarge": 32,
-    "DenseNet121": 32, "DenseNet169": 32, "DenseNet201": 32,
-    "EfficientNetB0": 32, "EfficientNetB1": 32, "EfficientNetB2": 32, "EfficientNetB3": 32,
-    "EfficientNetB4": 32, "EfficientNetB5": 32, "EfficientNetB6": 32, "EfficientNetB7": 32,
-    "EfficientNetV2B0": 32, "EfficientNetV2B1": 32, "EfficientNetV2B2": 32, "EfficientNetV2B3": 32,
-    "EfficientNetV2S": 32, "EfficientNetV2M": 32, "EfficientNetV2L": 32,
-    "InceptionResNetV2": 75, "InceptionV3": 75, "MobileNet": 32, "MobileNetV2": 32, "MobileNetV3Large": 32,
-    "MobileNetV3Small": 32, "NASNetLarge": 32, "NASNetMobile": 32,
-    "RegNetX002": 32, "RegNetX004": 32, "RegNetX006": 32, "RegNetX008": 32, "RegNetX016": 32,
-    "RegNetX032": 32, "RegNetX040": 32, "RegNetX064": 32, "RegNetX080": 32, "RegNetX120": 32,
-    "RegNetX160": 32, "RegNetX320": 32, "RegNetY002": 32, "RegNetY004": 32, "RegNetY006": 32,
-    "RegNetY008": 32, "RegNetY016": 32, "RegNetY032": 32, "RegNetY040": 32, "RegNetY064": 32,
-    "RegNetY080": 32, "RegNetY120": 32, "RegNetY160": 32, "RegNetY320": 32,
-    "ResNet50": 32, "ResNet101": 32, "ResNet152": 32, "ResNet50V2": 32, "ResNet101V2": 32, "ResNet152V2": 32,
-    "ResNetRS50": 32, "ResNetRS101": 32, "ResNetRS152": 32, "ResNetRS200": 32, "ResNetRS270": 32,
-    "ResNetRS350": 32, "ResNetRS420": 32, "VGG16": 32, "VGG19": 32, "Xception": 71,
-}  # fmt: skip
+    "ConvNeXtTiny": 32,
+    "ConvNeXtSmall": 32,
+    "ConvNeXtBase": 32,
+    "ConvNeXtLarge": 32,
+    "ConvNeXtXLarge": 32,
+    "DenseNet121": 32,
+    "DenseNet169": 32,
+    "DenseNet201": 32,
+    "EfficientNetB0": 32,
+    "EfficientNetB1": 32,
+    "EfficientNetB2": 32,
+    "EfficientNetB3": 32,
+    "EfficientNetB4": 32,
+    "EfficientNetB5": 32,
+    "EfficientNetB6": 32,
+    "EfficientNetB7": 32,
+    "EfficientNetV2B0": 32,
+    "EfficientNetV2B1": 32,
+    "EfficientNetV2B2": 32,
+    "EfficientNetV2B3": 32,
+    "EfficientNetV2S": 32,
+    "EfficientNetV2M": 32,
+    "EfficientNetV2L": 32,
+    "InceptionResNetV2": 75,
+    "InceptionV3": 75,
+    "MobileNet": 32,
+    "MobileNetV2": 32,
+    "MobileNetV3Large": 32,
+    "MobileNetV3Small": 32,
+    "NASNetLarge": 32,
+    "NASNetMobile": 32,
+    "RegNetX002": 32,
+    "RegNetX004": 32,
+    "RegNetX006": 32,
+    "RegNetX008": 32,
+    "RegNetX016": 32,
+    "RegNetX032": 32,
+    "RegNetX040": 32,
+    "RegNetX064": 32,
+    "RegNetX080": 32,
+    "RegNetX120": 32,
+    "RegNetX160": 32,
+    "RegNetX320": 32,
+    "RegNetY002": 32,
+    "RegNetY004": 32,
+    "RegNetY006": 32,
+    "RegNetY008": 32,
+    "RegNetY016": 32,
+    "RegNetY032": 32,
+    "RegNetY040": 32,
+    "RegNetY064": 32,
+    "RegNetY080": 32,
+    "RegNetY120": 32,
+    "RegNetY160": 32,
+    "RegNetY320": 32,
+    "ResNet50": 32,
+    "ResNet101": 32,
+    "ResNet152": 32,
+    "ResNet50V2": 32,
+    "ResNet101V2": 32,
+    "ResNet152V2": 32,
+    "ResNetRS50": 32,
+    "ResNetRS101": 32,
+    "ResNetRS152": 32,
+    "ResNetRS200": 32,
+    "ResNetRS270": 32,
+    "ResNetRS350": 32,
+    "ResNetRS420": 32,
+    "VGG16": 32,
+    "VGG19": 32,
+    "Xception": 71,
+}
 
 # The smallest network of each of Keras's families, by how the names of the family begin: for `--quick`.
 LEAST = {
-    "ConvNeXt": "ConvNeXtTiny", "DenseNet": "DenseNet121", "EfficientNetV2": "EfficientNetV2B0",
-    "EfficientNet": "EfficientNetB0", "Inception": "InceptionV3", "MobileNetV3": "MobileNetV3Small",
-    "NASNet": "NASNetMobile", "RegNetX": "RegNetX002", "RegNetY": "RegNetY002", "ResNetRS": "ResNetRS50",
-    "ResNet50V2": "ResNet50V2", "ResNet101V2": "ResNet50V2", "ResNet152V2": "ResNet50V2", "ResNet": "ResNet50",
+    "ConvNeXt": "ConvNeXtTiny",
+    "DenseNet": "DenseNet121",
+    "EfficientNetV2": "EfficientNetV2B0",
+    "EfficientNet": "EfficientNetB0",
+    "Inception": "InceptionV3",
+    "MobileNetV3": "MobileNetV3Small",
+    "NASNet": "NASNetMobile",
+    "RegNetX": "RegNetX002",
+    "RegNetY": "RegNetY002",
+    "ResNetRS": "ResNetRS50",
+    "ResNet50V2": "ResNet50V2",
+    "ResNet101V2": "ResNet50V2",
+    "ResNet152V2": "ResNet50V2",
+    "ResNet": "ResNet50",
     "VGG": "VGG16",
-}  # fmt: skip
+}
 
 
 @part
@@ -76,8 +141,9 @@ class KerasNet(Backbone):
         if self.image_size < least:
             raise SpecError(
                 f"an input of {self.image_size} pixels is too small for the strides of {name}",
-                where=f"{type(self).__name__}.image_size", expected=f"at least {least}",
-            )  # fmt: skip
+                where=f"{type(self).__name__}.image_size",
+                expected=f"at least {least}",
+            )
 
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         tf.keras.backend.reset_uids()  # names that Keras makes by counting are the same every time
@@ -114,8 +180,9 @@ class KerasApplication(KerasNet):
         if self.network not in APPLICATIONS:
             raise SpecError(
                 f"no network {self.network!r} in keras.applications",
-                where="KerasApplication.network", do=suggestion(self.network, APPLICATIONS),
-            )  # fmt: skip
+                where="KerasApplication.network",
+                do=suggestion(self.network, APPLICATIONS),
+            )
         KerasNet.check(self)
 
     def source(self) -> tuple[str, dict[str, Any]]:
@@ -177,9 +244,10 @@ class ScaledKerasNet(KerasNet):
         KerasNet.check(self)
         if self._is_scaled() and self.weights == "imagenet":
             raise SpecError(
-                "Keras has weights='imagenet' for width and depth 1 alone", where=f"{type(self).__name__}.weights",
+                "Keras has weights='imagenet' for width and depth 1 alone",
+                where=f"{type(self).__name__}.weights",
                 do="leave out weights, or width and depth",
-            )  # fmt: skip
+            )
 
     def _is_scaled(self) -> bool:
         return (self.width, self.depth) != (1.0, 1.0)

@@ -16,9 +16,18 @@ REPEATS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 # width and depth of the variants (Tan and Le 2019 and 2021); S, M and L have tables of blocks of their own
 COMPOUND = {
-    "B0": (1.0, 1.0), "B1": (1.0, 1.1), "B2": (1.1, 1.2), "B3": (1.2, 1.4), "B4": (1.4, 1.8),
-    "B5": (1.6, 2.2), "B6": (1.8, 2.6), "B7": (2.0, 3.1), "S": (1.0, 1.0), "M": (1.0, 1.0), "L": (1.0, 1.0),
-}  # fmt: skip
+    "B0": (1.0, 1.0),
+    "B1": (1.0, 1.1),
+    "B2": (1.1, 1.2),
+    "B3": (1.2, 1.4),
+    "B4": (1.4, 1.8),
+    "B5": (1.6, 2.2),
+    "B6": (1.8, 2.6),
+    "B7": (2.0, 3.1),
+    "S": (1.0, 1.0),
+    "M": (1.0, 1.0),
+    "L": (1.0, 1.0),
+}
 
 
 def resnet(layers: int, version: int, width: float, depth: float, shape: Shape) -> tf.keras.Model:

@@ -27,8 +27,14 @@ class MobileNet(Network):
         return 16 * self.stem_stride
 
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
-        x = self.conv_unit(_pad(inputs, self.stem_stride, "stem"), int(32 * self.width), 3, "stem",
-                           stride=self.stem_stride, padding=_padding(self.stem_stride))  # fmt: skip
+        x = self.conv_unit(
+            _pad(inputs, self.stem_stride, "stem"),
+            int(32 * self.width),
+            3,
+            "stem",
+            stride=self.stem_stride,
+            padding=_padding(self.stem_stride),
+        )
         for number, (filters, stride) in enumerate(self._blocks(), start=1):
             name = f"block{number}"
             x = self.depthwise_unit(_pad(x, stride, name), 3, name, stride=stride, padding=_padding(stride))

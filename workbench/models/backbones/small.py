@@ -31,8 +31,9 @@ class PlainCNN(Backbone):
         if size < 1:
             raise SpecError(
                 f"{len(self.filters)} convolutions leave nothing of {self.image_size} pixels",
-                where="PlainCNN.image_size", expected="a larger input or fewer filters",
-            )  # fmt: skip
+                where="PlainCNN.image_size",
+                expected="a larger input or fewer filters",
+            )
 
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         layers, x = tf.keras.layers, inputs

@@ -80,8 +80,9 @@ class VarGFaceNet(Network):
         """Return a group convolution of more channels and a 1 x 1 one back to `filters`."""
         channels = x.shape[-1]
         expansion = 1 if name.startswith("head") else self.expansion
-        x = self.conv_unit(x, channels * expansion, 3, f"{name}_group", stride=stride,
-                           groups=channels // self.group)  # fmt: skip
+        x = self.conv_unit(
+            x, channels * expansion, 3, f"{name}_group", stride=stride, groups=channels // self.group
+        )
         x = self.conv_norm(x, filters, 1, f"{name}_point")
         return self.act(x, f"{name}_point") if active else x
 

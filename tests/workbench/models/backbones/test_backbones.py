@@ -102,13 +102,16 @@ def test_attention_is_its_formula():
     for head in range(heads):
         for y in range(height):
             for x in range(width):
-                logits = np.array([
+                logits = np.array(
                     [
-                        q[y, x, head] @ (k[i, j, head] + rows[i - y + height - 1] + columns[j - x + width - 1])
-                        for j in range(width)
+                        [
+                            q[y, x, head]
+                            @ (k[i, j, head] + rows[i - y + height - 1] + columns[j - x + width - 1])
+                            for j in range(width)
+                        ]
+                        for i in range(height)
                     ]
-                    for i in range(height)
-                ])  # fmt: skip
+                )
                 weights = np.exp(logits - logits.max())
                 weights /= weights.sum()  # over both axes of the keys
                 expected = np.einsum("ij,ijd->d", weights, v[:, :, head])
@@ -141,9 +144,17 @@ def test_a_keras_network_without_changes_is_kerass_own():
 
 
 def test_settings_reach_kerass_layers():
-    model = network(MobileNetV2(
-        image_size=32, width=0.35, activation="prelu", norm_momentum=0.7, norm_epsilon=0.01, conv_bias=True, stem_stride=1,
-    ))  # fmt: skip
+    model = network(
+        MobileNetV2(
+            image_size=32,
+            width=0.35,
+            activation="prelu",
+            norm_momentum=0.7,
+            norm_epsilon=0.01,
+            conv_bias=True,
+            stem_stride=1,
+        )
+    )
     kinds = [type(layer).__name__ for layer in model.layers]
     assert "PReLU" in kinds and "ReLU" not in kinds
     norms = [layer for layer in model.layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
@@ -255,9 +266,10 @@ def test_every_name_is_a_part_of_the_package_and_measured():
 
 def test_the_list_of_applications_is_kerass():
     known = {
-        name for name in dir(tf.keras.applications)
+        name
+        for name in dir(tf.keras.applications)
         if name[0].isupper() and callable(getattr(tf.keras.applications, name))
-    }  # fmt: skip
+    }
     assert set(keras_nets.APPLICATIONS) == known
 
 
@@ -274,7 +286,7 @@ def test_the_list_of_applications_is_kerass():
         (lambda: BoTNet(image_size=16), "too small"),
         (lambda: ResNet(width=0.5, weights="imagenet"), "weights='imagenet' for width and depth 1 alone"),
     ],
-)  # fmt: skip
+)
 def test_bad_settings_are_refused(make, message):
     if message is None:
         make()

@@ -26,8 +26,11 @@ def test_it_keeps_what_lies_near_the_center_that_most_images_have() -> None:
     for identity in range(4):
         main = identity % 3  # which of its centers is the dominant one
         for k, count, degrees, kept in (
-            (main, 20, 20, True), (main, 3, 50, True), ((main + 1) % 3, 6, 10, False), ((main + 2) % 3, 5, 15, False),
-        ):  # fmt: skip
+            (main, 20, 20, True),
+            (main, 3, 50, True),
+            ((main + 1) % 3, 6, 10, False),
+            ((main + 2) % 3, 5, 15, False),
+        ):
             parts.append(around(axes[3 * identity + k], count, degrees, rng))
             labels += [identity] * count
             wanted += [kept] * count

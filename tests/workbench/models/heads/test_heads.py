@@ -126,8 +126,9 @@ def test_rows_near_zero_have_the_values_and_slopes_of_a_norm_with_a_floor(
     (a, free_a), (b, free_b) = parts(x), parts(w)
     np.testing.assert_allclose(found, (x * a) @ (w * b).T, atol=1e-6)
     for rows, scale, free, upstream, slope in (
-        (x, a, free_a, g @ (w * b), slopes[0]), (w, b, free_b, g.T @ (x * a), slopes[1]),
-    ):  # fmt: skip
+        (x, a, free_a, g @ (w * b), slopes[0]),
+        (w, b, free_b, g.T @ (x * a), slopes[1]),
+    ):
         own = rows * scale
         expected = scale * (upstream - free * own * (own * upstream).sum(1, keepdims=True))
         np.testing.assert_allclose(slope, expected, rtol=1e-4, atol=1e-4)
