@@ -97,7 +97,7 @@ HOROVOD := build/horovod
 purelib = $$($(1) -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 horovod: $(BASE) ## build Horovod against the TensorFlow in .venv and install it (about eight minutes)
 	@$(PY) -c 'import sys; sys.exit(sys.version_info >= (3, 12))' || { \
-		echo "error: the last release of Horovod cannot be built for the TensorFlow of Python 3.12 and 3.13; take Python 3.10 or 3.11" >&2; exit 2; }
+		echo "error: the last release of Horovod is older than the TensorFlow of Python 3.12 and 3.13 and not built for it; take Python 3.10 or 3.11" >&2; exit 2; }
 	@$(PY) -m venv --clear $(HOROVOD)
 	@echo "$(call purelib,$(PY))" > "$(call purelib,$(HOROVOD)/bin/python)/zz_tensorflow.pth"
 	@$(HOROVOD)/bin/python -m pip --disable-pip-version-check -q install setuptools==69.5.1 wheel "cmake<4" packaging cloudpickle psutil pyyaml

@@ -13,7 +13,10 @@ from workbench.distribute.group import Group
 from workbench.errors import InputError
 from workbench.lazy import tf
 
-BUILDS_UP_TO = (2, 15)  # TensorFlow for which Horovod 0.28.1, its last release, compiles
+BUILDS_UP_TO = (
+    2,
+    15,
+)  # the newest TensorFlow at the time of Horovod 0.28.1, its last release, that it was tried with
 
 
 def engine() -> Any:
@@ -24,7 +27,7 @@ def engine() -> Any:
         minor = tf.__version__.rpartition(".")[0]
         if tuple(map(int, minor.split("."))) > BUILDS_UP_TO:
             raise InputError(
-                f"its last release cannot be built for TensorFlow {minor}",
+                f"its last release is older than TensorFlow {minor} and not built for it",
                 where="Horovod",
                 do="take MultiWorker(), or Python 3.10 or 3.11 with TensorFlow 2.15 (docs/devices.md)",
             ) from error

@@ -264,7 +264,7 @@ def test_xla_on_several_cpu_devices_is_refused_before_a_step() -> None:
     ("version", "words"),
     [
         ("2.15.1", "build it with `make horovod`"),
-        ("2.21.0", "cannot be built for TensorFlow 2.21; take MultiWorker()"),
+        ("2.21.0", "older than TensorFlow 2.21 and not built for it; take MultiWorker()"),
     ],
 )
 def test_horovod_that_is_missing_says_what_can_be_done(monkeypatch, version: str, words: str) -> None:
