@@ -1,6 +1,6 @@
 """What does a minute of training reach on people of LFW whom it never saw, and how much do seeds differ?
 
-Cost: about one minute and a half of one CPU core a run.  `workbench run experiments/lfw_baseline.py --seeds 0,1,2`.
+Cost: about one minute and a half of one CPU core a run.  `workbench run experiments/lfw_baseline.py --seeds 0-2`.
 Expected: far below View 2's results, with seeds about .01 apart.
 180 of the 610 people with four images or more are held out; 2,000 pairs of them, each person as likely as any other.
 The other lfw_ studies change one thing of `base`; View 2's pairs play no part in them.

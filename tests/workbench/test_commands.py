@@ -116,3 +116,12 @@ def test_list_show_and_json_read_a_store_without_tensorflow(project: Path, root:
     assert line["status"] == "finished"
     assert line["best"]["lfw"] == {"value": 0.9, "epoch": 1, "stage": 1}
     assert line["best"]["loss"] == {"value": 1.0, "epoch": 2, "stage": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0,1,2", [0, 1, 2]), ("0-2", [0, 1, 2]), ("5,7-8", [5, 7, 8]), ("-1", [-1])]
+)
+def test_seeds_are_numbers_and_ranges(text: str, seeds: list[int]) -> None:
+    from workbench.commands.run import _seeds
+
+    assert _seeds(None, text) == seeds

@@ -45,7 +45,7 @@ from workbench.train.request import RunRequest, Watcher
     help="Override a setting, by its dotted name.",
 )
 @click.option("--seed", type=int, help="Seed of weights, shuffling and augmentation.")
-@click.option("--seeds", metavar="0,1,2", help="Run every variant once for each seed.")
+@click.option("--seeds", metavar="0,1,2", help="Run every variant once for each seed; 0-2 means 0,1,2.")
 @click.option(
     "--quick", is_flag=True, help="Walk the same code in minutes: small data, small input, few steps."
 )
@@ -222,11 +222,17 @@ def _seeds(seed: int | None, seeds: str | None) -> list[int] | None:
     if seeds is None:
         return None
     try:
-        return [int(word) for word in seeds.split(",")]
+        return [seed for word in seeds.split(",") for seed in _range(word)]
     except ValueError as error:
         raise InputError(
-            f"{seeds!r} is not a list of seeds", where="--seeds", expected="whole numbers: 0,1,2"
+            f"{seeds!r} is not a list of seeds", where="--seeds", expected="whole numbers: 0,1,2 or 0-2"
         ) from error
+
+
+def _range(word: str) -> list[int]:
+    """Return the seeds that one word means: a number, or all from one number to another."""
+    first, dash, last = word.strip().partition("-")
+    return list(range(int(first), int(last) + 1)) if dash and first else [int(word)]
 
 
 def _tasks(variants: list[Variant], store: Store, resume: bool, name: str | None) -> list[Task]:
