@@ -158,6 +158,11 @@ def lower_is_better(metric: str) -> bool:
     return direction(metric) == LOWER
 
 
+def is_better(metric: str, value: float, known: float | None) -> bool:
+    """Tell whether `value` is better than the best one `known` so far; any is better than none."""
+    return known is None or (value < known if lower_is_better(metric) else value > known)
+
+
 def counts(metric: str) -> bool:
     """Tell whether `metric` may be the one that counts: it has a direction and is no bookkeeping or cost."""
     plain = _plain(metric)

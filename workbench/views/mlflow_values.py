@@ -25,7 +25,7 @@ from workbench.names import (
     TAG_TRUNK,
     counts,
     direction,
-    lower_is_better,
+    is_better,
 )
 from workbench.security.foreign_files import files_below
 from workbench.tracking.journal import Journal
@@ -121,7 +121,7 @@ def best_so_far(rows: Iterable[EpochRecord], objective: str | None) -> dict[int,
             if not math.isfinite(value) or not (name == objective or (counts(name) and direction(name))):
                 continue
             known = best.get(name)
-            if known is None or (value < known if lower_is_better(name) else value > known):
+            if is_better(name, value, known):
                 best[name] = value
         found[row.epoch] = {f"{BEST_PREFIX}{name}": value for name, value in best.items()}
     return found

@@ -30,8 +30,8 @@ from workbench.names import (
     TAG_OBJECTIVE,
     TAG_SWEEP,
     direction,
+    is_better,
     is_evaluation,
-    lower_is_better,
 )
 from workbench.security.foreign_files import is_below
 from workbench.tracking.journal import Journal
@@ -133,7 +133,7 @@ class TensorBoardView:
             known = self._best.get(name)
             if math.isnan(value) or not has_best(name):
                 continue
-            if known is None or (value < known if lower_is_better(name) else value > known):
+            if is_better(name, value, known):
                 self._best[name] = found[BEST + name] = value
         return found
 
