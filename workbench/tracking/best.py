@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from workbench.names import LOWER, direction
+from workbench.names import direction, is_better
 from workbench.tracking.branch_history import all_rows
 from workbench.tracking.remarks import remarks
 from workbench.tracking.rows import EpochRecord
@@ -24,8 +24,7 @@ def best_values(rows: Iterable[EpochRecord]) -> dict[str, dict[str, float]]:
         for name, value in row.metrics.items():
             if direction(name) is None or math.isnan(value):
                 continue
-            sign = -1.0 if direction(name) == LOWER else 1.0
-            if name not in best or sign * value > sign * best[name]["value"]:
+            if is_better(name, value, best[name]["value"] if name in best else None):
                 best[name] = {"value": value, "epoch": row.epoch, "stage": row.stage}
     return best
 
