@@ -6,10 +6,12 @@ statistics a third training works on each device's own part, to show that gather
 
 from __future__ import annotations
 
+import contextlib
 import json
 import types
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from shallow import shallow
 
@@ -73,7 +75,6 @@ def differences(one: tuple[list[float], list[Any]], two: tuple[list[float], list
 def main() -> None:
     import workbench.losses.adaptive
     import workbench.losses.metric
-    from workbench.distribute import collectives
 
     pair = Mirrored(kind="cpu", count=2)
     strategy._logical_cpus(2)
@@ -83,11 +84,10 @@ def main() -> None:
         one, two = trained(loss, None), trained(loss, pair)
         own = None
         if loss.batch_statistics:
-            for module in (workbench.losses.adaptive, workbench.losses.metric):
-                module.across = alone
-            own = differences(one, trained(loss, pair))
-            for module in (workbench.losses.adaptive, workbench.losses.metric):
-                module.across = collectives
+            with contextlib.ExitStack() as patches:
+                for module in (workbench.losses.adaptive, workbench.losses.metric):
+                    patches.enter_context(mock.patch.object(module, "collectives", alone))
+                own = differences(one, trained(loss, pair))
         result[str(loss)] = {"two": differences(one, two), "own": own, "statistics": loss.batch_statistics}
     print(json.dumps(result))
 
