@@ -19,7 +19,7 @@ from workbench.tracking.best import best_values
 from workbench.tracking.history import history
 from workbench.tracking.rows import CheckpointRecord, EpochRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, nan_report
+from workbench.train import checkpoint, logged_model, nan_report
 from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
 from workbench.train.request import PAUSED, RunRequest, RunResult, StopTraining, Watcher
@@ -363,6 +363,8 @@ class Session:
         self.screen.close()
         try:
             self._settle()
+            if status == names.FINISHED and self.group.chief:
+                logged_model.keep_best(self.order, self.tracker.journal.start, self.screen)
             self.tracker.end(status, reason)
         except (OSError, InputError) as error:  # a full disk: what ended the run must still be said
             self.screen.warn(f"the end of the run could not be recorded: {error}")

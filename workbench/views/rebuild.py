@@ -30,6 +30,7 @@ from workbench.tracking.mlflow_client import migrate, open_client
 from workbench.tracking.store import Store
 from workbench.views.artifact_folders import ASIDE, MADE, Made, artifact_folders, clear_killed
 from workbench.views.mlflow import MlflowView
+from workbench.views.model_registry import Registry
 from workbench.views.sync import sync_run
 from workbench.views.tensorboard import TensorBoardView
 
@@ -136,11 +137,13 @@ def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str
             except InputError as error:
                 failed[run] = str(error)
                 say(f"{run}: {error}")
-            if view.place is not None:
-                folders.append(view.place)
+            for folder in (view.place, *view.model_places):
+                if folder is not None:
+                    folders.append(folder)
             if number % COLLECT_EVERY == 0:
                 gc.collect()
                 say(f"{number} of {len(store.runs())} runs")
+        Registry(client, store).register_all()
     return failed
 
 
