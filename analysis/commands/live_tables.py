@@ -85,7 +85,7 @@ def _answer(asked: dict[str, Any], form: str) -> str:
     }
     picked = {name: asked[name] for name in ("items", "per_stage", "quick", "store")}
     records = command.chosen(form=form, options=options, **picked)
-    rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store")}
+    rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store", "columns")}
     return command.written(records, form=form, **rest)
 
 

@@ -77,7 +77,11 @@ def _alike(study: Study, top: int) -> str:
         return ""
     alike = len(verdicts.best_rows(own, study.metric)) - 1
     unknown = verdicts.unknown_rows(own, study.metric, own[top])
-    said = f"{count(alike, 'other row')} cannot be told from it" if alike else "No other row is as good"
+    said = (
+        f"{count(alike, 'other row')} may be as good: the difference is within the noise"
+        if alike
+        else "No other row is as good"
+    )
     if unknown == len(own) - 1:
         said = (
             "Whether that is noise is not known: the other rows cannot be compared with it (see Is it noise?)"
@@ -213,9 +217,10 @@ def _verdicts(study: Study) -> list[Block]:
         return [Text(["One row only: there is nothing to compare it with."])]
     name = study.frame["run"].iloc[study.baseline]
     intro = (
-        f"Every row against the baseline {name}. Difference with its 95 % interval; p after Holm's correction over "
-        "the rows of a table, so that a table of nothing but noise holds a false call in at most 5 of 100 cases. "
-        "Low and high are the 95 % interval of the value itself from its number of pairs."
+        f"Each row against the baseline {name}: the difference, and from where to where it may lie (95 % "
+        "interval). p is how often chance alone would make a difference as large, corrected for the number of rows "
+        "(Holm): of 100 tables of pure noise at most 5 hold a wrong verdict. Low and high say where the value itself "
+        "may lie, from its number of pairs."
     )
     blocks: list[Block] = [Text([intro])]
     for metric in study.rows:

@@ -294,15 +294,18 @@ def per_stage(records: Records, names: Mapping[str, str] | None = None) -> pd.Da
 
     Columns: `run`, `stage`, `name`, `epochs` (as "first-last"), `first_epoch_seconds`, `ms_per_step`
     (of the stage's later epochs, its first being slow), `loss` and `accuracy` at the stage's end.
-    `names` are what runs are called instead of by their differences.
+    `names` are what runs are called instead of by their differences; `seed` then tells those of one name apart.
     """
     shown = names or run_labels(records.runs)
+    seeds = dict(zip(records.runs["run"], records.runs["seed"]))
+    alike = len(set(shown.values())) < len(shown)
     rows = []
     for (run, stage), own in records.epochs.groupby(["run", "stage"], observed=True, sort=False):
         first, last = int(own["epoch"].min()), int(own["epoch"].max())
         seconds, per_step = _durations(own)
         row = {
             "run": shown[run],
+            **({"seed": None if is_missing(seeds[run]) else str(seeds[run])} if alike else {}),
             "stage": stage,
             "name": own["stage_name"].iloc[0],
             "epochs": f"{first}-{last}",

@@ -85,7 +85,7 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
         session.end(stop.status, stop.reason)
         if stop.status == names.FAILED:
             raise RunFailed(f"run {order.run} failed: {stop.reason}") from stop
-        if stop.status == names.KILLED:
+        if stop.by_user:
             raise RunKilled(stop.reason) from stop
         if stop.status != names.FINISHED:
             raise RunStopped(stop.reason) from stop
@@ -207,7 +207,7 @@ def stage_facts(plan: Plan, data: RunData) -> dict[str, Any]:
 def ending(error: BaseException) -> tuple[str, str]:
     """Return the status and the one-line reason that an exception means for the record."""
     if isinstance(error, KeyboardInterrupt):
-        return names.KILLED, "stopped by Ctrl-C"
+        return names.STOPPED, "stopped by Ctrl-C"
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
         return names.FAILED, "out of memory; try a smaller batch_size or network"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

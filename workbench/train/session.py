@@ -51,7 +51,7 @@ class Session:
         self.watcher = watcher
         self.group = group or Group("one device")
         self.experiment = order.variant.experiment
-        self.signals = StopSignals(self.experiment.safety.grace_seconds)
+        self.signals = StopSignals(self.experiment.safety.grace_seconds, screen.say, screen.close)
         self.saver = checkpoint.Saver(order.store.run_checkpoints(order.run))
         self.plan: Plan | None = None
         self.epoch, self.epoch_step, self.step = 0, 0, 0  # finished epochs, steps in the next, all steps
@@ -126,9 +126,9 @@ class Session:
             self.group.settle(checkpoint.generators(self.trainer))
         if self.epoch < plan.last_epoch:
             self.screen.stage(plan, len(self.experiment.stages), steps)
-            for note in notes:
-                self.screen.warn(note)
             if (self.epoch, self.epoch_step) == (plan.first_epoch - 1, 0):
+                for note in notes:  # of a stage that goes on nothing is new: its state is taken up again
+                    self.screen.warn(note)
                 self.watchers.stage(plan, self._past({}), self.trainer.embedder)
             self._lower(plan)
 
@@ -203,9 +203,7 @@ class Session:
             self.save(inside=True)
             # Waited for here: whoever sent SIGTERM may follow it with SIGKILL as soon as the process is quiet.
             self.saver.wait()
-            raise StopTraining(
-                names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"
-            )
+            raise self._asked()
         if self.screen.wants_step():
             if self.group.workers == 1:  # several stop together, by what each step tells all of them
                 self._check_finite()
@@ -282,22 +280,21 @@ class Session:
 
     def _end_between_epochs(self, stop_reason: str | None) -> None:
         last = self.epoch >= self.experiment.epochs
-        if self.signals.stop and not last:
+        if (self.signals.stop or self.signals.finish) and not last:
             self.saver.wait()
-            raise StopTraining(
-                names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"
-            )
-        if self.signals.finish and not last:
-            self.saver.wait()
-            raise StopTraining(
-                names.KILLED, f"stopped by Ctrl-C; `workbench resume {self.order.run}` goes on"
-            )
+            raise self._asked()
         if stop_reason is not None:
             self.saver.wait()
             raise StopTraining(names.FINISHED, stop_reason)
         if self.order.epochs is not None and self.epoch >= self.order.epochs and not last:
             self.saver.wait()
             raise self._pause()
+
+    def _asked(self) -> StopTraining:
+        """Return the stop that a signal asked for."""
+        signals = self.signals
+        words = f"stopped by {signals.word}; `workbench resume {self.order.run}` goes on"
+        return StopTraining(names.STOPPED, words, by_user=signals.by_user)
 
     def _pause(self) -> StopTraining:
         return StopTraining(names.STOPPED, f"{PAUSED} {self.epoch}, as asked")
@@ -369,7 +366,7 @@ class Session:
         finally:
             self.tracker.close()
         if reason and status != names.FAILED:  # a failure is said by the command's last line
-            self.screen.say(f"{status}: {reason}")
+            self.screen.say(reason if reason.startswith(status) else f"{status}: {reason}")
 
     def _settle(self) -> None:
         """Wait for the state that is being written: its row must not follow the end of the run."""

@@ -49,7 +49,7 @@ class WorkerSync:
         before, self._before = self._before, logs.get("_stop")
         flags = 0 if before is None else int(float(before))
         if flags & stop_flag.FINISH and self.group.chief:  # it alone ends a run at an epoch's end
-            signals.finish = True
+            signals.finish = signals.by_user = True
         return bool(flags & (stop_flag.STOP | stop_flag.BAD))
 
     @contextlib.contextmanager
@@ -58,11 +58,11 @@ class WorkerSync:
         try:
             yield
         except StopTraining as stop:
-            self._share_stop({"status": stop.status, "reason": stop.reason})
+            self._share_stop({"status": stop.status, "reason": stop.reason, "by_user": stop.by_user})
             raise
         self._share_stop({})
 
-    def _share_stop(self, verdict: Mapping[str, str]) -> None:
+    def _share_stop(self, verdict: Mapping[str, object]) -> None:
         if self.group.workers > 1:
             self._shared(json.dumps(verdict).encode())
 
@@ -70,7 +70,7 @@ class WorkerSync:
         """Wait for the chief's word at the end of an epoch; raises `StopTraining` where it stops."""
         verdict = json.loads(self._shared(None))
         if verdict:
-            raise StopTraining(verdict["status"], f"the chief: {verdict['reason']}")
+            raise StopTraining(verdict["status"], f"the chief: {verdict['reason']}", verdict["by_user"])
 
     def _shared(self, content: bytes | None) -> bytes:
         try:
