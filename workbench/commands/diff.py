@@ -152,7 +152,7 @@ def _change(name: str, pair: Sequence[dict[str, float] | None]) -> str:
 def _spec_lines(store: Store, starts: Sequence[StartRecord]) -> Iterator[str]:
     paths = [store.run_artifacts(start.run) / KEPT for start in starts]
     texts = [path.read_text(encoding="utf-8").splitlines() if path.is_file() else [] for path in paths]
-    names_ = [title(start) for start in starts]
-    found = list(difflib.unified_diff(*texts, *names_, lineterm="", n=1))
+    first, second = (title(start) for start in starts)
+    found = list(difflib.unified_diff(texts[0], texts[1], first, second, lineterm="", n=1))
     yield "\nspec files"
     yield from found or ["the same, or not kept"]
