@@ -141,12 +141,15 @@ def is_evaluation(metric: str) -> bool:
 def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     """Check `curve` and return it ready to be forecast up to epoch `to`, or raise `Refused`."""
     notes: list[str] = []
+    # The order of the steps matters: gaps before units, units before spikes (which are judged by level), spikes
+    # before stages, for a spike looks like a jump.
     values, seen = _laid_out(curve, notes)
     kind = _kind(curve.metric, float(values[seen].max()))
     unit = _unit(values[seen], kind, notes)
     values = values / unit
     if kind == ACCURACY:
         values = 1 - values
+    # After the turn to "small is good": for an accuracy a spike is a fall.
     values, seen = _without_spikes(values, seen, curve.first, notes)
     start, to = _window(curve, kind, values, to, notes)
     values, seen = values[start - curve.first :], seen[start - curve.first :]
@@ -155,8 +158,10 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
         raise Refused(f"{int(seen.sum())} epochs seen{where}; a forecast needs {settings.fewest}")
     if start + len(values) - 1 >= to:
         raise Refused(f"epoch {to} has been reached")
+    # Last of the refusals, on the stage's own part: an earlier stage may have diverged and been left.
     _refuse_hopeless(values, kind, start)
     floor = _floor(values, kind, notes)
+    # By the greatest value, so that y lies within 0 to 1 whatever the loss.
     scale = float(np.max(values - floor))
     rates, constant = _rates(curve, start, to, notes)
     borders = {epoch - start for epoch in curve.stages}
@@ -207,6 +212,7 @@ def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
         raise Refused(f"{int((~seen).sum())} of {len(seen)} epochs have no finite value")
     if not seen.all():
         notes.append(f"{int((~seen).sum())} epochs without a finite value are left out")
+    # A missing value holds the one before it: fits ignore it by its weight, and differences stay small there.
     before = np.maximum.accumulate(np.where(seen, np.arange(len(values)), -1))
     before = np.where(before < 0, np.argmax(seen), before)
     return values[before], seen
