@@ -27,7 +27,7 @@ FROM_JOURNALS = 500
 
 RUN_COLUMNS = (
     "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
-    "quick", "loss_regulariser", "trunk", "rerun",
+    "quick", "loss_regulariser", "trunk", "rerun", "imported_from",
 )  # fmt: skip
 EPOCH_COLUMNS = (
     "run", "attempt", "stage", "stage_name", "stage_epoch", "epoch", "step", "metric", "value", "kind",

@@ -38,6 +38,7 @@ from workbench.names import (
     TAG_HIGHER,
     TAG_IMPORTED,
     TAG_LOWER,
+    TAG_ORIGIN,
     is_evaluation,
     lower_is_better,
     stage_parameter,
@@ -197,7 +198,7 @@ def _start(
             settings[stage_parameter(number, "name")] = title
     settings |= given
     seed = settings.pop("seed", facts["seed"] or 0)
-    tags = {TAG_IMPORTED: identity, "workbench.origin": str(facts["origin"])}
+    tags = {TAG_IMPORTED: identity, TAG_ORIGIN: str(facts["origin"])}
     if facts["loss_regulariser"]:
         tags[TAG_REGULARISER] = facts["loss_regulariser"]
     metrics = [str(metric) for metric in records.epochs["metric"].unique()]

@@ -107,7 +107,7 @@ PARTS: dict[str, str] = {
     "ImageFolder": "workbench.data.sources.folder",
     "RecordIO": "workbench.data.sources.record_files",
     "TFRecords": "workbench.data.sources.record_files",
-    "KerasData": "workbench.data.sources.arrays",
+    "KerasData": "workbench.data.sources.keras_data",
     "Npz": "workbench.data.sources.arrays",
     "Identities": "workbench.data.samplers",
     "Balanced": "workbench.data.samplers",

@@ -48,9 +48,9 @@ SYSTEM_PREFIX = "system/"  # in MLflow: what the training took of its machine
 BEST_PREFIX = "best/"  # in MLflow and TensorBoard: the best value so far of the metric behind it
 TAG_RERUN = "workbench.rerun"  # the run that this one repeats
 TAG_IMPORTED = "workbench.imported"  # the hash of the content of a run that was read from files
+TAG_ORIGIN = "workbench.origin"  # of such a run: the file or address that it was read from
 TAG_LOWER = "workbench.lower"  # metrics, by comma, of which the spec or the user said that they fall
 TAG_HIGHER = "workbench.higher"  # the same of those that rise
-TAG_IMPORTED = "workbench.imported"  # of an imported record: what tells its content from others
 TAG_FORECAST = "workbench.forecast"  # the words of `run --forecast`, taken up again by a resume
 
 RUNNING = "running"
