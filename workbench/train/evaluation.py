@@ -80,7 +80,8 @@ class Scoreboard:
         value = metrics.get(name)
         if value is None or not np.isfinite(value):
             return False
-        if not names.is_better(name, value, self.best and self.best["value"], self.side):
+        known = None if self.best is None else self.best["value"]
+        if not names.is_better(name, value, known, self.side):
             return False
         self.best = {"metric": name, "value": value, "epoch": epoch, "step": step}
         return True
