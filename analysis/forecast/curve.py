@@ -149,7 +149,6 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     values = values / unit
     if kind == ACCURACY:
         values = 1 - values
-    # After the turn to "small is good": for an accuracy a spike is a fall.
     values, seen = _without_spikes(values, seen, curve.first, notes)
     start, to = _window(curve, kind, values, to, notes)
     values, seen = values[start - curve.first :], seen[start - curve.first :]
@@ -158,10 +157,8 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
         raise Refused(f"{int(seen.sum())} epochs seen{where}; a forecast needs {settings.fewest}")
     if start + len(values) - 1 >= to:
         raise Refused(f"epoch {to} has been reached")
-    # Last of the refusals, on the stage's own part: an earlier stage may have diverged and been left.
     _refuse_hopeless(values, kind, start)
     floor = _floor(values, kind, notes)
-    # By the greatest value, so that y lies within 0 to 1 whatever the loss.
     scale = float(np.max(values - floor))
     rates, constant = _rates(curve, start, to, notes)
     borders = {epoch - start for epoch in curve.stages}

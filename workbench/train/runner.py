@@ -148,10 +148,12 @@ def open_tracker(
     screen: Screen,
     group: Group | None = None,
 ) -> Tracker:
-    """Begin this attempt's record; that of a worker which is not the chief keeps nothing."""
+    """Begin this attempt's record; that of a worker which is not the chief keeps nothing.
+
+    Provenance is collected anew at each attempt: a resume may run other code, on another machine.
+    """
     if group is not None and not group.chief:
         return null_tracker.NullTracker(request.store, request.run)  # type: ignore[return-value]
-    # Collected anew at each attempt: a resume may run other code on another machine, and the record says so.
     experiment, variant = request.variant.experiment, request.variant
     found = provenance.collect(variant.path or None, request.store.root.parent)
     for note in (*found.notes, *other_stack(request, found)):
@@ -188,9 +190,8 @@ def open_tracker(
     )
     # The spec twice, as source and as values: the file may import what is gone by the time someone reads it.
     texts = {**found.texts, "spec.json": json.dumps(experiment.to_json(), indent=1)}
-    return Tracker.open(
-        request.store, start, texts=texts, say=screen.warn, views=default_views(request.store)
-    )
+    views = default_views(request.store)
+    return Tracker.open(request.store, start, texts=texts, say=screen.warn, views=views)
 
 
 def other_stack(request: RunRequest, found: provenance.Provenance) -> list[str]:

@@ -296,7 +296,7 @@ class Session:
         # Decided once and shared: a stop that only the chief knew of would leave the workers in a step without it.
         with self.workers.sharing_stop():
             self._stop_between_epochs(stop_reason)
-        # Last: the factor follows from the row just written, and all processes meet in it before the next step.
+        # Last: the factor follows from the row just written, and all processes meet in it.
         self._lower(plan)
 
     def _follow(self) -> None:
