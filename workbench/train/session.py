@@ -289,7 +289,6 @@ class Session:
         self.tracker.epoch(record)
         # After the row, so that scores of an epoch without a row never lie beside the run.
         self.scores.keep_scores(best, self.epoch)
-        # Before the save: copying the state out counts as time of the next epoch.
         self.spent, self._mark = 0.0, time.monotonic()
         self.save(best=best)
         self.screen.epoch(self.epoch, self.experiment.epochs, plan, metrics, total)
