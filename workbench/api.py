@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +210,3 @@ def sweep(
         return SweepRun(place, found.run)
     options = running.SweepOptions(trials=trials)
     return SweepRun(place, running.run(search, variant, place, screen(), options).run)
-
-
-def all_of(experiments: Sequence[Experiment], **options: Any) -> Runs:
-    """Train several experiments one after another; `options` are those of `run`."""
-    return Runs(run(experiment, **options) for experiment in experiments)

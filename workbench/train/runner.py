@@ -27,7 +27,7 @@ from workbench.tracking import null_tracker, provenance
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, going_on, shared_trunk
+from workbench.train import checkpoint, resume_state, shared_trunk
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest, RunResult, StopTraining, Watcher
 from workbench.train.run_data import RunData
@@ -67,7 +67,7 @@ def run(request: RunRequest, screen: Screen, watcher: Watcher | None = None) -> 
     if experiment.start is not None and state is None and group.chief:
         experiment.start.look(request.store)
     if group.workers > 1:
-        null_tracker.log_beside(screen, request.store, request.run, group.rank, group.workers)
+        null_tracker.tee_log(screen, request.store, request.run, group.rank, group.workers)
     # The first write: the journal is locked, so that no second process trains this run beside this one.
     # Everything above may refuse and leave no trace; from the next line on this run exists for all readers.
     tracker = open_tracker(request, data, plans, state, screen, group)
@@ -124,7 +124,7 @@ def own_state(request: RunRequest, screen: Screen) -> checkpoint.State | None:
     # A group's state waits for `common_state`: until the processes have met, a worker knows no run of its chief's.
     if not request.resume or roles.in_processes(request.variant.experiment.devices):
         return None
-    return going_on.state_of(request, screen)
+    return resume_state.resume_state(request, screen)
 
 
 def common_state(
@@ -134,7 +134,7 @@ def common_state(
     if not request.resume or not roles.in_processes(request.variant.experiment.devices):
         return own
     # As bytes over the group's own channel: the workers may share no file system with the chief.
-    state = going_on.state_of(request, screen) if group.chief else None
+    state = resume_state.resume_state(request, screen) if group.chief else None
     if group.workers == 1:
         return state
     return checkpoint.unpacked(group.share(checkpoint.packed(state) if group.chief else None))

@@ -24,7 +24,7 @@ from workbench.train.progress import Screen
 from workbench.train.request import RunRequest, RunResult, Watcher
 from workbench.train.stops import paused, stop_after_epoch, stopped
 from workbench.train.system_metrics import SystemSampler
-from workbench.train.triplet_mining import Mined
+from workbench.train.triplet_mining import TripletMiner
 from workbench.train.watching import Watchers
 from workbench.train.worker_sync import WorkerSync, plain
 
@@ -60,7 +60,7 @@ class Session:
         self._mark = time.monotonic()  # when this attempt began to work on the epoch
         self.scores = Scoreboard(self.experiment, data, tracker, screen)
         self.workers = WorkerSync(self.group, request.run)
-        self.mined = Mined(request, data, self.group, screen)
+        self.mined = TripletMiner(request, data, self.group, screen)
         self.system = SystemSampler()
         self._last_save = time.monotonic()
         self._ended = False
