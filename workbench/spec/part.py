@@ -148,7 +148,7 @@ def _make(cls: type[Part]) -> None:
             raise SpecError(_plain(error, made), where=made.__name__) from error
         _validate(self)
 
-    __init__.__doc__ = made.__doc__
+    __init__.__doc__ = definition.args_text(made)
     __init__.__wrapped__ = generated  # type: ignore[attr-defined]
     made.__init__ = __init__
     REGISTRY[cls.__name__] = cls
