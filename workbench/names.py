@@ -158,9 +158,13 @@ def lower_is_better(metric: str) -> bool:
     return direction(metric) == LOWER
 
 
-def is_better(metric: str, value: float, known: float | None) -> bool:
-    """Tell whether `value` is better than the best one `known` so far; any is better than none."""
-    return known is None or (value < known if lower_is_better(metric) else value > known)
+def is_better(metric: str, value: float, known: float | None, side: str | None = None) -> bool:
+    """Tell whether `value` is better than the best one `known` so far; any is better than none, equal is not.
+
+    `side` is LOWER or HIGHER where a spec says it; else the direction of `metric` counts.
+    """
+    lower = (side or direction(metric)) == LOWER
+    return known is None or (value < known if lower else value > known)
 
 
 def counts(metric: str) -> bool:

@@ -45,6 +45,7 @@ def fan_chart(
     import matplotlib
     from matplotlib.figure import Figure
 
+    # More panels than this are no figure; the legend says how many there are.
     shown = list(recommended)[:MOST]
     columns = min(3, len(shown)) if len(shown) != 4 else 2
     rows = math.ceil(len(shown) / columns)

@@ -64,6 +64,7 @@ class Doubled:
     def write(self, text: str) -> int:
         """Write `text` to both."""
         if text.strip():
+            # Each line masked and with its moment: logs of several machines are read side by side.
             self.log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}Z {mask(text.rstrip())}\n")
         return self.stream.write(text)
 

@@ -31,6 +31,7 @@ KEY = ".origin-{user}"  # a file for each user of a shared store: another's code
 def sealed(store: Store, start: StartRecord, texts: Mapping[str, bytes]) -> StartRecord:
     """Return a start row with this store's seal over it and over `texts`, the files kept with it."""
     digests = {name: _digest(content) for name, content in texts.items()}
+    # The seal is over the row with an empty seal in its place: a reader can take it out again and compare.
     row = _with(start, {"seal": "", "texts": digests})
     return _with(start, {"seal": _seal(_key(store, make=True), row), "texts": digests})
 
@@ -41,6 +42,7 @@ def is_own(store: Store, start: StartRecord) -> bool:
     if not isinstance(found, Mapping) or not isinstance(found.get("texts"), Mapping) or not key:
         return False
     row = _with(start, {"seal": "", "texts": dict(found["texts"])})
+    # In constant time, as for every secret; the recorded seal may be any text, so it is made ASCII first.
     return hmac.compare_digest(
         _seal(key, row), str(found.get("seal", "")).encode("ascii", "replace").decode()
     )
@@ -95,5 +97,6 @@ def _read(path: Path) -> bytes:
             facts, words = os.fstat(file.fileno()), file.read(200).split()
     except (OSError, ValueError):
         return b""
+    # The number of the file is in the file: a copy of the whole folder has another one, and is a foreign store.
     right = len(words) == 2 and len(words[0]) == 64 and words[1] == str(facts.st_ino)
     return words[0].encode() if right and facts.st_uid == os.geteuid() else b""

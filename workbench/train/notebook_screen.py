@@ -28,6 +28,7 @@ BAR = (
 
 def in_notebook() -> bool:
     """Tell whether this process is the kernel of a notebook."""
+    # Not imported: a kernel has it already, and importing it elsewhere costs half a second.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")
@@ -113,6 +114,7 @@ class ProgressFile(Screen):
 
     def step(self, plan: Plan, epoch: int, step: int, steps: int, values: Mapping[str, float]) -> None:
         facts = {"stage": plan.number, "epoch": epoch, "last": plan.last_epoch, "step": step, "steps": steps}
+        # Renamed into place: the notebook reads at any moment and must never meet half a line.
         aside = self.path.with_suffix(".tmp")
         with contextlib.suppress(OSError):  # a full disk: the picture of a run must not end it
             aside.write_text(json.dumps({**facts, "values": {name: float(v) for name, v in values.items()}}))

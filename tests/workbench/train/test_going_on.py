@@ -42,8 +42,8 @@ def store(tmp_path: Path) -> Store:
 
 def asked(store: Store, **fields: Any) -> tuple[checkpoint.State | None, str]:
     stream = io.StringIO()
-    order = RunRequest(None, store, RUN, resume=True, **fields)  # type: ignore[arg-type]
-    return state_of(order, Screen(stream)), stream.getvalue()
+    request = RunRequest(None, store, RUN, resume=True, **fields)  # type: ignore[arg-type]
+    return state_of(request, Screen(stream)), stream.getvalue()
 
 
 def damage(path: Path) -> None:

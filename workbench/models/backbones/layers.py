@@ -102,6 +102,7 @@ class Network(Backbone):
         bias: bool | None = None,
     ) -> tf.Tensor:
         """Return a convolution of `x` [B, h, w, c] to `filters` channels."""
+        x, padding = self.padded(x, kernel, padding, name)
         layer = tf.keras.layers.Conv2D(
             filters,
             kernel,
@@ -113,6 +114,10 @@ class Network(Backbone):
             name=name,
         )
         return layer(x)
+
+    def padded(self, x: tf.Tensor, kernel: int, padding: str, name: str) -> tuple[tf.Tensor, str]:
+        """Return what a convolution reads and the padding left to it; a network may pad its maps itself."""
+        return x, padding
 
     def depthwise(
         self, x: tf.Tensor, kernel: int, name: str, stride: int = 1, padding: str = "same"
