@@ -60,7 +60,7 @@ experiments = [
     decoupled,
     decoupled.but(stages=warmed(), weight_decay=ten, name="sgdw-5e-4-head-10"),
     decoupled.but(
-        stages=warmed(),
+        stages=Stage(loss=main, epochs=41),
         weight_decay=ten,
         embedding=head.but(norm_scale=False),
         name="sgdw-5e-4-head-10-fixed-gamma",

@@ -74,8 +74,8 @@ def sheet(
     for number, line in enumerate(lines):
         draw.text((8, 6 + 20 * number), line, fill="black", font=font)
     for column, head in enumerate(heads):
-        middle = (left + column * step + side * zoom // 2, top - 4)
-        draw.text(middle, head, fill="black", font=small, anchor="mb")
+        middle = (left + column * step + side * zoom // 2, top - 6)
+        draw.text(middle, head, fill="black", font=small, anchor="ms")
     for number, (row, caption) in enumerate(zip(rows, captions)):
         y = top + number * step
         draw.text((8, y + step // 2 - 8), caption, fill="black", font=small)
