@@ -108,6 +108,8 @@ class StopSignals:
         self.finish = False
         self.by_user = False  # whether Ctrl-C asked first
         self._say, self._quit = say, quit_at_once
+        # A thread, for the training may sit in one long step: whoever sent SIGTERM sends SIGKILL after a while, and
+        # an orderly exit without a new checkpoint is better than that.
         self._last_moment = threading.Timer(grace_seconds, _end_unsaved)
         self._last_moment.daemon = True
 
@@ -117,6 +119,7 @@ class StopSignals:
         return "Ctrl-C" if self.by_user else "SIGTERM"
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
+        # A second SIGTERM must not start the clock again.
         if not self.stop:
             self.stop = True
             self._last_moment.start()
@@ -139,4 +142,5 @@ class StopSignals:
 
 def _end_unsaved() -> None:
     """End the process when the time for a checkpoint is over: the one before it is as good as ever."""
+    # `os._exit`, for a hanging TensorFlow call keeps an ordinary exit from ending.
     os._exit(RunStopped.exit_status)
