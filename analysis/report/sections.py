@@ -170,7 +170,8 @@ def _results(study: Study) -> list[Block]:
 
 def _without_settings(study: Study) -> pd.DataFrame:
     """Return the rows without their settings where these would push the results off the page."""
-    settings = [name for name in summary.differing_settings(study.records.runs) if name in study.frame]
+    shown = summary.metrics_shown(study.records, study.select)
+    settings = [n for n in summary.differing_settings(study.records.runs, shown) if n in study.frame]
     return study.frame.drop(columns=settings) if len(settings) > SETTINGS_SHOWN else study.frame
 
 

@@ -40,17 +40,6 @@ from workbench.names import (
 from workbench.spec import labels
 
 DEVICE_COUNTS = ("devices.count", "devices.gpus", "num_gpus", "ctx_num")  # settings that count devices
-NOT_SETTINGS = (
-    LOSS,
-    ACCURACY,
-    SECONDS,
-    "epoch",
-    "stage",
-    "seed",
-    "run",
-    "status",
-    "quick",
-)  # columns of their own
 STAGE_SETTING = re.compile(r"stages\.(\d+)\.(.+)")
 
 
@@ -101,7 +90,7 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     metrics = metrics_shown(records, select)
     single = at_best_epoch(records, select, metrics)
     groups = seed_groups(records.runs)
-    settings = differing_settings(records.runs)
+    settings = differing_settings(records.runs, metrics)  # a setting `loss` is not the metric of that name
     names = [
         run if is_missing(name) else name for run, name in zip(records.runs["run"], records.runs["name"])
     ]
@@ -195,8 +184,8 @@ def seed_groups(runs: pd.DataFrame) -> list[list[int]]:
     return list(groups.values())
 
 
-def differing_settings(runs: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return the settings that differ as columns under their short names, none of which is that of a metric.
+def differing_settings(runs: pd.DataFrame, taken: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """Return the settings that differ as columns under their short names, none of which is one of those `taken`.
 
     Where runs differ in their number of stages, a stage that some lack is shown by its loss alone, unless
     those that have it differ in more. Of parts of several classes (losses, optimizers) the class is shown, and
@@ -207,7 +196,7 @@ def differing_settings(runs: pd.DataFrame) -> dict[str, list[Any]]:
     whole = {name.rpartition(".")[0] for name in chosen if name.rpartition(".")[2].isdigit()}
     chosen = [name for name in chosen if name not in whole]  # `units.1` of a sweep says what `units` says
     chosen = [name for name in chosen if not _comes_with(name, chosen, rows)]
-    short = labels.short_names(chosen, [*setting_columns(runs), *NOT_SETTINGS])
+    short = labels.short_names(chosen, [*setting_columns(runs), *taken])
     return {short[name]: [row.get(name) for row in rows] for name in chosen}
 
 

@@ -88,12 +88,21 @@ def find_titled(store: Store, text: str) -> str | None:
             do=f"give one: {text}:{seeds[0]}",
         )
     if not found:
+        _refuse_removed(store, text)
         seeded = [title(start) for start in known]  # those of the right name go before others that look alike
         named = sorted({name for name in seeded if name.rpartition(":")[0] == text.rpartition(":")[0]})
         if named:
             raise RecordError(f"no run {text!r}", where=store.root, do=f"there is {', '.join(named[:SHOWN])}")
         raise _unknown(store, text)
     return found[-1].run
+
+
+def _refuse_removed(store: Store, text: str) -> None:
+    """Raise RecordError for a run that is in the store's trash."""
+    from workbench.tracking.trash import removed
+
+    if any(text in (one.run, one.title, one.title.rpartition(":")[0]) for one in removed(store)):
+        raise RecordError(f"run {text!r} is in the trash", where=store.root, do=f"`workbench restore {text}`")
 
 
 def _unknown(store: Store, text: str) -> RecordError:
@@ -106,13 +115,7 @@ def _unknown(store: Store, text: str) -> RecordError:
         return RecordError(
             f"{text!r} is a study, not a run", where=store.root, do=f"name one of its runs: {shown}"
         )
-    from workbench.tracking.trash import removed
-
-    gone = [one for one in removed(store) if text in (one.run, one.title, one.title.rpartition(":")[0])]
-    if gone:
-        return RecordError(
-            f"run {text!r} is in the trash", where=store.root, do=f"`workbench restore {text}`"
-        )
+    _refuse_removed(store, text)
     titles = list(dict.fromkeys(title(start) for start in reversed(known)))
     by_end = {name.partition("/")[2]: name for name in titles} | {start.name: title(start) for start in known}
     near = nearest(text, titles) or [by_end[name] for name in nearest(text, by_end)]
