@@ -7,6 +7,7 @@ The published `l2-1e-3-cosine7-epoch` is best at its epoch 54: it ran longer tha
 
 import baseline_casia
 import baseline_ms1m
+from baseline_casia import norms
 
 from workbench import GDC, L2, SGD, SGDW, ArcFace, Cosine, E, GhostNet, Identities, Lookahead, Stage, Triplet
 
@@ -42,10 +43,14 @@ paired = Stage(
 alone = Stage(loss=arcface, epochs=15, learning_rate=2.5e-3)
 
 experiments = [
-    small.but(embedding=GDC(size=512, dropout=drop, bias=True), name="gdc-dropout-bs512"),
     small.but(
-        backbone=net,
-        embedding=E(size=512, dropout=drop, bias=True, pointwise=512),
+        backbone=prelu.but(**norms),
+        embedding=GDC(size=512, dropout=drop, bias=True, **norms),
+        name="gdc-dropout-bs512",
+    ),
+    small.but(
+        backbone=net.but(**norms),
+        embedding=E(size=512, dropout=drop, bias=True, pointwise=512, **norms),
         name="e-pointwise-dropout-bs512",
     ),
     base,
