@@ -42,7 +42,7 @@ fall = Exponential(peak=1e-3, rate=0.1, hold=10)  # the head's four epochs do no
 cosine = Cosine(peak=1e-3, floor=1e-7, cycle=7, decay=0.5, cooldown=0)  # 7 14 28 56: four cycles in 105
 
 base = baseline_emore.experiment.but(
-    backbone=MobileFaceNet(form="keras_insightface", **norms),
+    backbone=MobileFaceNet(form="keras_insightface", prelu_start=0.0, **norms),
     embedding=GDC(size=256, dropout=0.4, **norms),
     stages=(*softmax, head_only, arcface),
     optimizer=Nadam(),

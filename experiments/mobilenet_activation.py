@@ -23,7 +23,7 @@ ms1m = baseline_ms1m.experiment.but(
 experiments = [
     base,
     base.but(embedding=GDC(size=512, bias=True, **norms), name="relu-bias"),
-    base.but(backbone=MobileNet(activation="prelu", **norms), name="prelu"),
+    base.but(backbone=MobileNet(activation="prelu", prelu_start=0.0, **norms), name="prelu"),
     base.but(backbone=swish, name="swish"),
     base.but(backbone=swish, embedding=E(size=512, dropout=0.4, **norms), name="swish-e"),
     base.but(backbone=swish, embedding=GAP(size=512, **norms), name="swish-gap"),
