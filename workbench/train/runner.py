@@ -19,7 +19,9 @@ from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
 from workbench.lazy import tf
 from workbench.optimizers import plateau, schedule_preview
+from workbench.security.children import last_words
 from workbench.spec.datasets import default_places
+from workbench.spec.experiment import Experiment
 from workbench.spec.overrides import setting_origins
 from workbench.spec.plan import Plan
 from workbench.spec.recorded_metrics import refuse_select
@@ -74,7 +76,7 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
             screen.warn(note)
         # Signals are listened to only once there is something worth saving; before that they just end the process.
         session.build(state)
-        with session.signals.listening():
+        with last_words(last_line(order, experiment)), session.signals.listening():
             for plan in plans:
                 session.begin_stage(plan, state)
                 session.train(plan)
@@ -96,6 +98,15 @@ def run(order: RunRequest, screen: Screen, watcher: Watcher | None = None) -> Ru
             raise
         raise RunFailed(f"run {order.run} failed: {ending(error)[1]}") from error
     return session.outcome()
+
+
+def last_line(order: RunRequest, experiment: Experiment) -> str:
+    """Return what is said of a training whose process ends without a word of its own."""
+    sizes = ", ".join(map(str, dict.fromkeys(plan.batch_size for plan in experiment.plans())))
+    return (
+        f"error: the process of run {order.run} was ended, as for want of memory (batch_size={sizes}); "
+        f"`workbench resume {order.run}` goes on"
+    )
 
 
 def joined(order: RunRequest) -> tuple[Group, RunRequest]:

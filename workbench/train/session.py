@@ -19,7 +19,7 @@ from workbench.tracking.best import best_values
 from workbench.tracking.history import history
 from workbench.tracking.rows import CheckpointRecord, EpochRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, nan_report
+from workbench.train import checkpoint, nan_report, room
 from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
 from workbench.train.request import PAUSED, RunRequest, RunResult, StopTraining, Watcher
@@ -125,6 +125,7 @@ class Session:
                 self._start_head(plan)
             self.group.settle(checkpoint.generators(self.trainer))
         if self.epoch < plan.last_epoch:
+            room.require(self.trainer, plan, self.group.workers)
             self.screen.stage(plan, len(self.experiment.stages), steps)
             for note in notes:
                 self.screen.warn(note)
@@ -203,9 +204,7 @@ class Session:
             self.save(inside=True)
             # Waited for here: whoever sent SIGTERM may follow it with SIGKILL as soon as the process is quiet.
             self.saver.wait()
-            raise StopTraining(
-                names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"
-            )
+            raise self._stopped()
         if self.screen.wants_step():
             if self.group.workers == 1:  # several stop together, by what each step tells all of them
                 self._check_finite()
@@ -284,9 +283,7 @@ class Session:
         last = self.epoch >= self.experiment.epochs
         if self.signals.stop and not last:
             self.saver.wait()
-            raise StopTraining(
-                names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"
-            )
+            raise self._stopped()
         if self.signals.finish and not last:
             self.saver.wait()
             raise StopTraining(
@@ -298,6 +295,10 @@ class Session:
         if self.order.epochs is not None and self.epoch >= self.order.epochs and not last:
             self.saver.wait()
             raise self._pause()
+
+    def _stopped(self) -> StopTraining:
+        words = f"stopped by {self.signals.asked_by}; `workbench resume {self.order.run}` goes on"
+        return StopTraining(names.STOPPED, words)
 
     def _pause(self) -> StopTraining:
         return StopTraining(names.STOPPED, f"{PAUSED} {self.epoch}, as asked")

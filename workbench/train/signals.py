@@ -57,12 +57,15 @@ class StopSignals:
     def __init__(self, grace_seconds: float) -> None:
         self.stop = False
         self.finish = False
+        self.asked_by = (
+            signal.SIGTERM.name
+        )  # who asks; of several processes one may stop for another's signal
         self._last_moment = threading.Timer(grace_seconds, _end_unsaved)
         self._last_moment.daemon = True
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         if not self.stop:
-            self.stop = True
+            self.stop, self.asked_by = True, signal.Signals(number).name
             self._last_moment.start()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
