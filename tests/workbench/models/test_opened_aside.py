@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import zipfile
 from pathlib import Path
@@ -36,42 +37,57 @@ def hdf5(path: Path, text: str = sequential(("Flatten", {}), ("Dense", {"units":
     return path
 
 
+@pytest.fixture
+def own_opener(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened_aside, "_opener", [])
+
+
 @pytest.mark.parametrize(
     ("ends", "said"),
     [
-        ("kill -SEGV $$", "ends its reader by signal 11"),
-        ("kill -ABRT $$", "ends its reader by signal 6"),
-        ("kill -KILL $$", "ends its reader by signal 9"),
-        ("kill -XCPU $$", "takes too long to open"),
-        ("sleep 60", "takes too long to open"),
-        ("exit 3", "asks for more than 4 GB of memory"),
-        ("exit 1", "ends its reader .status 1"),
+        (lambda: os.kill(os.getpid(), signal.SIGSEGV), "ends its reader by signal 11"),
+        (lambda: os.kill(os.getpid(), signal.SIGABRT), "ends its reader by signal 6"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "ends its reader by signal 9"),
+        (lambda: os.kill(os.getpid(), signal.SIGXCPU), "takes too long to open"),
+        (lambda: os._exit(1), "ends its reader .status 1"),
+        (lambda: bytearray(40 << 30), "asks for more than 4 GB of memory"),
     ],
 )
-def test_whatever_ends_the_child_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str, said: str
+def test_whatever_ends_the_fork_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: Any, said: str
 ) -> None:
-    program = tmp_path / "python"
-    program.write_text(f"#!/bin/sh\nulimit -c 0\n{ends}\n")
-    program.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(program))
-    monkeypatch.setattr(opened_aside, "PATIENCE_SECONDS", 1.0 if "sleep" in ends else 60.0)
+    """The opener stands here for the process of its own: what it would answer is what a fork of this one gives."""
     path = hdf5(tmp_path / "model.h5")
+    monkeypatch.setattr(opened_aside, "_asked", opened_aside.in_a_fork)
+    monkeypatch.setitem(opened_aside.KINDS, "look", (lambda path: ends(), ()))
     for _ in range(2):  # what was not survived is tried again, what was is not
         with pytest.raises(DataError, match=said):
             load_keras.require_trust(path)
-    program.write_text("#!/bin/sh\nexit 0\n")
+    monkeypatch.setitem(opened_aside.KINDS, "look", (lambda path: None, ()))
     load_keras.require_trust(path)
-    program.write_text("#!/bin/sh\nexit 1\n")
+    monkeypatch.setitem(opened_aside.KINDS, "look", (lambda path: ends(), ()))
     load_keras.require_trust(path)
 
 
-def in_a_fork(kind: str, path: Path) -> int:
-    """Return the exit status of the child's work on a file, done in a fork of this process."""
-    child = os.fork()
-    if child == 0:
-        os._exit(opened_aside._main(kind, str(path), str(os.getppid())))
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def test_an_opener_that_hangs_or_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_opener: None
+) -> None:
+    path, program = hdf5(tmp_path / "model.h5"), tmp_path / "python"
+    program.write_text("#!/bin/sh\nread line\nsleep 60\n")
+    program.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(program))
+        patched.setattr(opened_aside, "PATIENCE_SECONDS", 0.5)
+        with pytest.raises(DataError, match="takes too long"):
+            load_keras.require_trust(path)
+        program.write_text("#!/bin/sh\nexit 4\n")
+        patched.setattr(opened_aside, "PATIENCE_SECONDS", 60)
+        with pytest.raises(DataError, match="ends its reader"):
+            load_keras.require_trust(path)
+    load_keras.require_trust(path)  # a real one, which is asked again after a death
+    opened_aside._opener[0].kill()
+    opened_aside._sound.clear()
+    load_keras.require_trust(path)
 
 
 def test_an_archive_that_unpacks_to_more_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,10 +96,10 @@ def test_an_archive_that_unpacks_to_more_than_it_may(tmp_path: Path, monkeypatch
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", sequential(("Flatten", {})))
         archive.writestr("model.weights.h5", (tmp_path / "w.h5").read_bytes() + bytes(60_000_000))
-    assert in_a_fork("look", path) == 0
+    assert opened_aside.in_a_fork("look", path) == 0
     monkeypatch.setattr(opened_aside, "MEMORY", 20_000_000)
     assert path.stat().st_size < 1_000_000
-    assert in_a_fork("look", path) == opened_aside.TOO_LARGE
+    assert opened_aside.in_a_fork("look", path) == opened_aside.TOO_LARGE
 
 
 @pytest.mark.parametrize("offset", [0, 512, 1024, 4096])
