@@ -26,14 +26,10 @@ from workbench.spec.labels import labels, value_text
 # quicker for more, but lacks both: whoever reads it says which columns are missing (`read_from_database`).
 FROM_JOURNALS = 500
 
-RUN_COLUMNS = (
-    "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
-    "quick", "loss_regulariser", "trunk", "rerun",
-)  # fmt: skip
-EPOCH_COLUMNS = (
-    "run", "attempt", "stage", "stage_name", "stage_epoch", "epoch", "step", "metric", "value", "kind",
-    "file", "line",
-)  # fmt: skip
+_RUN = ("run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent")
+RUN_COLUMNS = (*_RUN, "quick", "loss_regulariser", "trunk", "rerun", "imported_from")
+_EPOCH = ("run", "attempt", "stage", "stage_name", "stage_epoch", "epoch", "step")
+EPOCH_COLUMNS = (*_EPOCH, "metric", "value", "kind", "file", "line")
 MEASURED, PARSED, INFERRED = KINDS = ("measured", "parsed", "inferred")
 MISSING = -1  # a step or line that is not known, before the frame is made
 LINES_KEPT = 1000  # line numbers kept for one kind of remark; beyond it they are only counted

@@ -10,7 +10,10 @@ import resnet101v2_emore
 from workbench import ResNeSt
 
 base = resnet101v2_emore.base.but(
-    backbone=ResNeSt(layers=101), stages=resnet101v2_emore.stages(600, 65), batch_size=600, name="bs600"
+    backbone=ResNeSt(layers=101, kernel_initializer="he_normal"),  # as the author's public code has it
+    stages=resnet101v2_emore.stages(600, 65),
+    batch_size=600,
+    name="bs600",
 )
 two = resnet101v2_emore.on_two_gpus(base, 1024, 65)
 softmax, head_only, *rest = two.stages

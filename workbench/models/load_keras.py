@@ -29,7 +29,6 @@ MODULES = re.compile(
     r"|mixed_precision|applications|premade_models|dtensor)(?:\.\w+)*)?"
     r"|tensorflow_addons\.(?:layers|activations)(?:\.\w+)*|workbench\.(?:models\.)?(?:backbones|heads|losses)\.\w+|builtins"
 )
-FUNCTIONS = re.compile(r"\w+")
 # Names of TensorFlow's functions that a functional model may call: mathematics and shapes.
 CALLS = re.compile(
     r"(?:tf\.)?(?:__operators__\.\w+|(?:math|nn|linalg|image|signal|bitwise|keras\.backend|keras\.activations|compat\.v1\.nn"

@@ -98,11 +98,11 @@ class SweepRun:
         rows = [
             {
                 "trial": trial.id,
-                **trial.order.settings,
+                **trial.request.settings,
                 record.objective: trial.score,
                 "epoch": trial.epoch,
                 "status": trial.status,
-                "runs": ", ".join(trial.order.runs),
+                "runs": ", ".join(trial.request.runs),
             }
             for trial in record.trials
         ]
@@ -120,7 +120,7 @@ class SweepRun:
         found = self.record.best()
         if found is None:
             raise RecordError("no trial succeeded", where=f"sweep {self.record.name}")
-        return Run(self.store, found.order.runs[0])
+        return Run(self.store, found.request.runs[0])
 
     def __repr__(self) -> str:
         record = self.record

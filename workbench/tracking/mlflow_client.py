@@ -36,6 +36,7 @@ SETTINGS = {
 def quiet_mlflow() -> None:
     """Set MLflow's environment: no telemetry, short time-outs, no log lines. Call before its import."""
     for name, value in SETTINGS.items():
+        # Set only where nobody has: a person may need a longer time-out for a slow server.
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -44,6 +45,7 @@ def quiet_mlflow() -> None:
 def open_client(store: Store) -> MlflowClient:
     """Return a client of the store; a local database that is not there yet is made first."""
     quiet_mlflow()
+    # Made by us first: MLflow's own start of a new database takes no lock, and several processes break it.
     if store.is_local:
         create_database(store.database)
     with IMPORTING:
@@ -63,6 +65,7 @@ def create_database(path: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(".mlflow.lock"), patience=SCHEMA_PATIENCE, why="the database is being made"):
+        # Asked again under the lock: another process may have made it while this one waited.
         if not path.exists():
             with replacing(path) as aside:
                 migrate(aside, path.parent / "artifacts")

@@ -133,8 +133,10 @@ def kept_secret(path: Path) -> str:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Private from its first byte: with the mode set afterwards there is a moment in which others can open it.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        # For a file that was there before, to which the mode above does not apply.
         os.fchmod(descriptor, 0o600)
         file.write(text)
 

@@ -74,7 +74,7 @@ def rebuild(store: Store, say: Say) -> Rebuilt:
         folders = Made(aside / MADE)
         try:
             failed = _build(store, aside, folders, say)
-            foreign = _swap(store, aside, store.root / f"backup-{stamp}")
+            foreign = _swap(store, aside, backup := _free(store.root / f"backup-{stamp}"))
         except BaseException as error:
             if (aside / "mlflow.db").exists():  # else the new records count already, and these are theirs
                 for folder in folders:
@@ -88,7 +88,13 @@ def rebuild(store: Store, say: Say) -> Rebuilt:
             ) from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    return Rebuilt(len(store.runs()) - len(failed), failed, store.root / f"backup-{stamp}", foreign)
+    return Rebuilt(len(store.runs()) - len(failed), failed, backup, foreign)
+
+
+def _free(backup: Path) -> Path:
+    """Return the place of a backup, another where a rebuild within the same second made one there."""
+    places = (backup.with_name(f"{backup.name}-{number}") for number in range(2, 1000))
+    return next((place for place in (backup, *places) if not place.exists()), backup)
 
 
 def _is_of_the_disk(error: BaseException) -> bool:
