@@ -42,7 +42,7 @@ from workbench.names import (
     is_evaluation,
     lower_is_better,
     stage_parameter,
-    told,
+    user_directions,
 )
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import EpochRecord, StartRecord, new_run_name
@@ -203,7 +203,7 @@ def _start(
         tags[TAG_REGULARISER] = facts["loss_regulariser"]
     metrics = [str(metric) for metric in records.epochs["metric"].unique()]
     for tag, side in ((TAG_LOWER, LOWER), (TAG_HIGHER, HIGHER)):
-        said = [metric for metric in metrics if told().get(metric) == side]
+        said = [metric for metric in metrics if user_directions().get(metric) == side]
         tags |= {tag: ",".join(said)} if said else {}
     return StartRecord(
         run=run,

@@ -81,20 +81,30 @@ experiments = [
     base.but(optimizer=Nadam(), learning_rate=waves.but(cycle=3), name="cosine-5-nadam"),
     base.but(stages=(centred(1, 25), head_only, arc_center), name="center"),
     sixty,
-    sixty.branch(after_stage=2, label_smoothing=0.1, name="center-60-arc-smooth", stages=arc.but(
-        loss=arcface + 64 * Center())),
+    sixty.branch(
+        after_stage=2,
+        label_smoothing=0.1,
+        name="center-60-arc-smooth",
+        stages=arc.but(loss=arcface + 64 * Center()),
+    ),
     *(
-        sixty.branch(after_stage=1, stages=stage, label_smoothing=smoothing, name=f"center-60-triplet{name}{smooth}")
+        sixty.branch(
+            after_stage=1, stages=stage, label_smoothing=smoothing, name=f"center-60-triplet{name}{smooth}"
+        )
         for name, stage in (("", triplets(10, 0.35, 12)), ("-center", triplets(10, 0.35, 30, beside)))
         for smoothing, smooth in ((0.0, ""), (0.1, "-smooth"))
     ),
     schedule,
     *(
-        schedule.branch(at_epoch=105, stages=triplets(weight, alpha, epochs), name=f"adamw-105-triplet-{weight}")
+        schedule.branch(
+            at_epoch=105, stages=triplets(weight, alpha, epochs), name=f"adamw-105-triplet-{weight}"
+        )
         for weight, alpha, epochs in ((10, 0.3, 5), (20, 0.3, 5), (32, 0.3, 25), (64, 0.2, 5))
     ),
     *(
-        schedule.branch(at_epoch=epoch, stages=(head_only, arc), label_smoothing=0.0, name=f"adamw-{epoch}-arcface")
+        schedule.branch(
+            at_epoch=epoch, stages=(head_only, arc), label_smoothing=0.0, name=f"adamw-{epoch}-arcface"
+        )
         for epoch in (25, 70)
     ),
     schedule.but(embedding=GDC(size=256, dropout=0.4, **norms), stages=soft.but(epochs=10), name="adamw-dropout"),
@@ -112,8 +122,13 @@ experiments = [
     trunk,
     large,
     *(
-        start.branch(at_epoch=80, stages=falling(weight, 1024), label_smoothing=0.0, name=f"{start.name}-triplet-{weight}")
+        start.branch(
+            at_epoch=80,
+            stages=falling(weight, 1024),
+            label_smoothing=0.0,
+            name=f"{start.name}-triplet-{weight}",
+        )
         for start in (trunk, large)
         for weight in (64, 32)
     ),
-]  # fmt: skip
+]

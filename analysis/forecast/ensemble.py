@@ -69,7 +69,7 @@ def fit_ensemble(prepared: Prepared, settings: Settings) -> Ensemble:
     model_error = _model_error(y, np.maximum(np.arange(1, length + 1) - n, 0), settings)
     # Four independent sources of error, added as variances.
     deviation = np.sqrt(noise**2 + ((high - low) / NORMAL_80) ** 2 + change**2 + model_error**2)
-    skill = _skill(past, y, seen, starts)
+    skill = _skill(past, y)
     every = (*names, *BASELINES, PLAIN_LAST)
     return Ensemble(every, pool, share, starts, middle, deviation, past, skill, evidence, noise)
 
@@ -144,7 +144,7 @@ def _past(pool: Array, share: Array, y: Array, seen: Array, starts: Array, setti
     return np.concatenate(rows) if rows else np.empty((0, 5))
 
 
-def _skill(past: Array, y: Array, seen: Array, starts: Array) -> float:
+def _skill(past: Array, y: Array) -> float:
     """Return the combined forecast's mean absolute back-test error over that of the last value."""
     if not len(past):
         return 1.0

@@ -91,7 +91,7 @@ def features(prepared: Prepared, ensemble: Ensemble, targets: Array) -> Features
     level = present_level(prepared.y)
     found = Features(np.empty(0), np.empty(0), np.empty(0), 0.0, level, np.empty(0))
     logs = found.log(prepared.y)
-    facts = _fits(ensemble, found, targets) | _past(prepared, ensemble, found, logs, targets)
+    facts = _fits(ensemble, found, targets) | _past(ensemble, found, logs)
     facts |= _shape(logs, targets) | _schedule(prepared, targets)
     facts["loss"] = float(prepared.kind == LOSS)
     facts["evaluation"] = float(prepared.evaluation)
@@ -135,9 +135,7 @@ def _fits(ensemble: Ensemble, scale: Features, targets: Array) -> dict[str, Arra
     }
 
 
-def _past(
-    prepared: Prepared, ensemble: Ensemble, scale: Features, logs: Array, targets: Array
-) -> dict[str, float]:
+def _past(ensemble: Ensemble, scale: Features, logs: Array) -> dict[str, float]:
     """Return noise, and how far the back-tests and the last value missed."""
     second = np.diff(logs, 2)[-max(6, len(logs) // 2) :] ** 2
     noise = float(np.sqrt(np.mean(np.sort(second)[: max(1, int(0.9 * len(second)))]) / 6))

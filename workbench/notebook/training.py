@@ -110,7 +110,7 @@ class Follower:
                 for line in whole.decode("utf-8", "replace").splitlines():
                     self.last = line if line.strip() else self.last
                     self.screen.say(line)
-        found = notebook_screen.told(self.progress)
+        found = notebook_screen.read_progress(self.progress)
         if (
             found is not None
             and found != self._seen

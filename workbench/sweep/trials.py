@@ -26,7 +26,7 @@ from workbench.spec.quick import QUICK_STEPS, quick_variant
 from workbench.spec.variant import Variant
 from workbench.sweep.keras_space import domains_of, extra_parameters
 from workbench.sweep.spec import Sweep
-from workbench.tracking.journal import is_locked, read_journal, status
+from workbench.tracking.journal import is_locked, read_journal
 from workbench.tracking.store import Store
 from workbench.tracking.sweeps import TrialRequest, folder
 from workbench.train.progress import Screen
@@ -230,12 +230,6 @@ def _complaint(journal: Any, rows: list[Any], value: float, epochs: int, metric:
     known = ", ".join(sorted(rows[-1].metrics))
     never = metric not in {name for row in rows for name in row.metrics}
     return f"its runs record no {metric}; they record {known}" if never else f"{metric} is never finite"
-
-
-def run_status(store: Store, run: str) -> str:
-    """Return the true status of a run, "waiting" for one that has not begun."""
-    path = store.journal(run)
-    return status(path) if path.exists() else "waiting"
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from workbench.files import sync
 from workbench.names import FINISHED, INTERRUPTED, RUNNING
 from workbench.security.foreign_files import open_file, read_file
 from workbench.tracking.journal_file import BEGINNING as BEGINNING
-from workbench.tracking.journal_file import made_again, open_locked, whereabouts
+from workbench.tracking.journal_file import file_state, open_locked, recreated
 from workbench.tracking.journal_lines import Unreadable, decode_line, encode_line
 from workbench.tracking.rows import (
     CheckpointRecord,
@@ -282,15 +282,15 @@ class JournalWriter:
         except OSError as error:
             raise self._refusal(error) from error
 
-    def taken_away(self) -> str:
+    def lost_file(self) -> str:
         """Return what somebody did to the file since its last row: empty, or a word for it."""
-        return "" if self._beginning is not None else whereabouts(self._descriptor, self.path, self._size)
+        return "" if self._beginning is not None else file_state(self._descriptor, self.path, self._size)
 
-    def make_again(self, rows: Sequence[Record]) -> None:
+    def recreate(self, rows: Sequence[Record]) -> None:
         """Go on in a new file with `rows`, where the old one was taken away; raises StoreError."""
         content = b"".join(encode_line(row) for row in rows)
         try:
-            descriptor = made_again(self.path, content)
+            descriptor = recreated(self.path, content)
         except OSError as error:
             raise self._refusal(error) from error
         # Closed after the new file is locked: in between no other process may take the run over.

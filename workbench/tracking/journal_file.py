@@ -61,7 +61,7 @@ def _lock(descriptor: int, path: Path, patience: float) -> None:
             time.sleep(0.02)
 
 
-def whereabouts(descriptor: int, path: Path, size: int) -> str:
+def file_state(descriptor: int, path: Path, size: int) -> str:
     """Return what became of the file that is being written: empty, or `deleted`, `replaced` or `cut short`."""
     # By device and number, for a file of the same name may be another file.
     mine = os.fstat(descriptor)
@@ -74,7 +74,7 @@ def whereabouts(descriptor: int, path: Path, size: int) -> str:
     return "cut short" if mine.st_size < size else ""
 
 
-def made_again(path: Path, content: bytes) -> int:
+def recreated(path: Path, content: bytes) -> int:
     """Return a locked descriptor of a new file at `path` with `content`; what lies there is kept beside.
 
     Raises OSError where it cannot be written; nothing is lost then.

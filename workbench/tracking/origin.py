@@ -20,11 +20,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from workbench.errors import StoreError
+from workbench.files import replacing
 from workbench.security.foreign_files import open_file, read_inside
+from workbench.tracking.locks import lock
 from workbench.tracking.rows import StartRecord, to_json
 from workbench.tracking.store import Store
 
 FACT = "origin"  # among a start row's provenance: {"seal": hex digits, "texts": {name: digest}}
+LOCK_PATIENCE = 5.0  # seconds; the key is made in a moment
 KEY = ".origin-{user}"  # a file for each user of a shared store: another's code is foreign code
 
 
@@ -58,6 +62,17 @@ def is_as_kept(store: Store, start: StartRecord, name: str) -> bool:
     return is_own(store, start) and digests.get(name) == _digest(content)
 
 
+def token(store: Store, purpose: str) -> str:
+    """Return a secret of this store and user for `purpose`: whoever can read the store's key has it, nobody else.
+
+    Raises `StoreError` where the store cannot hold a key.
+    """
+    key = _key(store, make=True)
+    if not key:
+        raise StoreError("cannot hold a key", where=store.root, do="make the folder writable")
+    return hmac.new(key, purpose.encode(), hashlib.sha256).hexdigest()
+
+
 def _with(start: StartRecord, fact: Mapping[str, Any]) -> StartRecord:
     return dataclasses.replace(start, provenance={**start.provenance, FACT: fact})
 
@@ -77,17 +92,13 @@ def _key(store: Store, make: bool) -> bytes:
     found = _read(path)
     if found or not make:
         return found
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):  # a store that cannot hold it: its records have no seal that fits
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{secrets.token_hex(32)} {os.fstat(descriptor).st_ino}\n")
-        if os.path.lexists(path):  # what lies there is a copy of another store's
-            os.replace(aside, path)
-        else:
-            with contextlib.suppress(FileExistsError):  # another process was first, and its key counts
-                os.link(aside, path)
-            aside.unlink()
+    # A store that cannot hold it: its records have no seal that fits.
+    with contextlib.suppress(OSError, StoreError), lock(store.root / ".origin.lock", patience=LOCK_PATIENCE):
+        if not _read(path):  # else another process was first, and its key counts
+            with replacing(path) as aside:
+                descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+                with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                    file.write(f"{secrets.token_hex(32)} {os.fstat(descriptor).st_ino}\n")
     return _read(path)
 
 

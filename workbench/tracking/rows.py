@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from workbench.errors import RecordError
-from workbench.names import FINISHED, STATUSES
+from workbench.names import STATUSES
 from workbench.tracking import row_types
 
 Parameter = str | int | float | bool
@@ -188,11 +188,6 @@ def plain(value: Any) -> Any:
     if hasattr(value, "item"):  # a NumPy or TensorFlow scalar
         return plain(value.item())
     return str(value)
-
-
-def is_final(end: EndRecord | None) -> bool:
-    """Tell whether the run is complete, so that nothing will ever be added to it."""
-    return end is not None and end.status == FINISHED
 
 
 def _check(right: bool, name: str, value: object, expected: str) -> None:

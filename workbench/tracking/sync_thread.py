@@ -109,7 +109,7 @@ class SyncThread:
                     # Tried at each row again: a `workbench sync` that holds the views now lets go of them soon.
                     held = held or self._hold(stack)
                     if held:
-                        self._level_all()
+                        self._sync_all()
                     if last:
                         break
         finally:
@@ -125,7 +125,7 @@ class SyncThread:
             return False
         return True
 
-    def _level_all(self) -> None:
+    def _sync_all(self) -> None:
         journal, rows, status = self._snapshot()
         for view in self._views:
             # Behind until proven otherwise: a view that hangs never comes to the line that says it is in sync.

@@ -61,7 +61,7 @@ class Tracker:
         self._sync_thread = SyncThread(store, journal.run, views, self._snapshot, say)
         self._shared = shared_rows(journal)
         self._shown = 0  # epochs up to here may be shown
-        self._level: bool | None = None  # what `close` found
+        self._in_sync: bool | None = None  # what `close` found
 
     @classmethod
     def open(
@@ -169,12 +169,12 @@ class Tracker:
 
         When they are not, the screen says that `workbench sync` does the rest.
         """
-        if self._level is None:
-            self._level = self._sync_thread.stop(timeout)
+        if self._in_sync is None:
+            self._in_sync = self._sync_thread.stop(timeout)
             # One lock for rows and file: the saver's thread records checkpoints while the training records epochs.
             with self._lock:
                 self._writer.close()
-        return self._level
+        return self._in_sync
 
     def __enter__(self) -> Tracker:
         return self
@@ -196,9 +196,9 @@ class Tracker:
             if self.journal.end is not None:
                 raise RecordError("has ended: no row follows its end", where=self.run)
             # Before each row: whoever removed the file would otherwise collect rows that no name leads to.
-            happened = self._writer.taken_away()
+            happened = self._writer.lost_file()
             if happened:
-                self._writer.make_again(self.journal.rows)
+                self._writer.recreate(self.journal.rows)
             self._writer.append(row)
             self.journal.rows.append(row)
         # Said outside the lock: the screen may be slow, and may itself want to record something.

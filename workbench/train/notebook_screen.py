@@ -124,7 +124,7 @@ class ProgressFile(Screen):
         self.path.unlink(missing_ok=True)
 
 
-def told(path: Path) -> dict[str, Any] | None:
+def read_progress(path: Path) -> dict[str, Any] | None:
     """Return what a run wrote of its step last; None where it has not."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())

@@ -19,7 +19,9 @@ from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
 from workbench.lazy import tf
 from workbench.optimizers import plateau, schedule_preview
+from workbench.security.children import last_words
 from workbench.spec.datasets import default_places
+from workbench.spec.experiment import Experiment
 from workbench.spec.overrides import setting_origins
 from workbench.spec.plan import Plan
 from workbench.spec.recorded_metrics import refuse_select
@@ -27,7 +29,7 @@ from workbench.tracking import null_tracker, provenance
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, going_on, shared_trunk
+from workbench.train import checkpoint, resume_state, shared_trunk
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest, RunResult, StopTraining, Watcher
 from workbench.train.run_data import RunData
@@ -67,7 +69,7 @@ def run(request: RunRequest, screen: Screen, watcher: Watcher | None = None) -> 
     if experiment.start is not None and state is None and group.chief:
         experiment.start.look(request.store)
     if group.workers > 1:
-        null_tracker.log_beside(screen, request.store, request.run, group.rank, group.workers)
+        null_tracker.tee_log(screen, request.store, request.run, group.rank, group.workers)
     # The first write: the journal is locked, so that no second process trains this run beside this one.
     # Everything above may refuse and leave no trace; from the next line on this run exists for all readers.
     tracker = open_tracker(request, data, plans, state, screen, group)
@@ -82,7 +84,7 @@ def run(request: RunRequest, screen: Screen, watcher: Watcher | None = None) -> 
             screen.warn(note)
         # Signals are listened to only once there is something worth saving; before that they just end the process.
         session.build(state)
-        with session.signals.listening():
+        with last_words(last_line(request, experiment)), session.signals.listening():
             for plan in plans:
                 session.begin_stage(plan, state)
                 session.train(plan)
@@ -110,6 +112,15 @@ def run(request: RunRequest, screen: Screen, watcher: Watcher | None = None) -> 
     return session.outcome()
 
 
+def last_line(request: RunRequest, experiment: Experiment) -> str:
+    """Return what is said of a training whose process ends without a word of its own."""
+    sizes = ", ".join(map(str, dict.fromkeys(plan.batch_size for plan in experiment.plans())))
+    return (
+        f"error: the process of run {request.run} was ended, as for want of memory (batch_size={sizes}); "
+        f"`workbench resume {request.run}` goes on"
+    )
+
+
 def joined(request: RunRequest) -> tuple[Group, RunRequest]:
     """Return the group of devices and processes, and the request under the chief's run name."""
     # Name, resume and quick come from the chief: workers are started by hand or by a scheduler, each with a run name
@@ -124,7 +135,7 @@ def own_state(request: RunRequest, screen: Screen) -> checkpoint.State | None:
     # A group's state waits for `common_state`: until the processes have met, a worker knows no run of its chief's.
     if not request.resume or roles.in_processes(request.variant.experiment.devices):
         return None
-    return going_on.state_of(request, screen)
+    return resume_state.resume_state(request, screen)
 
 
 def common_state(
@@ -134,7 +145,7 @@ def common_state(
     if not request.resume or not roles.in_processes(request.variant.experiment.devices):
         return own
     # As bytes over the group's own channel: the workers may share no file system with the chief.
-    state = going_on.state_of(request, screen) if group.chief else None
+    state = resume_state.resume_state(request, screen) if group.chief else None
     if group.workers == 1:
         return state
     return checkpoint.unpacked(group.share(checkpoint.packed(state) if group.chief else None))

@@ -18,13 +18,13 @@ from workbench.spec.plan import Plan
 from workbench.tracking.best import best_values
 from workbench.tracking.rows import CheckpointRecord, EpochRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, nan_report
+from workbench.train import checkpoint, nan_report, room
 from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest, RunResult, Watcher
 from workbench.train.stops import paused, stop_after_epoch, stopped
 from workbench.train.system_metrics import SystemSampler
-from workbench.train.triplet_mining import Mined
+from workbench.train.triplet_mining import TripletMiner
 from workbench.train.watching import Watchers
 from workbench.train.worker_sync import WorkerSync, plain
 
@@ -60,7 +60,7 @@ class Session:
         self._mark = time.monotonic()  # when this attempt began to work on the epoch
         self.scores = Scoreboard(self.experiment, data, tracker, screen)
         self.workers = WorkerSync(self.group, request.run)
-        self.mined = Mined(request, data, self.group, screen)
+        self.mined = TripletMiner(request, data, self.group, screen)
         self.system = SystemSampler()
         self._last_save = time.monotonic()
         self._ended = False
@@ -133,6 +133,7 @@ class Session:
             self.group.settle(checkpoint.generators(self.trainer))
         # Stages that are over are set up silently; only those with epochs left are shown.
         if self.epoch < plan.last_epoch:
+            room.require(self.trainer, plan, self.group.workers)
             self.screen.stage(plan, len(self.experiment.stages), steps)
             for note in notes:
                 self.screen.warn(note)
@@ -221,7 +222,7 @@ class Session:
             self.save(inside=True)
             # Waited for here: whoever sent SIGTERM may follow it with SIGKILL as soon as the process is quiet.
             self.saver.wait()
-            raise stopped(self.request)
+            raise stopped(self.request, self.signals)
         if self.screen.wants_step():
             if self.group.workers == 1:  # several stop together, by what each step tells all of them
                 self._check_finite()

@@ -57,6 +57,8 @@ class StopSignals:
     def __init__(self, grace_seconds: float) -> None:
         self.stop = False
         self.finish = False
+        # Who asks; of several processes one may stop for another's signal.
+        self.asked_by = signal.SIGTERM.name
         # A thread, for the training may sit in one long step: whoever sent SIGTERM sends SIGKILL after a while, and
         # an orderly exit without a new checkpoint is better than that.
         self._last_moment = threading.Timer(grace_seconds, _end_unsaved)
@@ -65,7 +67,7 @@ class StopSignals:
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         # A second SIGTERM must not start the clock again.
         if not self.stop:
-            self.stop = True
+            self.stop, self.asked_by = True, signal.Signals(number).name
             self._last_moment.start()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:

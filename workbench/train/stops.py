@@ -7,9 +7,10 @@ from workbench.train.request import PAUSED, RunRequest, StopTraining
 from workbench.train.signals import StopSignals
 
 
-def stopped(request: RunRequest) -> StopTraining:
-    """Return the stop that a SIGTERM asks for, resumable."""
-    return StopTraining(names.STOPPED, f"stopped by SIGTERM; `workbench resume {request.run}` goes on")
+def stopped(request: RunRequest, signals: StopSignals) -> StopTraining:
+    """Return the stop that a SIGTERM or a SIGHUP asks for, resumable."""
+    words = f"stopped by {signals.asked_by}; `workbench resume {request.run}` goes on"
+    return StopTraining(names.STOPPED, words)
 
 
 def paused(epoch: int) -> StopTraining:
@@ -24,7 +25,7 @@ def stop_after_epoch(
     last = epoch >= epochs
     # A signal after the last epoch changes nothing: the run is complete, and "stopped" would ask for a resume.
     if signals.stop and not last:
-        return stopped(request)
+        return stopped(request, signals)
     if signals.finish and not last:
         return StopTraining(names.KILLED, f"stopped by Ctrl-C; `workbench resume {request.run}` goes on")
     # After the signals: who ends a run by hand wants to go on with it, who ends it by a rule does not.

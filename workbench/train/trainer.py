@@ -113,13 +113,13 @@ class Trainer(tf.keras.Model):
             # By the term's name: centers and running means follow their loss from stage
             # to stage wherever it stands in the sum.
             old = self.losses_by_term.get(term.term)
-            self._build_loss(layer, plan)
+            self._build_loss(layer)
             shapes = [weight.shape for weight in layer.weights]
             if old is not None and [weight.shape for weight in old.weights] == shapes:
                 layer.set_weights(old.get_weights())
             self.losses_by_term[term.term] = layer
 
-    def _build_loss(self, layer: tf.keras.layers.Layer, plan: Plan) -> None:
+    def _build_loss(self, layer: tf.keras.layers.Layer) -> None:
         # Keras builds a layer at its first call, which here is inside the compiled step, too late to restore a state.
         if not layer.built:
             layer.build(None)

@@ -15,7 +15,7 @@ from workbench.train.request import RunRequest
 from workbench.train.run_data import RunData
 
 
-class Mined:
+class TripletMiner:
     """The mined triplets of one attempt of a run; the chief of a group mines and shares them."""
 
     def __init__(self, request: RunRequest, data: RunData, group: Group, screen: Screen) -> None:

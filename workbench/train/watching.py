@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.tracking.tracker import Tracker
 
 
-class Sight:
+class RunLook:
     """What one moment of a run looks like to its watchers (`Look` of the spec)."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Watchers:
         if not self.watchers:
             return
         epoch, epochs = plan.first_epoch - 1, self.experiment.epochs
-        sight = Sight(self.tracker, plan, epoch, epochs, {}, self._history({}), model)
+        sight = RunLook(self.tracker, plan, epoch, epochs, {}, self._history({}), model)
         for watcher in self.watchers:
             watcher.on_stage(sight)
         self._waiting = sight.recorded
@@ -93,7 +93,7 @@ class Watchers:
         if not self.watchers and self.forecast is None:
             return metrics, None
         past = self._history(metrics)
-        sight = Sight(self.tracker, plan, epoch, self.experiment.epochs, metrics, past, model)
+        sight = RunLook(self.tracker, plan, epoch, self.experiment.epochs, metrics, past, model)
         sight.record(**self._waiting)
         self._waiting = {}
         for watcher in self.watchers:

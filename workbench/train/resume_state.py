@@ -14,7 +14,7 @@ from workbench.train.progress import Screen
 from workbench.train.request import RunRequest
 
 
-def state_of(request: RunRequest, screen: Screen) -> checkpoint.State | None:
+def resume_state(request: RunRequest, screen: Screen) -> checkpoint.State | None:
     """Return the state to go on from, None for a run that begins at its first epoch; says which and why.
 
     Raises `RecordError` where the record tells of states and none of them is sound, unless `from_start`.
