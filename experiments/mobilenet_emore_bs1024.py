@@ -107,7 +107,9 @@ experiments = [
         )
         for epoch in (25, 70)
     ),
-    schedule.but(embedding=GDC(size=256, dropout=0.4, **norms), stages=soft.but(epochs=10), name="adamw-dropout"),
+    schedule.but(
+        embedding=GDC(size=256, dropout=0.4, **norms), stages=soft.but(epochs=10), name="adamw-dropout"
+    ),
     *trunks,
     *(
         start.branch(at_epoch=80, stages=stages, label_smoothing=0.0, name=f"{start.name}-{name}")
