@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.plain_names import named_plainly
 from workbench.errors import RecordError, suggestion
 from workbench.names import LOWER, PEAK_SUFFIX, declare_sets, direction, no_direction
 from workbench.spec.labels import labels, value_text
@@ -140,6 +141,7 @@ def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | No
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise RecordError(f"two runs are called {twice[0]!r}", do="give them different names")
+    notes = [*notes, *(Note(data.file, words) for data in runs if (words := named_plainly(data)))]
     declare_sets(metric for data in runs for metric, *_ in data.values)
     rows = [{"run": data.run, **data.facts, **beside(data.settings, data.facts)} for data in runs]
     return Records(run_frame(rows), _epoch_frame(runs), tuple(notes), partial)

@@ -18,7 +18,7 @@ from workbench.spec.plan import Plan
 from workbench.tracking.best import best_values
 from workbench.tracking.rows import CheckpointRecord, EpochRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, nan_report
+from workbench.train import checkpoint, nan_report, room
 from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest, RunResult, Watcher
@@ -133,6 +133,7 @@ class Session:
             self.group.settle(checkpoint.generators(self.trainer))
         # Stages that are over are set up silently; only those with epochs left are shown.
         if self.epoch < plan.last_epoch:
+            room.require(self.trainer, plan, self.group.workers)
             self.screen.stage(plan, len(self.experiment.stages), steps)
             if (self.epoch, self.epoch_step) == (plan.first_epoch - 1, 0):
                 for note in notes:  # of a stage that goes on nothing is new: its state is taken up again

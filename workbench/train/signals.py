@@ -51,6 +51,7 @@ def raise_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+CTRL_C = "Ctrl-C"  # as people call SIGINT
 ASKED = (  # what each Ctrl-C does, said when it is pressed
     "stops after this epoch; again: checkpoint now; third: quit",
     "stops after this step, with a checkpoint; again: quit",
@@ -106,6 +107,8 @@ class StopSignals:
     ) -> None:
         self.stop = False
         self.finish = False
+        # Who asks; of several processes one may stop for another's signal.
+        self.asked_by = signal.SIGTERM.name
         self.by_user = False  # whether Ctrl-C asked first
         self._say, self._quit = say, quit_at_once
         # A thread, for the training may sit in one long step: whoever sent SIGTERM sends SIGKILL after a while, and
@@ -113,19 +116,16 @@ class StopSignals:
         self._last_moment = threading.Timer(grace_seconds, _end_unsaved)
         self._last_moment.daemon = True
 
-    @property
-    def word(self) -> str:
-        """What asked for the end, as people call it."""
-        return "Ctrl-C" if self.by_user else "SIGTERM"
-
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         # A second SIGTERM must not start the clock again.
         if not self.stop:
-            self.stop = True
+            self.stop, self.by_user = True, False
+            self.asked_by = signal.Signals(number).name
             self._last_moment.start()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.by_user = self.by_user or not self.stop
+        if not self.stop:  # who asked first is who ends it
+            self.by_user, self.asked_by = True, CTRL_C
         self.stop = self.stop or self.finish  # the second one
         self.finish = True
 

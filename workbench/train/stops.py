@@ -9,7 +9,7 @@ from workbench.train.signals import StopSignals
 
 def stopped(request: RunRequest, signals: StopSignals) -> StopTraining:
     """Return the stop that a signal asks for, resumable; that of a person at the keyboard has its own exit status."""
-    words = f"stopped by {signals.word}; `workbench resume {request.run}` goes on"
+    words = f"stopped by {signals.asked_by}; `workbench resume {request.run}` goes on"
     return StopTraining(names.STOPPED, words, by_user=signals.by_user)
 
 

@@ -16,6 +16,7 @@ from workbench import names
 from workbench.distribute import stop_flag
 from workbench.distribute.group import Group
 from workbench.train.request import StopTraining
+from workbench.train.signals import CTRL_C
 
 if TYPE_CHECKING:
     from workbench.train.signals import StopSignals
@@ -51,6 +52,7 @@ class WorkerSync:
         flags = 0 if before is None else int(float(before))
         if flags & stop_flag.FINISH and self.group.chief:  # it alone ends a run at an epoch's end
             signals.finish = signals.by_user = True
+            signals.asked_by = CTRL_C
         return bool(flags & (stop_flag.STOP | stop_flag.BAD))
 
     @contextlib.contextmanager

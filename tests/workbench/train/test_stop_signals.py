@@ -20,7 +20,7 @@ said = lambda text: print(text, flush=True)
 with StopSignals(30, said, lambda: said("closed")).listening() as signals:
     print("ready", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"a", b"b", int(sys.argv[1]))  # one call of C, as a step of TensorFlow is
-    print(signals.finish, signals.stop, signals.word, flush=True)
+    print(signals.finish, signals.stop, signals.asked_by, flush=True)
 """
 
 
@@ -62,6 +62,6 @@ def test_what_each_signal_asks_for(numbers: list[int], expected: tuple[bool, boo
         for number in numbers:
             os.kill(os.getpid(), number)
             time.sleep(0.01)
-    assert (signals.finish, signals.stop, signals.word) == expected
+    assert (signals.finish, signals.stop, signals.asked_by) == expected
     assert said == list(ASKED[: numbers.count(signal.SIGINT)])
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
