@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.files import link_or_copy, replacing, write_whole
-from workbench.names import TAG_ID, TAG_PREFIX, TAG_RUN, TAG_SEED, TAG_STUDY
+from workbench.names import TAG_ID, TAG_PREFIX, TAG_RUN, TAG_SEED, TAG_STUDY, direction
 from workbench.security import safe_yaml
 from workbench.security.foreign_files import files_below
 from workbench.tracking import logged_models
 from workbench.tracking.rows import EpochRecord, StartRecord
+from workbench.tracking.runs import title
 from workbench.tracking.store import Store
 from workbench.views.mlflow_values import (
     folder_state,
@@ -74,7 +75,11 @@ class ModelSender:
     ) -> None:
         description = safe_yaml.read(folder / logged_models.DESCRIPTION)
         epoch = int((description.get(METADATA) or {}).get(EPOCH, 0))
-        model = found if found is not None else self._create(folder.name, start)
+        model = (
+            found
+            if found is not None
+            else self._create(folder.name, start, _words(start, description.get(METADATA) or {}))
+        )
         self._send_files(folder, description, model)
         self._send_scores(model.model_id, epoch, rows)
         if found is None or not self._is_output(model.model_id):
@@ -85,9 +90,13 @@ class ModelSender:
         # Last: a model without it is sent again.
         self.client.set_logged_model_tags(model.model_id, {TAG_STATE: state})
 
-    def _create(self, name: str, start: StartRecord) -> LoggedModel:
+    def _create(self, name: str, start: StartRecord, told: str) -> LoggedModel:
         settings = list(parameter_texts(start.parameters).items())
         tags = {TAG_RUN: start.run, TAG_ID: start.id, TAG_STUDY: start.study, TAG_SEED: str(start.seed)}
+        for key, fact in (("user", "user"), ("source.name", "spec_file")):
+            if start.provenance.get(fact):
+                tags[f"mlflow.{key}"] = str(start.provenance[fact])
+        tags["mlflow.note.content"] = told
         model = self.client.create_logged_model(
             self.experiment, name=safe_name(name), source_run_id=self.run_id, tags=tags, model_type=KIND
         )
@@ -123,8 +132,16 @@ class ModelSender:
         metrics = [
             Metric(safe_key(key), float(value), moment, epoch, model_id=model_id)
             for key, value in row.metrics.items()
+            if direction(key) is not None  # rates and stages say nothing of a network
         ]
         self.client.log_batch(self.run_id, metrics=metrics)
+
+
+def _words(start: StartRecord, facts: Mapping[str, Any]) -> str:
+    """Return the description of a model: whose network it is, after which epoch, and what it takes and gives."""
+    outputs = facts.get("outputs", "embedding")
+    gives = "vectors of length 1" if outputs == "embedding" else f"{outputs} by class"
+    return f"The network of {title(start)} ({facts.get('checkpoint', 'a checkpoint')}): images as bytes in, {gives} out."
 
 
 def _link(folder: Path, place: Path, description: dict[str, Any]) -> None:

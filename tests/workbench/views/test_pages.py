@@ -59,7 +59,10 @@ def test_mlflows_page_is_sorted_by_the_best_of_what_counts_and_shows_what_differ
     client = open_client(store)
     path = saved_view.save(client, store, "margin")
     found = client.get_experiment_by_name("margin")
-    assert path == f"/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey=workbench"
+    assert (
+        path
+        == f"/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey=workbench"
+    )
     view = json.loads(found.tags["mlflow.sharedViewState.workbench"])
     assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`best/lfw`", False)
     columns = view["selectedColumns"]
