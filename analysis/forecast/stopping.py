@@ -26,7 +26,7 @@ from analysis.forecast.population import Population
 from analysis.forecast.settings import DEFAULT, Settings
 from analysis.forecast.stop_rule import LATEST, StopRule, stop_rule
 from workbench.errors import InputError, StoreError
-from workbench.names import FORECAST_PREFIX, lower_is_better
+from workbench.names import FORECAST_PREFIX, is_better, lower_is_better
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class ForecastStopping:
             return None
         low = lower_is_better(self.metric)
         # A run that has been better once is not hopeless, whatever its end looks like.
-        ahead = any(value < self.beat if low else value > self.beat for value in values)
+        ahead = any(is_better(self.metric, value, self.beat) for value in values)
         hopeless = sure and not ahead and chance < limit
         # In a row: one hopeless epoch may be an unlucky evaluation.
         self._hopeless = self._hopeless + 1 if hopeless else 0
