@@ -128,6 +128,7 @@ class ForecastStopping:
             return Observation(metrics)
         chance = told.chance(self.beat)
         metrics |= {f"{prefix}_chance": chance, f"{prefix}_beat": float(self.beat)}
+        # A loss is forecast to the end of its stage only: that says nothing about the run's end.
         reached_end = told.to == plan.total
         stop = self._decide(chance, plan.total - last, last, told.verdict == FORECAST and reached_end, values)
         if self.stop_below is not None:
@@ -135,6 +136,7 @@ class ForecastStopping:
         return Observation(metrics, stop)
 
     def _decide(self, chance: float, left: int, last: int, sure: bool, values: Sequence[float]) -> str | None:
+        # The rule was never replayed later than this, so nothing is known of its mistakes there.
         late = last > LATEST * (last + left)
         if self.stop_below is None or self.beat is None or last <= self.grace or late:
             return None
