@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 
+SAID = 5  # of many names in one line
 LOSS = "loss"  # as optimised: the weighted sum of the terms and the regulariser
 REGULAR_LOSS = "regular_loss"  # the regulariser's part of `loss`
 ACCURACY = "accuracy"  # share of right classes on margin-free logits, 0 to 1
@@ -56,8 +57,8 @@ TAG_FORECAST = "workbench.forecast"  # the words of `run --forecast`, taken up a
 RUNNING = "running"
 FINISHED = "finished"
 FAILED = "failed"  # a non-finite loss, an error, no memory, no space: the reason stands in the record
-KILLED = "killed"  # the first Ctrl-C
-STOPPED = "stopped"  # SIGTERM: resumable
+KILLED = "killed"  # by whom is not known: a run of another tracker, or of an earlier version after Ctrl-C
+STOPPED = "stopped"  # SIGTERM or Ctrl-C: resumable
 INTERRUPTED = "interrupted"  # no end recorded and no process alive
 UNREADABLE = "unreadable"  # its record says what no record can; never written, only told
 STATUSES = (RUNNING, FINISHED, FAILED, KILLED, STOPPED, INTERRUPTED)
@@ -228,7 +229,8 @@ def no_direction(*metrics: str) -> str:
     """Return the one line about metrics of which nobody knows which values are better."""
     one = metrics[0]
     said = "it should" if len(metrics) == 1 else "they should"
-    names = ", ".join(metrics)
+    more = f" and {len(metrics) - SAID} more" if len(metrics) > SAID else ""
+    names = ", ".join(metrics[:SAID]) + more
     return (
         f"no best of {names}: whether {said} fall or rise is not known; say --lower {one} or --higher {one}"
     )

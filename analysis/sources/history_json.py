@@ -119,7 +119,7 @@ def _settings(content: Any) -> dict[str, Any]:
 def _parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
     """Return the content, and for JSON lines the line of each object."""
     try:
-        return json.loads(text), None
+        return json.loads(text), None  # as deep as Python's own stack: what is deeper is no record
     except (ValueError, RecursionError) as error:
         found = _json_lines(text, notes) or _literal(text)
         if found is None:
@@ -148,7 +148,7 @@ def _json_lines(text: str, notes: Notes) -> tuple[list[Any], list[int]] | None:
         start = line.find("{")  # timm's and others' logs have a time stamp in front
         try:
             row = json.loads(line[start:]) if start >= 0 else None
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
             rows.append(row)
@@ -246,7 +246,10 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # an integer of hundreds of digits is nothing that was measured
+            return None
     if isinstance(value, bytes):
         value = _text(value)
     if isinstance(value, str):
@@ -349,8 +352,16 @@ def _check(history: Mapping[str, np.ndarray], stages: Sequence[int], path: Path)
         raise RecordError(
             f"lists of unequal length ({shown})",
             where=path,
-            do="give the lengths of the stages (--stages 2,20)",
+            do=f"give the lengths of the stages: --stages {_stages_of(lengths.values())}, if the short lists "
+            "are those of the last ones",
         )
+
+
+def _stages_of(lengths: Iterable[int]) -> str:
+    """Return stage lengths that fit lists of these lengths, if each ends with the file: 52 and 50 are 2,50."""
+    known = sorted(set(lengths), reverse=True)
+    ends = [known[0] - length for length in known]  # after how many epochs the next of them begins
+    return ",".join(str(end - start) for start, end in itertools.pairwise([*ends, known[0]]))
 
 
 def _aligned(metric: str, length: int, stages: Iterable[int], total: int, notes: Notes) -> int:

@@ -9,6 +9,7 @@ import sqlite3
 import makers
 import pytest
 
+import workbench
 from analysis import import_runs
 from analysis.sources import Options, load, read_store
 from analysis.sources.mlflow_common import facts_of
@@ -246,6 +247,8 @@ def test_tables_of_imported_and_trained_runs_name_the_conventions(tmp_path, proj
     said = capsys.readouterr().err
     assert "the history old comes from the notebook's evaluation" in said
     assert "mx was recorded by another program" in said and said.count("top_tenth") == 1
+    with pytest.warns(UserWarning, match="two conventions of accuracy: the history old"):
+        workbench.runs("study").table()
     text = project / "README.md"
     text.write_text("<!-- table: -->\n<!-- /table -->\n")
     say(["table", "--update", str(text)], capsys)

@@ -62,6 +62,17 @@ def is_as_kept(store: Store, start: StartRecord, name: str) -> bool:
     return is_own(store, start) and digests.get(name) == _digest(content)
 
 
+def token(store: Store, purpose: str) -> str:
+    """Return a secret of this store and user for `purpose`: whoever can read the store's key has it, nobody else.
+
+    Raises `StoreError` where the store cannot hold a key.
+    """
+    key = _key(store, make=True)
+    if not key:
+        raise StoreError("cannot hold a key", where=store.root, do="make the folder writable")
+    return hmac.new(key, purpose.encode(), hashlib.sha256).hexdigest()
+
+
 def _with(start: StartRecord, fact: Mapping[str, Any]) -> StartRecord:
     return dataclasses.replace(start, provenance={**start.provenance, FACT: fact})
 

@@ -19,7 +19,9 @@ from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
 from workbench.lazy import tf
 from workbench.optimizers import plateau, schedule_preview
+from workbench.security.children import last_words
 from workbench.spec.datasets import default_places
+from workbench.spec.experiment import Experiment
 from workbench.spec.overrides import setting_origins
 from workbench.spec.plan import Plan
 from workbench.spec.recorded_metrics import refuse_select
@@ -82,7 +84,7 @@ def run(request: RunRequest, screen: Screen, watcher: Watcher | None = None) -> 
             screen.warn(note)
         # Signals are listened to only once there is something worth saving; before that they just end the process.
         session.build(state)
-        with session.signals.listening():
+        with last_words(last_line(request, experiment)), session.signals.listening():
             for plan in plans:
                 session.begin_stage(plan, state)
                 session.train(plan)
@@ -96,7 +98,7 @@ def run(request: RunRequest, screen: Screen, watcher: Watcher | None = None) -> 
         session.end(stop.status, stop.reason)
         if stop.status == names.FAILED:
             raise RunFailed(f"run {request.run} failed: {stop.reason}") from stop
-        if stop.status == names.KILLED:
+        if stop.by_user:
             raise RunKilled(stop.reason) from stop
         if stop.status != names.FINISHED:
             raise RunStopped(stop.reason) from stop
@@ -108,6 +110,15 @@ def run(request: RunRequest, screen: Screen, watcher: Watcher | None = None) -> 
             raise
         raise RunFailed(f"run {request.run} failed: {ending(error)[1]}") from error
     return session.outcome()
+
+
+def last_line(request: RunRequest, experiment: Experiment) -> str:
+    """Return what is said of a training whose process ends without a word of its own."""
+    sizes = ", ".join(map(str, dict.fromkeys(plan.batch_size for plan in experiment.plans())))
+    return (
+        f"error: the process of run {request.run} was ended, as for want of memory (batch_size={sizes}); "
+        f"`workbench resume {request.run}` goes on"
+    )
 
 
 def joined(request: RunRequest) -> tuple[Group, RunRequest]:
@@ -232,7 +243,7 @@ def ending(error: BaseException) -> tuple[str, str]:
     # From the particular to the general: TensorFlow's out-of-memory is an OpError, a full disk an OSError, and each
     # has something a person can do about it.
     if isinstance(error, KeyboardInterrupt):
-        return names.KILLED, "stopped by Ctrl-C"
+        return names.STOPPED, "stopped by Ctrl-C"
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
         return names.FAILED, "out of memory; try a smaller batch_size or network"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
