@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from workbench.train.progress import Screen
 
 
-def is_wanted(order: RunRequest) -> bool:
+def is_wanted(request: RunRequest) -> bool:
     """Tell whether a run logs a model by itself, as its experiment's `log_model` says."""
-    rule = order.variant.experiment.log_model
-    small = order.variant.quick or names.TAG_SWEEP in order.tags
+    rule = request.variant.experiment.log_model
+    small = request.variant.quick or names.TAG_SWEEP in request.tags
     return rule == "all" or (rule == "full" and not small)
 
 
-def keep_best(order: RunRequest, start: StartRecord | None, screen: Screen) -> None:
+def keep_best(request: RunRequest, start: StartRecord | None, screen: Screen) -> None:
     """Make the model of a run that has trained; says why where it cannot be made."""
-    if start is None or not is_wanted(order):
+    if start is None or not is_wanted(request):
         return
     try:
-        make(order.store, order.variant.experiment, start)
+        make(request.store, request.variant.experiment, start)
     except KeyboardInterrupt:
         screen.warn("no model is logged: stopped by Ctrl-C")
     except Exception as error:  # noqa: BLE001 - the training is done, and its record must not fail for a copy of it

@@ -360,7 +360,7 @@ class Session:
         try:
             self._settle()
             if status == names.FINISHED and self.group.chief:
-                logged_model.keep_best(self.order, self.tracker.journal.start, self.screen)
+                logged_model.keep_best(self.request, self.tracker.journal.start, self.screen)
             self.tracker.end(status, reason)
         except (OSError, InputError) as error:  # a full disk: what ended the run must still be said
             self.screen.warn(f"the end of the run could not be recorded: {error}")

@@ -10,7 +10,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.files import link_or_copy, replacing, write_whole
 from workbench.names import TAG_ID, TAG_PREFIX, TAG_RUN, TAG_SEED, TAG_STUDY, direction
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 KIND = "image network"  # MLflow's type of a model: a word of ours
 TAG_STATE = TAG_PREFIX + "files"
-READY = "READY"
+READY: Literal["READY"] = "READY"
 BATCH = 100  # MLflow's limit for the parameters of one request
 METADATA, EPOCH = "metadata", "epoch"
 

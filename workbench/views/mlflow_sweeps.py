@@ -34,10 +34,10 @@ def winner_tags(store: Store, start: StartRecord) -> dict[str, str]:
     if record is None or best is None:
         return {}
     if parent != start.run:
-        return {TAG_WINNER: "true"} if start.run in best.order.runs else {}
-    settings = ", ".join(f"{name}={value}" for name, value in plain(dict(best.order.settings)).items())
+        return {TAG_WINNER: "true"} if start.run in best.request.runs else {}
+    settings = ", ".join(f"{name}={value}" for name, value in plain(dict(best.request.settings)).items())
     return {
-        TAG_WINNER: ", ".join(best.order.runs),
+        TAG_WINNER: ", ".join(best.request.runs),
         f"{TAG_WINNER}.settings": settings,
         f"{TAG_WINNER}.{record.objective}": json.dumps(plain(best.score)),
     }
@@ -47,7 +47,7 @@ def mark_trials(client: MlflowClient, store: Store, start: StartRecord, run_id: 
     """Mark the winner among the trials below a sweep's run, and no other; return how many tags had to change."""
     record = _record(store, start.run)
     best = record.best() if record else None
-    winners, changed = set(best.order.runs) if best else set(), 0
+    winners, changed = set(best.request.runs) if best else set(), 0
     for trial_id, run, marked in _trials(client, run_id, experiment):
         if (run in winners) == marked:
             continue

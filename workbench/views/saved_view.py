@@ -59,17 +59,11 @@ def view(shown: Sequence[shown_runs.Shown]) -> dict[str, Any]:
         *(f"params.`{name}`" for name in settings[:MOST_SETTINGS]),
         "attributes.`Models`",
     ]
-    ordered = (
-        f"metrics.`{BEST_PREFIX}{objective}`"
-        if f"{BEST_PREFIX}{objective}" in best
-        else "attributes.start_time"
-    )
+    known = objective is not None and f"{BEST_PREFIX}{objective}" in best
     return {
         "searchFilter": "",
-        "orderByKey": ordered,
-        "orderByAsc": bool(objective)
-        and ordered != "attributes.start_time"
-        and direction(objective) == LOWER,
+        "orderByKey": f"metrics.`{BEST_PREFIX}{objective}`" if known else "attributes.start_time",
+        "orderByAsc": known and direction(str(objective)) == LOWER,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],

@@ -63,8 +63,8 @@ def test_a_setting_says_which_runs_log_a_model(
 ) -> None:
     variant = Variant("a", tiny(log_model=rule), study="s", path="", question="", quick=quick)
     tags = {names.TAG_SWEEP: "search"} if trial else {}
-    order = RunRequest(variant, Store(tmp_path, "sqlite:///x"), "run", tags=tags)
-    assert logged_model.is_wanted(order) is wanted
+    request = RunRequest(variant, Store(tmp_path, "sqlite:///x"), "run", tags=tags)
+    assert logged_model.is_wanted(request) is wanted
 
 
 def test_the_setting_is_no_part_of_the_identity_and_is_checked() -> None:
@@ -77,11 +77,13 @@ def test_the_setting_is_no_part_of_the_identity_and_is_checked() -> None:
 def test_what_goes_wrong_with_a_model_is_said_and_costs_the_run_nothing(tmp_path: Path) -> None:
     variant = Variant("a", tiny(log_model="all"), study="s", path="", question="", quick=False)
     store, said = find_store(str(tmp_path / "mlruns")), []
-    order = RunRequest(variant, store, "20260101T000000Z-00000000")
+    request = RunRequest(variant, store, "20260101T000000Z-00000000")
     screen = type("Screen", (), {"warn": lambda self, line: said.append(line)})()
-    logged_model.keep_best(order, StartRecord(run=order.run), screen)
-    assert said == [f"no model is logged: no checkpoint: {order.run}; run the experiment first, or resume it"]
-    assert logged_models.names(store, order.run) == []
+    logged_model.keep_best(request, StartRecord(run=request.run), screen)
+    assert said == [
+        f"no model is logged: no checkpoint: {request.run}; run the experiment first, or resume it"
+    ]
+    assert logged_models.names(store, request.run) == []
 
 
 @pytest.fixture(scope="module")
