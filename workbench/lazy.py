@@ -148,6 +148,39 @@ def keras_package() -> str:
     return KERAS_2 if _keras_3_is_installed() else "keras"
 
 
+def other_keras(error: BaseException) -> InputError | None:
+    """Return the error to raise in the place of one that came out of Keras 3, called by a part of the user's own.
+
+    Its layers and optimizers refuse what Keras 2 makes in words that name neither; None where it is about something else.
+    """
+    if isinstance(error, InputError) or not _keras_3_is_installed():
+        return None
+    frames, entry = [], error.__traceback__
+    while entry is not None:
+        frames.append(entry.tb_frame)
+        entry = entry.tb_next
+    modules = [str(frame.f_globals.get("__name__")) for frame in frames]
+    first = next((number for number, name in enumerate(modules) if name.split(".")[0] == "keras"), 0)
+    if not first:
+        return None
+    caller = frames[first - 1]
+    return InputError(
+        "calls Keras 3",
+        where=f"{caller.f_code.co_filename}, {caller.f_code.co_name}",
+        expected=f"Keras 2 ({KERAS_2})",
+        do="take tf.keras instead of `import keras`, with `from workbench.lazy import tf`",
+    )
+
+
+@contextlib.contextmanager
+def with_keras_2() -> Iterator[None]:
+    """Say in one line where what is done within calls Keras 3."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise other_keras(error) or error from error
+
+
 def addons() -> Any:
     """Return TensorFlow Addons, or None where there are none: their wheels end at Python 3.11."""
     if importlib.util.find_spec("tensorflow_addons") is None:

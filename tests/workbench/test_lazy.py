@@ -110,6 +110,20 @@ def test_another_keras_that_came_first_is_named_with_what_to_do(said, first, nam
     )
 
 
+def test_a_part_of_ones_own_that_calls_keras_3_is_told_what_to_take_instead(said):
+    layers = {"keras/layers.py": "def Dense(x):\n    raise TypeError('cannot convert a symbolic input')"}
+    part = {"mine.py": "import keras.layers\ndef build(x):\n    return keras.layers.Dense(x)"}
+    code = "import mine\nfrom workbench.lazy import with_keras_2\nwith with_keras_2():\n    mine.build(1)"
+    line = said({**NEW, **layers, **part}, code)
+    assert line.startswith("workbench.errors.InputError: ")
+    assert line.endswith(
+        "mine.py, build: calls Keras 3; expected Keras 2 (tf_keras); take tf.keras instead of `import keras`, "
+        "with `from workbench.lazy import tf`"
+    )
+    other = said({"mine.py": "def build(x):\n    raise TypeError('mine')"}, code)
+    assert other == "TypeError: mine"
+
+
 def test_a_missing_keras_2_is_named_with_its_version(said):
     files = {**KERAS_3, **TENSORFLOW}
     code = (

@@ -17,7 +17,7 @@ from workbench import names
 from workbench.distribute import determinism, roles, strategy
 from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
-from workbench.lazy import tf
+from workbench.lazy import other_keras, tf
 from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.datasets import default_places
 from workbench.spec.overrides import setting_origins
@@ -214,7 +214,7 @@ def ending(error: BaseException) -> tuple[str, str]:
         return names.FAILED, "no space left on the disk; make space and resume"
     if isinstance(error, WorkbenchError):
         return names.FAILED, str(error)
-    refusal = determinism.refused(error)
+    refusal = determinism.refused(error) or other_keras(error)
     if refusal is not None:
         return names.FAILED, str(refusal)
     return names.FAILED, " ".join(f"{type(error).__name__}: {error}".split())[:500]

@@ -18,7 +18,8 @@ import numpy as np
 
 from workbench.errors import DataError
 
-BLOCK = 1 << 13  # pairs worked on at a time: arrays of 64 KB stay in cache, and larger ones are mapped anew each time
+# Pairs worked on at a time: arrays of 64 KB stay in cache, and memory of larger ones is mapped anew each time.
+BLOCK = 1 << 13
 _WIDTHS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 
 
