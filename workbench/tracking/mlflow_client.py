@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +41,24 @@ def quiet_mlflow() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+_IMPORTING = threading.Lock()
+
+
+@contextlib.contextmanager
+def importing_mlflow() -> Iterator[None]:
+    """Let one thread at a time import MLflow: a second one would use its modules half made, and fail on them."""
+    quiet_mlflow()
+    with _IMPORTING:
+        yield
+    quiet_mlflow()  # the import sets the level of its logger anew
+
+
 def open_client(store: Store) -> MlflowClient:
     """Return a client of the store; a local database that is not there yet is made first."""
-    quiet_mlflow()
     if store.is_local:
         create_database(store.database)
-    from mlflow import MlflowClient
-
-    quiet_mlflow()  # the import sets the level of its logger anew
+    with importing_mlflow():
+        from mlflow import MlflowClient
     uri = with_driver(store.uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
@@ -66,9 +79,7 @@ def create_database(path: Path) -> None:
 
 def migrate(path: Path, artifacts: Path) -> None:
     """Make an empty database of MLflow's newest schema at `path` (about 2 s)."""
-    quiet_mlflow()
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    quiet_mlflow()
+    with importing_mlflow():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     make: Any = SqlAlchemyStore
     make(f"sqlite:///{path}", str(artifacts))
