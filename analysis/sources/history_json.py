@@ -119,7 +119,7 @@ def _settings(content: Any) -> dict[str, Any]:
 def _parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
     """Return the content, and for JSON lines the line of each object."""
     try:
-        return json.loads(text), None
+        return json.loads(text), None  # as deep as Python's own stack: what is deeper is no record
     except (ValueError, RecursionError) as error:
         found = _json_lines(text, notes) or _literal(text)
         if found is None:
@@ -148,7 +148,7 @@ def _json_lines(text: str, notes: Notes) -> tuple[list[Any], list[int]] | None:
         start = line.find("{")  # timm's and others' logs have a time stamp in front
         try:
             row = json.loads(line[start:]) if start >= 0 else None
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
             rows.append(row)
@@ -246,7 +246,10 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # an integer of hundreds of digits is nothing that was measured
+            return None
     if isinstance(value, bytes):
         value = _text(value)
     if isinstance(value, str):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,8 @@ from workbench.tracking.store import Store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+# Two threads that import MLflow at once see one half of it each: its parts import one another in circles.
+IMPORTING = threading.Lock()
 SCHEMA_PATIENCE = 120.0  # seconds to wait while another process makes the database
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -36,29 +36,22 @@ SETTINGS = {
 def quiet_mlflow() -> None:
     """Set MLflow's environment: no telemetry, short time-outs, no log lines. Call before its import."""
     for name, value in SETTINGS.items():
+        # Set only where nobody has: a person may need a longer time-out for a slow server.
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-_IMPORTING = threading.Lock()
-
-
-@contextlib.contextmanager
-def importing_mlflow() -> Iterator[None]:
-    """Let one thread at a time import MLflow: a second one would use its modules half made, and fail on them."""
-    quiet_mlflow()
-    with _IMPORTING:
-        yield
-    quiet_mlflow()  # the import sets the level of its logger anew
-
-
 def open_client(store: Store) -> MlflowClient:
     """Return a client of the store; a local database that is not there yet is made first."""
+    quiet_mlflow()
+    # Made by us first: MLflow's own start of a new database takes no lock, and several processes break it.
     if store.is_local:
         create_database(store.database)
-    with importing_mlflow():
+    with IMPORTING:
         from mlflow import MlflowClient
+
+    quiet_mlflow()  # the import sets the level of its logger anew
     uri = with_driver(store.uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
@@ -72,6 +65,7 @@ def create_database(path: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(".mlflow.lock"), patience=SCHEMA_PATIENCE, why="the database is being made"):
+        # Asked again under the lock: another process may have made it while this one waited.
         if not path.exists():
             with replacing(path) as aside:
                 migrate(aside, path.parent / "artifacts")
@@ -79,7 +73,10 @@ def create_database(path: Path) -> None:
 
 def migrate(path: Path, artifacts: Path) -> None:
     """Make an empty database of MLflow's newest schema at `path` (about 2 s)."""
-    with importing_mlflow():
+    quiet_mlflow()
+    with IMPORTING:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    quiet_mlflow()
     make: Any = SqlAlchemyStore
     make(f"sqlite:///{path}", str(artifacts))
