@@ -158,7 +158,7 @@ def table_of(content: Any, lines: list[int] | None, notes: Notes) -> Table | Non
     if not isinstance(content, Mapping):
         return None
     if any(map(is_axis, map(text_of, content))) and not any(map(_holds_several, content.values())):
-        return _of_rows([content], lines, notes)  # JSON lines after the first epoch
+        return _of_rows([content], lines or [1], notes)  # JSON lines after the first epoch
     own = {name: row for name, row in content.items() if isinstance(row, Mapping) and row}
     if not own or any(isinstance(row, list | tuple) and row for row in content.values()):
         return None
