@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.plain_names import named_plainly
 from workbench.errors import RecordError, suggestion
 from workbench.names import LOWER, PEAK_SUFFIX, declare_sets, direction, no_direction
 from workbench.spec.labels import labels, value_text
@@ -25,14 +26,10 @@ from workbench.spec.labels import labels, value_text
 # quicker for more, but lacks both: whoever reads it says which columns are missing (`read_from_database`).
 FROM_JOURNALS = 500
 
-RUN_COLUMNS = (
-    "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
-    "quick", "loss_regulariser", "trunk", "rerun",
-)  # fmt: skip
-EPOCH_COLUMNS = (
-    "run", "attempt", "stage", "stage_name", "stage_epoch", "epoch", "step", "metric", "value", "kind",
-    "file", "line",
-)  # fmt: skip
+_RUN = ("run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent")
+RUN_COLUMNS = (*_RUN, "quick", "loss_regulariser", "trunk", "rerun", "imported_from")
+_EPOCH = ("run", "attempt", "stage", "stage_name", "stage_epoch", "epoch", "step")
+EPOCH_COLUMNS = (*_EPOCH, "metric", "value", "kind", "file", "line")
 MEASURED, PARSED, INFERRED = KINDS = ("measured", "parsed", "inferred")
 MISSING = -1  # a step or line that is not known, before the frame is made
 LINES_KEPT = 1000  # line numbers kept for one kind of remark; beyond it they are only counted
@@ -144,6 +141,7 @@ def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | No
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise RecordError(f"two runs are called {twice[0]!r}", do="give them different names")
+    notes = [*notes, *(Note(data.file, words) for data in runs if (words := named_plainly(data)))]
     declare_sets(metric for data in runs for metric, *_ in data.values)
     rows = [{"run": data.run, **data.facts, **beside(data.settings, data.facts)} for data in runs]
     return Records(run_frame(rows), _epoch_frame(runs), tuple(notes), partial)

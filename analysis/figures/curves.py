@@ -229,11 +229,11 @@ def line(rows: pd.DataFrame, metric: str, by: str) -> Curve | None:
     x, value = np.insert(x, holes + 1, x[holes] + 0.5), np.insert(value, holes + 1, np.nan)
     stage = np.insert(rows["stage"].to_numpy(), holes + 1, 0)
     curve = Curve(str(rows["run"].iloc[0]), "", x.astype("float64"), value, broken=broken)
-    curve.best = _best_positions(rows, stage, x, metric, by)
+    curve.best = _best_positions(rows, stage, metric, by)
     return curve
 
 
-def _best_positions(rows: pd.DataFrame, stage: np.ndarray, x: np.ndarray, metric: str, by: str) -> list[int]:
+def _best_positions(rows: pd.DataFrame, stage: np.ndarray, metric: str, by: str) -> list[int]:
     """Return the positions of the best values: of each stage, or of the run."""
     if metric == LEARNING_RATE:
         return []

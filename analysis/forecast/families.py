@@ -105,6 +105,7 @@ class Bank:
     sizes: Array
 
 
+# Back-tests and neighbours ask for the same lengths again and again.
 @lru_cache(maxsize=64)
 def _bank(points: bytes, until: float) -> Bank:
     x = np.frombuffer(points)

@@ -101,8 +101,10 @@ class ForecastStopping:
         values = history.get(self.metric, [])
         if not values:
             return Observation({})
+        # Made once and kept: it remembers its forecasts of the other runs from epoch to epoch.
         if self._group is None:
             self._group = CrossRunPrior(self.others, self.settings, self.known)
+        # Metrics measured every few epochs have shorter lists; the longest tells the epoch.
         last = max(len(each) for each in history.values())
         curve = Curve(
             metric=self.metric,
@@ -140,8 +142,10 @@ class ForecastStopping:
         if limit is None:
             return None
         low = lower_is_better(self.metric)
+        # A run that has been better once is not hopeless, whatever its end looks like.
         ahead = any(value < self.beat if low else value > self.beat for value in values)
         hopeless = sure and not ahead and chance < limit
+        # In a row: one hopeless epoch may be an unlucky evaluation.
         self._hopeless = self._hopeless + 1 if hopeless else 0
         if self._hopeless < self.patience:
             return None

@@ -15,6 +15,7 @@ from analysis.report.costs import costs, runs
 from analysis.report.page import Block, Page, Section, Table, Text
 from analysis.stats import significance
 from analysis.tables import summary, verdicts
+from analysis.tables.conventions import convention_note
 from analysis.tables.render import cell
 from workbench.names import lower_is_better
 from workbench.spec import labels
@@ -65,7 +66,7 @@ def _short(study: Study) -> list[Block]:
         found = ", ".join(f"{n} {word}" for n, word in counts if n)
         said.append(f"Against the baseline {study.frame['run'].iloc[study.baseline]} on {metric}: {found}.")
     note = verdicts.optimism_note(study.records, study.rows[metric], select, metric)
-    said += [note[0].upper() + note[1:] + "."] if note else []
+    said += [words[0].upper() + words[1:] + "." for words in (note, convention_note(study.records)) if words]
     prose = " ".join(study.prose.split())
     return [*([Text([prose])] if prose else []), Text(said, listed=True)]
 

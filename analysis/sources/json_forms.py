@@ -36,7 +36,7 @@ def parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
     if found := _at_once(text):
         return found
     try:
-        return json.loads(text), None
+        return json.loads(text), None  # as deep as Python's own stack: what is deeper is no record
     except (ValueError, RecursionError) as error:
         found = _json_lines(text, notes) or _literal(text)
         if found is None:
@@ -102,7 +102,7 @@ def _json_lines(text: str, notes: Notes) -> tuple[list[Any], list[int]] | None:
         start = line.find("{")  # timm's and others' logs have a time stamp in front
         try:
             row = json.loads(line[start:]) if start >= 0 else None
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
             rows.append(row)

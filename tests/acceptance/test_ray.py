@@ -52,7 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "workbench", "run", "experiments/study.py", *words]
-    return launch(command, folder, apart=True, **QUIET)
+    return launch(command, folder, apart=True, fresh=True, **QUIET)
 
 
 def parent_of(pid: int) -> int:

@@ -6,11 +6,16 @@ import json
 import os
 import sqlite3
 
+import makers
 import pytest
 
+import workbench
 from analysis import import_runs
 from analysis.sources import Options, load, read_store
+from analysis.sources.mlflow_common import facts_of
+from analysis.tables.conventions import convention_note
 from workbench.cli import main
+from workbench.names import TAG_ORIGIN
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import EpochRecord
 from workbench.tracking.store import find_store
@@ -250,3 +255,37 @@ def test_options_count_for_the_identity_of_an_import(tmp_path, project, no_views
         read_journal(find_store().journal(run)).accepted()[0].epoch for run in find_store().runs()
     )
     assert firsts == [5, 6]
+
+
+def test_tables_of_imported_and_trained_runs_name_the_conventions(tmp_path, project, no_views, capsys):
+    makers.add_run(project, 1, "new", 0.8, lfw=[0.8])
+    history, log = project / "old_hist.json", project / "mx.csv"
+    history.write_text(json.dumps({"loss": [1.0, 0.5], "lfw": [0.7, 0.8]}))
+    log.write_text("epoch,loss,lfw\n1,1.0,0.7\n2,0.5,0.8\n")
+    say(["import", str(history), str(log), "--study", "study"], capsys)
+    assert main(["table"]) == 0
+    said = capsys.readouterr().err
+    assert "the history old comes from the notebook's evaluation" in said
+    assert "mx was recorded by another program" in said and said.count("top_tenth") == 1
+    with pytest.warns(UserWarning, match="two conventions of accuracy: the history old"):
+        workbench.runs("study").table()
+    text = project / "README.md"
+    text.write_text("<!-- table: -->\n<!-- /table -->\n")
+    say(["table", "--update", str(text)], capsys)
+    assert "\n\nNote: two conventions of accuracy: the history old" in text.read_text()
+    say(["report", "study", "-o", str(project / "page")], capsys)
+    assert "Two conventions of accuracy: the history old" in (project / "page" / "report.md").read_text()
+    facts = facts_of({TAG_ORIGIN: "old_hist.json"}, "1", "old", "mlflow.db")
+    ours, old = (
+        makers.run("a", {"lfw": [0.5]}, facts={"id": "1" * 12}),
+        makers.run("1", {"lfw": [0.4]}, facts=facts),
+    )
+    assert convention_note(makers.records(ours, old))
+
+
+def test_published_numbers_of_the_notebook_name_its_convention(tmp_path, project, no_views, capsys):
+    makers.add_run(project, 2, "k3", 0.8, lfw=[0.8], study="subcenter_casia")
+    main(["table", "subcenter_casia", "--published"])
+    assert "the published ones come from the notebook's evaluation" in capsys.readouterr().err
+    main(["table", "resnet34_casia", "--published"])  # no run of ours
+    assert "conventions" not in capsys.readouterr().err

@@ -16,6 +16,7 @@ HEAVY = ("tensorflow", "keras", "tensorflow_addons", "keras_tuner", "mlflow", "t
 OPEN_TO_ANALYSIS = (
     "workbench.names",
     "workbench.security.shown",  # what records hold is shown as text
+    "workbench.security.foreign_names",  # and names from outside are what they may be
     "workbench.errors",
     "workbench.files",
     "workbench.lazy",

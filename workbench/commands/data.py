@@ -111,7 +111,7 @@ def show(
     "--rows", type=click.IntRange(1, 16), default=3, show_default=True, help="Draws of chance, one a row."
 )
 @click.option("--size", type=click.IntRange(16, 1024), default=112, show_default=True, help="Side, pixels.")
-@click.option("--out", type=FILE, default=Path("strip.png"), show_default=True, help="The picture.")
+@click.option("-o", "--out", type=FILE, default=Path("strip.png"), show_default=True, help="The picture.")
 @debug_option
 def strip(source: str, augmentation: str, over: str, number: int, rows: int, size: int, out: Path) -> None:
     """Draw one image of SOURCE (an image file or a source) over the range of a setting of AUGMENTATION.
@@ -134,9 +134,9 @@ def strip(source: str, augmentation: str, over: str, number: int, rows: int, siz
         contact_sheet.over_range(picture, number, chosen, pipeline.epoch_seed(0, row))
         for row in range(1, rows + 1)
     ]
-    title = f"{one}\n{name} from left to right: original, {', '.join(values.split(','))}"
+    title, heads = f"{one}\nby {name}", ["original", *(value for value in values.split(",") if value)]
     out.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet.sheet(pictures, [f"draw {row}" for row in range(1, rows + 1)], title).save(out)
+    contact_sheet.sheet(pictures, [f"draw {row}" for row in range(1, rows + 1)], title, heads).save(out)
     click.echo(out)
 
 

@@ -197,9 +197,7 @@ def _of_folder(folder: Path, size: int, count: int) -> np.ndarray:
     from workbench.verification.pair_sets import of_files
 
     kinds = (".jpg", ".jpeg", ".png", ".bmp")
-    files = (
-        sorted(path for path in folder.rglob("*") if path.suffix.lower() in kinds) if folder.is_dir() else []
-    )
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in kinds and path.is_file())
     if not files:
         raise DataError("no images", where=folder, expected=f"a folder with images ({', '.join(kinds)})")
     spread = [files[int(place)] for place in np.linspace(0, len(files) - 1, min(count, len(files)))]

@@ -40,7 +40,7 @@ def identify(
 ) -> None:
     """Tell who of the people in the folder KNOWN (one sub-folder a person) is on IMAGES, by MODEL."""
     from workbench.verification import pair_sets
-    from workbench.verification.gallery import Known
+    from workbench.verification.gallery import Gallery
 
     wanted = pair_sets.of_files(images)
     images_of_known, names = pair_sets.people(known)
@@ -48,7 +48,7 @@ def identify(
         model, options["store"], options["which"], options["size"], options["raw"], options["trust_code"]
     )
     given = embedder.embed(images_of_known)
-    people = Known(given.plain if plain else given.summed, names)
+    people = Gallery(given.plain if plain else given.summed, names)
     said = "as given"
     if threshold is None:
         calibrated = people.calibrated(fpir)

@@ -114,7 +114,7 @@ def train(found: RecordedRun, name: str, as_json: bool = False) -> int:
     spec = spec_within(found)
     if spec and Path(spec).is_file():
         variant = dataclasses.replace(variant, path=spec)
-    order = RunRequest(
+    request = RunRequest(
         variant,
         found.store,
         name,
@@ -125,7 +125,7 @@ def train(found: RecordedRun, name: str, as_json: bool = False) -> int:
         epochs=_early_end(found),
     )
     try:
-        run(order, screen(sys.stderr if as_json else sys.stdout))
+        run(request, screen(sys.stderr if as_json else sys.stdout))
     except RunStopped as stop:
         if not str(stop).startswith(PAUSED):  # an early end is what was asked for
             raise

@@ -253,7 +253,7 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
     stream = sys.stderr if as_json else sys.stdout
     steps = QUICK_STEPS if task.variant.quick else None
     tags = {TAG_FORECAST: task.forecast} if task.forecast else {}
-    order = RunRequest(
+    request = RunRequest(
         task.variant, store, task.run, resume=task.resume, steps=steps, tags=tags, from_start=task.from_start
     )
     watcher = watched(task, str(store.root) if store.is_local else store.uri)
@@ -262,14 +262,14 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
     try:
         while True:
             try:
-                run(order, screen(stream), watcher)
+                run(request, screen(stream), watcher)
                 return 0
             except RunFailed as failure:
                 if not retries:
                     raise
                 retries -= 1
                 click.echo(f"note: {failure}; trying again ({retries} more)", err=True)
-                order = replace(order, resume=True, from_start=False)
+                request = replace(request, resume=True, from_start=False)
     finally:
         if as_json:
             print_json(store, [task.run])

@@ -127,11 +127,11 @@ def report(runner: Any, screen: Any, as_json: bool) -> None:
     screen.say(closing(record, runner.sweep.domains))
     if as_json:
         for trial in record.trials:
-            for run in trial.order.runs:
-                if trial.id == trial.order.chain and runner.store.journal(run).exists():
+            for run in trial.request.runs:
+                if trial.id == trial.request.chain and runner.store.journal(run).exists():
                     line = summary(runner.store, run)
                     click.echo(
-                        json.dumps({**line, "sweep": record.run, "settings": dict(trial.order.settings)})
+                        json.dumps({**line, "sweep": record.run, "settings": dict(trial.request.settings)})
                     )
 
 

@@ -157,7 +157,9 @@ class Run:
 
     def forecast(self, metric: str | None = None, to: int | None = None) -> Any:
         """Return the forecast of a metric up to epoch `to` (its last one), the study's other runs as prior."""
-        return api().analysis("forecast.outlook").forecast_of(self._records(), metric, to, self._address())
+        return (
+            api().analysis("forecast.run_forecast").forecast_of(self._records(), metric, to, self._address())
+        )
 
     def _records(self) -> Any:
         return api().analysis("sources").read_store(self.store, [self.run], journals=True)

@@ -35,17 +35,17 @@ def train_here(task: Task, store: Store, watcher: Watcher | None = None) -> None
     steps = QUICK_STEPS if variant.quick else None
     if variant.quick and not task.resume:
         variant = quick_variant(variant, default_places(store.root.parent))
-    order = RunRequest(variant, store, task.run, resume=task.resume, steps=steps)
+    request = RunRequest(variant, store, task.run, resume=task.resume, steps=steps)
     retries = variant.experiment.safety.retries
     while True:
         try:
-            run(order, screen(), watcher)
+            run(request, screen(), watcher)
             return
         except RunFailed:
             if not retries:
                 raise
             retries -= 1
-            order = replace(order, resume=True)
+            request = replace(request, resume=True)
 
 
 def train_apart(words: list[str], run: str, store: Store) -> None:
@@ -110,7 +110,7 @@ class Follower:
                 for line in whole.decode("utf-8", "replace").splitlines():
                     self.last = line if line.strip() else self.last
                     self.screen.say(line)
-        found = notebook_screen.told(self.progress)
+        found = notebook_screen.read_progress(self.progress)
         if (
             found is not None
             and found != self._seen

@@ -47,6 +47,7 @@ def shown(uri: str) -> str:
     parts = urlsplit(uri)
     if parts.password is None:
         return uri
+    # Only the password goes: user, host and port are what somebody needs to find a mistake.
     return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@", 1)))
 
 

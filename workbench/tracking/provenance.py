@@ -89,6 +89,7 @@ def collect(spec_file: str | Path | None = None, project: str | Path | None = No
         "environment": environment(),
         "engine": engine(),
     }
+    # The spec's own repository before the project's: a spec may live beside the data, in a repository of its own.
     state = code.state(spec.resolve().parent if spec else folder) or code.state(folder)
     if state is not None:
         facts.update(state.facts())
@@ -101,6 +102,7 @@ def collect(spec_file: str | Path | None = None, project: str | Path | None = No
         texts["spec.py"] = spec.read_text(encoding="utf-8")
     versions = {"python": platform.python_version()}
     versions.update({name: packages[name] for name in NAMED_VERSIONS if name in packages})
+    # Masked here, before it is handed on: whatever a caller does with it, no secret is in it.
     clean = {name: mask(text, code=not name.endswith(".txt")) for name, text in texts.items()}
     notes = state.notes() if state is not None else ()
     return Provenance(socket.gethostname(), os.getpid(), versions, masked(facts), clean, notes)
@@ -127,6 +129,8 @@ def engine() -> str:
     """Return a digest of the workbench's own source files, wherever they are installed."""
     found = hashlib.sha256()
     root = engine_folder()
+    # Sorted, with names and a separator: the digest must not depend on the file system's order, nor on where one file
+    # ends and the next begins.
     for path in sorted(root.rglob("*.py")):
         found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return found.hexdigest()[:16]

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from workbench.errors import InputError, StoreError
 from workbench.security.loopback import is_loopback
-from workbench.tracking import postgres
+from workbench.tracking import postgres, server_door
 
 ADMIN = "admin"
 ADMIN_PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"  # MLflow's own name of it
@@ -80,6 +80,9 @@ class ServerPlan:
             found["MLFLOW_FLASK_SERVER_SECRET_KEY"] = kept_secret(self.folder / "secret-key")
             found[ADMIN_PASSWORD] = admin_password(self.folder)
             found["MLFLOW_AUTH_CONFIG_PATH"] = str(self._settings(address))
+            # The server asks `server_door`, and does not stand in the folder from which this program was found.
+            home = str(Path(__file__).resolve().parents[2])
+            found["PYTHONPATH"] = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
         return found
 
     def _settings(self, address: str) -> Path:
@@ -92,7 +95,7 @@ class ServerPlan:
             f"database_uri = {users}".replace("%", "%%"),
             f"admin_username = {ADMIN}",
             f"auth_cache_ttl_seconds = {REMEMBERED_SECONDS}",
-            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
+            f"authorization_function = {server_door.FUNCTION}",
         )
         write_private(path, "\n".join(lines) + "\n")
         return path
@@ -130,8 +133,10 @@ def kept_secret(path: Path) -> str:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Private from its first byte: with the mode set afterwards there is a moment in which others can open it.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        # For a file that was there before, to which the mode above does not apply.
         os.fchmod(descriptor, 0o600)
         file.write(text)
 

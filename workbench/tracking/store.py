@@ -124,6 +124,7 @@ def find_store(address: str | None = None, start: str | Path | None = None) -> S
     the journals stay in the project's folder. The project is the nearest folder upwards from `start`
     (default: the working directory) that holds `mlruns/`, `experiments/` or `pyproject.toml`.
     """
+    # The command line before the environment before the project: the nearer to the person, the more it counts.
     address = address or os.environ.get(VARIABLE) or None
     project = project_folder(Path(start) if start else Path.cwd())
     if address is None:
@@ -225,9 +226,11 @@ def connect(database: Path) -> Iterator[sqlite3.Connection]:
 def _open_readonly(address: str) -> sqlite3.Connection:
     connection = _bounded(sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS))
     try:
+        # The first read, not the opening, is where SQLite needs its lock files.
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
     except sqlite3.OperationalError as error:
         connection.close()
+        # Somebody is writing: read as immutable it would give a half-written page.
         if "locked" in str(error) or "busy" in str(error):
             raise
         connection = _bounded(sqlite3.connect(address + "&immutable=1", uri=True, timeout=BUSY_SECONDS))

@@ -20,7 +20,7 @@ from workbench.tracking.store import Store
 
 FOLDER = "sweeps"
 FACTS, STATE = "sweep.json", "state.json"
-ORDER = "tuner/order"  # where a trial's values carry its order, as JSON
+REQUEST = "tuner/order"  # where a trial's values carry its request, as JSON
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class TrialRequest:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> TrialRequest:
-        """Return the order in a trial's values."""
-        row = json.loads(values[ORDER])
+        """Return the request in a trial's values."""
+        row = json.loads(values[REQUEST])
         return cls(**{**row, "runs": tuple(row["runs"])})
 
 
@@ -56,7 +56,7 @@ class TrialRow:
     """
 
     id: str
-    order: TrialRequest
+    request: TrialRequest
     status: str
     score: float | None = None
     results: tuple[float, ...] = ()
@@ -92,7 +92,7 @@ class SweepRecord:
     @property
     def runs(self) -> list[str]:
         """The runs of all trials, each once, in the order in which they were begun."""
-        return list(dict.fromkeys(run for trial in self.trials for run in trial.order.runs))
+        return list(dict.fromkeys(run for trial in self.trials for run in trial.request.runs))
 
     def best(self) -> TrialRow | None:
         """Return the completed trial with the best score, the earliest of equals; None before the first."""

@@ -19,6 +19,7 @@ from workbench.spec.plan import Plan
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+# Reading the step's values waits for the device; four times a second is invisible in the speed.
 REDRAW_SECONDS = 0.25
 
 
@@ -97,6 +98,7 @@ class LiveScreen(Screen):
             progress.TextColumn("{task.fields[speed]}"),
             progress.TimeRemainingColumn(),
             console=self._console(),
+            # No thread of its own: it would draw between our lines, and wake the process while a step runs.
             auto_refresh=False,
             transient=True,
         )

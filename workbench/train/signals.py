@@ -57,16 +57,23 @@ class StopSignals:
     def __init__(self, grace_seconds: float) -> None:
         self.stop = False
         self.finish = False
+        # Who asks; of several processes one may stop for another's signal.
+        self.asked_by = signal.SIGTERM.name
+        # A thread, for the training may sit in one long step: whoever sent SIGTERM sends SIGKILL after a while, and
+        # an orderly exit without a new checkpoint is better than that.
         self._last_moment = threading.Timer(grace_seconds, _end_unsaved)
         self._last_moment.daemon = True
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
+        # A second SIGTERM must not start the clock again.
         if not self.stop:
-            self.stop = True
+            self.stop, self.asked_by = True, signal.Signals(number).name
             self._last_moment.start()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.finish:
+            # The second Ctrl-C ends at once, by the default handler, so that a
+            # shell sees a process killed by a signal.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
         self.finish = True
@@ -83,4 +90,5 @@ class StopSignals:
 
 def _end_unsaved() -> None:
     """End the process when the time for a checkpoint is over: the one before it is as good as ever."""
+    # `os._exit`, for a hanging TensorFlow call keeps an ordinary exit from ending.
     os._exit(RunStopped.exit_status)

@@ -43,6 +43,7 @@ class WorkerSync:
         if self.group.workers == 1:
             return signals.stop
         asked = stop_flag.NOW if signals.stop else stop_flag.EPOCH_END if signals.finish else 0.0
+        # Only upwards: a stop at once, asked after an end of the epoch, outranks it, never the other way.
         if asked > self._asked:
             self._asked = asked
             trainer.stop_request.assign(asked)
@@ -82,6 +83,7 @@ class WorkerSync:
 
     def loss(self, error: BaseException) -> StopTraining:
         """Return the stop of a run that has lost a worker."""
+        # Collectives report a lost peer in a page of text; the first words name the peer.
         first = " ".join(str(error).split())[:160]
         return StopTraining(
             names.STOPPED,

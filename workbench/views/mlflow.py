@@ -8,6 +8,7 @@ recognised by its time.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,12 +96,15 @@ class MlflowView:
         start = journal.start
         if start is None:
             raise StoreError("no start row is intact", where=journal.path)
-        try:
+        with contextlib.ExitStack() as failing:
+            failing.callback(self._forget)
             if self.run_id or self._open(journal, start, status):
                 self._send(journal, start, rows, status)
-        except Exception:
-            self.run_id = ""  # what arrived is unknown: ask again before the next row
-            raise
+            failing.pop_all()
+
+    def _forget(self) -> None:
+        """After a failure: what arrived is unknown, so the server is asked again before the next row."""
+        self.run_id = ""
 
     def close(self) -> None:
         """Nothing is held between calls."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from running import accepted, arrays, journal, start, write_project
+from running import accepted, arrays, finished, journal, start, write_project
 
 from workbench.tracking.store import find_store, read_runs
 
@@ -89,21 +87,14 @@ def test_the_commands_of_the_readmes_chapter_do_what_it_says(place: Path, root: 
     assert {row.status for row in read_runs(find_store(str(place / "mlruns")))} == {"finished"}
 
 
-def flaky(place: Path, root: Path, failing: str, run: str) -> subprocess.CompletedProcess[str]:
+def flaky(place: Path, failing: str, run: str) -> subprocess.CompletedProcess[str]:
     words = ["run", "experiments/quickstart.py", "tries-again", "--run-name", run]
-    return subprocess.run(
-        [sys.executable, "-c", FLAKY, failing, *words],
-        cwd=place,
-        text=True,
-        capture_output=True,
-        timeout=1200,
-        env={**os.environ, "PYTHONPATH": str(root)},
-    )
+    return finished(place, *words, program=("-c", FLAKY, failing))
 
 
 def test_a_failure_that_passes_is_tried_again_and_changes_nothing(place: Path, root: Path) -> None:
     run = "20260101T000000Z-00000002"
-    done = flaky(place, root, "3", run)
+    done = flaky(place, "3", run)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "trying again (0 more)" in done.stderr
     assert journal(place, run).attempt == 2
@@ -112,7 +103,7 @@ def test_a_failure_that_passes_is_tried_again_and_changes_nothing(place: Path, r
 
 def test_retries_have_a_limit(place: Path, root: Path) -> None:
     run = "20260101T000000Z-00000003"
-    done = flaky(place, root, "3,5", run)
+    done = flaky(place, "3,5", run)
     assert done.returncode == 1
     assert done.stderr.count("trying again") == 1
     assert "Input/output error" in done.stderr.splitlines()[-1]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Outlook:
+class RunForecast:
     """A forecast with the curve it was made of: `forecast` has the numbers, `figure()` draws the fan."""
 
     def __init__(self, curve: Any, made: Any) -> None:
@@ -44,7 +44,7 @@ class Outlook:
         return text + (f"; no forecast: {line['reason']}>" if line["reason"] else f"; {self.advice.advice}>")
 
 
-def forecast_of(records: Records, metric: str | None, to: int | None, store: str) -> Outlook:
+def forecast_of(records: Records, metric: str | None, to: int | None, store: str) -> RunForecast:
     """Return the forecast of the one run in `records`; raises `RecordError` where it has no metric that counts."""
     metric = metric or metric_that_counts(records.epochs["metric"].unique())
     if metric is None:
@@ -55,4 +55,4 @@ def forecast_of(records: Records, metric: str | None, to: int | None, store: str
     kept = known.only(known.runs["run"][known.runs["study"] == study])
     others = curves(kept, metric, store) if metric in set(kept.epochs["metric"]) else []
     end = to or curve.total or (curve.last if curve.finished else None)
-    return Outlook(curve, forecast(curve, end, CrossRunPrior([one for one in others if one.finished])))
+    return RunForecast(curve, forecast(curve, end, CrossRunPrior([one for one in others if one.finished])))
