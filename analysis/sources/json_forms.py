@@ -27,7 +27,9 @@ TEXT, INNER = frozenset((str,)), frozenset((dict,))
 PLAIN = frozenset((int, float))  # lists of nothing else are converted at once
 NUMBERS = ("double", "int64", "null")  # as Arrow calls them
 NUMBER_LISTS = ("list<item: double>", "list<item: int64>")
-MOST_NAMES = 1000  # of an object that Arrow reads
+MOST_NAMES = 200  # of an object that Arrow reads
+FIRST_LINES = 100
+NAME = re.compile(r'"([^"\\]*)":')
 PLAIN_DEPTH = 3  # objects within a row become `outer/inner`; deeper ones are no metrics
 
 
@@ -47,9 +49,8 @@ def parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
 def _at_once(text: str) -> tuple[Any, list[int] | None] | None:
     """Return the arrays of one object of lists of numbers, or the table of JSON lines of numbers, read by Arrow; None
     for anything else."""
-    count = sum(map(bool, map(str.strip, text.split("\n"))))
-    nested, wide = text.count("{") not in (1, count), text.count('":') > MOST_NAMES * count
-    if nested or wide or not text.lstrip().startswith("{"):  # Arrow takes minutes over objects of many names
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not (_is_shallow(text) if text.count("{") == 1 else _are_alike(text, lines)):
         return None
     import pyarrow
     from pyarrow import json as arrow
@@ -76,6 +77,21 @@ def _at_once(text: str) -> tuple[Any, list[int] | None] | None:
     columns = {name: table[name].to_numpy().astype("float64") for name in table.column_names}
     present = {name: ~table[name].is_null().to_numpy() for name in table.column_names}
     return Table(columns, present, np.array(numbers)), numbers
+
+
+def _is_shallow(text: str) -> bool:
+    """Tell one object of few lists. Arrow would take minutes over many names, and end Python over deep lists."""
+    return text.lstrip().startswith("{") and text.count('":') <= MOST_NAMES and text.count("[") <= MOST_NAMES
+
+
+def _are_alike(text: str, lines: list[str]) -> bool:
+    """Tell lines of one object each, without lists, whose names are those of the first lines."""
+    if "[" in text or text.count("{") != len(lines):
+        return False
+    if not all(line[0] == "{" and line[-1] == "}" for line in lines):
+        return False
+    names = set(NAME.findall("\n".join(lines[:FIRST_LINES])))
+    return len(names) <= MOST_NAMES and text.count('":') == sum(text.count(f'"{name}":') for name in names)
 
 
 def _literal(text: str) -> tuple[Any, None] | None:
@@ -146,6 +162,7 @@ def inner(content: Any) -> Any:
 
 
 def text_of(key: Any) -> str:
+    """Return a key as text; pickles of Python 2 hold bytes."""
     return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from analysis.sources import csv_cells, csv_log, history_json, json_forms, keras_output
 from analysis.sources.alike_epochs import Alike
+from workbench.errors import RecordError
 
 
 @pytest.fixture
@@ -111,6 +113,28 @@ def test_an_object_of_many_names_takes_no_time(tmp_path):
     began = time.process_time()
     (data,), _ = history_json.read(path)
     assert data.last_epoch == 20_000 and time.process_time() - began < 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"a":' + "[" * 300_000 + "]" * 300_000 + "}",
+        '{"a":\n' * 100_000 + "1" + "}" * 100_000,
+        '{"a":' * 100_000 + "1" + "}" * 100_000,
+        '{"a": {"a": [' * 50_000,
+        "".join(f'{{"epoch": {n}, "a": [[[1]]]}}\n' for n in range(3)),
+        "".join(f'{{"name{n}": {n}}}\n' for n in range(5000)),
+    ],
+    ids=["lists", "objects on lines", "objects", "cut", "lists in lines", "names"],
+)
+def test_depth_and_width_end_no_program(tmp_path, content):
+    """Arrow would: it goes down by calls of C++, and makes a column a name."""
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    began = time.process_time()
+    with contextlib.suppress(RecordError):
+        history_json.read(path)
+    assert time.process_time() - began < 20
 
 
 def test_epochs_that_look_alike_are_taken_together(tmp_path, monkeypatch):
