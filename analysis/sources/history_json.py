@@ -206,8 +206,16 @@ def _check(history: Mapping[str, np.ndarray], stages: Sequence[int], path: Path)
         raise RecordError(
             f"lists of unequal length ({shown})",
             where=path,
-            do="give the lengths of the stages (--stages 2,20)",
+            do=f"give the lengths of the stages: --stages {_stages_of(lengths.values())}, if the short lists "
+            "are those of the last ones",
         )
+
+
+def _stages_of(lengths: Iterable[int]) -> str:
+    """Return stage lengths that fit lists of these lengths, if each ends with the file: 52 and 50 are 2,50."""
+    known = sorted(set(lengths), reverse=True)
+    ends = [known[0] - length for length in known]  # after how many epochs the next of them begins
+    return ",".join(str(end - start) for start, end in itertools.pairwise([*ends, known[0]]))
 
 
 def _aligned(metric: str, length: int, stages: Iterable[int], total: int, notes: Notes) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from workbench.commands import completing
 from workbench.errors import InputError, RecordError, RunStopped
 from workbench.names import FINISHED, TAG_RERUN
 from workbench.reproduce import curve_match, ingredients
@@ -24,7 +25,7 @@ from workbench.train.request import PAUSED
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completing.runs)
 @click.option("--check", "check_only", is_flag=True, help="Only say which ingredient differs; train nothing.")
 @click.option("--here", is_flag=True, help="Train with the code that is here, whatever the record says.")
 @click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from workbench.commands import completing
 from workbench.errors import InputError
 from workbench.security.shown import enduring
 from workbench.spec.variant import Variant
@@ -16,7 +17,7 @@ from workbench.tracking.store import Store, find_store
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]...", shell_complete=completing.specs)
 @click.option(
     "--trials", type=click.IntRange(1), help="At most so many trials, those before a resume with them."
 )

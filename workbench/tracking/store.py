@@ -102,6 +102,21 @@ class Store:
             if path.is_symlink():
                 raise StoreError("is a link, which is not followed", where=path, do="put a copy in its place")
 
+    def require_there(self) -> None:
+        """Raise StoreError where nothing is at the store's place: a typo would else be an empty store."""
+        near = self.root / FOLDER  # a project's folder, given instead of the records in it
+        known = self.journals.is_dir() or self.database.exists() or not near.is_dir()
+        if not self.is_local or (self.root.is_dir() and known):
+            return
+        raise StoreError(
+            "no store is here",
+            where=self.root,
+            expected="a folder of records, which the first `workbench run` makes",
+            do=f"did you mean {near}?"
+            if near.is_dir()
+            else "give the folder with --store or WORKBENCH_STORE",
+        )
+
     def require_writable(self) -> None:
         """Raise StoreError unless files can be made in the folder (which is created)."""
         probe = self.journals / f".probe-{os.getpid()}"
