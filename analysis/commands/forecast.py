@@ -43,7 +43,7 @@ NAMES_SHOWN = 12  # of the other runs
 @click.option("--store", metavar="URI", help="Where the records are.")
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
-@click.option("-o", "--output", metavar="FIG", help="Draw the fans into an SVG, PNG or PDF file.")
+@click.option("-o", "--output", metavar="FIG", help="Draw the fan charts into an SVG, PNG or PDF file.")
 @click.option(
     "--by-hand", is_flag=True, help="Also draw the four classic extrapolations, cubic to exponential."
 )
