@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from workbench.commands import completing
 from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, WHOLE, Target, write
 from workbench.lazy import tf
@@ -36,7 +37,7 @@ class Subject:
 
 
 @click.command()
-@click.argument("model", metavar="RUN_OR_MODEL")
+@click.argument("model", metavar="RUN_OR_MODEL", shell_complete=completing.models)
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), help="saved_model by default; tflite with --quantize."
 )

@@ -126,6 +126,7 @@ def read(store: Store, run: str) -> SweepRecord:
         trials = [_trial(row) for row in state.get("trials", [])]
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"is damaged: {error!r}", where=place / STATE, do=REPAIR) from error
+    # Numbers are padded with zeros: as texts they stand in the order in which trials were begun.
     return SweepRecord(run, facts, tuple(sorted(trials, key=lambda trial: trial.id)))
 
 
@@ -154,9 +155,11 @@ def find(store: Store, text: str) -> SweepRecord | None:
         return read(store, text)
     if RUN_NAME.fullmatch(text):  # another run: no need to ask every sweep for its name
         return None
+    # Only what has a run's form is the beginning of one: `study/name` may begin like another name.
     begun = [run for run in runs if "Z-" in text and run.startswith(text)]
     if len(begun) == 1:
         return read(store, begun[0])
+    # The newest of a name: a sweep that is done again takes the place of the older one.
     for run in reversed(runs):
         facts = read_json(folder(store, run) / FACTS)
         if text in (facts.get("name"), f"{facts.get('study')}/{facts.get('name')}"):

@@ -98,7 +98,7 @@ def run(request: RunRequest, screen: Screen, watcher: Watcher | None = None) -> 
         session.end(stop.status, stop.reason)
         if stop.status == names.FAILED:
             raise RunFailed(f"run {request.run} failed: {stop.reason}") from stop
-        if stop.status == names.KILLED:
+        if stop.by_user:
             raise RunKilled(stop.reason) from stop
         if stop.status != names.FINISHED:
             raise RunStopped(stop.reason) from stop
@@ -243,7 +243,7 @@ def ending(error: BaseException) -> tuple[str, str]:
     # From the particular to the general: TensorFlow's out-of-memory is an OpError, a full disk an OSError, and each
     # has something a person can do about it.
     if isinstance(error, KeyboardInterrupt):
-        return names.KILLED, "stopped by Ctrl-C"
+        return names.STOPPED, "stopped by Ctrl-C"
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
         return names.FAILED, "out of memory; try a smaller batch_size or network"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -50,7 +50,7 @@ class Session:
         self.request, self.screen, self.tracker, self.data = request, screen, tracker, data
         self.group = group or Group("one device")
         self.experiment = request.variant.experiment
-        self.signals = StopSignals(self.experiment.safety.grace_seconds)
+        self.signals = StopSignals(self.experiment.safety.grace_seconds, screen.say, screen.close)
         # The timer behind the signals and the saver's thread belong to this attempt alone; a second run in the same
         # process (a notebook, a sweep) makes its own.
         self.saver = checkpoint.Saver(request.store.run_checkpoints(request.run))
@@ -135,9 +135,9 @@ class Session:
         if self.epoch < plan.last_epoch:
             room.require(self.trainer, plan, self.group.workers)
             self.screen.stage(plan, len(self.experiment.stages), steps)
-            for note in notes:
-                self.screen.warn(note)
             if (self.epoch, self.epoch_step) == (plan.first_epoch - 1, 0):
+                for note in notes:  # of a stage that goes on nothing is new: its state is taken up again
+                    self.screen.warn(note)
                 self.watchers.stage(plan, self.trainer.embedder)
             self._lower(plan)
 
@@ -365,7 +365,7 @@ class Session:
         finally:
             self.tracker.close()
         if reason and status != names.FAILED:  # a failure is said by the command's last line
-            self.screen.say(f"{status}: {reason}")
+            self.screen.say(reason if reason.startswith(status) else f"{status}: {reason}")
 
     def _settle(self) -> None:
         """Wait for the state that is being written: its row must not follow the end of the run."""
