@@ -46,6 +46,7 @@ from workbench.views.mlflow_values import (
     best_so_far,
     folder_state,
     metric_batches,
+    metric_keys,
     milliseconds,
     parameter_texts,
     parts,
@@ -272,7 +273,8 @@ class MlflowView:
     def _send_metrics(self, rows: list[EpochRecord], best: dict[int, dict[str, float]]) -> None:
         assert self._client is not None
         new = [row for row in rows if row.epoch not in self._logged]
-        for batch in metric_batches(new, best):
+        keys = metric_keys([*row.metrics, *best.get(row.epoch, {})] for row in rows)
+        for batch in metric_batches(new, best, keys):
             self.changes += 1
             self._client.log_batch(self.run_id, metrics=batch)
         self._logged.update({row.epoch: milliseconds(row.time) for row in new})

@@ -81,7 +81,7 @@ def test_what_goes_wrong_with_a_model_is_said_and_costs_the_run_nothing(tmp_path
     screen = type("Screen", (), {"warn": lambda self, line: said.append(line)})()
     logged_model.keep_best(request, StartRecord(run=request.run), screen)
     assert said == [
-        f"no model is logged: no checkpoint: {request.run}; run the experiment first, or resume it"
+        f"no model is logged: {request.run}: no checkpoint; run the experiment first, or resume it"
     ]
     assert logged_models.names(store, request.run) == []
 
