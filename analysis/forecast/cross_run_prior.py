@@ -103,7 +103,7 @@ class CrossRunPrior:
 
         `ends` (levels, epochs) is what the population says of it.
         """
-        length = prepared.start + prepared.length - curve.first
+        length = prepared.to - curve.first + 1
         found = []
         for index in self._nearest(curve):
             neighbor = self._neighbor(index, *match(curve, self.curves[index], length))
@@ -188,9 +188,9 @@ def _forecast_of(
         return None
     wanted = now + np.ceil(KNOTS * (end - now)).astype(int)
     values = np.array([truth.get(int(epoch), np.nan) for epoch in wanted], dtype=float)
-    if prepared.start + prepared.length - 1 != end or not np.isfinite(values).all():
+    if prepared.to != end or not np.isfinite(values).all():
         return None
-    targets = wanted - prepared.start + 1
+    targets = np.ceil(prepared.number(wanted)).astype(int)
     told = features(prepared, fit_ensemble(prepared, settings), targets)
     ends = known.quantiles(told, np.log(len(prepared.y) / targets))
     logs = told.log(np.array([prepared.above(value) for value in values]))

@@ -83,7 +83,7 @@ def present_level(y: Array) -> float:
     """Return the value that the end of `y` has without its noise: the recent median, carried to the last epoch."""
     width = min(int(np.clip(round(len(y) / 10), 3, 8)), len(y))
     slope = theil_sen(y[-min(len(y), 2 * width) :])
-    return max(float(np.median(y[-width:]) + slope * (width - 1) / 2), 1e-9)
+    return max(float(np.median(y[-width:]) + slope * (width - 1) / 2), float(y.min()), 1e-9)
 
 
 def features(prepared: Prepared, ensemble: Ensemble, targets: Array) -> Features:
