@@ -33,6 +33,7 @@ from forecast_families import (  # noqa: E402
     SAMPLE,
     by_family,
     no_forecasts,
+    reachable,
     simple_errors,
     trials,
     widths,
@@ -56,13 +57,13 @@ def rows() -> list[Row]:
         return [absent, *_stops(), *_speed()]
     found = trials(families(data), SAMPLE)
     scores = by_family(found)
-    made = [row for count in (0, *OTHERS) for row in _intervals(scores, count)]
+    made = [row for count in (0, *OTHERS) for row in _intervals(found, scores, count)]
     return [*made, *_errors(scores), *_simple(found), *_stops(), *_verdicts(found), *_speed()]
 
 
-def _intervals(scores: pd.DataFrame, count: int) -> list[Row]:
+def _intervals(found: pd.DataFrame, scores: pd.DataFrame, count: int) -> list[Row]:
     made = []
-    part = scores[scores["others"] == count]
+    part, told = scores[scores["others"] == count], found[found["others"] == count]
     who = f"{count} others" if count else "alone"
     for share, group in part.groupby("share"):
         for column, low, high in (("held80", 0.75, 0.9), ("held50", 0.42, 0.6)):
@@ -75,7 +76,10 @@ def _intervals(scores: pd.DataFrame, count: int) -> list[Row]:
                 Row(f"{name} holds, mean of families", float(held.mean()), at_least=low, unit="", note=note)
             )
             inside = float(held.between(low, high).mean())
-            made.append(Row(f"{name}: families from {low:.0%} to {high:.0%}", inside, at_least=1.0, unit=""))
+            common, most = reachable(told[told["share"] == share], int(column[4:]) / 100, low, high)
+            note = f"{common:.0%} of the spread is a family's own: a forecaster right over all of them has {most:.0%}"
+            name = f"{name}: families from {low:.0%} to {high:.0%}"
+            made.append(Row(name, inside, at_least=1.0, unit="", note=note))
     return made
 
 
@@ -191,7 +195,8 @@ def document(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
-    summary = table([*_errors(scores), *_simple(found), *_stops(), *_verdicts(found)])
+    intervals = [row for count in (0, *OTHERS) for row in _intervals(found, scores, count)]
+    summary = table([*intervals, *_errors(scores), *_simple(found), *_stops(), *_verdicts(found)])
     path.write_text(
         f"{before}{START}\n\n{summary}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}", encoding="utf-8"
     )

@@ -19,11 +19,13 @@ from multiprocessing import get_context
 import numpy as np
 import pandas as pd
 from forecast_data import Family
+from scipy.special import ndtr, ndtri
 
 from analysis.forecast.backtest import power_law
 from analysis.forecast.classic import extrapolate
 from analysis.forecast.cross_run_prior import CrossRunPrior
 from analysis.forecast.curve import Curve
+from analysis.forecast.distribution import score
 from analysis.forecast.forecaster import FORECAST, Forecast, forecast
 from analysis.forecast.population import Population, population
 from workbench.errors import DataError
@@ -39,9 +41,13 @@ LOW, HIGH = 1, 5  # the 80 percent interval among the levels of a distribution
 
 @dataclass(frozen=True)
 class Sample:
-    """How many curves of a family are scored alone and with others: picked at random by the seed, or the first ones."""
+    """How many curves of a family are scored alone, by the simple methods (which take most of the time) and with others.
+
+    They are picked at random by the seed, or without one are the first.
+    """
 
     alone: int
+    simple: int
     with_others: int
     seed: int | None = None
 
@@ -53,7 +59,7 @@ class Sample:
         return [family.curves[k] for k in order]
 
 
-WHOLE, SAMPLE = Sample(40, 16), Sample(16, 6, seed=24)
+WHOLE, SAMPLE = Sample(40, 40, 16), Sample(16, 6, 6, seed=24)
 
 
 def trials(families: Sequence[Family], sample: Sample = WHOLE) -> pd.DataFrame:
@@ -90,7 +96,7 @@ def _trials(
         part = curve.until(curve.first + seen - 1)
         told = forecast(part, curve.last, known=known)
         row = _row(told, curve, seen) | {"others": 0}
-        if simple and told.known:
+        if simple and number < sample.simple and told.known:
             row |= _simple(told, curve, seen)
         rows.append(row)
         rest = [other for other in usable if other.run != curve.run]
@@ -121,7 +127,8 @@ def _row(told: Forecast, curve: Curve, seen: int) -> dict:
         "held50": low50[-1] - near <= end <= high50[-1] + near,
         "width": float(told.ends[HIGH, -1] - told.ends[LOW, -1]),
         "fits_error": abs(float(fits) - end),
-        "truth": float(told.features.log(told.prepared.above(end))),
+        "truth": float(truth := told.features.log(told.prepared.above(end))),
+        "score": score(told.ends[:, -1], float(truth)),
     }
 
 
@@ -180,6 +187,23 @@ def by_family(rows: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
     found["ratio"] = found["error"] / found["last"]
     return found[found["curves"] >= FEWEST].drop(columns=["error", "last"])
+
+
+def reachable(rows: pd.DataFrame, level: float, low: float, high: float) -> tuple[float, float]:
+    """Return what share of the spread of normal scores is a family's own, and how many families can lie within bounds.
+
+    The second is the share of families whose intervals hold for `low` to `high` of their curves, expected of a forecaster
+    that is right over all families and does not know the one before it: by simulation, with as many curves a family.
+    """
+    groups = rows.dropna(subset="score").groupby(["family", "rates"])["score"]
+    counts, within = groups.size().to_numpy(), float(groups.var().mean())
+    between = max(float(groups.mean().var()) - within * float((1 / counts).mean()), 0.0)
+    common = between / (between + within)
+    rng, reach = np.random.default_rng(0), ndtri(0.5 + level / 2)
+    middle = np.sqrt(common) * rng.normal(size=(400, len(counts)))
+    apart = np.sqrt(1 - common)
+    held = rng.binomial(counts, ndtr((reach - middle) / apart) - ndtr((-reach - middle) / apart)) / counts
+    return common, float(((held >= low) & (held <= high)).mean())
 
 
 def widths(rows: pd.DataFrame) -> dict[str, float]:
