@@ -59,7 +59,7 @@ class Sample:
         return [family.curves[k] for k in order]
 
 
-WHOLE, SAMPLE = Sample(40, 40, 16), Sample(16, 6, 6, seed=24)
+WHOLE, SAMPLE = Sample(40, 40, 16), Sample(16, 4, 6, seed=24)
 
 
 def trials(families: Sequence[Family], sample: Sample = WHOLE) -> pd.DataFrame:
