@@ -29,14 +29,22 @@ def choose_accuracy(
 ) -> tuple[Table, Table, Table]:
     """Print and return the best accuracies of history files, a row a file named by its stem.
 
-    `paths` may also hold runs of the workbench and their `history.json`, which are called as people call them.
     Prints four Markdown tables: the sets at the first best epoch of `metric_key`; the text
     "accuracy, epoch" of each set's own best; the sets at the first best epoch of their plain sum; the
-    last values, with the number of values as epoch. Rows lose their first `skip_name_len` characters, unless
-    that would give two of them one name, and stand in input order, or with `sort_metric` ascending by the metric. `key_picks` are the sets
-    shown (default: the known evaluation names that the files have); an unknown `metric_key` becomes
-    the last of them. Returns the first three tables as `{row: {column: value}}`, unrounded, with
-    0-based epochs. Raises `RecordError` for a file that cannot be read or lacks the metric.
+    last values, with the number of values as epoch.
+
+    Args:
+        paths: Files; also runs of the workbench and their `history.json`, which are called as people call them.
+        skip_name_len: Characters that rows lose at their beginning, unless two of them would then have one name.
+        sort_metric: Rows ascending by the metric; False: in input order.
+        metric_key: The set that chooses; an unknown one becomes the last of `key_picks`.
+        key_picks: The sets shown; None: the known evaluation names that the files have.
+
+    Returns:
+        The first three tables as `{row: {column: value}}`, unrounded, with 0-based epochs.
+
+    Raises:
+        RecordError: A file cannot be read or lacks the metric.
     """
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
     found = [named_history(path) for path in paths]

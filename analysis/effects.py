@@ -70,18 +70,18 @@ def trials(
     known = [name for name in records.epochs["metric"].unique() if name not in (STAGE, LEARNING_RATE)]
     if metric not in known:
         raise RecordError(f"no metric {metric!r}", do=suggestion(metric, known))
-    chains = {trial.order.chain: trial for trial in record.trials if trial.status == "completed"}
+    chains = {trial.request.chain: trial for trial in record.trials if trial.status == "completed"}
     if not chains:
         raise RecordError("no trial succeeded", where=f"sweep {record.name}", do="`workbench list` says why")
-    reached = {name: trial.order.epochs for name, trial in chains.items()}
+    reached = {name: trial.request.epochs for name, trial in chains.items()}
     epoch = epoch or min(reached.values())
     best = _best_until(records.epochs, metric, epoch)
     rows = []
     for name, trial in chains.items():
-        values = [best[run] for run in trial.order.runs if run in best]
-        if reached[name] < epoch or len(values) < len(trial.order.runs):
+        values = [best[run] for run in trial.request.runs if run in best]
+        if reached[name] < epoch or len(values) < len(trial.request.runs):
             continue
-        settings = {setting: trial.order.settings.get(setting) for setting in record.facts["space"]}
+        settings = {setting: trial.request.settings.get(setting) for setting in record.facts["space"]}
         std = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
         rows.append(
             {
@@ -90,14 +90,14 @@ def trials(
                 "value": float(np.mean(values)),
                 "std": std,
                 "epochs": reached[name],
-                "run": trial.order.runs[0],
+                "run": trial.request.runs[0],
             }
         )
     if not rows:
         raise RecordError(
             f"no trial reached epoch {epoch}", do=f"give an epoch up to {max(reached.values())}"
         )
-    began = len({trial.order.chain for trial in record.trials})
+    began = len({trial.request.chain for trial in record.trials})
     return Trials(record, pd.DataFrame(rows), metric, epoch, began - len(rows))
 
 
@@ -368,7 +368,7 @@ def bests(record: SweepRecord, records: Records) -> list[str]:
 
     known = [str(name) for name in records.epochs["metric"].unique()]
     wanted = [n for n in known if n == record.objective or n.startswith(VAL_PREFIX) or is_evaluation(n)]
-    chains = {run: trial.order.chain for trial in record.trials for run in trial.order.runs}
+    chains = {run: trial.request.chain for trial in record.trials for run in trial.request.runs}
     said = []
     for name in wanted:
         rows = best(records.epochs, name)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.plain_names import named_plainly
 from workbench.errors import RecordError, suggestion
 from workbench.names import LOWER, PEAK_SUFFIX, declare_sets, direction, no_direction
 from workbench.spec.labels import labels, value_text
@@ -25,14 +26,10 @@ from workbench.spec.labels import labels, value_text
 # quicker for more, but lacks both: whoever reads it says which columns are missing (`read_from_database`).
 FROM_JOURNALS = 500
 
-RUN_COLUMNS = (
-    "run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent",
-    "quick", "loss_regulariser", "trunk", "rerun",
-)  # fmt: skip
-EPOCH_COLUMNS = (
-    "run", "attempt", "stage", "stage_name", "stage_epoch", "epoch", "step", "metric", "value", "kind",
-    "file", "line",
-)  # fmt: skip
+_RUN = ("run", "id", "study", "name", "seed", "status", "started", "seconds", "origin", "parent")
+RUN_COLUMNS = (*_RUN, "quick", "loss_regulariser", "trunk", "rerun", "imported_from")
+_EPOCH = ("run", "attempt", "stage", "stage_name", "stage_epoch", "epoch", "step")
+EPOCH_COLUMNS = (*_EPOCH, "metric", "value", "kind", "file", "line")
 MEASURED, PARSED, INFERRED = KINDS = ("measured", "parsed", "inferred")
 MISSING = -1  # a step or line that is not known, before the frame is made
 LINES_KEPT = 1000  # line numbers kept for one kind of remark; beyond it they are only counted
@@ -144,6 +141,7 @@ def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | No
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise RecordError(f"two runs are called {twice[0]!r}", do="give them different names")
+    notes = [*notes, *(Note(data.file, words) for data in runs if (words := named_plainly(data)))]
     declare_sets(metric for data in runs for metric, *_ in data.values)
     rows = [{"run": data.run, **data.facts, **beside(data.settings, data.facts)} for data in runs]
     return Records(run_frame(rows), _epoch_frame(runs), tuple(notes), partial)
@@ -203,9 +201,9 @@ def known_settings(runs: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def run_labels(runs: pd.DataFrame) -> dict[str, str]:
-    """Return each run's label: the smallest set of settings that tells them apart, else seed, else name.
+    """Return each run's label: the name that the user gave it, where each has one that says as much as settings.
 
-    Names that the user gave are taken where settings could only be said by their path (`stages.1.epochs=20`).
+    Else the smallest set of settings that tells them apart, else seed, else name.
 
     Where a run is not known to have a setting (an old history knows its name only), all go by name.
     """
@@ -217,7 +215,8 @@ def run_labels(runs: pd.DataFrame) -> dict[str, str]:
     if any(keys != foreign[0] or not keys for keys in foreign) or (foreign and len(foreign) < len(runs)):
         settings = [{}] * len(names)
     found = labels(settings, names)
-    if any("stages." in text for text in found) and _names_tell(names, settings):
+    given = all(name != run for name, run in zip(names, runs["run"], strict=True))
+    if len(names) > 1 and given and _names_tell(names, settings):
         seeds = [value_text(own.get("seed")) for own in settings]
         found = [
             name if names.count(name) == 1 else f"{name}, seed {seed}" for name, seed in zip(names, seeds)

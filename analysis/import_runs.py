@@ -38,10 +38,11 @@ from workbench.names import (
     TAG_HIGHER,
     TAG_IMPORTED,
     TAG_LOWER,
+    TAG_ORIGIN,
     is_evaluation,
     lower_is_better,
     stage_parameter,
-    told,
+    user_directions,
 )
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import EpochRecord, StartRecord, new_run_name
@@ -197,12 +198,12 @@ def _start(
             settings[stage_parameter(number, "name")] = title
     settings |= given
     seed = settings.pop("seed", facts["seed"] or 0)
-    tags = {TAG_IMPORTED: identity, "workbench.origin": str(facts["origin"])}
+    tags = {TAG_IMPORTED: identity, TAG_ORIGIN: str(facts["origin"])}
     if facts["loss_regulariser"]:
         tags[TAG_REGULARISER] = facts["loss_regulariser"]
     metrics = [str(metric) for metric in records.epochs["metric"].unique()]
     for tag, side in ((TAG_LOWER, LOWER), (TAG_HIGHER, HIGHER)):
-        said = [metric for metric in metrics if told().get(metric) == side]
+        said = [metric for metric in metrics if user_directions().get(metric) == side]
         tags |= {tag: ",".join(said)} if said else {}
     return StartRecord(
         run=run,

@@ -13,7 +13,7 @@ from analysis.sources import Options, expand, load, read_files
 from analysis.sources.resolve import is_store
 from analysis.sources.store import DATABASES, SERVERS
 from workbench.errors import RecordError
-from workbench.names import told
+from workbench.names import user_directions
 from workbench.tracking.store import Store
 from workbench.tracking.tracker import Tracker
 
@@ -98,7 +98,10 @@ def identity_of(
         base, number = digest([own], options), 0
     else:
         base = digest(source.paths, options)
-    said = {**given, **{name: side for name, side in told().items() if name in set(records.epochs["metric"])}}
+    said = {
+        **given,
+        **{name: side for name, side in user_directions().items() if name in set(records.epochs["metric"])},
+    }
     extra = f":{sorted(said.items())}" if said else ""
     return hashlib.sha256(f"{base}:{number}{extra}".encode()).hexdigest()
 

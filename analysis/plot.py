@@ -109,19 +109,26 @@ def hist_plot_split(
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Draw one history, cut into stages of the given lengths, and mark each stage's best values.
 
-    `history` is a path, a run of the workbench, a list of them joined key by key, or a dict (then `fig_label` is
-    needed). Without `epochs` a run is cut at its own stages, a file is one stage of up to 100 epochs.
-    `customs` are further metrics; absent ones are skipped, none means every evaluation set present.
-    A new figure has 2 x 3 axes (loss, accuracy, other metrics; the first, the second and all further
-    evaluation sets) or with `eval_split=False` 1 x 3 (loss, accuracy, all sets; other metrics on a twin
-    of the loss axis, appended). `axes` of an earlier call are drawn on as they are laid out. The first
-    epoch stands at `init_epoch + 1`; `pre_item`, as an earlier call returned it, joins the curves to
-    their past. `skip_epochs` leaves out the epochs up to that one, `init_epoch` included. `limit_loss_max`
-    cuts off what is drawn of the loss, the marks too. `save` is a file, or "" for the last
-    history's path with `.svg`.
+    Args:
+        history: A path, a run of the workbench, a list of them joined key by key, or a dict {metric: values}.
+        epochs: Lengths of the stages; None: a run is cut at its own stages, a file is one of up to 100 epochs.
+        names: Of the stages.
+        customs: Further metrics; absent ones are skipped, none means every evaluation set present.
+        save: A file, or "" for the last history's path with `.svg`.
+        axes: Those of an earlier call are drawn on as they are laid out.
+        init_epoch: The first epoch stands at this number + 1.
+        pre_item: As an earlier call returned it: joins the curves to their past.
+        fig_label: The label; a dict needs one.
+        eval_split: 2 x 3 axes (loss, accuracy, other metrics; the first, the second and all further evaluation sets)
+            or, False, 1 x 3 (loss, accuracy, all sets; other metrics on a twin of the loss axis, appended).
+        limit_loss_max: Cuts off what is drawn of the loss, the marks too.
+        skip_epochs: Leaves out the epochs up to this one, `init_epoch` included.
 
-    Returns the flat array of axes and the last value within the stages of each metric drawn.
-    Raises `RecordError` for an unreadable history or one without `loss`, and for a dict without label.
+    Returns:
+        The flat array of axes, and the last value within the stages of each metric drawn.
+
+    Raises:
+        RecordError: An unreadable history, one without `loss`, a dict without a label.
     """
     metrics, label, path, own = _load(history, fig_label)
     epochs = (own or WHOLE) if epochs is None else epochs

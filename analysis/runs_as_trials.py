@@ -35,8 +35,8 @@ def as_sweep(name: str, records: Records) -> SweepRecord:
         own = [runs[place] for place in group if runs[place] in reached.index]
         settings = {setting: _value(rows[group[0]], setting) for setting in varied}
         epochs = int(min((reached[run] for run in own), default=0))
-        order = TrialRequest(settings, tuple(own), epochs, f"{number:03d}")
-        trials.append(TrialRow(order.chain, order, "completed" if own else "failed"))
+        request = TrialRequest(settings, tuple(own), epochs, f"{number:03d}")
+        trials.append(TrialRow(request.chain, request, "completed" if own else "failed"))
     space = {setting: {"values": _values(rows, setting)} for setting in varied}
     facts = {"name": name, "objective": default_metric(records), "space": space, "status": FINISHED}
     return SweepRecord(name, facts, tuple(trials))

@@ -23,7 +23,7 @@ from workbench import (
 experiment = Experiment(
     data=KerasData("cifar10"),
     validation=KerasData("cifar10", subset="test"),
-    backbone=PlainCNN(image_size=32, filters=(32, 64, 64), dense=64, dropout=0),
+    backbone=PlainCNN(image_size=32, filters=(32, 64, 64), dense=64, dropout=0, pixels="unit"),
     embedding=Features(),
     stages=Stage(loss=Softmax(), epochs=20),
     optimizer=AdamW(),

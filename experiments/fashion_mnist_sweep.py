@@ -23,7 +23,7 @@ from workbench import (
 experiment = Experiment(
     data=KerasData("fashion_mnist"),
     validation=KerasData("fashion_mnist", subset="test"),
-    backbone=MLP(image_size=28, units=(128,)),
+    backbone=MLP(image_size=28, units=(128,), pixels="unit", grey=True),
     embedding=Features(),
     stages=Stage(loss=Softmax(), epochs=10),
     optimizer=Adam(),

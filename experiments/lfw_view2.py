@@ -9,41 +9,15 @@ held out of the training people of fold 1 (`chosen_on`, no person of set 1 among
 Expected: well above chance, far below what training on millions of other photographs gives.
 """
 
-from workbench import (
-    L2,
-    SGD,
-    Affine,
-    CosFace,
-    Cosine,
-    Cutout,
-    E,
-    Experiment,
-    FaceResNet,
-    Flip,
-    HeldOutPairs,
-    ImageFolder,
-    Pairs,
-    PeopleOf,
-    Softmax,
-    Stage,
-)
+from lfw_baseline import base
 
-fast = Experiment(
+from workbench import Affine, Cutout, Flip, HeldOutPairs, ImageFolder, Pairs, PeopleOf
+
+fast = base.but(
     name="fast",
     data=ImageFolder("lfw", min_images=2),
     evaluate=Pairs("lfw/pairs.txt", name="lfw"),
-    backbone=FaceResNet(layers=18, width=0.25, depth=0.5, stem_stride=2, image_size=64, activation="relu"),
-    embedding=E(size=128, dropout=0.4),
-    stages=(
-        Stage(loss=Softmax(), epochs=2, name="softmax"),
-        Stage(loss=CosFace(scale=32, margin=0.35), epochs=8, name="cosface"),
-    ),
-    optimizer=SGD(momentum=0.9),
-    learning_rate=Cosine(peak=0.1, floor=1e-4, cycle=9, restarts=False, warmup=1, per="batch"),
-    weight_decay=L2(5e-4),
-    augment=(Flip(), Cutout()),
-    batch_size=64,
-    select="accuracy",
+    stages=(base.stages[0].but(epochs=2), base.stages[1].but(epochs=8)),
 )
 
 long = fast.but(

@@ -10,7 +10,7 @@ from workbench import MLP, Adam, Experiment, Features, InverseTime, KerasData, S
 base = Experiment(
     data=KerasData("mnist"),
     validation=KerasData("mnist", subset="test"),
-    backbone=MLP(image_size=28, units=(512,)),
+    backbone=MLP(image_size=28, units=(512,), pixels="unit", grey=True),
     embedding=Features(),
     stages=Stage(loss=Softmax(), epochs=5),
     optimizer=Adam(),

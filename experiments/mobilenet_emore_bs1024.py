@@ -8,6 +8,7 @@ called "alpha decay" take the margins of batch 256; "A10" is a new margin every 
 """
 
 import baseline_emore
+from baseline_casia import norms
 from mobilenet_emore_bs256 import arcface, centred, falling
 
 from workbench import (
@@ -40,7 +41,7 @@ def triplets(weight: float, alpha: float, epochs: int, beside: object = None) ->
 
 
 base = baseline_emore.experiment.but(
-    embedding=GDC(size=256),
+    embedding=GDC(size=256, **norms),
     stages=(soft, head_only, arc),
     optimizer=Adam(),
     learning_rate=Exponential(peak=1e-3, rate=0.05, hold=10),
@@ -80,23 +81,35 @@ experiments = [
     base.but(optimizer=Nadam(), learning_rate=waves.but(cycle=3), name="cosine-5-nadam"),
     base.but(stages=(centred(1, 25), head_only, arc_center), name="center"),
     sixty,
-    sixty.branch(after_stage=2, label_smoothing=0.1, name="center-60-arc-smooth", stages=arc.but(
-        loss=arcface + 64 * Center())),
+    sixty.branch(
+        after_stage=2,
+        label_smoothing=0.1,
+        name="center-60-arc-smooth",
+        stages=arc.but(loss=arcface + 64 * Center()),
+    ),
     *(
-        sixty.branch(after_stage=1, stages=stage, label_smoothing=smoothing, name=f"center-60-triplet{name}{smooth}")
+        sixty.branch(
+            after_stage=1, stages=stage, label_smoothing=smoothing, name=f"center-60-triplet{name}{smooth}"
+        )
         for name, stage in (("", triplets(10, 0.35, 12)), ("-center", triplets(10, 0.35, 30, beside)))
         for smoothing, smooth in ((0.0, ""), (0.1, "-smooth"))
     ),
     schedule,
     *(
-        schedule.branch(at_epoch=105, stages=triplets(weight, alpha, epochs), name=f"adamw-105-triplet-{weight}")
+        schedule.branch(
+            at_epoch=105, stages=triplets(weight, alpha, epochs), name=f"adamw-105-triplet-{weight}"
+        )
         for weight, alpha, epochs in ((10, 0.3, 5), (20, 0.3, 5), (32, 0.3, 25), (64, 0.2, 5))
     ),
     *(
-        schedule.branch(at_epoch=epoch, stages=(head_only, arc), label_smoothing=0.0, name=f"adamw-{epoch}-arcface")
+        schedule.branch(
+            at_epoch=epoch, stages=(head_only, arc), label_smoothing=0.0, name=f"adamw-{epoch}-arcface"
+        )
         for epoch in (25, 70)
     ),
-    schedule.but(embedding=GDC(size=256, dropout=0.4), stages=soft.but(epochs=10), name="adamw-dropout"),
+    schedule.but(
+        embedding=GDC(size=256, dropout=0.4, **norms), stages=soft.but(epochs=10), name="adamw-dropout"
+    ),
     *trunks,
     *(
         start.branch(at_epoch=80, stages=stages, label_smoothing=0.0, name=f"{start.name}-{name}")
@@ -111,8 +124,13 @@ experiments = [
     trunk,
     large,
     *(
-        start.branch(at_epoch=80, stages=falling(weight, 1024), label_smoothing=0.0, name=f"{start.name}-triplet-{weight}")
+        start.branch(
+            at_epoch=80,
+            stages=falling(weight, 1024),
+            label_smoothing=0.0,
+            name=f"{start.name}-triplet-{weight}",
+        )
         for start in (trunk, large)
         for weight in (64, 32)
     ),
-]  # fmt: skip
+]

@@ -10,7 +10,12 @@ import resnet101v2_emore
 from workbench import ResNeSt
 
 base = resnet101v2_emore.base.but(
-    backbone=ResNeSt(layers=101), stages=resnet101v2_emore.stages(600, 65), batch_size=600, name="bs600"
+    backbone=ResNeSt(
+        layers=101, kernel_initializer="he_normal", norm_momentum=0.99, norm_epsilon=1.001e-5
+    ),  # the author's public code
+    stages=resnet101v2_emore.stages(600, 65),
+    batch_size=600,
+    name="bs600",
 )
 two = resnet101v2_emore.on_two_gpus(base, 1024, 65)
 softmax, head_only, *rest = two.stages

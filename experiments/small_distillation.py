@@ -19,7 +19,8 @@ from workbench import (
     TFRecords,
 )
 
-large, small = LeakyCNN(image_size=32, filters=(256, 512)), LeakyCNN(image_size=32, filters=(16, 32))
+large = LeakyCNN(image_size=32, filters=(256, 512), pixels="unit")
+small = large.but(filters=(16, 32))
 taught = TFRecords("cifar10_teacher.tfrecord", identities=10, images=50000, teacher=10)
 
 teacher = Experiment(

@@ -15,8 +15,8 @@ choose_keras()  # before anything imports TensorFlow, Keras or Keras Tuner
 # The one table of parts: the name that a spec imports, and the module that holds it.
 PARTS: dict[str, str] = {
     "Experiment": "workbench.spec.experiment",
-    "Stage": "workbench.spec.experiment",
-    "Stages": "workbench.spec.experiment",
+    "Stage": "workbench.spec.stage",
+    "Stages": "workbench.spec.stage",
     "Safety": "workbench.spec.experiment",
     "Trunk": "workbench.spec.branch",
     "Fold": "workbench.spec.folding",
@@ -107,7 +107,7 @@ PARTS: dict[str, str] = {
     "ImageFolder": "workbench.data.sources.folder",
     "RecordIO": "workbench.data.sources.record_files",
     "TFRecords": "workbench.data.sources.record_files",
-    "KerasData": "workbench.data.sources.arrays",
+    "KerasData": "workbench.data.sources.keras_data",
     "Npz": "workbench.data.sources.arrays",
     "Identities": "workbench.data.samplers",
     "Balanced": "workbench.data.samplers",

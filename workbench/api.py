@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +46,21 @@ def run(
 ) -> Run:
     """Train an experiment and return its run; every epoch is recorded as by `workbench run`.
 
-    `experiment` is an `Experiment`, or a spec file with the `name` of one of its variants. `seed` replaces
-    that of the experiment. Without `name` it is named by its difference from the first of its `study`, which
-    is the notebook or script. `process` trains in a process of its own, so that a second run is like the
-    first: the default in a notebook. `watcher` looks on at each epoch (in this process only). Raises
-    `InputError` for what cannot be trained, `RunFailed` and `RunStopped` for what ended before its time.
+    Args:
+        experiment: An `Experiment`, or the path of a spec file with the `name` of one of its variants.
+        seed: Replaces that of the experiment.
+        store: A folder of records or the address of a server; None: the project's `mlruns/`.
+        name: None: its difference from the first experiment of its study.
+        study: None: the notebook or script that calls.
+        quick: Try the whole run in minutes: little data, small images, few steps.
+        process: Train in a process of its own, so that a second run is like the first; None: in a notebook.
+        watcher: Looks on at each epoch, in this process only: `epoch(history, facts)` returns metrics to record,
+            and the reason to stop or None.
+
+    Raises:
+        InputError: It cannot be trained; nothing is recorded.
+        RunFailed: Training ended with an error, which the record holds.
+        RunStopped: It was stopped, and `Run.resume()` goes on.
     """
     place = find_store(None if store is None else str(store))
     place.require_writable()
@@ -119,7 +128,13 @@ def address_of(store: Store) -> str:
 
 
 def runs(study: str | None = None, store: str | Path | None = None, *, quick: bool = False) -> Runs:
-    """Return the runs of a store (of one `study`), the oldest first; `--quick` ones only with `quick`."""
+    """Return the runs of a store, the oldest first.
+
+    Args:
+        study: Only those of this study; None: all.
+        store: As in `run`.
+        quick: Those of `--quick`, too.
+    """
     place = find_store(None if store is None else str(store))
     found = Runs()
     for name in place.runs():
@@ -131,7 +146,16 @@ def runs(study: str | None = None, store: str | Path | None = None, *, quick: bo
 
 
 def find(text: str, store: str | Path | None = None) -> Run:
-    """Return one run: by `study/name:seed`, `@last`, its name, a unique beginning of it, or its MLflow id."""
+    """Return one run.
+
+    Args:
+        text: `study/name:seed`, `study/name` where it has one seed, `@last`, the run's own name, a unique beginning
+            of that, or its MLflow id.
+        store: As in `run`.
+
+    Raises:
+        RecordError: No run is meant, or several are; the message lists near names.
+    """
     place = find_store(None if store is None else str(store))
     return Run(place, stored.find_run(place, text))
 
@@ -157,7 +181,14 @@ def check(
 ) -> Report:
     """Build every stage, run one step of each and return what a run would be; nothing is recorded.
 
-    Without `steps` the settings alone are checked. Raises `InputError` for what would stop a run.
+    Args:
+        experiment: As in `run`.
+        store: As in `run`; where weights of other runs and cached data are looked for.
+        name: Of a spec file, the variant.
+        steps: Run a step of each stage and the switches between them; False: check the settings alone.
+
+    Raises:
+        InputError: What would stop a run. Data that is missing here is only reported.
     """
     from workbench.commands import check as checking
     from workbench.commands.dry_run import DryRun
@@ -185,7 +216,16 @@ def sweep(
 ) -> SweepRun:
     """Search the settings of a `Sweep` (or of a spec file with one); every trial is a run.
 
-    `trials` bounds their number; `process` is as in `run`. Raises `RunFailed` where the search gave up.
+    Args:
+        search: A `Sweep`, or the path of a spec file with the `name` of one of its sweeps.
+        store: As in `run`.
+        trials: At most so many; None: as many as the sweep's tuner plans.
+        name: None: that of the sweep, else the study's.
+        study: None: the notebook or script that calls.
+        process: As in `run`.
+
+    Raises:
+        RunFailed: The search gave up after too many failed trials.
     """
     from workbench.sweep import run as running
     from workbench.sweep.load_sweeps import choose_sweeps, load_sweeps
@@ -211,8 +251,3 @@ def sweep(
         return SweepRun(place, found.run)
     options = running.SweepOptions(trials=trials)
     return SweepRun(place, running.run(search, variant, place, screen(), options).run)
-
-
-def all_of(experiments: Sequence[Experiment], **options: Any) -> Runs:
-    """Train several experiments one after another; `options` are those of `run`."""
-    return Runs(run(experiment, **options) for experiment in experiments)

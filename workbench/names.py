@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 
+SAID = 5  # of many names in one line
 LOSS = "loss"  # as optimised: the weighted sum of the terms and the regulariser
 REGULAR_LOSS = "regular_loss"  # the regulariser's part of `loss`
 ACCURACY = "accuracy"  # share of right classes on margin-free logits, 0 to 1
@@ -48,16 +49,16 @@ SYSTEM_PREFIX = "system/"  # in MLflow: what the training took of its machine
 BEST_PREFIX = "best/"  # in MLflow and TensorBoard: the best value so far of the metric behind it
 TAG_RERUN = "workbench.rerun"  # the run that this one repeats
 TAG_IMPORTED = "workbench.imported"  # the hash of the content of a run that was read from files
+TAG_ORIGIN = "workbench.origin"  # of such a run: the file or address that it was read from
 TAG_LOWER = "workbench.lower"  # metrics, by comma, of which the spec or the user said that they fall
 TAG_HIGHER = "workbench.higher"  # the same of those that rise
-TAG_IMPORTED = "workbench.imported"  # of an imported record: what tells its content from others
 TAG_FORECAST = "workbench.forecast"  # the words of `run --forecast`, taken up again by a resume
 
 RUNNING = "running"
 FINISHED = "finished"
 FAILED = "failed"  # a non-finite loss, an error, no memory, no space: the reason stands in the record
-KILLED = "killed"  # the first Ctrl-C
-STOPPED = "stopped"  # SIGTERM: resumable
+KILLED = "killed"  # by whom is not known: a run of another tracker, or of an earlier version after Ctrl-C
+STOPPED = "stopped"  # SIGTERM or Ctrl-C: resumable
 INTERRUPTED = "interrupted"  # no end recorded and no process alive
 UNREADABLE = "unreadable"  # its record says what no record can; never written, only told
 STATUSES = (RUNNING, FINISHED, FAILED, KILLED, STOPPED, INTERRUPTED)
@@ -140,7 +141,7 @@ _BEST_OF = re.compile(r"(?:acc|accuracy|top)_?(?:[2-9]|[1-9]\d+)(?!\d)")  # righ
 _NEVER = (FORECAST_PREFIX, BEST_PREFIX, "batch_")
 
 _recorded: dict[str, str] = {}  # what specs and records say of metrics that the words do not know
-_told: dict[str, str] = {}  # what the user says in this command; it goes before everything
+_by_user: dict[str, str] = {}  # what the user says in this command; it goes before everything
 
 
 def direction(metric: str) -> str | None:
@@ -150,7 +151,7 @@ def direction(metric: str) -> str | None:
     the words of the name.
     """
     plain = _plain(metric)
-    return _told.get(plain) or _recorded.get(plain) or _by_words(plain)[0]
+    return _by_user.get(plain) or _recorded.get(plain) or _by_words(plain)[0]
 
 
 def lower_is_better(metric: str) -> bool:
@@ -158,20 +159,24 @@ def lower_is_better(metric: str) -> bool:
     return direction(metric) == LOWER
 
 
-def is_better(metric: str, value: float, known: float | None) -> bool:
-    """Tell whether `value` is better than the best one `known` so far; any is better than none."""
-    return known is None or (value < known if lower_is_better(metric) else value > known)
+def is_better(metric: str, value: float, known: float | None, side: str | None = None) -> bool:
+    """Tell whether `value` is better than the best one `known` so far; any is better than none, equal is not.
+
+    `side` is LOWER or HIGHER where a spec says it; else the direction of `metric` counts.
+    """
+    lower = (side or direction(metric)) == LOWER
+    return known is None or (value < known if lower else value > known)
 
 
 def counts(metric: str) -> bool:
     """Tell whether `metric` may be the one that counts: it has a direction and is no bookkeeping or cost."""
     plain = _plain(metric)
-    return plain in _told or plain in _recorded or _by_words(plain)[1]
+    return plain in _by_user or plain in _recorded or _by_words(plain)[1]
 
 
-def told() -> dict[str, str]:
+def user_directions() -> dict[str, str]:
     """Return what the user said in this command: {metric: LOWER or HIGHER}."""
-    return dict(_told)
+    return dict(_by_user)
 
 
 def of_unknown_direction(known: Iterable[str]) -> list[str]:
@@ -211,20 +216,21 @@ def declare_sets(known: Iterable[str]) -> None:
 @contextmanager
 def directions(lower: Iterable[str] = (), higher: Iterable[str] = ()) -> Iterator[None]:
     """Hold what the user says of metrics while a command runs."""
-    before = dict(_told)
-    _told.update({_plain(name): LOWER for name in lower} | {_plain(name): HIGHER for name in higher})
+    before = dict(_by_user)
+    _by_user.update({_plain(name): LOWER for name in lower} | {_plain(name): HIGHER for name in higher})
     try:
         yield
     finally:
-        _told.clear()
-        _told.update(before)
+        _by_user.clear()
+        _by_user.update(before)
 
 
 def no_direction(*metrics: str) -> str:
     """Return the one line about metrics of which nobody knows which values are better."""
     one = metrics[0]
     said = "it should" if len(metrics) == 1 else "they should"
-    names = ", ".join(metrics)
+    more = f" and {len(metrics) - SAID} more" if len(metrics) > SAID else ""
+    names = ", ".join(metrics[:SAID]) + more
     return (
         f"no best of {names}: whether {said} fall or rise is not known; say --lower {one} or --higher {one}"
     )

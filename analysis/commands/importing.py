@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from analysis.commands.plot import MEANINGS
 from analysis.commands.table import counted_from, lengths, say_notes, say_unknown
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
+from workbench.security.foreign_names import LONGEST_LABEL, label
 
 
 @click.command("import")
@@ -87,6 +88,7 @@ def import_records(
     from workbench.tracking.runs import read_state
     from workbench.tracking.store import find_store
 
+    _refuse_no_names({"--study": (study,), "--name": run_names})
     place = find_store(store)
     own, trunk = lengths(stages), resolve(place, [parent])[0] if parent else None
     options = Options(
@@ -117,6 +119,15 @@ def import_records(
         click.echo(
             f"{imported.run}  {imported.name}{'' if imported.new else '  (there already, nothing changed)'}"
         )
+
+
+def _refuse_no_names(given: Mapping[str, Sequence[str]]) -> None:
+    for option, names in given.items():
+        for name in names:
+            if not label(name):
+                shown = f"{name[:40]}..." if len(name) > 40 else name
+                expected = f"one to {LONGEST_LABEL} letters"
+                raise InputError(f"{shown!r} is no name", where=option, expected=expected)
 
 
 def settings_of_runs(sets: Sequence[str], table: str | None) -> dict[str, dict[str, Any]]:

@@ -74,6 +74,7 @@ def answer(query: str, store: str | None, form: str, where: str) -> str:
 
 def _answer(asked: dict[str, Any], form: str) -> str:
     from analysis.commands import table as command
+    from analysis.tables.conventions import convention_note
 
     if asked["published"]:
         from analysis.commands.published import published_text
@@ -85,8 +86,11 @@ def _answer(asked: dict[str, Any], form: str) -> str:
     }
     picked = {name: asked[name] for name in ("items", "per_stage", "quick", "store")}
     records = command.chosen(form=form, options=options, **picked)
-    rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store")}
-    return command.written(records, form=form, **rest)
+    rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store", "columns")}
+    text, note = command.written(records, form=form, **rest), convention_note(records)
+    if note is None:
+        return text
+    return f"{text}\n% note: {note}" if form == "latex" else f"{text}\n\nNote: {note}."
 
 
 def _tell(path: Path, count: int, false: list[int], write: bool) -> int:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+import workbench.commands.completing as completing
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, StoreError
 
 
 @click.command()
-@click.argument("studies", nargs=-1, metavar="[STUDY]...")
+@click.argument("studies", nargs=-1, metavar="[STUDY]...", shell_complete=completing.studies)
 @click.option(
     "--refresh", is_flag=True, help="Write the file anew from the records; studies not there are kept."
 )
@@ -122,6 +123,7 @@ def records(store: str | None):  # type: ignore[no-untyped-def]
 def remarks(theirs, ours, names) -> list[str]:  # type: ignore[no-untyped-def]
     """Return what the table does not say: how it is read, and which runs are missing."""
     from analysis.tables import published, published_file
+    from analysis.tables.conventions import published_note
 
     at = published.reading(theirs.at)
     by = f"published by {theirs.source}" if theirs.names else f"nothing is published of {theirs.study}"
@@ -130,6 +132,8 @@ def remarks(theirs, ours, names) -> list[str]:  # type: ignore[no-untyped-def]
         lines.append(f"note: IJB rows are 1:1, {theirs.protocol}; `workbench ijb RUN FOLDER` measures ours")
     if theirs.study in published_file.references():
         return lines
+    convention = published_note(theirs, published.trained(ours))
+    lines += [f"note: {convention}"] if convention else []
     gone = published.missing(ours, names)
     if gone:
         lines.append(f"missing: {len(gone)} of {len(names)} runs: {', '.join(gone)}")

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+import workbench.commands.completing as completing
 from workbench.commands.direction_options import direction_options
 
 REPORTS = "reports"  # the folder of reports within the store
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=completing.studies)
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False), help="The folder.  [default: mlruns/reports/STUDY]"
 )

@@ -89,7 +89,9 @@ def score(
 
 def trials(curves: Sequence[Curve], share: float, settings: Settings = DEFAULT) -> list[Trial]:
     """Forecast every curve from its first `share` (at least four epochs), by every method."""
+    # Whole and finite curves only: what a forecast missed can be said only where the truth is known.
     usable = [curve for curve in curves if len(curve.values) >= AT_LEAST and np.isfinite(curve.values).all()]
+    # One group for all: it leaves the run in question out itself, and keeps the others' forecasts between trials.
     group, found = CrossRunPrior(usable, settings), []
     for curve in usable:
         seen = max(settings.fewest, round(share * len(curve.values)))
@@ -109,6 +111,7 @@ def _trial(
         WITHOUT: forecast(known, end, (), settings),
     }
     truth = values[seen:]
+    # Other curves of the same run are no rivals: their end is nearly this one's.
     finals = np.array([other.values[-1] for other in curves if other is not curve and other.run != curve.run])
     sign = 1.0 if lower_is_better(curve.metric) else -1.0
     guesses = {name: _guess(one, values[:seen], len(truth)) for name, one in told.items()}
@@ -161,6 +164,7 @@ def _tried(guess: Callable[[], Array], seen: Array, count: int) -> Array:
         found = guess()
     except DataError:
         return np.full(count, seen[-1])
+    # In the rival's favour: a method that runs off is scored as if somebody had noticed.
     return np.where(np.isfinite(found), found, seen[-1])
 
 
@@ -171,6 +175,7 @@ def power_law(seen: Array, count: int, shifted: bool = True) -> Array:
     from scipy.optimize import curve_fit
 
     x = np.arange(1.0, len(seen) + 1)
+    # Bounded, for without bounds the exponent and the shift trade places and the fit wanders off.
     low, high = [-np.inf, 0.01, -np.inf], [np.inf, 5.0, np.inf]
     start = [seen[0] - seen[-1], 0.7, seen[-1]]
     if shifted:
@@ -208,6 +213,7 @@ def summarise(done: Sequence[Trial], share: float) -> list[Score]:
     base = _errors(done, LAST)
     rows = [_row(done, name, share, base) for name in names]
     families = {name for trial in done for name in trial.guesses if name.startswith(BEST_FAMILY)}
+    # A family that failed on some curves would be judged on the easy ones.
     complete = [
         name for name in sorted(families) if sum(name in trial.guesses for trial in done) == len(done)
     ]

@@ -17,6 +17,7 @@ BASELINES: dict[str, float] = {
     "best 3 of 5": 0.7,
     "damped trend": 0.3,
 }
+# Half of a trend is gone after four epochs, as in damped exponential smoothing (Gardner and McKenzie 1985).
 DAMPING = 0.85  # of the trend, per epoch
 LAST = "last value"
 

@@ -58,6 +58,7 @@ def exponential_parameters(values: Array) -> tuple[float, float, float]:
 
     try:
         with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+            # SciPy only warns where a parameter cannot be told from the data; here that is a failure.
             warnings.simplefilter("error", OptimizeWarning)
             found, _ = curve_fit(lambda x, a, b, c: a * np.exp(-b * x) + c, x, values, p0=start)
     except (RuntimeError, OptimizeWarning, ValueError) as error:

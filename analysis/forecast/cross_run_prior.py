@@ -95,6 +95,8 @@ class CrossRunPrior:
         known: Population | None = None,
         kept: dict[tuple[Curve, int, int], Neighbor | None] | None = None,
     ) -> None:
+        # Sorted: sums of floating-point numbers depend on their order, and the
+        # store's order must not move a forecast.
         self.curves = sorted(curves, key=lambda curve: (curve.run, curve.name, tuple(curve.values)))
         self.settings = settings
         self.population = known or population()
@@ -110,6 +112,7 @@ class CrossRunPrior:
         length = prepared.to - curve.first + 1
         found = []
         for index in self._nearest(curve):
+            # Forecast from the same point as the run in question: scores of other points have another spread.
             neighbor = self._neighbor(index, *match(curve, self.curves[index], length))
             if neighbor is not None:
                 found.append(neighbor)
@@ -148,6 +151,7 @@ def _outline(curve: Curve, seen: int) -> Array:
 
 def _same(curve: Curve, other: Curve) -> bool:
     """Tell whether `other` is the run of `curve`: by name, and among nameless ones by its first values."""
+    # A run's own curve must never forecast itself: with a name that is certain, without one its values tell.
     if curve.run or other.run:
         return curve.run == other.run
     return list(other.values[: len(curve.values)]) == list(curve.values)
@@ -167,6 +171,7 @@ def match(curve: Curve, other: Curve, length: int) -> tuple[int, int]:
     seen, available = curve.last - curve.first + 1, other.last - other.first + 1
     same, parts = (seen, length), (round(seen * available / length), available)
     if available >= length:
+        # An unfinished run's end is not its planned end, so its parts of the run mean nothing.
         if not other.finished or available == length or not (len(curve.rates) and len(other.rates)):
             return same
         return min((same, parts), key=lambda to: _unlike(curve.rates[:length], other.rates[: to[1]]))
@@ -188,6 +193,7 @@ def _forecast_of(
     """Return `other` as forecast from its first `seen` epochs; None where that, or the truth, is missing."""
     now, end = other.first + seen - 1, other.first + length - 1
     numbers = list(other.epochs) or list(range(1, len(other.values) + 1))
+    # By epoch, for a curve may have holes.
     truth = dict(zip(numbers, other.values, strict=True))
     try:
         prepared = prepare(other.until(now), end, settings)
@@ -220,6 +226,7 @@ def correct(
 ) -> Correction:
     """Return what the scores of `neighbors` mean for a run with the features `mine`, `wider` times as far apart."""
     given = np.array([neighbor.scores for neighbor in neighbors])
+    # The band shrinks as others come in: caution is for what the population alone says.
     part = 1 / (1 + len(neighbors) / settings.band_runs)
     levels = np.concatenate([LEVELS, [0.5 - settings.better * part, 0.5 + settings.worse * part]])
     alike = np.array([*(neighbor.alike for neighbor in neighbors), mine])
@@ -244,15 +251,19 @@ def mixture(scores: Array, alike: Array, guessed: Array, levels: Array) -> Array
             for near in NEAR if similar else NEAR[:1]:
                 whole = common + guess * product + similar * np.exp(-apart / (2 * near**2))
                 whole = spread * (whole + own * np.eye(count + 1))
+                # Once for all columns of scores; every entry of `SHARES` has an own
+                # part, which keeps the matrix regular.
                 root = np.linalg.cholesky(whole[:count, :count])
                 half = np.linalg.solve(root, scores)
                 mine = np.linalg.solve(root, whole[:count, count])
                 fit = (half**2).sum(0)
+                # Rounding may bring it below zero where a neighbour is nearly the run itself.
                 left = max(float(whole[count, count] - mine @ mine), 1e-6)
                 means.append(mine @ half)
                 deviations.append(np.sqrt(left * (FREEDOM + fit) / (FREEDOM + count)))
                 size = np.log(np.diag(root)).sum() + UNUSUAL * (spread != 1.0)
                 logs.append(-0.5 * (FREEDOM + count) * np.log1p(fit / FREEDOM) - size)
+    # Less the largest, or all of them underflow to zero with many runs.
     weights = np.exp(np.array(logs) - np.max(logs, axis=0))
     weights /= weights.sum(0)
     z = (GRID_POINTS[:, None, None] - np.array(means)) / np.array(deviations)

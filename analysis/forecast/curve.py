@@ -154,6 +154,8 @@ def is_evaluation(metric: str) -> bool:
 def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     """Check `curve` and return it ready to be forecast up to epoch `to`, or raise `Refused`."""
     notes: list[str] = []
+    # The order of the steps matters: gaps before units, units before spikes (which are judged by level), spikes
+    # before stages, for a spike looks like a jump.
     values, seen = _laid_out(curve, notes)
     kind = _kind(curve.metric, float(values[seen].max()))
     unit = _unit(values[seen], kind, notes)
@@ -231,6 +233,7 @@ def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
         raise Refused(f"{int((~seen).sum())} of {len(seen)} epochs have no finite value")
     if not seen.all():
         notes.append(f"{int((~seen).sum())} epochs without a finite value are left out")
+    # A missing value holds the one before it: fits ignore it by its weight, and differences stay small there.
     before = np.maximum.accumulate(np.where(seen, np.arange(len(values)), -1))
     before = np.where(before < 0, np.argmax(seen), before)
     return values[before], seen

@@ -49,12 +49,15 @@ def fit_ensemble(prepared: Prepared, settings: Settings) -> Ensemble:
     starts = origins(n, settings)
     weights = _weights(prepared, starts, settings)
     names, prior, shapes, sizes = _banks(prepared)
+    # The gain is given back before fitting and taken away again after it: shapes fall
+    # smoothly, and a fall of the rate is no part of them.
     gain, gain_std, annealed = _gain(prepared, weights[:, -1], shapes, settings)
     raised = y + gain * annealed[:n]
     fitted = fit.families(shapes, sizes, raised, weights, settings.outlier)
     plain = baselines(raised, starts, length)
     pool = np.maximum(np.concatenate([fitted, plain]) - gain * annealed, 0.0)
     as_it_is = np.repeat(y[starts - 1][None, :, None], length, axis=2)
+    # Once more the last value, without any gain: where annealing brings nothing, this one is right.
     pool = np.concatenate([pool, as_it_is])
     prior = _prior(prior, n / length, settings)
     error, evidence = errors(pool, y, seen, starts)
@@ -64,8 +67,9 @@ def fit_ensemble(prepared: Prepared, settings: Settings) -> Ensemble:
     noise = noise_std(y)
     change = gain_std * (annealed - annealed[n - 1])
     model_error = _model_error(y, np.maximum(np.arange(1, length + 1) - n, 0), settings)
+    # Four independent sources of error, added as variances.
     deviation = np.sqrt(noise**2 + ((high - low) / NORMAL_80) ** 2 + change**2 + model_error**2)
-    skill = _skill(past, y, seen, starts)
+    skill = _skill(past, y)
     every = (*names, *BASELINES, PLAIN_LAST)
     return Ensemble(every, pool, share, starts, middle, deviation, past, skill, evidence, noise)
 
@@ -74,6 +78,7 @@ def noise_std(y: Array) -> float:
     """Return the noise's standard deviation from second differences, the largest twentieth left out."""
     if len(y) < 3:
         return 0.0
+    # Second differences, for a straight trend vanishes in them; over 6, their variance in units of the noise's.
     square = np.sort((np.diff(y, 2)[-max(6, (len(y) - 2) // 2) :]) ** 2 / 6)
     return float(np.sqrt(square[: max(1, int(0.95 * len(square)))].mean()))
 
@@ -84,6 +89,7 @@ def _weights(prepared: Prepared, starts: Array, settings: Settings) -> Array:
     number = np.arange(1, n + 1)[:, None]
     weights = np.where(number <= starts, (number / starts) ** settings.recency, 0.0)
     for border in prepared.borders:
+        # Only for origins behind the border: a back-test before it must not know that it comes.
         weights[:border, starts > border] *= settings.border_weight
     return weights * prepared.seen[:, None]
 
@@ -139,7 +145,7 @@ def _past(pool: Array, share: Array, y: Array, seen: Array, starts: Array, setti
     return np.concatenate(rows) if rows else np.empty((0, 5))
 
 
-def _skill(past: Array, y: Array, seen: Array, starts: Array) -> float:
+def _skill(past: Array, y: Array) -> float:
     """Return the combined forecast's mean absolute back-test error over that of the last value."""
     if not len(past):
         return 1.0
@@ -152,6 +158,7 @@ def _skill(past: Array, y: Array, seen: Array, starts: Array) -> float:
 
 def origins(n: int, settings: Settings) -> Array:
     """Return the lengths of the prefixes to forecast from: the back-tests', growing, and `n` itself."""
+    # A set: in short curves several shares are the same epoch, and it must not count twice.
     found = {max(settings.fewest, round(n * share)) for share in settings.origins}
     return np.array([*sorted(k for k in found if k < n), n])
 
@@ -177,6 +184,7 @@ def weigh(prior: Array, error: Array, evidence: float, settings: Settings) -> Ar
     """Return the rivals' weights, adding up to 1: prior times (shrunk back-test error)^-power."""
     middle = float(np.median(error)) or 1.0
     shrunk = (error / middle * evidence + settings.backtest_prior) / (evidence + settings.backtest_prior)
+    # Shrunk towards "all equal" by the evidence there is: two back-tests must not decide.
     weights = prior * shrunk**-settings.power
     return weights / weights.sum()
 

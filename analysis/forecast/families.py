@@ -105,11 +105,13 @@ class Bank:
     sizes: Array
 
 
+# Back-tests and neighbours ask for the same lengths again and again.
 @lru_cache(maxsize=64)
 def _bank(points: bytes, until: float) -> Bank:
     x = np.frombuffer(points)
     rows = []
     for family in FAMILIES.values():
+        # All parameters of a family at once, so that a bank is a handful of array operations.
         columns = np.array(family.grid(until)).T[:, :, None]
         rows.append(family.shape(x[None, :], *columns))
     return Bank(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ BY_HAND = {  # colour and style of each classic extrapolation
     "exponential": ("#8B4513", "--"),
 }
 MOST = 12  # panels
-TITLE = 46  # characters
+TITLE = 58  # characters of a line above a panel; one panel alone is wider
 
 
 def fan_chart(
@@ -45,6 +46,7 @@ def fan_chart(
     import matplotlib
     from matplotlib.figure import Figure
 
+    # More panels than this are no figure; the legend says how many there are.
     shown = list(recommended)[:MOST]
     columns = min(3, len(shown)) if len(shown) != 4 else 2
     rows = math.ceil(len(shown) / columns)
@@ -56,8 +58,7 @@ def fan_chart(
         axes = [figure.add_subplot(rows, columns, number + 1) for number in range(len(shown))]
         for axis, one in zip(axes, shown, strict=True):
             _panel(axis, one, came.get(one.told.curve.run), TITLE if columns > 1 else 90, by_hand)
-        cut = len(shown) < len(recommended)
-        _legend(figure, bool(came), cut, len(recommended), columns * wide, by_hand)
+        _legend(figure, shown, bool(came), len(recommended), columns * wide, by_hand)
     return figure
 
 
@@ -82,8 +83,9 @@ def _panel(
     if recommended.target is not None:
         _line(axis, recommended.target, f"to beat: {recommended.target:.4g}")
     name = curve.name or curve.run
-    title = name if len(name) <= limit else name[: limit - 3] + "..."
-    axis.set_title(f"{title}\n{_words(recommended, limit)}", loc="left", fontsize=8.5)
+    # On lines of their own where they are long: what does not fit the panel would lie on its neighbour.
+    lines = [line for text in (name, _words(recommended)) for line in textwrap.wrap(text, limit)]
+    axis.set_title("\n".join(lines), loc="left", fontsize=8.5)
     axis.set_xlabel("epoch")
     axis.set_ylabel(curve.metric)
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
@@ -117,11 +119,10 @@ def _came(axis: Axes, came: Curve, since: int) -> None:
     axis.plot(numbers[later], values[later], color=CAME, linewidth=1.1, zorder=2.8)
 
 
-def _words(recommended: Recommendation, limit: int) -> str:
+def _words(recommended: Recommendation) -> str:
     told = recommended.told
     if told.verdict != FORECAST:
-        words = f"no forecast: {told.reason}"
-        return words if len(words) <= limit + 12 else words[: limit + 9] + "..."
+        return f"no forecast: {told.reason}"
     low, high = told.interval(0.8)
     words = f"epoch {told.to}: {told.median[-1]:.4g} (80 %: {low[-1]:.4g} to {high[-1]:.4g})"
     return words if math.isnan(recommended.chance) else f"{words}, chance {recommended.chance:.0%}"
@@ -169,8 +170,11 @@ def _limits(recommended: Recommendation, values: np.ndarray, came: Curve | None)
     return low - room, high + room
 
 
-def _borders(axis: Axes, recommended: Recommendation) -> None:
-    curve = recommended.told.curve
+BORDERS = {"stage starts": (0, (4, 3)), "rate breaks": (0, (1, 3))}  # kinds of borders, and their dashes
+
+
+def _border_epochs(curve: Curve) -> dict[str, set[int]]:
+    """Return the epochs that begin a stage, and the others at which the rate breaks, by the kinds of `BORDERS`."""
     stages = {epoch for epoch in curve.stages if epoch > curve.first}
     rates = np.asarray(curve.rates, dtype=float)
     drops = (
@@ -178,9 +182,13 @@ def _borders(axis: Axes, recommended: Recommendation) -> None:
         if len(rates)
         else set()
     )
-    for epoch in sorted(stages | drops):
-        style = (0, (4, 3)) if epoch in stages else (0, (1, 3))
-        axis.axvline(epoch - 0.5, color="#909090", linewidth=0.8, linestyle=style, zorder=0.95)
+    return dict(zip(BORDERS, (stages, drops)))
+
+
+def _borders(axis: Axes, recommended: Recommendation) -> None:
+    for kind, epochs in _border_epochs(recommended.told.curve).items():
+        for epoch in epochs:
+            axis.axvline(epoch - 0.5, color="#909090", linewidth=0.8, linestyle=BORDERS[kind], zorder=0.95)
 
 
 def _line(axis: Axes, value: float, text: str) -> None:
@@ -189,7 +197,9 @@ def _line(axis: Axes, value: float, text: str) -> None:
     axis.text(0.01, value, text, fontsize=SMALLEST, color=COLORS[5], **where)
 
 
-def _legend(figure: Figure, came: bool, cut: bool, count: int, width: float, by_hand: bool) -> None:
+def _legend(
+    figure: Figure, shown: Sequence[Recommendation], came: bool, count: int, width: float, by_hand: bool
+) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -200,13 +210,14 @@ def _legend(figure: Figure, came: bool, cut: bool, count: int, width: float, by_
         Patch(color=AHEAD, alpha=0.18, label="80 %"),
         Line2D([], [], color=TRIED, linewidth=0.8, label="back-tests"),
         Line2D([], [], color="#808080", linewidth=0.8, linestyle=(0, (1, 2)), label="last value"),
-        Line2D([], [], color="#909090", linewidth=0.8, linestyle=(0, (4, 3)), label="stage starts"),
-        Line2D([], [], color="#909090", linewidth=0.8, linestyle=(0, (1, 3)), label="rate breaks"),
     ]
+    for kind, style in BORDERS.items():
+        if any(_border_epochs(one.told.curve)[kind] for one in shown):
+            handles.append(Line2D([], [], color="#909090", linewidth=0.8, linestyle=style, label=kind))
     if came:
         handles.insert(1, Line2D([], [], color=CAME, linewidth=1.1, label="what came"))
     if by_hand:
         handles += [Line2D([], [], color=c, linestyle=s, label=method) for method, (c, s) in BY_HAND.items()]
     columns = len(handles) if width > 2.5 else 5
-    title = f"the first {MOST} of {count}" if cut else None
+    title = f"the first {MOST} of {count}" if len(shown) < count else None
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, title=title)

@@ -91,7 +91,7 @@ def features(prepared: Prepared, ensemble: Ensemble, targets: Array) -> Features
     level = present_level(prepared.y, prepared.least)
     found = Features(np.empty(0), np.empty(0), np.empty(0), 0.0, level, np.empty(0))
     logs = found.log(prepared.y)
-    facts = _fits(ensemble, found, targets) | _past(prepared, ensemble, found, logs, targets)
+    facts = _fits(ensemble, found, targets) | _past(ensemble, found, logs)
     facts |= _shape(logs, targets) | _schedule(prepared, targets)
     facts["loss"] = float(prepared.kind == LOSS)
     facts["evaluation"] = float(prepared.evaluation)
@@ -99,6 +99,7 @@ def features(prepared: Prepared, ensemble: Ensemble, targets: Array) -> Features
     spread = (facts["all90"] - facts["all10"]) / 2.56
     drift = 0.03**2 * (targets - n) / n + 0.02**2
     unit = np.sqrt(facts["noise"] ** 2 + spread**2 + drift + (0.25 * facts["all50"]) ** 2)
+    # arcsinh: like a logarithm far out and straight near zero, on both sides.
     columns = [np.arcsinh(facts[name] / unit) for name in IN_UNITS]
     columns += [np.log(np.abs(facts[name]) / unit + 1e-3) for name in SIZES]
     columns += [np.log(unit), facts["first"] * one]
@@ -134,9 +135,7 @@ def _fits(ensemble: Ensemble, scale: Features, targets: Array) -> dict[str, Arra
     }
 
 
-def _past(
-    prepared: Prepared, ensemble: Ensemble, scale: Features, logs: Array, targets: Array
-) -> dict[str, float]:
+def _past(ensemble: Ensemble, scale: Features, logs: Array) -> dict[str, float]:
     """Return noise, and how far the back-tests and the last value missed."""
     second = np.diff(logs, 2)[-max(6, len(logs) // 2) :] ** 2
     noise = float(np.sqrt(np.mean(np.sort(second)[: max(1, int(0.9 * len(second)))]) / 6))
@@ -156,6 +155,7 @@ def _past(
 def _shape(logs: Array, targets: Array) -> dict[str, Array | float]:
     """Return slopes, the way so far, the best value and how long ago that was."""
     n = len(logs)
+    # A median of three, so that one lucky epoch is not the best value.
     padded = np.pad(logs, 1, mode="edge")
     smooth = np.median(np.stack([padded[:-2], logs, padded[2:]]), axis=0)
     slope = theil_sen(logs[-max(4, n // 4) :])

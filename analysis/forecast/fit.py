@@ -25,9 +25,11 @@ def solve(shapes: Array, y: Array, weights: Array) -> tuple[Array, Array, Array]
     p1, p2 = phi @ weights, (phi * phi) @ weights
     py = phi @ (weights * y[:, None])
     spread = total * p2 - p1**2
+    # A shape that is constant over what was seen tells nothing about its amount.
     known = spread > 1e-10 * total * p2
     a = np.where(known, (total * py - p1 * y1) / np.where(known, spread, 1.0), 0.0).clip(0.0)
     c = (y1 - a * p1) / total
+    # Held at the floor, the best amount is another one, so it is fitted again without the constant.
     low = c < 0
     a = np.where(low, (py / np.maximum(p2, TINY)).clip(0.0), a)
     c = np.where(low, 0.0, c)
@@ -57,10 +59,13 @@ def families(shapes: Array, sizes: Array, y: Array, weights: Array, outlier: flo
     for left in reversed(range(rounds)):
         c, a, square = solve(shapes, y, robust)
         like = likelihood(square, robust.sum(0))
+        # Weights of outliers come from the joint fit of all shapes: each shape by itself
+        # would call outlier what it cannot follow.
         if left:
             joint = like / like.sum(0)
             fitted = shapes[:, : len(y)].T @ (joint * a) + (joint * c).sum(0)
             robust = weights * huber(y[:, None] - fitted, weights > 0, outlier)
+    # Within each family: a family with a finer grid must not count more than one with a coarse one.
     within = like / np.repeat(np.add.reduceat(like, starts, 0), sizes, 0).clip(TINY)
     constant = np.add.reduceat(within * c, starts, 0)
     amount = within * a

@@ -89,6 +89,7 @@ class Forecast:
         """
         if self.prepared is None or self.features is None:
             return self.curve.last, float("nan")
+        # A seed of the forecast's own: the same curve gives the same answer, whatever was drawn before.
         generator = np.random.default_rng(self.seed)
         seen = self.features.log(self.prepared.y)
         noise = float(np.std(np.diff(seen[-8:])) / np.sqrt(2))
@@ -131,6 +132,7 @@ def forecast(
         prepared = prepare(curve, end, settings)
     except Refused as refusal:
         return Forecast(curve, end, NO_FORECAST, str(refusal))
+    # A group that is handed in keeps its forecasts of the others from epoch to epoch of a training.
     group = others if isinstance(others, CrossRunPrior) else CrossRunPrior(others, settings, known)
     ensemble = fit_ensemble(prepared, settings)
     targets = _targets(prepared, settings)
@@ -153,6 +155,7 @@ def _targets(prepared: Prepared, settings: Settings) -> Array:
     n, length = len(prepared.y), prepared.length
     if length - n <= EVERY:
         return np.arange(n + 1, length + 1)
+    # Denser at the near end, where forecasts are sharp; epochs around a fall of the rate are forecast themselves.
     found = set(np.round(n + np.geomspace(1, length - n, EVERY)).astype(int).tolist())
     if prepared.rates is not None:
         fall = np.flatnonzero(
@@ -180,6 +183,7 @@ def _forecast(
     if nearer >= settings.last_nearer and abs(score(ends[:, -1], told.last)) < settings.near_last:
         verdict, point = NO_FORECAST, np.full_like(point, told.last)
         reason = f"the fits are no better than the last value: the end is nearer to it with a chance of {nearer:.0%}"
+    # Between its neighbours: quantiles that cross would give chances below zero.
     ends[MIDDLE] = np.clip(point, ends[MIDDLE - 1], ends[MIDDLE + 1])
     epochs = np.arange(int(prepared.epoch(n - 1)) + 1, prepared.to + 1)
     whole = ordered(np.array([np.interp(prepared.number(epochs), targets, row) for row in ends]))

@@ -57,6 +57,7 @@ def annealing(
     n = len(y)
     annealed = 1 - relative(rates)[:n]
     high = np.flatnonzero(annealed < annealed.min() + 0.3)
+    # Noise at high rates only: after an anneal it is gone, and the gain is measured by what there was.
     size = noise(y[: high[-1] + 1])
     level = float(np.median(y[-3:]))
     if is_loss:
@@ -67,8 +68,10 @@ def annealing(
     log = np.empty(len(gains))
     for k, gain in enumerate(gains):
         square = solve(shapes, y + gain * annealed, weights[:, None])[2][:, 0]
+        # The small terms keep a perfect fit from deciding alone.
         each = -0.5 * n * np.log(square + 1e-4 * size**2 + 1e-14)
         log[k] = np.log(np.mean(np.exp(each - each.max()))) + each.max()
+    # Half the evidence: neighbouring epochs err together, so n of them are worth about n / 2.
     posterior = prior * np.exp(np.clip(0.5 * (log - log.max()), -30, 0))
     posterior /= posterior.sum()
     mean = float(posterior @ gains)

@@ -55,5 +55,6 @@ def from_spec(spec: Mapping[str, Any]) -> Planned | None:
 
 def _rates(plan: Stage) -> Iterable[float]:
     for epoch in range(plan.epochs):
+        # Not 1.0: at the very end a restarting schedule already gives the next cycle's rate.
         done = epoch + LAST_STEP if plan.advances_schedule else 0.0
         yield float(plan.schedule.at(plan.schedule_offset + done))

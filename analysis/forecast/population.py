@@ -44,10 +44,12 @@ class Network:
 
     def quantiles(self, table: Array) -> Array:
         """Return quantiles (levels, rows) in units for rows of features."""
+        # Clipped: outside of what it has seen a network says anything.
         inputs = np.clip((table - self.mean) / self.std, -CLIP, CLIP)
         enter, enter_bias, leave, leave_bias, beside = self.weights
         raw = np.tanh(inputs @ enter + enter_bias) @ leave + leave_bias + inputs @ beside
         raw = np.clip(raw, -MOST, MOST).T
+        # Steps between quantiles are positive by construction (softplus), so they never cross.
         steps = np.logaddexp(0.0, raw)
         found = np.empty_like(raw)
         found[MIDDLE] = raw[MIDDLE]

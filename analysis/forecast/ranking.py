@@ -84,6 +84,7 @@ def _target(
         return beat, whose
     pick = min if lower_is_better(one.curve.metric) else max
     names = {curve.run: curve.name or curve.run for curve in pool}
+    # The run itself is left out: beating one's own end is no success.
     finals = {c.run: float(c.values[-1]) for c in pool if c.finished and c.run != one.curve.run}
     finals = {run: value for run, value in finals.items() if np.isfinite(value)}
     if not finals:
@@ -99,6 +100,7 @@ def _recommended(told: Forecast, target: float | None, rival: str) -> Recommenda
     if told.epochs_left == 0:
         return Recommendation(told, target, rival, float("nan"), DONE, "its last planned epoch is over")
     chance = told.chance(target) if target is not None else float("nan")
+    # Without a forecast no run is called hopeless, whatever its chance looks like.
     if told.verdict != FORECAST:
         return Recommendation(told, target, rival, chance, EARLY, told.reason)
     if target is None:

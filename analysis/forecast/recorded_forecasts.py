@@ -46,6 +46,7 @@ def _row(run: str, status: object, table: pd.DataFrame, metric: str, prefix: str
     stop = table.get(f"{prefix}_stop")
     asked = None if stop is None or not (stop == 1).any() else int(stop.index[stop == 1][0])
     row: dict[str, object] = {"run": run, "status": status, "forecasts": len(told), "stopped_at": asked}
+    # A run that was stopped and then resumed tells what the stop would have cost.
     went_on = asked is None or asked < int(table.index.max())
     if not went_on or not (is_missing(status) or status == FINISHED):
         return {

@@ -38,6 +38,7 @@ def curves(records: Records, metric: str, store: str | None = None) -> list[Curv
     found = []
     for facts in records.runs.itertuples(index=False):
         if facts.run in rows:
+            # The journal's spec knows the future rates; from rows alone only the past ones are known.
             plan = _planned(place, facts.run)
             made = _curve(facts, metric, rows[facts.run], rates.get(facts.run), plan, times.get(facts.run))
             found.append(replace(made, name=labels[facts.run], data=data[facts.run]))

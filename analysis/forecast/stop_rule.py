@@ -83,8 +83,10 @@ def stop_rule(
         return StopRule(None, _unsupported(record))
     limit, own = max(supported), ""
     if kind == WITH_OTHERS:
+        # Replayed once when a training starts: it costs a forecast for each finished run.
         least = _least_chances(others, known, settings)
         lost = [int((least < each).sum()) for each in supported]
+        # The study's own runs have the last word: they are nearer than any public curve.
         fine = [each for each, count in zip(supported, lost, strict=True) if count <= PRICE * len(least)]
         if not fine:
             return StopRule(
@@ -124,5 +126,6 @@ def _unsupported(record: Mapping[str, Any] | None) -> str:
 def _least_chances(others: Sequence[Curve], known: Population, settings: Settings) -> Array:
     """Return the least chance that each of the study's runs was given of what it reached, the others as prior."""
     group = CrossRunPrior(others, settings, known)
+    # The newest: they are nearest to what is trained now.
     picked = list(others)[-MOST:]
     return np.array([replay(one, one.values[-1], group, known, settings).min() for one in picked])

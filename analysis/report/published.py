@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.report.collect import Study
 from analysis.report.page import Block, Section, Table, Text
 from analysis.tables import published, published_file
+from analysis.tables.conventions import published_note
 from workbench.errors import RecordError
 
 
@@ -23,6 +24,9 @@ def section(study: Study) -> list[Section]:
         Text([_intro(theirs)]),
         Table(frame, decimals=published.decimals(frame)),
     ]
+    words = published_note(theirs, published.trained(ours))
+    if words:
+        blocks.append(Text([f"{words[0].upper()}{words[1:]}."]))
     gone = published.missing(ours, theirs.names)
     if gone:
         blocks.append(Text([f"Published and without a finished run here: {', '.join(gone)}."]))

@@ -13,7 +13,16 @@ from analysis.frames import MEASURED, Note, Notes, RunData
 from analysis.sources.mlflow_common import TAG_REGULARISER
 from analysis.sources.options import Options
 from workbench.errors import RecordError
-from workbench.names import SECONDS, SWEEP, TAG_KIND, TAG_RERUN, UNREADABLE, declare, of_unknown_direction
+from workbench.names import (
+    SECONDS,
+    SWEEP,
+    TAG_KIND,
+    TAG_ORIGIN,
+    TAG_RERUN,
+    UNREADABLE,
+    declare,
+    of_unknown_direction,
+)
 from workbench.tracking.journal import decode_line, read_journal, status
 from workbench.tracking.rows import EpochRecord, StartRecord
 
@@ -99,6 +108,7 @@ def _facts(start: StartRecord) -> dict[str, Any]:
         "started": datetime.fromtimestamp(start.time, timezone.utc),
         "loss_regulariser": start.tags.get(TAG_REGULARISER),
         "rerun": start.tags.get(TAG_RERUN),
+        "imported_from": start.tags.get(TAG_ORIGIN),
     }
 
 

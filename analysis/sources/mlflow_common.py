@@ -19,6 +19,7 @@ from workbench.names import (
     TAG_ID,
     TAG_KIND,
     TAG_NAME,
+    TAG_ORIGIN,
     TAG_PARENT,
     TAG_QUICK,
     TAG_RERUN,
@@ -77,6 +78,7 @@ def facts_of(
         "quick": tags.get(TAG_QUICK) == "true",
         "loss_regulariser": tags.get(TAG_REGULARISER),
         "rerun": tags.get(TAG_RERUN),
+        "imported_from": tags.get(TAG_ORIGIN),
     }
 
 

@@ -137,11 +137,13 @@ def _one(
     recipe = str(first[RECIPE])
     name = recipe if is_missing(first.get(RECIPE_NAME)) else str(first[RECIPE_NAME])
     facts = {
-        "id": recipe, "study": first["study"], "name": name, "seed": first["seed"], "quick": first["quick"],
-        "started": rows["started"].min(), "seconds": rows["seconds"].sum(), "origin": first["origin"],
+        "id": recipe,
+        "name": name,
+        "started": rows["started"].min(),
+        "seconds": rows["seconds"].sum(),
         "status": next((status for status in rows["status"] if status != FINISHED), FINISHED),
-        "loss_regulariser": first["loss_regulariser"],
-    }  # fmt: skip
+        **{same: first[same] for same in ("study", "seed", "quick", "origin", "loss_regulariser")},
+    }
     data = RunData(_title(rows), facts=facts, settings=_common(rows))
     last = _last_epochs(records.epochs, names)
     sets = {

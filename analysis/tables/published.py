@@ -308,6 +308,11 @@ def is_share(metric: str) -> bool:
     return "loss" not in metric and SECONDS not in metric and not metric.endswith("_thresh")
 
 
+def trained(ours: Mapping[str, Ours]) -> list[str]:
+    """Return the variants whose values come from a training of ours, finished or not."""
+    return [name for name, row in ours.items() if row.kind != IMPORTED]
+
+
 def missing(ours: Mapping[str, Ours], variants: Iterable[str]) -> list[str]:
     """Return the variants of which there is no finished run, neither of our own nor imported."""
     return [name for name in variants if name not in ours or ours[name].kind not in (RUN, IMPORTED)]

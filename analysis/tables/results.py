@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.frames import Records
 from analysis.tables import judged, published, published_file
+from analysis.tables.conventions import published_note
 from analysis.tables.published import IMPORTED, RUN, Ours
 from analysis.tables.published_file import EACH, LAST
 from analysis.tables.render import render
@@ -128,7 +129,9 @@ def reading(theirs: published_file.Published, ours: Mapping[str, Ours]) -> str:
         said = f"Values and verdicts are those of `workbench table --baseline`, against {', '.join(against)}"
         return f"{said}; an error is the standard error over folds, or the half width of the 95 % interval over seeds."
     at = f"{published.reading(theirs.at)}{published.exceptions(theirs)}"
-    return f"Values are {at}. Ours: {', '.join(counts) if counts else 'none yet'}."
+    convention = published_note(theirs, published.trained(ours))
+    said = f" {convention[0].upper()}{convention[1:]}." if convention else ""
+    return f"Values are {at}. Ours: {', '.join(counts) if counts else 'none yet'}.{said}"
 
 
 def row_names(variants: Sequence[Variant]) -> list[str]:

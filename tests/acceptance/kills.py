@@ -1,7 +1,9 @@
 """SIGKILL a three-stage training at planted places and random moments; every resume must be bit-equal.
 
-    python tests/acceptance/kills.py [--seed 1] [--kills 56] [--data FOLDER]
+    python tests/acceptance/kills.py [--seed 1] [--kills 56] [--data FOLDER] [--light] [--branch]
 
+`--branch` kills a branch with parts of its own, each time with a trunk of its own, whose training is killed too.
+`--light` trains a small network in forks of one process that has imported everything: a fifth of the time.
 Prints a table of kills by phase. Needs the ORL faces for the real thing; without them it runs on drawn
 faces and says so. Weights, optimizer, random states and accepted rows of each interrupted run are
 compared with those of one run that nobody disturbed.
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -27,14 +30,15 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(ROOT), str(HERE)]
 
+import planted  # noqa: E402
 from planted import PHASES  # noqa: E402
 
 from workbench.tracking.journal import read_journal  # noqa: E402
 from workbench.train import checkpoint  # noqa: E402
 
 SPEC = '''"""Is a resumed run the same run?"""
-from workbench import (ArcFace, Cosine, Experiment, Flip, GDC, HeldOutPairs, ImageFolder, MobileFaceNet, SGD, Safety,
-                       Softmax, Stage, SyntheticFaces)
+from workbench import (ArcFace, Cosine, Experiment, Flip, GDC, HeldOutPairs, ImageFolder, MobileFaceNet, PlainCNN, SGD,
+                       Safety, Softmax, Stage, SyntheticFaces)
 experiment = Experiment(
     data={data}, evaluate=HeldOutPairs(identities=4, pairs=60, name="unseen"),
     backbone=MobileFaceNet(image_size=32, width=0.25), embedding=GDC(size=16, dropout=0.2),
@@ -46,8 +50,82 @@ experiment = Experiment(
 '''
 
 
-def program(project: Path, phase: str, count: int, *words: str) -> subprocess.Popen[bytes]:
+TREE = """
+class Own(Loss):
+    strength: float = setting(0.5, doc="how strong")
+
+    def classifier(self):
+        return Softmax().classifier()
+
+    def layer(self, classes, size, batch_size, teacher=None):
+        return Softmax().layer(classes, size, batch_size, teacher)
+
+class Dim(Augmentation):
+    share: float = setting(0.9, doc="what is left of the light")
+
+    def image(self, image, seed):
+        return tf.cast(tf.cast(image, tf.float32) * self.share, tf.uint8)
+
+experiment = experiment.branch(at_epoch=3, stages=(Stage(loss=Own(), epochs=1), Stage(loss=Softmax(), epochs=1)),
+                               augment=Dim(), name="own")
+"""
+OWN = "from workbench.lazy import tf\nfrom workbench.spec.interfaces import Augmentation, Loss\nfrom workbench.spec.part import setting\n"
+LIGHT = (
+    ("MobileFaceNet(image_size=32, width=0.25)", "PlainCNN(image_size=24, filters=(4, 4, 4), dense=16)"),
+    ("GDC(size", "E(size"),
+    ("import (ArcFace,", "import (E, ArcFace,"),
+)
+
+
+class Forked:
+    """An attempt as a fork of this process, which has imported everything and begun nothing."""
+
+    def __init__(self, project: Path, phase: str, count: int, words: tuple[str, ...]) -> None:
+        self.pid = os.fork()
+        if self.pid:
+            return
+        log = os.open(project / "log.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        status = 1
+        try:
+            for number in (1, 2):
+                os.dup2(log, number)
+            os.chdir(project)
+            status = planted.main(phase, count, list(words))
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+        raise subprocess.TimeoutExpired("fork", timeout)
+
+
+light = False  # set by --light
+
+
+def import_everything() -> None:
+    """Import what a training imports, and start nothing: no thread may be at work when a process forks."""
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    import tensorflow as tf  # noqa: F401
+
+    from workbench.commands import resume, run  # noqa: F401
+    from workbench.train import callbacks, runner, trainer  # noqa: F401
+
+
+def program(project: Path, phase: str, count: int, *words: str) -> Any:
     """Start the program in `project`, with a kill planted in `phase`."""
+    if light:
+        return Forked(project, phase, count, words)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [sys.executable, str(HERE / "planted.py"), phase, str(count), *words]
     log = (project / "log.txt").open("ab")
@@ -76,10 +154,10 @@ def interrupted(project: Path, run: str, plan: list[tuple[str, int]], rng: rando
         process = program(project, phase, count, *words)
         if phase == "random":
             try:
-                process.wait(rng.uniform(4, 14))
+                process.wait(rng.uniform(*((2, 9) if light else (4, 14))))
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
-        status = process.wait(600)
+        status = process.wait(1200)
         if status == -signal.SIGKILL:
             fell[phase] += 1
         elif status != 0:
@@ -95,41 +173,61 @@ def main() -> int:
     words = argparse.ArgumentParser()
     words.add_argument("--seed", type=int, default=1)
     words.add_argument("--kills", type=int, default=56)
+    words.add_argument("--least", type=int, default=3, help="kills in each phase")
+    words.add_argument("--light", action="store_true")
+    words.add_argument("--branch", action="store_true")
     words.add_argument(
         "--data", default=os.environ.get("WORKBENCH_TEST_DATA", str(ROOT.parent / "shared" / "data"))
     )
     given = words.parse_args()
+    global light
+    light = given.light
+    if light:
+        import_everything()
     rng = random.Random(given.seed)
-    project = Path(tempfile.mkdtemp(prefix="kills-"))
-    (project / "experiments").mkdir()
-    (project / "mlruns").mkdir()
+    base = Path(tempfile.mkdtemp(prefix="kills-"))
     faces = Path(given.data) / "orl_faces"
     data = (
         f'ImageFolder("{faces}", first=16)' if faces.is_dir() else "SyntheticFaces(identities=16, images=10)"
     )
-    (project / "experiments" / "kills.py").write_text(SPEC.format(data=data))
+    spec = SPEC.format(data=data)
+    if light:
+        for old, new in LIGHT:
+            spec = spec.replace(old, new)
+    if given.branch:
+        spec = spec.replace("from workbench", OWN + "from workbench", 1) + TREE
     print(
-        f"seed {given.seed}, data {'ORL faces' if faces.is_dir() else 'drawn faces (no ORL faces here)'}, {project}"
+        f"seed {given.seed}, data {'ORL faces' if faces.is_dir() else 'drawn faces (no ORL faces here)'}, {base}"
     )
+    project = made(base / "whole", spec)
     whole = program(project, "", 0, "run", "experiments/kills.py", "--run-name", "20260101T000000Z-00000000")
-    if whole.wait(900):
+    if whole.wait(1800):
         raise SystemExit(f"the undisturbed run failed; see {project / 'log.txt'}")
     expected = final(project, "20260101T000000Z-00000000")
-    return report(*until_enough(project, given.kills, rng, expected))
+    return report(*until_enough(base, spec, given, rng, expected))
+
+
+def made(project: Path, spec: str) -> Path:
+    """Make a project with the spec; each run has its own, so that each branch has a trunk to train."""
+    for inner in ("experiments", "mlruns"):
+        (project / inner).mkdir(parents=True)
+    (project / "experiments" / "kills.py").write_text(spec)
+    return project
 
 
 def until_enough(
-    project: Path, kills: int, rng: random.Random, expected: Any
+    base: Path, spec: str, given: Any, rng: random.Random, expected: Any
 ) -> tuple[Counter[str], int, list[str]]:
-    """Interrupt runs until enough kills fell, at least three in each phase."""
+    """Interrupt runs until enough kills fell, and enough of them in each phase."""
     fell: Counter[str] = Counter()
     runs, wrong, began = 0, [], time.monotonic()
     phases = [*PHASES, "random"]
-    while sum(fell.values()) < kills or min(fell[phase] for phase in phases) < 3:
+    while sum(fell.values()) < given.kills or min(fell[phase] for phase in phases) < given.least:
         runs += 1
         behind = sorted(phases, key=lambda phase: fell[phase])[:5]
         plan = [(phase, rng.randint(1, 2)) for phase in rng.sample(behind, 5)]
         run = f"20260101T000000Z-{runs:08x}"
+        project = made(base / run, spec)
         fell += interrupted(project, run, plan, rng)
         if not equal(final(project, run), expected):
             wrong.append(run)

@@ -124,10 +124,10 @@ def at_work(folder: Path, name: str) -> str:
     done = sum(trial.status == "completed" for trial in record.trials)
     words = []
     for trial in (trial for trial in record.trials if trial.status == "running"):
-        path = store.journal(trial.order.runs[0])
+        path = store.journal(trial.request.runs[0])
         rows = read_journal(path).accepted() if path.exists() else []
         words.append(
-            f"{trial.id} after epoch {len(rows)} of {trial.order.epochs}"
+            f"{trial.id} after epoch {len(rows)} of {trial.request.epochs}"
             if rows
             else f"{trial.id} at its start"
         )
@@ -148,14 +148,14 @@ def trials(folder: Path, name: str) -> list[Any]:
     found = []
     for trial in record.trials:
         assert trial.status == "completed", trial
-        journal = read_journal(store.journal(trial.order.runs[0]))
+        journal = read_journal(store.journal(trial.request.runs[0]))
         rows = journal.accepted()
         assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
         assert not begun_too_early(journal), "a trial was begun again before its last checkpoint"
-        values = [row.metrics["val_accuracy"] for row in rows if row.epoch <= trial.order.epochs]
-        assert len(values) == trial.order.epochs and max(values) == trial.score
+        values = [row.metrics["val_accuracy"] for row in rows if row.epoch <= trial.request.epochs]
+        assert len(values) == trial.request.epochs and max(values) == trial.score
         found.append(
-            (trial.id, trial.order.chain, trial.order.epochs, dict(trial.order.settings), trial.score)
+            (trial.id, trial.request.chain, trial.request.epochs, dict(trial.request.settings), trial.score)
         )
     settings = [str(row[3]) for row in found if row[0] == row[1]]
     assert len(set(settings)) == len(settings), "settings were tried twice"

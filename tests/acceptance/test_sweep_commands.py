@@ -38,7 +38,7 @@ def test_a_changed_space_is_named_and_refused_unless_allowed(place: Path, capsys
     finally:
         path.write_text(SPEC)
     trials = record(place, "grid").trials
-    assert len({json.dumps(dict(trial.order.settings)) for trial in trials}) == len(trials) == 6
+    assert len({json.dumps(dict(trial.request.settings)) for trial in trials}) == len(trials) == 6
 
 
 def test_the_best_settings_are_written_and_trained_in_full(place: Path, monkeypatch: pytest.MonkeyPatch):
@@ -65,8 +65,8 @@ def test_the_tuners_state_is_made_anew_from_the_journals(place: Path):
     (sweeps.folder(store_of(place), before.run) / sweeps.STATE).unlink()
     run(place, "band", "--resume")
     after = record(place, "band")
-    assert {t.id: (t.order.runs, t.score) for t in before.trials}.items() <= {
-        t.id: (t.order.runs, t.score) for t in after.trials
+    assert {t.id: (t.request.runs, t.score) for t in before.trials}.items() <= {
+        t.id: (t.request.runs, t.score) for t in after.trials
     }.items()
 
 
@@ -98,7 +98,7 @@ def test_a_killed_worker_goes_on_with_its_trial(place: Path, root: Path):
     trials = record(place, "grid").trials
     assert [trial.status for trial in trials] == ["completed"] * 4
     for trial in trials:
-        assert [row.epoch for row in journal(place, trial.order.runs[0]).accepted()] == [1, 2, 3, 4]
+        assert [row.epoch for row in journal(place, trial.request.runs[0]).accepted()] == [1, 2, 3, 4]
 
 
 def _a_worker(parent: int) -> int:
@@ -160,4 +160,4 @@ def test_nothing_is_lost_with_a_killed_chief(place: Path, root: Path):
     trials = record(place, "grid").trials
     assert [trial.status for trial in trials] == ["completed"] * 4
     for trial in trials:
-        assert [row.epoch for row in journal(place, trial.order.runs[0]).accepted()] == [1, 2, 3, 4]
+        assert [row.epoch for row in journal(place, trial.request.runs[0]).accepted()] == [1, 2, 3, 4]

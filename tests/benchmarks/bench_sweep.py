@@ -108,7 +108,7 @@ def reading(folder: Path) -> Ratio:
             "id": f"{n:04d}",
             "status": "COMPLETED",
             "score": 0.5,
-            "values": {sweeps.ORDER: sweeps.TrialRequest({"a": n}, (name,), 100, f"{n:04d}").text()},
+            "values": {sweeps.REQUEST: sweeps.TrialRequest({"a": n}, (name,), 100, f"{n:04d}").text()},
         }
         for n, name in enumerate(names)
     ]

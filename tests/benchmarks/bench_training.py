@@ -45,11 +45,11 @@ def session(experiment: Any, folder: Path, steps: int = STEPS) -> Any:
     spec_file = folder / "bench.py"
     spec_file.write_text("")
     variant = Variant(experiment=experiment, name="bench", study="bench", path=str(spec_file), question="")
-    order = RunRequest(variant, find_store(str(folder / "mlruns")), "bench", steps=steps)
+    request = RunRequest(variant, find_store(str(folder / "mlruns")), "bench", steps=steps)
     screen = Screen(stream=(folder / "screen.txt").open("w"))
     data = RunData(experiment, default_places(folder), steps)
-    tracker = runner.open_tracker(order, data, experiment.plans(), None, screen)
-    made = TrainingOnly(order, screen, tracker, data, None)
+    tracker = runner.open_tracker(request, data, experiment.plans(), None, screen)
+    made = TrainingOnly(request, screen, tracker, data, None)
     made.build(None)
     made.begin_stage(experiment.plans()[0], None)
     return made

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -370,3 +374,32 @@ def test_a_history_imported_under_a_variants_name_stands_beside_the_published_nu
     assert (near.returncode, len(near.stderr.splitlines())) == (2, 1)
     wrong = workbench(project, "table", "--published")
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+
+
+def test_every_accuracy_in_a_table_or_a_checkpoints_name_is_held(real_data: Path):
+    """Of the pages as they are now: a number that nobody copied is found by its absence."""
+    pages = Path(os.environ.get("WORKBENCH_TEST_NOTEBOOK") or real_data.parent / "notebook")
+    if not pages.is_dir():
+        pytest.skip(f"no notebook in {pages}")
+    held = {round(number, 6) for path in FILES for number in numbers_in(json.loads(path.read_text()))}
+    missing = []
+    for page in ("keras_insightface.txt", "advance.txt", "tests.txt"):
+        for line, text in enumerate((pages / page).read_text(encoding="utf-8").splitlines(), start=1):
+            found = re.findall(r"epoch_\d+_(?:\w+_)?(0\.\d{4,})", text)
+            if text.lstrip().startswith("|"):
+                found += re.findall(r"(?<![\w.])0\.\d{4,}", text)
+            missing += [
+                f"{page}:{line}: {number}" for number in found if round(float(number), 6) not in held | RATES
+            ]
+    assert not missing, "\n".join(missing)
+
+
+RATES = {0.0001}  # false accept rates, the heads of columns
+
+
+def numbers_in(value: Any) -> Iterator[float]:
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from numbers_in(inner)
+    elif isinstance(value, int | float):
+        yield float(value)

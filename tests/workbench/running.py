@@ -8,9 +8,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
+from forked import Child
 
 from workbench.tracking.journal import Journal, read_journal
 from workbench.train import checkpoint
@@ -28,23 +29,31 @@ def write_project(folder: Path, spec: str, name: str = "study", **fields: Any) -
     return folder
 
 
+Process = Union["subprocess.Popen[str]", Child]
+
+
 def launch(
-    command: Sequence[str], folder: Path, apart: bool = False, **environment: str
-) -> subprocess.Popen[str]:
-    """Start a process in a project; its errors are in its output, or with `apart` by themselves."""
+    command: Sequence[str], folder: Path, apart: bool = False, fresh: bool = False, **environment: str
+) -> Process:
+    """Start a process in a project; its errors are in its output, or with `apart` by themselves.
+
+    One of this Python shares the start of TensorFlow with others (`forked`), unless it is to be `fresh`.
+    """
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    # Horovod's launcher is no program of ours: it starts processes of its own.
+    if command[0] == sys.executable and not fresh and "horovod.runner.launch" not in command:
+        return Child(command[1:], folder, settings, apart)
     return subprocess.Popen(
         command,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env=settings,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE if apart else subprocess.STDOUT,
     )
 
 
-def launch_workers(
-    commands: Sequence[Sequence[str]], folder: Path, **environment: str
-) -> list[subprocess.Popen[str]]:
+def launch_workers(commands: Sequence[Sequence[str]], folder: Path, **environment: str) -> list[Process]:
     """Start the k-th command as the k-th worker of a list of hosts."""
     return [
         launch(words, folder, WORKBENCH_WORKER=str(k), TF_CPP_MIN_LOG_LEVEL="3", **environment)
@@ -65,12 +74,21 @@ def free_ports(count: int) -> list[int]:
 
 def start(
     root: Path, folder: Path, *words: str, planted: tuple[str, int] | None = None, apart: bool = False
-) -> subprocess.Popen[str]:
+) -> Process:
     """Start the program; `planted` is a place, and the how-manieth time, at which it kills itself."""
     program = ["-m", "workbench"]
     if planted:
         program = [str(root / "tests" / "acceptance" / "planted.py"), planted[0], str(planted[1])]
     return launch([sys.executable, *program, *words], folder, apart)
+
+
+def finished(
+    folder: Path, *words: str, program: Sequence[str] = ("-m", "workbench"), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the program in a project to its end; output and errors are kept apart."""
+    process = launch([sys.executable, *program, *words], folder, apart=True, **environment)
+    out, error = process.communicate(timeout=1200)
+    return subprocess.CompletedProcess(words, int(process.returncode or 0), out, error)
 
 
 def journal(folder: Path, run: str) -> Journal:

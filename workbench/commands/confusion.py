@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from workbench.commands import completing
 from workbench.errors import InputError
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Source
@@ -19,7 +21,7 @@ NAMED = 60  # classes up to which it names them
 
 
 @click.command("confusion")
-@click.argument("run")
+@click.argument("run", shell_complete=completing.runs)
 @click.option(
     "--data",
     "source",
@@ -46,7 +48,8 @@ def command(
     network = load_model(found.experiment, found.checkpoints, which, "logits")
     result = measured(network, experiment, found.store.root.parent, found.run)
     path = out or Path("confusion.png")
-    draw(result, f"{found.run} ({which}): accuracy {result.accuracy:.4f}", path)
+    title = f"{found.start.study}/{found.start.name or found.run}, {which} checkpoint: accuracy {result.accuracy:.4f}"
+    draw(result, title, path)
     rows = result.per_class()
     if as_json:
         facts = {"run": found.run, "accuracy": result.accuracy, "images": int(result.counts.sum())}
@@ -131,6 +134,8 @@ def draw(result: Confusion, title: str, path: Path) -> None:
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     ticks: Any = list(result.names) if classes <= NAMED else "auto"
+    numbers = np.where(result.counts > 0, result.counts.astype(str), "")  # zeros would hide what is confused
+    long = classes <= NAMED and max(len(name) for name in result.names) > 3
     seaborn.heatmap(
         shares,
         ax=axes,
@@ -140,10 +145,15 @@ def draw(result: Confusion, title: str, path: Path) -> None:
         square=True,
         xticklabels=ticks,
         yticklabels=ticks,
-        annot=result.counts if classes <= ANNOTATED else None,
-        fmt="d",
-        cbar_kws={"label": "share of the class"},
+        annot=numbers if classes <= ANNOTATED else None,
+        fmt="",
+        linewidths=0.5 if classes <= ANNOTATED else 0,
+        linecolor="#e0e0e0",
+        cbar_kws={"label": "share of the class", "shrink": 0.8},
     )
-    axes.set(xlabel="taken for", ylabel="class", title=title)
+    axes.tick_params("y", rotation=0)
+    axes.tick_params("x", rotation=90 if long else 0)
+    axes.set(xlabel="taken for", ylabel="class")
+    axes.set_title(textwrap.fill(title, 60), fontsize="medium")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import click
 
+from workbench.commands import completing
 from workbench.errors import DataError, SpecError
 from workbench.spec.datasets import default_places
 from workbench.spec.interfaces import Augmentation, Places, Source
 from workbench.spec.load import choose_variants, load_variants
-from workbench.spec.overrides import override_settings, parse_value
+from workbench.spec.overrides import override_settings, parse_part, parse_value
 from workbench.spec.plan import Plan
 from workbench.tracking.store import find_store
 
@@ -47,7 +48,7 @@ def source_of(text: str) -> Source:
     from workbench.data.sources.record_files import RecordIO, TFRecords
 
     if re.fullmatch(r"[A-Za-z]+\(.*\)", text, re.S):
-        value = parse_value(text)
+        value = parse_part(text, "workbench.data.sources", "ImageFolder('faces')")
         if not isinstance(value, Source):
             raise SpecError(f"{text} is not a data source", expected="ImageFolder(...), RecordIO(...), ...")
         return value
@@ -111,7 +112,7 @@ def show(
     "--rows", type=click.IntRange(1, 16), default=3, show_default=True, help="Draws of chance, one a row."
 )
 @click.option("--size", type=click.IntRange(16, 1024), default=112, show_default=True, help="Side, pixels.")
-@click.option("--out", type=FILE, default=Path("strip.png"), show_default=True, help="The picture.")
+@click.option("-o", "--out", type=FILE, default=Path("strip.png"), show_default=True, help="The picture.")
 @debug_option
 def strip(source: str, augmentation: str, over: str, number: int, rows: int, size: int, out: Path) -> None:
     """Draw one image of SOURCE (an image file or a source) over the range of a setting of AUGMENTATION.
@@ -120,7 +121,7 @@ def strip(source: str, augmentation: str, over: str, number: int, rows: int, siz
     """
     from workbench.data import contact_sheet, pipeline
 
-    one = parse_value(augmentation if "(" in augmentation else f"{augmentation}()")
+    one = parse_part(augmentation, "workbench.augment", "RandAugment(magnitude=5)")
     if not isinstance(one, Augmentation):
         raise DataError(
             f"{augmentation} is not an augmentation", expected='such as "RandAugment(magnitude=5)"'
@@ -134,9 +135,9 @@ def strip(source: str, augmentation: str, over: str, number: int, rows: int, siz
         contact_sheet.over_range(picture, number, chosen, pipeline.epoch_seed(0, row))
         for row in range(1, rows + 1)
     ]
-    title = f"{one}\n{name} from left to right: original, {', '.join(values.split(','))}"
+    title, heads = f"{one}\nby {name}", ["original", *(value for value in values.split(",") if value)]
     out.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet.sheet(pictures, [f"draw {row}" for row in range(1, rows + 1)], title).save(out)
+    contact_sheet.sheet(pictures, [f"draw {row}" for row in range(1, rows + 1)], title, heads).save(out)
     click.echo(out)
 
 
@@ -295,7 +296,7 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 
 
 @data.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completing.models)
 @click.argument("source")
 @click.argument("target", type=FILE)
 @click.option("--float32", "exact", is_flag=True, help="Keep the embeddings in full, not in half precision.")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from workbench.commands import completing
 from workbench.errors import RecordError, suggestion
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
@@ -25,7 +26,7 @@ SHOWN_SIZE = 112  # pixels of an image on the sheet
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completing.runs)
 @click.option(
     "--set", "name", metavar="NAME", help="Evaluation set; by default the one that chose the best epoch."
 )

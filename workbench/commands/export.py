@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from workbench.commands import completing
 from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, WHOLE, Target, write
 from workbench.lazy import tf
@@ -36,7 +37,7 @@ class Subject:
 
 
 @click.command()
-@click.argument("model", metavar="RUN_OR_MODEL")
+@click.argument("model", metavar="RUN_OR_MODEL", shell_complete=completing.models)
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), help="saved_model by default; tflite with --quantize."
 )
@@ -197,9 +198,7 @@ def _of_folder(folder: Path, size: int, count: int) -> np.ndarray:
     from workbench.verification.pair_sets import of_files
 
     kinds = (".jpg", ".jpeg", ".png", ".bmp")
-    files = (
-        sorted(path for path in folder.rglob("*") if path.suffix.lower() in kinds) if folder.is_dir() else []
-    )
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in kinds and path.is_file())
     if not files:
         raise DataError("no images", where=folder, expected=f"a folder with images ({', '.join(kinds)})")
     spread = [files[int(place)] for place in np.linspace(0, len(files) - 1, min(count, len(files)))]

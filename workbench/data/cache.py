@@ -33,6 +33,7 @@ def array(places: Places, name: str, shape: tuple[int, ...], make: Callable[[], 
         return make()
     path = places.cache / f"{name}.array"
     found = load(path)
+    # The shape is part of the question: a cache of another size is as good as none.
     if found is not None and found.shape == shape:
         return found
     made = make()
@@ -60,6 +61,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
         content = np.fromfile(path, np.uint8)
     except OSError:
         return None
+    # Views of one read, not copies: an index of millions of images fills hundreds of megabytes.
     head, rest = content[: _HEAD.size].tobytes(), content[_HEAD.size :]
     if len(head) < _HEAD.size:
         return None
@@ -103,6 +105,7 @@ def store_arrays(path: Path, values: dict[str, np.ndarray]) -> None:
     arrays = {name: np.ascontiguousarray(value) for name, value in values.items()}
     listed = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]
     text = json.dumps(listed).encode()
+    # Padded, so that the arrays behind it are aligned and can be used where they lie.
     text += b" " * (-(len(text) + _HEAD.size) % 16)
     digest = xxhash.xxh3_64(text)
     for array in arrays.values():

@@ -53,8 +53,10 @@ def read(images: Images, numbers: np.ndarray, size: int) -> np.ndarray:
     return np.stack([reader(tf.constant(number, tf.int64)).numpy() for number in numbers])
 
 
-def sheet(rows: Sequence[np.ndarray], captions: Sequence[str], title: str) -> Image.Image:
-    """Return rows of equal pictures (uint8 [n, s, s, 3]) as one picture, a caption before each row."""
+def sheet(
+    rows: Sequence[np.ndarray], captions: Sequence[str], title: str, heads: Sequence[str] = ()
+) -> Image.Image:
+    """Return rows of equal pictures (uint8 [n, s, s, 3]) as one picture, a caption before each row, a head above each column."""
     from PIL import Image, ImageDraw, ImageFont
 
     side = rows[0].shape[1]
@@ -66,11 +68,14 @@ def sheet(rows: Sequence[np.ndarray], captions: Sequence[str], title: str) -> Im
     lines = [
         part for line in title.splitlines() for part in textwrap.wrap(line, int((width - 16) / 7.6)) or [""]
     ]
-    top = 12 + 20 * len(lines)
+    top = 12 + 20 * len(lines) + (18 if heads else 0)
     result = Image.new("RGB", (width, top + step * len(rows) + GAP), "white")
     draw = ImageDraw.Draw(result)
     for number, line in enumerate(lines):
         draw.text((8, 6 + 20 * number), line, fill="black", font=font)
+    for column, head in enumerate(heads):
+        middle = (left + column * step + side * zoom // 2, top - 6)
+        draw.text(middle, head, fill="black", font=small, anchor="ms")
     for number, (row, caption) in enumerate(zip(rows, captions)):
         y = top + number * step
         draw.text((8, y + step // 2 - 8), caption, fill="black", font=small)

@@ -11,7 +11,7 @@ from workbench.errors import DataError
 FOLDS = 10  # consecutive tenths of a drawn list hold the same shares of either kind
 
 
-class Drawn(NamedTuple):
+class SampledPairs(NamedTuple):
     """Pair k compares image `first[k]` < `second[k]`; `same[k]` tells whether they share a label."""
 
     first: np.ndarray  # [P] int64
@@ -19,15 +19,15 @@ class Drawn(NamedTuple):
     same: np.ndarray  # [P] bool
 
 
-def all_pairs(labels: np.ndarray) -> Drawn:
+def all_pairs(labels: np.ndarray) -> SampledPairs:
     """Return every pair of `labels` [N], in the order of the images: P = N (N - 1) / 2."""
     first, second = np.triu_indices(len(labels), 1)
-    return Drawn(first, second, labels[first] == labels[second])
+    return SampledPairs(first, second, labels[first] == labels[second])
 
 
 def balanced(
     labels: np.ndarray, pairs: int | None, seed: int, where: str = "pairs", by_label: bool = False
-) -> Drawn:
+) -> SampledPairs:
     """Return `pairs` different pairs of `labels` [N], half of them genuine, by `seed`.
 
     `by_label` draws a genuine pair's label first and then two of its images, as the pairs of LFW were drawn,
@@ -61,7 +61,7 @@ def balanced(
     second = np.concatenate([genuine_second[chosen], others[1]])
     same = np.arange(len(first)) < wanted
     order = _by_folds(wanted, len(first) - wanted)
-    return Drawn(first[order], second[order], same[order])
+    return SampledPairs(first[order], second[order], same[order])
 
 
 def genuine_pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -29,6 +29,7 @@ from workbench.spec.interfaces import Augmentation, Images, Places, Source
 from workbench.spec.plan import Plan
 
 plain = tf.autograph.experimental.do_not_convert  # these functions hold no Python loops over tensors
+# Four hide a slow image or two; more only hold memory.
 PREFETCH = 4  # batches made ready ahead of the training step
 THREADS = max(2, os.cpu_count() or 1)
 TOGETHER = 8  # images read in one call, at most: a call an image costs a tenth of its decoding
@@ -48,6 +49,7 @@ class Split:
 
 def open_split(source: Source, places: Places, seed: int) -> Split:
     """Open `source` and part its records by its `hold_out`; raises `DataError` for unusable data."""
+    # The fingerprint before the split: data that changed under a run must be told before it is trained on.
     images = fingerprints.compared(source, source.open(places), places)
     held = held_out(images.labels, source.hold_out, seed)
     return Split(images, np.setdiff1d(np.arange(len(images.labels)), held), held)
@@ -60,6 +62,7 @@ def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """
     if share == 0:
         return np.empty(0, np.int64)
+    # A generator of its own: the split must not move when something else begins to draw numbers.
     chance = np.random.default_rng([seed, 0x5EED]).random(len(labels))
     order = np.lexsort((chance, labels))
     counts = np.bincount(labels)
@@ -92,11 +95,14 @@ def training(
     if draw is None:
         count = steps * plan.batch_size
         draw = samplers.drawing(plan.sampler, images.labels, records, count, plan.batch_size, seed)
+    # One word an epoch, made here once: inside the graph there is no SeedSequence.
     words = [epoch_seed(seed, epoch) for epoch in range(plan.first_epoch, plan.last_epoch + 1)]
     order = _order(draw, plan, steps, start_step, shard, words)
     read = _read(images, size, order, chain, threads)
     finish = _finish(images, chain, words, steps, shard)
+    # Numbered from the stage's own step: mixing draws by step, and a resume must draw what the whole run drew.
     result = read.enumerate(start=start_step).map(finish, num_parallel_calls=2, deterministic=True)
+    # The length is told, for `flat_map` hides it: Keras and the strategies count steps by it.
     length = tf.data.experimental.assert_cardinality(plan.epochs * steps - start_step)
     return result.apply(length).prefetch(PREFETCH).with_options(_options())
 
@@ -128,6 +134,7 @@ def epoch_seed(seed: int, epoch: int, purpose: int = 0) -> int:
 
 
 def _check(records: np.ndarray, batch: int, shard: tuple[int, int]) -> None:
+    # Refused, not filled up: a batch with an image twice is another training.
     if len(records) < batch:
         raise DataError(
             f"{len(records)} training images for batches of {batch}",
@@ -151,12 +158,14 @@ def _order(
     columns = slice(shard[0] * part, (shard[0] + 1) * part)
 
     def rows(index: np.ndarray) -> np.ndarray:
+        # Only the epoch that is entered in its middle is cut; the draw itself is always that of the whole epoch.
         first = max(0, start - int(index) * steps)
         numbers = draw(plan.first_epoch + int(index)).reshape(steps, batch)
         return np.ascontiguousarray(numbers[first:, columns], np.int64)
 
     @plain
     def one_epoch(index: tf.Tensor) -> tf.data.Dataset:
+        # NumPy inside the graph, once an epoch: TensorFlow's shuffle keeps a state that no checkpoint can hold.
         numbers = tf.ensure_shape(tf.numpy_function(rows, [index], tf.int64), [None, part])
         word = tf.broadcast_to(tf.constant(words, tf.int32)[index], tf.shape(numbers))
         return tf.data.Dataset.from_tensor_slices((numbers, tf.stack([word, tf.cast(numbers, tf.int32)], -1)))
@@ -180,6 +189,7 @@ def _read(
     """
     chain = tuple(one for one in chain if type(one).image is not Augmentation.image)
     gather = images.batches(size) if images.batches is not None else None
+    # The fastest way first: decoded images in memory need no call an image at all.
     if gather is not None and all(_in_batches(one) for one in chain):
         return order.map(_together(images, gather, chain), num_parallel_calls=threads, deterministic=True)
     read, source = images.reader(size), tf.identity  # also loads what is kept in memory, outside any graph
@@ -188,6 +198,7 @@ def _read(
     first = _alone(chain)
     count = 1 if ragged else _in_a_call(order.element_spec[0].shape[0], chain[:first])
     prepare = _prepared(images, source, chain[:first], count)
+    # Two threads for what is cheap, all of them for what decodes: more here would only take cores from there.
     prepared = order.map(prepare, num_parallel_calls=2, deterministic=True)
     some = _some(read, size, chain[:first], count)
     rows = prepared.unbatch().map(some, num_parallel_calls=threads, deterministic=True)
@@ -303,6 +314,7 @@ def _finish(
 ) -> Callable[..., Any]:
     """Return the last function of the chain: labels, changes that mix images, normalisation."""
     mixing = [one for one in chain if type(one).batch is not Augmentation.batch]
+    # On the host, where `tf.gather` runs: as a constant of a GPU it would be copied back for each batch.
     with tf.device("CPU:0"):
         labels_of = tf.constant(images.labels, tf.int32)
 
@@ -313,8 +325,10 @@ def _finish(
         if mixing:
             pixels = tf.cast(pixels, tf.float32)
         for position, one in enumerate(mixing):
+            # The shard is part of the seed: equal numbers on all workers would mix the same partners everywhere.
             within = tf.cast(step % steps, tf.int32) * shard[1] + shard[0]
             seed = tf.stack([tf.constant(words, tf.int32)[step // steps], within])
+            # 1000 and up: changes of single images fold in their position, and no two may share a stream.
             pixels, labels = one.batch(pixels, labels, fold(seed, 1000 + position))
         return (normalise(pixels) if mixing else pixels, labels, numbers, *teacher)
 
@@ -328,5 +342,6 @@ def _options() -> tf.data.Options:
     options.threading.max_intra_op_parallelism = (
         1  # parallel over images and batches, not within an operation
     )
+    # Each worker is given its part already; TensorFlow's own sharding would take a part of the part.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

@@ -101,6 +101,7 @@ def _rounds(chance: np.random.Generator, people: int, groups: int, width: int) -
     for _ in range(-(-groups // width)):
         if len(left) < width:
             fresh = chance.permutation(people)
+            # Those left over are in the new round too; put at its end, nobody comes twice into one batch.
             again = np.isin(fresh, left)
             left = np.concatenate([left, fresh[~again], fresh[again]])
         dealt.append(left[:width])
@@ -215,6 +216,7 @@ class MinedTriplets(Sampler):
             raise DataError(
                 f"triplets in batches of {batch}", where="MinedTriplets", expected="a multiple of 3"
             )
+        # Epoch 0 and a purpose of its own: `check` must not use up what training will draw.
         chance = generator(seed, 0, purpose=4)
         few = hard_negatives.sample(labels, records, min(self.identities, 100), self.images, chance)
         found = hard_negatives.triplets(

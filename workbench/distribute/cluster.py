@@ -48,6 +48,7 @@ def need_address(host: str, where: str) -> tuple[str, int]:
 def find(hosts: tuple[str, ...], environment: Mapping[str, str] | None = None) -> Cluster:
     """Return the cluster that TF_CONFIG or `hosts` describe; raises `InputError` where they do not."""
     environment = os.environ if environment is None else environment
+    # TF_CONFIG goes before `hosts`: a cluster's scheduler sets it for each process, a spec is the same for all.
     text = environment.get(VARIABLE)
     if text:
         return _checked(_from_text(text), hosts)
@@ -94,6 +95,7 @@ def _from_text(text: str) -> Cluster:
         need_address(host, VARIABLE)
     if len(set(hosts)) != len(hosts) or len(chiefs) > 1:
         raise InputError("a worker is listed twice, or two chiefs", where=VARIABLE, expected="one entry each")
+    # TensorFlow numbers chief and workers apart; here the chief is worker 0 and all others move up by one.
     place = index + (len(chiefs) if kind == "worker" else 0)
     return Cluster(hosts, _in_range(place, hosts, VARIABLE))
 
@@ -112,6 +114,7 @@ def _own_index(hosts: tuple[str, ...], environment: Mapping[str, str]) -> int:
         if not text.strip().isdigit():
             raise InputError(f"{text!r} is not a number", where=PLACE, expected=f"0 to {len(hosts) - 1}")
         return _in_range(int(text), hosts, PLACE)
+    # By address, not by host name: machines know each other by names that they need not know themselves.
     mine = own_addresses()
     found = [i for i, host in enumerate(hosts) if _resolved(host) & mine]
     if len(found) != 1:
@@ -127,6 +130,7 @@ def _own_index(hosts: tuple[str, ...], environment: Mapping[str, str]) -> int:
 
 def own_addresses() -> set[str]:
     """Return the addresses by which this machine is known, as well as it knows them itself."""
+    # Several processes of one machine are told apart by WORKBENCH_WORKER; all of them are "this machine".
     found = {"127.0.0.1", "::1"}
     for name in (socket.gethostname(), socket.getfqdn()):
         found |= _resolved(f"{name}:1")
@@ -154,6 +158,7 @@ def listener(host: str) -> socket.socket:
     address, port = need_address(host, "MultiWorker.hosts")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
+    # A training that is started again at once must not wait for the old connection's minute in TIME_WAIT.
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((address, port))

@@ -17,6 +17,7 @@ from typing import Any
 
 from workbench.lazy import tf
 
+# A million floats, 4 MB: beyond it copying into one tensor costs more than the round of messages it saves.
 PACKED = 1 << 20  # numbers; gradients up to this size are summed together
 _engine: list[Any] = []  # Horovod's module while a Horovod group is at work
 
@@ -29,6 +30,7 @@ def use_horovod(module: Any | None) -> None:
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Let the steps that are traced within be those of this process by itself."""
+    # `profile` traces a step of one process inside a group; the group's engine comes back whatever happens.
     kept = list(_engine)
     _engine.clear()
     try:
@@ -50,6 +52,7 @@ def count() -> int:
     """Return how many replicas do the step that is being traced; 1 outside a step of several."""
     if _horovod() is not None:
         return int(_horovod().size())
+    # Asked while the step is traced, so the graph holds the number: it cannot change within a strategy's life.
     context = _context()
     return int(context.num_replicas_in_sync) if context is not None else 1
 
@@ -65,6 +68,7 @@ def total(value: tf.Tensor) -> tf.Tensor:
 
 def mean(value: tf.Tensor) -> tf.Tensor:
     """Return the mean of `value` over all replicas."""
+    # Sum, then division, for strategies and Horovod alike: their own means need not round alike.
     return value if count() == 1 else total(value) / float(count())
 
 
@@ -91,6 +95,7 @@ def total_gradients(gradients: Sequence[Any], same_rows: bool = False) -> list[A
     """
     if count() == 1:
         return list(gradients)
+    # A variable that the loss does not reach has no gradient on any replica; a collective over None would hang.
     places = [i for i, gradient in enumerate(gradients) if gradient is not None]
     sparse = {i: gradients[i] for i in places if same_rows and isinstance(gradients[i], tf.IndexedSlices)}
     given = [sparse[i].values if i in sparse else gradients[i] for i in places]
@@ -113,12 +118,14 @@ def stacked(value: tf.Tensor) -> tf.Tensor:
     if _horovod() is not None or count() == 1:
         return gather(value[tf.newaxis])
     place = tf.convert_to_tensor(_context().replica_id_in_sync_group)
+    # Zeros everywhere but in one's own place: the sum puts the parts side by side without asking for sizes.
     mine = tf.reshape(tf.equal(tf.range(count()), place), [count()] + [1] * value.shape.rank)
     return total(tf.where(mine, value[tf.newaxis], tf.zeros_like(value)[tf.newaxis]))
 
 
 def _sums_packed(given: Sequence[Any]) -> list[Any]:
     """Return the sums over a strategy's replicas; small tensors travel together, for each sum costs a round."""
+    # The order of the tensors is the same on all replicas, as it is that of the variables: packs must match.
     small = [i for i, value in enumerate(given) if _is_small(value)]
     if len(small) < 2:
         return list(_context().all_reduce(tf.distribute.ReduceOp.SUM, list(given)))
@@ -135,6 +142,7 @@ def _sums_packed(given: Sequence[Any]) -> list[Any]:
 
 
 def _is_small(value: Any) -> bool:
+    # float32 of a known size only: rows of a sampled head have no fixed size, and mixed types do not concatenate.
     known = isinstance(value, tf.Tensor) and value.dtype == tf.float32 and value.shape.is_fully_defined()
     return bool(known and value.shape.num_elements() <= PACKED)
 

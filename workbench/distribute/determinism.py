@@ -18,6 +18,7 @@ def refused(error: BaseException) -> InputError | None:
     words = str(error)
     if isinstance(error, InputError) or not SAID.search(words):
         return None
+    # The one line that says what; around it TensorFlow prints the graph and where in its code it was.
     line = next(line for line in words.splitlines() if SAID.search(line)).strip().rstrip(".")
     return InputError(
         f"an operation has no repeatable form: {line[:200]}",

@@ -15,6 +15,7 @@ import numpy as np
 
 from workbench.lazy import tf
 
+# 16 MB a message: a state of many gigabytes is never in memory once more as one tensor.
 CHUNK = 1 << 22  # numbers sent at a time
 
 
@@ -52,8 +53,10 @@ class Group:
         """Give every worker the chief's values of `variables`."""
         if self.workers == 1:
             return
+        # One message for all variables: networks have hundreds, and each message waits for the slowest worker.
         every = list(variables)
         mine = [np.ascontiguousarray(variable.numpy()) for variable in every]
+        # The others send what they have only for its length: `share` ignores it and returns the chief's.
         content, position = self.share(b"".join(array.tobytes() for array in mine)), 0
         for variable, array in zip(every, mine):
             part = content[position : position + array.nbytes]
@@ -79,6 +82,8 @@ class MirroredGroup(Group):
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         stack = contextlib.ExitStack()
         stack.enter_context(self.strategy.scope())
+        # Entered after the strategy's scope: the innermost creator is asked first, and must
+        # change ON_READ before the strategy sees it.
         stack.enter_context(tf.variable_creator_scope(_alike))
         return stack
 
@@ -89,6 +94,7 @@ class MirroredGroup(Group):
             synchronise(embedder)
 
     def feed(self, make: Callable[[tuple[int, int]], tf.data.Dataset]) -> Any:
+        # A worker reads its part of each batch and cuts it among its own devices: every image goes to one device.
         parts = self.replicas // self.workers
 
         def local(context: Any) -> tf.data.Dataset:
@@ -123,11 +129,14 @@ def cut(batches: tf.data.Dataset, parts: int) -> tf.data.Dataset:
     def several(*row: Any) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensor_slices(tf.nest.map_structure(pieces, row))
 
+    # Prefetched behind the cut: each device asks for a piece of its own, and must not wait for the next batch.
     return batches.flat_map(several).prefetch(2 * parts)
 
 
 def as_numbers(content: bytes) -> np.ndarray:
     """Return bytes as float32 numbers below 65536, which every kind of collective sums exactly."""
+    # Every kind of collective sums float32. Up to 65535 nothing is rounded in it, and
+    # the zeros of the other workers add nothing.
     padded = content + b"\0" * (len(content) % 2)
     return np.frombuffer(padded, "<u2").astype(np.float32)
 

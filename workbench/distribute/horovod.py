@@ -40,6 +40,7 @@ def engine() -> Any:
             where="Horovod",
             expected="horovodrun -np 2 workbench run SPEC",
         )
+    # Before any device is asked for: the local rank, which chooses this process's GPU, is known only after it.
     module.init()
     return module
 
@@ -65,17 +66,22 @@ class HorovodGroup(Group):
 
     def share(self, content: bytes | None) -> bytes:
         given = (content or b"") if self.chief else b""
+        # The length first: the others must hand in a buffer of the right size.
         length = int(self.module.broadcast(tf.constant(len(given), tf.int64), 0, name="workbench.length"))
         bytes_ = np.frombuffer(given, np.uint8) if self.chief else np.zeros(length, np.uint8)
+        # The length is part of the name: Horovod pairs the processes' messages by
+        # name and keeps what it knows of them.
         result = self.module.broadcast(tf.constant(bytes_), 0, name=f"workbench.bytes.{length}")
         return bytes(result.numpy().tobytes())
 
     def lost(self, error: BaseException) -> bool:
+        # Horovod has no class for a lost process; these are the three that its operations raise then.
         return isinstance(error, (tf.errors.UnknownError, tf.errors.InternalError, tf.errors.AbortedError))
 
     def settle(self, states: Iterable[tf.Variable]) -> None:
         for state in states:  # each process draws numbers of its own, as the replicas of a strategy do
             key = np.array(state.numpy())
+            # The last word is the key of the generator, the others its counter, which must stay equal for a resume.
             key[-1] += self.rank
             state.assign(key)
 

@@ -37,6 +37,7 @@ def disagreement(members: Sequence[Facts]) -> str | None:
     for member in members:
         if member.get("problem"):
             return f"worker {member['rank']} on {member['host']}: {member['problem']}"
+    # In this order: a wrong list of hosts explains every other difference, so it is said first.
     for fact, words in SAME.items():
         for member in members[1:]:
             if member.get(fact) != members[0].get(fact):
@@ -76,6 +77,7 @@ def meet(place: Cluster, facts: Facts, seconds: float) -> list[Facts]:
 def _gather(place: Cluster, facts: Facts, deadline: float, seconds: float) -> list[Facts]:
     found: dict[int, Facts] = {0: facts}
     with contextlib.ExitStack() as open_, cluster.listener(place.own) as door:
+        # The connections stay open until all have come: everybody gets the same answer, and nobody begins alone.
         lines: list[socket.socket] = []
         problem = None
         while len(found) < len(place.hosts) and problem is None:
@@ -83,6 +85,7 @@ def _gather(place: Cluster, facts: Facts, deadline: float, seconds: float) -> li
         members = [found[i] for i in sorted(found)]
         problem = problem or disagreement(members)
         for line in lines:
+            # A worker that is gone by now is found missing at the first step; the others must still hear.
             with contextlib.suppress(OSError):
                 line.sendall(json.dumps({"problem": problem, "members": members}).encode() + b"\n")
     if problem:
@@ -100,6 +103,7 @@ def _hear(
     seconds: float,
 ) -> str | None:
     """Wait for one more worker; return what is wrong with it, or None."""
+    # Never zero: that would make the socket non-blocking and the loop a busy one.
     door.settimeout(max(0.01, deadline - time.monotonic()))
     try:
         line, _ = door.accept()
@@ -107,6 +111,7 @@ def _hear(
         missing = [place.hosts[i] for i in range(len(place.hosts)) if i not in found]
         return f"{', '.join(missing)} did not come within {seconds:g} s"
     open_.enter_context(line)
+    # A short limit of its own: one silent stranger at the port must not use up the time meant for the workers.
     said = _read(line, 5.0)
     if said is None or "rank" not in said:
         return None  # a port scanner or a health check: no worker
@@ -150,6 +155,7 @@ def _reached(chief: str, deadline: float, seconds: float) -> socket.socket:
                     where=chief,
                     do="start the chief, or correct the list of hosts",
                 ) from error
+            # Workers are often up before their chief, so a refused connection is the usual beginning.
             time.sleep(0.2)
 
 

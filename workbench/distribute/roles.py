@@ -19,6 +19,7 @@ def in_processes(settings: Devices) -> bool:
 def is_worker(settings: Devices) -> bool:
     """Tell whether this process is not the chief: it then does what the chief was asked to run."""
     if isinstance(settings, MultiWorker):
+        # From the environment alone: this is asked before TensorFlow may start.
         return cluster.find(settings.hosts).index > 0
     if isinstance(settings, Horovod):
         return int(os.environ.get("HOROVOD_RANK", "0")) > 0

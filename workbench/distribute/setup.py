@@ -32,12 +32,15 @@ def prepare(experiment: Experiment) -> str:
             expected="GPUs, or one device",
             do="leave xla out",
         )
+    # Everything from here to the policy must happen before TensorFlow touches a device.
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, settings.memory_growth)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
+    # Keras's older generators keep their state in Python, where no checkpoint can read it.
     tf.keras.backend.experimental.enable_tf_random_generator()
     tf.keras.mixed_precision.set_global_policy(experiment.precision)
+    # Last, for the calls above may draw numbers.
     seed(experiment.seed, 0)
     if not gpus:
         return f"CPU ({os.cpu_count()} cores), {experiment.precision}"
@@ -48,6 +51,7 @@ def prepare(experiment: Experiment) -> str:
 def visible(settings: Devices) -> list[Any]:
     """Return the GPUs that the run may use, none for `kind="cpu"`; raises `InputError` for GPUs missed."""
     if settings.kind == "cpu":
+        # Hidden, not just unused: TensorFlow takes nearly all memory of every GPU that it can see.
         tf.config.set_visible_devices([], "GPU")
         return []
     gpus = tf.config.list_physical_devices("GPU")

@@ -17,6 +17,7 @@ STOP, BAD, FINISH = 1, 2, 4
 
 def decode(mean: tf.Tensor, count: int) -> tf.Tensor:
     """Return `STOP` and `FINISH`, as far as somebody asks, from the mean of the requests of `count` processes."""
+    # Rounded: the mean of a few processes' ones and 4,096s is not exact in every number of processes.
     asked = tf.round(mean * float(count))
     later = tf.cast(tf.math.floormod(asked, NOW) > 0.0, tf.float32)
     return STOP * tf.cast(asked >= NOW, tf.float32) + FINISH * later

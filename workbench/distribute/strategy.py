@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.distribute import cluster, rendezvous, setup, validate
 from workbench.distribute.group import Group, MirroredGroup
+from workbench.distribute.horovod import HorovodGroup, engine, gather_facts
+from workbench.distribute.multiworker import WorkersGroup
 from workbench.distribute.settings import Horovod, Mirrored, MultiWorker
 from workbench.errors import InputError, SpecError
 from workbench.lazy import tf
@@ -38,6 +40,7 @@ def join(experiment: Experiment, meant: Launch) -> tuple[Group, Launch]:
     Raises `InputError` for all that can be known before the first step.
     """
     settings = experiment.devices
+    # Before the workers meet and before TensorFlow starts, as far as the settings alone tell.
     validate.refuse(experiment, validate.expected_replicas(settings))
     if isinstance(settings, Mirrored):
         return mirrored(experiment, settings), meant
@@ -64,7 +67,9 @@ def mirrored(experiment: Experiment, settings: Mirrored) -> Group:
             expected=f"{settings.count or 'one'} or more",
             do='take fewer, or try the spec on the CPU with kind="cpu", count=2',
         )
+    # Once more, now that the devices are counted: `Mirrored()` takes as many GPUs as there are.
     validate.refuse(experiment, len(names))
+    # After the devices are chosen and before a strategy makes contexts on them: neither can be changed later.
     device = setup.prepare(experiment)
     if tuple(names) not in _strategies:  # two of them on the same devices mix up their collective operations
         _strategies[tuple(names)] = tf.distribute.MirroredStrategy(names)
@@ -116,6 +121,8 @@ def facts_of(experiment: Experiment, meant: Launch, rank: int, hosts: tuple[str,
         if isinstance(settings, MultiWorker):
             found.update({"devices": max(1, len(gpus)), "kind": "gpu" if gpus else "cpu"})
             if rank:
+                # Tried here so that a port in use is this worker's line in the chief's answer, not a hang in
+                # TensorFlow. The chief's own port is tried by the meeting.
                 cluster.listener(hosts[rank]).close()
         replicas = found["devices"] * len(hosts) if hosts else None
         validate.refuse(experiment, replicas)
@@ -140,9 +147,7 @@ def workers(experiment: Experiment, settings: MultiWorker, meant: Launch) -> tup
     place = cluster.find(settings.hosts)
     facts = facts_of(experiment, meant, place.index, place.hosts)
     members = rendezvous.meet(place, facts, settings.wait_seconds)
-
-    from workbench.distribute.multiworker import WorkersGroup
-
+    # The strategy reads its cluster from this variable and from nowhere else.
     os.environ[cluster.VARIABLE] = place.tf_config()
     device = setup.prepare(experiment)
     options = tf.distribute.experimental.CommunicationOptions()
@@ -154,9 +159,8 @@ def workers(experiment: Experiment, settings: MultiWorker, meant: Launch) -> tup
 
 def horovod(experiment: Experiment, settings: Horovod, meant: Launch) -> tuple[Group, Launch]:
     """Start Horovod and return the group with what the first process was asked to run."""
-    from workbench.distribute.horovod import HorovodGroup, engine, gather_facts
-
     module = engine()
+    # Before the first tensor: a process that has seen all GPUs keeps memory on each of them.
     _own_gpu(settings, int(module.local_rank()))
     facts = facts_of(experiment, meant, int(module.rank()), ())
     try:
@@ -164,9 +168,11 @@ def horovod(experiment: Experiment, settings: Horovod, meant: Launch) -> tuple[G
     except InputError as error:
         facts["problem"] = str(error)
     device = setup.prepare(experiment)
+    # All processes gather, also one that has a problem: a process that left before would hang the others.
     members = gather_facts(module, facts)
     problem = rendezvous.disagreement(members)
     if problem:
+        # Orderly, so that the launcher reports this refusal and not a crashed process.
         module.shutdown()
         raise InputError(problem, where="the processes of Horovod")
     line = validate.split_line(experiment, int(module.size()))

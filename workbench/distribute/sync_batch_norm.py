@@ -19,6 +19,8 @@ def synchronise(network: tf.keras.Model) -> int:
     kinds = tf.keras.layers.BatchNormalization
     layers = [layer for layer in network._flatten_layers() if isinstance(layer, kinds)]
     for layer in layers:
+        # Keras's private names, on purpose: a layer class of our own would change the network's saved form. Tests
+        # compare the result with one device.
         layer._no_sync_calculate_mean_and_var = _unfused
         layer._fused_batch_norm = _fused(layer, layer._fused_batch_norm)
     return len(layers)
@@ -33,6 +35,7 @@ def moments(x: tf.Tensor, axes: list[int], keep: bool = False) -> tuple[tf.Tenso
     own_mean, own_variance = tf.nn.moments(x, axes, keepdims=keep)
     if collectives.count() == 1:
         return own_mean, own_variance
+    # Mean and variance in one collective a layer: there are fifty layers, and each collective is a round.
     both = collectives.stacked(tf.stack([own_mean, own_variance]))  # [n, 2, ...]
     means, variances = both[:, 0], both[:, 1]
     mean = tf.reduce_mean(means, axis=0)
@@ -48,6 +51,7 @@ def _fused(layer: Any, before: Callable[..., Any]) -> Callable[..., Any]:
 
     def normalise(inputs: tf.Tensor, mask: Any = None, training: Any = None) -> tf.Tensor:
         constant = tf.get_static_value(training) if tf.is_tensor(training) else training
+        # The graph of one device, and of evaluation, is Keras's own, fused kernel and all.
         if not constant or collectives.count() == 1:
             return before(inputs, mask=mask, training=training)
         numbers = tf.cast(inputs, tf.float32)
@@ -55,6 +59,7 @@ def _fused(layer: Any, before: Callable[..., Any]) -> Callable[..., Any]:
         one, zero = tf.ones_like(mean), tf.zeros_like(mean)
         gamma, beta = layer.gamma if layer.scale else one, layer.beta if layer.center else zero
         result = tf.nn.batch_normalization(numbers, mean, variance, beta, gamma, layer.epsilon)
+        # The fused kernel moves its statistics by the unbiased variance, n / (n - 1); so does this.
         count = tf.cast(collectives.count() * (tf.size(inputs) // tf.size(mean)), tf.float32)
         _move(layer.moving_mean, mean, layer.momentum)
         _move(layer.moving_variance, variance * count / tf.maximum(count - 1.0, 1.0), layer.momentum)
@@ -64,4 +69,5 @@ def _fused(layer: Any, before: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _move(variable: tf.Variable, value: tf.Tensor, momentum: float) -> None:
+    # Without gradient: statistics follow the batch, the loss does not reach through them.
     variable.assign_sub((variable - tf.stop_gradient(value)) * (1.0 - momentum))

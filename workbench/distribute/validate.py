@@ -22,6 +22,7 @@ def expected_replicas(settings: Devices) -> int | None:
     if isinstance(settings, Mirrored):
         return settings.count
     if isinstance(settings, MultiWorker):
+        # WORKBENCH_WORKER is set for this look only: how many there are does not depend on which of them this is.
         known = settings.hosts or os.environ.get(cluster.VARIABLE)
         return len(cluster.find(settings.hosts, {**os.environ, cluster.PLACE: "0"}).hosts) if known else None
     if isinstance(settings, Horovod):
@@ -47,6 +48,7 @@ def refuse(experiment: Experiment, replicas: int | None) -> None:
 
 
 def _refuse_stage(stage: Devices, run: Devices, where: str) -> None:
+    # A strategy lives as long as the run's variables; only how the step is compiled may change between stages.
     fixed = [name for name in run.settings() if name not in ("xla", "steps_per_execution")]
     same = type(stage) is type(run) and all(getattr(stage, n) == getattr(run, n) for n in fixed)
     if not same:

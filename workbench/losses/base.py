@@ -20,11 +20,24 @@ class StatefulLoss(Loss):
     """Base of the losses here: subclasses say what state they keep and give the value of a batch."""
 
     def slots(self, classes: int, size: int, batch_size: int, teacher: int | None) -> dict[str, Slot]:
-        """Return the weights that hold the loss's state, by name; none by default."""
+        """Return the weights that hold the loss's state, by name; none by default.
+
+        Args:
+            classes: C, the identities of the stage's data.
+            size: d, numbers in an embedding.
+            batch_size: Images of a step, over all devices.
+            teacher: t, numbers in a teacher's vector; None without a teacher.
+        """
         return {}
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
-        """Return the loss of a batch, a float32 scalar; in training it may move `state` on."""
+        """Return the loss of a batch, a float32 scalar.
+
+        Args:
+            batch: Embeddings [B, d], labels [B], the head's logits [B, S] and more; see `Batch`.
+            state: The variables of `slots` by name. In training it may move them on: what it assigns is part of
+                the checkpoint, and must be equal on all devices.
+        """
         raise NotImplementedError
 
     def layer(

@@ -15,6 +15,7 @@ from typing import Any
 
 from workbench.errors import DataError, InputError
 from workbench.lazy import inside_keras, inside_tensorflow, tf
+from workbench.models import opened_aside
 from workbench.security import model_files
 from workbench.security.allowed_operations import OPERATIONS, SAVING
 from workbench.security.children import bounded_memory
@@ -28,7 +29,6 @@ MODULES = re.compile(
     r"|mixed_precision|applications|premade_models|dtensor)(?:\.\w+)*)?"
     r"|tensorflow_addons\.(?:layers|activations)(?:\.\w+)*|workbench\.(?:models\.)?(?:backbones|heads|losses)\.\w+|builtins"
 )
-FUNCTIONS = re.compile(r"\w+")
 # Names of TensorFlow's functions that a functional model may call: mathematics and shapes.
 CALLS = re.compile(
     r"(?:tf\.)?(?:__operators__\.\w+|(?:math|nn|linalg|image|signal|bitwise|keras\.backend|keras\.activations|compat\.v1\.nn"
@@ -48,7 +48,16 @@ def load_keras(path: str | Path, trust_code: bool = False) -> tf.keras.Model:
     """
     path = Path(path)
     require_trust(path, trust_code)
+    if not trust_code:  # whose code runs need not crash anything, and must not run twice
+        opened_aside.require_sound(path, "keras")
+    try:
+        return opened(path, trust_code)
+    except MemoryError as error:
+        raise DataError("asks for more memory than there is", where=path, expected="a saved model") from error
 
+
+def opened(path: Path, trust_code: bool = False) -> tf.keras.Model:
+    """Return the model of a file that was looked into; raises `DataError` for a damaged one, or `MemoryError`."""
     from workbench.models import newer_keras
     from workbench.models.backbones import custom_objects
 
@@ -57,17 +66,29 @@ def load_keras(path: str | Path, trust_code: bool = False) -> tf.keras.Model:
         options["safe_mode"] = not trust_code
     found = model_files.configurations(path) if path.is_file() else []
     configuration = (found[-1] if path.suffix == ".keras" else found[0]) if found else None
-    errors = (OSError, ValueError, AttributeError, TypeError, KeyError, ImportError, MemoryError, IndexError)
+    errors = (
+        OSError,
+        ValueError,
+        AttributeError,
+        TypeError,
+        KeyError,
+        ImportError,
+        IndexError,
+        ArithmeticError,
+    )
     try:
         with newer_keras.readable(path, configuration) as file, bounded_memory(max(MEMORY, 16 * _size(path))):
             return tf.keras.models.load_model(file, **options)
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError(str(error)) from error
     except (*errors, RecursionError, AssertionError, NotImplementedError, tf.errors.OpError) as error:
         words = " ".join(str(error).split())[:300]
         raise DataError(f"cannot be read: {words}", where=path, expected="a saved Keras model") from error
 
 
 def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files)  # a link may lead nowhere, or in a circle
 
 
 def require_trust(path: str | Path, trust_code: bool = False) -> None:
@@ -92,6 +113,8 @@ def code_in(path: Path) -> Iterator[str]:
     if path.is_dir():
         yield from _in_saved_model(path)
     elif path.is_file():
+        if model_files.is_keras(path):
+            opened_aside.require_sound(path, "look")
         try:
             for value in model_files.configurations(path):
                 yield from _in_configuration(value)
@@ -99,6 +122,8 @@ def code_in(path: Path) -> Iterator[str]:
             raise DataError("is nested too deeply", where=path, expected="a saved Keras model") from error
         if path.suffix == ".tflite" or model_files.is_tflite(path):
             yield from _in_tflite(path)
+        if path.suffix == ".onnx":
+            model_files.refuse_other_files(path)
 
 
 # ---------------------------------------------------------------- Keras

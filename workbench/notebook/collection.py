@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RecordError
@@ -22,8 +23,14 @@ class Runs(list):  # type: ignore[type-arg]
     """Runs of a store, the oldest first."""
 
     def table(self, select: str | None = None) -> pd.DataFrame:
-        """Return what `workbench table` shows of them: differing settings, best values, seeds, states."""
+        """Return what `workbench table` shows of them: differing settings, best values, seeds, states.
+
+        Warns, as the command does, where accuracies of several conventions stand beside each other.
+        """
         records, summary = self._records(), api().analysis("tables.summary")
+        note = api().analysis("tables.conventions").convention_note(records)
+        if note:
+            warnings.warn(note, stacklevel=2)
         found: pd.DataFrame = summary.with_states(summary.summary(records, select), records.runs)
         return found
 
@@ -98,11 +105,11 @@ class SweepRun:
         rows = [
             {
                 "trial": trial.id,
-                **trial.order.settings,
+                **trial.request.settings,
                 record.objective: trial.score,
                 "epoch": trial.epoch,
                 "status": trial.status,
-                "runs": ", ".join(trial.order.runs),
+                "runs": ", ".join(trial.request.runs),
             }
             for trial in record.trials
         ]
@@ -120,7 +127,7 @@ class SweepRun:
         found = self.record.best()
         if found is None:
             raise RecordError("no trial succeeded", where=f"sweep {self.record.name}")
-        return Run(self.store, found.order.runs[0])
+        return Run(self.store, found.request.runs[0])
 
     def __repr__(self) -> str:
         record = self.record

@@ -14,6 +14,7 @@ from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.tracking.store import Store
 from workbench.train import checkpoint
+from workbench.train.classifier import Outputs, with_classes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 HEAD = "head/"  # of the arrays of a state: the weights of the last stage's head
 
 
-def load(store: Store, run: str, experiment: Experiment, which: str | int) -> tf.keras.Model:
-    """Return the embedding network of a state of a run; raises `RecordError` where that is not kept."""
+def load(
+    store: Store, run: str, experiment: Experiment, which: str | int, outputs: Outputs = "embedding"
+) -> tf.keras.Model:
+    """Return the network of a state of a run, with its head behind it for class outputs.
+
+    Raises `RecordError` where that state is not kept, or holds no head.
+    """
     from workbench.models.build import build_model
 
-    embedder = build_model(experiment)
-    checkpoint.restore_embedder(embedder, state_of(store, run, which))
-    return embedder
+    embedder, state = build_model(experiment), state_of(store, run, which)
+    checkpoint.restore_embedder(embedder, state)
+    return embedder if outputs == "embedding" else with_classes(embedder, experiment, state, outputs, run)
 
 
 def state_of(store: Store, run: str, which: str | int) -> checkpoint.State:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from workbench.train.classifier import Outputs
+
 Images = Any  # uint8 [N, h, w, 3], or paths of image files
 
 
@@ -157,7 +159,9 @@ class Run:
 
     def forecast(self, metric: str | None = None, to: int | None = None) -> Any:
         """Return the forecast of a metric up to epoch `to` (its last one), the study's other runs as prior."""
-        return api().analysis("forecast.outlook").forecast_of(self._records(), metric, to, self._address())
+        return (
+            api().analysis("forecast.run_forecast").forecast_of(self._records(), metric, to, self._address())
+        )
 
     def _records(self) -> Any:
         return api().analysis("sources").read_store(self.store, [self.run], journals=True)
@@ -167,16 +171,17 @@ class Run:
 
     # ------------------------------------------------------------ the model
 
-    def model(self, which: str | int = "best") -> tf.keras.Model:
+    def model(self, which: str | int = "best", outputs: Outputs = "embedding") -> tf.keras.Model:
         """Return the embedding network after its `"best"` or `"last"` epoch, or after an epoch that is kept.
 
-        It takes float images [N, s, s, 3] in -1..1. Raises `RecordError` where that state is not kept.
+        It takes float images [N, s, s, 3] in -1..1; with `outputs` "logits" or "probabilities" it gives those of
+        the classes. Raises `RecordError` where that state is not kept, or has no head.
         """
         from workbench.notebook import model
 
-        key = str(which)
+        key = f"{which} {outputs}"
         if key not in self._models:
-            self._models[key] = model.load(self.store, self.run, self.experiment, which)
+            self._models[key] = model.load(self.store, self.run, self.experiment, which, outputs)
         return self._models[key]
 
     def images(self, count: int = 16) -> np.ndarray:

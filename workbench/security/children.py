@@ -58,6 +58,29 @@ def guarded(
     )
 
 
+@contextlib.contextmanager
+def last_words(words: str) -> Iterator[None]:
+    """Say `words` on standard error where this process ends within the block without Python hearing of it.
+
+    A crash of native code, the system's answer to a lack of memory and a SIGKILL leave no line behind. A small
+    process waits at a pipe: nothing comes through it but its end, and a sign before that where all is well.
+    """
+    command = [sys.executable, "-I", "-S", "-c", _LAST_WORDS, words]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as child:
+        assert child.stdin is not None
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                child.stdin.write(b".")
+                child.stdin.close()
+
+
+_LAST_WORDS = "import sys; sys.stdin.buffer.read(1) or print(sys.argv[1], file=sys.stderr)"
+
+
 def _guard(command: Sequence[str]) -> int:
     """Run a command until it ends or whoever started this process is gone, which closes its standard input."""
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)

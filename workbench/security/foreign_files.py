@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from workbench.security.foreign_names import is_inner
+from workbench.security.foreign_names import is_inner, resolved
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe without a writer must not block
@@ -116,7 +116,7 @@ def without_links(folder: Path) -> Iterator[Path]:
 
 def is_below(path: Path, folder: Path) -> bool:
     """Tell whether `path` lies below `folder`, all links and `..` followed to their end."""
-    found, root = path.resolve(), folder.resolve()
+    found, root = resolved(path), resolved(folder)
     return found != root and found.is_relative_to(root)
 
 

@@ -6,6 +6,7 @@ A landmark list, a journal, a record of another machine or an archive may name a
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +16,7 @@ LONGEST_PART, LONGEST_NAME = (
     255,
     1024,
 )  # bytes of one name of a file and of a whole path, as file systems have them
+LONGEST_LABEL = 250  # letters of the name of a metric or setting, as MLflow has them
 _RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@-]{0,199}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -45,6 +47,22 @@ def fault_of(name: object) -> str | None:
     )
 
 
+def label(text: str) -> str:
+    """Return the name of a metric or a setting as every record, view and screen takes it; "" for one that is none.
+
+    Halves of letters are written out. One longer than `LONGEST_LABEL` is no name but a text of something else.
+    """
+    if text.isascii() and text.isprintable() and 0 < len(text) <= LONGEST_LABEL and not text.isspace():
+        return text
+    plain = whole_letters(text)
+    return plain if plain.strip() and len(plain) <= LONGEST_LABEL else ""
+
+
+def whole_letters(text: str) -> str:
+    """Return `text` with halves of letters (of a broken name of a file, or of JSON) written out: no file takes them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def within(
     folder: Path, name: object, *, where: object, what: str = "name", error: type[InputError] = RecordError
 ) -> Path:
@@ -54,13 +72,21 @@ def within(
     """
     fault = fault_of(name)
     path = folder / PurePosixPath(str(name)) if fault is None else folder
-    if fault is None and not path.resolve().is_relative_to(folder.resolve()):
+    if fault is None and not resolved(path).is_relative_to(resolved(folder)):
         fault = "leads out of its folder through a link"
     if fault is not None:
         shown = repr(name)
         shown = shown if len(shown) <= 80 else f"{shown[:76]}...{shown[-1]}"
         raise error(f"{what} {shown} {fault}", where=where, expected="a relative path that stays inside")
     return path
+
+
+def resolved(path: Path) -> Path:
+    """Return `path` with all links followed; links that lead in a circle stay as they are.
+
+    `Path.resolve` of Python before 3.13 ends with a `RuntimeError` at such a circle.
+    """
+    return Path(os.path.realpath(path))
 
 
 def new_file(path: Path, inputs: tuple[Path, ...] = (), *, force: bool = False) -> Path:

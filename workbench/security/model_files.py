@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import DataError
+from workbench.security.foreign_files import is_inside, read_file
+from workbench.security.foreign_names import is_inner
 
 CONFIG = "config.json"
 LONGEST_CONFIG = 64_000_000  # bytes; that of a network of a thousand layers has one
@@ -140,6 +143,48 @@ def _refuse_absurd(value: Any, path: Path) -> None:
             todo += [(name, inner) for inner in item]
         elif name in SIZES and type(item) in (int, float) and abs(item) > LARGEST_SIZE:
             raise DataError(f"asks for {name} = {item:g}", where=path, expected=f"at most {LARGEST_SIZE:,}")
+
+
+def is_keras(path: Path) -> bool:
+    """Tell a file that a reader of HDF5 would meet: one by its mark, an archive with a model, or one that says so."""
+    with path.open("rb") as file:
+        at, size = 0, path.stat().st_size
+        while at < size:  # HDF5 may begin after a block of 512 bytes, 1,024, 2,048 ...
+            file.seek(at)
+            if file.read(8) == b"\x89HDF\r\n\x1a\n":
+                return True
+            at = max(512, 2 * at)
+    if path.suffix in KERAS_ENDINGS:
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return CONFIG in archive.namelist()
+    except BROKEN:
+        return False
+
+
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x00-\xff]{1,2})", re.DOTALL)
+
+
+def refuse_other_files(path: Path) -> None:
+    """Refuse an ONNX model whose weights lie elsewhere than in plain files beside it.
+
+    What a field of the format says is read off the bytes: opening the model would read those files already.
+    """
+    content = read_file(path)
+    for found in _LOCATION.finditer(content):
+        low, high = found[1][0], found[1][1:2]
+        long = low >= 128 and bool(high)  # a length of more than 127 bytes takes two
+        size = (low & 127) | (high[0] << 7 if long else 0)
+        begin = found.start(1) + 1 + long
+        name = content[begin : begin + size].decode("utf-8", "replace")
+        if not is_inner(name) or not is_inside(path.parent, name):
+            raise DataError(
+                f"keeps weights in another file, {name!r}",
+                where=path,
+                expected="weights in it or in plain files beside it",
+                do="nothing was opened",
+            )
 
 
 def is_tflite(path: Path) -> bool:

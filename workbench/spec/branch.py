@@ -14,7 +14,8 @@ from workbench.errors import SpecError, suggestion
 from workbench.spec.part import INHERIT, Inherit, Part, part, setting
 
 if TYPE_CHECKING:
-    from workbench.spec.experiment import Experiment, Stage
+    from workbench.spec.experiment import Experiment
+    from workbench.spec.stage import Stage
 
 
 @part

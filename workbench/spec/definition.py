@@ -15,6 +15,18 @@ CLASS, CODE = "class", "code"  # beside the name of a user's part in a record: w
 RESERVED = ("part", CLASS, CODE)
 
 
+def args_text(cls: type) -> str:
+    """Return the Args part of a part's constructor: each setting with its meaning, unit and default."""
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    if not fields:
+        return "It has no settings."
+    lines = []
+    for field in fields:
+        default = "" if field.default is dataclasses.MISSING else f" (default: {field.default})"
+        lines.append(f"    {field.name}: {field.metadata.get('doc') or 'of this stage'}{default}.")
+    return "\n".join(["Args:", *lines, "", "Raises:", "    SpecError: A value is not possible."])
+
+
 def refuse(cls: type, known: Mapping[str, type]) -> None:
     """Refuse a part whose name is taken, or whose settings would be lost; raises `SpecError`."""
     if not own_source.is_own(cls):

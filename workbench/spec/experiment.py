@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any, Literal, Union
 
 from workbench import names
@@ -19,78 +18,14 @@ from workbench.spec.branch import Trunk
 from workbench.spec.devices import Devices, OneDevice
 from workbench.spec.flatten import flatten
 from workbench.spec.folding import Fold
-from workbench.spec.interfaces import Augmentation, Backbone, Embedding, Loss, PairSet, Sampler, Source, Start
+from workbench.spec.interfaces import Augmentation, Backbone, Embedding, PairSet, Source, Start
 from workbench.spec.optimization import Optimizer, Schedule, WeightDecay
-from workbench.spec.part import INHERIT, Inherit, Part, part, setting, to_json
+from workbench.spec.part import Inherit, Part, part, setting, to_json
 from workbench.spec.plan import Plan
+from workbench.spec.stage import Stage, Stages, flat, stage_name
 from workbench.spec.watchers import Watcher
 
 SCHEMA = 1  # raised when the meaning of settings changes; part of every identity
-
-
-class Stages(tuple):  # type: ignore[type-arg]
-    """A schedule of stages; it concatenates with `+` and repeats with `*`."""
-
-    def __add__(self, other: Any) -> Stages:
-        return Stages((*self, *flat(other)))
-
-    def __radd__(self, other: Any) -> Stages:
-        return Stages((*flat(other), *self))
-
-    def __mul__(self, times: Any) -> Stages:
-        return Stages(tuple(self) * times)
-
-    __rmul__ = __mul__
-
-
-@part
-class Stage(Part):
-    """A part of a training with one loss: what it trains, for how long, and what it changes.
-
-    A setting left at `INHERIT` is the experiment's; `None` always means off.
-    """
-
-    loss: Loss = setting(doc="one loss or a weighted sum of losses")
-    epochs: int = setting(at_least=1, doc="epochs of the stage")
-    train: Union[Literal["all", "head"], tuple[str, ...]] = setting(
-        "all",
-        doc="which weights are trained: all, head, or layers by patterns such as ('stage4_*',) and the head",
-    )
-    advances_schedule: bool = setting(True, doc="whether its epochs move the run's learning-rate schedule")
-    schedule_start: Union[float, None] = setting(
-        None, at_least=0, doc="epoch of the run's schedule to go on from"
-    )
-    optimizer_state: Literal["keep", "reset"] = setting("keep", doc="keep or drop momentum and moments")
-    sampler: Union[Sampler, None] = setting(None, doc="identities x images of a batch")
-    data: Union[Source, Inherit] = setting(INHERIT)
-    learning_rate: Union[Schedule, Inherit] = setting(INHERIT, doc="a schedule that starts with the stage")
-    optimizer: Union[Optimizer, Inherit] = setting(INHERIT)
-    weight_decay: Union[WeightDecay, Inherit, None] = setting(INHERIT)
-    label_smoothing: Union[float, Inherit] = setting(INHERIT, at_least=0, below=1)
-    augment: Union[Augmentation, tuple[Augmentation, ...], Inherit, None] = setting(INHERIT)
-    batch_size: Union[int, Inherit] = setting(INHERIT, at_least=1)
-    devices: Union[Devices, Inherit] = setting(INHERIT, place=True)
-    name: Union[str, None] = setting(None, place=True)
-
-    def __add__(self, other: Any) -> Stages:
-        return Stages((self, *flat(other)))
-
-    def __radd__(self, other: Any) -> Stages:
-        return Stages((*flat(other), self))
-
-    def __mul__(self, times: int) -> Stages:
-        return Stages((self,) * times)
-
-    __rmul__ = __mul__
-
-
-def flat(value: Any) -> Iterator[Any]:
-    """Yield the stages in a stage, a tuple, a list or any nesting of them."""
-    if isinstance(value, (tuple, list)):
-        for item in value:
-            yield from flat(item)
-    else:
-        yield value
 
 
 @part
@@ -189,9 +124,11 @@ class Experiment(Part):
         labelled = [part for part in (self.validation, *given) if isinstance(part, Source)]
         if len(set(labelled)) > 1:
             raise SpecError(
-                "two sets of labelled images", where="Experiment.validation", expected="one",
+                "two sets of labelled images",
+                where="Experiment.validation",
+                expected="one",
                 do="keep one of them",
-            )  # fmt: skip
+            )
         object.__setattr__(self, "evaluate", tuple(part for part in given if isinstance(part, PairSet)))
         object.__setattr__(self, "validation", labelled[0] if labelled else None)
         if isinstance(self.watch, Watcher):
@@ -200,9 +137,10 @@ class Experiment(Part):
     def _check_validation(self) -> None:
         if self.validation and any(source.hold_out for source in (*self.trained_on, self.validation)):
             raise SpecError(
-                "hold_out= beside validation=: val_accuracy would be of two sets", where="Experiment.validation",
+                "hold_out= beside validation=: val_accuracy would be of two sets",
+                where="Experiment.validation",
                 do="leave one of them out",
-            )  # fmt: skip
+            )
 
     def _check_sets(self) -> None:
         labels = [pairs.label() for pairs in self.sets]
@@ -218,21 +156,29 @@ class Experiment(Part):
 
             refuse_select(self)  # a misspelt name has no direction either
             raise SpecError(
-                f"whether {self.select!r} should fall or rise is not known", where="Experiment.select",
+                f"whether {self.select!r} should fall or rise is not known",
+                where="Experiment.select",
                 do='add select_direction="lower" or select_direction="higher"',
-            )  # fmt: skip
+            )
 
     def _check_trunk(self) -> None:
         if self.trunk is not None and self.trunk.stages >= len(self.stages):
             raise SpecError(
-                f"{self.trunk.stages} of {len(self.stages)} stages are the trunk's", where="Experiment.trunk",
-                expected="a stage of the branch's own after them", do="make branches with branch()",
-            )  # fmt: skip
+                f"{self.trunk.stages} of {len(self.stages)} stages are the trunk's",
+                where="Experiment.trunk",
+                expected="a stage of the branch's own after them",
+                do="make branches with branch()",
+            )
 
     def branch(
-        self, *, after_stage: int | None = None, at_epoch: int | None = None, stages: Any = None,
-        name: str | None = None, **settings: Any,
-    ) -> Experiment:  # fmt: skip
+        self,
+        *,
+        after_stage: int | None = None,
+        at_epoch: int | None = None,
+        stages: Any = None,
+        name: str | None = None,
+        **settings: Any,
+    ) -> Experiment:
         """Return a branch: this experiment up to a stage or epoch (1-based), and then `stages`.
 
         Without `stages` the rest of this experiment follows. `settings` are those that a stage may
@@ -385,8 +331,3 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
     if value is None:
         return ()
     return value if isinstance(value, tuple) else (value,)
-
-
-def stage_name(stage: Stage) -> str:
-    """Return a short name of a stage for screens and figures: `ArcFace 32`, `ArcFace, head`."""
-    return str(stage.loss) + {"all": "", "head": ", head"}.get(str(stage.train), ", some layers")

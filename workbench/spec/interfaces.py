@@ -41,7 +41,14 @@ class Source(Part):
 
     @abc.abstractmethod
     def open(self, places: Places) -> Images:
-        """Return all images; raises `DataError` for missing, empty or broken data."""
+        """Return all images, from `images_of_arrays`, `images_of_files` or `images_of_examples`.
+
+        Args:
+            places: Where relative paths are looked for (`places.find(path)`), and the cache of this machine.
+
+        Raises:
+            DataError: Missing, empty or broken data.
+        """
 
     def missing(self, places: Places) -> str | None:
         """Say in words that the data is not on this machine; None where it is (a cheap look)."""
@@ -76,7 +83,15 @@ class PairSet(Part):
 
     @abc.abstractmethod
     def open(self, places: Places, data: Source) -> PairImages:
-        """Return the pairs; `data` is the training source, for sets that are held out of it."""
+        """Return the pairs.
+
+        Args:
+            places: As in `Source.open`.
+            data: The training source, for sets that are held out of it.
+
+        Raises:
+            DataError: Missing, empty or broken data.
+        """
 
     def one_set(self, number: int) -> PairSet | None:
         """Return one set of a list that is parted into sets, counted from 1; None for any other."""
@@ -109,7 +124,13 @@ class Augmentation(Part):
     )
 
     def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Return `image` (uint8 [h, w, 3]) changed, same shape and type; `seed` is int32 [2]."""
+        """Return `image` changed, of the same shape and type.
+
+        Args:
+            image: uint8 [h, w, 3], 0 to 255.
+            seed: int32 [2], another one for each image and epoch; take every random number from it
+                (`tf.random.stateless_uniform`), so that a resumed run sees the same changes.
+        """
         return image
 
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor | None:
@@ -120,7 +141,13 @@ class Augmentation(Part):
         return None
 
     def batch(self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        """Return float images [B, h, w, 3] and labels after changes that mix images (`Mixup`)."""
+        """Return images and labels after changes that mix images (`Mixup`).
+
+        Args:
+            images: float32 [B, h, w, 3], 0 to 255.
+            labels: int32 [B], or what an earlier change made of them.
+            seed: int32 [2], another one for each step.
+        """
         return images, labels
 
 
@@ -245,7 +272,11 @@ class Loss(Part):
     ) -> None:
         """Refuse data this loss cannot work on (raises `SpecError`).
 
-        `labels` are those of all images; `sampled` tells whether the stage has a sampler.
+        Args:
+            labels: int32 [N], those of all images.
+            batch_size: Images of a step, over all devices.
+            sampled: Whether the stage has a sampler.
+            teacher: t, numbers in a teacher's vector; None without a teacher.
         """
 
     def named(self, name: str) -> Loss:

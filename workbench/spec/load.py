@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from workbench.errors import InputError, SpecError, nearest, suggestion
 from workbench.spec.experiment import Experiment
@@ -66,14 +67,17 @@ def _place(error: Exception, path: Path) -> str:
     return f"{path}, line {own[-1].lineno}" if own else str(path)
 
 
+def listed(module: Any, name: str) -> list[Any]:
+    """Return what a spec file holds under `names`, one or several, or else under `name`; nothing without either."""
+    found = getattr(module, f"{name}s", getattr(module, name, []))
+    return list(found) if isinstance(found, (list, tuple)) else [found]
+
+
 def load_variants(path: Path | str) -> list[Variant]:
     """Return the named experiments of a spec file; raises `SpecError` for anything unusable in it."""
     path = Path(path)
     module = load_module(path)
-    found = getattr(module, "experiments", None)
-    if found is None:
-        found = [module.experiment] if hasattr(module, "experiment") else []
-    found = list(found) if isinstance(found, (list, tuple)) else [found]
+    found = listed(module, "experiment")
     if not found:
         sweeps = hasattr(module, "sweep") or hasattr(module, "sweeps")
         raise SpecError(

@@ -45,10 +45,8 @@ def setting(
     default, so that old identities hold. `positional` admits it without its name. `doc` is one
     phrase, with the unit, for the generated lists.
     """
-    metadata = {
-        "above": above, "at_least": at_least, "below": below, "at_most": at_most,
-        "choices": choices, "place": place, "later": later, "doc": doc,
-    }  # fmt: skip
+    limits = {"above": above, "at_least": at_least, "below": below, "at_most": at_most, "choices": choices}
+    metadata = {**limits, "place": place, "later": later, "doc": doc}
     if isinstance(default, (list, dict, set)):
         raise TypeError("a setting's default is immutable: use a tuple")
     return dataclasses.field(default=default, metadata=metadata, kw_only=not positional)
@@ -139,16 +137,18 @@ def _make(cls: type[Part]) -> None:
         nameless = sum(not field.kw_only for field in dataclasses.fields(made))
         if len(args) > nameless:
             raise SpecError(
-                f"{len(args)} positional arguments", where=made.__name__,
-                expected=f"at most {nameless}", do="write setting=value",
-            )  # fmt: skip
+                f"{len(args)} positional arguments",
+                where=made.__name__,
+                expected=f"at most {nameless}",
+                do="write setting=value",
+            )
         try:
             generated(self, *args, **settings)
         except TypeError as error:
             raise SpecError(_plain(error, made), where=made.__name__) from error
         _validate(self)
 
-    __init__.__doc__ = made.__doc__
+    __init__.__doc__ = definition.args_text(made)
     __init__.__wrapped__ = generated  # type: ignore[attr-defined]
     made.__init__ = __init__
     REGISTRY[cls.__name__] = cls
@@ -371,7 +371,7 @@ class OtherCode(SpecError):
     """A part of the user's is not the one that a record was made with."""
 
 
-def find(name: str, where: str = "spec") -> type[Part]:
+def find(name: str, where: str | None = "spec") -> type[Part]:
     """Return the part class called `name`, importing the engine's file that holds it."""
     if name not in REGISTRY:
         package = importlib.import_module("workbench")

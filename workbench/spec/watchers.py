@@ -71,7 +71,12 @@ class Evaluation(PairSet):
     ) -> Union[float, Mapping[str, float]]:
         """Return the number, or several by name; that called `label()` counts, others are `<label>_<name>`.
 
-        `data` is the training source; `places` tells where data lies. It must not draw from global random states.
+        It must not draw from global random states: training would go on with other numbers.
+
+        Args:
+            model: float images [B, s, s, 3] in -1 to 1 to embeddings [B, d].
+            places: Where data lies.
+            data: The training source.
         """
         raise SpecError(
             "measures nothing", where=type(self).__name__, do="write measure(self, model, places, data)"

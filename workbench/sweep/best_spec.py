@@ -18,9 +18,9 @@ def best_variant(runner: TrialRunner) -> Variant:
         raise RecordError(
             "no trial succeeded", where=f"sweep {runner.name}", do="see why with `workbench list`"
         )
-    variant = runner.trial_variant(best.order)
-    words = f"{record.objective} {best.score:.4g} at epoch {best.epoch} of {best.order.epochs}"
+    variant = runner.trial_variant(best.request)
+    words = f"{record.objective} {best.score:.4g} at epoch {best.epoch} of {best.request.epochs}"
     question = (
-        f"How far do the best settings of the sweep {runner.name} go? Trial {best.order.chain} had {words}."
+        f"How far do the best settings of the sweep {runner.name} go? Trial {best.request.chain} had {words}."
     )
     return replace(variant, name=f"{runner.name}-best", question=question)

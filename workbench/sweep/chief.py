@@ -24,6 +24,7 @@ from workbench.security.children import die_with_parent
 from workbench.security.loopback import require_loopback
 from workbench.sweep.search import Search, work
 from workbench.sweep.trials import TrialRunner
+from workbench.tracking import origin
 from workbench.tracking.journal import is_locked
 from workbench.tracking.sweeps import TrialRequest
 
@@ -62,7 +63,7 @@ class Chief:
 
     def lead(self, count: int, host: str, port: int) -> None:
         """Serve until the search is over and every worker has been told so."""
-        with served(self.search.oracle, host, port) as (bound, servicer):
+        with served(self.search.oracle, host, port, chief_token(self.search.runner)) as (bound, servicer):
             self.search.say(f"chief at {host}:{bound}" + (f", {count} workers" if count else ""))
             self.workers = [Worker(number) for number in range(count)]
             address = {HOST: host, PORT: str(bound)}
@@ -172,8 +173,8 @@ def silence_conditions() -> None:
 
 
 @contextlib.contextmanager
-def served(oracle: Any, host: str, port: int) -> Iterator[tuple[int, Any]]:
-    """Serve a search by Keras Tuner's protocol; yield the port and the servicer.
+def served(oracle: Any, host: str, port: int, token: str) -> Iterator[tuple[int, Any]]:
+    """Serve a search by Keras Tuner's protocol to who has the token; yield the port and the servicer.
 
     Raises `InputError` for a port that is in use and for an address beyond this machine.
     """
@@ -183,7 +184,13 @@ def served(oracle: Any, host: str, port: int) -> Iterator[tuple[int, Any]]:
     from keras_tuner.src import protos
     from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=(("grpc.so_reuseport", 0),))
+    from workbench.sweep.chief_token import Door
+
+    server = grpc.server(
+        futures.ThreadPoolExecutor(max_workers=1),
+        options=(("grpc.so_reuseport", 0),),
+        interceptors=(Door(token),),
+    )
     servicer = OracleServicer(oracle)
     protos.get_service_grpc().add_OracleServicer_to_server(servicer, server)
     try:
@@ -197,6 +204,11 @@ def served(oracle: Any, host: str, port: int) -> Iterator[tuple[int, Any]]:
         yield bound, servicer
     finally:
         server.stop(grace=1.0).wait()
+
+
+def chief_token(runner: TrialRunner) -> str:
+    """Return what a worker shows its chief: known to whoever can read the key of their store."""
+    return origin.token(runner.store, "chief of sweeps")
 
 
 def refuse_place(host: str, port: int) -> None:
@@ -264,14 +276,26 @@ def serve_worker(runner: TrialRunner, name: str, host: str, port: int) -> None:
     Raises `InputError` where no chief answers, and where it is lost: the run at work is recorded.
     """
     import grpc
+    from keras_tuner.src import protos
     from keras_tuner.src.distribute import oracle_client
+
+    from workbench.sweep.chief_token import channel
 
     silence_conditions()
     oracle_client.TIMEOUT = 30
+    client = oracle_client.OracleClient(None)
+    own = channel(f"{host}:{port}", chief_token(runner))
+    client.stub = protos.get_service_grpc().OracleStub(own)
     try:
-        work(oracle_client.OracleClient(None), runner, name)
+        work(client, runner, name)
     except grpc.RpcError as error:
         code = error.code().name if hasattr(error, "code") else type(error).__name__
+        if code == grpc.StatusCode.UNAUTHENTICATED.name:
+            raise InputError(
+                "the chief there is of another store, or of another user",
+                where=f"{host}:{port}",
+                do="give chief and workers one folder of records with --store, and one user",
+            ) from error
         raise InputError(
             f"the chief does not answer ({code})",
             where=f"{host}:{port}",

@@ -8,7 +8,7 @@ from pathlib import Path
 from workbench.errors import InputError, SpecError, suggestion
 from workbench.spec.datasets import default_places
 from workbench.spec.interfaces import Source
-from workbench.spec.load import load_module, load_variants
+from workbench.spec.load import listed, load_module, load_variants
 from workbench.spec.variant import Variant
 from workbench.sweep.spec import Sweep
 from workbench.tracking.store import Store
@@ -18,10 +18,7 @@ def load_sweeps(path: Path | str) -> list[tuple[Sweep, Variant]]:
     """Return the sweeps of a spec file with their bases; raises `SpecError` for anything unusable in it."""
     path = Path(path)
     module = load_module(path)
-    found = getattr(module, "sweeps", None)
-    if found is None:
-        found = [module.sweep] if hasattr(module, "sweep") else []
-    found = list(found) if isinstance(found, (list, tuple)) else [found]
+    found = listed(module, "sweep")
     if not found:
         raise SpecError("holds no sweep", where=path, expected="`sweep = Sweep(...)` or `sweeps = [...]`")
     for item in found:

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from workbench.lazy import keras_tuner
 from workbench.sweep.gaussian import process
-from workbench.tracking.sweeps import ORDER
+from workbench.tracking.sweeps import REQUEST
 
 RUNNING, COMPLETED, FAILED, STOPPED, IDLE = "RUNNING", "COMPLETED", "FAILED", "STOPPED", "IDLE"
 COLLISIONS = 2000  # draws of values that were tried before, until the space counts as exhausted
@@ -27,7 +27,7 @@ SEED_STRIDE = 1_000_003
 
 
 class OracleHost(Protocol):
-    """What the sweep does for its search: keep its state, fill in orders, judge ended trials."""
+    """What the sweep does for its search: keep its state, fill in requests, judge ended trials."""
 
     limit: int | None  # trials at most
     max_failed: int
@@ -35,8 +35,8 @@ class OracleHost(Protocol):
     def write(self, state: Mapping[str, Any]) -> None:
         """Keep the state durably."""
 
-    def order(self, trial: str, values: Mapping[str, Any]) -> str:
-        """Return the order (JSON) of a new trial with these values."""
+    def request(self, trial: str, values: Mapping[str, Any]) -> str:
+        """Return the request (JSON) of a new trial with these values."""
 
     def judge(self, trial: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of an ended trial: `value` (None: failed), `values`, `epoch`, `reason` ..."""
@@ -67,13 +67,13 @@ class ResumableOracle(keras_tuner.Oracle):
     # ------------------------------------------------------------ trials
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Return what to try next, its order with it; no more after the limit or too many failures."""
+        """Return what to try next, its request with it; no more after the limit or too many failures."""
         at_limit = self.host.limit is not None and len(self.trials) >= self.host.limit
         if at_limit or self.failures() >= self.host.max_failed:
             return {"status": STOPPED}
         found: dict[str, Any] = super().populate_space(trial_id)
         if found["status"] == RUNNING:
-            found["values"] = {**found["values"], ORDER: self.host.order(trial_id, found["values"])}
+            found["values"] = {**found["values"], REQUEST: self.host.request(trial_id, found["values"])}
         return found
 
     def failures(self) -> int:
@@ -207,7 +207,7 @@ class BayesianOracle(ResumableOracle, oracles.BayesianOptimizationOracle):
             values = self._random_values()
             if values is None:
                 return {"status": STOPPED}
-            return {"status": RUNNING, "values": {**values, ORDER: self.host.order(trial_id, values)}}
+            return {"status": RUNNING, "values": {**values, REQUEST: self.host.request(trial_id, values)}}
         return found
 
 

@@ -28,9 +28,9 @@ def rows_of(runner: TrialRunner) -> list[dict[str, Any]]:
 
 
 def _row(runner: TrialRunner, trial: str, values: dict[str, Any]) -> dict[str, Any]:
-    order = TrialRequest.of(values)
+    request = TrialRequest.of(values)
     result = runner.judge(trial, values)
-    failed = any(_failed(runner, run) for run in order.runs)
+    failed = any(_failed(runner, run) for run in request.runs)
     at_work = result["value"] is None and not failed
     status = "RUNNING" if at_work else "FAILED" if failed else "COMPLETED"
     return {

@@ -74,9 +74,9 @@ class Search:
         path = self.place / sweeps.STATE
         if path.exists():
             state = sweeps.read_json(path)
-            for row in state["trials"]:  # workers take orders of the present spec only
-                order = replace(TrialRequest.of(row["values"]), spec=self.runner.sweep.id)
-                row["values"][sweeps.ORDER] = order.text()
+            for row in state["trials"]:  # workers take requests of the present spec only
+                request = replace(TrialRequest.of(row["values"]), spec=self.runner.sweep.id)
+                row["values"][sweeps.REQUEST] = request.text()
             self.oracle.take_up(state)
             return
         from workbench.sweep.recovery import rows_of
@@ -93,10 +93,10 @@ class Search:
         """Keep the tuner's state durably."""
         write_json(self.place / sweeps.STATE, state, durable=True)
 
-    def order(self, trial: str, values: Mapping[str, Any]) -> str:
-        """Return the order of a new trial; a promotion goes on with the runs of what it promotes."""
+    def request(self, trial: str, values: Mapping[str, Any]) -> str:
+        """Return the request of a new trial; a promotion goes on with the runs of what it promotes."""
         epochs = self.runner.sweep.tuner.epochs(values, self.whole)
-        if sweeps.ORDER in values:
+        if sweeps.REQUEST in values:
             before = TrialRequest.of(values)
             return replace(before, epochs=epochs).text()
         settings = {name: values[name] for name in self.runner.sweep.domains if name in values}
@@ -125,11 +125,11 @@ class Search:
     # ------------------------------------------------------------ what is shown
 
     def _line(self, trial: str, values: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-        order, target = TrialRequest.of(values), self.runner.sweep.target
+        request, target = TrialRequest.of(values), self.runner.sweep.target
         words = [f"trial {trial}", f"{len(self.oracle.end_order)}/{self.planned}"]
-        words.append(self.settings_text(order))
-        if order.chain != trial:
-            words.append(f"goes on from {order.chain} to epoch {order.epochs}")
+        words.append(self.settings_text(request))
+        if request.chain != trial:
+            words.append(f"goes on from {request.chain} to epoch {request.epochs}")
         if result["value"] is None:
             words.append(f"failed: {result['reason']}")
         else:
@@ -141,12 +141,12 @@ class Search:
         left = self.seconds_left()
         return "  ".join([*words, duration(result["seconds"]), *([f"{duration(left)} left"] if left else [])])
 
-    def settings_text(self, order: TrialRequest) -> str:
+    def settings_text(self, request: TrialRequest) -> str:
         """Return a trial's settings as `weight_decay=0.0001 dropout=0`, names as short as is clear."""
         domains = self.runner.sweep.domains
-        short = short_names(order.settings, domains)
+        short = short_names(request.settings, domains)
         return " ".join(
-            f"{short[name]}={shown(domains[name].decode(raw))}" for name, raw in order.settings.items()
+            f"{short[name]}={shown(domains[name].decode(raw))}" for name, raw in request.settings.items()
         )
 
     def best(self) -> dict[str, Any] | None:
@@ -283,11 +283,11 @@ def work(oracle: Any, runner: TrialRunner, worker: str, idle_seconds: float = 0.
             time.sleep(idle_seconds)
             continue
         values = trial.hyperparameters.values
-        order = TrialRequest.of(values)
-        if order.spec != runner.sweep.id:
+        request = TrialRequest.of(values)
+        if request.spec != runner.sweep.id:
             raise RecordError(
                 "this spec is not the chief's", where=runner.variant.path, do="give all the same file"
             )
-        replace(runner, run=order.sweep).train(trial.trial_id, values)
+        replace(runner, run=request.sweep).train(trial.trial_id, values)
         trial.status = "COMPLETED"  # how it ended is judged by its journals
         oracle.end_trial(trial)

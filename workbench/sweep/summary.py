@@ -34,7 +34,7 @@ def closing(record: SweepRecord, domains: Mapping[str, Domain]) -> str:
 
 def ranked(record: SweepRecord) -> list[TrialRow]:
     """Return the last completed trial of every chain, the best first."""
-    last = {trial.order.chain: trial for trial in record.trials if trial.status == "completed"}
+    last = {trial.request.chain: trial for trial in record.trials if trial.status == "completed"}
     sign = 1 if record.lower else -1
     return sorted(last.values(), key=lambda trial: (sign * float(trial.score or 0.0), trial.id))
 
@@ -50,12 +50,14 @@ def table(record: SweepRecord, domains: Mapping[str, Domain], trials: list[Trial
     rows = []
     for trial in trials:
         settings = [
-            shown(domains[name].decode(trial.order.settings[name])) if name in trial.order.settings else ""
+            shown(domains[name].decode(trial.request.settings[name]))
+            if name in trial.request.settings
+            else ""
             for name in domains
         ]
-        row = [trial.order.chain, *settings, str(trial.order.epochs), f"{trial.score:.4f}"]
+        row = [trial.request.chain, *settings, str(trial.request.epochs), f"{trial.score:.4f}"]
         row += [f"{deviation(trial.results):.4f}"] if spread else []
-        rows.append([*row, str(trial.epoch), trial.order.runs[0]])
+        rows.append([*row, str(trial.epoch), trial.request.runs[0]])
     return str(tabulate(rows, head, tablefmt="plain", disable_numparse=True))
 
 

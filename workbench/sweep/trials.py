@@ -26,7 +26,7 @@ from workbench.spec.quick import QUICK_STEPS, quick_variant
 from workbench.spec.variant import Variant
 from workbench.sweep.keras_space import domains_of, extra_parameters
 from workbench.sweep.spec import Sweep
-from workbench.tracking.journal import is_locked, read_journal, status
+from workbench.tracking.journal import is_locked, read_journal
 from workbench.tracking.store import Store
 from workbench.tracking.sweeps import TrialRequest, folder
 from workbench.train.progress import Screen
@@ -75,27 +75,27 @@ class TrialRunner:
 
         A run that fails ends the trial: its reason is in its journal, or in a note where it has none.
         """
-        order = TrialRequest.of(values)
+        request = TrialRequest.of(values)
         if self._noted(trial):
             return
         try:
-            for number, run in enumerate(order.runs):
-                self._bring(trial, values, order, number, run)
+            for number, run in enumerate(request.runs):
+                self._bring(trial, values, request, number, run)
         except RunFailed:
             return
         except InputError as error:
             self.note(trial, str(error))
 
     def _bring(
-        self, trial: str, values: Mapping[str, Any], order: TrialRequest, number: int, run: str
+        self, trial: str, values: Mapping[str, Any], request: TrialRequest, number: int, run: str
     ) -> None:
         self._wait_for(run)
         there = self.store.journal(run).exists()
-        if there and self.reached(run, order.epochs):
+        if there and self.reached(run, request.epochs):
             return
         if there and (end := read_journal(self.store.journal(run)).end) and end.status == names.FAILED:
             raise RunFailed(end.reason)
-        self._run(trial, values, order, number, run, resume=there)
+        self._run(trial, values, request, number, run, resume=there)
 
     def _wait_for(self, run: str) -> None:
         """Wait while a worker that was told to stop still writes the run."""
@@ -114,13 +114,19 @@ class TrialRunner:
         return end.status == names.FINISHED or bool(rows and rows[-1].epoch >= epochs)
 
     def _run(
-        self, trial: str, values: Mapping[str, Any], order: TrialRequest, number: int, run: str, resume: bool
+        self,
+        trial: str,
+        values: Mapping[str, Any],
+        request: TrialRequest,
+        number: int,
+        run: str,
+        resume: bool,
     ) -> RunResult:
         from workbench.train.runner import run as run_experiment
 
-        variant = self.trial_variant(order, number)
-        epochs = order.epochs if order.epochs < variant.experiment.epochs else None
-        request = RunRequest(
+        variant = self.trial_variant(request, number)
+        epochs = request.epochs if request.epochs < variant.experiment.epochs else None
+        run_request = RunRequest(
             variant,
             self.store,
             run,
@@ -129,7 +135,7 @@ class TrialRunner:
             epochs=epochs,
             steps=QUICK_STEPS if variant.quick else None,
             domains=self.domains,
-            parameters=extra_parameters(self.sweep, order.settings, variant.experiment),
+            parameters=extra_parameters(self.sweep, request.settings, variant.experiment),
             tags={
                 names.TAG_SWEEP: self.name,
                 names.TAG_TRIAL: trial,
@@ -139,18 +145,18 @@ class TrialRunner:
         )
         try:
             with _paused_is_no_stop():
-                return run_experiment(request, TrialScreen(self.screen, variant.name, self.verbose))
+                return run_experiment(run_request, TrialScreen(self.screen, variant.name, self.verbose))
         finally:
             forget_models()
 
-    def trial_variant(self, order: TrialRequest, number: int = 0) -> Variant:
+    def trial_variant(self, request: TrialRequest, number: int = 0) -> Variant:
         """Return the named experiment of one execution of a trial (counted from 0)."""
-        experiment = self.sweep.experiment(order.settings)
+        experiment = self.sweep.experiment(request.settings)
         seeded = experiment.but(seed=experiment.seed + number)
-        changed = dict.fromkeys(order.settings, "sweep")
+        changed = dict.fromkeys(request.settings, "sweep")
         variant = replace(
             self.variant,
-            name=f"{self.name}-{order.chain}",
+            name=f"{self.name}-{request.chain}",
             experiment=seeded,
             overrides={**self.variant.overrides, **changed},
             quick=False,
@@ -166,21 +172,21 @@ class TrialRunner:
 
         Only epochs up to the trial's own count, however far a later promotion went.
         """
-        order = TrialRequest.of(values)
+        request = TrialRequest.of(values)
         found, epochs, seconds, reason = [], [], 0.0, self._noted(trial)
-        for run in order.runs:
+        for run in request.runs:
             path = self.store.journal(run)
             if reason or not path.exists():
                 reason = reason or "its run left no record here: do the workers share the store?"
                 break
             journal = read_journal(path)
-            rows = [row for row in journal.accepted() if row.epoch <= order.epochs]
+            rows = [row for row in journal.accepted() if row.epoch <= request.epochs]
             seconds += sum(row.seconds for row in rows)
             value, epoch = best_of(rows, self.sweep.target, self.sweep.lower)
-            reason = _complaint(journal, rows, value, order.epochs, self.sweep.target)
+            reason = _complaint(journal, rows, value, request.epochs, self.sweep.target)
             found.append(value)
             epochs.append(epoch)
-        done = not reason and len(found) == len(order.runs)
+        done = not reason and len(found) == len(request.runs)
         return {
             "value": sum(found) / len(found) if done else None,
             "values": found if done else [],
@@ -202,12 +208,14 @@ class TrialRunner:
 
 def best_of(rows: list[Any], metric: str, lower: bool) -> tuple[float, int]:
     """Return the first best finite value of a metric and its epoch; NaN and 0 where there is none."""
-    best, epoch = math.nan, 0
+    best, epoch = None, 0
     for row in rows:
         value = row.metrics.get(metric, math.nan)
-        if math.isfinite(value) and (math.isnan(best) or (value < best if lower else value > best)):
+        if math.isfinite(value) and names.is_better(
+            metric, value, best, names.LOWER if lower else names.HIGHER
+        ):
             best, epoch = float(value), row.epoch
-    return best, epoch
+    return math.nan if best is None else best, epoch
 
 
 def _complaint(journal: Any, rows: list[Any], value: float, epochs: int, metric: str) -> str:
@@ -222,12 +230,6 @@ def _complaint(journal: Any, rows: list[Any], value: float, epochs: int, metric:
     known = ", ".join(sorted(rows[-1].metrics))
     never = metric not in {name for row in rows for name in row.metrics}
     return f"its runs record no {metric}; they record {known}" if never else f"{metric} is never finite"
-
-
-def run_status(store: Store, run: str) -> str:
-    """Return the true status of a run, "waiting" for one that has not begun."""
-    path = store.journal(run)
-    return status(path) if path.exists() else "waiting"
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ def best_values(rows: Iterable[EpochRecord]) -> dict[str, dict[str, float]]:
         for name, value in row.metrics.items():
             if direction(name) is None or math.isnan(value):
                 continue
+            # Strictly better: of equal epochs the first counts, as it does for checkpoints.
             if is_better(name, value, best[name]["value"] if name in best else None):
                 best[name] = {"value": value, "epoch": row.epoch, "stage": row.stage}
     return best

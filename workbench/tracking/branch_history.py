@@ -20,8 +20,10 @@ def shared_rows(journal: Journal | None) -> list[EpochRecord]:
         trunk = read_journal(journal.path.with_name(f"{found['run']}{SUFFIX}"))
     except RecordError:  # the trunk lies in another store: the branch's own epochs are all there is
         return []
+    # A trunk may have gone on beyond the point; the branch never saw those epochs.
     own = [row for row in trunk.accepted() if row.epoch <= int(found["epoch"])]
     first = own[0].epoch if own else int(found["epoch"]) + 1
+    # A trunk may be a branch itself, so this walks up until a run has no trunk.
     return [*(row for row in shared_rows(trunk) if row.epoch < first), *own]
 
 

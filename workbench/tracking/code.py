@@ -16,6 +16,7 @@ from typing import Any
 
 from workbench.security.masking import mask, secrets_in, secrets_in_diff
 
+# A repository on a network drive may hang; a training must not wait for its own description.
 GIT_SECONDS = 10.0
 # Settings of a repository by which git starts programs while it only looks, or lays out files.
 NOTHING_RUN = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
@@ -71,6 +72,7 @@ class CodeState:
         loaded = _loaded()
         for name in self.untracked:
             path = self.top / name
+            # Only what this process has imported: an untracked folder may hold data sets.
             if path.resolve() in loaded and path.stat().st_size <= LARGEST_MODULE:
                 text = _text(path.read_bytes())
                 if text is not None and not secrets_in(text, code=True):
@@ -96,6 +98,7 @@ def state(folder: Path) -> CodeState | None:
         top=root,
         commit=commit.decode().strip(),
         branch=(git(folder, "rev-parse", "--abbrev-ref", "HEAD") or b"").decode().strip(),
+        # Against HEAD, staged or not, binary files included: applied to the commit it gives the code back whole.
         diff=git(root, "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff") or b"",
         untracked=tuple(name for name in listed.split("\0") if name),
     )
@@ -108,6 +111,7 @@ def diff_digest(diff: bytes) -> str:
 
 def git(folder: Path, *words: str, given: bytes | None = None, seconds: float = GIT_SECONDS) -> bytes | None:
     """Return what git prints, or None: git missing, no repository, refused, or no answer in time."""
+    # No lock files in a repository somebody works in, and no question for a password on a terminal.
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     try:
         done = subprocess.run(

@@ -15,6 +15,7 @@ def credentials() -> tuple[str, str] | None:
     if user and password:
         return user, password
     file = Path.home() / ".mlflow" / "credentials"
+    # Without interpolation: a password may hold a percent sign.
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read(file, encoding="utf-8")

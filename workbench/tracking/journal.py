@@ -25,7 +25,7 @@ from workbench.files import sync
 from workbench.names import FINISHED, INTERRUPTED, RUNNING
 from workbench.security.foreign_files import open_file, read_file
 from workbench.tracking.journal_file import BEGINNING as BEGINNING
-from workbench.tracking.journal_file import made_again, open_locked, whereabouts
+from workbench.tracking.journal_file import file_state, open_locked, recreated
 from workbench.tracking.journal_lines import Unreadable, decode_line, encode_line
 from workbench.tracking.rows import (
     CheckpointRecord,
@@ -97,6 +97,7 @@ class Journal:
         """Return the epochs that count, ascending: a later attempt supersedes what it repeats."""
         kept: list[EpochRecord] = []
         for row in self.rows:
+            # A resumed attempt begins at `from_epoch`: what stood there before is trained again and counts no more.
             if isinstance(row, StartRecord):
                 _drop(kept, row.from_epoch)
             elif isinstance(row, EpochRecord):
@@ -192,6 +193,7 @@ def is_locked(path: Path) -> bool:
     except OSError:
         return False
     try:
+        # Shared, so that many readers may ask at once and only a writer says no.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
@@ -204,6 +206,7 @@ def last_row(path: Path) -> Record | None:
     """Return the last row that can be trusted, reading as little of the file as needed."""
     try:
         with os.fdopen(open_file(path), "rb") as file:
+            # From the end, in growing spans: an end row is short, and journals of long runs are megabytes.
             size = file.seek(0, os.SEEK_END)
             span = TAIL_BYTES
             while True:
@@ -242,12 +245,16 @@ class JournalWriter:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._reserve = self.path.with_suffix(".d") / "reserve"
+        # Locked before anything is read or written: two resumes of one run must not both believe they are first.
         self._descriptor, self._beginning = open_locked(self.path, LOCK_PATIENCE)
         self._size = os.fstat(self._descriptor).st_size
         try:
+            # A torn last line gets its line break: the next row must begin a line,
+            # and the torn one stays as evidence.
             if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
                 self._write(b"\n")
             self._reserve.parent.mkdir(exist_ok=True)
+            # Space held back while there is some: on a full disk the reason must still fit.
             self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
         except OSError as error:
             self.close()
@@ -263,6 +270,7 @@ class JournalWriter:
         try:
             self._write(line)
         except OSError as error:
+            # Only for the end: an epoch that does not fit is lost anyway, and the reserve is there once.
             if not (isinstance(record, EndRecord) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
                 raise self._refusal(error) from error
             self._retry_with_reserve(line)
@@ -274,17 +282,18 @@ class JournalWriter:
         except OSError as error:
             raise self._refusal(error) from error
 
-    def taken_away(self) -> str:
+    def lost_file(self) -> str:
         """Return what somebody did to the file since its last row: empty, or a word for it."""
-        return "" if self._beginning is not None else whereabouts(self._descriptor, self.path, self._size)
+        return "" if self._beginning is not None else file_state(self._descriptor, self.path, self._size)
 
-    def make_again(self, rows: Sequence[Record]) -> None:
+    def recreate(self, rows: Sequence[Record]) -> None:
         """Go on in a new file with `rows`, where the old one was taken away; raises StoreError."""
         content = b"".join(encode_line(row) for row in rows)
         try:
-            descriptor = made_again(self.path, content)
+            descriptor = recreated(self.path, content)
         except OSError as error:
             raise self._refusal(error) from error
+        # Closed after the new file is locked: in between no other process may take the run over.
         os.close(self._descriptor)
         self._descriptor, self._size = descriptor, len(content)
 
@@ -307,12 +316,16 @@ class JournalWriter:
 
     def _write(self, data: bytes) -> None:
         try:
+            # `os.write` may take a part only, on a nearly full disk above all.
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
+            # The content first, then the name: after a power cut a name without
+            # content would be a run without a start.
             os.fsync(self._descriptor)
             self._take_name()
         except OSError:
+            # Half a line must not stay: the next row would be appended to it and lost with it.
             os.ftruncate(self._descriptor, self._size)
             raise
         self._size += len(data)

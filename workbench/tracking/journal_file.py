@@ -19,6 +19,8 @@ def open_locked(path: Path, patience: float) -> tuple[int, Path | None]:
     """Return a descriptor with the lock held, of the journal or, before its first row, of the file returned too."""
     beginning = path.with_suffix(".d") / BEGINNING
     while True:
+        # A new journal is written under another name and renamed with its first row in it: readers never meet an
+        # empty journal, and a process killed before leaves no run.
         new = not path.exists()
         descriptor = _open(beginning if new else path, path)
         _lock(descriptor, path, patience)
@@ -33,6 +35,8 @@ def open_locked(path: Path, patience: float) -> tuple[int, Path | None]:
 def _open(file: Path, path: Path) -> int:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        # Appending, so that the kernel puts each row at the end whoever else writes; no
+        # link and no pipe is followed out of the store.
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         return regular(os.open(file, flags, 0o666), file)
     except OSError as error:
@@ -57,8 +61,9 @@ def _lock(descriptor: int, path: Path, patience: float) -> None:
             time.sleep(0.02)
 
 
-def whereabouts(descriptor: int, path: Path, size: int) -> str:
+def file_state(descriptor: int, path: Path, size: int) -> str:
     """Return what became of the file that is being written: empty, or `deleted`, `replaced` or `cut short`."""
+    # By device and number, for a file of the same name may be another file.
     mine = os.fstat(descriptor)
     try:
         there = os.stat(path, follow_symlinks=False)
@@ -69,7 +74,7 @@ def whereabouts(descriptor: int, path: Path, size: int) -> str:
     return "cut short" if mine.st_size < size else ""
 
 
-def made_again(path: Path, content: bytes) -> int:
+def recreated(path: Path, content: bytes) -> int:
     """Return a locked descriptor of a new file at `path` with `content`; what lies there is kept beside.
 
     Raises OSError where it cannot be written; nothing is lost then.
@@ -80,6 +85,7 @@ def made_again(path: Path, content: bytes) -> int:
     new.unlink(missing_ok=True)
     descriptor = _open(new, path)
     try:
+        # Nobody else knows this file yet, so the lock is there at once or something is wrong.
         _lock(descriptor, path, 0.0)
         rest = memoryview(content)
         while rest:

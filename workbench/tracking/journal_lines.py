@@ -27,7 +27,9 @@ def encode_line(record: Record) -> bytes:
 
 def encode_row(row: Mapping[str, Any]) -> bytes:
     """Return the line of a row that is plain JSON already."""
+    # Strict JSON, for any program to read; letters as they are, so that a person can read it too.
     text = json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # File names may hold bytes that are no text; they must not cost the row.
     body = text.encode("utf-8", errors="backslashreplace")
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
@@ -54,6 +56,7 @@ def _refuse(word: str) -> None:
 
 def _plain_texts(value: Any, line: bytes) -> Any:
     """Return the row with halves of letters, which no file and no screen takes, made visible."""
+    # Looked at only where the raw line has such an escape: it is the rare case, and rows are read by the thousand.
     if b"\\ud" not in line.lower():
         return value
     if isinstance(value, str):

@@ -27,6 +27,7 @@ def lock(path: Path, *, shared: bool = False, patience: float = 0.0, why: str = 
     path.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
+        # The file stays when the lock is given back: removing it would let two processes lock two files of one name.
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:
         raise StoreError(f"cannot be locked: {error.strerror}", where=path) from error
@@ -41,6 +42,7 @@ def _take(descriptor: int, kind: int, path: Path, patience: float, why: str) -> 
     deadline = time.monotonic() + patience
     while True:
         try:
+            # Asked again and again instead of waiting in the kernel: a waiting process must still hear a signal.
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             return
         except BlockingIOError as error:
@@ -53,6 +55,7 @@ def _take(descriptor: int, kind: int, path: Path, patience: float, why: str) -> 
 def views_of_run(store: Store, run: str) -> Iterator[None]:
     """Be the one who writes the views of `run`, and keep a rebuild of the store away meanwhile."""
     with (
+        # The store's lock first: while a rebuild replaces the views, no run may begin to write one.
         lock(store.root / ".views.lock", shared=True, why="the store is being rebuilt"),
         lock(store.run_folder(run) / "views.lock", why=f"another process is writing the views of {run}"),
     ):

@@ -52,9 +52,11 @@ def merge(other: Path, store: Store, say: Say) -> Merged:
     with nothing changed, where a run of both has two different histories.
     """
     source = source_store(other, store)
+    # Before the plan, which takes a while: a read-only store is refused in the first second.
     store.require_writable()
     with lock(store.root / ".merge.lock", why="another merge into this store is at work"):
         done = Merged(foreign=_foreign(source))
+        # All conflicts are found before the first file is copied, so that a refusal changes nothing.
         todo = _plan(source, store, done)
         for run in todo:
             done.withheld += _copy_run(source, store, run)
@@ -91,6 +93,7 @@ def _plan(source: Store, store: Store, done: Merged) -> list[str]:
             done.busy.append(run)
             continue
         if run not in here:
+            # The same file imported on two machines got two run names; its content tells that it is one run.
             twin = imported.get(_identity(source, run))
             if twin:
                 done.twins[run] = twin
@@ -157,12 +160,14 @@ def _foreign(source: Store) -> int:
 
 def _copy_run(source: Store, store: Store, run: str) -> list[str]:
     """Copy files, then checkpoints, then the journal, which makes them count; return files that hold secrets."""
+    # Decided before any file is copied: the journal that is longer says whose files are the newer ones.
     continues = not store.journal(run).exists() or len(trusted(source.journal(run))) > len(
         trusted(store.journal(run))
     )
     withheld = _copy_files(source.root, store.run_folder(run), store, theirs=continues)
     withheld += _copy_files(source.root, store.root / SWEEPS / run, store, continues, beside=False)
     _copy_checkpoints(source.root, store.run_checkpoints(run), store, theirs=continues)
+    # Last: with the journal the run exists here, so everything it names must lie there already.
     _copy_journal(source.journal(run), store.journal(run))
     return [f"{run}: {name}" for name in withheld]
 
@@ -185,6 +190,7 @@ def _copy_files(source: Path, target: Path, store: Store, theirs: bool, beside: 
     for path, place in _files(source, target, store):
         inner = place.relative_to(target)
         theirs_is = read_inside(source, path)
+        # A merge is often repeated after a kill; what is equal already is not written again.
         if place.exists() and theirs_is == place.read_bytes():
             continue
         content = clean_file(path.name, theirs_is)
@@ -194,7 +200,8 @@ def _copy_files(source: Path, target: Path, store: Store, theirs: bool, beside: 
             _write(content, place)
         elif beside and content != place.read_bytes():
             found = hashlib.sha256(content).hexdigest()[:8]
-            _write(content, target / inner.parts[0] / f"merged-{found}" / Path(*inner.parts[1:]))
+            folder = target / inner.parts[0] if len(inner.parts) > 1 else target
+            _write(content, folder / f"merged-{found}" / Path(*inner.parts[len(inner.parts) > 1 :]))
     return withheld
 
 

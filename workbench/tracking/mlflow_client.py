@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from workbench.tracking.store import Store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+# Two threads that import MLflow at once see one half of it each: its parts import one another in circles.
+IMPORTING = threading.Lock()
 SCHEMA_PATIENCE = 120.0  # seconds to wait while another process makes the database
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -33,6 +36,7 @@ SETTINGS = {
 def quiet_mlflow() -> None:
     """Set MLflow's environment: no telemetry, short time-outs, no log lines. Call before its import."""
     for name, value in SETTINGS.items():
+        # Set only where nobody has: a person may need a longer time-out for a slow server.
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -41,9 +45,11 @@ def quiet_mlflow() -> None:
 def open_client(store: Store) -> MlflowClient:
     """Return a client of the store; a local database that is not there yet is made first."""
     quiet_mlflow()
+    # Made by us first: MLflow's own start of a new database takes no lock, and several processes break it.
     if store.is_local:
         create_database(store.database)
-    from mlflow import MlflowClient
+    with IMPORTING:
+        from mlflow import MlflowClient
 
     quiet_mlflow()  # the import sets the level of its logger anew
     uri = with_driver(store.uri)
@@ -59,6 +65,7 @@ def create_database(path: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(".mlflow.lock"), patience=SCHEMA_PATIENCE, why="the database is being made"):
+        # Asked again under the lock: another process may have made it while this one waited.
         if not path.exists():
             with replacing(path) as aside:
                 migrate(aside, path.parent / "artifacts")
@@ -67,7 +74,8 @@ def create_database(path: Path) -> None:
 def migrate(path: Path, artifacts: Path) -> None:
     """Make an empty database of MLflow's newest schema at `path` (about 2 s)."""
     quiet_mlflow()
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    with IMPORTING:
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     quiet_mlflow()
     make: Any = SqlAlchemyStore

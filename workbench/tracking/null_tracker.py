@@ -54,7 +54,7 @@ class NullTracker:
         return True
 
 
-class Doubled:
+class TeeStream:
     """A text stream that also writes to a worker's log, each line with its moment."""
 
     def __init__(self, stream: TextIO, path: Path) -> None:
@@ -64,6 +64,7 @@ class Doubled:
     def write(self, text: str) -> int:
         """Write `text` to both."""
         if text.strip():
+            # Each line masked and with its moment: logs of several machines are read side by side.
             self.log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}Z {mask(text.rstrip())}\n")
         return self.stream.write(text)
 
@@ -80,8 +81,8 @@ def worker_log(store: Store, run: str, rank: int) -> Path:
     return store.run_folder(run) / "workers" / f"{rank}.log"
 
 
-def log_beside(screen: Any, store: Store, run: str, rank: int, workers: int) -> None:
+def tee_log(screen: Any, store: Store, run: str, rank: int, workers: int) -> None:
     """Let `screen` write into the worker's log too, and begin it with who this process is."""
-    screen.stream = Doubled(screen.stream or sys.stdout, worker_log(store, run, rank))
+    screen.stream = TeeStream(screen.stream or sys.stdout, worker_log(store, run, rank))
     role = "the chief" if rank == 0 else "follows worker 0"
     screen.say(f"worker {rank} of {workers} ({role}): process {os.getpid()} on {socket.gethostname()}")

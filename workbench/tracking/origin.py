@@ -20,17 +20,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from workbench.errors import StoreError
+from workbench.files import replacing
 from workbench.security.foreign_files import open_file, read_inside
+from workbench.tracking.locks import lock
 from workbench.tracking.rows import StartRecord, to_json
 from workbench.tracking.store import Store
 
 FACT = "origin"  # among a start row's provenance: {"seal": hex digits, "texts": {name: digest}}
+LOCK_PATIENCE = 5.0  # seconds; the key is made in a moment
 KEY = ".origin-{user}"  # a file for each user of a shared store: another's code is foreign code
 
 
 def sealed(store: Store, start: StartRecord, texts: Mapping[str, bytes]) -> StartRecord:
     """Return a start row with this store's seal over it and over `texts`, the files kept with it."""
     digests = {name: _digest(content) for name, content in texts.items()}
+    # The seal is over the row with an empty seal in its place: a reader can take it out again and compare.
     row = _with(start, {"seal": "", "texts": digests})
     return _with(start, {"seal": _seal(_key(store, make=True), row), "texts": digests})
 
@@ -41,6 +46,7 @@ def is_own(store: Store, start: StartRecord) -> bool:
     if not isinstance(found, Mapping) or not isinstance(found.get("texts"), Mapping) or not key:
         return False
     row = _with(start, {"seal": "", "texts": dict(found["texts"])})
+    # In constant time, as for every secret; the recorded seal may be any text, so it is made ASCII first.
     return hmac.compare_digest(
         _seal(key, row), str(found.get("seal", "")).encode("ascii", "replace").decode()
     )
@@ -54,6 +60,17 @@ def is_as_kept(store: Store, start: StartRecord, name: str) -> bool:
     except OSError:
         return False
     return is_own(store, start) and digests.get(name) == _digest(content)
+
+
+def token(store: Store, purpose: str) -> str:
+    """Return a secret of this store and user for `purpose`: whoever can read the store's key has it, nobody else.
+
+    Raises `StoreError` where the store cannot hold a key.
+    """
+    key = _key(store, make=True)
+    if not key:
+        raise StoreError("cannot hold a key", where=store.root, do="make the folder writable")
+    return hmac.new(key, purpose.encode(), hashlib.sha256).hexdigest()
 
 
 def _with(start: StartRecord, fact: Mapping[str, Any]) -> StartRecord:
@@ -75,17 +92,13 @@ def _key(store: Store, make: bool) -> bytes:
     found = _read(path)
     if found or not make:
         return found
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):  # a store that cannot hold it: its records have no seal that fits
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{secrets.token_hex(32)} {os.fstat(descriptor).st_ino}\n")
-        if os.path.lexists(path):  # what lies there is a copy of another store's
-            os.replace(aside, path)
-        else:
-            with contextlib.suppress(FileExistsError):  # another process was first, and its key counts
-                os.link(aside, path)
-            aside.unlink()
+    # A store that cannot hold it: its records have no seal that fits.
+    with contextlib.suppress(OSError, StoreError), lock(store.root / ".origin.lock", patience=LOCK_PATIENCE):
+        if not _read(path):  # else another process was first, and its key counts
+            with replacing(path) as aside:
+                descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+                with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                    file.write(f"{secrets.token_hex(32)} {os.fstat(descriptor).st_ino}\n")
     return _read(path)
 
 
@@ -95,5 +108,6 @@ def _read(path: Path) -> bytes:
             facts, words = os.fstat(file.fileno()), file.read(200).split()
     except (OSError, ValueError):
         return b""
+    # The number of the file is in the file: a copy of the whole folder has another one, and is a foreign store.
     right = len(words) == 2 and len(words[0]) == 64 and words[1] == str(facts.st_ino)
     return words[0].encode() if right and facts.st_uid == os.geteuid() else b""

@@ -11,6 +11,7 @@ from workbench.tracking.credentials import credentials
 from workbench.tracking.postgres import shown
 from workbench.tracking.store import Store
 
+# Asked once before a training: long enough for a busy server, short enough for a typo in the address.
 SECONDS = 5.0
 
 

@@ -76,6 +76,7 @@ def collect(spec_file: str | Path | None = None, project: str | Path | None = No
     """
     folder = Path(project) if project else Path.cwd()
     spec = Path(spec_file) if spec_file is not None and Path(spec_file).is_file() else None
+    # Read from the metadata on disk: importing packages to ask for their versions would start TensorFlow.
     packages = installed_packages()
     texts = {"packages.txt": "".join(f"{name}=={version}\n" for name, version in packages.items())}
     facts: dict[str, Any] = {
@@ -89,10 +90,12 @@ def collect(spec_file: str | Path | None = None, project: str | Path | None = No
         "environment": environment(),
         "engine": engine(),
     }
+    # The spec's own repository before the project's: a spec may live beside the data, in a repository of its own.
     state = code.state(spec.resolve().parent if spec else folder) or code.state(folder)
     if state is not None:
         facts.update(state.facts())
         texts.update(state.texts())
+        # Named in the row as well: whether the code can be made again must be known without opening artifacts.
         facts["untracked_modules"] = sorted(
             name.removeprefix("untracked/") for name in texts if name.startswith("untracked/")
         )
@@ -101,6 +104,7 @@ def collect(spec_file: str | Path | None = None, project: str | Path | None = No
         texts["spec.py"] = spec.read_text(encoding="utf-8")
     versions = {"python": platform.python_version()}
     versions.update({name: packages[name] for name in NAMED_VERSIONS if name in packages})
+    # Masked here, before it is handed on: whatever a caller does with it, no secret is in it.
     clean = {name: mask(text, code=not name.endswith(".txt")) for name, text in texts.items()}
     notes = state.notes() if state is not None else ()
     return Provenance(socket.gethostname(), os.getpid(), versions, masked(facts), clean, notes)
@@ -127,6 +131,8 @@ def engine() -> str:
     """Return a digest of the workbench's own source files, wherever they are installed."""
     found = hashlib.sha256()
     root = engine_folder()
+    # Sorted, with names and a separator: the digest must not depend on the file system's order, nor on where one file
+    # ends and the next begins.
     for path in sorted(root.rglob("*.py")):
         found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return found.hexdigest()[:16]

@@ -36,6 +36,7 @@ def _is_text(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     """Tell numbers that a float can hold, and the words that stand for those that are not finite."""
+    # Not `isinstance`: True is an int for Python, and no number for a record.
     if type(value) is float:
         return True
     return (type(value) is int and abs(value) <= LARGEST**3) or (
@@ -64,6 +65,7 @@ def _named(inner: Callable[[Any], bool], what: str) -> Check:
 
 def _is_plain(value: Any) -> bool:
     """Tell what JSON may hold, no deeper than anybody nests on purpose; without recursion."""
+    # Level by level instead of recursion: Python's own limit is what a hostile record aims at.
     level = [value]
     for _ in range(DEEPEST):
         level = [

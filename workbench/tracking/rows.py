@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from workbench.errors import RecordError
-from workbench.names import FINISHED, STATUSES
+from workbench.names import STATUSES
 from workbench.tracking import row_types
 
 Parameter = str | int | float | bool
@@ -156,7 +156,9 @@ def from_json(row: Mapping[str, Any]) -> Record:
     if not isinstance(kind, str) or kind not in KINDS:
         raise RecordError(f"unknown kind of row {kind!r}", expected="one of " + ", ".join(KINDS))
     known = _FIELDS[kind]
+    # A record of a later version opens in an older one, without what it does not know.
     values = {name: value for name, value in row.items() if name in known}
+    # Before the class is made: its checks compare numbers, and would fail on a text with a TypeError.
     row_types.require(kind, values)
     try:
         if kind == "epoch":
@@ -174,6 +176,7 @@ def plain(value: Any) -> Any:
     """Return `value` made of what JSON knows; non-finite numbers become "nan", "inf" or "-inf"."""
     if value is None or isinstance(value, (str, bool)):
         return value
+    # `int(value)` turns subclasses such as enums into what JSON writes as a number.
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
@@ -185,11 +188,6 @@ def plain(value: Any) -> Any:
     if hasattr(value, "item"):  # a NumPy or TensorFlow scalar
         return plain(value.item())
     return str(value)
-
-
-def is_final(end: EndRecord | None) -> bool:
-    """Tell whether the run is complete, so that nothing will ever be added to it."""
-    return end is not None and end.status == FINISHED
 
 
 def _check(right: bool, name: str, value: object, expected: str) -> None:

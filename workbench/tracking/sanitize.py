@@ -30,6 +30,7 @@ def lines_of(path: Path) -> list[bytes]:
 def clean_line(line: bytes) -> bytes | None:
     """Return a journal's line without secrets, `line` itself where it holds none, None where it is not sound."""
     try:
+        # Checked before it is masked: a line that is damaged must not get a fresh checksum here.
         decode_line(line)
     except RecordError:
         return None
@@ -37,6 +38,7 @@ def clean_line(line: bytes) -> bytes | None:
     clean = masked(row)  # all of it: fields that this version does not know come along
     if clean == row:
         return line
+    # A run whose spec lost a secret says so, for a resume then needs the spec file.
     if "spec" in row and clean["spec"] != row["spec"]:
         clean["provenance"] = {**clean.get("provenance", {}), "masked": True}
     return encode_row(clean).rstrip(b"\n")

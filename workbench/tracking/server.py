@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from workbench.errors import InputError, StoreError
 from workbench.security.loopback import is_loopback
-from workbench.tracking import postgres
+from workbench.tracking import postgres, server_door
 
 ADMIN = "admin"
 ADMIN_PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"  # MLflow's own name of it
@@ -80,19 +80,24 @@ class ServerPlan:
             found["MLFLOW_FLASK_SERVER_SECRET_KEY"] = kept_secret(self.folder / "secret-key")
             found[ADMIN_PASSWORD] = admin_password(self.folder)
             found["MLFLOW_AUTH_CONFIG_PATH"] = str(self._settings(address))
+            # The server asks `server_door`, and does not stand in the folder from which this program was found.
+            home = str(Path(__file__).resolve().parents[2])
+            found["PYTHONPATH"] = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
         return found
 
     def _settings(self, address: str) -> Path:
         """Write what MLflow reads of authentication; users are kept in the database of the runs."""
+        # Users beside the runs where several servers share a database, else in a file of this server.
         users = address if address.startswith(postgres.PREFIX) else f"sqlite:///{self.folder / 'users.db'}"
         path = self.folder / "auth.ini"
         lines = (
             "[mlflow]",
             f"default_permission = {PERMISSION}",
+            # MLflow reads this file with interpolation: a single percent sign would be taken for a reference.
             f"database_uri = {users}".replace("%", "%%"),
             f"admin_username = {ADMIN}",
             f"auth_cache_ttl_seconds = {REMEMBERED_SECONDS}",
-            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
+            f"authorization_function = {server_door.FUNCTION}",
         )
         write_private(path, "\n".join(lines) + "\n")
         return path
@@ -122,6 +127,7 @@ def kept_secret(path: Path) -> str:
         pass
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror}", where=path) from error
+    # Made once and kept: sessions and passwords must outlive a restart of the server.
     made = secrets.token_urlsafe(24)
     write_private(path, made + "\n")
     return made
@@ -130,8 +136,10 @@ def kept_secret(path: Path) -> str:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Private from its first byte: with the mode set afterwards there is a moment in which others can open it.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        # For a file that was there before, to which the mode above does not apply.
         os.fchmod(descriptor, 0o600)
         file.write(text)
 
@@ -149,6 +157,7 @@ def check_bucket(address: str) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError as error:
         raise StoreError("boto3 is missing", where=where, do="pip install 'workbench[s3]'") from error
+    # One try: a wrong name of a host would otherwise be asked for a minute before anybody hears of it.
     patience = Config(connect_timeout=S3_SECONDS, read_timeout=S3_SECONDS, retries={"max_attempts": 1})
     try:
         boto3.client("s3", endpoint_url=endpoint, config=patience).head_bucket(

@@ -93,6 +93,7 @@ class Store:
     def _journal_names(self) -> list[str]:
         if not self.journals.is_dir():
             return []
+        # A name begins with its moment, so that sorting by name is sorting by age.
         return sorted(path.name.removesuffix(SUFFIX) for path in self.journals.glob(f"*{SUFFIX}"))
 
     def refuse_links(self, run: str) -> None:
@@ -102,8 +103,24 @@ class Store:
             if path.is_symlink():
                 raise StoreError("is a link, which is not followed", where=path, do="put a copy in its place")
 
+    def require_there(self) -> None:
+        """Raise StoreError where nothing is at the store's place: a typo would else be an empty store."""
+        near = self.root / FOLDER  # a project's folder, given instead of the records in it
+        known = self.journals.is_dir() or self.database.exists() or not near.is_dir()
+        if not self.is_local or (self.root.is_dir() and known):
+            return
+        raise StoreError(
+            "no store is here",
+            where=self.root,
+            expected="a folder of records, which the first `workbench run` makes",
+            do=f"did you mean {near}?"
+            if near.is_dir()
+            else "give the folder with --store or WORKBENCH_STORE",
+        )
+
     def require_writable(self) -> None:
         """Raise StoreError unless files can be made in the folder (which is created)."""
+        # A file is made, for rights alone do not tell of a full or read-only disk.
         probe = self.journals / f".probe-{os.getpid()}"
         try:
             self.journals.mkdir(parents=True, exist_ok=True)
@@ -124,6 +141,7 @@ def find_store(address: str | None = None, start: str | Path | None = None) -> S
     the journals stay in the project's folder. The project is the nearest folder upwards from `start`
     (default: the working directory) that holds `mlruns/`, `experiments/` or `pyproject.toml`.
     """
+    # The command line before the environment before the project: the nearer to the person, the more it counts.
     address = address or os.environ.get(VARIABLE) or None
     project = project_folder(Path(start) if start else Path.cwd())
     if address is None:
@@ -150,6 +168,7 @@ def project_folder(start: Path) -> Path:
 
 
 def _local(root: Path) -> Store:
+    # Resolved once: whatever is compared with the store's place later must mean the real folder.
     root = root.resolve()
     if root.exists() and not root.is_dir():
         raise StoreError(
@@ -225,9 +244,11 @@ def connect(database: Path) -> Iterator[sqlite3.Connection]:
 def _open_readonly(address: str) -> sqlite3.Connection:
     connection = _bounded(sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS))
     try:
+        # The first read, not the opening, is where SQLite needs its lock files.
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
     except sqlite3.OperationalError as error:
         connection.close()
+        # Somebody is writing: read as immutable it would give a half-written page.
         if "locked" in str(error) or "busy" in str(error):
             raise
         connection = _bounded(sqlite3.connect(address + "&immutable=1", uri=True, timeout=BUSY_SECONDS))

@@ -20,7 +20,7 @@ from workbench.tracking.store import Store
 
 FOLDER = "sweeps"
 FACTS, STATE = "sweep.json", "state.json"
-ORDER = "tuner/order"  # where a trial's values carry its order, as JSON
+REQUEST = "tuner/order"  # where a trial's values carry its request, as JSON
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class TrialRequest:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> TrialRequest:
-        """Return the order in a trial's values."""
-        row = json.loads(values[ORDER])
+        """Return the request in a trial's values."""
+        row = json.loads(values[REQUEST])
         return cls(**{**row, "runs": tuple(row["runs"])})
 
 
@@ -56,7 +56,7 @@ class TrialRow:
     """
 
     id: str
-    order: TrialRequest
+    request: TrialRequest
     status: str
     score: float | None = None
     results: tuple[float, ...] = ()
@@ -92,7 +92,7 @@ class SweepRecord:
     @property
     def runs(self) -> list[str]:
         """The runs of all trials, each once, in the order in which they were begun."""
-        return list(dict.fromkeys(run for trial in self.trials for run in trial.order.runs))
+        return list(dict.fromkeys(run for trial in self.trials for run in trial.request.runs))
 
     def best(self) -> TrialRow | None:
         """Return the completed trial with the best score, the earliest of equals; None before the first."""
@@ -126,6 +126,7 @@ def read(store: Store, run: str) -> SweepRecord:
         trials = [_trial(row) for row in state.get("trials", [])]
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"is damaged: {error!r}", where=place / STATE, do=REPAIR) from error
+    # Numbers are padded with zeros: as texts they stand in the order in which trials were begun.
     return SweepRecord(run, facts, tuple(sorted(trials, key=lambda trial: trial.id)))
 
 
@@ -154,9 +155,11 @@ def find(store: Store, text: str) -> SweepRecord | None:
         return read(store, text)
     if RUN_NAME.fullmatch(text):  # another run: no need to ask every sweep for its name
         return None
+    # Only what has a run's form is the beginning of one: `study/name` may begin like another name.
     begun = [run for run in runs if "Z-" in text and run.startswith(text)]
     if len(begun) == 1:
         return read(store, begun[0])
+    # The newest of a name: a sweep that is done again takes the place of the older one.
     for run in reversed(runs):
         facts = read_json(folder(store, run) / FACTS)
         if text in (facts.get("name"), f"{facts.get('study')}/{facts.get('name')}"):

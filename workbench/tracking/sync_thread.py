@@ -85,6 +85,7 @@ class SyncThread:
         """Have everything written that is there now; False when not all was within `timeout`."""
         self._stopping = True
         self._wanted.set()
+        # A limit, for a server that hangs: the journal has everything, and `workbench sync` does the rest.
         self._thread.join(timeout)
         self._silent = self._thread.is_alive()
         if self._silent or self._behind:
@@ -102,10 +103,13 @@ class SyncThread:
                 while True:
                     self._wanted.wait()
                     self._wanted.clear()
+                    # Read after the flag is cleared and before the work: what is asked
+                    # for during it gets a round of its own.
                     last = self._stopping
+                    # Tried at each row again: a `workbench sync` that holds the views now lets go of them soon.
                     held = held or self._hold(stack)
                     if held:
-                        self._level_all()
+                        self._sync_all()
                     if last:
                         break
         finally:
@@ -121,9 +125,10 @@ class SyncThread:
             return False
         return True
 
-    def _level_all(self) -> None:
+    def _sync_all(self) -> None:
         journal, rows, status = self._snapshot()
         for view in self._views:
+            # Behind until proven otherwise: a view that hangs never comes to the line that says it is in sync.
             self._behind.add(view.name)
             try:
                 view.sync(journal, rows, status)
@@ -137,6 +142,7 @@ class SyncThread:
 
     def _report(self, name: str, address: str, error: Exception) -> None:
         """Say once an outage that a view is out of reach; nothing a store does may stop a training."""
+        # Nothing after the last word: the process may be printing its final line, or be gone from its terminal.
         if name not in self._reported and not self._silent:
             self._reported.add(name)
             words = f"cannot be written: {reason(error)}; training goes on, the journal keeps every row"

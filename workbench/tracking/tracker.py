@@ -61,7 +61,7 @@ class Tracker:
         self._sync_thread = SyncThread(store, journal.run, views, self._snapshot, say)
         self._shared = shared_rows(journal)
         self._shown = 0  # epochs up to here may be shown
-        self._level: bool | None = None  # what `close` found
+        self._in_sync: bool | None = None  # what `close` found
 
     @classmethod
     def open(
@@ -81,9 +81,11 @@ class Tracker:
         store.refuse_links(start.run)
         writer = JournalWriter(store.journal(start.run))
         try:
+            # Read under the lock: the number of the attempt must not be taken by two processes.
             journal = read_journal(writer.path) if writer.path.exists() else Journal(writer.path)
             if journal.unreadable:
                 raise RecordError(journal.unreadable, where=writer.path)
+            # The texts lie beside the journal before the row that names them.
             row = _first_row(store, start, journal.attempt + 1, texts or {})
             writer.append(row)
         except BaseException as error:
@@ -96,8 +98,10 @@ class Tracker:
                     do="make space or choose another --store",
                 ) from error
             raise
+        # Kept in memory beside the file: each epoch asks for the history, and reading it back grows with the run.
         journal.rows.append(row)
         tracker = cls(store, journal, writer, views, say)
+        # After the row is durable: the first thing that views show must never be lost.
         tracker._sync_thread.start()
         return tracker
 
@@ -137,6 +141,7 @@ class Tracker:
         """
         target = within(self.store.run_artifacts(self.run), name, where=self.run, what="artifact")
         content = text.encode() if isinstance(text, str) else text or b""
+        # Read whole before anything is kept: a secret may stand at the file's end.
         given = Path(path).read_bytes() if path is not None else content
         clean = without_secrets(given)
         if clean is None:
@@ -153,6 +158,7 @@ class Tracker:
         `moment` (seconds since 1970) is when it ended, by default now.
         """
         try:
+            # Before the end row: whoever sees a finished run finds its history beside it.
             self.artifact(HISTORY, text=history_text(self.history()))
         except OSError as error:  # a full disk: the end itself is what must be recorded
             self._say(f"{HISTORY} could not be kept: {error.strerror}; `workbench sync` makes it later")
@@ -165,11 +171,12 @@ class Tracker:
 
         When they are not, the screen says that `workbench sync` does the rest.
         """
-        if self._level is None:
-            self._level = self._sync_thread.stop(timeout)
+        if self._in_sync is None:
+            self._in_sync = self._sync_thread.stop(timeout)
+            # One lock for rows and file: the saver's thread records checkpoints while the training records epochs.
             with self._lock:
                 self._writer.close()
-        return self._level
+        return self._in_sync
 
     def __enter__(self) -> Tracker:
         return self
@@ -190,11 +197,13 @@ class Tracker:
                 row = dataclasses.replace(row, reason=mask(row.reason))
             if self.journal.end is not None:
                 raise RecordError("has ended: no row follows its end", where=self.run)
-            happened = self._writer.taken_away()
+            # Before each row: whoever removed the file would otherwise collect rows that no name leads to.
+            happened = self._writer.lost_file()
             if happened:
-                self._writer.make_again(self.journal.rows)
+                self._writer.recreate(self.journal.rows)
             self._writer.append(row)
             self.journal.rows.append(row)
+        # Said outside the lock: the screen may be slow, and may itself want to record something.
         if happened:
             self._say(
                 f"the journal of run {self.run} was {happened} while it was written; it is kept in a new one"
@@ -203,7 +212,9 @@ class Tracker:
     def _snapshot(self) -> tuple[Journal, list[EpochRecord], str]:
         """Return the journal as it is now, the epochs to show and the status."""
         with self._lock:
+            # A copy: the view's thread reads it while the next row is appended.
             journal = Journal(self.journal.path, list(self.journal.rows), self.journal.damage)
+        # What earlier attempts have shown stays shown, whatever this attempt has published so far.
         durable = {row.epoch for row in journal.published()}
         rows = [row for row in journal.accepted() if row.epoch <= self._shown or row.epoch in durable]
         return journal, rows, journal.end.status if journal.end else RUNNING
@@ -225,6 +236,7 @@ def _first_row(store: Store, start: StartRecord, attempt: int, texts: Mapping[st
 def clean_start(start: StartRecord) -> StartRecord:
     """Return a start row without secrets; one whose spec held some says so, for a resume needs them."""
     fields = {part.name: getattr(start, part.name) for part in dataclasses.fields(start)}
+    # Field by field, with its name: a setting called `token` is a secret whatever its value looks like.
     clean = {name: masked(value, name) for name, value in fields.items()}
     if clean["spec"] != start.spec:
         clean["provenance"] = {**clean["provenance"], "masked": True}
@@ -255,6 +267,7 @@ def _forget(store: Store, run: str) -> None:
     if store.journal(run).exists():
         return
     for path in folder.iterdir() if folder.is_dir() else ():
+        # Only what this attempt began; what a run's process printed is the one trace of why it could not start.
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != OUTPUT:

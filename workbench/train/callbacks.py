@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from workbench.lazy import tf
-
-if TYPE_CHECKING:
-    pass
 
 
 class Hooks(Protocol):

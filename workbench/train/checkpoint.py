@@ -29,6 +29,7 @@ from workbench.security.masking import masked
 if TYPE_CHECKING:
     from workbench.train.trainer import Trainer
 
+# Two: while the newest is being written, or found damaged, the one before it must be there.
 GENERATIONS = 2
 BEST = "best.safetensors"
 SUFFIX = ".safetensors"
@@ -52,12 +53,14 @@ def variables(trainer: Trainer) -> dict[str, tf.Variable]:
     groups: dict[str, list[tf.Variable]] = {"embedder": list(trainer.embedder.variables)}
     if trainer.head is not None:
         groups["head"] = list(trainer.head.variables)
+    # Sorted, and numbered within each group: names of Keras carry counters that differ from process to process.
     for term, layer in sorted(trainer.losses_by_term.items()):
         groups[f"loss.{term}"] = list(layer.variables)
     if trainer.plan is not None:
         groups["optimizer"] = list(keras_optimizer.state(trainer.optimizer))
     for name, mean in sorted(trainer.means.items()):
         groups[f"mean.{name}"] = list(mean.variables)
+    # The memory for a post-mortem too: a NaN right after a resume is explained by steps before it.
     groups["recent"] = [value for _, value in sorted(trainer.recent.items())]
     groups["random"] = generators(trainer)
     groups["step"] = [trainer.stage_step]
@@ -67,6 +70,7 @@ def variables(trainer: Trainer) -> dict[str, tf.Variable]:
 def generators(model: tf.keras.Model) -> list[tf.Variable]:
     """Return the states of the layers' own random generators, which Keras leaves out of its weights."""
     found = []
+    # Keras keeps these states out of `variables`; without them dropout after a resume draws other masks.
     for layer in model._flatten_layers():
         generator = getattr(getattr(layer, "_random_generator", None), "_generator", None)
         if generator is not None:
@@ -79,6 +83,7 @@ def capture(trainer: Trainer, facts: Mapping[str, Any]) -> State:
     arrays = {name: np.asarray(value.numpy()) for name, value in variables(trainer).items()}
     arrays["random/numpy"] = np.random.get_state()[1].astype(np.uint32)  # type: ignore[union-attr,index]
     arrays["random/python"] = np.array(random.getstate()[1], np.uint64)
+    # Where NumPy stands within its block of 624 words: the words alone do not say which comes next.
     position = int(np.random.get_state()[2])  # type: ignore[arg-type,index]
     return State(arrays, masked({**facts, "numpy_position": position}))
 
@@ -87,6 +92,7 @@ def restore(trainer: Trainer, state: State) -> None:
     """Put a state back into a trainer that stands in the same stage; raises `RecordError` on a misfit."""
     wanted = variables(trainer)
     given = {name: array for name, array in state.arrays.items() if name not in _OUTSIDE}
+    # All names before any value is assigned: a state that does not fit leaves the trainer as it was built.
     if set(wanted) != set(given):
         odd = sorted(set(wanted) ^ set(given))
         raise RecordError(f"the checkpoint does not fit the spec: {odd[0]} is in only one of them")
@@ -129,6 +135,7 @@ def digest(state: State) -> str:
     found = xxhash.xxh3_128(json.dumps(state.facts, sort_keys=True).encode())
     for name in sorted(state.arrays):
         array = state.arrays[name]
+        # Type and shape are hashed with the bytes: the same bytes in another shape are another state.
         found.update(f"|{name}|{array.dtype.str}|{array.shape}|".encode())
         found.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
     return str(found.hexdigest())
@@ -152,6 +159,8 @@ def _save(arrays: dict[str, np.ndarray], path: Path, facts: dict[str, str]) -> N
     try:
         save_file(arrays, path, metadata=facts)
     except SafetensorError as error:
+        # The library flattens the system's error into a text; "no space" must stay an OSError with its number, for
+        # the runner ends differently on it.
         number = re.search(r"os error (\d+)", str(error))
         code = int(number.group(1)) if number else errno.EIO
         raise OSError(code, os.strerror(code), str(path)) from error
@@ -166,6 +175,7 @@ def read(path: Path) -> State:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         state = State(arrays, json.loads(metadata["facts"]))
+        # Inside the try: a damaged file may decode into sizes that do not fit memory, or names that are no text.
         sound = digest(state) == metadata["digest"]
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         raise RecordError(f"no sound checkpoint: {error}", where=path) from error
@@ -189,6 +199,7 @@ def unpacked(content: bytes) -> State | None:
         return None
     from safetensors.numpy import load
 
+    # `load` gives arrays only; the facts stand in the header, whose length is the first eight bytes.
     length = int.from_bytes(content[:8], "little")
     facts = json.loads(content[8 : 8 + length])["__metadata__"]["facts"]
     return State(load(content), json.loads(facts))
@@ -281,10 +292,13 @@ class Saver:
         `kept` is the epoch for whose branches the state is kept for good, with the best one until then.
         Waits for the write before it, and raises what went wrong there.
         """
+        # One writer at a time: two would race for the generations that `_forget` removes.
         self.wait()
 
         def work() -> None:
             try:
+                # The file durable before its links, the links before old generations go, the journal's row last:
+                # whatever moment a kill comes at, what the journal names is there.
                 value = write(self.folder / name, state)
                 if best:
                     self._link(name, BEST)
@@ -305,6 +319,7 @@ class Saver:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        # Taken out as it is raised: it ends one call, not every later one.
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -315,5 +330,6 @@ class Saver:
 
     def _forget(self, newest_name: str) -> None:
         for old in generations(self.folder)[GENERATIONS:]:
+            # A run taken back to an older state writes names that sort before those already there.
             if old.name != newest_name:
                 old.unlink()

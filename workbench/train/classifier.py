@@ -55,15 +55,18 @@ def _logits(x: Any, head: Head, scale: float, arrays: Mapping[str, np.ndarray]) 
     layers, kernel = tf.keras.layers, np.asarray(arrays[KERNEL], np.float32)
     bias = arrays[BIAS] if isinstance(head, Dense) and head.bias else None
     if isinstance(head, Euclidean):
+        # |x - w|^2 / 2 = |x|^2 / 2 - x.w + |w|^2 / 2: the nearest center by a plain dot product and a bias.
         bias = -np.square(kernel).sum(axis=1) / 2
     if head.normalised:
         x = layers.UnitNormalization(dtype="float32", name="unit_length")(x)
+        # The scale goes into the kernel: one Dense layer is what every runtime knows, a scaled cosine is not.
         kernel = scale * kernel / np.maximum(np.linalg.norm(kernel, axis=1, keepdims=True), 1e-12)
     several = isinstance(head, SubCenter) and head.centers > 1
     layer = layers.Dense(
         len(kernel), use_bias=bias is not None, dtype="float32", name="centers" if several else "logits"
     )
     x = layer(x)
+    # Heads keep [C, d], as sampling reads rows; Dense keeps [d, C].
     layer.set_weights([kernel.T, *([] if bias is None else [bias])])
     if several:  # the largest of each class's k cosines
         assert isinstance(head, SubCenter)

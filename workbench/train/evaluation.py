@@ -28,7 +28,7 @@ class Scoreboard:
 
     def __init__(self, experiment: Experiment, data: RunData, tracker: Tracker, screen: Screen) -> None:
         self.selector = experiment.selector()
-        self.lower = experiment.direction(self.selector) == names.LOWER
+        self.side = experiment.direction(self.selector)
         self.data, self.tracker, self.screen = data, tracker, screen
         self.best: dict[str, Any] | None = None  # by the selecting metric
         self.inside: dict[str, float] = {}  # best values found within the current epoch
@@ -61,6 +61,7 @@ class Scoreboard:
     def note_inside(self, values: Mapping[str, float]) -> None:
         """Keep the peaks of an evaluation within an epoch."""
         for name, value in values.items():
+            # A peak of a threshold or of a spread means nothing: only the measure itself is kept.
             if not name.endswith(names.DERIVED_SUFFIXES):
                 self.inside[name] = max(value, self.inside.get(name, -np.inf))
 
@@ -79,8 +80,8 @@ class Scoreboard:
         value = metrics.get(name)
         if value is None or not np.isfinite(value):
             return False
-        sign = -1 if self.lower else 1
-        if self.best is not None and sign * value <= sign * self.best["value"]:
+        known = None if self.best is None else self.best["value"]
+        if not names.is_better(name, value, known, self.side):
             return False
         self.best = {"metric": name, "value": value, "epoch": epoch, "step": step}
         return True
@@ -89,10 +90,12 @@ class Scoreboard:
         """Keep the per-pair scores of the last and of the best epoch beside the run, compactly."""
         for evaluator in self.data.evaluators:
             name, packed = evaluator.name, io.BytesIO()
+            # An own evaluation may give numbers without pairs.
             if name not in self._scores or not len(self._scores[name]):
                 continue
             np.savez_compressed(
                 packed,
+                # float32, compressed: 6,000 pairs of a set at each best epoch must not outgrow the checkpoints.
                 scores=np.asarray(self._scores[name], np.float32),
                 same=evaluator.same,
                 pairs=evaluator.fingerprint,

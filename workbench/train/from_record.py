@@ -140,11 +140,14 @@ def recorded_experiment(
     if not start.spec:
         raise no_spec(start.run, names.TAG_IMPORTED in start.tags)
     trusted = trust_code or (store is not None and is_own(store, start))
+    # Secrets are taken out of records, so only the spec file can give them back, and it is code.
     if start.provenance.get("masked"):
         _require(trusted, start, [spec_path(start)])
         return _from_file(start)
+    # A recorded `trust_code=True` was said by whoever wrote the record, not by the person at this keyboard.
     if not trusted and (opened := _trusting(start.spec)):
         raise foreign(start, [f"what is in {', '.join(opened)}, which its spec trusts"])
+    # Records from before sources were part of the identity still open, by the identity without them.
     legacy = CODE_MARK not in json.dumps(dict(start.spec))
     experiment = _made(start, any_code or legacy, store, trusted)
     ids = {experiment.id, experiment.identity(codes=False) if legacy else experiment.id}
@@ -185,6 +188,7 @@ def _trusting(value: Any) -> list[str]:
 
 def _made(start: StartRecord, any_code: bool, store: Store | None, trusted: bool) -> Experiment:
     """Return the recorded spec as a value, with the first of its possible files that has its own parts."""
+    # Values first: a spec of the workbench's own parts is rebuilt without running any file.
     spec, refusals = dict(start.spec), []
     try:
         return _experiment(from_json(spec, start.run))
@@ -193,6 +197,7 @@ def _made(start: StartRecord, any_code: bool, store: Store | None, trusted: bool
     if any_code and not trusted:  # only compared: nothing of it is run
         with contextlib.suppress(SpecError):
             return _experiment(from_json(spec, start.run, any_code=True))
+    # From here on a file is executed, so this is the last place to ask whose it is.
     _require(trusted, start, (file for file, _ in spec_files(start, store) if file.is_file()))
     for file, original in spec_files(start, store):
         if (
@@ -227,6 +232,7 @@ def spec_files(start: StartRecord, store: Store | None) -> Iterator[tuple[Path, 
     was kept of it in the record.
     """
     path = spec_path(start)
+    # A copy of the project (`rerun` in a checkout) has the spec at the same place within it; that one goes first.
     if store is not None and path.is_absolute() and path.is_relative_to(store.root.parent.resolve()):
         here = Path.cwd() / path.relative_to(store.root.parent.resolve())
         if here.is_file() and here != path:
@@ -245,6 +251,7 @@ def _experiment(value: Any) -> Experiment:
 def _from_file(start: StartRecord) -> Experiment:
     """Return the experiment of the spec file that has the run's identity: its secrets are only there."""
     path = spec_path(start)
+    # The identity leaves the seed out, so the file's variants get the run's before they are compared.
     found = [with_seed(variant, start.seed) for variant in load_variants(path)]
     found += [override_settings(variant, set_words(start)) for variant in found]
     for variant in found:

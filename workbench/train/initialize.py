@@ -43,6 +43,7 @@ class FromRun(Start):
         from workbench.models import transfer
 
         arrays = self._state(store).arrays
+        # Zero-padded numbers, so that sorting as text is the order in which the network lists its variables.
         names = sorted(name for name in arrays if name.startswith("embedder/"))
         theirs = transfer.of_arrays(embedder, [arrays[name] for name in names])
         return transfer.take(embedder, theirs, f"run {self.run}")
@@ -90,6 +91,7 @@ class FromModel(Start):
         from workbench.models import transfer
 
         folder = Path(self.path)
+        # A SavedModel without Keras's metadata has no layers to match by name, only variables.
         if (folder / "saved_model.pb").exists() and not (folder / "keras_metadata.pb").exists():
             load_keras.require_trust(folder, self.trust_code)
             return transfer.of_saved_model(folder)

@@ -28,6 +28,7 @@ BAR = (
 
 def in_notebook() -> bool:
     """Tell whether this process is the kernel of a notebook."""
+    # Not imported: a kernel has it already, and importing it elsewhere costs half a second.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")
@@ -113,6 +114,7 @@ class ProgressFile(Screen):
 
     def step(self, plan: Plan, epoch: int, step: int, steps: int, values: Mapping[str, float]) -> None:
         facts = {"stage": plan.number, "epoch": epoch, "last": plan.last_epoch, "step": step, "steps": steps}
+        # Renamed into place: the notebook reads at any moment and must never meet half a line.
         aside = self.path.with_suffix(".tmp")
         with contextlib.suppress(OSError):  # a full disk: the picture of a run must not end it
             aside.write_text(json.dumps({**facts, "values": {name: float(v) for name, v in values.items()}}))
@@ -122,7 +124,7 @@ class ProgressFile(Screen):
         self.path.unlink(missing_ok=True)
 
 
-def told(path: Path) -> dict[str, Any] | None:
+def read_progress(path: Path) -> dict[str, Any] | None:
     """Return what a run wrote of its step last; None where it has not."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())

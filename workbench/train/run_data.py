@@ -37,15 +37,20 @@ class RunData:
         self.size = experiment.backbone.image_size
         self.limit = limit
 
+        # Evaluation sets first: who is in them decides whom the training sources must leave out.
         self.evaluators = [_evaluator(part, where, experiment.data, self.size) for part in experiment.sets]
         self.held_out = frozenset(name for evaluator in self.evaluators for name in evaluator.held_out)
         self.splits: dict[Any, Split] = {}
         for plan in plans:
+            # Stages that share a source share its opened form; an index of millions of images is read once.
             if plan.data not in self.splits:
                 split = pipeline.open_split(plan.data, where, experiment.seed)
+                # Held out before the check for strangers, which would otherwise refuse the very people just left out.
                 self.splits[plan.data] = without(split, self.held_out)
                 self._refuse_strangers(plan.data)
+        # After the sources: validation is labelled by their numbering of identities.
         self.validation = self._open_validation(experiment, where)
+        # Last, with everything open: whether a batch can be filled depends on what was left out.
         for plan, real in zip(plans, (meant or experiment).plans()):
             self._check(plan, real)
 
@@ -87,6 +92,7 @@ class RunData:
                 real.sampler.fits(real.batch_size)
             plan.loss.check_data(labels, real.batch_size, sampled, split.images.teacher_size)
         except InputError as error:
+            # The same class, for its exit status; the stage's name is what the loss could not know.
             raise type(error)(str(error), where=where) from error
 
     @property
@@ -214,6 +220,7 @@ def without(split: Split, held_out: Iterable[str]) -> Split:
     kept = [number for number, name in enumerate(names) if name not in gone]
     if len(kept) < 2:
         raise DataError(f"{len(kept)} identities are left for training", do="hold fewer identities out")
+    # Labels are numbered without gaps: a head has one row a class, and an empty one would still be pushed away.
     new = np.full(len(names), -1, np.int32)
     new[kept] = np.arange(len(kept), dtype=np.int32)
     labels, true, wrong = new[split.images.labels], split.images.true_labels, split.images.mislabelled
@@ -249,6 +256,7 @@ def matched(validation: Split, split: Split, held_out: Iterable[str]) -> Split:
     new = np.array([numbers.get(name, -1) for name in given], np.int32)
     labels = new[validation.images.labels]
     images = dataclasses.replace(validation.images, labels=labels, identities=split.images.identities)
+    # All of it held, none for training: a validation set passes through the same type as a split source.
     every = np.arange(len(labels))
     return dataclasses.replace(validation, images=images, train=every[:0], held=every[labels >= 0])
 

@@ -16,15 +16,15 @@ from workbench.optimizers import plateau
 from workbench.spec.datasets import default_places
 from workbench.spec.plan import Plan
 from workbench.tracking.best import best_values
-from workbench.tracking.history import history
 from workbench.tracking.rows import CheckpointRecord, EpochRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, nan_report
+from workbench.train import checkpoint, nan_report, room
 from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
-from workbench.train.request import PAUSED, RunRequest, RunResult, StopTraining, Watcher
+from workbench.train.request import RunRequest, RunResult, Watcher
+from workbench.train.stops import paused, stop_after_epoch, stopped
 from workbench.train.system_metrics import SystemSampler
-from workbench.train.triplet_mining import Mined
+from workbench.train.triplet_mining import TripletMiner
 from workbench.train.watching import Watchers
 from workbench.train.worker_sync import WorkerSync, plain
 
@@ -38,7 +38,7 @@ class Session:
 
     def __init__(
         self,
-        order: RunRequest,
+        request: RunRequest,
         screen: Screen,
         tracker: Tracker,
         data: RunData,
@@ -47,24 +47,26 @@ class Session:
     ) -> None:
         from workbench.train.signals import StopSignals
 
-        self.order, self.screen, self.tracker, self.data = order, screen, tracker, data
-        self.watcher = watcher
+        self.request, self.screen, self.tracker, self.data = request, screen, tracker, data
         self.group = group or Group("one device")
-        self.experiment = order.variant.experiment
-        self.signals = StopSignals(self.experiment.safety.grace_seconds)
-        self.saver = checkpoint.Saver(order.store.run_checkpoints(order.run))
+        self.experiment = request.variant.experiment
+        self.signals = StopSignals(self.experiment.safety.grace_seconds, screen.say, screen.close)
+        # The timer behind the signals and the saver's thread belong to this attempt alone; a second run in the same
+        # process (a notebook, a sweep) makes its own.
+        self.saver = checkpoint.Saver(request.store.run_checkpoints(request.run))
         self.plan: Plan | None = None
         self.epoch, self.epoch_step, self.step = 0, 0, 0  # finished epochs, steps in the next, all steps
         self.spent = 0.0  # seconds of the unfinished epoch before this attempt
         self._mark = time.monotonic()  # when this attempt began to work on the epoch
         self.scores = Scoreboard(self.experiment, data, tracker, screen)
-        self.workers = WorkerSync(self.group, order.run)
-        self.mined = Mined(order, data, self.group, screen)
+        self.workers = WorkerSync(self.group, request.run)
+        self.mined = TripletMiner(request, data, self.group, screen)
         self.system = SystemSampler()
         self._last_save = time.monotonic()
         self._ended = False
+        # Watchers may write figures and ask for an end: once for the group, by the process that keeps the record.
         watchers = self.experiment.watchers if self.group.chief else ()
-        self.watchers = Watchers(watchers, tracker, self.experiment.epochs)
+        self.watchers = Watchers(watchers, watcher, tracker, self.experiment)
 
     # ------------------------------------------------------------ stages
 
@@ -78,10 +80,12 @@ class Session:
         setup.seed(self.experiment.seed, 0)
         with self.group.scope():
             self.trainer: Trainer = Trainer(build_model(self.experiment))
+        # After the network is built and before its first step is traced: layers
+        # are told to normalise over all devices.
         self.group.ready(self.trainer.embedder)
         if state is None and self.experiment.start is not None:
             if self.group.chief:
-                for words in self.experiment.start.fill(self.trainer.embedder, self.order.store):
+                for words in self.experiment.start.fill(self.trainer.embedder, self.request.store):
                     self.screen.warn(words)
             # Only the chief read the file; equal seeds made the others' weights equal to its old ones, not to these.
             self.group.broadcast(self.trainer.embedder.variables)
@@ -90,6 +94,7 @@ class Session:
             facts = state.facts
             self.epoch, self.epoch_step, self.step = facts["epoch"], facts["epoch_step"], facts["step"]
             self.spent = facts["spent"]
+            # The best so far comes from the state, not from the journal: rows after the state will be trained again.
             self.scores.take_up(facts)
             trunk = facts.get("trunk")
             self.screen.say(
@@ -102,7 +107,7 @@ class Session:
         if state.facts["id"] != self.experiment.id:
             raise RecordError(
                 "the checkpoint is of another spec",
-                where=self.order.run,
+                where=self.request.run,
                 do="resume with the spec it was run with",
             )
 
@@ -112,6 +117,7 @@ class Session:
         # Seeded by the stage's number, not by what came before: a resume into stage 3 draws what stage 3 drew.
         setup.seed(self.experiment.seed, plan.number)
         steps = self.data.steps(plan)
+        # Within the strategy's scope: variables made outside it are not mirrored, and the step would fail on them.
         with self.group.scope():
             notes = self.trainer.begin_stage(
                 plan, steps, self.data.classes(plan), self.data.teacher_size(plan)
@@ -120,22 +126,26 @@ class Session:
             # After the stage is set up, which made the optimizer's slots and the head that the state fills.
             checkpoint.restore(self.trainer, state)
             self.group.settle(checkpoint.generators(self.trainer))
+        # Later stages take the generators over from the stage before; only the first must make the workers differ.
         elif plan.number == 1:
             if state is None:
                 self._start_head(plan)
             self.group.settle(checkpoint.generators(self.trainer))
+        # Stages that are over are set up silently; only those with epochs left are shown.
         if self.epoch < plan.last_epoch:
+            room.require(self.trainer, plan, self.group.workers)
             self.screen.stage(plan, len(self.experiment.stages), steps)
-            for note in notes:
-                self.screen.warn(note)
             if (self.epoch, self.epoch_step) == (plan.first_epoch - 1, 0):
-                self.watchers.stage(plan, self._past({}), self.trainer.embedder)
+                for note in notes:  # of a stage that goes on nothing is new: its state is taken up again
+                    self.screen.warn(note)
+                self.watchers.stage(plan, self.trainer.embedder)
             self._lower(plan)
 
     def _lower(self, plan: Plan) -> None:
         """Lower the rate as a schedule that watches a metric asks for; it follows from the record alone."""
         if not plan.schedule.lowers:
             return
+        # Computed by the chief, who has the history; a worker's record is empty, and its factor would be 1.
         if self.group.chief:
             self.trainer.lowered.assign(plateau.factor(self.experiment, plan, self.tracker.history()))
         self.group.broadcast([self.trainer.lowered])
@@ -145,7 +155,7 @@ class Session:
         start = self.experiment.start
         if start is None:
             return
-        where = default_places(self.order.store.root.parent)
+        where = default_places(self.request.store.root.parent)
         weights = start.head_weights(self.data.identities(plan), where) if self.group.chief else None
         if weights is not None:
             self.trainer.start_head(weights)
@@ -155,10 +165,14 @@ class Session:
         """Run the epochs of the stage that are still to do."""
         if self.epoch >= plan.last_epoch:
             return
-        if self.order.epochs is not None and self.epoch >= self.order.epochs:  # killed after its last epoch
-            raise self._pause()
+        # A trial that was killed after the last epoch it was asked for has nothing left to do.
+        if self.request.epochs is not None and self.epoch >= self.request.epochs:
+            raise paused(self.epoch)
         steps = self.data.steps(plan)
+        # Setting a stage up and compiling it is no part of an epoch's time.
         self._mark = time.monotonic()
+        # A state taken inside an epoch holds its running means too: the epoch is finished, not begun again, so that
+        # its loss is over all of its steps.
         if self.epoch_step >= steps:  # saved between an epoch's last step and its end
             self.after_epoch(self.trainer.results(), 0.0)
         elif self.epoch_step:
@@ -170,6 +184,8 @@ class Session:
     def _fit(self, plan: Plan, steps: int, last_epoch: int) -> None:
         from workbench.train.callbacks import HooksCallback
 
+        # The data set begins at this very step: batches are functions of seed, epoch and step, so none is skipped
+        # over and none is seen twice.
         start = (self.epoch + 1 - plan.first_epoch) * self.data.steps(plan) + self.epoch_step
         mined = self.mined.triplets(plan, self.epoch + 1, self.epoch_step > 0, self.trainer.embedder)
         seed = self.experiment.seed
@@ -182,6 +198,7 @@ class Session:
                 callbacks=[HooksCallback(self)],
                 verbose=0,
             )
+        # Errors of reading arrive without the file's name; the data knows which image is broken and says it.
         except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
             raise self.data.blame(plan) or error from error
         except tf.errors.OpError as error:
@@ -194,23 +211,24 @@ class Session:
     def after_step(self, logs: Mapping[str, Any]) -> None:
         """Count the step; look at signals, the loss, the clock and the screen as rarely as allowed."""
         assert self.plan is not None
+        # Keras calls back once an execution, which may be several steps.
         steps = self.plan.devices.steps_per_execution
         self.epoch_step += steps
         self.step += steps
+        # Asked at every step, for it reads a flag on the host; everything below waits for the device.
         if self.workers.stop_now(self.trainer, self.signals, logs):
             # A state with a loss that is not finite must not become the one to go on from.
             self._check_finite()
             self.save(inside=True)
             # Waited for here: whoever sent SIGTERM may follow it with SIGKILL as soon as the process is quiet.
             self.saver.wait()
-            raise StopTraining(
-                names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"
-            )
+            raise stopped(self.request, self.signals)
         if self.screen.wants_step():
             if self.group.workers == 1:  # several stop together, by what each step tells all of them
                 self._check_finite()
             values = plain(logs)
             self.screen.step(self.plan, self.epoch + 1, self.epoch_step, self.data.steps(self.plan), values)
+        # Not at the last step: the epoch's end measures and saves anyway.
         if self.epoch_step < self.data.steps(self.plan):
             self._between()
 
@@ -221,6 +239,7 @@ class Session:
         minutes = safety.every_minutes
         late = minutes is not None and time.monotonic() - self._last_save > 60 * minutes
         if late or (safety.every_steps and self.epoch_step % safety.every_steps == 0):
+            # A bad state must not push the last good one out of the two generations that are kept.
             self._check_finite()
             self.save(inside=True)
 
@@ -244,14 +263,16 @@ class Session:
         plan, began = self.plan, time.monotonic()
         metrics = plain(logs)
         metrics[names.LEARNING_RATE] = float(self.trainer.recent["rate"].numpy())
+        # Workers only wait: measuring again would cost as much, and could differ in the last bits.
         if not self.group.chief:
             self._follow()
             return
         metrics.update(self.scores.hold_out(self.trainer, plan))
         values = self.scores.evaluate(self.trainer.embedder)
         metrics.update({**values, **self.scores.peaks(values)})
+        # Counted before the watchers are asked, who are told of the epoch that has just ended.
         self.epoch, self.epoch_step = self.epoch + 1, 0
-        metrics, stop_reason = self._watch(plan, metrics)
+        metrics, stop_reason = self.watchers.epoch(plan, self.epoch, metrics, self.trainer.embedder)
         total = seconds + self.spent + time.monotonic() - began
         record = EpochRecord(
             stage=plan.number,
@@ -262,14 +283,20 @@ class Session:
             seconds=total,
             system=self.system.take(),
         )
+        # Asked once, before the row: the row, the pair scores and the checkpoint must agree on which epoch is best.
         best = self.scores.improves(metrics, self.epoch, self.step)
+        # The row before the state: a kill in between costs an epoch that is trained again under a new attempt, while
+        # a state without its row would leave a gap that nobody can fill.
         self.tracker.epoch(record)
+        # After the row, so that scores of an epoch without a row never lie beside the run.
         self.scores.keep_scores(best, self.epoch)
         self.spent, self._mark = 0.0, time.monotonic()
         self.save(best=best)
         self.screen.epoch(self.epoch, self.experiment.epochs, plan, metrics, total)
+        # Decided once and shared: a stop that only the chief knew of would leave the workers in a step without it.
         with self.workers.sharing_stop():
-            self._end_between_epochs(stop_reason)
+            self._stop_between_epochs(stop_reason)
+        # Last: the factor follows from the row just written, and all processes meet in it.
         self._lower(plan)
 
     def _follow(self) -> None:
@@ -280,48 +307,12 @@ class Session:
         self._lower(self.plan)
         self.screen.say(f"epoch {self.epoch}/{self.experiment.epochs} done")
 
-    def _end_between_epochs(self, stop_reason: str | None) -> None:
-        last = self.epoch >= self.experiment.epochs
-        if self.signals.stop and not last:
+    def _stop_between_epochs(self, reason: str | None) -> None:
+        stop = stop_after_epoch(self.request, self.signals, self.epoch, self.experiment.epochs, reason)
+        if stop is not None:
+            # Each way out waits for the state: a stop is promised to be resumable from this very epoch.
             self.saver.wait()
-            raise StopTraining(
-                names.STOPPED, f"stopped by SIGTERM; `workbench resume {self.order.run}` goes on"
-            )
-        if self.signals.finish and not last:
-            self.saver.wait()
-            raise StopTraining(
-                names.KILLED, f"stopped by Ctrl-C; `workbench resume {self.order.run}` goes on"
-            )
-        if stop_reason is not None:
-            self.saver.wait()
-            raise StopTraining(names.FINISHED, stop_reason)
-        if self.order.epochs is not None and self.epoch >= self.order.epochs and not last:
-            self.saver.wait()
-            raise self._pause()
-
-    def _pause(self) -> StopTraining:
-        return StopTraining(names.STOPPED, f"{PAUSED} {self.epoch}, as asked")
-
-    def _watch(self, plan: Plan, metrics: dict[str, float]) -> tuple[dict[str, float], str | None]:
-        past = self._past(metrics) if self.watcher or self.watchers.watchers else {}
-        own, wish = self.watchers.epoch(plan, self.epoch, metrics, past, self.trainer.embedder)
-        metrics = {**metrics, **own}
-        if self.watcher is None:
-            return metrics, wish
-        facts = {
-            "epoch": self.epoch,
-            "epochs": self.experiment.epochs,
-            "plan": plan,
-            "plans": self.experiment.plans(),
-        }
-        extra, stop_reason = self.watcher.epoch(past, facts)
-        return {**metrics, **extra}, stop_reason or wish
-
-    def _past(self, metrics: Mapping[str, float]) -> dict[str, list[float]]:
-        found = history(self.tracker.history())
-        for name, value in metrics.items():
-            found.setdefault(name, []).append(value)
-        return found
+            raise stop
 
     # ------------------------------------------------------------ states and ends
 
@@ -330,9 +321,10 @@ class Session:
         assert self.plan is not None
         if not self.group.chief:
             return
+        # One state in memory at a time: a second copy of a large head would not fit beside the first.
         self.saver.wait()
         facts = {
-            "run": self.order.run,
+            "run": self.request.run,
             "id": self.experiment.id,
             "attempt": self.tracker.attempt,
             "stage": self.plan.number,
@@ -343,14 +335,17 @@ class Session:
             **self.scores.facts(),
             "spent": self.spent + (time.monotonic() - self._mark if inside else 0.0),
         }
+        # Copied here, in the training's thread: the next step changes the variables in place.
         state = checkpoint.capture(self.trainer, facts)
         name = checkpoint.file_name(self.epoch, self.step)
         self._last_save = time.monotonic()
+        # Bound now: by the time the state is durable the training has moved on.
         epoch, step = self.epoch, self.step
 
         def then(file: str, digest: str) -> None:
             self.tracker.checkpoint(CheckpointRecord(epoch=epoch, step=step, file=file, digest=digest))
 
+        # Only whole epochs are kept for branches: a branch begins where an epoch begins.
         kept = epoch if not inside and epoch in self.experiment.safety.keep else None
         self.saver.save(state, name, best, kept, then)
 
@@ -358,6 +353,7 @@ class Session:
         """Record the end once, whatever ended the run."""
         if self._ended:
             return
+        # Set first: recording the end may fail and lead here again through the runner's handler.
         self._ended = True
         self.system.stop()
         self.screen.close()
@@ -369,7 +365,7 @@ class Session:
         finally:
             self.tracker.close()
         if reason and status != names.FAILED:  # a failure is said by the command's last line
-            self.screen.say(f"{status}: {reason}")
+            self.screen.say(reason if reason.startswith(status) else f"{status}: {reason}")
 
     def _settle(self) -> None:
         """Wait for the state that is being written: its row must not follow the end of the run."""
@@ -380,9 +376,10 @@ class Session:
 
     def outcome(self) -> RunResult:
         """Return how the run ended, from its own journal."""
+        # From the journal, not from memory: what the caller is told is what every later reader will find.
         end = self.tracker.journal.end
         return RunResult(
-            self.order.run,
+            self.request.run,
             end.status if end else names.RUNNING,
             best_values(self.tracker.history()),
             end.reason if end else "",

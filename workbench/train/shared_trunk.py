@@ -68,28 +68,30 @@ class Found:
     running: bool = False
 
 
-def begin(order: RunRequest, screen: Screen, train: Train) -> checkpoint.State:
+def begin(request: RunRequest, screen: Screen, train: Train) -> checkpoint.State:
     """Return the state from which a branch goes on: that of its trunk, which `train` trains if need be.
 
     Raises `RunFailed` where the trunk failed, and what `train` raises where it was stopped.
     """
-    root = trunk_of(order.variant.experiment)
+    root = trunk_of(request.variant.experiment)
     assert root is not None
-    data = RunData(root, default_places(order.store.root.parent), order.steps)
-    wanted = Wanted(root, data.fingerprints, order.variant.quick, order.steps)
-    with _only_one(order.store, root, screen):
-        found = _await(order.store, wanted, screen)
+    data = RunData(root, default_places(request.store.root.parent), request.steps)
+    wanted = Wanted(root, data.fingerprints, request.variant.quick, request.steps)
+    # The lock spans looking and training: two branches that both found nothing would otherwise train two trunks.
+    with _only_one(request.store, root, screen):
+        found = _await(request.store, wanted, screen)
         if found is None or found.state is None:
-            _train(order, wanted, found, screen, train)
-            found = look(order.store, wanted)
+            _train(request, wanted, found, screen, train)
+            # Looked for again instead of taken from memory: what counts is a state that can be read from disk.
+            found = look(request.store, wanted)
     if found is None or found.state is None:
         raise RunFailed(f"the trunk of {root.epochs} epochs is trained, but its state is not there")
-    for difference in code_differences(order.store, found, root, order.variant.path or None):
+    for difference in code_differences(request.store, found, root, request.variant.path or None):
         screen.warn(f"the trunk {found.run} {difference}")
     facts = {
         **found.state.facts,
-        "run": order.run,
-        "id": order.variant.experiment.id,
+        "run": request.run,
+        "id": request.variant.experiment.id,
         "trunk": {
             "run": found.run,
             "epoch": wanted.epoch,
@@ -100,12 +102,12 @@ def begin(order: RunRequest, screen: Screen, train: Train) -> checkpoint.State:
     return checkpoint.State(found.state.arrays, facts)
 
 
-def _train(order: RunRequest, wanted: Wanted, found: Found | None, screen: Screen, train: Train) -> None:
+def _train(request: RunRequest, wanted: Wanted, found: Found | None, screen: Screen, train: Train) -> None:
     """Train the trunk in a run of its own, or go on with the one that was begun."""
-    variant = dataclasses.replace(order.variant, name=trunk_name(wanted.root), experiment=wanted.root)
+    variant = dataclasses.replace(request.variant, name=trunk_name(wanted.root), experiment=wanted.root)
     run = found.run if found else new_run_name()
     screen.say(f"{'resuming' if found else 'training'} the trunk first: epochs 1 to {wanted.epoch}")
-    task = RunRequest(variant, order.store, run, resume=found is not None, steps=order.steps, shared=True)
+    task = RunRequest(variant, request.store, run, resume=found is not None, steps=request.steps, shared=True)
     try:
         train(task, screen)
     except RunFailed as error:
@@ -121,6 +123,7 @@ def _only_one(store: Store, root: Experiment, screen: Screen) -> Iterator[None]:
     path = store.root / ".trunks" / f"{root.id}-{root.seed}.lock"
     with contextlib.ExitStack() as stack:
         said = False
+        # Waiting is interruptible; training is not this file's to interrupt, the trunk's own run listens then.
         with _stoppable():
             while True:
                 try:
@@ -165,6 +168,7 @@ def _stoppable() -> Iterator[None]:
 def look(store: Store, wanted: Wanted, screen: Screen | None = None) -> Found | None:
     """Return the best there is of the trunk: a run with its state, else one at work, else one to resume."""
     waiting, unfinished = None, None
+    # The newest first: of equal trunks the one trained by today's code.
     for run in reversed(store.runs()):
         state = _candidate(store, run, wanted, screen)
         if state is None:
@@ -173,6 +177,8 @@ def look(store: Store, wanted: Wanted, screen: Screen | None = None) -> Found | 
         at_point = read_at(store.run_checkpoints(run), wanted.epoch)
         if at_point is not None:
             return Found(run, state.journal, at_point)
+        # A running one that will pass the point is worth waiting for; an interrupted one is resumed only if it is the
+        # trunk itself, for another run would be trained on past the point.
         if state.status == names.RUNNING and _will_keep(state.journal, wanted):
             waiting = waiting or Found(run, state.journal, running=True)
         elif is_resumable(state) and state.journal.starts[0].id == wanted.root.id:
@@ -188,6 +194,7 @@ def _candidate(store: Store, run: str, wanted: Wanted, screen: Screen | None) ->
     if not _alike(start, wanted):
         return None
     state = read_state(store, run)
+    # Every attempt, for data may have changed between a run's beginning and its resume.
     for attempt in state.journal.starts if state.journal else ():
         seen = attempt.provenance.get("data", {})
         other = [name for name, content in wanted.data.items() if seen.get(name) != content]
@@ -262,17 +269,17 @@ def _short(commit: object) -> str:
 # ---------------------------------------------------------------- what a branch takes over
 
 
-def inherit(order: RunRequest, state: checkpoint.State, tracker: Tracker) -> None:
+def inherit(request: RunRequest, state: checkpoint.State, tracker: Tracker) -> None:
     """Give a new branch what its trunk had best: the checkpoint and the scores of that epoch."""
     trunk, best = state.facts["trunk"], state.facts["best"]
     if best is None:
         return
-    folder = order.store.run_checkpoints(str(trunk["run"]))
-    target = order.store.run_checkpoints(order.run) / checkpoint.BEST
+    folder = request.store.run_checkpoints(str(trunk["run"]))
+    target = request.store.run_checkpoints(request.run) / checkpoint.BEST
     for name in (checkpoint.kept_name(int(trunk["epoch"]), best=True), checkpoint.BEST):
         if (folder / name).exists() and _is_of(folder / name, best["step"]) and not target.exists():
             _link(folder / name, target)
-    for path in sorted((order.store.run_artifacts(str(trunk["run"])) / BEST_SCORES).glob("*.npz")):
+    for path in sorted((request.store.run_artifacts(str(trunk["run"])) / BEST_SCORES).glob("*.npz")):
         with np.load(path, allow_pickle=False) as scores:
             same = int(scores["epoch"]) == best["epoch"]
         if same:

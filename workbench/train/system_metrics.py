@@ -61,13 +61,15 @@ def made() -> list[Any]:
     """Return the monitors that this machine has: that of GPUs needs a driver and nvidia-ml-py."""
     import importlib
 
-    from workbench.tracking.mlflow_client import quiet_mlflow
+    from workbench.tracking.mlflow_client import IMPORTING, quiet_mlflow
 
     quiet_mlflow()
     found = []
     for module, name in MONITORS.items():
         try:
-            found.append(getattr(importlib.import_module(f"mlflow.system_metrics.metrics.{module}"), name)())
+            with IMPORTING:
+                home = importlib.import_module(f"mlflow.system_metrics.metrics.{module}")
+            found.append(getattr(home, name)())
         except (ImportError, RuntimeError):  # no GPU, or no package for it: what is left is recorded
             continue
     return found

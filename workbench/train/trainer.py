@@ -18,9 +18,9 @@ from workbench.pixels import normalise
 from workbench.spec.interfaces import Batch, terms
 from workbench.spec.plan import Plan
 from workbench.surgery import freezing
+from workbench.train import nan_report
 
 STOP_FLAGS = "_stop"  # of a step of several devices: the sum of what `stop_flag` says
-RECENT = 8  # steps whose loss, gradient norm, rate and image ids are kept for a post-mortem
 
 
 class Trainer(tf.keras.Model):
@@ -36,11 +36,14 @@ class Trainer(tf.keras.Model):
         self.classes = 0
         self.teacher: int | None = None
         self.size = int(embedder.output_shape[-1])
+        # Remembers which layers are trainable now: a stage that freezes some must be able to give them back.
         self.open_layers = freezing.opener(embedder)
         self.plan: Plan | None = None
         self.head: tf.keras.layers.Layer | None = None
         self.head_signature: tuple[Any, ...] | None = None
         self.losses_by_term: dict[str, tf.keras.layers.Layer] = {}
+        # A variable, not a number of Python: the compiled step reads the schedule's time from it, and a number would
+        # be a constant of the graph.
         self.stage_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="stage_step")
         self.means: dict[str, tf.keras.metrics.Mean] = {}
         self.keep_metrics = False  # set when an epoch is taken up in its middle
@@ -61,17 +64,19 @@ class Trainer(tf.keras.Model):
 
         `teacher` is how many numbers a teacher's vector has, where the stage's data has one.
         """
+        # Taken before head and losses change: the optimizer's state may be kept only if what it belongs to stays.
         before = self._trained_set()
         self.classes, self.teacher = classes, teacher
         notes = self._set_head(plan)
         self._set_losses(plan)
         self.plan, self.epoch_steps = plan, steps_per_epoch
         self.open_layers(plan.train, f"stage {plan.number} ({plan.name})")
+        # Forgotten with the stage: both hold variables and graphs of the head that has just been replaced.
         self._decayed: list[Any] | None = None
         self._measure: Any = None
         self.stage_step.assign(0)
         self._set_means(plan)
-        self._set_recent(plan.batch_size)
+        self.recent = nan_report.recent_steps(plan.batch_size)
         optimizer, note = self._next_optimizer(plan, before)
         notes += note
         self.compile(
@@ -92,6 +97,8 @@ class Trainer(tf.keras.Model):
         self.head.compiled = plan.devices.xla
         self.head(tf.zeros([1, self.size]), tf.zeros([1], tf.int32))  # builds its weights
         if old is not None and signature == self.head_signature:
+            # Copied into a new layer instead of keeping the old one: the new stage's settings (a rate of sampling, a
+            # scale) belong to the layer, the weights to the run.
             for new, kept in zip(self.head.trainable_variables, old.trainable_variables):
                 new.assign(kept)
         elif self.plan is not None:
@@ -103,14 +110,17 @@ class Trainer(tf.keras.Model):
     def _set_losses(self, plan: Plan) -> None:
         for term in terms(plan.loss):
             layer = term.loss.layer(self.classes, self.size, plan.batch_size, self.teacher)
+            # By the term's name: centers and running means follow their loss from stage
+            # to stage wherever it stands in the sum.
             old = self.losses_by_term.get(term.term)
-            self._build_loss(layer, plan)
+            self._build_loss(layer)
             shapes = [weight.shape for weight in layer.weights]
             if old is not None and [weight.shape for weight in old.weights] == shapes:
                 layer.set_weights(old.get_weights())
             self.losses_by_term[term.term] = layer
 
-    def _build_loss(self, layer: tf.keras.layers.Layer, plan: Plan) -> None:
+    def _build_loss(self, layer: tf.keras.layers.Layer) -> None:
+        # Keras builds a layer at its first call, which here is inside the compiled step, too late to restore a state.
         if not layer.built:
             layer.build(None)
             layer.built = True
@@ -123,25 +133,12 @@ class Trainer(tf.keras.Model):
             wanted.append(names.REGULAR_LOSS)
         self.means = {name: tf.keras.metrics.Mean(name=name) for name in wanted}
 
-    def _set_recent(self, batch_size: int) -> None:
-        def slots(shape: list[int], dtype: tf.DType) -> tf.Variable:
-            return tf.Variable(tf.zeros(shape, dtype), trainable=False)
-
-        self.recent = {
-            "step": slots([RECENT], tf.int64),
-            "loss": slots([RECENT], tf.float32),
-            "gradient_norm": slots([RECENT], tf.float32),
-            "lr": slots([RECENT], tf.float32),
-            "images": slots([RECENT, batch_size], tf.int64),
-            "bad": slots([], tf.bool),
-            "rate": slots([], tf.float32),
-        }
-
     # ------------------------------------------------------------ what is trained
 
     def _trained_set(self) -> tuple[Any, ...] | None:
         if self.plan is None:
             return None
+        # Shapes, not names: equal settings make variables of equal shapes in equal order, and names carry counters.
         return (self.plan.train, self.head_signature, tuple(v.shape.as_list() for v in self.trained()))
 
     def trained(self) -> list[tf.Variable]:
@@ -168,7 +165,10 @@ class Trainer(tf.keras.Model):
 
     def _next_optimizer(self, plan: Plan, before: Any) -> tuple[tf.keras.optimizers.Optimizer, list[str]]:
         old = getattr(self, "optimizer", None)
+        # Always a fresh one: settings of the stage (momentum, clipping) are constants of the
+        # optimizer, so only its slots are taken over.
         fresh = optimizers.make(plan.optimizer, tf.keras.mixed_precision.global_policy().name)
+        # Slots exist before the first step, so that a checkpoint can be restored into them.
         optimizers.build(fresh, self.trained())
         if old is None:
             return fresh, []
@@ -196,6 +196,7 @@ class Trainer(tf.keras.Model):
 
     def reset_metrics(self) -> None:
         """Begin an epoch's means at zero, but keep them where an epoch is taken up in its middle."""
+        # `fit` resets the means at each epoch it begins, also at one that a resume enters in the middle.
         if self.keep_metrics:
             self.keep_metrics = False
         else:
@@ -208,6 +209,7 @@ class Trainer(tf.keras.Model):
     def schedule_time(self) -> tf.Tensor:
         """Return t of the stage's schedule at the current step, float epochs."""
         assert self.plan is not None
+        # A stage that stands still keeps the product in the graph: both kinds of stage have one signature.
         done = tf.cast(self.stage_step, tf.float32) / float(self.epoch_steps)
         return self.plan.schedule_offset + (done if self.plan.advances_schedule else 0.0 * done)
 
@@ -217,7 +219,9 @@ class Trainer(tf.keras.Model):
         if images.dtype == tf.uint8:  # pixels travel as bytes and become numbers on the device
             images = normalise(images)
         deep = training and self.plan.train != "head"  # type: ignore[union-attr]
+        # In float32 whatever the precision: angles and exponents of a margin loss do not survive half precision.
         embeddings = tf.cast(self.embedder(images, training=deep), tf.float32)
+        # Only the head learns: the gradient ends here instead of being computed and thrown away.
         if not deep:
             embeddings = tf.stop_gradient(embeddings)
         teacher = rest[0] if rest else None
@@ -236,6 +240,7 @@ class Trainer(tf.keras.Model):
             logits, targets = self.head(embeddings, labels, training=training)
         smoothing = self.plan.label_smoothing  # type: ignore[union-attr]
         batch = Batch(embeddings, labels, logits, smoothing, teacher, training, targets)
+        # A validation set without a teacher's vectors still has its accuracy; only the loss is left out.
         parts = () if teacher is None and self.needs_teacher() else terms(self.plan.loss)  # type: ignore[union-attr]
         return {part.term: self.losses_by_term[part.term](batch) for part in parts}, batch
 
@@ -263,6 +268,7 @@ class Trainer(tf.keras.Model):
         assert self.plan is not None
         plan, optimizer = self.plan, self.optimizer
         decay = plan.weight_decay or optimizers.OFF
+        # Assigned inside the step: Keras's callback would set it between executions, not between steps.
         rate = plan.schedule.tensor(self.schedule_time())
         rate = rate * self.lowered if plan.schedule.lowers else rate
         optimizer.learning_rate.assign(tf.cast(rate, optimizer.learning_rate.dtype))
@@ -270,20 +276,28 @@ class Trainer(tf.keras.Model):
         with tf.GradientTape() as tape:
             values, batch = self.batch_terms(data, training=True)
             loss, regular = self.total(values)
+            # Mixed precision scales the loss before the tape and the gradients back after it; each replica counts its
+            # share, so that the sum over replicas is the gradient of the global batch.
             scaled = optimizers.scaled(optimizer, collectives.shared(loss))
         gradients = optimizers.unscaled(optimizer, tape.gradient(scaled, variables))
         head = plan.loss.classifier()
         gradients = collectives.total_gradients(gradients, head is not None and head.same_rows)
+        # Order of decay: L2 into the gradients before the optimizer sees them, decoupled decay on the weights before
+        # the update, as the papers of both have it.
         gradients = decay.add_to(gradients, variables, self.decayed())
+        # No decay where loss scaling skips the update: weights would shrink at steps that did not happen.
         ratio = rate / plan.schedule.peak_rate() * optimizers.taken(optimizer, gradients)
         decay.shrink(self.decayed(), ratio)
         optimizers.apply(optimizer, gradients, variables, summed=collectives.count() > 1)
+        # One device pays for no collective: its graph is what it would be without this file's other half.
         if collectives.count() == 1:
-            self._remember(loss, gradients, rate, data[2])
+            # Before the step is counted: the slot and the recorded step number come from the same value.
+            nan_report.remember(self.recent, self.stage_step, loss, gradients, rate, data[2])
             self.stage_step.assign_add(1)
             return self._update_means(values, batch, loss, regular)
         values, right, loss, decode = self._of_all(values, batch, loss)
-        self._remember(loss, gradients, rate, collectives.gather(data[2]))
+        ids = collectives.gather(data[2])
+        nan_report.remember(self.recent, self.stage_step, loss, gradients, rate, ids)
         self.stage_step.assign_add(1)
         means = self._update_means(values, batch, loss, regular, right)
         return {**means, STOP_FLAGS: decode + stop_flag.BAD * tf.cast(self.recent["bad"], tf.float32)}
@@ -293,6 +307,7 @@ class Trainer(tf.keras.Model):
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor, tf.Tensor]:
         """Return terms, share of right answers, loss and the request to stop as means over all replicas."""
         right = None if batch.logits is None else tf.reduce_mean(self._right(batch))
+        # One collective for all numbers of the step: each costs a round of messages, whatever its size.
         given = [
             *values.values(),
             loss,
@@ -313,24 +328,6 @@ class Trainer(tf.keras.Model):
         """Return 1 for each image whose largest logit is its own identity's, else 0, [B]."""
         found = tf.equal(tf.argmax(batch.logits, -1, tf.int32), batch.targets)
         return tf.cast(found, tf.float32)
-
-    def _remember(self, loss: tf.Tensor, gradients: list[Any], rate: tf.Tensor, ids: tf.Tensor) -> None:
-        kept = self.recent
-        slot = tf.cast(self.stage_step % RECENT, tf.int32)
-        frozen = kept["bad"]
-        at = tf.where(frozen, RECENT, slot)  # an index past the end is dropped: history stays as it was
-
-        def put(name: str, value: tf.Tensor) -> None:
-            new = tf.tensor_scatter_nd_update(kept[name], [[tf.minimum(at, RECENT - 1)]], [value])
-            kept[name].assign(tf.where(frozen, kept[name], new))
-
-        put("step", self.stage_step + 1)
-        put("loss", loss)
-        put("gradient_norm", tf.linalg.global_norm(gradients))
-        put("lr", tf.cast(rate, tf.float32))
-        put("images", ids)
-        kept["rate"].assign(tf.cast(rate, tf.float32))
-        kept["bad"].assign(tf.logical_or(frozen, tf.logical_not(tf.math.is_finite(loss))))
 
     def _update_means(
         self,
@@ -360,8 +357,10 @@ class Trainer(tf.keras.Model):
 
         There is no loss of images without the teacher's vectors that the loss needs.
         """
+        # The epoch's means are borrowed: they are restored, so that a measurement inside an epoch changes nothing.
         kept = [mean.get_weights() for mean in self.metrics]
         super().reset_metrics()
+        # Traced once a stage; `model.evaluate` would trace anew at each call and reset the epoch's own means.
         if self._measure is None:
             self._measure = tf.function(self.test_step, autograph=False, reduce_retracing=True)
         for batch in batches:

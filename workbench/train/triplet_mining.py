@@ -15,13 +15,13 @@ from workbench.train.request import RunRequest
 from workbench.train.run_data import RunData
 
 
-class Mined:
+class TripletMiner:
     """The mined triplets of one attempt of a run; the chief of a group mines and shares them."""
 
-    def __init__(self, order: RunRequest, data: RunData, group: Group, screen: Screen) -> None:
+    def __init__(self, request: RunRequest, data: RunData, group: Group, screen: Screen) -> None:
         self.data, self.group, self.screen = data, group, screen
-        self.seed = order.variant.experiment.seed
-        self.folder = order.store.run_checkpoints(order.run)
+        self.seed = request.variant.experiment.seed
+        self.folder = request.store.run_checkpoints(request.run)
 
     def until(self, plan: Plan, epoch: int) -> int:
         """Return the last epoch that one `fit` from `epoch` on may run to: before triplets are mined anew."""
@@ -42,8 +42,11 @@ class Mined:
             return np.frombuffer(self.group.share(None), np.int64).reshape(-1, 3)
         at = plan.sampler.mined_at(plan.first_epoch, epoch)
         path = self.folder / f"mined-{at}.array"
+        # Taken again, not mined again: the weights of a resumed run are no longer those that mined them, and other
+        # triplets would be another training.
         kept = cache.load(path) if at < epoch or begun else None
         found = np.asarray(self._now(plan, at, embedder, path) if kept is None else kept, np.int64)
+        # The workers wait here in `share`, so the chief must come by even where it found the triplets on disk.
         self.group.share(found.tobytes())
         return found
 

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import InputError
 from workbench.spec.plan import Plan
 from workbench.spec.watchers import Watcher
+from workbench.tracking.history import history
+from workbench.train import request
 
 if TYPE_CHECKING:
+    from workbench.spec.experiment import Experiment
     from workbench.tracking.tracker import Tracker
 
 
-class Sight:
+class RunLook:
     """What one moment of a run looks like to its watchers (`Look` of the spec)."""
 
     def __init__(
@@ -56,35 +59,56 @@ class Sight:
 
 
 class Watchers:
-    """The watchers of one run; what they record at a stage's begin waits for its first epoch."""
+    """All who look on at a run's epochs: the spec's watchers, then the forecast that the command line asked for.
 
-    def __init__(self, watchers: Sequence[Watcher], tracker: Tracker, epochs: int) -> None:
-        self.watchers, self.tracker, self.epochs = watchers, tracker, epochs
+    What the spec's watchers record at a stage's begin waits for its first epoch.
+    """
+
+    def __init__(
+        self,
+        watchers: Sequence[Watcher],
+        forecast: request.Watcher | None,
+        tracker: Tracker,
+        experiment: Experiment,
+    ) -> None:
+        self.watchers, self.forecast = watchers, forecast
+        self.tracker, self.experiment = tracker, experiment
         self._waiting: dict[str, float] = {}
 
-    def stage(self, plan: Plan, history: Mapping[str, list[float]], model: Any) -> None:
+    def stage(self, plan: Plan, model: Any) -> None:
         """Tell the watchers that a stage begins."""
         if not self.watchers:
             return
-        sight = Sight(self.tracker, plan, plan.first_epoch - 1, self.epochs, {}, history, model)
+        epoch, epochs = plan.first_epoch - 1, self.experiment.epochs
+        sight = RunLook(self.tracker, plan, epoch, epochs, {}, self._history({}), model)
         for watcher in self.watchers:
             watcher.on_stage(sight)
         self._waiting = sight.recorded
 
     def epoch(
-        self,
-        plan: Plan,
-        epoch: int,
-        metrics: Mapping[str, float],
-        history: Mapping[str, list[float]],
-        model: Any,
+        self, plan: Plan, epoch: int, metrics: dict[str, float], model: Any
     ) -> tuple[dict[str, float], str | None]:
-        """Return what the watchers record with an epoch, and the reason to stop that one of them gives."""
-        if not self.watchers:
-            return {}, None
-        sight = Sight(self.tracker, plan, epoch, self.epochs, metrics, history, model)
+        """Return an epoch's metrics with those of the watchers, and the reason to stop that one of them gives."""
+        # The history is read again from the rows only where somebody looks at it.
+        if not self.watchers and self.forecast is None:
+            return metrics, None
+        past = self._history(metrics)
+        sight = RunLook(self.tracker, plan, epoch, self.experiment.epochs, metrics, past, model)
         sight.record(**self._waiting)
         self._waiting = {}
         for watcher in self.watchers:
             watcher.on_epoch(sight)
-        return sight.recorded, sight.wish
+        metrics = {**metrics, **sight.recorded}
+        if self.forecast is None:
+            return metrics, sight.wish
+        plans = self.experiment.plans()
+        facts = {"epoch": epoch, "epochs": self.experiment.epochs, "plan": plan, "plans": plans}
+        extra, reason = self.forecast.epoch(past, facts)
+        return {**metrics, **extra}, reason or sight.wish
+
+    def _history(self, metrics: Mapping[str, float]) -> dict[str, list[float]]:
+        """Return the values so far by metric, those of the epoch whose row is not written yet included."""
+        found = history(self.tracker.history())
+        for name, value in metrics.items():
+            found.setdefault(name, []).append(value)
+        return found

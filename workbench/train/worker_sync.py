@@ -16,6 +16,7 @@ from workbench import names
 from workbench.distribute import stop_flag
 from workbench.distribute.group import Group
 from workbench.train.request import StopTraining
+from workbench.train.signals import CTRL_C
 
 if TYPE_CHECKING:
     from workbench.train.signals import StopSignals
@@ -43,13 +44,15 @@ class WorkerSync:
         if self.group.workers == 1:
             return signals.stop
         asked = stop_flag.NOW if signals.stop else stop_flag.EPOCH_END if signals.finish else 0.0
+        # Only upwards: a stop at once, asked after an end of the epoch, outranks it, never the other way.
         if asked > self._asked:
             self._asked = asked
             trainer.stop_request.assign(asked)
         before, self._before = self._before, logs.get("_stop")
         flags = 0 if before is None else int(float(before))
         if flags & stop_flag.FINISH and self.group.chief:  # it alone ends a run at an epoch's end
-            signals.finish = True
+            signals.finish = signals.by_user = True
+            signals.asked_by = CTRL_C
         return bool(flags & (stop_flag.STOP | stop_flag.BAD))
 
     @contextlib.contextmanager
@@ -58,11 +61,11 @@ class WorkerSync:
         try:
             yield
         except StopTraining as stop:
-            self._share_stop({"status": stop.status, "reason": stop.reason})
+            self._share_stop({"status": stop.status, "reason": stop.reason, "by_user": stop.by_user})
             raise
         self._share_stop({})
 
-    def _share_stop(self, verdict: Mapping[str, str]) -> None:
+    def _share_stop(self, verdict: Mapping[str, object]) -> None:
         if self.group.workers > 1:
             self._shared(json.dumps(verdict).encode())
 
@@ -70,7 +73,7 @@ class WorkerSync:
         """Wait for the chief's word at the end of an epoch; raises `StopTraining` where it stops."""
         verdict = json.loads(self._shared(None))
         if verdict:
-            raise StopTraining(verdict["status"], f"the chief: {verdict['reason']}")
+            raise StopTraining(verdict["status"], f"the chief: {verdict['reason']}", verdict["by_user"])
 
     def _shared(self, content: bytes | None) -> bytes:
         try:
@@ -82,6 +85,7 @@ class WorkerSync:
 
     def loss(self, error: BaseException) -> StopTraining:
         """Return the stop of a run that has lost a worker."""
+        # Collectives report a lost peer in a page of text; the first words name the peer.
         first = " ".join(str(error).split())[:160]
         return StopTraining(
             names.STOPPED,

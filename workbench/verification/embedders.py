@@ -63,7 +63,7 @@ class Network(Embedder):
 
     def embed(self, images: ImageSet) -> Embedded:
         plain, mirrored = in_batches(self._call, images.pixels(self.size), self.label)
-        return Embedded(plain, mirrored, images.names, images.fingerprint, said_of(plain))
+        return Embedded(plain, mirrored, images.names, images.fingerprint, notes_of(plain))
 
 
 class Saved(Embedder):
@@ -84,7 +84,7 @@ class Saved(Embedder):
                     do="save them with their names",
                 )
             return Embedded(
-                found.plain, found.mirrored, images.names, images.fingerprint, said_of(found.plain)
+                found.plain, found.mirrored, images.names, images.fingerprint, notes_of(found.plain)
             )
         if found.fingerprint and images.fingerprint and found.fingerprint != images.fingerprint:
             raise DataError(
@@ -102,10 +102,10 @@ class Saved(Embedder):
             )
         rows = np.array([place[name] for name in images.names], int)
         mirrored = None if found.mirrored is None else found.mirrored[rows]
-        return Embedded(found.plain[rows], mirrored, images.names, images.fingerprint, said_of(found.plain))
+        return Embedded(found.plain[rows], mirrored, images.names, images.fingerprint, notes_of(found.plain))
 
 
-def said_of(embeddings: np.ndarray) -> tuple[str, ...]:
+def notes_of(embeddings: np.ndarray) -> tuple[str, ...]:
     """Return what a reader should know: embeddings that have no direction, lengths other than 1."""
     bad = scoring.unusable(embeddings)
     if bad is not None:

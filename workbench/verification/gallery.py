@@ -22,7 +22,7 @@ class Answer(NamedTuple):
     known: bool
 
 
-class Known:
+class Gallery:
     """People by the mean direction of their images; embeddings [N, d] and a name for each of them."""
 
     def __init__(self, embeddings: np.ndarray, names: Sequence[str]) -> None:

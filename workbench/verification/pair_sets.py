@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def _of_folder(path: Path, sample: int | None, seed: int) -> PairImages:
 
 def people(path: Path) -> tuple[ImageSet, list[str]]:
     """Return the images of a folder of people and the person on each of them."""
-    images = ImageFolder(path=str(path.resolve())).open(Places((path.parent,)))
+    images = ImageFolder(path=os.path.abspath(path)).open(Places((path.parent,)))
     names = [images.names[number] for number in range(len(images.labels))]
     records = np.arange(len(names))
     found = ImageSet(names, lambda size: read(images, records, size), images.fingerprint)

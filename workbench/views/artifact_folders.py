@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -25,9 +26,9 @@ class Made(list[Path]):
 
     def append(self, folder: Path) -> None:
         """Note a folder before anything is written into the next one."""
+        super().append(folder)
         with self._note.open("a", encoding="utf-8") as file:
             file.write(f"{folder}\n")
-        super().append(folder)
 
 
 def clear_killed(store: Store) -> None:
@@ -36,11 +37,17 @@ def clear_killed(store: Store) -> None:
     left = [path for path in found if path.is_dir() and not path.is_symlink()]
     known = set(artifact_folders(store)[0]) if left else set()
     for aside in left:
-        made = (aside / MADE).read_text(encoding="utf-8") if is_inside(aside, MADE) else ""
-        for folder in map(Path, made.splitlines()):
+        for folder in _made(store, aside):
             if is_below(folder, store.artifacts) and folder not in known:
                 shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _made(store: Store, aside: Path) -> set[Path]:
+    """Return the artifact folders that a killed rebuild made: those it noted, and that of the run it was at."""
+    noted = (aside / MADE).read_text(encoding="utf-8") if is_inside(aside, MADE) else ""
+    begun = dataclasses.replace(store, uri=f"sqlite:///{aside / 'mlflow.db'}")
+    return {*map(Path, noted.splitlines()), *artifact_folders(begun)[0]}
 
 
 def artifact_folders(store: Store) -> tuple[list[Path], int]:

@@ -8,6 +8,7 @@ recognised by its time.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from workbench.names import (
 from workbench.security.foreign_files import files_below, is_below, without_links
 from workbench.tracking.journal import Journal
 from workbench.tracking.mlflow_client import open_client
+from workbench.tracking.reader_notes import read_notes
 from workbench.tracking.rows import EpochRecord, StartRecord, plain
 from workbench.tracking.store import Store
 from workbench.views.mlflow_page import dataset_inputs, description, run_name
@@ -39,6 +41,7 @@ from workbench.views.mlflow_values import (
     best_so_far,
     folder_state,
     metric_batches,
+    metric_keys,
     milliseconds,
     parameter_texts,
     parts,
@@ -55,6 +58,8 @@ TAG_FILES = TAG_PREFIX + "files"
 TAG_NESTED = "mlflow.parentRunId"  # MLflow's own tag: its pages show the run below that one
 TAG_NOTE = "mlflow.note.content"  # MLflow's own tag: the description of a run
 TAG_DATASETS = TAG_PREFIX + "datasets"  # how many inputs were logged
+TAG_READER = TAG_PREFIX + "reader"  # the keys of the tags that readers gave
+NOTE = "note"  # how MLflow's column of a reader's note is called
 TAG_SUPERSEDED = TAG_PREFIX + "superseded"
 _MLFLOW_STATUS = {RUNNING: "RUNNING", FINISHED: "FINISHED", FAILED: "FAILED"}
 
@@ -94,12 +99,15 @@ class MlflowView:
         start = journal.start
         if start is None:
             raise StoreError("no start row is intact", where=journal.path)
-        try:
+        with contextlib.ExitStack() as failing:
+            failing.callback(self._forget)
             if self.run_id or self._open(journal, start, status):
                 self._send(journal, start, rows, status)
-        except Exception:
-            self.run_id = ""  # what arrived is unknown: ask again before the next row
-            raise
+            failing.pop_all()
+
+    def _forget(self) -> None:
+        """After a failure: what arrived is unknown, so the server is asked again before the next row."""
+        self.run_id = ""
 
     def close(self) -> None:
         """Nothing is held between calls."""
@@ -113,6 +121,7 @@ class MlflowView:
         self._send_page(start)
         self._send_files(journal.run)
         self._send_tags(wanted_tags(journal, start, status))
+        self._send_reader_tags(journal.run)
         paused = status == STOPPED and TAG_SWEEP in start.tags  # complete as far as its trial goes
         self._set_status("FINISHED" if paused else _MLFLOW_STATUS.get(status, "KILLED"), journal)
 
@@ -243,7 +252,8 @@ class MlflowView:
     def _send_metrics(self, rows: list[EpochRecord], best: dict[int, dict[str, float]]) -> None:
         assert self._client is not None
         new = [row for row in rows if row.epoch not in self._logged]
-        for batch in metric_batches(new, best):
+        keys = metric_keys([*row.metrics, *best.get(row.epoch, {})] for row in rows)
+        for batch in metric_batches(new, best, keys):
             self.changes += 1
             self._client.log_batch(self.run_id, metrics=batch)
         self._logged.update({row.epoch: milliseconds(row.time) for row in new})
@@ -287,6 +297,21 @@ class MlflowView:
         if TAG_STATUS in wanted and TAG_REASON in self._tags and TAG_REASON not in wanted:
             self._client.delete_tag(self.run_id, TAG_REASON)  # the run was resumed
             del self._tags[TAG_REASON]
+
+    def _send_reader_tags(self, run: str) -> None:
+        """Show the note and the tags that readers gave the run, and take away those that they took off."""
+        assert self._client is not None
+        notes = read_notes(self.store, run)
+        wanted = {key: value or "yes" for key, value in notes.tags.items()}
+        wanted |= {NOTE: notes.note} if notes.note else {}
+        before = [key for key in self._tags.get(TAG_READER, "").split(", ") if key]
+        for key in before:
+            if key not in wanted and key in self._tags:
+                self._client.delete_tag(self.run_id, key)
+                del self._tags[key]
+                self.changes += 1
+        if wanted or before:
+            self._send_tags({**wanted, TAG_READER: ", ".join(wanted)})
 
     def _set_status(self, status: str, journal: Journal | None) -> None:
         assert self._client is not None

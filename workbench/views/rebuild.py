@@ -28,6 +28,7 @@ from workbench.tracking.journal import is_locked
 from workbench.tracking.locks import all_views
 from workbench.tracking.mlflow_client import migrate, open_client
 from workbench.tracking.store import Store
+from workbench.tracking.sync_thread import reason
 from workbench.views.artifact_folders import ASIDE, MADE, Made, artifact_folders, clear_killed
 from workbench.views.mlflow import MlflowView
 from workbench.views.sync import sync_run
@@ -73,14 +74,33 @@ def rebuild(store: Store, say: Say) -> Rebuilt:
         folders = Made(aside / MADE)
         try:
             failed = _build(store, aside, folders, say)
-            foreign = _swap(store, aside, store.root / f"backup-{stamp}")
-        except BaseException:
-            for folder in folders:
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+            foreign = _swap(store, aside, backup := _free(store.root / f"backup-{stamp}"))
+        except BaseException as error:
+            if (aside / "mlflow.db").exists():  # else the new records count already, and these are theirs
+                for folder in folders:
+                    shutil.rmtree(folder, ignore_errors=True)
+            if not _is_of_the_disk(error):
+                raise
+            raise StoreError(
+                f"cannot be rebuilt: {reason(error)}",
+                where=store.root,
+                do="the old records are as they were; make space and try again",
+            ) from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    return Rebuilt(len(store.runs()) - len(failed), failed, store.root / f"backup-{stamp}", foreign)
+    return Rebuilt(len(store.runs()) - len(failed), failed, backup, foreign)
+
+
+def _free(backup: Path) -> Path:
+    """Return the place of a backup, another where a rebuild within the same second made one there."""
+    places = (backup.with_name(f"{backup.name}-{number}") for number in range(2, 1000))
+    return next((place for place in (backup, *places) if not place.exists()), backup)
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    """Tell errors of files and databases, MLflow's wrapping of them included, from faults of the program."""
+    home = type(error).__module__.partition(".")[0]
+    return isinstance(error, OSError) or home in ("sqlite3", "sqlalchemy", "mlflow")
 
 
 def _build(store: Store, aside: Path, folders: list[Path], say: Say) -> dict[str, str]:
@@ -120,6 +140,8 @@ def write_boards(store: Store, root: Path, parent: int | None = None) -> None:
             sync_run(store, run, [TensorBoardView(store, root)], lambda line: None)
         except InputError:
             continue  # a journal without a start row: `write_database` names it
+        except OSError as error:
+            raise SystemExit(1) from error  # no traceback: the process that waits says what it means
 
 
 def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str]:
@@ -136,8 +158,9 @@ def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str
             except InputError as error:
                 failed[run] = str(error)
                 say(f"{run}: {error}")
-            if view.place is not None:
-                folders.append(view.place)
+            finally:  # a full disk ends all, and what was begun must be found
+                if view.place is not None:
+                    folders.append(view.place)
             if number % COLLECT_EVERY == 0:
                 gc.collect()
                 say(f"{number} of {len(store.runs())} runs")

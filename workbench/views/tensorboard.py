@@ -8,6 +8,7 @@ event file cannot take back an epoch that a resume superseded. TensorFlow is not
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -77,11 +78,10 @@ class TensorBoardView:
         if status != RUNNING and _read_json(run_folder(self.root, start) / SYNC_MARK) == mark:
             return
         self.changes += 1
-        try:
+        with contextlib.ExitStack() as failing:
+            failing.callback(self.close)
             self._write(journal, start, rows, status)
-        except Exception:
-            self.close()
-            raise
+            failing.pop_all()
         if status != RUNNING:
             write_json(run_folder(self.root, start) / SYNC_MARK, mark)
 

@@ -37,6 +37,9 @@ def test_a_table_of_runs_and_old_histories_says_which_convention_theirs_is():
     assert convention_note(records(old)) is None
     unlike = run("other", {"cfp_fp": [0.8]}, facts={"origin": "/x/other_hist.json"})
     assert convention_note(records(new, unlike)) is None  # no set is in both
+    log = run("mx", {"lfw": [0.8]}, facts={"origin": "/x/mx.log"})
+    said = convention_note(records(new, old, log))
+    assert said is not None and said.startswith(note) and "mx was recorded by another program" in said
 
 
 def test_columns_only_for_settings_that_differ_and_the_other_metrics_at_that_epoch():

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from material import mutations, places, survives, write_faces
 
-from workbench import ImageFolder, RecordIO
+from workbench import ImageFolder, RecordIO, TFRecords
 from workbench.data import convert
 from workbench.data.sources import recordio
+from workbench.data.sources.encoded import blame
 from workbench.errors import DataError
 
 MAGIC = b"\x0a\x23\xd7\xce"
@@ -233,3 +234,29 @@ def test_a_thousand_damaged_files(tmp_path: Path, pictures: list[bytes]) -> None
     path.write_bytes(by_hand(tmp_path, pictures, LABELS).read_bytes())
     index = path.with_suffix(".idx")
     survives(lambda file: recordio.content(path, file), index, mutations(index.read_bytes(), 300))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("RecordIO", "RecordIO(broken='skip') leaves it out"),
+        ("TFRecords", "TFRecords(broken='skip') leaves it out"),
+        ("ImageFolder", "ImageFolder(broken='skip', thorough=True) leaves it out"),
+    ],
+)
+def test_what_is_advised_of_a_broken_image_is_of_its_own_source(
+    tmp_path: Path, pictures: list[bytes], source: str, said: str
+) -> None:
+    cut = [*pictures[:4], pictures[4][:40] + pictures[4][-12:], *pictures[5:]]
+    by_hand(tmp_path, cut, LABELS)
+    stored = RecordIO("train.rec").encoded(places(tmp_path))
+    if source == "TFRecords":
+        convert.to_tfrecords(stored, tmp_path / "train.tfrecord")
+        stored = TFRecords("train.tfrecord").encoded(places(tmp_path))
+    if source == "ImageFolder":
+        convert.to_folder(stored, tmp_path / "folder")
+        stored = ImageFolder("folder").encoded(places(tmp_path))
+    told = blame(stored, range(len(stored.labels)))
+    assert told is not None and said in str(told)
+    assert source == "ImageFolder" or "ImageFolder" not in str(told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import numpy as np
 import pytest
 from specs import tiny
 
+import workbench
 from workbench import Digits, KerasData, Pairs, Softmax, SyntheticFaces
 from workbench.cli import main
+from workbench.data.sources.keras_data import BATCHES, read_batches
 from workbench.errors import DataError, SpecError
+from workbench.pixels import normalise_array
 from workbench.spec.datasets import Places
 from workbench.spec.part import from_json
 from workbench.spec.quick import HELD_OUT, quick_variant
@@ -85,6 +89,61 @@ def planted(home: Path, images: int = 60, tests: int = 20) -> None:
             (folder / f"{stem}-{kind}-ubyte.gz").write_bytes(gzip.compress(content))
 
 
+def planted_mnist(home: Path, images: int = 40, tests: int = 20) -> Path:
+    """Put drawn images in the form of MNIST where Keras looks for it; Keras itself would refuse their check sum."""
+    path = home / "datasets" / "mnist.npz"
+    path.parent.mkdir(parents=True)
+    arrays: dict[str, Any] = {}
+    for stem, count in (("train", images), ("test", tests)):
+        arrays[f"y_{stem}"] = labels = (np.arange(count) % 10).astype(np.uint8)
+        arrays[f"x_{stem}"] = np.repeat(labels * 25, 28 * 28).reshape(count, 28, 28)
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "files", "key"),
+    [
+        ("cifar10", "cifar-10-batches-py", [f"data_batch_{n}" for n in range(1, 6)], b"labels"),
+        ("cifar100", "cifar-100-python", ["train"], b"fine_labels"),
+    ],
+)
+def test_unpacked_cifar_is_read_without_its_archive(
+    name: Any, folder: str, files: list[str], key: bytes, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    place = tmp_path / "datasets" / folder
+    place.mkdir(parents=True)
+    pixels = np.arange(3 * 3072, dtype=np.int64).reshape(3, 3072).astype(np.uint8)
+    for number, file in enumerate(files):
+        content = {b"data": pixels, key: [number, 9, 0], b"filenames": [b"a.png"] * 3}
+        (place / file).write_bytes(pickle.dumps(content, protocol=2))
+    images = KerasData(name).open(NOWHERE)
+    assert images.labels.tolist() == [label for number in range(len(files)) for label in (number, 9, 0)]
+    (read, _), channels_last = read_batches(place, *BATCHES[name], "train"), (0, 2, 3, 1)
+    np.testing.assert_array_equal(read[:3], pixels.reshape(3, 3, 32, 32).transpose(channels_last))
+    (place / files[-1]).write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    with pytest.raises(DataError, match="os.system.*nothing in it was run.*then Keras downloads it"):
+        KerasData(name).open(NOWHERE)
+    (place / files[-1]).unlink()
+    with pytest.raises(DataError, match=f"{files[-1]}: cannot be read"):
+        KerasData(name).open(NOWHERE)
+
+
+def test_a_cached_file_is_read_as_it_is_and_never_removed(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    path = planted_mnist(tmp_path)
+    assert np.bincount(KerasData("mnist").open(NOWHERE).labels).tolist() == [4] * 10
+    assert len(KerasData("mnist", subset="test").open(NOWHERE).labels) == 20
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(DataError, match=r"mnist.npz: is damaged.*or remove .* then Keras downloads it"):
+        KerasData("mnist").open(NOWHERE)
+    assert path.exists()
+    np.savez(path, x_train=np.zeros((2, 28, 28), np.uint8), y_train=np.array([0, 10]))
+    with pytest.raises(DataError, match="for each a class of 0 to 9"):
+        KerasData("mnist").open(NOWHERE)
+
+
 SPEC = '''"""Does a plain classifier keep to the official test split?"""
 from workbench import Adam, Dense, Experiment, Features, KerasData, MLP, Softmax, Stage
 
@@ -112,6 +171,30 @@ def test_a_run_measures_the_test_split_each_epoch(project: Path, monkeypatch: An
     assert said["best"]["val_accuracy"]["value"] == max(measured)
     assert all(round(20 * value, 4) % 1 == 0 for value in measured)  # of the 20 test images, not of others
     assert "validation" in rows[0]["provenance"]["data"]
+
+
+@pytest.mark.tensorflow
+def test_a_set_of_keras_runs_at_full_and_quick_and_says_where_it_is_not(
+    project: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(project / "keras"))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # no test downloads anything
+    (project / "study.py").write_text(SPEC.replace("fashion_mnist", "mnist"))
+    assert main(["run", "study.py"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"looked for {project / 'keras' / 'datasets' / 'mnist.npz'}" in said
+    assert not list((project / "mlruns" / "journal").glob("*.jsonl"))
+    planted_mnist(project / "keras")
+    for quick in ([], ["--quick"]):
+        assert main(["run", "study.py", "--json", *quick]) == 0, capsys.readouterr().err
+        value = json.loads(capsys.readouterr().out)["best"]["val_accuracy"]["value"]
+        assert round(20 * value, 4) % 1 == 0  # of the 20 test images
+    run = workbench.runs("study")[0]
+    images = run.images(4)
+    shares = np.asarray(run.model(outputs="probabilities")(normalise_array(images)))
+    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(run.predict(images)["probability"], shares.max(1), atol=1e-5)
+    assert run.model(outputs="logits").output_shape == (None, 10)
 
 
 @pytest.mark.tensorflow

@@ -21,8 +21,8 @@ from workbench.distribute import setup, strategy
 from workbench.models.build import build_model
 from workbench.models.heads.partial_fc import Sampled
 from workbench.spec.datasets import default_places
-from workbench.spec.experiment import Stage
 from workbench.spec.part import find
+from workbench.spec.stage import Stage
 from workbench.train.run_data import RunData
 
 STEPS = 3

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import GDC, SGD, ArcFace, Experiment, Flip, HeldOutPairs, SyntheticFaces
 from workbench.models.backbones.layers import Network
-from workbench.spec.experiment import Stage
 from workbench.spec.part import part
+from workbench.spec.stage import Stage
 
 if TYPE_CHECKING:
     import tensorflow as tf

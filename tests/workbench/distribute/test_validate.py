@@ -77,7 +77,7 @@ def test_the_small_form_runs_on_one_device_unless_a_kind_is_asked_for() -> None:
 
 def test_stages_stay_on_the_devices_of_the_run() -> None:
     from workbench.losses.margin import ArcFace
-    from workbench.spec.experiment import Stage
+    from workbench.spec.stage import Stage
 
     pair = Mirrored(kind="cpu", count=2)
     for other, fine in ((OneDevice(), False), (pair.but(xla=True), True), (pair.but(count=4), False)):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from running import finished
 
 from workbench.optimizers.schedules import Cosine, Steps
 from workbench.tracking.journal import read_journal
@@ -94,17 +90,6 @@ TABLE = [
 ]
 
 
-def workbench(root: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    return subprocess.run(
-        [sys.executable, "-m", "workbench", *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-
-
 @pytest.fixture(scope="module")
 def recorded_by(tmp_path_factory, root):
     """A function: the name of an experiment of the spec -> the metrics of its epochs, out of the journal."""
@@ -115,7 +100,7 @@ def recorded_by(tmp_path_factory, root):
 
     def run(name):
         before = set((folder / "mlruns" / "journal").glob("*.jsonl"))
-        done = workbench(root, folder, "run", "experiments/one_weight.py", name)
+        done = finished(folder, "run", "experiments/one_weight.py", name)
         assert done.returncode == 0, done.stderr[-3000:]
         (journal,) = set((folder / "mlruns" / "journal").glob("*.jsonl")) - before
         return [record.metrics for record in read_journal(journal).accepted()]
@@ -185,6 +170,6 @@ experiment = Experiment(
 )
 def test_check_prints_and_refuses(root, project, cycle, warmup, status, said):
     (project / "experiments" / "one.py").write_text(CHECKED.format(cycle=cycle, warmup=warmup))
-    done = workbench(root, project, "check", "experiments/one.py", "--no-steps")
+    done = finished(project, "check", "experiments/one.py", "--no-steps")
     assert done.returncode == status, done.stderr
     assert said in (done.stdout if status == 0 else done.stderr)

@@ -124,7 +124,7 @@ def test_a_run_lowers_its_rate_and_a_stopped_one_goes_on_alike(project: Any, mon
             raise KeyboardInterrupt
 
     monkeypatch.setattr(session.Session, "save", killed)
-    main(["run", "plateau.py"])
+    assert main(["run", "plateau.py"]) == 130  # the third epoch was reached, and the run ended there
     monkeypatch.setattr(session.Session, "save", usual)
     (second,) = set((project / "mlruns" / "journal").glob("*.jsonl")) - {first}
     assert main(["resume", second.stem]) == 0

@@ -210,3 +210,29 @@ def test_picture_shows_the_shape_and_the_stage_starts():
     top = lines[0].split("┤")[1].ljust(50)
     assert top[16] == " " and top[17] == "█"  # the cool-down epoch and the restart
     assert picture([plan(Constant(0.1), 4)]) == ["learning rate 0.1 throughout 4 epochs"]
+
+
+def test_a_branch_may_leave_its_trunk_inside_the_first_cycle() -> None:
+    """The trunk's own run has the whole cycle; what a branch trains of it ends where the branch means to."""
+    from specs import tiny
+
+    from workbench import Softmax, Stage
+
+    whole = tiny(stages=Stage(loss=Softmax(), epochs=10), learning_rate=Cosine(peak=0.1, floor=0.0, cycle=10))
+    refuse(*whole.judged())
+    for at in (1, 4, 9):
+        branch = whole.branch(at_epoch=at, stages=Stage(loss=Softmax(), epochs=1), name="short")
+        assert branch.epochs == at + 1
+        refuse(*branch.judged())
+        if branch.epochs < 10:
+            with pytest.raises(
+                SpecError, match="first cycle of 10"
+            ):  # as a training of its own it never ends
+                refuse(*branch.but(trunk=None).judged())
+    own = whole.branch(
+        at_epoch=4,
+        stages=Stage(loss=Softmax(), epochs=3, learning_rate=Cosine(peak=0.1, floor=0.0, cycle=8)),
+        name="own",
+    )
+    with pytest.raises(SpecError, match="first cycle of 8"):
+        refuse(*own.judged())

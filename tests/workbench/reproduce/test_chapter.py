@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from prose import typed
+from running import finished
 
 pytestmark = pytest.mark.tensorflow
 
 SPEC = '''"""Does the chapter tell the truth?"""
 import sys
 sys.path.insert(0, {tests!r})
-from specs import tiny
+from specs import small
 from workbench import Softmax, Stage
-experiment = tiny(stages=Stage(loss=Softmax(), epochs=1), batch_size=32)
+experiment = small(stages=Stage(loss=Softmax(), epochs=1), batch_size=32)
 '''
 RUN = "20260101T000000Z-0000000a"
 
 
-def program(root: Path, folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(root), "API_TOKEN": "planted-Secret-1"}
-    return subprocess.run(
-        [sys.executable, "-m", "workbench", *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
+def program(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
+    return finished(folder, *words, API_TOKEN="planted-Secret-1")
 
 
 def test_the_commands_of_the_readmes_chapter_do_what_it_says(tmp_path: Path, root: Path) -> None:
@@ -43,7 +34,7 @@ def test_the_commands_of_the_readmes_chapter_do_what_it_says(tmp_path: Path, roo
         folder.mkdir(parents=True)
     (here / "experiments" / "study.py").write_text(SPEC.format(tests=str(root / "tests" / "workbench")))
     words = ["run", "experiments/study.py", "--run-name", RUN, "--set", "name=token=planted-Secret-1"]
-    done = program(root, here, words)
+    done = program(here, words)
     assert done.returncode == 0, done.stderr
     shutil.copytree(here / "mlruns" / "journal", other / "mlruns" / "journal")
     text = (root / "docs" / "reproducing.md").read_text(encoding="utf-8")
@@ -53,7 +44,7 @@ def test_the_commands_of_the_readmes_chapter_do_what_it_says(tmp_path: Path, roo
     assert len(commands) == 3
     said = []
     for command in commands:
-        done = program(root, here, command.replace("RUN", RUN).split()[1:])
+        done = program(here, command.replace("RUN", RUN).split()[1:])
         assert done.returncode == 0, f"{command}: {done.stderr}{done.stdout}"
         said.append(done.stdout)
     assert "differs" not in said[0]

@@ -189,13 +189,13 @@ def test_a_run_that_goes_on_with_another_tensorflow_says_so(
     from workbench.train.request import RunRequest
 
     here = provenance.Provenance("host", 1, {"tensorflow": "2.21.0"}, {})
-    order = RunRequest(load_variants(Path("experiments/faces.py"))[0], run.store, run.run, resume=True)
-    assert runner.other_stack(order, here) == []  # nothing is recorded yet
+    request = RunRequest(load_variants(Path("experiments/faces.py"))[0], run.store, run.run, resume=True)
+    assert runner.other_stack(request, here) == []  # nothing is recorded yet
     for version in ("2.21.0", "2.15.1"):
         with JournalWriter(run.store.journal(run.run)) as journal:
             journal.append(replace(run.start, versions={"tensorflow": version}))
-        said = runner.other_stack(order, here)
+        said = runner.other_stack(request, here)
         assert said == (
             ["TensorFlow 2.15.1 in the record, 2.21.0 here: bits may differ"] if version == "2.15.1" else []
         )
-    assert runner.other_stack(replace(order, resume=False), here) == []
+    assert runner.other_stack(replace(request, resume=False), here) == []

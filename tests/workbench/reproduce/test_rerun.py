@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from running import finished
 
 from workbench.tracking.journal import read_journal
 
@@ -18,10 +17,10 @@ pytestmark = pytest.mark.tensorflow
 SPEC = '''"""Does it happen again?"""
 import sys
 sys.path.insert(0, {tests!r})
-from specs import tiny
+from specs import small
 from rates import Mine
 from workbench import Flip, Stage, Softmax
-experiment = tiny(learning_rate=Mine(rate=0.05), stages=Stage(loss=Softmax(), epochs=2), augment=Flip())
+experiment = small(learning_rate=Mine(rate=0.05), stages=Stage(loss=Softmax(), epochs=2), augment=Flip())
 '''
 RATES = '''"""A schedule of the project's own."""
 from workbench.spec.optimization import Schedule
@@ -58,7 +57,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     git(folder, "init", "-q")
     commit(folder)
     (folder / "experiments" / "rates.py").write_text(RATES.format(factor=1))
-    done = program(root, folder, "run", "experiments/study.py", "--run-name", RUN)
+    done = finished(folder, "run", "experiments/study.py", "--run-name", RUN)
     assert done.returncode == 0, done.stderr + done.stdout
     return folder
 
@@ -74,17 +73,6 @@ def commit(folder: Path) -> None:
     git(folder, "commit", "-q", "-m", "a step")
 
 
-def program(root: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "workbench", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        timeout=1200,
-    )
-
-
 def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert done.stdout.strip(), done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -92,7 +80,7 @@ def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def test_on_the_same_machine_and_code_a_rerun_is_equal(place: Path, root: Path) -> None:
-    done = program(root, place, "rerun", RUN)
+    done = finished(place, "rerun", RUN)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "curve: equal, bit for bit (2 epochs" in done.stdout
     assert "the weights are equal, too" in done.stdout
@@ -110,7 +98,7 @@ def test_a_changed_augmentation_is_named(place: Path, root: Path) -> None:
     text = path.read_text()
     path.write_text(text.replace("augment=Flip()", "augment=None"))
     try:
-        found = answer(program(root, place, "rerun", RUN, "--check", "--json"))["ingredients"]
+        found = answer(finished(place, "rerun", RUN, "--check", "--json"))["ingredients"]
     finally:
         path.write_text(text)
     assert found["spec"]["same"] is False
@@ -125,7 +113,7 @@ def test_changed_code_is_brought_back_aside_and_the_working_tree_stays(place: Pa
     commit(place)
     (place / "notes.txt").write_text("in progress")
     before = git(place, "status", "--porcelain", "--untracked-files=all")
-    done = program(root, place, "rerun", RUN, "--json")
+    done = finished(place, "rerun", RUN, "--json")
     assert done.returncode == 0, done.stderr
     found = answer(done)
     assert found["curve"]["verdict"] == "equal"
@@ -145,7 +133,7 @@ def test_with_the_code_that_is_here_the_curve_differs_and_the_culprit_is_named(
     place: Path, root: Path
 ) -> None:
     (place / "experiments" / "rates.py").write_text(RATES.format(factor=0.1))
-    done = program(root, place, "rerun", RUN, "--here")
+    done = finished(place, "rerun", RUN, "--here")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "curve: differs" in done.stdout
     assert "what differs: code" in done.stdout
@@ -173,7 +161,7 @@ def test_code_that_cannot_be_made_again_is_refused_in_clear_words(
         git(place, "init", "-q")
         commit(place)
     try:
-        done = program(root, place, "rerun", RUN)
+        done = finished(place, "rerun", RUN)
     finally:
         if spoil == "diff":
             hidden.rename(diff)

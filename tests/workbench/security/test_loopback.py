@@ -80,5 +80,8 @@ def test_the_pages_are_refused_to_other_machines(project: Path) -> None:
 def test_a_chief_of_a_sweep_is_refused_to_other_machines() -> None:
     from workbench.sweep.chief import served
 
-    with pytest.raises(InputError, match="Keras Tuner's chief asks nobody"), served(None, "0.0.0.0", 0):
+    with (
+        pytest.raises(InputError, match="Keras Tuner's chief asks nobody"),
+        served(None, "0.0.0.0", 0, "token"),
+    ):
         pass

@@ -168,7 +168,7 @@ def test_what_a_process_prints_into_its_run_is_masked(tmp_path: Path) -> None:
 
 def test_a_worker_keeps_no_secret_in_its_log(tmp_path: Path) -> None:
     line, secret = PLANTED["GitHub token"]
-    stream = null_tracker.Doubled(io.StringIO(), tmp_path / "workers" / "1.log")
+    stream = null_tracker.TeeStream(io.StringIO(), tmp_path / "workers" / "1.log")
     stream.write(f"note: {line}\n")
     text = (tmp_path / "workers" / "1.log").read_text()
     assert secret not in text

@@ -101,3 +101,77 @@ def test_no_allowed_operation_reaches_outside() -> None:
     ):
         assert not [name for name in OPERATIONS if word in name]
     assert not OPERATIONS & SAVING and {"Conv2D", "MatMul", "StatefulPartitionedCall"} <= OPERATIONS
+
+
+# Operations of TensorFlow that write a file, start a program or talk to somebody; the list in the product is of what is
+# allowed, so these are only examples.
+_NAMES = """
+WriteFile Save SaveV2 SaveSlices MergeV2Checkpoints PrintV2 Print DebugIdentity DebugIdentityV2
+DebugIdentityV3 WriteSummary WriteImageSummary WriteScalarSummary WriteGraphSummary CreateSummaryFileWriter
+CreateSummaryDbWriter DatasetToTFRecord ExperimentalDatasetToTFRecord SaveDataset SaveDatasetV2
+SnapshotDataset SnapshotDatasetV2 CacheDataset CacheDatasetV2 DistributedSave DumpTensor ReadFile
+MatchingFiles TFRecordDataset TextLineDataset WholeFileReaderV2 TFRecordReaderV2 RestoreV2 Restore
+LoadDataset InitializeTableFromTextFileV2 FixedLengthRecordDataset PyFunc PyFuncStateless EagerPyFunc RpcCall
+RpcServer RegisterDataset DataServiceDataset DataServiceDatasetV4 XlaLaunch SymbolicGradient RemoteCall Send
+Recv _Send _HostSend LoadLibrary RegisterKernelLibrary TPUExecute
+"""
+REACHING_OUT = _NAMES.split()
+
+
+def test_what_reaches_out_is_not_allowed() -> None:
+    assert not [name for name in REACHING_OUT if name in OPERATIONS]
+
+
+@pytest.mark.tensorflow
+def test_a_saved_model_with_an_operation_that_reaches_out_is_refused_by_its_name(tmp_path: Path) -> None:
+    from workbench.lazy import inside_tensorflow
+
+    kind = inside_tensorflow("core.protobuf.saved_model_pb2").SavedModel
+    for name in REACHING_OUT:
+        for place in ("graph", "function", "called"):
+            model = kind()
+            graph = model.meta_graphs.add()
+            if place == "graph":
+                graph.graph_def.node.add(op=name, name="innocent")
+            else:
+                function = graph.graph_def.library.function.add()
+                function.signature.name = "saver"
+                function.node_def.add(op=name, name="innocent")
+                caller = graph.graph_def.node.add(op="PartitionedCall", name="caller")
+                if place == "called":
+                    caller.attr["f"].func.name = "saver"
+                    graph.object_graph_def.concrete_functions["saver"].SetInParent()
+            if place == "function" and name in SAVING:
+                continue  # how a SavedModel keeps its weights, called by nobody
+            (tmp_path / "saved_model.pb").write_bytes(model.SerializeToString())
+            with pytest.raises(InputError, match=f"the operation {name}"):
+                load_keras.require_trust(tmp_path)
+
+
+@pytest.mark.tensorflow
+def test_no_allowed_operation_takes_a_file() -> None:
+    """TensorFlow's own register says what an operation is given and holds."""
+    from workbench.lazy import inside_tensorflow
+
+    register = inside_tensorflow("python.framework.op_def_registry")
+    words = (
+        "file",
+        "path",
+        "directory",
+        "prefix",
+        "address",
+        "host",
+        "url",
+        "db_uri",
+        "output_stream",
+        "token",
+    )
+    found = {}
+    for name in OPERATIONS:
+        description = register.get(name)
+        if description is not None:
+            given = [argument.name for argument in (*description.input_arg, *description.attr)]
+            reaching = [word for word in given if any(part in word for part in words)]
+            if reaching:
+                found[name] = reaching
+    assert found == {}

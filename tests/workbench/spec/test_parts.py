@@ -65,6 +65,13 @@ def test_a_part_is_frozen_and_positional_values_are_refused() -> None:
         Knob(3.0)  # type: ignore[misc]
 
 
+def test_the_constructor_tells_every_setting_with_its_unit_and_default() -> None:
+    said = str(ArcFace.__init__.__doc__)
+    assert "    margin: m, added to the angle, radians (default: 0.5)." in said
+    assert all(f"    {field.name}: " in said for field in dataclasses.fields(ArcFace))  # type: ignore[arg-type]
+    assert "    epochs: epochs of the stage.\n" in str(Stage.__init__.__doc__)  # it has no default
+
+
 def test_json_there_and_back_is_exact() -> None:
     knob = Knob(strength=0.1, rate=0.3, mode="slow")
     assert from_json(to_json(knob)) == knob

@@ -63,3 +63,49 @@ def test_half_an_address(
 ):
     chief(monkeypatch, "127.0.0.1", port)
     assert said in refused(spec, capsys)
+
+
+class Oracle:
+    """Stands for a search: what a chief would give away."""
+
+    def get_space(self):
+        from keras_tuner import HyperParameters
+
+        found = HyperParameters()
+        found.Fixed("asked", True)
+        return found
+
+
+def asked(port: int, token: str | None):
+    """Ask the chief at a port for its space as a worker does, with a token or as any other program would."""
+    import grpc
+    from keras_tuner.src import protos
+
+    from workbench.sweep.chief_token import channel
+
+    address = f"127.0.0.1:{port}"
+    stub = protos.get_service_grpc().OracleStub(
+        grpc.insecure_channel(address) if token is None else channel(address, token)
+    )
+    return stub.GetSpace(protos.get_service().GetSpaceRequest(), wait_for_ready=True, timeout=30)
+
+
+@pytest.mark.tensorflow
+def test_a_chief_gives_trials_to_workers_of_its_store_only(project: Path, tmp_path: Path) -> None:
+    import grpc
+
+    from workbench.sweep.chief import served
+    from workbench.tracking import origin
+    from workbench.tracking.store import find_store
+
+    store, other = (find_store(str(folder)) for folder in (project / "mlruns", tmp_path / "other"))
+    for one in (store, other):
+        one.root.mkdir(exist_ok=True)
+    mine = origin.token(store, "chief of sweeps")
+    assert mine == origin.token(store, "chief of sweeps") != origin.token(store, "anything else")
+    with served(Oracle(), "127.0.0.1", 0, mine) as (port, _):
+        for token in (None, "", mine[:-1], origin.token(other, "chief of sweeps")):
+            with pytest.raises(grpc.RpcError) as refused_:
+                asked(port, token)
+            assert refused_.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert asked(port, mine).hyperparameters.values.values["asked"].boolean_value

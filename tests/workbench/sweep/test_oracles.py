@@ -12,7 +12,7 @@ from test_spec import sweep
 
 from workbench import BayesianOptimization, Choice, Float, GridSearch, Hyperband, RandomSearch, Sweep
 from workbench.sweep.keras_space import combinations, declared
-from workbench.tracking.sweeps import ORDER, TrialRequest
+from workbench.tracking.sweeps import REQUEST, TrialRequest
 
 pytestmark = pytest.mark.tensorflow
 
@@ -63,9 +63,9 @@ class Desk:
         if self.writes == self.kill_at:
             raise Killed
 
-    def order(self, trial: str, values: Mapping[str, Any]) -> str:
+    def request(self, trial: str, values: Mapping[str, Any]) -> str:
         epochs = self.sweep.tuner.epochs(values, 6)
-        if ORDER in values:
+        if REQUEST in values:
             before = TrialRequest.of(values)
             return TrialRequest(before.settings, before.runs, epochs, before.chain).text()
         return TrialRequest(
@@ -73,8 +73,8 @@ class Desk:
         ).text()
 
     def judge(self, trial: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        order = TrialRequest.of(values)
-        value = sum(math.sin(50 * float(v)) for v in order.settings.values()) + order.epochs / 100
+        request = TrialRequest.of(values)
+        value = sum(math.sin(50 * float(v)) for v in request.settings.values()) + request.epochs / 100
         failed = trial in self.fails
         return {
             "value": None if failed else value,
@@ -95,16 +95,16 @@ class Desk:
             trial = self.oracle.create_trial(worker)
             if trial.status == "STOPPED":
                 return
-            order = TrialRequest.of(trial.hyperparameters.values)
-            self.trained.append((order.chain, order.epochs))
+            request = TrialRequest.of(trial.hyperparameters.values)
+            self.trained.append((request.chain, request.epochs))
             trial.status = "COMPLETED"
             self.oracle.end_trial(trial)
 
     def tried(self) -> dict[str, tuple[Any, ...]]:
         found = {}
         for trial in self.oracle.trials.values():
-            order = TrialRequest.of(trial.hyperparameters.values)
-            found[trial.trial_id] = (order.chain, order.epochs, tuple(order.settings.items()))
+            request = TrialRequest.of(trial.hyperparameters.values)
+            found[trial.trial_id] = (request.chain, request.epochs, tuple(request.settings.items()))
         return found
 
 
@@ -163,9 +163,9 @@ def test_a_hyperband_promotion_goes_on_with_the_runs_of_its_chain():
     promoted = [t for t in host.oracle.trials.values() if t.hyperparameters.values.get("tuner/trial_id")]
     assert promoted
     for trial in promoted:
-        order = TrialRequest.of(trial.hyperparameters.values)
-        assert order.runs == (f"run{order.chain}",)
-        assert order.epochs > trial.hyperparameters.values["tuner/initial_epoch"]
+        request = TrialRequest.of(trial.hyperparameters.values)
+        assert request.runs == (f"run{request.chain}",)
+        assert request.epochs > trial.hyperparameters.values["tuner/initial_epoch"]
 
 
 def test_failed_trials_are_passed_over_until_too_many_fail_in_a_row():

@@ -291,9 +291,9 @@ def test_a_state_is_replaced_as_a_whole_and_a_damaged_one_is_named(project: Path
     store = find_store()
     place = sweeps.folder(store, "20260101T000000Z-00000000")
     write_json(place / sweeps.FACTS, {"name": "one", "study": "s", "objective": "loss", "lower": True})
-    order = sweeps.TrialRequest({"a": 1}, ("r",), 3, "0000")
+    request = sweeps.TrialRequest({"a": 1}, ("r",), 3, "0000")
     rows = [
-        {"id": f"000{n}", "status": "COMPLETED", "score": score, "values": {sweeps.ORDER: order.text()}}
+        {"id": f"000{n}", "status": "COMPLETED", "score": score, "values": {sweeps.REQUEST: request.text()}}
         for n, score in enumerate([0.5, 0.2, 0.2])
     ]
     write_json(place / sweeps.STATE, {"trials": rows})

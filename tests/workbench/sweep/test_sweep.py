@@ -71,15 +71,15 @@ def journal(folder: Path, run_name: str) -> Any:
 
 def test_every_trial_is_a_run_and_a_promotion_goes_on_with_its_own(place: Path):
     found = record(place, "band")
-    chains = {trial.order.chain: trial for trial in found.trials}
-    promoted = [trial for trial in found.trials if trial.id != trial.order.chain]
+    chains = {trial.request.chain: trial for trial in found.trials}
+    promoted = [trial for trial in found.trials if trial.id != trial.request.chain]
     assert promoted
     for trial in chains.values():
-        rows = journal(place, trial.order.runs[0]).accepted()
-        assert [row.epoch for row in rows] == list(range(1, trial.order.epochs + 1))
+        rows = journal(place, trial.request.runs[0]).accepted()
+        assert [row.epoch for row in rows] == list(range(1, trial.request.epochs + 1))
         assert trial.score == max(row.metrics["val_accuracy"] for row in rows)
     for trial in promoted:
-        starts = journal(place, trial.order.runs[0]).starts
+        starts = journal(place, trial.request.runs[0]).starts
         assert [start.from_epoch for start in starts] == sorted({start.from_epoch for start in starts})
         assert len(starts) > 1
 
@@ -88,16 +88,18 @@ def test_a_promoted_trial_ends_with_the_bits_of_an_undisturbed_run(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(place)
-    trial = next(t for t in record(place, "band").trials if t.id != t.order.chain and t.order.epochs == 4)
-    words = [f"--set={name}={value}" for name, value in trial.order.settings.items()]
+    trial = next(t for t in record(place, "band").trials if t.id != t.request.chain and t.request.epochs == 4)
+    words = [f"--set={name}={value}" for name, value in trial.request.settings.items()]
     whole = "20260101T000000Z-00000000"
     text = (place / "experiments" / "study.py").read_text().split("space =")[0]
     (place / "experiments" / "plain.py").write_text(text)
     assert main(["run", "experiments/plain.py", "--run-name", whole, *words]) == 0
-    rows = [[row.metrics for row in journal(place, name).accepted()] for name in (whole, trial.order.runs[0])]
+    rows = [
+        [row.metrics for row in journal(place, name).accepted()] for name in (whole, trial.request.runs[0])
+    ]
     assert rows[0] == rows[1]
     states = [
-        checkpoint.newest(store_of(place).run_checkpoints(name)) for name in (whole, trial.order.runs[0])
+        checkpoint.newest(store_of(place).run_checkpoints(name)) for name in (whole, trial.request.runs[0])
     ]
     assert states[0] and states[1]
     different = [n for n, one in states[0].arrays.items() if not np.array_equal(one, states[1].arrays[n])]
@@ -113,8 +115,8 @@ def test_mlflow_shows_children_under_the_sweep_with_their_best_values(place: Pat
             database.execute("SELECT run_uuid, value FROM latest_metrics WHERE key = 'best/val_accuracy'")
         )
         states = dict(database.execute("SELECT run_uuid, status FROM runs"))
-    for trial in {t.order.chain: t for t in found.trials}.values():
-        child = ids[trial.order.runs[0]]
+    for trial in {t.request.chain: t for t in found.trials}.values():
+        child = ids[trial.request.runs[0]]
         assert parents[child] == ids[found.run]
         assert best[child] == trial.score
         assert states[child] == "FINISHED"
@@ -135,11 +137,11 @@ def test_the_hparams_tab_has_a_session_a_trial_and_the_true_domains(place: Path)
     found = record(place, "band")
     folders = sorted(path.name for path in (root / "study").iterdir() if path.name.startswith("band-"))
     assert folders == sorted(
-        f"band-{t.order.chain}.{t.order.runs[0]}" for t in found.trials if t.id == t.order.chain
+        f"band-{t.request.chain}.{t.request.runs[0]}" for t in found.trials if t.id == t.request.chain
     )
     best = found.best()
     assert best
-    events = EventAccumulator(str(next(root.glob(f"study/*{best.order.runs[0]}")))).Reload()
+    events = EventAccumulator(str(next(root.glob(f"study/*{best.request.runs[0]}")))).Reload()
     assert events.Scalars("best/val_accuracy")[-1].value == pytest.approx(best.score)
 
 
@@ -148,14 +150,14 @@ def test_failed_trials_are_recorded_and_nan_never_wins(place: Path):
     found = record(place, "fails")
     failed = [trial for trial in found.trials if trial.status == "failed"]
     assert len(found.trials) == 3
-    assert [trial.order.settings["learning_rate"] for trial in failed] == [1e30]
+    assert [trial.request.settings["learning_rate"] for trial in failed] == [1e30]
     assert "the loss is" in failed[0].reason
     for trial in found.trials:
-        assert len(trial.order.runs) == 2
+        assert len(trial.request.runs) == 2
     for trial in (t for t in found.trials if t.status == "completed"):
-        seeds = [journal(place, name).start.seed for name in trial.order.runs]
+        seeds = [journal(place, name).start.seed for name in trial.request.runs]
         lowest = [
-            min(r.metrics["val_loss"] for r in journal(place, name).accepted()) for name in trial.order.runs
+            min(r.metrics["val_loss"] for r in journal(place, name).accepted()) for name in trial.request.runs
         ]
         assert seeds == [0, 1]
         assert list(trial.results) == lowest

@@ -175,3 +175,56 @@ def test_the_store_is_asked_once_before_a_training(tmp_path: Path, monkeypatch) 
     with pytest.raises(StoreError, match="cannot be reached: no answer"):
         require_reachable(store)
     require_reachable(Store(tmp_path, f"sqlite:///{tmp_path}/mlflow.db"))
+
+
+HERE, ELSEWHERE = "mlflow-artifacts:/7", "file:///etc"
+
+
+@pytest.mark.parametrize("path", ["/api/2.0", "/ajax-api/2.0", "/prefix/api/2.0"])
+@pytest.mark.parametrize(
+    ("body", "right"),
+    [
+        ({"name": "a"}, True),
+        ({"name": "a", "artifact_location": ""}, True),
+        ({"name": "a", "artifact_location": HERE}, True),
+        ({"name": "a", "artifact_location": ELSEWHERE}, False),
+        ({"name": "a", "artifactLocation": ELSEWHERE}, False),
+        ({"name": "a", "artifact_location": HERE, "artifactLocation": ELSEWHERE}, False),
+        ({"name": "a", "artifact_location": "/etc"}, False),
+        ({"name": "a", "artifact_location": "s3://bucket/of/others"}, False),
+        ({"name": "a", "artifact_location": "FILE:///etc"}, False),
+        ({"name": "a", "artifact_location": f"{HERE}/../../etc"}, False),
+        ({"name": "a", "artifact_location": [ELSEWHERE]}, False),
+        ('{"name": "a", "artifact_location": "file:///etc"}', False),
+    ],
+)
+def test_a_user_names_no_place_of_files_of_the_servers_machine(monkeypatch, path, body, right) -> None:
+    flask = pytest.importorskip("flask")
+    from types import SimpleNamespace
+
+    from workbench.tracking import server_door
+
+    known = SimpleNamespace(
+        authenticate_request_basic_auth=lambda: "anna",
+        request=flask.request,
+        make_response=flask.make_response,
+    )
+    monkeypatch.setitem(sys.modules, "mlflow.server", SimpleNamespace(auth=known))
+    monkeypatch.setitem(sys.modules, "mlflow.server.auth", known)
+    app = flask.Flask("server")
+    with app.test_request_context(f"{path}/mlflow/experiments/create", method="POST", json=body):
+        answer = server_door.authorize()
+    assert answer == "anna" if right else answer.status_code == 400
+    with app.test_request_context(f"{path}/mlflow/runs/create", method="POST", json=body):
+        assert server_door.authorize() == "anna"
+
+
+def test_the_server_asks_its_door(tmp_path: Path) -> None:
+    from importlib import import_module
+
+    told = plan(tmp_path).environment()
+    text = Path(told["MLFLOW_AUTH_CONFIG_PATH"]).read_text()
+    module, _, name = text.split("authorization_function = ")[1].split()[0].partition(":")
+    assert callable(getattr(import_module(module), name))
+    home = Path(told["PYTHONPATH"].split(":")[0])
+    assert (home / "workbench" / "tracking" / "server_door.py").is_file()

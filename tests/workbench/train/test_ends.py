@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from running import accepted, arrays, journal, start, write_project
+from running import accepted, arrays, finished, journal, start, write_project
 
 from workbench.tracking.store import find_store, read_runs
 
@@ -19,13 +17,13 @@ pytestmark = pytest.mark.tensorflow
 SPEC = '''"""Does it end as it should?"""
 import sys
 sys.path.insert(0, {tests!r})
-from specs import tiny
-from workbench import GDC, Safety
-base = tiny(safety=Safety(every_steps=2))
+from specs import small
+from workbench import E, Safety
+base = small(safety=Safety(every_steps=2))
 experiments = [
     base,
     base.but(safety=Safety(retries=1), name="tries-again"),
-    base.but(embedding=GDC(size=2_000_000_000), name="too-large"),
+    base.but(embedding=E(size=2_000_000_000), name="too-large"),
 ]
 '''
 WHOLE, KILLED = "20260101T000000Z-00000000", "20260101T000000Z-00000001"
@@ -89,21 +87,14 @@ def test_the_commands_of_the_readmes_chapter_do_what_it_says(place: Path, root: 
     assert {row.status for row in read_runs(find_store(str(place / "mlruns")))} == {"finished"}
 
 
-def flaky(place: Path, root: Path, failing: str, run: str) -> subprocess.CompletedProcess[str]:
+def flaky(place: Path, failing: str, run: str) -> subprocess.CompletedProcess[str]:
     words = ["run", "experiments/quickstart.py", "tries-again", "--run-name", run]
-    return subprocess.run(
-        [sys.executable, "-c", FLAKY, failing, *words],
-        cwd=place,
-        text=True,
-        capture_output=True,
-        timeout=1200,
-        env={**os.environ, "PYTHONPATH": str(root)},
-    )
+    return finished(place, *words, program=("-c", FLAKY, failing))
 
 
 def test_a_failure_that_passes_is_tried_again_and_changes_nothing(place: Path, root: Path) -> None:
     run = "20260101T000000Z-00000002"
-    done = flaky(place, root, "3", run)
+    done = flaky(place, "3", run)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "trying again (0 more)" in done.stderr
     assert journal(place, run).attempt == 2
@@ -112,7 +103,7 @@ def test_a_failure_that_passes_is_tried_again_and_changes_nothing(place: Path, r
 
 def test_retries_have_a_limit(place: Path, root: Path) -> None:
     run = "20260101T000000Z-00000003"
-    done = flaky(place, root, "3,5", run)
+    done = flaky(place, "3,5", run)
     assert done.returncode == 1
     assert done.stderr.count("trying again") == 1
     assert "Input/output error" in done.stderr.splitlines()[-1]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from running import journal
+from running import journal, launch
 
 from workbench.train import checkpoint
 
@@ -41,20 +39,13 @@ experiments = [tuned, tuned.but(name="wider", **{"backbone.width": 0.5})]
 '''
 
 
-def program(root: Path, folder: Path, *words: str, status: int = 0, data: Path | None = None) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(root), **({"WORKBENCH_DATA": str(data)} if data else {})}
-    done = subprocess.run(
-        [sys.executable, "-m", "workbench", *words],
-        cwd=folder,
-        env=environment,
-        text=True,
-        timeout=1200,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
+def program(folder: Path, *words: str, status: int = 0, data: Path | None = None) -> str:
+    process = launch(
+        [sys.executable, "-m", "workbench", *words], folder, **({"WORKBENCH_DATA": str(data)} if data else {})
     )
-    assert done.returncode == status, done.stdout
-    return done.stdout
+    out, _ = process.communicate(timeout=1200)
+    assert process.returncode == status, out
+    return out
 
 
 def only_run(folder: Path) -> str:
@@ -72,7 +63,7 @@ def test_the_commands_of_the_readmes_chapter_do_what_it_says(project: Path, root
     (project / "experiments" / "last_epochs.py").write_text(spec)
     commands = [words.split() for words in re.findall(r"^\$ workbench (.+)$", text, re.MULTILINE)]
     assert [words[0] for words in commands] == ["check", "run", "list", "plot"]
-    said = [program(root, project, *words) for words in commands]
+    said = [program(project, *words) for words in commands]
     assert said[0].count("epochs 1-2 are the trunk") == 2
     assert said[1].count("training the trunk first") == 1
     rows = {
@@ -88,11 +79,11 @@ def test_fine_tuning_moves_the_head_then_the_last_blocks_then_all(
 ) -> None:
     (project / "experiments" / "first.py").write_text(FIRST)
     (project / "experiments" / "tuned.py").write_text(TUNED)
-    program(root, project, "run", "experiments/first.py", data=real_data)
+    program(project, "run", "experiments/first.py", data=real_data)
     first = only_run(project)
-    program(root, project, "export", first, "--format", "h5", "--out", "out", data=real_data)
+    program(project, "export", first, "--format", "h5", "--out", "out", data=real_data)
     next((project / "out").glob("*.h5")).rename(project / "trained.h5")
-    program(root, project, "run", "experiments/tuned.py", "base", data=real_data)
+    program(project, "run", "experiments/tuned.py", "base", data=real_data)
     run = only_run(project)
     folder = project / "mlruns" / "checkpoints" / run
 
@@ -111,6 +102,6 @@ def test_fine_tuning_moves_the_head_then_the_last_blocks_then_all(
     assert 0 < len(second) < len(start)
     assert min(second) > min(third)  # the last blocks, not the first layers
     assert len(third) == len(start)
-    said = program(root, project, "run", "experiments/tuned.py", "wider", status=2, data=real_data)
+    said = program(project, "run", "experiments/tuned.py", "wider", status=2, data=real_data)
     assert "its layer 'stem_conv' (3, 3, 3, 16)" in said.splitlines()[-1]
     assert "does not fit" in said.splitlines()[-1]

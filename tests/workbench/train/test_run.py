@@ -86,17 +86,23 @@ def test_scores_spec_and_history_are_kept_with_the_run(place: Path) -> None:
     assert scores["epoch"] == 5
 
 
-def test_sigterm_saves_and_a_resume_ends_with_equal_bits(place: Path, root: Path) -> None:
-    run = "20260101T000000Z-00000001"
+@pytest.mark.parametrize(("number", "digit"), [(signal.SIGTERM, 1), (signal.SIGHUP, 7)])
+def test_a_signal_saves_and_a_resume_ends_with_equal_bits(
+    place: Path, root: Path, number: signal.Signals, digit: int
+) -> None:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("these tests were started with nohup, which their children inherit")
+    run = f"20260101T000000Z-0000000{digit}"
     process = start(root, place, "run", "experiments/study.py", "base", "--run-name", run)
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("epoch 2/5"):
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             break
     process.communicate(timeout=1200)
     assert process.returncode == 75
-    assert journal(place, run).end.status == "stopped"  # type: ignore[union-attr]
+    end = journal(place, run).end
+    assert end is not None and end.status == "stopped" and f"stopped by {number.name}; " in end.reason
     again = start(root, place, "run", "experiments/study.py", "base", "--resume")
     out, _ = again.communicate(timeout=1200)
     assert again.returncode == 0, out
@@ -131,7 +137,7 @@ def test_a_forecast_opens_with_its_record_and_ctrl_c_finishes_the_epoch(place: P
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             break
-    process.communicate(timeout=1200)
+    out, _ = process.communicate(timeout=1200)
     assert re.match(
         r"forecast of unseen from [1-9] finished runs of the study as prior; not enough evidence", opening
     )
@@ -139,8 +145,9 @@ def test_a_forecast_opens_with_its_record_and_ctrl_c_finishes_the_epoch(place: P
         r"on \d+ public curves .* the rule would have lost [\d.]+%, and \d+% in the worst family", opening
     )
     assert process.returncode == 130
+    assert "stops after this epoch; again: checkpoint now; third: quit" in out
     found = journal(place, run)
-    assert found.end.status == "killed"  # type: ignore[union-attr]
+    assert found.end.status == "stopped" and "Ctrl-C" in found.end.reason  # type: ignore[union-attr]
     assert found.accepted()[-1].epoch == found.checkpoint().epoch  # type: ignore[union-attr]
 
 

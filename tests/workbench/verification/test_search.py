@@ -7,7 +7,7 @@ import pytest
 
 from workbench.errors import DataError
 from workbench.verification import search
-from workbench.verification.gallery import Known
+from workbench.verification.gallery import Gallery
 from workbench.verification.identification import identify
 
 
@@ -142,7 +142,7 @@ def test_known_people() -> None:
     centres = rng.normal(size=(60, 32))
     names = [f"p{k}" for k in range(60) for _ in range(4)]
     embeddings = np.repeat(centres, 4, 0) + 0.4 * rng.normal(size=(240, 32))
-    known = Known(embeddings.astype(np.float32), names)
+    known = Gallery(embeddings.astype(np.float32), names)
     calibrated = known.calibrated(0.05)
     assert calibrated.tar.value > 0.9
     (answer,) = known.identify(centres[3:4].astype(np.float32), calibrated.threshold)
@@ -151,4 +151,4 @@ def test_known_people() -> None:
     passed = np.mean([answer.known for answer in known.identify(strangers, calibrated.threshold)])
     assert 0.01 < passed < 0.1
     with pytest.raises(DataError, match="1 known person"):
-        Known(embeddings[:4], names[:4]).calibrated(0.1)
+        Gallery(embeddings[:4], names[:4]).calibrated(0.1)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import resource
 import shutil
+import signal
 
 import pytest
 from stores import Board, everything, points, record, start
@@ -19,6 +23,10 @@ from workbench.views.sync import sync
 
 def silent(line):
     raise AssertionError(f"said: {line}")
+
+
+def files_of(store):
+    return {path for path in store.root.rglob("*") if path.is_file()}
 
 
 def ignore(line):
@@ -153,10 +161,56 @@ def test_a_rebuild_that_fails_leaves_everything_as_it_was(filled, monkeypatch):
         raise OSError("no space")
 
     monkeypatch.setattr(module, "_swap", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(StoreError, match="no space.*make space"):
         rebuild(filled, ignore)
     assert everything(filled) == before
-    assert {path for path in filled.root.rglob("*") if path.is_file()} == files
+    assert files_of(filled) == files
+
+
+@pytest.mark.parametrize("most", [1, 40_000, 400_000])
+def test_a_full_disk_is_one_line_and_leaves_everything_as_it_was(filled, most, capfd):
+    """No file may become longer than `most`: TensorBoard's, or the database, meets the end of the disk."""
+    before, files = everything(filled), files_of(filled)
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, old[1]))
+    try:
+        with pytest.raises(StoreError, match="could not be written|cannot be rebuilt"):
+            rebuild(filled, lambda line: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert "Traceback" not in capfd.readouterr().err
+    assert everything(filled) == before
+    assert files_of(filled) == files
+
+
+@pytest.mark.parametrize("at", [1, 3])
+@pytest.mark.parametrize("again", [rebuild, sync])
+def test_a_killed_rebuild_leaves_no_folders(filled, at, again):
+    """The kill falls in the middle of a run, whose artifacts lie in their final place already."""
+    from workbench.views import mlflow as module
+
+    before, files = everything(filled), files_of(filled)
+    child = os.fork()
+    if child == 0:
+        kept, left = module.MlflowView.close, [at]
+
+        def close(self):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            kept(self)
+
+        module.MlflowView.close = close
+        with contextlib.suppress(BaseException):
+            rebuild(filled, lambda line: None)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    left = files_of(filled) - files
+    assert any(path.is_relative_to(filled.artifacts) for path in left)
+    again(filled, lambda line: None)
+    assert everything(filled) == before
+    assert not [path for path in left if path.exists()]
+    assert not list(filled.root.glob("rebuild-*"))
 
 
 def test_a_server_is_not_rebuilt_from_here(store):

@@ -1,119 +1,18 @@
-"""Images that come as arrays: the data sets of keras.datasets, and `.npz` files."""
+"""Images that come as arrays of a `.npz` file."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import os
-import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from workbench.data.paths import locate
 from workbench.data.sources import builtin, in_memory
 from workbench.errors import DataError, suggestion
-from workbench.lazy import tf
 from workbench.spec.interfaces import Images, Places, Source
 from workbench.spec.part import part, setting
-
-FASHION = ["top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
-CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-
-FILES = {  # of each set, in Keras's folder of data sets: how their names begin
-    "mnist": "mnist.npz",
-    "fashion_mnist": "fashion-mnist",
-    "cifar10": "cifar-10-batches-py",
-    "cifar100": "cifar-100-python",
-}
-
-
-@part
-class KerasData(Source):
-    """A data set of keras.datasets: training images, or the test images with `subset="test"`.
-
-    Keras keeps it under `~/.keras/datasets`, or under `datasets` of the folder that `KERAS_HOME` names, and
-    downloads it there when it is missing.
-    """
-
-    name: Literal["mnist", "fashion_mnist", "cifar10", "cifar100"] = setting(positional=True, doc="which set")
-    subset: Literal["train", "test"] = setting("train", doc="which images")
-
-    def open(self, places: Places) -> Images:
-        pixels, labels = self._load()
-        classes = {"fashion_mnist": FASHION, "cifar10": CIFAR10}.get(self.name)
-        names = classes or [str(number) for number in range(int(labels.max()) + 1)]
-        ids = [f"{names[label]}/{number:05d}" for number, label in enumerate(labels)]
-        return in_memory.from_array(pixels, labels, names, ids)
-
-    def missing(self, places: Places) -> str | None:
-        if self._cached():
-            return None
-        return f"{self.name} is not at {self._looked()}; a run lets Keras download it"
-
-    def fetch(self, places: Places) -> str | None:
-        if self._cached():
-            return None
-        try:
-            self._load()
-        except DataError as error:
-            return str(error)
-        return None
-
-    def stand_in(self) -> Source:
-        return builtin.Digits(hold_out=self.hold_out)
-
-    def _cached(self) -> bool:
-        return any(any(folder.glob(f"{FILES[self.name]}*")) for folder in keras_folders())
-
-    def _looked(self) -> str:
-        return " or ".join(str(folder / FILES[self.name]) for folder in keras_folders())
-
-    def _load(self) -> tuple[np.ndarray, np.ndarray]:
-        load = getattr(tf.keras.datasets, self.name).load_data
-        try:
-            with _in_keras_home(load), contextlib.redirect_stdout(sys.stderr):  # it tells its progress
-                both = load()
-        except Exception as error:  # Keras wraps every failure of the network into a bare Exception
-            reason = " ".join((str(error) or type(error).__name__).split())[:200]
-            raise DataError(
-                f"is neither cached nor downloadable (looked for {self._looked()}; {reason})",
-                where=f"KerasData({self.name!r})",
-                do="copy its files there from another machine",
-            ) from error
-        pixels, labels = both[0] if self.subset == "train" else both[1]
-        return np.asarray(pixels, np.uint8), np.asarray(labels).ravel().astype(np.int64)
-
-
-def keras_home() -> Path:
-    """Return the folder under which Keras keeps its files."""
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
-
-
-@contextlib.contextmanager
-def _in_keras_home(load: Callable[..., Any]) -> Iterator[None]:
-    """Let one of Keras's loaders look in `keras_home()`: Keras 2 heeds KERAS_HOME for all but its data."""
-    names = load.__globals__
-    usual = names.get("get_file")
-    if usual is None:  # a later Keras that fetches in another way, and heeds KERAS_HOME
-        yield
-        return
-    names["get_file"] = functools.partial(usual, cache_dir=str(keras_home()))
-    try:
-        yield
-    finally:
-        names["get_file"] = usual
-
-
-def keras_folders() -> tuple[Path, ...]:
-    """Return the folders in which Keras looks for data sets: /tmp takes the place of one it cannot write to."""
-    home = keras_home()
-    usable = os.access(home if home.exists() else home.parent, os.W_OK)
-    return (home / "datasets",) if usable else (home / "datasets", Path("/tmp/.keras/datasets"))
 
 
 @part

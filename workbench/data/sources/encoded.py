@@ -47,6 +47,7 @@ class Encoded:
     ranged: Ranges | None = None  # for record files: many records are read at once
     place: Callable[[Any], Any] | None = None
     load: Callable[[Any], Any] | None = None
+    skipping: str = ""  # the source's own words for leaving out images that are broken, where it has them
 
 
 def opened(stored: Encoded, keep: str) -> Images:
@@ -126,7 +127,7 @@ def blame(stored: Encoded, numbers: Sequence[int]) -> DataError | None:
                 f"{stored.names[number]} cannot be decoded",
                 where=stored.where,
                 expected="a complete JPEG, PNG, BMP or GIF",
-                do="replace it; ImageFolder(broken='skip', thorough=True) leaves it out",
+                do=f"replace it; {stored.skipping} leaves it out" if stored.skipping else "replace it",
             )
     return None
 

@@ -88,6 +88,7 @@ class ImageFolder(Source):
             fingerprint=fingerprint(used, identities, self.exact),
             where=str(root),
             notes=(*notes, *more),
+            skipping="ImageFolder(broken='skip', thorough=True)",
         )
 
     def stand_in(self) -> Source:

@@ -12,10 +12,11 @@ import json
 import os
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,10 +109,9 @@ def folder_index(root: Path, places: Places, recheck: bool = False, thorough: bo
 
 def scan(root: str, thorough: bool = False) -> tuple[Index, np.ndarray]:
     """Walk `root` and look at every file; return the index and the folders' modification times."""
-    with os.scandir(root) as entries:
-        identities = sorted(
-            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
-        )
+    entries = [entry for entry in _entries(root) if not entry.name.startswith(".")]
+    identities = sorted(entry.name for entry in entries if _is(entry.is_dir))
+    nowhere = sorted(e.name for e in entries if e.is_symlink() and not (_is(e.is_dir) or _is(e.is_file)))
     _refuse_two_spellings(identities, root)
     folders = [os.fsencode(os.path.join(root, name)) for name in identities]
     times = np.array([os.stat(folder).st_mtime_ns for folder in (os.fsencode(root), *folders)], np.int64)
@@ -130,19 +130,36 @@ def scan(root: str, thorough: bool = False) -> tuple[Index, np.ndarray]:
         ),
         sizes=np.array([size for _, size, _ in files], np.int64),
         faults={number: file[2] for number, file in enumerate(files) if file[2]},
-        strays=tuple(strays),
+        strays=(*nowhere, *strays),
     )
     return index, times
+
+
+def _entries(folder: Any) -> list[Any]:
+    """Return what a folder holds; raises `DataError` for one that cannot be looked into."""
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=os.fsdecode(folder)) from error
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Tell whether an entry is of a kind; Python raises for a link that leads in a circle, which is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def _scan_identity(folder: bytes, thorough: bool) -> tuple[list[tuple[bytes, int, str | None]], list[str]]:
     """Return (name, size, fault) of each image file by name, and the names of strays."""
     files, strays = [], []
-    with os.scandir(folder) as found:
-        entries = sorted((entry for entry in found if not entry.name.startswith(b".")), key=lambda e: e.name)
+    entries = [entry for entry in _entries(folder) if not entry.name.startswith(b".")]
+    entries.sort(key=lambda entry: entry.name)
     for entry in entries:
         ending = os.path.splitext(os.fsdecode(entry.name))[1].lower()
-        if ending in image_check.ENDINGS and entry.is_file():
+        if ending in image_check.ENDINGS and _is(entry.is_file):
             files.append((entry.name, entry.stat().st_size, image_check.fault(entry.path, thorough)))
         elif ending in image_check.FOREIGN:
             files.append((entry.name, entry.stat().st_size, f"is a {ending} file"))

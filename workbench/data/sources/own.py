@@ -17,7 +17,16 @@ from workbench.spec.datasets import Images, Places
 
 
 def images_of_arrays(pixels: Any, labels: Sequence[Any], names: Sequence[str] | None = None) -> Images:
-    """Return the images of uint8 [N, h, w] or [N, h, w, 3]; `labels` [N] are numbers or texts, one an identity."""
+    """Return the images of arrays.
+
+    Args:
+        pixels: uint8 [N, h, w] or [N, h, w, 1 or 3], 0 to 255.
+        labels: [N] numbers or texts, one an identity.
+        names: [N] of the images, for error sheets; None: `identity/number`.
+
+    Raises:
+        DataError: Another type or shape, or fewer than two identities.
+    """
     pixels, (identities, numbers) = np.asarray(pixels), _numbered(labels)
     right = pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[-1] in (1, 3))
     if pixels.dtype != np.uint8 or not right or len(pixels) != len(numbers):
@@ -33,9 +42,12 @@ def images_of_arrays(pixels: Any, labels: Sequence[Any], names: Sequence[str] | 
 def images_of_examples(examples: Iterable[Any], size: int = 112) -> Images:
     """Return the images of a `tf.data.Dataset`, a generator or a list of (image, label), read once into memory.
 
-    Every epoch draws its own order from all images, which a stream does not allow. Images are uint8
-    [h, w] or [h, w, 3] of any size, kept at `size` x `size`; a batched or endless data set is to be made finite
-    and unbatched first.
+    Every epoch draws its own order from all images, which a stream does not allow; a batched or endless data set
+    is to be made finite and unbatched first.
+
+    Args:
+        examples: Of each image uint8 [h, w] or [h, w, 3] of any size, and a number or text, one an identity.
+        size: The side at which images are kept, pixels.
     """
     from workbench.data import decode
 
@@ -61,7 +73,15 @@ def images_of_examples(examples: Iterable[Any], size: int = 112) -> Images:
 def images_of_files(paths: Sequence[Any], labels: Sequence[Any], places: Places | None = None) -> Images:
     """Return the images of files (JPEG, PNG, BMP, GIF) with a label each, such as two columns of a DataFrame.
 
-    Relative paths are looked for where `places` (what `open` is given) says. Small sets are kept decoded.
+    Small sets are kept decoded.
+
+    Args:
+        paths: [N] files, absolute or relative.
+        labels: [N] numbers or texts, one an identity.
+        places: Where relative paths are looked for: what `Source.open` is given. None: the working folder.
+
+    Raises:
+        DataError: A file is not there, or the numbers of paths and labels differ.
     """
     identities, numbers = _numbered(labels)
     files = [_found(str(path), places) for path in paths]

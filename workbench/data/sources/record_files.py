@@ -90,6 +90,7 @@ class RecordIO(_Records):
             where=str(path),
             notes=(*skipped, *notes),
             ranged=ranges,
+            skipping="RecordIO(broken='skip')",
         )
 
     def stand_in(self) -> Source:
@@ -144,6 +145,7 @@ class TFRecords(_Records):
             where=str(path),
             notes=(*skipped, *notes),
             ranged=ranges,
+            skipping="TFRecords(broken='skip')",
             teacher=teacher,
             teacher_size=width,
         )

@@ -15,6 +15,8 @@ from workbench.spec.part import part, setting
 
 # Whose network: some of Keras_insightface's differ from the papers'.
 Form = Literal["paper", "keras_insightface"]
+# How kernels are drawn at the start: Glorot's even draw as Keras does, or He's normal one by the inputs or outputs.
+Initializer = Literal["glorot_uniform", "he_normal", "he_fan_out"]
 Activation = Literal["relu", "relu6", "prelu", "leaky_relu", "swish", "hard_swish", "gelu", "elu"]
 
 
@@ -58,6 +60,11 @@ class Network(Backbone):
     norm_momentum: float = setting(0.9, at_least=0, below=1, doc="of batch normalisation's moving statistics")
     norm_epsilon: float = setting(1e-5, above=0, doc="added to the variance in batch normalisation")
     conv_bias: bool = setting(False, doc="convolutions have a bias of their own")
+    kernel_initializer: Initializer = setting(
+        "glorot_uniform",
+        later=True,
+        doc="how kernels of convolutions are drawn; he_fan_out: by their outputs",
+    )
 
     def stride(self) -> int:
         """Return how many input pixels one cell of the feature maps covers along a side."""
@@ -73,6 +80,16 @@ class Network(Backbone):
 
     # ------------------------------------------------------------ layers
 
+    def drawn(self) -> Any:
+        """Return the initializer of a convolution's kernel: a new one each, for Keras warns of one used twice.
+
+        "he_fan_out" has the variance 2 over the outputs of a kernel, k * k * filters (He et al. 2015, equation 14), and
+        is cut at two deviations: the start of Keras_insightface's ResNets, VarGFaceNet and later GhostNet.
+        """
+        if self.kernel_initializer == "he_fan_out":
+            return tf.keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal")
+        return self.kernel_initializer
+
     def conv(
         self,
         x: tf.Tensor,
@@ -85,6 +102,7 @@ class Network(Backbone):
         bias: bool | None = None,
     ) -> tf.Tensor:
         """Return a convolution of `x` [B, h, w, c] to `filters` channels."""
+        x, padding = self.padded(x, kernel, padding, name)
         layer = tf.keras.layers.Conv2D(
             filters,
             kernel,
@@ -92,16 +110,26 @@ class Network(Backbone):
             padding=padding,
             groups=groups,
             use_bias=self.conv_bias if bias is None else bias,
+            kernel_initializer=self.drawn(),
             name=name,
         )
         return layer(x)
+
+    def padded(self, x: tf.Tensor, kernel: int, padding: str, name: str) -> tuple[tf.Tensor, str]:
+        """Return what a convolution reads and the padding left to it; a network may pad its maps itself."""
+        return x, padding
 
     def depthwise(
         self, x: tf.Tensor, kernel: int, name: str, stride: int = 1, padding: str = "same"
     ) -> tf.Tensor:
         """Return a depthwise convolution of `x`, one kernel a channel."""
         layer = tf.keras.layers.DepthwiseConv2D(
-            kernel, strides=stride, padding=padding, use_bias=self.conv_bias, name=name
+            kernel,
+            strides=stride,
+            padding=padding,
+            use_bias=self.conv_bias,
+            depthwise_initializer=self.drawn(),
+            name=name,
         )
         return layer(x)
 
@@ -144,9 +172,13 @@ class Network(Backbone):
         layers = tf.keras.layers
         channels = x.shape[-1]
         weights = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_mean")(x)
-        weights = layers.Conv2D(reduced, 1, name=f"{name}_se_reduce")(weights)
+        weights = layers.Conv2D(reduced, 1, kernel_initializer=self.drawn(), name=f"{name}_se_reduce")(
+            weights
+        )
         weights = activate(weights, activation, f"{name}_se", self.prelu_start)
-        weights = layers.Conv2D(channels, 1, name=f"{name}_se_expand")(weights)
+        weights = layers.Conv2D(channels, 1, kernel_initializer=self.drawn(), name=f"{name}_se_expand")(
+            weights
+        )
         if gate == "hard_sigmoid":
             weights = hard_sigmoid(weights, f"{name}_se_gate")
         else:

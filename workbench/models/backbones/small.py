@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from typing_extensions import Self
 
 from workbench.errors import SpecError
 from workbench.lazy import tf
 from workbench.models.backbones.layers import Activation, activate
+from workbench.pixels import MIDDLE, SCALE
 from workbench.spec.interfaces import Backbone
 from workbench.spec.part import part, setting
 
 
 @part
-class PlainCNN(Backbone):
+class SmallNet(Backbone):
+    """What small networks take: pixels of -1 to 1 as all others, or as Keras's examples do, in one channel where asked."""
+
+    pixels: Literal["centred", "unit"] = setting(
+        "centred",
+        later=True,
+        doc="pixels as the network sees them: about -1 to 1, or 0 to 1 as Keras's examples have them",
+    )
+    grey: bool = setting(False, later=True, doc="one channel, the mean of three, for images without colour")
+
+    def taken(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return `inputs` [B, h, w, 3] of about -1 to 1 in the form that the settings say."""
+        x = inputs
+        if self.grey:
+            x = tf.reduce_mean(x, axis=-1, keepdims=True)
+        if self.pixels == "unit":  # (p - 127.5) / 128 turned into p / 255
+            x = tf.keras.layers.Rescaling(1 / (255 * SCALE), MIDDLE / 255, name="unit")(x)
+        return x
+
+
+@part
+class PlainCNN(SmallNet):
     """Three 3 x 3 convolutions with pooling between, a dense layer and dropout; gives [B, dense].
 
     At 32 pixels, the defaults: 121,920 parameters (896 + 18,496 + 36,928 + 65,600 by hand).
@@ -36,7 +60,7 @@ class PlainCNN(Backbone):
             )
 
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
-        layers, x = tf.keras.layers, inputs
+        layers, x = tf.keras.layers, self.taken(inputs)
         for number, filters in enumerate(self.filters, start=1):
             x = layers.Conv2D(filters, 3, name=f"conv{number}")(x)
             x = activate(x, self.activation, f"conv{number}")
@@ -51,7 +75,7 @@ class PlainCNN(Backbone):
 
 
 @part
-class MLP(Backbone):
+class MLP(SmallNet):
     """Fully connected layers on the flat image, two by default, dropout after each; gives [B, units].
 
     At 28 pixels in three channels, the defaults: 317,696 parameters (2353 * 128 + 129 * 128, by hand).
@@ -64,7 +88,7 @@ class MLP(Backbone):
 
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         layers = tf.keras.layers
-        x = layers.Flatten(name="flatten")(inputs)
+        x = layers.Flatten(name="flatten")(self.taken(inputs))
         for number, units in enumerate(self.units, start=1):
             x = layers.Dense(units, name=f"dense{number}")(x)
             x = activate(x, self.activation, f"dense{number}")
@@ -73,7 +97,7 @@ class MLP(Backbone):
 
 
 @part
-class LeakyCNN(Backbone):
+class LeakyCNN(SmallNet):
     """Two strided 3 x 3 convolutions with LeakyReLU, a pooling of stride 1 between: for distillation.
 
     (256, 512) is the usual teacher and (16, 32) its student: 1,187,328 and 5,088 parameters by hand.
@@ -85,7 +109,7 @@ class LeakyCNN(Backbone):
 
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         layers = tf.keras.layers
-        x = layers.Conv2D(self.filters[0], 3, 2, "same", name="conv1")(inputs)
+        x = layers.Conv2D(self.filters[0], 3, 2, "same", name="conv1")(self.taken(inputs))
         x = layers.LeakyReLU(self.slope, name="conv1_leaky_relu")(x)
         x = layers.MaxPooling2D(2, 1, "same", name="pool1")(x)
         return layers.Conv2D(self.filters[1], 3, 2, "same", name="conv2")(x)

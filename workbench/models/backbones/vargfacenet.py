@@ -54,24 +54,14 @@ class VarGFaceNet(Network):
         x = self.conv_unit(x, self._filters(1024), 1, "last")
         return self._embed(x) if self.group_embedding else x
 
-    def conv(
-        self,
-        x: tf.Tensor,
-        filters: int,
-        kernel: int,
-        name: str,
-        stride: int = 1,
-        groups: int = 1,
-        padding: str = "same",
-        bias: bool | None = None,
-    ) -> tf.Tensor:
-        """Return a convolution of `x`, in Keras_insightface's form with as many zeros on each side of a map.
+    def padded(self, x: tf.Tensor, kernel: int, padding: str, name: str) -> tuple[tf.Tensor, str]:
+        """Put as many zeros on each side of a map, in Keras_insightface's form.
 
         TensorFlow's "same" puts the only row of zeros that a stride of 2 needs below and to the right.
         """
-        if self.form != "paper" and kernel > 1 and padding == "same":
-            x, padding = tf.keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x), "valid"
-        return Network.conv(self, x, filters, kernel, name, stride, groups, padding, bias)
+        if self.form == "paper" or kernel == 1 or padding != "same":
+            return x, padding
+        return tf.keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x), "valid"
 
     def _filters(self, filters: int) -> int:
         return max(self.group, int(filters * self.width) // self.group * self.group)

@@ -34,6 +34,7 @@ from workbench.models.backbones.registry import TABLE, backbone
 from workbench.models.backbones.small import MLP, LeakyCNN, PlainCNN
 from workbench.models.backbones.vargfacenet import VarGFaceNet
 from workbench.models.embeddings import GAP, GDC, E, F
+from workbench.pixels import normalise
 from workbench.spec.part import to_json
 
 pytestmark = pytest.mark.tensorflow
@@ -293,3 +294,41 @@ def test_bad_settings_are_refused(make, message):
         return
     with pytest.raises(SpecError, match=message):
         make()
+
+
+def test_kernels_start_as_the_setting_says() -> None:
+    """Deviations of a layer's kernels: Glorot's by inputs and outputs, He's by the inputs, or by the outputs."""
+    inputs, outputs = (
+        9 * 16,
+        9 * 64,
+    )  # of a kernel 3 x 3 from 16 to 64 channels; a depthwise one has 9 outputs
+    wanted = {
+        "glorot_uniform": (2 / (inputs + outputs), 2 / (inputs + 9)),
+        "he_normal": (2 / inputs, 2 / inputs),
+        "he_fan_out": (2 / outputs, 2 / 9),
+    }
+    for name, variances in wanted.items():
+        net, x = FaceResNet(kernel_initializer=name), tf.keras.Input((8, 8, 16))  # type: ignore[arg-type]
+        tf.keras.utils.set_random_seed(0)
+        model = tf.keras.Model(x, [net.conv(x, 64, 3, "conv"), net.depthwise(x, 3, "dw")])
+        for layer, variance in zip(("conv", "dw"), variances):
+            kernel = model.get_layer(layer).get_weights()[0]
+            assert np.var(kernel) == pytest.approx(variance, rel=0.25), (name, layer)
+    assert "kernel_initializer" not in str(to_json(FaceResNet(), identity=True))
+
+
+def test_small_nets_take_pixels_as_keras_examples_do() -> None:
+    grey = np.repeat(np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1)), 3, axis=3).astype(np.uint8)
+    inputs = tf.keras.Input((28, 28, 3))
+    seen = tf.keras.Model(inputs, MLP(pixels="unit", grey=True).taken(inputs))(normalise(grey))
+    np.testing.assert_allclose(seen, grey[..., :1] / 255.0, atol=1e-6)
+    for net, count in (
+        (
+            MLP(units=(512,), pixels="unit", grey=True),
+            785 * 512,
+        ),  # as `Flatten(input_shape=(28, 28)), Dense(512)`
+        (PlainCNN(pixels="unit"), 121_920),
+        (LeakyCNN(pixels="unit"), 1_187_328),
+    ):
+        assert network(net).count_params() == count
+    assert "pixels" not in str(to_json(MLP(), identity=True))

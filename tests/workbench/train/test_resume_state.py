@@ -15,9 +15,9 @@ from workbench.tracking.journal import encode_line
 from workbench.tracking.rows import CheckpointRecord
 from workbench.tracking.store import Store
 from workbench.train import checkpoint
-from workbench.train.going_on import state_of
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest
+from workbench.train.resume_state import resume_state
 
 RUN = "20260101T000001Z-00000001"
 
@@ -42,8 +42,8 @@ def store(tmp_path: Path) -> Store:
 
 def asked(store: Store, **fields: Any) -> tuple[checkpoint.State | None, str]:
     stream = io.StringIO()
-    order = RunRequest(None, store, RUN, resume=True, **fields)  # type: ignore[arg-type]
-    return state_of(order, Screen(stream)), stream.getvalue()
+    request = RunRequest(None, store, RUN, resume=True, **fields)  # type: ignore[arg-type]
+    return resume_state(request, Screen(stream)), stream.getvalue()
 
 
 def damage(path: Path) -> None:

@@ -9,14 +9,13 @@ from analysis.forecast.forecaster import forecast
 from analysis.forecast.runs import curves
 from analysis.frames import Records
 from analysis.sources import trainings
-from workbench.errors import RecordError
-from workbench.names import metric_that_counts
+from analysis.tables.summary import default_metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Outlook:
+class RunForecast:
     """A forecast with the curve it was made of: `forecast` has the numbers, `figure()` draws the fan."""
 
     def __init__(self, curve: Any, made: Any) -> None:
@@ -44,15 +43,13 @@ class Outlook:
         return text + (f"; no forecast: {line['reason']}>" if line["reason"] else f"; {self.advice.advice}>")
 
 
-def forecast_of(records: Records, metric: str | None, to: int | None, store: str) -> Outlook:
+def forecast_of(records: Records, metric: str | None, to: int | None, store: str) -> RunForecast:
     """Return the forecast of the one run in `records`; raises `RecordError` where it has no metric that counts."""
-    metric = metric or metric_that_counts(records.epochs["metric"].unique())
-    if metric is None:
-        raise RecordError("no metric to forecast", do="name one")
+    metric = metric or default_metric(records)
     curve = curves(records, metric, store)[0]
     known = trainings(store)
     study = records.runs["study"].iloc[0]
     kept = known.only(known.runs["run"][known.runs["study"] == study])
     others = curves(kept, metric, store) if metric in set(kept.epochs["metric"]) else []
     end = to or curve.total or (curve.last if curve.finished else None)
-    return Outlook(curve, forecast(curve, end, CrossRunPrior([one for one in others if one.finished])))
+    return RunForecast(curve, forecast(curve, end, CrossRunPrior([one for one in others if one.finished])))

@@ -1,0 +1,80 @@
+"""Whether a batch fits this machine's memory, asked before the first step: afterwards nobody is left to say it.
+
+TensorFlow on a processor answers a refused allocation with a segmentation fault, and Linux ends who takes too much.
+What is counted is only what a step surely keeps at once: the images, the output of each layer that the way back
+needs, and the weights with their gradients. A step takes more than that, up to twice.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+from pathlib import Path
+from typing import Any
+
+from workbench import names
+from workbench.lazy import tf
+from workbench.spec.plan import Plan
+from workbench.surgery.freezing import leaves
+from workbench.train.request import StopTraining
+
+GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def require(trainer: Any, plan: Plan, workers: int = 1) -> None:
+    """Raise `StopTraining` for a batch that cannot fit; GPUs have memory of their own, and TensorFlow says when."""
+    if tf.config.get_visible_devices("GPU"):
+        return
+    own = -(-plan.batch_size // workers)
+    taken, there = needed(trainer.embedder, own, plan.train != "head"), available()
+    if taken > there:
+        raise StopTraining(
+            names.FAILED,
+            f"out of memory: a step with {own} images takes at least {_gigabytes(taken)}, "
+            f"{_gigabytes(there)} are free; try a smaller batch_size or network",
+        )
+
+
+def needed(network: Any, batch_size: int, deep: bool) -> int:
+    """Return the bytes that a step keeps at the least; without `deep` only the head is trained.
+
+    Counted are layers with weights: activations and sums may work in the memory of what they are given.
+    """
+    kept = [_numbers(layer) for layer in leaves(network)]
+    kept = kept if deep else [max(kept, default=0)]
+    size = 2 if tf.keras.mixed_precision.global_policy().compute_dtype in ("float16", "bfloat16") else 4
+    image = math.prod(network.input_shape[1:])
+    each = image * (1 + size) + size * sum(kept)
+    weights = sum(math.prod(variable.shape) for variable in network.trainable_variables) if deep else 0
+    return batch_size * each + 4 * weights  # gradients; the weights themselves are there already
+
+
+def _numbers(layer: Any) -> int:
+    """Return how many numbers a layer gives for one image; 0 where that is open."""
+    shapes = getattr(layer, "output_shape", None)
+    found = [shapes] if isinstance(shapes, tuple) and not isinstance(shapes[0], tuple) else list(shapes or ())
+    return sum(math.prod(shape[1:]) for shape in found if None not in shape[1:])
+
+
+def available() -> int:
+    """Return the bytes that this process may still take: free on the machine, and left of its container's limit."""
+    facts = dict(line.split(":", 1) for line in _text("/proc/meminfo").splitlines() if ":" in line)
+    free = [1024 * int(facts.get(name, "0").split()[0]) for name in ("MemAvailable", "SwapFree")]
+    own = dict(line.split(":", 1) for line in _text("/proc/self/status").splitlines() if ":" in line)
+    used = {name: 1024 * int(own.get(name, "0").split()[0]) for name in ("VmRSS", "VmData", "VmSize")}
+    left = [int(text) - used["VmRSS"] for text in map(_text, GROUPS) if text.strip().isdigit()]
+    for kind, name in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
+        most = resource.getrlimit(kind)[0]
+        left += [most - used[name]] if most != resource.RLIM_INFINITY else []
+    return max(0, min([sum(free) or 1 << 62, *left]))
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 2**30:.1f} GB"
