@@ -173,6 +173,20 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     if start + len(values) - 1 >= to:
         raise Refused(f"epoch {to} has been reached")
     _refuse_hopeless(values, kind, start)
+    return _numbered(curve, kind, unit, (values, seen), (start, to), settings, notes)
+
+
+def _numbered(
+    curve: Curve,
+    kind: str,
+    unit: float,
+    laid_out: tuple[Array, Array],
+    window: tuple[int, int],
+    settings: Settings,
+    notes: list[str],
+) -> Prepared:
+    """Return checked values as numbers above their floor, of a very long past at every so many epochs only."""
+    (values, seen), (start, to) = laid_out, window
     floor = _floor(values, kind, notes)
     scale = float(np.max(values - floor))
     rates, constant = _rates(curve, start, to, notes)
@@ -184,8 +198,8 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
         rates = rates[np.minimum(kept[0] + step * np.arange(length), len(rates) - 1)]
         borders |= set(breaks(rates, settings.border_ratio))
     y = ((values - floor) / scale)[kept]
-    # no error among n answers means less than half a wrong one: between 0 and 1 / n lies no step without measure
-    least = float(y[y > 0].min()) / 2 if (y == 0).any() else 0.0
+    # No wrong answer among n means less than half of one: on a log scale 0 would lie without measure below 1 / n.
+    least = float(y[y > 0].min(initial=1.0)) / 2 if (y == 0).any() else 0.0
     return Prepared(
         kind=kind,
         y=np.maximum(y, least),
