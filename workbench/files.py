@@ -42,7 +42,9 @@ def replacing(path: Path, *, durable: bool = False, aside_in: Path | None = None
         aside.unlink(missing_ok=True)
 
 
-ASIDE = re.compile(r"\..+\.(\d+)\.\d{9,}")  # the names that `replacing` makes, with the process that made them
+ASIDE = re.compile(
+    r"\..+\.(\d+)\.\d{9,}"
+)  # the names that `replacing` makes, with the process that made them
 
 
 def clear_asides(folder: Path) -> None:
