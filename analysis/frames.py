@@ -201,9 +201,9 @@ def known_settings(runs: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def run_labels(runs: pd.DataFrame) -> dict[str, str]:
-    """Return each run's label: the smallest set of settings that tells them apart, else seed, else name.
+    """Return each run's label: the name that the user gave it, where each has one that says as much as settings.
 
-    Names that the user gave are taken where settings could only be said by their path (`stages.1.epochs=20`).
+    Else the smallest set of settings that tells them apart, else seed, else name.
 
     Where a run is not known to have a setting (an old history knows its name only), all go by name.
     """
@@ -215,7 +215,8 @@ def run_labels(runs: pd.DataFrame) -> dict[str, str]:
     if any(keys != foreign[0] or not keys for keys in foreign) or (foreign and len(foreign) < len(runs)):
         settings = [{}] * len(names)
     found = labels(settings, names)
-    if any("stages." in text for text in found) and _names_tell(names, settings):
+    given = all(name != run for name, run in zip(names, runs["run"], strict=True))
+    if len(names) > 1 and given and _names_tell(names, settings):
         seeds = [value_text(own.get("seed")) for own in settings]
         found = [
             name if names.count(name) == 1 else f"{name}, seed {seed}" for name, seed in zip(names, seeds)

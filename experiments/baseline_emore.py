@@ -4,6 +4,8 @@ Cost: 50 epochs of 5,822,653 images, 11,372 steps of 512 each.  Expected: lfw .9
 Needs faces_emore_112x112_folders and the three .bin files under WORKBENCH_DATA.
 """
 
+from baseline_casia import norms
+
 from workbench import GDC, L2, SGD, ArcFace, Cosine, Experiment, Flip, ImageFolder, MobileNet, Pairs, Stage
 
 faces = ImageFolder("faces_emore_112x112_folders", identities=85742, images=5822653)
@@ -12,8 +14,8 @@ sets = (Pairs("lfw.bin"), Pairs("cfp_fp.bin"), Pairs("agedb_30.bin"))
 experiment = Experiment(
     data=faces,
     evaluate=sets,
-    backbone=MobileNet(),
-    embedding=GDC(size=512, bias=True),
+    backbone=MobileNet(**norms),
+    embedding=GDC(size=512, bias=True, **norms),
     stages=(
         Stage(loss=ArcFace(scale=16), epochs=5),
         Stage(loss=ArcFace(scale=32), epochs=5),

@@ -13,6 +13,7 @@ faces = ImageFolder("ms1m-retinaface-t1_112x112_folders", identities=93431, imag
 experiment = baseline_emore.experiment.but(
     data=faces,
     backbone=MobileNet(activation="swish"),
+    embedding=baseline_emore.experiment.embedding.but(norm_momentum=0.9, norm_epsilon=1e-5),
     learning_rate=Cosine(peak=0.1, floor=1e-5, cycle=16, decay=0.5, per="batch"),
     batch_size=1024,
 )

@@ -7,13 +7,13 @@ The records with a teacher come from `workbench data distill`, below WORKBENCH_D
 """
 
 import baseline_casia
-from baseline_casia import ladder
+from baseline_casia import ladder, norms
 
 from workbench import GAP, Adam, AdamW, DistillEmbedding, E, MobileNetV2, Softmax, Stage, Steps, TFRecords
 
 r34 = TFRecords("casia_r34.tfrecord", identities=10572, images=490623, teacher=512)
 r100 = TFRecords("casia_r100.tfrecord", identities=10572, images=490623, teacher=512)
-plain, dropped = E(size=512), E(size=512, dropout=0.4)
+plain, dropped = E(size=512, **norms), E(size=512, dropout=0.4, **norms)
 teach = DistillEmbedding(distance="squared")  # the sum of squared differences of unit vectors: 2 (1 - cos)
 t4 = {"form": "trig", "beyond": "sine"}  # the author's "arcT4", as MXNet computes ArcFace
 
@@ -44,12 +44,14 @@ experiments = [
     ),
     base.but(data=r100, stages=taught128, name="r100-128"),
     base.but(data=r100, stages=taught128, embedding=dropped, name="r100-128-dropout"),
-    base.but(data=r100, stages=taught128, embedding=E(size=256), name="r100-128-256"),
-    base.but(data=r100, stages=taught128, embedding=E(size=256, dropout=0.4), name="r100-128-256-dropout"),
+    base.but(data=r100, stages=taught128, embedding=E(size=256, **norms), name="r100-128-256"),
+    base.but(
+        data=r100, stages=taught128, embedding=E(size=256, dropout=0.4, **norms), name="r100-128-256-dropout"
+    ),
     base.but(
         data=TFRecords("casia_256.tfrecord", identities=10572, images=490623, teacher=256),
         backbone=MobileNetV2(),
-        embedding=GAP(size=256, bias=True, normalised=False),
+        embedding=GAP(size=256, bias=True, normalised=False, **norms),
         stages=Stage(loss=Softmax() + 7 * teach, epochs=1),
         optimizer=Adam(),
         learning_rate=1e-3,

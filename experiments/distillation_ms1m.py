@@ -6,7 +6,7 @@ Expected: a smaller gain than on CASIA.  The records come from `workbench data d
 
 import baseline_casia
 import baseline_ms1m
-from baseline_casia import ladder
+from baseline_casia import ladder, norms
 
 from workbench import GDC, AdamW, DistillEmbedding, Steps, TFRecords
 
@@ -14,7 +14,7 @@ r34 = TFRecords("ms1m_r34.tfrecord", identities=93431, images=5179510, teacher=5
 r100 = TFRecords("ms1m_r100.tfrecord", identities=93431, images=5179510, teacher=512)
 glint = TFRecords("glint_r100.tfrecord", identities=180855, teacher=512)
 teach = DistillEmbedding(distance="squared")
-plain = GDC(size=512, dropout=0.4, pointwise=512)
+plain = GDC(size=512, dropout=0.4, pointwise=512, pointwise_activation="prelu", **norms)
 
 base = baseline_casia.experiment.but(
     data=baseline_ms1m.faces, stages=ladder(60), embedding=plain, precision="mixed_float16", name="base"

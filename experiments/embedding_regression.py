@@ -7,6 +7,7 @@ The records with a teacher come from `workbench data distill`, below WORKBENCH_D
 
 import baseline_casia
 import baseline_emore
+from baseline_casia import norms
 from distillation_casia import dropped, r100, slow
 
 from workbench import (
@@ -27,7 +28,7 @@ fit = DistillEmbedding(distance="mse", normalise=False)
 labelled = baseline_emore.experiment.but(
     data=stored,
     backbone=MobileNetV2(),
-    embedding=GAP(size=512, dropout=0.1, bias=True, normalised=False),
+    embedding=GAP(size=512, dropout=0.1, bias=True, normalised=False, **norms),
     stages=Stage(loss=Softmax() + fit, epochs=200),
     optimizer=Adam(),
     learning_rate=ReduceLROnPlateau(1e-3, factor=0.1, patience=5),

@@ -7,11 +7,14 @@ The published `l2-1e-3-cosine7-epoch` is best at its epoch 54: it ran longer tha
 
 import baseline_casia
 import baseline_ms1m
+from baseline_casia import norms
 
 from workbench import GDC, L2, SGD, SGDW, ArcFace, Cosine, E, GhostNet, Identities, Lookahead, Stage, Triplet
 
 net = GhostNet(form="keras_insightface", width=1.3)
-prelu, swish = net.but(activation="prelu", prelu_start=0.0), net.but(activation="swish")
+# one name among the files says `se_relu`: in the others all activations were replaced
+prelu = net.but(activation="prelu", prelu_start=0.0, squeeze_excite_activation="prelu")
+swish = net.but(activation="swish", squeeze_excite_activation="swish")
 base = baseline_ms1m.experiment.but(
     backbone=prelu,
     stages=baseline_casia.ladder(20),  # 5 5 10 10 20
@@ -42,10 +45,14 @@ paired = Stage(
 alone = Stage(loss=arcface, epochs=15, learning_rate=2.5e-3)
 
 experiments = [
-    small.but(embedding=GDC(size=512, dropout=drop, bias=True), name="gdc-dropout-bs512"),
     small.but(
-        backbone=net,
-        embedding=E(size=512, dropout=drop, bias=True, pointwise=512),
+        backbone=prelu.but(**norms),
+        embedding=GDC(size=512, dropout=drop, bias=True, **norms),
+        name="gdc-dropout-bs512",
+    ),
+    small.but(
+        backbone=net.but(**norms),
+        embedding=E(size=512, dropout=drop, bias=True, pointwise=512, pointwise_activation="prelu", **norms),
         name="e-pointwise-dropout-bs512",
     ),
     base,
@@ -69,8 +76,8 @@ experiments = [
     half.but(stages=ten, name="float16-swish-10-images"),
     half.but(augment=100, name="float16-swish-randaug"),
     half.but(optimizer=lookahead, name="float16-swish-lookahead"),
-    half.but(backbone=fine.but(squeeze_excite_activation="prelu"), name="float16-stride1"),
-    half.but(backbone=fine, name="float16-stride1-se-relu"),
+    half.but(backbone=fine, name="float16-stride1"),
+    half.but(backbone=fine.but(squeeze_excite_activation="relu"), name="float16-stride1-se-relu"),
     three.branch(at_epoch=48, stages=paired, name="from48-triplet"),
     three.branch(
         at_epoch=48, stages=(paired, Stage(loss=arcface, epochs=18)), name="from48-triplet-then-arcface"

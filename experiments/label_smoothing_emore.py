@@ -5,12 +5,13 @@ Expected: smoothing slows softmax, and neither helps nor harms ArcFace after it.
 """
 
 import mobilenet_emore_bs256
+from baseline_casia import norms
 
 from workbench import GDC, ArcFace, Nadam, Softmax, Stage
 
 three, five = Stage(loss=ArcFace(scale=64), epochs=3), Stage(loss=ArcFace(scale=64), epochs=5)
 plain = mobilenet_emore_bs256.trunk.but(
-    embedding=GDC(size=256, dropout=0.4),
+    embedding=GDC(size=256, dropout=0.4, **norms),
     stages=Stage(loss=Softmax(), epochs=3),
     optimizer=Nadam(),
     weight_decay=None,

@@ -7,6 +7,7 @@ Expected: softmax and ArcFace agree; triplets gain on cfp_fp or fall behind; sem
 from typing import Any
 
 import baseline_emore
+from baseline_casia import norms
 
 from workbench import (
     GDC,
@@ -23,7 +24,7 @@ from workbench import (
 )
 
 trunk = baseline_emore.experiment.but(
-    embedding=GDC(size=256, dropout=0.4),
+    embedding=GDC(size=256, dropout=0.4, **norms),
     stages=Stage(loss=ArcFace(scale=64), epochs=6),
     optimizer=Adam(),
     learning_rate=0.001,

@@ -6,6 +6,7 @@ Expected: both batch sizes reach agedb_30 .943; squeeze-excite with triplets .95
 """
 
 import baseline_emore
+from baseline_casia import norms
 
 from workbench import (
     GDC,
@@ -41,8 +42,8 @@ fall = Exponential(peak=1e-3, rate=0.1, hold=10)  # the head's four epochs do no
 cosine = Cosine(peak=1e-3, floor=1e-7, cycle=7, decay=0.5, cooldown=0)  # 7 14 28 56: four cycles in 105
 
 base = baseline_emore.experiment.but(
-    backbone=MobileFaceNet(form="keras_insightface"),
-    embedding=GDC(size=256, dropout=0.4),
+    backbone=MobileFaceNet(form="keras_insightface", prelu_start=0.0, **norms),
+    embedding=GDC(size=256, dropout=0.4, **norms),
     stages=(*softmax, head_only, arcface),
     optimizer=Nadam(),
     learning_rate=fall,

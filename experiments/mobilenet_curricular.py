@@ -7,6 +7,7 @@ Names of files with "l2" keep "sgdw" of the run before: decay in the loss goes w
 
 import baseline_casia
 import baseline_emore
+from baseline_casia import norms
 
 from workbench import GDC, L2, SGD, SGDW, ArcFace, Cosine, CurricularFace, E, Stage, Steps
 
@@ -20,7 +21,7 @@ def ladder(loss: type[ArcFace] | type[CurricularFace], last: int = 80) -> tuple[
 
 
 arc, curricular = ladder(ArcFace), ladder(CurricularFace)
-plain, dropped = GDC(size=512, bias=True), GDC(size=512, dropout=0.4, bias=True)
+plain, dropped = GDC(size=512, bias=True, **norms), GDC(size=512, dropout=0.4, bias=True, **norms)
 base = baseline_emore.experiment.but(
     embedding=dropped,
     stages=arc,
@@ -36,11 +37,13 @@ by_batch = l2.but(embedding=plain, learning_rate=seven.but(per="batch"), name="a
 sixteen = by_batch.but(
     learning_rate=Cosine(peak=0.1, cycle=16, growth=1, decay=0.5, per="batch"), name="arc-l2-cosine-16-batch"
 )
-casia = baseline_casia.experiment.but(embedding=E(size=256, bias=True), stages=ladder(CurricularFace, 40))
+casia = baseline_casia.experiment.but(
+    embedding=E(size=256, bias=True, **norms), stages=ladder(CurricularFace, 40)
+)
 
 experiments = [
     base,
-    base.but(embedding=GDC(size=512, dropout=0.4, norm_scale=False), name="arc-sgdw-no-scale"),
+    base.but(embedding=GDC(size=512, dropout=0.4, norm_scale=False, **norms), name="arc-sgdw-no-scale"),
     base.but(stages=curricular, name="curricular-sgdw"),
     base.but(stages=curricular, learning_rate=thirty, name="curricular-sgdw-cosine-30"),
     base.but(
@@ -51,9 +54,9 @@ experiments = [
     by_batch.but(stages=curricular, name="curricular-l2-cosine-7-batch"),
     by_batch,
     sixteen,
-    sixteen.but(embedding=GDC(size=512), name="arc-l2-cosine-16-batch-no-bias"),
+    sixteen.but(embedding=GDC(size=512, **norms), name="arc-l2-cosine-16-batch-no-bias"),
     sixteen.but(embedding=plain.but(norm_scale=False), name="arc-l2-cosine-16-batch-no-scale"),
     baseline_casia.experiment.but(name="casia-arc"),
     casia.but(name="casia-curricular"),
-    casia.but(embedding=E(size=256, bias=True, norm_scale=False), name="casia-curricular-no-scale"),
+    casia.but(embedding=E(size=256, bias=True, norm_scale=False, **norms), name="casia-curricular-no-scale"),
 ]

@@ -8,6 +8,7 @@ called "alpha decay" take the margins of batch 256; "A10" is a new margin every 
 """
 
 import baseline_emore
+from baseline_casia import norms
 from mobilenet_emore_bs256 import arcface, centred, falling
 
 from workbench import (
@@ -40,7 +41,7 @@ def triplets(weight: float, alpha: float, epochs: int, beside: object = None) ->
 
 
 base = baseline_emore.experiment.but(
-    embedding=GDC(size=256),
+    embedding=GDC(size=256, **norms),
     stages=(soft, head_only, arc),
     optimizer=Adam(),
     learning_rate=Exponential(peak=1e-3, rate=0.05, hold=10),
@@ -106,7 +107,9 @@ experiments = [
         )
         for epoch in (25, 70)
     ),
-    schedule.but(embedding=GDC(size=256, dropout=0.4), stages=soft.but(epochs=10), name="adamw-dropout"),
+    schedule.but(
+        embedding=GDC(size=256, dropout=0.4, **norms), stages=soft.but(epochs=10), name="adamw-dropout"
+    ),
     *trunks,
     *(
         start.branch(at_epoch=80, stages=stages, label_smoothing=0.0, name=f"{start.name}-{name}")

@@ -11,6 +11,7 @@ name that another section's script saves under, which reads its images with rand
 """
 
 import baseline_emore
+from baseline_casia import norms
 
 from workbench import GDC, AdamW, ArcFace, Center, Exponential, Identities, Softmax, Stage, Stages, Triplet
 
@@ -43,7 +44,7 @@ def falling(weight: float, batch: int = 256) -> Stages:
 
 
 trunk = baseline_emore.experiment.but(
-    embedding=GDC(size=256),
+    embedding=GDC(size=256, **norms),
     stages=(
         *(centred(weight) for weight in (1, 10, 20, 30, 40, 50)),
         centred(60, 5),

@@ -7,12 +7,13 @@ Expected: RandAugment gains .03 on cfp_fp and loses .01 on agedb_30.
 """
 
 import baseline_emore
+from baseline_casia import norms
 
 from workbench import GDC, ArcFace, Experiment, Identities, Stage, Triplet
 
-both = GDC(size=512, bias=True)
+both = GDC(size=512, bias=True, **norms)
 base = baseline_emore.experiment.but(
-    embedding=GDC(size=512),
+    embedding=GDC(size=512, **norms),
     stages=(*baseline_emore.experiment.stages, Stage(loss=ArcFace(scale=64), epochs=80)),  # 5 5 7 33 80
     augment=0,
     name="random-0",

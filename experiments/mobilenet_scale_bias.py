@@ -5,6 +5,7 @@ The page's "bias" is Keras's `use_bias` of the layer that makes the embedding.
 """
 
 import baseline_casia
+from baseline_casia import norms
 
 from workbench import GDC, ArcFace, Cosine, CurricularFace, Stage
 
@@ -14,8 +15,8 @@ def ladder(loss: type[ArcFace] | type[CurricularFace]) -> tuple[Stage, ...]:
     return tuple(Stage(loss=loss(scale=s), epochs=n) for s, n in ((16, 5), (32, 5), (64, 30)))
 
 
-neither = GDC(size=512, dropout=0.4, norm_scale=False)
-both = GDC(size=512, dropout=0.4, bias=True)
+neither = GDC(size=512, dropout=0.4, norm_scale=False, **norms)
+both = GDC(size=512, dropout=0.4, bias=True, **norms)
 base = baseline_casia.experiment.but(
     embedding=both,
     stages=ladder(ArcFace),

@@ -8,13 +8,14 @@ the hardest negative of a batch, which the mined one is or is beaten by. The not
 """
 
 import baseline_emore
+from baseline_casia import norms
 
 from workbench import GAP, Adamax, Exponential, MinedTriplets, ResNetV2, Softmax, Stage, Triplet
 
 trunk = baseline_emore.experiment.but(
     data=baseline_emore.faces.but(hold_out=0.05),
     backbone=ResNetV2(layers=50),
-    embedding=GAP(size=512, dropout=0.1, bias=True),
+    embedding=GAP(size=512, dropout=0.1, bias=True, **norms),
     stages=Stage(loss=Softmax(), epochs=5),
     optimizer=Adamax(),
     learning_rate=Exponential(peak=1e-3, rate=0.2, hold=10),

@@ -10,7 +10,9 @@ import resnet101v2_emore
 from workbench import ResNeSt
 
 base = resnet101v2_emore.base.but(
-    backbone=ResNeSt(layers=101, kernel_initializer="he_normal"),  # as the author's public code has it
+    backbone=ResNeSt(
+        layers=101, kernel_initializer="he_normal", norm_momentum=0.99, norm_epsilon=1.001e-5
+    ),  # the author's public code
     stages=resnet101v2_emore.stages(600, 65),
     batch_size=600,
     name="bs600",

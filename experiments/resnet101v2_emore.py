@@ -9,6 +9,7 @@ Two GPUs compute what one does, so that variant has them from the start; one lar
 from collections.abc import Sequence
 
 import baseline_emore
+from baseline_casia import norms
 
 from workbench import (
     GDC,
@@ -53,7 +54,7 @@ def on_two_gpus(base: Experiment, batch: int, arcface: int = 35) -> Experiment:
 
 base = baseline_emore.experiment.but(
     backbone=ResNetV2(layers=101),
-    embedding=GDC(size=512, dropout=0.4),
+    embedding=GDC(size=512, dropout=0.4, **norms),
     stages=stages(896),
     optimizer=Nadam(),
     learning_rate=Exponential(peak=1e-3, rate=0.05, hold=10),

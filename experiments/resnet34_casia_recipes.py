@@ -75,5 +75,10 @@ experiments = [
         embedding=GDC(size=512, dropout=0.4, norm_epsilon=2e-5),
     ),
     sgdw("adamw-softmax-random-3", soft, 5e-5, optimizer=AdamW(), learning_rate=slow, augment=3),
-    sgdw("resnet50-softmax-10", (softmax.but(epochs=10), arcface), ten, backbone=ResNet(layers=50)),
+    sgdw(
+        "resnet50-softmax-10",
+        (softmax.but(epochs=10), arcface),
+        ten,
+        backbone=ResNet(layers=50, norm_momentum=0.9, norm_epsilon=2e-5),
+    ),
 ]

@@ -5,11 +5,12 @@ Expected: most of the way to agedb_30 .95 in the three epochs at 0.1; softmax en
 """
 
 import baseline_emore
+from baseline_casia import norms
 
 from workbench import GDC, SGDW, ArcFace, Softmax, Stage, Steps
 
 base = baseline_emore.experiment.but(
-    embedding=GDC(size=256),
+    embedding=GDC(size=256, **norms),
     stages=Stage(loss=ArcFace(scale=64), epochs=15),
     optimizer=SGDW(momentum=0.9),
     learning_rate=Steps(peak=0.1, factor=0.1, from_epochs=(4, 6, 8)),

@@ -6,6 +6,7 @@ Decoupled(5e-4) takes off what L2(5e-3) would without momentum. MXNet's 5e-4 is 
 """
 
 import baseline_casia
+from baseline_casia import norms
 
 from workbench import L2, SGD, SGDW, Decoupled, E
 
@@ -21,7 +22,9 @@ experiments = [
     base.but(weight_decay=Decoupled(5e-5, head=10), name="5e-5-head-10"),
     base.but(weight_decay=Decoupled(5e-5, head=4.5), name="5e-5-head-4.5"),
     base.but(weight_decay=mxnet, name="5e-5-head-10-by-l2"),
-    base.but(weight_decay=mxnet, embedding=E(size=512, dropout=0.4), name="5e-5-head-10-by-l2-512-dropout"),
+    base.but(
+        weight_decay=mxnet, embedding=E(size=512, dropout=0.4, **norms), name="5e-5-head-10-by-l2-512-dropout"
+    ),
     base.but(weight_decay=None, name="none"),
     base.but(optimizer=plain, weight_decay=L2(5e-4), name="l2-5e-4"),
     base.but(optimizer=plain, weight_decay=L2(5e-4, head=4.5), name="l2-5e-4-head-4.5"),

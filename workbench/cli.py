@@ -32,8 +32,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "workbench.commands.profile:profile",
         "Profile one training step part by part, with a trace.",
     ),
-    "list": ("workbench.commands.show:list_runs", "List runs with their differing settings and best values."),
-    "show": ("workbench.commands.show:show", "Show one run: settings, stages, epochs, artifacts."),
+    "list": (
+        "workbench.commands.list_runs:list_runs",
+        "List runs with their differing settings and best values.",
+    ),
+    "show": ("workbench.commands.show:show", "Show one run: its curves, what tells it apart, its epochs."),
+    "diff": ("workbench.commands.diff:diff", "Show what differs between two runs: settings, code, results."),
+    "note": ("workbench.commands.notes:note", "Write a note on a run, or read it."),
+    "tag": ("workbench.commands.notes:tag", "Tag a run, or take tags off it."),
+    "remove": ("workbench.commands.trash:remove", "Move runs to the store's trash."),
+    "restore": ("workbench.commands.trash:restore", "Bring removed runs back from the trash, or list them."),
     "resume": ("workbench.commands.resume:resume", "Resume an unfinished run from its last checkpoint."),
     "rerun": (
         "workbench.commands.rerun:rerun",
@@ -107,8 +115,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "analysis.commands.report:report",
         "Report a study as one page: curves, tables, verdicts, costs.",
     ),
+    "completion": (
+        "workbench.commands.completion:completion",
+        "Print what makes a shell complete commands, options, specs and runs.",
+    ),
 }
 
+COMPLETING = (
+    "_WORKBENCH_COMPLETE"  # click's variable for a program of this name, set by a shell at the tab key
+)
 WATCHER = "analysis.forecast.stopping:watch"  # makes what `run --forecast` hands to the runner
 
 
@@ -152,7 +167,11 @@ def watcher(text: str, study: str, store: str | None, parameters: dict[str, Any]
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="workbench", message="workbench %(version)s")
 def program() -> None:
-    """Experiment workbench for people who train face-recognition and other image models."""
+    """Experiment workbench for people who train face-recognition and other image models.
+
+    Begin with `workbench run experiments/quickstart.py`, then `workbench list`. A run is called STUDY/NAME:SEED
+    (`quickstart/head-stage:0`), or @last for the newest; `workbench COMMAND -h` explains a command.
+    """
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -166,6 +185,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _main(arguments: list[str], debug: bool) -> int:
+    if COMPLETING in os.environ:  # a shell asks, and click needs to know our bash
+        importlib.import_module("workbench.commands.completion")
     try:
         result: Any = program.main(args=arguments, prog_name="workbench", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
@@ -177,6 +198,9 @@ def _main(arguments: list[str], debug: bool) -> int:
         return error.exit_status
     except click.exceptions.Abort:
         return 130
+    except click.exceptions.NoArgsIsHelpError as error:  # `workbench` or `workbench data` alone
+        click.echo(error.format_message())
+        return 0
     except click.ClickException as error:
         _say("error: " + " ".join(error.format_message().split()))
         return 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import workbench.commands.completing as completing
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
 
@@ -19,7 +20,9 @@ PLOTS = ("slices", "parallel", "heat")
 
 
 @click.command()
-@click.argument("items", nargs=-1, required=True, metavar="SWEEP_OR_RUNS...")
+@click.argument(
+    "items", nargs=-1, required=True, metavar="SWEEP_OR_RUNS...", shell_complete=completing.runs_or_studies
+)
 @click.option("--metric", metavar="METRIC", help="What is compared; else what the sweep sought.")
 @click.option(
     "--epoch", type=click.IntRange(1), help="Compare at this epoch; else at the last that all reached."

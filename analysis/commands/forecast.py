@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import workbench.commands.completing as completing
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
 
@@ -21,8 +22,10 @@ NAMES_SHOWN = 12  # of the other runs
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...")
-@click.option("--metric", metavar="NAME", help="What to forecast.  [default: the last evaluation set]")
+@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completing.records)
+@click.option(
+    "--metric", metavar="NAME", help="What to forecast.  [default: the metric that counts, `select`]"
+)
 @click.option("--to", type=int, metavar="EPOCH", help="The epoch to forecast.  [default: the planned end]")
 @click.option("--at", type=int, metavar="EPOCH", help="Forecast as if the run had only reached this epoch.")
 @click.option("--beat", metavar="VALUE_OR_RUN", help="A value, or a run whose final value, is to be beaten.")
@@ -40,7 +43,7 @@ NAMES_SHOWN = 12  # of the other runs
 @click.option("--store", metavar="URI", help="Where the records are.")
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
-@click.option("-o", "--output", metavar="FIG", help="Draw the fans into an SVG, PNG or PDF file.")
+@click.option("-o", "--output", metavar="FIG", help="Draw the fan charts into an SVG, PNG or PDF file.")
 @click.option(
     "--by-hand", is_flag=True, help="Also draw the four classic extrapolations, cubic to exponential."
 )
@@ -57,6 +60,7 @@ def forecast(
     from analysis.figures.draw import FORMATS
     from analysis.forecast.runs import curves
     from analysis.sources import Options, load
+    from analysis.tables.summary import default_metric
 
     if output and not output.lower().endswith(FORMATS):
         raise InputError(f"cannot draw {output!r}", where="-o", expected=", ".join(FORMATS))
@@ -88,16 +92,6 @@ def forecast(
         click.echo(
             f"{save(fan_chart(recommended, truth, by_hand), output)}: {len(recommended)} runs", err=as_json
         )
-
-
-def default_metric(records: Records) -> str:
-    """Return the metric to forecast when none is named: the one that counts."""
-    from workbench.names import metric_that_counts
-
-    found = metric_that_counts(records.epochs["metric"].unique())
-    if found is not None:
-        return found
-    raise RecordError("no metric to forecast", do="name one with --metric")
 
 
 def _prior(found: Sequence[Curve], metric: str, given: dict[str, Any]) -> list[Curve]:

@@ -86,7 +86,7 @@ def _answer(asked: dict[str, Any], form: str) -> str:
     }
     picked = {name: asked[name] for name in ("items", "per_stage", "quick", "store")}
     records = command.chosen(form=form, options=options, **picked)
-    rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store")}
+    rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store", "columns")}
     text, note = command.written(records, form=form, **rest), convention_note(records)
     if note is None:
         return text

@@ -9,11 +9,13 @@ from typing import Any
 
 import click
 
+import workbench.commands.completing as completing
 from analysis.commands.table import counted_from, lengths, say_notes, without_quick
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, suggestion
 
 DEFAULT_FILE = "curves.svg"
+LOOK = ("title", "width", "columns", "style", "palette")
 KEYS = (
     "metrics",
     "by",
@@ -25,8 +27,10 @@ KEYS = (
     "output",
     "run",
     "loss",
+    *LOOK,
 )
 RUN_KEYS = ("item", "label", "hidden", "stages", "stage_names", "first_epoch", "after")
+MOST_NAMED = 20  # studies in a question which one is meant
 MEANINGS = {"includes-regulariser": "includes", "excludes-regulariser": "excludes"}
 
 
@@ -52,7 +56,7 @@ class FigureFile:
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...")
+@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completing.records)
 @click.option("-o", "--output", metavar="FILE", help=f"SVG, PNG or PDF.  [default: {DEFAULT_FILE}]")
 @click.option(
     "--metric", "metrics", multiple=True, help="A metric to show (again for more); else the usual ones."
@@ -83,13 +87,24 @@ class FigureFile:
     "--trunk", metavar="RUN_OR_FILE", help="What the other runs branch from: they go on from its last epoch."
 )
 @click.option("--zeros-are-gaps", is_flag=True, help="Take zeros in files for values that were not measured.")
+@click.option("--title", metavar="TEXT", help="A title above all panels.")
+@click.option(
+    "--width", type=float, metavar="INCHES", help="The width of the figure; 3.4 fits a column of a paper."
+)
+@click.option("--columns", type=int, metavar="N", help="Panels in a row.")
+@click.option("--style", metavar="NAME", help="plain, paper, talk or dark.  [default: plain]")
+@click.option(
+    "--palette",
+    metavar="NAME_OR_COLOURS",
+    help="A palette of seaborn or matplotlib, or colours: '#0072B2,red'.  [default: okabe-ito]",
+)
 @click.option("--spec", type=click.Path(dir_okay=False), help="A figure file (TOML) that keeps all this.")
 @click.option("--quick", is_flag=True, help="Include --quick runs.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @direction_options
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def plot(items: tuple[str, ...], spec: str | None, store: str | None, debug: bool, **given: Any) -> None:
-    """Draw curves of runs, histories and logs (of the whole store, if nothing is named)."""
+    """Draw curves of runs, histories and logs; of the store's only study, if nothing is named."""
     from analysis.figures.curves import plot_curves
     from analysis.figures.draw import FORMATS, save
 
@@ -115,6 +130,7 @@ def plot(items: tuple[str, ...], spec: str | None, store: str | None, debug: boo
         reference=references(settings.get("reference")),
         without_regulariser=bool(settings.get("without_regulariser")),
         smooth=settings.get("smooth") or 0,
+        **{name: settings[name] for name in LOOK if settings.get(name)},
     )
     click.echo(f"{save(made, output)}: {len(shown)} run{'s' * (len(shown) != 1)}")
 
@@ -130,7 +146,7 @@ def collect(
     from analysis.sources import Options, load, trainings
 
     if not items:
-        records = trainings(store)
+        records = _of_one_study(trainings(store))
         return records if settings.get("quick") else without_quick(records), {}, []
     parts, labels, hidden = [], {}, []
     ends: dict[str, tuple[str, int]] = {}  # entry: its run, its last epoch
@@ -157,6 +173,17 @@ def collect(
                 ends[name] = (runs[0], int(records.epochs["epoch"].max()))
         parts.append(records)
     return concat(parts), labels, hidden
+
+
+def _of_one_study(records: Any) -> Any:
+    """Return the records of a whole store; raises `InputError` where they are of several studies."""
+    studies = sorted({str(study) for study in records.runs["study"].dropna() if str(study)})
+    if len(studies) > 1:
+        shown = ", ".join(studies[:MOST_NAMED]) + (", ..." if len(studies) > MOST_NAMED else "")
+        raise InputError(
+            f"the store holds {len(studies)} studies: {shown}", do=f"name one: `workbench plot {studies[0]}`"
+        )
+    return records
 
 
 def _trunk(entry: Item, ends: dict[str, tuple[str, int]]) -> tuple[str | None, int]:

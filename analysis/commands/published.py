@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+import workbench.commands.completing as completing
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, StoreError
 
 
 @click.command()
-@click.argument("studies", nargs=-1, metavar="[STUDY]...")
+@click.argument("studies", nargs=-1, metavar="[STUDY]...", shell_complete=completing.studies)
 @click.option(
     "--refresh", is_flag=True, help="Write the file anew from the records; studies not there are kept."
 )

@@ -7,16 +7,20 @@ from pathlib import Path
 
 import click
 
+import workbench.commands.completing as completing
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
 from workbench.names import direction, no_direction, of_unknown_direction
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...")
+@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completing.records)
 @click.option("--select", metavar="METRIC", help="The metric that chooses the best epoch.")
 @click.option(
     "--format", "form", default="markdown", show_default=True, help="markdown, latex, csv, json or html."
+)
+@click.option(
+    "--columns", metavar="A,B=TITLE", help="The columns to show, in this order; =TITLE calls one otherwise."
 )
 @click.option(
     "--per-stage", is_flag=True, help="The record of every stage instead: epochs, times, loss, accuracy."
@@ -56,6 +60,7 @@ def table(
     items: tuple[str, ...],
     select: str | None,
     form: str,
+    columns: str | None,
     per_stage: bool,
     baselines: tuple[str, ...],
     judge: str | None,
@@ -82,16 +87,16 @@ def table(
 
         return show_published(items, form, store, output, as_json)
     options = {"stages": lengths(stages), "epochs_from": counted_from(epochs_from)}
-    return show(items, select, form, per_stage, baselines, judge, options, quick, store, output, as_json)
+    asked = (select, form, per_stage, baselines, judge, store, columns)
+    return show(items, asked, options, quick, output, as_json)
 
 
-def show(  # type: ignore[no-untyped-def]
-    items, select, form, per_stage, baselines, judge, options, quick, store, output, as_json
-) -> None:
+def show(items, asked, options, quick, output, as_json) -> None:  # type: ignore[no-untyped-def]
     """Print the table, or write it to `output`."""
     from analysis.tables import summary
     from analysis.tables.conventions import convention_note
 
+    _, form, per_stage, _, _, store, _ = asked
     records = chosen(items, form, per_stage, options, quick, store)
     say_notes(records)
     if as_json:
@@ -102,7 +107,7 @@ def show(  # type: ignore[no-untyped-def]
     convention = convention_note(records)
     if convention:
         click.echo(f"note: {convention}", err=True)
-    text = written(records, select, form, per_stage, baselines, judge, store)
+    text = written(records, *asked)
     if output:
         Path(output).write_text(text + "\n", encoding="utf-8")
     else:
@@ -140,17 +145,44 @@ def selected(items, place):  # type: ignore[no-untyped-def]
     return [run for item in items for run in spread(place, item)]
 
 
-def written(records, select, form, per_stage, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]
+def written(  # type: ignore[no-untyped-def]
+    records, select, form, per_stage, baselines, judge, store, columns=None
+) -> str:
     """Return the table of `records` as text in a format."""
     from analysis.tables import summary
     from analysis.tables.render import render
 
     if per_stage:
-        return render(summary.per_stage(records), form)
-    return comparison(records, select, form, baselines, judge, store)
+        return render(with_columns(summary.per_stage(records), None, columns)[0], form)
+    return comparison(records, select, form, baselines, judge, store, columns)
 
 
-def comparison(records, select, form, baselines, judge, store) -> str:  # type: ignore[no-untyped-def]
+def with_columns(frame, bold, columns):  # type: ignore[no-untyped-def]
+    """Return a table with the columns that a user chose, in that order and under those titles, and what is bold in it.
+
+    The interval of a mean comes with the mean. Raises `InputError` with near names for a column that is not there.
+    """
+    from workbench.errors import suggestion
+
+    if not columns:
+        return frame, bold
+    titles = {}
+    for word in columns.split(","):
+        name, _, title = (part.strip() for part in word.partition("="))
+        if name not in frame:
+            known = [one for one in frame if not one.endswith(" ±")]
+            raise InputError(f"no column {name!r}", where="--columns", do=suggestion(name, known))
+        titles[name] = title or name
+        if f"{name} ±" in frame:
+            titles[f"{name} ±"] = f"{titles[name]} ±"
+    return frame[list(titles)].rename(columns=titles), {
+        titles[name]: rows for name, rows in (bold or {}).items() if name in titles
+    }
+
+
+def comparison(  # type: ignore[no-untyped-def]
+    records, select, form, baselines, judge, store, columns=None
+) -> str:
     """Return the summary as text, with bold for all that may be best and verdicts against a baseline."""
     from analysis.tables import folded, summary, verdicts
     from analysis.tables.render import render
@@ -185,6 +217,7 @@ def comparison(records, select, form, baselines, judge, store) -> str:  # type: 
         note = verdicts.optimism_note(records, rows, select, judge)
         if note:
             click.echo(f"note: {note}", err=True)
+    frame, bold = with_columns(frame, bold, columns)
     return render(frame, form, bold)
 
 

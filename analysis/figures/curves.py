@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.branches import SHARED
+from analysis.figures.style import PALETTE, Look
 from analysis.frames import Records, best, is_missing, run_frame, run_labels
 from analysis.stats.loss_axes import LossAxis, less_regulariser, loss_keys
 from analysis.stats.rate_breaks import rate_breaks
@@ -70,12 +71,19 @@ def plot_curves(
     reference: Mapping[str, float] | None = None,
     without_regulariser: bool = False,
     smooth: int = 0,
+    title: str = "",
+    width: float | None = None,
+    columns: int | None = None,
+    style: str = "plain",
+    palette: str = PALETTE,
 ) -> Figure:
     """Draw curves: a panel a metric, and several where losses are not comparable.
 
     `frame` are `Records` or an `epochs` frame. `by` is "stage" (borders, each stage's best) or "run" (the
     run's best, no borders). `labels` replace legends by run, `hidden` runs are left out, `reference` are
     horizontal lines by metric, `smooth` adds a running mean over so many epochs on top of the raw line.
+    `title` stands above all panels, `width` is in inches, `columns` are the panels of a row, `style` is "plain",
+    "paper", "talk" or "dark", `palette` a name of seaborn or matplotlib or colours such as "#0072B2,red".
     Returns a matplotlib figure; `analysis.figures.draw.save` writes it.
     Raises `InputError` for an unknown `by`, `RecordError` for unknown metrics and runs with no epochs.
     """
@@ -91,7 +99,8 @@ def plot_curves(
             if name == panel.metric:
                 panel.reference = (value, f"{value:g}")
         panel.top = loss_max if panel.metric == LOSS else None
-    return draw([window(panel, from_epoch) for panel in made], smooth=smooth)
+    look = Look(title, width, columns, style, palette)
+    return draw([window(panel, from_epoch) for panel in made], smooth=smooth, look=look)
 
 
 def from_epochs(epochs: pd.DataFrame) -> Records:

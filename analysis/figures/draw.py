@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures.curves import Curve, Panel
+from analysis.figures.style import COLORS as COLORS
+from analysis.figures.style import DASHES, STYLE, Look
 from workbench.errors import InputError, RecordError
 from workbench.names import LEARNING_RATE, lower_is_better
 
@@ -19,61 +22,61 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# Okabe and Ito, "Color Universal Design" (2008), without its yellow, in an order that alternates dark
-# and light; with the dashes beside them lines are told apart in grey too
-COLORS = ("#000000", "#E69F00", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
-DASHES = (
-    "-",
-    (0, (6, 1.5)),
-    (0, (1.2, 1.2)),
-    (0, (6, 1.5, 1.2, 1.5)),
-    (0, (3, 1.2)),
-    (0, (9, 2, 3, 2)),
-    (0, (4, 1, 1, 1, 1, 1)),
-)
 TRUNK, TRUNK_COLOR = "trunk, shared by its branches", "#8c8c8c"
 FORMATS = (".svg", ".png", ".pdf")
 COLUMNS = 3
 PANEL_INCHES = (4.4, 3.1)
+NARROWEST = 2.4  # inches of a panel that is still readable
+HANDLE = 3.4  # letters that the sample of a line in the legend takes
+BORDER: Any = {"color": "#909090", "linewidth": 0.8, "linestyle": (0, (4, 3))}  # where a stage begins
+BREAK: Any = {
+    "color": "#b0b0b0",
+    "linewidth": 0.7,
+    "linestyle": (0, (1, 3)),
+}  # where the rate drops or restarts
 SMALLEST = 7  # points; nothing in a figure is written smaller
-STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.grid": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "svg.fonttype": "none",
-    "legend.frameon": False,
-    "text.parse_math": False,  # names are text: a dollar in one begins no formula
-    "lines.linewidth": 1.3,
-}
 
 
-def draw(panels: Sequence[Panel], smooth: int = 0) -> Figure:
+def draw(panels: Sequence[Panel], smooth: int = 0, look: Look | None = None) -> Figure:
     """Draw panels into a new figure with one legend below; raises `RecordError` when none has a curve."""
     import matplotlib
     from matplotlib.figure import Figure
 
+    look = look or Look()
     panels = [panel for panel in panels if panel.curves]
     if not panels:
         raise RecordError("no epochs to draw")
-    columns = 2 if len(panels) in (2, 4) else min(COLUMNS, len(panels))
+    columns = _columns(len(panels), look)
     rows = math.ceil(len(panels) / columns)
-    looks = _looks(panels)
-    with matplotlib.rc_context(STYLE):
-        width = max(columns * PANEL_INCHES[0], 5.2)
-        figure = Figure(
-            figsize=(width, rows * PANEL_INCHES[1] + 0.25 * len(looks) / max(columns, 1) + 0.3),
-            layout="constrained",
-        )
+    lines = _looks(panels, look)
+    with matplotlib.rc_context(look.settings):
+        width = look.width or max(columns * PANEL_INCHES[0], 5.2)
+        handles = [*_line_handles(lines), *_mark_handles(panels)]
+        wrapped, across, high = _legend_layout(handles, width, look.font_size - 0.5)
+        tall = rows * (width / columns) * PANEL_INCHES[1] / PANEL_INCHES[0]
+        figure = Figure(figsize=(width, tall + high + 0.3 + 0.3 * bool(look.title)), layout="constrained")
         for number, panel in enumerate(panels, start=1):
             axis = figure.add_subplot(rows, columns, number)
-            _draw_panel(axis, panel, looks, smooth)
-        _legend(figure, looks, width)
+            _draw_panel(axis, panel, lines, smooth)
+        if look.title:
+            figure.suptitle(
+                textwrap.fill(look.title, _letters(width, look.font_size + 1.5)),
+                fontsize=look.font_size + 1.5,
+            )
+        if wrapped:
+            size = look.font_size - 0.5
+            figure.legend(
+                handles=wrapped, loc="outside lower center", ncols=across, fontsize=size, handlelength=HANDLE
+            )
     return figure
+
+
+def _columns(count: int, look: Look) -> int:
+    """Return how many panels stand in a row: as asked for, or as many as are readable in the width."""
+    if look.columns:
+        return min(look.columns, count)
+    most = COLUMNS if look.width is None else max(1, int(look.width / NARROWEST))
+    return min(2 if count in (2, 4) else COLUMNS, count, most)
 
 
 def save(figure: Figure, path: str | Path) -> Path:
@@ -86,6 +89,7 @@ def save(figure: Figure, path: str | Path) -> Path:
             f"cannot draw a {path.suffix or 'file without ending'}", where=path, expected=", ".join(FORMATS)
         )
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with matplotlib.rc_context(STYLE):
             figure.savefig(path, dpi=160)
     except OSError as error:
@@ -93,10 +97,12 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def _looks(panels: Sequence[Panel]) -> dict[str, dict[str, Any]]:
+def _looks(panels: Sequence[Panel], look: Look) -> dict[str, dict[str, Any]]:
     names = dict.fromkeys(curve.label for panel in panels for curve in panel.curves)
+    colors = look.colors(len(names))
+    period = len(COLORS)  # from here on colours come again, with other dashes
     looks: dict[str, dict[str, Any]] = {
-        name: {"color": COLORS[n % len(COLORS)], "linestyle": DASHES[(n + n // len(COLORS)) % len(DASHES)]}
+        name: {"color": colors[n], "linestyle": DASHES[(n + n // period) % len(DASHES)]}
         for n, name in enumerate(names)
     }
     if any(curve.shared for panel in panels for curve in panel.curves):
@@ -118,7 +124,7 @@ def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]], smoo
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=2))
     _scale(axis, panel)
     for x in panel.breaks:
-        axis.axvline(x, color="#b0b0b0", linewidth=0.7, linestyle=(0, (1, 3)), zorder=0.9)
+        axis.axvline(x, **BREAK, zorder=0.9)
     _draw_borders(axis, panel, looks)
     if panel.reference:
         value, text = panel.reference
@@ -233,9 +239,8 @@ def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) ->
         if not own:
             continue
         lonely = len(own) == 1 and len(here) > 1
-        color = looks[own[0]]["color"] if lonely else "#909090"
-        look: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 3)), "zorder": 0.95}
-        axis.axvline(x, color=color, alpha=0.45 if lonely else 1, **look)
+        color = looks[own[0]]["color"] if lonely else BORDER["color"]
+        axis.axvline(x, **{**BORDER, "color": color}, alpha=0.45 if lonely else 1, zorder=0.95)
         if named and name and x - previous > 0.055 * (high - low):
             _name_border(axis, panel, x, name)
             previous = x
@@ -281,12 +286,54 @@ def _heights(axis: Axes, panel: Panel, x: float, share: float) -> np.ndarray:
     return heights
 
 
-def _legend(figure: Figure, looks: dict[str, dict[str, Any]], width: float) -> None:
+def _line_handles(looks: dict[str, dict[str, Any]]) -> list[Any]:
+    """Return a legend entry a line; none where there is one line and no name for it."""
     from matplotlib.lines import Line2D
 
     if len(looks) == 1 and not next(iter(looks)):
-        return
-    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
-    longest = max(len(name) for name in looks)
-    columns = max(1, min(len(looks), int(width * 72 / ((longest + 8) * 4.9))))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8.5, handlelength=3.4)
+        return []
+    return [Line2D([], [], label=name, **look) for name, look in looks.items()]
+
+
+def _mark_handles(panels: Sequence[Panel]) -> list[Any]:
+    """Return the entries that say, once for the figure, what its dots, dashes, bands and crosses mean."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    curves = [curve for panel in panels for curve in panel.curves]
+    drawn = any(panel.borders for panel in panels)
+    dot: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4.2, "markeredgecolor": "white"}
+    marks = {
+        "best of its stage" if drawn else "best": (any(curve.best for curve in curves), dot),
+        "a stage begins": (drawn, BORDER),
+        "the rate drops or restarts": (any(panel.breaks for panel in panels), BREAK),
+        "not finite": (any(curve.broken for curve in curves), {"marker": "x", "linestyle": ""}),
+    }
+    found: list[Any] = [
+        Line2D([], [], label=name, **{"color": "#707070", **look})
+        for name, (there, look) in marks.items()
+        if there
+    ]
+    if any(curve.low is not None for curve in curves):
+        found.append(Patch(color="#707070", alpha=0.3, label="range of the seeds"))
+    return found
+
+
+def _letters(width: float, size: float) -> int:
+    """Return how many letters of a size in points a line of so many inches holds; a letter is .55 of its size."""
+    return max(12, int((width - 0.3) * 72 / (0.55 * size)))
+
+
+def _legend_layout(handles: list[Any], width: float, size: float) -> tuple[list[Any], int, float]:
+    """Return the entries, long names on several lines so that none is cut off, their columns and inches of height."""
+    if not handles:
+        return [], 1, 0.0
+    most = _letters(width, size) - 9  # beside the sample of the line
+    for handle in handles:
+        handle.set_label("\n".join(textwrap.wrap(str(handle.get_label()), most)))
+    texts = [str(handle.get_label()).split("\n") for handle in handles]
+    longest = max(len(line) for lines in texts for line in lines)
+    across = max(1, min(len(handles), _letters(width, size) // (longest + 9)))
+    rows = math.ceil(len(handles) / across)
+    tallest = max(len(lines) for lines in texts)
+    return handles, across, rows * tallest * size * 1.55 / 72

@@ -144,6 +144,7 @@ def _outline(curve: Curve, seen: int) -> Array:
 
 def _same(curve: Curve, other: Curve) -> bool:
     """Tell whether `other` is the run of `curve`: by name, and among nameless ones by its first values."""
+    # A run's own curve must never forecast itself: with a name that is certain, without one its values tell.
     if curve.run or other.run:
         return curve.run == other.run
     return list(other.values[: len(curve.values)]) == list(curve.values)
@@ -185,6 +186,7 @@ def _forecast_of(
     """Return `other` as forecast from its first `seen` epochs; None where that, or the truth, is missing."""
     now, end = other.first + seen - 1, other.first + length - 1
     numbers = list(other.epochs) or list(range(1, len(other.values) + 1))
+    # By epoch, for a curve may have holes.
     truth = dict(zip(numbers, other.values, strict=True))
     try:
         prepared = prepare(other.until(now), end, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ BY_HAND = {  # colour and style of each classic extrapolation
     "exponential": ("#8B4513", "--"),
 }
 MOST = 12  # panels
-TITLE = 46  # characters
+TITLE = 58  # characters of a line above a panel; one panel alone is wider
 
 
 def fan_chart(
@@ -82,8 +83,9 @@ def _panel(
     if recommended.target is not None:
         _line(axis, recommended.target, f"to beat: {recommended.target:.4g}")
     name = curve.name or curve.run
-    title = name if len(name) <= limit else name[: limit - 3] + "..."
-    axis.set_title(f"{title}\n{_words(recommended, limit)}", loc="left", fontsize=8.5)
+    # On lines of their own where they are long: what does not fit the panel would lie on its neighbour.
+    lines = [line for text in (name, _words(recommended)) for line in textwrap.wrap(text, limit)]
+    axis.set_title("\n".join(lines), loc="left", fontsize=8.5)
     axis.set_xlabel("epoch")
     axis.set_ylabel(curve.metric)
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
@@ -117,11 +119,10 @@ def _came(axis: Axes, came: Curve, since: int) -> None:
     axis.plot(numbers[later], values[later], color=CAME, linewidth=1.1, zorder=2.8)
 
 
-def _words(recommended: Recommendation, limit: int) -> str:
+def _words(recommended: Recommendation) -> str:
     told = recommended.told
     if told.verdict != FORECAST:
-        words = f"no forecast: {told.reason}"
-        return words if len(words) <= limit + 12 else words[: limit + 9] + "..."
+        return f"no forecast: {told.reason}"
     low, high = told.interval(0.8)
     words = f"epoch {told.to}: {told.median[-1]:.4g} (80 %: {low[-1]:.4g} to {high[-1]:.4g})"
     return words if math.isnan(recommended.chance) else f"{words}, chance {recommended.chance:.0%}"

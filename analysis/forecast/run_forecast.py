@@ -9,8 +9,7 @@ from analysis.forecast.forecaster import forecast
 from analysis.forecast.runs import curves
 from analysis.frames import Records
 from analysis.sources import trainings
-from workbench.errors import RecordError
-from workbench.names import metric_that_counts
+from analysis.tables.summary import default_metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,9 +45,7 @@ class RunForecast:
 
 def forecast_of(records: Records, metric: str | None, to: int | None, store: str) -> RunForecast:
     """Return the forecast of the one run in `records`; raises `RecordError` where it has no metric that counts."""
-    metric = metric or metric_that_counts(records.epochs["metric"].unique())
-    if metric is None:
-        raise RecordError("no metric to forecast", do="name one")
+    metric = metric or default_metric(records)
     curve = curves(records, metric, store)[0]
     known = trainings(store)
     study = records.runs["study"].iloc[0]

@@ -28,10 +28,9 @@ def curves(study: Study) -> Picture:
     chosen = sorted(order) if few else order[:LINES_TOLD_APART]
     runs = [run for position in chosen for run in study.runs()[position]]
     what = "All rows" if few else f"The best {len(chosen)} of {len(order)} rows by {study.metric}"
-    caption = (
-        f"{what}: dashed where a stage begins, dotted where the learning rate drops, a dot at each best."
+    return Picture(
+        "curves", f"{what}, epoch by epoch.", svg(plot_curves(study.trained.only(runs), labels=study.names()))
     )
-    return Picture("curves", caption, svg(plot_curves(study.trained.only(runs), labels=study.names())))
 
 
 def distribution(study: Study) -> Picture:

@@ -78,7 +78,11 @@ def _alike(study: Study, top: int) -> str:
         return ""
     alike = len(verdicts.best_rows(own, study.metric)) - 1
     unknown = verdicts.unknown_rows(own, study.metric, own[top])
-    said = f"{count(alike, 'other row')} cannot be told from it" if alike else "No other row is as good"
+    said = (
+        f"{count(alike, 'other row')} may be as good: the difference is within the noise"
+        if alike
+        else "No other row is as good"
+    )
     if unknown == len(own) - 1:
         said = (
             "Whether that is noise is not known: the other rows cannot be compared with it (see Is it noise?)"
@@ -166,7 +170,8 @@ def _results(study: Study) -> list[Block]:
 
 def _without_settings(study: Study) -> pd.DataFrame:
     """Return the rows without their settings where these would push the results off the page."""
-    settings = [name for name in summary.differing_settings(study.records.runs) if name in study.frame]
+    shown = summary.metrics_shown(study.records, study.select)
+    settings = [n for n in summary.differing_settings(study.records.runs, shown) if n in study.frame]
     return study.frame.drop(columns=settings) if len(settings) > SETTINGS_SHOWN else study.frame
 
 
@@ -214,9 +219,10 @@ def _verdicts(study: Study) -> list[Block]:
         return [Text(["One row only: there is nothing to compare it with."])]
     name = study.frame["run"].iloc[study.baseline]
     intro = (
-        f"Every row against the baseline {name}. Difference with its 95 % interval; p after Holm's correction over "
-        "the rows of a table, so that a table of nothing but noise holds a false call in at most 5 of 100 cases. "
-        "Low and high are the 95 % interval of the value itself from its number of pairs."
+        f"Each row against the baseline {name}: the difference, and from where to where it may lie (95 % "
+        "interval). p is how often chance alone would make a difference as large, corrected for the number of rows "
+        "(Holm): of 100 tables of pure noise at most 5 hold a wrong verdict. Low and high say where the value itself "
+        "may lie, from its number of pairs."
     )
     blocks: list[Block] = [Text([intro])]
     for metric in study.rows:

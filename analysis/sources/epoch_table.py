@@ -315,6 +315,8 @@ def _fill(
 
 def _is_logged_within(metric: str, epochs: np.ndarray) -> bool:
     """Tell a measure of training of which most epochs have several values; evaluations and rates keep theirs."""
+    if (epochs[1:] > epochs[:-1]).all():
+        return False
     _, counts = np.unique(epochs, return_counts=True)
     return bool(np.median(counts) > 1) and counts_as_metric(metric) and not _is_held_out(metric)
 

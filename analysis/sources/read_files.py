@@ -13,7 +13,16 @@ import numpy as np
 
 from analysis.frames import Note, Records, RunData, build
 from analysis.sources.options import Options
-from analysis.sources.sniff import FORMS, kind_of, nearest_form, reader, records_in
+from analysis.sources.sniff import (
+    EXPORT,
+    FORMS,
+    LOOKED_FOR,
+    WANDB_REFUSED,
+    kind_of,
+    nearest_form,
+    reader,
+    records_in,
+)
 from workbench.errors import RecordError, WorkbenchError
 
 MOST_SAID = 3  # remarks in a refusal
@@ -34,7 +43,7 @@ def read_files(paths: Sequence[Path], options: Options | None = None) -> Records
             found, remarks = read_path(path, options)
         except WorkbenchError as error:
             refused.append(error)
-            notes.append(Note(str(path), f"not read: {error}"))
+            notes.append(Note(str(path), f"not read: {str(error).removeprefix(f'{path}: ')}"))
             continue
         runs += found
         notes += remarks
@@ -57,9 +66,14 @@ def read_path(path: Path, options: Options) -> tuple[list[RunData], list[Note]]:
 
     Raises `RecordError` for unknown kinds, and for a record without a value, with what was remarked in it.
     """
-    if path.is_dir() and kind_of(path) == "tfevents" and not any(path.rglob("*tfevents*")):
+    events = path.is_dir() and kind_of(path) == "tfevents"
+    if events and not any(path.rglob("*tfevents*")):
         return _folder(path, options)
     runs, notes = reader(kind_of(path))(path, options)
+    if events:
+        more = _beside_events(path)
+        found, remarks = _of_files(path, more, options) if more else ([], [])
+        runs, notes = [*runs, *found], [*notes, *remarks]
     runs = [data for data in runs if data.values]
     if not runs:
         said = "; ".join(str(note).removeprefix(f"{path}: ") for note in notes[:MOST_SAID])
@@ -77,24 +91,47 @@ def read_path(path: Path, options: Options) -> tuple[list[RunData], list[Note]]:
 def _folder(folder: Path, options: Options) -> tuple[list[RunData], list[Note]]:
     """Return the runs of a training's folder: of the files in it that trainings call their records."""
     files = records_in(folder)
+    if not files and any(folder.rglob("*.wandb")):
+        raise RecordError(*WANDB_REFUSED, where=folder, do=EXPORT)
     if not files:
         raise RecordError("holds no record that is understood", where=folder, expected=nearest_form(folder))
+    runs, notes = _of_files(folder, files, options)
+    if not runs:
+        raise RecordError(str(notes[0].what), where=notes[0].file, expected=nearest_form(folder))
+    return runs, notes
+
+
+def _beside_events(folder: Path) -> list[Path]:
+    """Return the records of a folder of many trainings that are not those of its event files.
+
+    A log beside event files, or above them, is that of the same training, which is read from the events.
+    """
+    return [
+        file
+        for file in records_in(folder)
+        if file.parent != folder and not any(file.parent.rglob("*tfevents*"))
+    ]
+
+
+def _of_files(folder: Path, files: Sequence[Path], options: Options) -> tuple[list[RunData], list[Note]]:
+    """Return the runs of the files of a folder that can be read, and the remarks."""
     runs: list[RunData] = []
     notes: list[Note] = []
     for file in files:
         try:
             found, remarks = read_path(file, options)
         except WorkbenchError as error:
-            notes.append(Note(str(file), f"not read: {error}"))
+            notes.append(Note(str(file), f"not read: {str(error).removeprefix(f'{file}: ')}"))
             continue
-        if file.parent != folder or len(files) == 1:  # `version_0/metrics.csv` is called by its folder
+        usual = file.name in LOOKED_FOR
+        if usual and (
+            file.parent != folder or len(files) == 1
+        ):  # `version_0/metrics.csv` is called by its folder
             for data in found:
                 name = "/".join(file.relative_to(folder).parent.parts) or folder.resolve().name
                 data.run = data.facts["name"] = data.run.replace(file.stem, name, 1)
         runs += found
         notes += remarks
-    if not runs:
-        raise RecordError(str(notes[0].what), where=notes[0].file, expected=nearest_form(folder))
     return runs, notes
 
 

@@ -50,6 +50,16 @@ PICKLES = (
     b"(dp",
     b"(lp",
 )
+WANDB = b":W&B"  # the format is the program's own, and no library that is declared here reads it
+WANDB_REFUSED = ("is an offline record of Weights & Biases, which is not read",)
+EXPORT = "`wandb sync` it and export the run's history or a chart as CSV, which is read"
+RECORDS = (
+    ".json",
+    ".csv",
+    ".log",
+    ".jsonl",
+    ".tsv",
+)  # what histories and logs end in, where no usual name is found
 LOOKED_FOR = (  # the files of a training's folder that hold its record
     "metrics.csv",
     "results.csv",
@@ -76,6 +86,8 @@ def kind_of(path: Path) -> str:
         return "tfevents"
     if head.startswith(b"SQLite format 3\x00"):
         return "mlflow_sql"
+    if path.suffix == ".wandb" or head.startswith(WANDB):
+        raise RecordError(*WANDB_REFUSED, where=path, do=EXPORT)
     if head.startswith(PICKLES) and path.suffix not in (".json", ".csv"):
         return "pickled_history"
     for module, sign in TEXT_LOGS:
@@ -130,8 +142,12 @@ def records_in(folder: Path) -> list[Path]:
     """Return the records of a folder that holds neither event files nor MLflow's: what trainings call them."""
     found = [path for name in LOOKED_FOR for path in folder.rglob(name)]
     if not found:
-        found = [path for path in folder.iterdir() if path.suffix in (".json", ".csv", ".log", ".jsonl")]
-    return sorted(path for path in dict.fromkeys(found) if path.is_file() and not path.name.startswith("."))
+        found = [path for path in folder.rglob("*") if path.suffix in RECORDS]
+    return sorted(path for path in dict.fromkeys(found) if path.is_file() and not _is_hidden(path, folder))
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def reader(kind: str) -> Callable[..., Any]:

@@ -90,7 +90,7 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     metrics = metrics_shown(records, select)
     single = at_best_epoch(records, select, metrics)
     groups = seed_groups(records.runs)
-    settings = differing_settings(records.runs)
+    settings = differing_settings(records.runs, metrics)  # a setting `loss` is not the metric of that name
     names = [
         run if is_missing(name) else name for run, name in zip(records.runs["run"], records.runs["name"])
     ]
@@ -184,8 +184,8 @@ def seed_groups(runs: pd.DataFrame) -> list[list[int]]:
     return list(groups.values())
 
 
-def differing_settings(runs: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return the settings that differ as columns under their short names.
+def differing_settings(runs: pd.DataFrame, taken: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """Return the settings that differ as columns under their short names, none of which is one of those `taken`.
 
     Where runs differ in their number of stages, a stage that some lack is shown by its loss alone, unless
     those that have it differ in more. Of parts of several classes (losses, optimizers) the class is shown, and
@@ -196,7 +196,7 @@ def differing_settings(runs: pd.DataFrame) -> dict[str, list[Any]]:
     whole = {name.rpartition(".")[0] for name in chosen if name.rpartition(".")[2].isdigit()}
     chosen = [name for name in chosen if name not in whole]  # `units.1` of a sweep says what `units` says
     chosen = [name for name in chosen if not _comes_with(name, chosen, rows)]
-    short = labels.short_names(chosen, setting_columns(runs))
+    short = labels.short_names(chosen, [*setting_columns(runs), *taken])
     return {short[name]: [row.get(name) for row in rows] for name in chosen}
 
 
@@ -294,15 +294,18 @@ def per_stage(records: Records, names: Mapping[str, str] | None = None) -> pd.Da
 
     Columns: `run`, `stage`, `name`, `epochs` (as "first-last"), `first_epoch_seconds`, `ms_per_step`
     (of the stage's later epochs, its first being slow), `loss` and `accuracy` at the stage's end.
-    `names` are what runs are called instead of by their differences.
+    `names` are what runs are called instead of by their differences; `seed` then tells those of one name apart.
     """
     shown = names or run_labels(records.runs)
+    seeds = dict(zip(records.runs["run"], records.runs["seed"]))
+    alike = len(set(shown.values())) < len(shown)
     rows = []
     for (run, stage), own in records.epochs.groupby(["run", "stage"], observed=True, sort=False):
         first, last = int(own["epoch"].min()), int(own["epoch"].max())
         seconds, per_step = _durations(own)
         row = {
             "run": shown[run],
+            **({"seed": None if is_missing(seeds[run]) else str(seeds[run])} if alike else {}),
             "stage": stage,
             "name": own["stage_name"].iloc[0],
             "epochs": f"{first}-{last}",

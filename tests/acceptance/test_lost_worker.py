@@ -104,7 +104,7 @@ def test_ctrl_c_at_any_worker_ends_all_after_the_epoch(tmp_path: Path, place: in
     (run,) = runs(tmp_path)
     found = read_journal(tmp_path / "mlruns" / "journal" / f"{run}.jsonl")
     assert found.end is not None
-    assert found.end.status == "killed"
+    assert found.end.status == "stopped"
     steps = len(fleet.losses("worker0"))
     assert steps == len(fleet.losses("worker1")) == 6 * len(found.accepted())  # whole epochs
     assert 0 < steps < 240

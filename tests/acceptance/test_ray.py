@@ -165,7 +165,7 @@ def test_ctrl_c_stops_runs_on_the_cluster_and_resume_takes_them_up(
     assert process.returncode == 130, said
     begun = [s for s in read_states(store) if s.run not in known]
     ends = {s.status for s in begun}
-    assert "killed" in ends and ends <= {"killed", "interrupted"}  # resumable, all of them
+    assert "stopped" in ends and ends <= {"stopped", "interrupted"}  # resumable, all of them
     again = start(place, *words, "--resume", "--json")
     out, said = again.communicate(timeout=300)
     assert again.returncode == 0, said

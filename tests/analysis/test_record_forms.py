@@ -249,3 +249,15 @@ def test_stages_are_kept_only_where_they_fit(tmp_path):
     stages = found.epochs.groupby("run", observed=True)["stage"].max()
     assert stages.to_dict() == {"long": 2, "short": 1}
     assert "--stages 2,1 do not fit its 2 epochs" in str(found.notes[0])
+
+
+def test_offline_folders_of_wandb_are_refused_with_what_to_do(tmp_path):
+    folder = tmp_path / "wandb" / "offline-run-20240101_000000-abcdefgh"
+    (folder / "files").mkdir(parents=True)
+    (folder / "files" / "config.yaml").write_text("lr: 0.1\n")
+    record = folder / "run-abcdefgh.wandb"
+    record.write_bytes(b":W&B\xe1\xbe\x00" + bytes(64))
+    for item in (record, folder, tmp_path / "wandb"):
+        with pytest.raises(RecordError, match="Weights & Biases, which is not read") as caught:
+            load([item])
+        assert "CSV" in str(caught.value) and "\n" not in str(caught.value)

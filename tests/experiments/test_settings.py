@@ -76,6 +76,28 @@ def test_every_variant_is_of_a_page_or_says_why_it_is_there(study: str):
     assert "*" in named or named == set(variants(study))
 
 
+# whose file names give batch normalisation, all or the first of a row of abbreviated ones; digits and the like have none
+NAMED = (
+    "baseline_ms1m",
+    "botnet50_ms1m",
+    "ghostnet_ms1m",
+    "resnet101v2_ms1m",
+    "resnet34_casia",
+    "resnet34_casia_recipes",
+)
+
+
+@pytest.mark.parametrize("study", [study for study in STUDIES if study not in NAMED])
+def test_batch_normalisation_is_keras_own_where_nothing_is_said_of_it(study: str):
+    """The author's networks have Keras's momentum of .99 unless a call or a name of a file gives another."""
+    said = {name for name, setting, *_ in rows(study) if setting.endswith("norm_momentum")}
+    for name, experiment in variants(study).items():
+        if name not in said:
+            parts = [*stated.parts_of(experiment.backbone), *stated.parts_of(experiment.embedding)]
+            found = {(type(part).__name__, getattr(part, "norm_momentum", None)) for part in parts}
+            assert {momentum for _, momentum in found} <= {None, 0.99}, (name, found)
+
+
 def test_every_row_names_its_place(real_data: Path):
     pages = Path(os.environ.get("WORKBENCH_TEST_NOTEBOOK") or real_data.parent / "notebook")
     if not pages.is_dir():

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from workbench.commands import completing
 from workbench.commands.dry_run import DryRun
 from workbench.errors import SpecError
 from workbench.optimizers import plateau, schedule_preview
@@ -33,7 +34,9 @@ ALWAYS = ("branch:", "start:", "device", "network ", "stage ", "estimate ")  # s
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE... [NAME...]")
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completing.specs
+)
 @click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
 @click.option("--no-steps", is_flag=True, help="Check the settings only, without building networks.")
 @click.option("--small", is_flag=True, help="Try small forms only; build no network at full size.")

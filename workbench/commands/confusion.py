@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from workbench.commands import completing
 from workbench.errors import InputError
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Source
@@ -20,7 +21,7 @@ NAMED = 60  # classes up to which it names them
 
 
 @click.command("confusion")
-@click.argument("run")
+@click.argument("run", shell_complete=completing.runs)
 @click.option(
     "--data",
     "source",

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import click
 
+from workbench.commands import completing
 from workbench.errors import DataError, SpecError
 from workbench.spec.datasets import default_places
 from workbench.spec.interfaces import Augmentation, Places, Source
 from workbench.spec.load import choose_variants, load_variants
-from workbench.spec.overrides import override_settings, parse_value
+from workbench.spec.overrides import override_settings, parse_part, parse_value
 from workbench.spec.plan import Plan
 from workbench.tracking.store import find_store
 
@@ -47,7 +48,7 @@ def source_of(text: str) -> Source:
     from workbench.data.sources.record_files import RecordIO, TFRecords
 
     if re.fullmatch(r"[A-Za-z]+\(.*\)", text, re.S):
-        value = parse_value(text)
+        value = parse_part(text, "workbench.data.sources", "ImageFolder('faces')")
         if not isinstance(value, Source):
             raise SpecError(f"{text} is not a data source", expected="ImageFolder(...), RecordIO(...), ...")
         return value
@@ -120,7 +121,7 @@ def strip(source: str, augmentation: str, over: str, number: int, rows: int, siz
     """
     from workbench.data import contact_sheet, pipeline
 
-    one = parse_value(augmentation if "(" in augmentation else f"{augmentation}()")
+    one = parse_part(augmentation, "workbench.augment", "RandAugment(magnitude=5)")
     if not isinstance(one, Augmentation):
         raise DataError(
             f"{augmentation} is not an augmentation", expected='such as "RandAugment(magnitude=5)"'
@@ -295,7 +296,7 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 
 
 @data.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completing.models)
 @click.argument("source")
 @click.argument("target", type=FILE)
 @click.option("--float32", "exact", is_flag=True, help="Keep the embeddings in full, not in half precision.")

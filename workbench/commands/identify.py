@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from workbench.commands import completing
 from workbench.commands.model_option import embedder_of, model_options
 from workbench.errors import DataError
 from workbench.security.shown import markdown_cell
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completing.models)
 @click.argument("known", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--threshold", type=float, help="Cosine from which a person counts as known.")
@@ -38,7 +39,7 @@ def identify(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Tell who of the people in the folder KNOWN (one sub-folder a person) is on IMAGES, by MODEL."""
+    """Identify the people on IMAGES by MODEL, against the folder KNOWN (one sub-folder a person)."""
     from workbench.verification import pair_sets
     from workbench.verification.gallery import Gallery
 

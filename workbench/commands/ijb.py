@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from workbench.commands import completing
 from workbench.commands.model_option import embedder_of, model_options, rates
 from workbench.errors import DataError
 from workbench.files import write_json
@@ -25,7 +26,7 @@ NAMING = (  # said above the tables: the two projects that publish such rows nam
 
 
 @click.command("ijb")
-@click.argument("items", nargs=-1, metavar="[MODEL]... [FOLDER]")
+@click.argument("items", nargs=-1, metavar="[MODEL]... [FOLDER]", shell_complete=completing.models)
 @click.option(
     "--sample", type=click.Path(path_type=Path), help="Write a small drawn set in the same formats here."
 )

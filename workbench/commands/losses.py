@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from workbench import PARTS
+from workbench.commands import completing
 from workbench.errors import SpecError
 from workbench.spec.interfaces import Loss
-from workbench.spec.overrides import parse_value
+from workbench.spec.overrides import parse_part
 from workbench.spec.part import Part, find
 
 DRAWN = (
@@ -28,7 +29,7 @@ STYLES = ("-", "--", "-.", ":")
 
 
 @click.command()
-@click.argument("margins", nargs=-1)
+@click.argument("margins", nargs=-1, shell_complete=completing.losses)
 @click.option(
     "-o",
     "--output",
@@ -83,7 +84,7 @@ def show() -> None:
 
 def loss_of(text: str) -> Any:
     """Return the loss that a text means; raises `SpecError` for one without a curve."""
-    loss = parse_value(text if "(" in text else f"{text}()")
+    loss = parse_part(text, "workbench.losses", "ArcFace(margin=0.3)")
     if not isinstance(loss, Loss) or not any(hasattr(loss, panel) for panel in PANELS):
         raise SpecError(
             f"{text} has no curve of a target logit",

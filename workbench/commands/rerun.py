@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from workbench.commands import completing
 from workbench.errors import InputError, RecordError, RunStopped
 from workbench.names import FINISHED, TAG_RERUN
 from workbench.reproduce import curve_match, ingredients
@@ -24,7 +25,7 @@ from workbench.train.request import PAUSED
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completing.runs)
 @click.option("--check", "check_only", is_flag=True, help="Only say which ingredient differs; train nothing.")
 @click.option("--here", is_flag=True, help="Train with the code that is here, whatever the record says.")
 @click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
@@ -43,7 +44,7 @@ def rerun(
     debug: bool,
     run_name: str | None,
 ) -> int:
-    """Make RUN again: its spec from the record, its code, packages and data compared, its curve verified.
+    """Run RUN again: its spec from the record, its code, packages and data compared, its curve verified.
 
     It is a new run with a tag that names RUN. Exit status: 0 equal or within the band of seeds, 1 the
     curve differs or the training failed, 2 bad input.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from workbench.commands import completing
 from workbench.commands.run import run_here
 from workbench.distribute.roles import is_worker
 from workbench.jobs.task import Task
@@ -17,7 +18,7 @@ __all__ = ["recorded_experiment", "recorded_variant", "resume"]
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completing.runs)
 @click.option(
     "--from-start", is_flag=True, help="Train again from epoch 1, where no sound state is left or wanted."
 )

@@ -8,17 +8,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol, TextIO
 
 import click
 
+from workbench.commands import completing
 from workbench.distribute.roles import refuse_several
 from workbench.errors import InputError, RunFailed, SpecError
 from workbench.jobs.placement import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
-from workbench.names import TAG_FORECAST
+from workbench.names import TAG_FORECAST, metric_that_counts
 from workbench.optimizers import plateau, schedule_preview
 from workbench.security.shown import enduring
 from workbench.spec.branch import kept_epochs
@@ -36,7 +39,9 @@ from workbench.train.request import RunRequest, Watcher
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE... [NAME...]")
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completing.specs
+)
 @click.option(
     "--set",
     "assignments",
@@ -47,7 +52,7 @@ from workbench.train.request import RunRequest, Watcher
 @click.option("--seed", type=int, help="Seed of weights, shuffling and augmentation.")
 @click.option("--seeds", metavar="0,1,2", help="Run every variant once for each seed; 0-2 means 0,1,2.")
 @click.option(
-    "--quick", is_flag=True, help="Walk the same code in minutes: small data, small input, few steps."
+    "--quick", is_flag=True, help="Try the whole run in minutes: little data, small images, few steps."
 )
 @click.option(
     "--resume",
@@ -262,7 +267,8 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
     try:
         while True:
             try:
-                run(request, screen(stream), watcher)
+                result = run(request, screen(stream), watcher)
+                click.echo(what_next(task.variant, result.best), file=stream)
                 return 0
             except RunFailed as failure:
                 if not retries:
@@ -273,6 +279,20 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
     finally:
         if as_json:
             print_json(store, [task.run])
+
+
+def what_next(variant: Variant, best: Mapping[str, Mapping[str, float]]) -> str:
+    """Return what a run ends with: its best value, and the commands that look at it and compare it."""
+    chosen = variant.experiment.selector()
+    counted = chosen if chosen in best else metric_that_counts(best)
+    found = best.get(counted or "")
+    lines = [f"best {counted} {found['value']:.4f} at epoch {found['epoch']}"] if found else []
+    title = f"{variant.study}/{variant.name}:{variant.experiment.seed}"
+    if variant.quick:
+        return "\n".join([*lines, "a --quick run only walks the code: leave --quick out to train"])
+    words = [("show", title), ("plot", variant.study), ("table", variant.study), ("ui", "")]
+    steps = [" ".join(["workbench", *map(shlex.quote, filter(None, pair))]) for pair in words]
+    return "\n".join([*lines, "next: " + "; ".join(steps)])
 
 
 def print_json(store: Store, runs: list[str], stream: TextIO | None = None) -> None:

@@ -101,7 +101,7 @@ def reporter_for(
 
 def compare(store: Store, tasks: Sequence[Task]) -> None:
     """Print the table of all that has a record, and what to look at next."""
-    from workbench.commands.show import runs_table
+    from workbench.commands.list_runs import runs_table
 
     names = [task.run for task in tasks if store.journal(task.run).exists()]
     if not names:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from workbench.commands import completing
 from workbench.commands.model_option import embedder_of, model_options, rates
 from workbench.errors import DataError
 from workbench.security.shown import markdown_cell
@@ -19,7 +20,7 @@ from workbench.verification.pair_sets import Scored
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completing.models)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--pairs", type=click.Path(path_type=Path), help="A .bin, .csv or .tsv file, or a folder of people."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Protocol
 from workbench.jobs.placement import Place
 from workbench.jobs.process import overall
 from workbench.jobs.task import Task
-from workbench.train.signals import handling, on_end
+from workbench.train.signals import announced, handling, on_end
 
 PAUSE_SECONDS = 0.1
 
@@ -122,5 +123,11 @@ def listening() -> Iterator[list[int]]:
     def note(number: int, frame: FrameType | None) -> None:
         asked.append(signal.SIGTERM if number == signal.SIGHUP else number)  # what every child listens to
 
-    with handling({signal.SIGINT: note, **on_end(note)}):
+    with handling({signal.SIGINT: note, **on_end(note)}), announced(_say):
         yield asked
+
+
+def _say(text: str) -> None:
+    """Say what a Ctrl-C does to the runs at work, each of which hears it too."""
+    sys.stderr.write(f"every run {text}\n")
+    sys.stderr.flush()

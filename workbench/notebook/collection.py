@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RecordError
@@ -22,8 +23,14 @@ class Runs(list):  # type: ignore[type-arg]
     """Runs of a store, the oldest first."""
 
     def table(self, select: str | None = None) -> pd.DataFrame:
-        """Return what `workbench table` shows of them: differing settings, best values, seeds, states."""
+        """Return what `workbench table` shows of them: differing settings, best values, seeds, states.
+
+        Warns, as the command does, where accuracies of several conventions stand beside each other.
+        """
         records, summary = self._records(), api().analysis("tables.summary")
+        note = api().analysis("tables.conventions").convention_note(records)
+        if note:
+            warnings.warn(note, stacklevel=2)
         found: pd.DataFrame = summary.with_states(summary.summary(records, select), records.runs)
         return found
 

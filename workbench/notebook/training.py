@@ -51,7 +51,8 @@ def train_here(task: Task, store: Store, watcher: Watcher | None = None) -> None
 def train_apart(words: list[str], run: str, store: Store) -> None:
     """Run a command of the program in a process of its own, its lines shown here as they come.
 
-    An interrupt of this process ends the run after its epoch; a second one at once, both to be resumed.
+    An interrupt of this process ends the run after its epoch, a second one after its step, a third at once;
+    `run.resume()` goes on.
     """
     log, progress = log_of(store, run), store.run_folder(run) / "progress.json"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +61,6 @@ def train_apart(words: list[str], run: str, store: Store) -> None:
     start = log.stat().st_size if log.exists() else 0
     child = Child(words, Place(), log, variables)
     shown = Follower(log, progress, start, screen())
-    asked = 0
     while True:
         try:
             while child.poll() is None:
@@ -68,9 +68,7 @@ def train_apart(words: list[str], run: str, store: Store) -> None:
                 time.sleep(LOOK_SECONDS)
             break
         except KeyboardInterrupt:
-            asked += 1
-            child.stop(signal.SIGINT if asked == 1 else signal.SIGTERM)
-            shown.screen.say(f"stops {'after this epoch' if asked == 1 else 'now'}; `run.resume()` goes on")
+            child.stop(signal.SIGINT)  # which says itself what the first, the second and the third one do
     shown.look()
     shown.screen.close()
     progress.unlink(missing_ok=True)

@@ -6,9 +6,10 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.errors import SpecError
+import workbench
+from workbench.errors import SpecError, suggestion
 from workbench.spec.parameters import is_default
-from workbench.spec.part import find, replace
+from workbench.spec.part import REGISTRY, find, replace
 from workbench.spec.variant import Variant
 
 
@@ -41,6 +42,28 @@ def parse_value(text: str) -> Any:
     return _evaluate(tree, text)
 
 
+def parse_part(text: str, family: str, example: str) -> Any:
+    """Return the part that a text means, with or without brackets; names of other parts may stand within it.
+
+    Raises `SpecError` that blames the text itself, with the nearest names of the `family` (the room of its
+    members, such as `workbench.losses`) and an `example` of one.
+    """
+    whole = text if "(" in text else f"{text}()"
+    try:
+        tree = ast.parse(whole, mode="eval").body
+    except SyntaxError as error:
+        raise SpecError(f"cannot be read: {error.msg}", where=text, expected=f"such as {example}") from error
+    members = [name for name, room in workbench.PARTS.items() if room.startswith(family)]
+    for node in ast.walk(tree):
+        name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
+        if name is not None and name not in REGISTRY and name not in workbench.PARTS:
+            raise SpecError(f"no part {name!r}", where=text, do=suggestion(name, members))
+    try:
+        return _evaluate(tree, whole)
+    except TypeError as error:
+        raise SpecError(f"cannot be made: {error}", where=text, expected=f"such as {example}") from error
+
+
 def _evaluate(node: ast.expr, text: str) -> Any:
     if isinstance(node, ast.Constant):
         return node.value
@@ -52,7 +75,7 @@ def _evaluate(node: ast.expr, text: str) -> Any:
         left, right = _evaluate(node.left, text), _evaluate(node.right, text)
         return left + right if isinstance(node.op, ast.Add) else left * right
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        cls = find(node.func.id, "--set")
+        cls = find(node.func.id, None)
         named = {word.arg: _evaluate(word.value, text) for word in node.keywords if word.arg}
         return cls(*[_evaluate(item, text) for item in node.args], **named)
     return text

@@ -371,7 +371,7 @@ class OtherCode(SpecError):
     """A part of the user's is not the one that a record was made with."""
 
 
-def find(name: str, where: str = "spec") -> type[Part]:
+def find(name: str, where: str | None = "spec") -> type[Part]:
     """Return the part class called `name`, importing the engine's file that holds it."""
     if name not in REGISTRY:
         package = importlib.import_module("workbench")

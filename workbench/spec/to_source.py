@@ -78,6 +78,9 @@ def _call(part: Part, depth: int) -> str:
         value = getattr(part, field.name)
         if field.default is not dataclasses.MISSING and value == field.default:
             continue
+        if field.name == part.variadic:  # `Choice(64, 256)`: each value without a name
+            words += [source(item, depth + 1) for item in value]
+            continue
         text = source(value, depth + 1)
         words.append(f"{field.name}={text}" if field.kw_only else text)
     return _wrapped(f"{type(part).__name__}(", words, ")", depth)

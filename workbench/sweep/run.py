@@ -125,7 +125,7 @@ def heading(found: search.Search, again: bool) -> str:
 
 def _ending(error: BaseException) -> tuple[str, str]:
     if isinstance(error, (RunKilled, KeyboardInterrupt)):
-        return names.KILLED, "stopped by Ctrl-C; `--resume` goes on"
+        return names.STOPPED, "stopped by Ctrl-C; `--resume` goes on"
     if isinstance(error, RunStopped):
         return names.STOPPED, "stopped; `--resume` goes on"
     return names.FAILED, " ".join(f"{error}".split())[:500] or type(error).__name__

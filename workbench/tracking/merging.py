@@ -202,7 +202,8 @@ def _copy_files(source: Path, target: Path, store: Store, theirs: bool, beside: 
             _write(content, place)
         elif beside and content != place.read_bytes():
             found = hashlib.sha256(content).hexdigest()[:8]
-            _write(content, target / inner.parts[0] / f"merged-{found}" / Path(*inner.parts[1:]))
+            folder = target / inner.parts[0] if len(inner.parts) > 1 else target
+            _write(content, folder / f"merged-{found}" / Path(*inner.parts[len(inner.parts) > 1 :]))
     return withheld
 
 

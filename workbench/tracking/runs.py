@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.errors import RecordError, suggestion
+from workbench.errors import RecordError, nearest, suggestion
 from workbench.names import INTERRUPTED, SWEEP, TAG_KIND, TAG_RERUN, TAG_RUN, UNREADABLE
 from workbench.tracking.journal import Journal, first_start, is_locked, read_journal, status_of
 from workbench.tracking.rows import StartRecord
@@ -36,6 +36,7 @@ def find_run(store: Store, text: str) -> str:
 
     Raises RecordError, in one line, when no run or more than one fits.
     """
+    store.require_there()
     names = dict.fromkeys(store.runs())
     stored = stored_runs(store)
     names.update(dict.fromkeys(row.run for row in stored if row.run))
@@ -53,7 +54,7 @@ def find_run(store: Store, text: str) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise RecordError(f"no run {text!r}", where=store.root, do="`workbench list` shows the runs")
+        raise _unknown(store, text)
     shown = ", ".join(found[:4]) + (", ..." if len(found) > 4 else "")
     raise RecordError(
         f"{text!r} fits {len(found)} runs: {shown}", where=store.root, do="give more of the name"
@@ -87,9 +88,39 @@ def find_titled(store: Store, text: str) -> str | None:
             do=f"give one: {text}:{seeds[0]}",
         )
     if not found:
-        titles = {title(start) for start in known}
-        raise RecordError(f"no run {text!r}", where=store.root, do=suggestion(text, sorted(titles)[:SHOWN]))
+        _refuse_removed(store, text)
+        seeded = [title(start) for start in known]  # those of the right name go before others that look alike
+        named = sorted({name for name in seeded if name.rpartition(":")[0] == text.rpartition(":")[0]})
+        if named:
+            raise RecordError(f"no run {text!r}", where=store.root, do=f"there is {', '.join(named[:SHOWN])}")
+        raise _unknown(store, text)
     return found[-1].run
+
+
+def _refuse_removed(store: Store, text: str) -> None:
+    """Raise RecordError for a run that is in the store's trash."""
+    from workbench.tracking.trash import removed
+
+    if any(text in (one.run, one.title, one.title.rpartition(":")[0]) for one in removed(store)):
+        raise RecordError(f"run {text!r} is in the trash", where=store.root, do=f"`workbench restore {text}`")
+
+
+def _unknown(store: Store, text: str) -> RecordError:
+    """Return the refusal of a word that means no run: a study's by its runs, any other by the nearest titles."""
+    starts = [first_start(store.journal(run)) for run in store.runs()]
+    known = [start for start in starts if start is not None and start.tags.get(TAG_KIND) != SWEEP]
+    own = [title(start) for start in known if start.study == text]
+    if own:
+        shown = ", ".join(list(dict.fromkeys(own))[:SHOWN])
+        return RecordError(
+            f"{text!r} is a study, not a run", where=store.root, do=f"name one of its runs: {shown}"
+        )
+    _refuse_removed(store, text)
+    titles = list(dict.fromkeys(title(start) for start in reversed(known)))
+    by_end = {name.partition("/")[2]: name for name in titles} | {start.name: title(start) for start in known}
+    near = nearest(text, titles) or [by_end[name] for name in nearest(text, by_end)]
+    do = suggestion(near[0], near) if near else "`workbench list` shows the runs"
+    return RecordError(f"no run {text!r}", where=store.root, do=do)
 
 
 def title(start: StartRecord) -> str:

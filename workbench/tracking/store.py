@@ -69,6 +69,14 @@ class Store:
     def cache(self) -> Path:
         return self.root / "cache"
 
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    def report(self, study: str) -> Path:
+        """The folder of a study's report."""
+        return self.reports / study.replace("/", "_")
+
     def journal(self, run: str) -> Path:
         return self.journals / f"{run}{SUFFIX}"
 
@@ -93,6 +101,7 @@ class Store:
     def _journal_names(self) -> list[str]:
         if not self.journals.is_dir():
             return []
+        # A name begins with its moment, so that sorting by name is sorting by age.
         return sorted(path.name.removesuffix(SUFFIX) for path in self.journals.glob(f"*{SUFFIX}"))
 
     def refuse_links(self, run: str) -> None:
@@ -102,8 +111,24 @@ class Store:
             if path.is_symlink():
                 raise StoreError("is a link, which is not followed", where=path, do="put a copy in its place")
 
+    def require_there(self) -> None:
+        """Raise StoreError where nothing is at the store's place: a typo would else be an empty store."""
+        near = self.root / FOLDER  # a project's folder, given instead of the records in it
+        known = self.journals.is_dir() or self.database.exists() or not near.is_dir()
+        if not self.is_local or (self.root.is_dir() and known):
+            return
+        raise StoreError(
+            "no store is here",
+            where=self.root,
+            expected="a folder of records, which the first `workbench run` makes",
+            do=f"did you mean {near}?"
+            if near.is_dir()
+            else "give the folder with --store or WORKBENCH_STORE",
+        )
+
     def require_writable(self) -> None:
         """Raise StoreError unless files can be made in the folder (which is created)."""
+        # A file is made, for rights alone do not tell of a full or read-only disk.
         probe = self.journals / f".probe-{os.getpid()}"
         try:
             self.journals.mkdir(parents=True, exist_ok=True)
@@ -151,6 +176,7 @@ def project_folder(start: Path) -> Path:
 
 
 def _local(root: Path) -> Store:
+    # Resolved once: whatever is compared with the store's place later must mean the real folder.
     root = root.resolve()
     if root.exists() and not root.is_dir():
         raise StoreError(

@@ -124,6 +124,7 @@ def read(store: Store, run: str) -> SweepRecord:
     facts = read_json(place / FACTS)
     state = read_json(place / STATE) if (place / STATE).exists() else {}
     try:
+        # Numbers are padded with zeros: as texts they stand in the order in which trials were begun.
         trials = sorted(map(_trial, state.get("trials", [])), key=lambda trial: trial.id)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RecordError(f"is damaged: {error!r}", where=place / STATE, do=REPAIR) from error
@@ -155,9 +156,11 @@ def find(store: Store, text: str) -> SweepRecord | None:
         return read(store, text)
     if RUN_NAME.fullmatch(text):  # another run: no need to ask every sweep for its name
         return None
+    # Only what has a run's form is the beginning of one: `study/name` may begin like another name.
     begun = [run for run in runs if "Z-" in text and run.startswith(text)]
     if len(begun) == 1:
         return read(store, begun[0])
+    # The newest of a name: a sweep that is done again takes the place of the older one.
     for run in reversed(runs):
         facts = _facts(store, run)
         if text in (facts.get("name"), f"{facts.get('study')}/{facts.get('name')}"):

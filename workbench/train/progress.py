@@ -155,11 +155,11 @@ FIRST = (names.LOSS, names.ACCURACY, "val_loss", "val_accuracy", names.LEARNING_
 def values_line(metrics: Mapping[str, float]) -> str:
     """Return `loss 2.3026  accuracy 0.1250  lr 0.1  lfw 0.9822`: by-products of a set are left out."""
     order: Sequence[str] = [name for name in FIRST if name in metrics]
-    order = [*order, *(n for n in metrics if n not in order and not _is_detail(n))]
+    order = [*order, *(n for n in metrics if n not in order and not is_detail(n))]
     return "  ".join(f"{name} {_number(name, metrics[name])}" for name in order if name != names.STAGE)
 
 
-def _is_detail(name: str) -> bool:
+def is_detail(name: str) -> bool:
     """Tell by-products: thresholds and folds of a set, the interval around a forecast."""
     around = name.startswith(names.FORECAST_PREFIX) and not name.endswith("_chance")
     return name.endswith(names.DERIVED_SUFFIXES) or around

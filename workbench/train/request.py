@@ -50,8 +50,8 @@ class RunResult:
 
 
 class StopTraining(Exception):
-    """Ends training between two steps, with the status and reason to record."""
+    """Ends training between two steps, with the status and reason to record; `by_user` if Ctrl-C asked for it."""
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: str, reason: str, by_user: bool = False) -> None:
         super().__init__(reason)
-        self.status, self.reason = status, reason
+        self.status, self.reason, self.by_user = status, reason, by_user

@@ -17,7 +17,7 @@ from workbench import names
 from workbench.distribute import determinism, roles, strategy
 from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
-from workbench.lazy import tf
+from workbench.lazy import other_keras, tf
 from workbench.optimizers import plateau, schedule_preview
 from workbench.security.children import last_words
 from workbench.spec.datasets import default_places
@@ -98,7 +98,7 @@ def run(request: RunRequest, screen: Screen, watcher: Watcher | None = None) -> 
         session.end(stop.status, stop.reason)
         if stop.status == names.FAILED:
             raise RunFailed(f"run {request.run} failed: {stop.reason}") from stop
-        if stop.status == names.KILLED:
+        if stop.by_user:
             raise RunKilled(stop.reason) from stop
         if stop.status != names.FINISHED:
             raise RunStopped(stop.reason) from stop
@@ -243,7 +243,7 @@ def ending(error: BaseException) -> tuple[str, str]:
     # From the particular to the general: TensorFlow's out-of-memory is an OpError, a full disk an OSError, and each
     # has something a person can do about it.
     if isinstance(error, KeyboardInterrupt):
-        return names.KILLED, "stopped by Ctrl-C"
+        return names.STOPPED, "stopped by Ctrl-C"
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
         return names.FAILED, "out of memory; try a smaller batch_size or network"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -251,7 +251,7 @@ def ending(error: BaseException) -> tuple[str, str]:
     if isinstance(error, WorkbenchError):
         return names.FAILED, str(error)
     # Last, for it reads the message: a class of its own does not exist for this error of TensorFlow.
-    refusal = determinism.refused(error)
+    refusal = determinism.refused(error) or other_keras(error)
     if refusal is not None:
         return names.FAILED, str(refusal)
     # One line, and a short one: TensorFlow's messages hold whole graphs, and `list` shows this in a column.

@@ -18,7 +18,7 @@ from workbench.spec.plan import Plan
 from workbench.tracking.best import best_values
 from workbench.tracking.rows import CheckpointRecord, EpochRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, nan_report, room
+from workbench.train import checkpoint, logged_model, nan_report, room
 from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest, RunResult, Watcher
@@ -50,7 +50,7 @@ class Session:
         self.request, self.screen, self.tracker, self.data = request, screen, tracker, data
         self.group = group or Group("one device")
         self.experiment = request.variant.experiment
-        self.signals = StopSignals(self.experiment.safety.grace_seconds)
+        self.signals = StopSignals(self.experiment.safety.grace_seconds, screen.say, screen.close)
         # The timer behind the signals and the saver's thread belong to this attempt alone; a second run in the same
         # process (a notebook, a sweep) makes its own.
         self.saver = checkpoint.Saver(request.store.run_checkpoints(request.run))
@@ -135,9 +135,9 @@ class Session:
         if self.epoch < plan.last_epoch:
             room.require(self.trainer, plan, self.group.workers)
             self.screen.stage(plan, len(self.experiment.stages), steps)
-            for note in notes:
-                self.screen.warn(note)
             if (self.epoch, self.epoch_step) == (plan.first_epoch - 1, 0):
+                for note in notes:  # of a stage that goes on nothing is new: its state is taken up again
+                    self.screen.warn(note)
                 self.watchers.stage(plan, self.trainer.embedder)
             self._lower(plan)
 
@@ -359,13 +359,15 @@ class Session:
         self.screen.close()
         try:
             self._settle()
+            if status == names.FINISHED and self.group.chief:
+                logged_model.keep_best(self.request, self.tracker.journal.start, self.screen)
             self.tracker.end(status, reason)
         except (OSError, InputError) as error:  # a full disk: what ended the run must still be said
             self.screen.warn(f"the end of the run could not be recorded: {error}")
         finally:
             self.tracker.close()
         if reason and status != names.FAILED:  # a failure is said by the command's last line
-            self.screen.say(f"{status}: {reason}")
+            self.screen.say(reason if reason.startswith(status) else f"{status}: {reason}")
 
     def _settle(self) -> None:
         """Wait for the state that is being written: its row must not follow the end of the run."""

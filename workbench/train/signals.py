@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from workbench.errors import RunStopped
+from workbench.security.children import end_on_purpose
 
 Handler = Callable[[int, "FrameType | None"], Any]
 
@@ -51,14 +52,67 @@ def raise_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-class StopSignals:
-    """What signals ask for: `stop` (SIGTERM or SIGHUP: checkpoint now), `finish` (Ctrl-C: finish the epoch)."""
+CTRL_C = "Ctrl-C"  # as people call SIGINT
+ASKED = (  # what each Ctrl-C does, said when it is pressed
+    "stops after this epoch; again: checkpoint now; third: quit",
+    "stops after this step, with a checkpoint; again: quit",
+    "quits; what the last checkpoint holds is kept",
+)
+QUIT = 130  # the exit status of a program that Ctrl-C ended
 
-    def __init__(self, grace_seconds: float) -> None:
+
+@contextlib.contextmanager
+def announced(say: Callable[[str], None], quit_at_once: Callable[[], None] | None = None) -> Iterator[None]:
+    """Say at each Ctrl-C what it does, at once: Python's own handlers wait for the step or the build at work.
+
+    The kernel's signal writes a byte that a thread waits for. The third one ends the process there and then
+    (after `quit_at_once`, which leaves the terminal in order), unless that is None.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    thread = threading.Thread(target=_announce, args=(reader, say, quit_at_once), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writer)
+        thread.join(timeout=1.0)
+        os.close(reader)
+
+
+def _announce(reader: int, say: Callable[[str], None], quit_at_once: Callable[[], None] | None) -> None:
+    pressed = 0
+    while came := os.read(reader, 64):
+        for _ in range(came.count(signal.SIGINT)):
+            pressed += 1
+            say(ASKED[min(pressed, len(ASKED)) - 1])
+            if pressed >= len(ASKED) and quit_at_once is not None:
+                quit_at_once()
+                end_on_purpose()
+                os._exit(QUIT)
+
+
+class StopSignals:
+    """What signals ask for: `stop` (SIGTERM, SIGHUP, the second Ctrl-C: checkpoint now), `finish` (the first
+    Ctrl-C: finish the epoch). The third Ctrl-C ends the process: the record is as after a kill."""
+
+    def __init__(
+        self,
+        grace_seconds: float,
+        say: Callable[[str], None] | None = None,
+        quit_at_once: Callable[[], None] | None = None,
+    ) -> None:
         self.stop = False
         self.finish = False
         # Who asks; of several processes one may stop for another's signal.
         self.asked_by = signal.SIGTERM.name
+        self.by_user = False  # whether Ctrl-C asked first
+        self._say, self._quit = say, quit_at_once
         # A thread, for the training may sit in one long step: whoever sent SIGTERM sends SIGKILL after a while, and
         # an orderly exit without a new checkpoint is better than that.
         self._last_moment = threading.Timer(grace_seconds, _end_unsaved)
@@ -67,21 +121,21 @@ class StopSignals:
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         # A second SIGTERM must not start the clock again.
         if not self.stop:
-            self.stop, self.asked_by = True, signal.Signals(number).name
+            self.stop, self.by_user = True, False
+            self.asked_by = signal.Signals(number).name
             self._last_moment.start()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.finish:
-            # The second Ctrl-C ends at once, by the default handler, so that a
-            # shell sees a process killed by a signal.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)
+        if not self.stop:  # who asked first is who ends it
+            self.by_user, self.asked_by = True, CTRL_C
+        self.stop = self.stop or self.finish  # the second one
         self.finish = True
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[StopSignals]:
         """Listen to SIGTERM, SIGHUP and SIGINT until the block ends, then hand them back."""
-        with handling({**on_end(self._terminate), signal.SIGINT: self._interrupt}):
+        said = announced(self._say, self._quit) if self._say is not None else contextlib.nullcontext()
+        with handling({**on_end(self._terminate), signal.SIGINT: self._interrupt}), said:
             try:
                 yield self
             finally:
@@ -91,4 +145,5 @@ class StopSignals:
 def _end_unsaved() -> None:
     """End the process when the time for a checkpoint is over: the one before it is as good as ever."""
     # `os._exit`, for a hanging TensorFlow call keeps an ordinary exit from ending.
+    end_on_purpose()
     os._exit(RunStopped.exit_status)

@@ -8,9 +8,9 @@ from workbench.train.signals import StopSignals
 
 
 def stopped(request: RunRequest, signals: StopSignals) -> StopTraining:
-    """Return the stop that a SIGTERM or a SIGHUP asks for, resumable."""
+    """Return the stop that a signal asks for, resumable; that of a person at the keyboard has its own exit status."""
     words = f"stopped by {signals.asked_by}; `workbench resume {request.run}` goes on"
-    return StopTraining(names.STOPPED, words)
+    return StopTraining(names.STOPPED, words, by_user=signals.by_user)
 
 
 def paused(epoch: int) -> StopTraining:
@@ -24,10 +24,8 @@ def stop_after_epoch(
     """Return why training ends after `epoch` of `epochs`, None where it goes on; `reason` is a watcher's."""
     last = epoch >= epochs
     # A signal after the last epoch changes nothing: the run is complete, and "stopped" would ask for a resume.
-    if signals.stop and not last:
+    if (signals.stop or signals.finish) and not last:
         return stopped(request, signals)
-    if signals.finish and not last:
-        return StopTraining(names.KILLED, f"stopped by Ctrl-C; `workbench resume {request.run}` goes on")
     # After the signals: who ends a run by hand wants to go on with it, who ends it by a rule does not.
     if reason is not None:
         return StopTraining(names.FINISHED, reason)

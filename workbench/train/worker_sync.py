@@ -16,6 +16,7 @@ from workbench import names
 from workbench.distribute import stop_flag
 from workbench.distribute.group import Group
 from workbench.train.request import StopTraining
+from workbench.train.signals import CTRL_C
 
 if TYPE_CHECKING:
     from workbench.train.signals import StopSignals
@@ -50,7 +51,8 @@ class WorkerSync:
         before, self._before = self._before, logs.get("_stop")
         flags = 0 if before is None else int(float(before))
         if flags & stop_flag.FINISH and self.group.chief:  # it alone ends a run at an epoch's end
-            signals.finish = True
+            signals.finish = signals.by_user = True
+            signals.asked_by = CTRL_C
         return bool(flags & (stop_flag.STOP | stop_flag.BAD))
 
     @contextlib.contextmanager
@@ -59,11 +61,11 @@ class WorkerSync:
         try:
             yield
         except StopTraining as stop:
-            self._share_stop({"status": stop.status, "reason": stop.reason})
+            self._share_stop({"status": stop.status, "reason": stop.reason, "by_user": stop.by_user})
             raise
         self._share_stop({})
 
-    def _share_stop(self, verdict: Mapping[str, str]) -> None:
+    def _share_stop(self, verdict: Mapping[str, object]) -> None:
         if self.group.workers > 1:
             self._shared(json.dumps(verdict).encode())
 
@@ -71,7 +73,7 @@ class WorkerSync:
         """Wait for the chief's word at the end of an epoch; raises `StopTraining` where it stops."""
         verdict = json.loads(self._shared(None))
         if verdict:
-            raise StopTraining(verdict["status"], f"the chief: {verdict['reason']}")
+            raise StopTraining(verdict["status"], f"the chief: {verdict['reason']}", verdict["by_user"])
 
     def _shared(self, content: bytes | None) -> bytes:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -70,6 +71,20 @@ def _finish(store: Store, aside: Path, known: set[Path]) -> None:
         put_away(store, backup, [folder for folder in there if folder not in known])
 
 
+def _models(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return the artifact addresses of the logged models of our runs, each with the run."""
+    tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'logged_model_tags'").fetchall()
+    return (
+        connection.execute(
+            "SELECT m.artifact_location, t.tag_value FROM logged_models m "
+            "JOIN logged_model_tags t ON t.model_id = m.model_id AND t.tag_key = ?",
+            (TAG_RUN,),
+        ).fetchall()
+        if tables
+        else []
+    )
+
+
 def _made(store: Store, aside: Path) -> set[Path]:
     """Return the artifact folders that a killed rebuild made: those it noted, and that of the run it was at."""
     noted = (aside / MADE).read_text(encoding="utf-8") if is_inside(aside, MADE) else ""
@@ -88,6 +103,7 @@ def artifact_folders(store: Store) -> tuple[list[Path], int]:
                 "LEFT JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = ?",
                 (TAG_RUN,),
             ).fetchall()
+            rows += _models(connection)
     except StoreError:
         return [], 0  # a broken database is what a rebuild is for
     ours = [

@@ -39,6 +39,7 @@ from workbench.views.artifact_folders import (
     put_away,
 )
 from workbench.views.mlflow import MlflowView
+from workbench.views.model_registry import Registry
 from workbench.views.sync import sync_run
 from workbench.views.tensorboard import TensorBoardView
 
@@ -167,11 +168,13 @@ def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str
                 failed[run] = str(error)
                 say(f"{run}: {error}")
             finally:  # a full disk ends all, and what was begun must be found
-                if view.place is not None:
-                    folders.append(view.place)
+                for folder in (view.place, *view.model_places):
+                    if folder is not None:
+                        folders.append(folder)
             if number % COLLECT_EVERY == 0:
                 gc.collect()
                 say(f"{number} of {len(store.runs())} runs")
+        Registry(client, store).register_all()
     return failed
 
 

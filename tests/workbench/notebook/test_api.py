@@ -168,6 +168,19 @@ def test_an_experiment_and_a_sweep_show_themselves(cell: dict[str, Any]) -> None
     )
 
 
+def test_a_sweep_of_python_becomes_a_spec_file_of_the_same_search(
+    cell: dict[str, Any], tmp_path: Path
+) -> None:
+    from workbench.sweep.load_sweeps import load_sweeps
+
+    choices = {"batch_size": workbench.Choice(16, 32), "weight_decay": workbench.Choice(None, 5e-4)}
+    space = {**choices, "optimizer": workbench.Choice(workbench.SGD(), workbench.Adam())}
+    sweep = workbench.Sweep(base=cell["base"], space=space, tuner=workbench.GridSearch(), name="sizes")
+    path = write_spec_file(tmp_path, "study", "sizes", sweep, word="sweep")
+    (found, _) = load_sweeps(path)[0]
+    assert found.space == sweep.space and found.base.id == sweep.base.id
+
+
 def test_a_sparkline_leaves_gaps_where_values_are_missing() -> None:
     assert sparkline([]) == "" == sparkline([float("nan")])
     assert sparkline([1.0, float("nan"), 2.0, 3.0]).count("<polyline") == 1

@@ -124,7 +124,7 @@ def test_killed_within_a_stage_and_while_writing_it_ends_with_equal_bits(place: 
     assert journal(place, run).attempt == 3
 
 
-def test_ctrl_c_finishes_the_epoch_and_ends_as_killed(place: Path, root: Path) -> None:
+def test_ctrl_c_says_what_it_does_finishes_the_epoch_and_ends_as_stopped(place: Path, root: Path) -> None:
     run = "20260101T000000Z-00000003"
     process = start(root, place, "run", "experiments/study.py", "base", "--run-name", run)
     assert process.stdout is not None
@@ -133,10 +133,11 @@ def test_ctrl_c_finishes_the_epoch_and_ends_as_killed(place: Path, root: Path) -
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             break
-    process.communicate(timeout=1200)
+    out, _ = process.communicate(timeout=1200)
     assert process.returncode == 130
+    assert "stops after this epoch; again: checkpoint now; third: quit" in out
     found = journal(place, run)
-    assert found.end.status == "killed"  # type: ignore[union-attr]
+    assert found.end.status == "stopped" and "Ctrl-C" in found.end.reason  # type: ignore[union-attr]
     assert found.accepted()[-1].epoch == found.checkpoint().epoch  # type: ignore[union-attr]
 
 

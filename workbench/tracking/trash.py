@@ -1,0 +1,130 @@
+"""Removed runs: everything that a store holds of a run, moved into its trash as it is, and back.
+
+Nothing is copied and nothing deleted, so a removal is undone whole. The journal goes first and comes back last:
+whatever ends the move, a run is either there or in the trash, and doing it again completes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.errors import RecordError, StoreError, suggestion
+from workbench.security.foreign_names import is_run
+from workbench.tracking.journal import first_start, is_locked
+from workbench.tracking.rows import StartRecord
+from workbench.tracking.runs import read_states, title
+from workbench.tracking.store import Store
+from workbench.tracking.sweeps import FOLDER as SWEEPS
+from workbench.tracking.sweeps import names as sweep_names
+from workbench.tracking.sweeps import read as read_sweep
+
+FOLDER = "trash"
+JOURNAL = "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A run in the trash: its record's name, what people call it, and when it was removed."""
+
+    run: str
+    title: str
+    time: float
+    start: StartRecord | None
+
+
+def removed(store: Store) -> list[Removed]:
+    """Return the runs in the trash, the one removed last at the end."""
+    folder = store.root / FOLDER
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        start = first_start(path / JOURNAL)
+        if is_run(path.name) and not path.is_symlink():
+            name = title(start) if start else path.name
+            found.append(Removed(path.name, name, path.stat().st_mtime, start))
+    return sorted(found, key=lambda one: (one.time, one.run))
+
+
+def find_removed(store: Store, text: str) -> Removed:
+    """Return the removed run that `text` means, of several the one removed last; raises `RecordError` for none."""
+    known = removed(store)
+    found = [one for one in known if text in (one.run, one.title, one.title.rpartition(":")[0])]
+    found = found or [one for one in known if text and one.run.startswith(text)]
+    if not found:
+        names = [one.title for one in known]
+        raise RecordError(
+            f"no removed run {text!r}",
+            where=store.root / FOLDER,
+            do=suggestion(text, names) if names else "the trash is empty",
+        )
+    return found[-1]
+
+
+def with_trials(store: Store, runs: Sequence[str]) -> list[str]:
+    """Return the runs, each sweep followed by the runs of its trials: without it they say little."""
+    sweeps = set(sweep_names(store))
+    found = [each for run in runs for each in (run, *(read_sweep(store, run).runs if run in sweeps else ()))]
+    return [run for run in dict.fromkeys(found) if store.journal(run).exists()]
+
+
+def refuse_needed(store: Store, runs: Sequence[str]) -> None:
+    """Raise `RecordError` for a run that is at work, or that a run which stays needs: a trunk, a sweep's trial."""
+    going = set(runs)
+    for run in runs:
+        if is_locked(store.journal(run)):
+            raise RecordError("is still running", where=run, do="stop it first")
+    for state in read_states(store):
+        trunk = state.journal.trunk if state.journal and state.run not in going else {}
+        if trunk and trunk["run"] in going:
+            raise RecordError(
+                f"run {state.run} is a branch of it", where=str(trunk["run"]), do="remove both in one command"
+            )
+    for sweep in sweep_names(store):
+        trials = [] if sweep in going else [run for run in read_sweep(store, sweep).runs if run in going]
+        if trials:
+            raise RecordError(
+                f"is a trial of the sweep {sweep}", where=trials[0], do="remove the whole sweep"
+            )
+
+
+def discard(store: Store, run: str) -> None:
+    """Move all that the store holds of a run into its trash."""
+    store.refuse_links(run)
+    target = store.root / FOLDER / run
+    target.mkdir(parents=True, exist_ok=True)
+    for here, there in _places(store, run):
+        _move(here, target / there)
+    os.utime(target)
+
+
+def bring_back(store: Store, run: str) -> None:
+    """Move a run out of the trash; raises `StoreError` where a run of its name is there again."""
+    if store.journal(run).exists():
+        raise StoreError("a run of this name is here again", where=run, do="remove that one first")
+    target = store.root / FOLDER / run
+    for here, there in reversed(list(_places(store, run))):
+        _move(target / there, here)
+    target.rmdir()
+
+
+def _places(store: Store, run: str) -> Iterator[tuple[Path, str]]:
+    """Yield where the parts of a run lie, and what each is called in the trash; the journal, which counts, first."""
+    yield store.journal(run), JOURNAL
+    yield store.run_folder(run), "record"
+    yield store.run_checkpoints(run), "checkpoints"
+    yield store.tensorboard / run, "tensorboard"
+    yield store.root / SWEEPS / run, "sweep"
+
+
+def _move(source: Path, target: Path) -> None:
+    if not source.exists():
+        return
+    if target.exists():
+        raise StoreError("is in the way", where=target, do=f"move it, or {source}, elsewhere first")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.rename(target)
+    except OSError as error:
+        raise StoreError(f"cannot be moved: {error.strerror}", where=source) from error
