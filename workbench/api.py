@@ -52,7 +52,7 @@ def run(
         store: A folder of records or the address of a server; None: the project's `mlruns/`.
         name: None: its difference from the first experiment of its study.
         study: None: the notebook or script that calls.
-        quick: Walk the same code on little data, in minutes.
+        quick: Try the whole run in minutes: little data, small images, few steps.
         process: Train in a process of its own, so that a second run is like the first; None: in a notebook.
         watcher: Looks on at each epoch, in this process only: `epoch(history, facts)` returns metrics to record,
             and the reason to stop or None.

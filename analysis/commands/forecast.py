@@ -43,7 +43,7 @@ NAMES_SHOWN = 12  # of the other runs
 @click.option("--store", metavar="URI", help="Where the records are.")
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
-@click.option("-o", "--output", metavar="FIG", help="Draw the fans into an SVG, PNG or PDF file.")
+@click.option("-o", "--output", metavar="FIG", help="Draw the fan charts into an SVG, PNG or PDF file.")
 @click.option(
     "--by-hand", is_flag=True, help="Also draw the four classic extrapolations, cubic to exponential."
 )
@@ -124,7 +124,7 @@ def _recommended(
     found: Sequence[Curve], prior: Sequence[Curve], given: dict[str, Any]
 ) -> tuple[list[Recommendation], str]:
     """Return the forecasts with advice, and in words which runs they learnt from and which were left out."""
-    from analysis.forecast.cross_run_prior import CrossRunPrior
+    from analysis.forecast.cross_run_prior import CrossRunPrior, same_data
     from analysis.forecast.forecaster import forecast as forecast_curve
     from analysis.forecast.ranking import rank, rival_value
     from analysis.forecast.runs import priors
@@ -134,7 +134,9 @@ def _recommended(
     empty = [curve for curve in seen if not len(curve.values)]
     if empty:
         raise RecordError(f"no value up to epoch {at}", where=empty[0].run, do="give a later --at")
-    usable, reasons = priors(prior)
+    usable, reasons = priors([curve for curve in prior if len(found) > 1 or curve.run != found[0].run])
+    elsewhere = sum(not any(same_data(curve, other) for curve in seen) for other in usable)
+    reasons |= {"on other data": elsewhere} if elsewhere else {}
     group = CrossRunPrior(usable)
     named = {curve.run for curve in found}
     more = [curve for curve in usable if curve.run not in named]

@@ -26,6 +26,7 @@ def ordered(ends: Array) -> Array:
 
 def _slopes(ends: Array) -> tuple[Array, Array]:
     """Return the slopes beyond the outermost quantiles: the steeper of the last piece and the last three."""
+    # The steeper of two slopes: a tail must not end where two quantiles happen to lie close together.
     low = np.maximum(
         (ends[1] - ends[0]) / (SCORES[1] - SCORES[0]), (ends[2] - ends[0]) / (SCORES[2] - SCORES[0])
     )

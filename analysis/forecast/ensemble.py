@@ -89,6 +89,7 @@ def _weights(prepared: Prepared, starts: Array, settings: Settings) -> Array:
     number = np.arange(1, n + 1)[:, None]
     weights = np.where(number <= starts, (number / starts) ** settings.recency, 0.0)
     for border in prepared.borders:
+        # Only for origins behind the border: a back-test before it must not know that it comes.
         weights[:border, starts > border] *= settings.border_weight
     return weights * prepared.seen[:, None]
 
@@ -183,6 +184,7 @@ def weigh(prior: Array, error: Array, evidence: float, settings: Settings) -> Ar
     """Return the rivals' weights, adding up to 1: prior times (shrunk back-test error)^-power."""
     middle = float(np.median(error)) or 1.0
     shrunk = (error / middle * evidence + settings.backtest_prior) / (evidence + settings.backtest_prior)
+    # Shrunk towards "all equal" by the evidence there is: two back-tests must not decide.
     weights = prior * shrunk**-settings.power
     return weights / weights.sum()
 

@@ -111,6 +111,7 @@ def _bank(points: bytes, until: float) -> Bank:
     x = np.frombuffer(points)
     rows = []
     for family in FAMILIES.values():
+        # All parameters of a family at once, so that a bank is a handful of array operations.
         columns = np.array(family.grid(until)).T[:, :, None]
         rows.append(family.shape(x[None, :], *columns))
     return Bank(

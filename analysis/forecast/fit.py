@@ -65,6 +65,7 @@ def families(shapes: Array, sizes: Array, y: Array, weights: Array, outlier: flo
             joint = like / like.sum(0)
             fitted = shapes[:, : len(y)].T @ (joint * a) + (joint * c).sum(0)
             robust = weights * huber(y[:, None] - fitted, weights > 0, outlier)
+    # Within each family: a family with a finer grid must not count more than one with a coarse one.
     within = like / np.repeat(np.add.reduceat(like, starts, 0), sizes, 0).clip(TINY)
     constant = np.add.reduceat(within * c, starts, 0)
     amount = within * a

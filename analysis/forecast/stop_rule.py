@@ -126,5 +126,6 @@ def _unsupported(record: Mapping[str, Any] | None) -> str:
 def _least_chances(others: Sequence[Curve], known: Population, settings: Settings) -> Array:
     """Return the least chance that each of the study's runs was given of what it reached, the others as prior."""
     group = CrossRunPrior(others, settings, known)
+    # The newest: they are nearest to what is trained now.
     picked = list(others)[-MOST:]
     return np.array([replay(one, one.values[-1], group, known, settings).min() for one in picked])

@@ -26,7 +26,7 @@ from analysis.forecast.population import Population
 from analysis.forecast.settings import DEFAULT, Settings
 from analysis.forecast.stop_rule import LATEST, StopRule, stop_rule
 from workbench.errors import InputError, StoreError
-from workbench.names import FORECAST_PREFIX, lower_is_better
+from workbench.names import FORECAST_PREFIX, is_better, lower_is_better
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,7 @@ class ForecastStopping:
             return Observation(metrics)
         chance = told.chance(self.beat)
         metrics |= {f"{prefix}_chance": chance, f"{prefix}_beat": float(self.beat)}
+        # A loss is forecast to the end of its stage only: that says nothing about the run's end.
         reached_end = told.to == plan.total
         stop = self._decide(chance, plan.total - last, last, told.verdict == FORECAST and reached_end, values)
         if self.stop_below is not None:
@@ -135,6 +136,7 @@ class ForecastStopping:
         return Observation(metrics, stop)
 
     def _decide(self, chance: float, left: int, last: int, sure: bool, values: Sequence[float]) -> str | None:
+        # The rule was never replayed later than this, so nothing is known of its mistakes there.
         late = last > LATEST * (last + left)
         if self.stop_below is None or self.beat is None or last <= self.grace or late:
             return None
@@ -143,7 +145,7 @@ class ForecastStopping:
             return None
         low = lower_is_better(self.metric)
         # A run that has been better once is not hopeless, whatever its end looks like.
-        ahead = any(value < self.beat if low else value > self.beat for value in values)
+        ahead = any(is_better(self.metric, value, self.beat) for value in values)
         hopeless = sure and not ahead and chance < limit
         # In a row: one hopeless epoch may be an unlucky evaluation.
         self._hopeless = self._hopeless + 1 if hopeless else 0

@@ -8,34 +8,20 @@ its row is not; a row that is cut is told and not used.
 from __future__ import annotations
 
 import csv
-import io
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from analysis.frames import Note, Notes, RunData
-from analysis.sources.epoch_table import CLOCK, DURATION, EPOCH, INDEX, STEP, Table, runs_of
+from analysis.sources.csv_cells import CELL_END, NUMBER, as_numbers, at_once, numbers
+from analysis.sources.epoch_table import CLOCK, EPOCH, INDEX, STEP, Table, runs_of
 from analysis.sources.lines import decoded
 from analysis.sources.options import Options
 from workbench.errors import RecordError
 
 DELIMITERS = (",", ";", "\t", "|")
-ABSENT = ("", "NA", "N/A", "None", "null", "-", "<NA>")
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|infinity)", re.I)
-COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
-WRITTEN = (  # numbers as a person or a program writes them, and what is remarked of it
-    (re.compile(rf"({COMMA_NUMBER.pattern})"), "commas are taken for decimal points"),
-    (re.compile(rf"({NUMBER.pattern}) ?%", re.I), "percent signs are left out, the numbers stay as they are"),
-    (
-        re.compile(rf"(?:(?:tf|torch)\.)?tensor\(({NUMBER.pattern})[,)].*", re.I),
-        "numbers are taken out of 'tensor(...)'",
-    ),
-)
-BREAKING = {0: " ", ord("\r"): " "}  # pandas would end a line, or the file, at them
-TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+):(\d\d(?:\.\d+)?)")
+BREAKING = ("\0", "\r", CELL_END)  # a line, a file or a cell would end at them
 LONGEST_CELL_LINES = 1000  # a printed array may go over lines, within quotes
 HEADER_LINES = 50  # so many lines may stand before the header
 
@@ -92,8 +78,10 @@ def _is_axis(column: str) -> bool:
 def read_table(path: Path, notes: Notes) -> Table:
     """Return the numbers of a file with a header; raises `RecordError` when it has none."""
     text = decoded(path)
+    for sign in BREAKING:
+        text = text.replace(sign, " ")
     cut = not text.endswith("\n")
-    lines = text.translate(BREAKING).split("\n")
+    lines = text.split("\n")
     if not cut:
         lines.pop()
     at = header_at(lines)
@@ -102,13 +90,12 @@ def read_table(path: Path, notes: Notes) -> Table:
     for number in range(1, at + 1):
         if lines[number - 1].strip():
             notes.add("stands before the header, not used", number)
-    delimiter = delimiter_of(lines[at])
-    parts = _plain_part(text, lines, at, delimiter) or _parts(lines, at, delimiter, notes)
-    tables = [
-        _numbers(part, delimiter, cut and number == len(parts), len(lines), notes)
-        for number, part in enumerate(parts, start=1)
-        if part.rows
-    ]
+    plain = _plain_table(text, lines, at, notes)
+    if plain is not None:
+        return plain
+    parts = [part for part in _parts(lines, at, delimiter_of(lines[at]), notes) if part.rows]
+    cut = cut and bool(parts) and parts[-1].lines[-1] == len(lines)
+    tables = [_table(part, cut and part is parts[-1], notes) for part in parts]
     if not tables:
         return Table({}, {}, np.empty(0, "int64"))
     return tables[0] if len(tables) == 1 else _below(tables)
@@ -148,51 +135,71 @@ def split(line: str, delimiter: str) -> list[str]:
 # ---------------------------------------------------------------- rows
 
 
-def _plain_part(text: str, lines: list[str], at: int, delimiter: str) -> list[Part] | None:
-    """Return the one part of a file whose lines are all rows of one width, as nearly all are; None for any other."""
+def _plain_table(text: str, lines: list[str], at: int, notes: Notes) -> Table | None:
+    """Return the numbers of a file whose lines are all rows of one width, as nearly all are; None for any other."""
+    delimiter = delimiter_of(lines[at])
     header = _names(split(lines[at], delimiter))
-    first, rows = header[0].strip().lower(), lines[at + 1 :]
-    if '"' in text or delimiter == " " or len(header) < 2 or not first:
+    lead, count = header[0].lower(), len(lines) - at - 1
+    body = text[sum(len(line) + 1 for line in lines[: at + 1]) :]
+    if delimiter == " " or '"' in body or (lead and lead in body.lower()) or not body.endswith("\n"):
         return None
-    signs = len(header) - 1
-    if lines[at].count(delimiter) != signs or any(row.count(delimiter) != signs for row in rows):
-        return None
-    if sum(1 for _ in re.finditer(re.escape(first), text, re.I)) > lines[at].lower().count(first):
-        return None  # perhaps a header that is repeated
-    return [Part(header, rows, list(range(at + 2, at + 2 + len(rows))))]
+    numbers_at = np.arange(at + 2, at + 2 + count)
+    found = at_once(body.replace(delimiter, CELL_END), len(header), count)
+    return None if found is None else Table(*as_numbers(header, found, numbers_at, notes), numbers_at)
 
 
 def _parts(lines: list[str], at: int, delimiter: str, notes: Notes) -> list[Part]:
     """Sort the lines below the header into parts, one a header that differs; what does not fit is told."""
     first = lines[at].strip()
-    header = _names(split(first, delimiter))
-    parts = [Part(header)]
-    lead = header[0].lower()
+    parts = [Part(_names(split(first, delimiter)))]
+    lead = parts[0].header[0].lower()
+    signs = len(parts[0].header) - 1
     position, last = at + 1, len(lines)
     while position < last:
         line, number = lines[position], position + 1
         position += 1
         if '"' in line and line.count('"') % 2:
             line, position = _whole_quote(lines, position, line)
-        part = parts[-1]
-        width = _width(line, delimiter)
-        if width == len(part.header) and not (line[:1].isalpha() and line.strip().lower().startswith(lead)):
-            part.rows.append(line)
-            part.lines.append(number)
-        elif not line.strip():
-            continue
-        elif line.strip() == first:
-            notes.add("the header again (resumed training)", number)
-        elif lead and split(line, delimiter)[0].lower() == lead:
-            notes.add("another header: the columns change here", number)
-            parts.append(Part(_names(split(line, delimiter))))
-            first = line.strip()
-        elif width == len(part.header) + 1 and line.rstrip().endswith(delimiter):
-            part.rows.append(line.rstrip()[: -len(delimiter)])
-            part.lines.append(number)
-        else:
-            notes.add("a row that is cut or mixed with another, not used", number)
+        row = _row(line, delimiter)
+        if row.count(CELL_END) == signs and not (row[:1].isalpha() and lead and _begins_with(row, lead)):
+            parts[-1].rows.append(row)
+            parts[-1].lines.append(number)
+        elif line.strip():
+            first = _odd(line, row, number, parts, first, delimiter, notes)
+            signs = len(parts[-1].header) - 1
     return parts
+
+
+def _odd(
+    line: str, row: str, number: int, parts: list[Part], first: str, delimiter: str, notes: Notes
+) -> str:
+    """Take in a line that is no plain row: a header, a row with a delimiter at its end, a damaged one; return the
+    header from there on."""
+    part = parts[-1]
+    lead = parts[0].header[0].lower()
+    if line.strip() == first:
+        notes.add("the header again (resumed training)", number)
+    elif lead and split(line, delimiter)[0].lower() == lead:
+        notes.add("another header: the columns change here", number)
+        parts.append(Part(_names(split(line, delimiter))))
+        return line.strip()
+    elif row.count(CELL_END) == len(part.header) and row.rstrip().endswith(CELL_END):
+        part.rows.append(row.rstrip()[:-1])
+        part.lines.append(number)
+    else:
+        notes.add("a row that is cut or mixed with another, not used", number)
+    return first
+
+
+def _begins_with(row: str, name: str) -> bool:
+    return row[: row.find(CELL_END)].strip().lower() == name
+
+
+def _row(line: str, delimiter: str) -> str:
+    """Return a line with one sign between its cells, whatever stood there, and without quotes."""
+    if delimiter == " " or '"' in line:
+        return CELL_END.join(split(line, delimiter))
+    return line.replace(delimiter, CELL_END)
 
 
 def _names(cells: list[str]) -> list[str]:
@@ -202,12 +209,6 @@ def _names(cells: list[str]) -> list[str]:
     for cell in cells:
         found.append(cell if cell not in found else f"{cell}.{found.count(cell)}")
     return found
-
-
-def _width(line: str, delimiter: str) -> int:
-    if '"' in line or delimiter == " ":
-        return len(split(line, delimiter))
-    return line.count(delimiter) + 1
 
 
 def _whole_quote(lines: list[str], position: int, line: str) -> tuple[str, int]:
@@ -220,119 +221,15 @@ def _whole_quote(lines: list[str], position: int, line: str) -> tuple[str, int]:
     return line.replace('"', ""), position
 
 
-# ---------------------------------------------------------------- cells
-
-
-def _numbers(part: Part, delimiter: str, cut: bool, last_line: int, notes: Notes) -> Table:
+def _table(part: Part, cut: bool, notes: Notes) -> Table:
     """Return the numbers of a part; the last cell of a last line without its end may be cut and is not used."""
-    separator = r"\s+" if delimiter == " " else delimiter
-    frame = _frame(part, separator, ".")
-    texts = {name: _texts(part, separator, name) for name in frame if frame[name].dtype.kind not in "fiu"}
-    if delimiter != "," and any(cells.str.fullmatch(COMMA_NUMBER.pattern).any() for cells in texts.values()):
-        notes.add("commas are taken for decimal points")
-        part.rows = [row.replace(",", ".") for row in part.rows]
-        frame = _frame(part, separator, ".")
-        texts = {name: _texts(part, separator, name) for name in frame if frame[name].dtype.kind not in "fiu"}
     lines = np.array(part.lines, dtype="int64")
-    printed = any("nan" in row.lower() for row in part.rows) if frame.isna().any(axis=None) else False
-    columns, present = {}, {}
-    for position, name in enumerate(part.header):
-        cells = texts.get(position)
-        if cells is None and printed and frame[position].isna().any():
-            cells = _texts(part, separator, position)
-        if cells is None:
-            columns[name] = np.array(frame[position], dtype="float64")
-            present[name] = ~np.isnan(columns[name])
-        else:
-            columns[name], present[name] = _converted(name, cells, lines, notes)
-    if cut and part.lines[-1] == last_line:
-        notes.add("the last line has no line end: its last value may be cut and is not used", last_line)
+    columns, present = numbers(part.header, part.rows, lines, notes)
+    if cut:
+        notes.add("the last line has no line end: its last value may be cut and is not used", part.lines[-1])
         present[part.header[-1]][-1] = False
         columns[part.header[-1]][-1] = np.nan
     return Table(columns, present, lines)
-
-
-def _frame(part: Part, separator: str, decimal: str) -> pd.DataFrame:
-    frame = pd.read_csv(
-        io.StringIO("\n".join(part.rows)),
-        sep=separator,
-        header=None,
-        names=range(len(part.header)),
-        index_col=False,
-        skipinitialspace=True,
-        decimal=decimal,
-        float_precision="round_trip",
-        low_memory=False,
-        na_values=list(ABSENT),
-        on_bad_lines="skip",
-        quoting=_quoting(part),
-    )
-    return frame if len(frame) == len(part.rows) else _split_by_hand(part, separator)
-
-
-def _split_by_hand(part: Part, separator: str) -> pd.DataFrame:
-    """Return the cells as texts where pandas sees other rows than there are: quotes within damaged lines."""
-    width = len(part.header)
-    rows = [
-        row.replace('"', "").split() if separator == r"\s+" else row.replace('"', "").split(separator)
-        for row in part.rows
-    ]
-    return pd.DataFrame([(row + [""] * width)[:width] for row in rows], dtype=object)
-
-
-def _texts(part: Part, separator: str, position: int) -> pd.Series:
-    """Return the cells of one column as they stand there."""
-    frame = pd.read_csv(
-        io.StringIO("\n".join(part.rows)),
-        sep=separator,
-        header=None,
-        names=range(len(part.header)),
-        index_col=False,
-        usecols=[position],
-        dtype=str,
-        keep_default_na=False,
-        skipinitialspace=True,
-        on_bad_lines="skip",
-        quoting=_quoting(part),
-    )
-    if len(frame) != len(part.rows):
-        frame = _split_by_hand(part, separator)
-    return frame[position].astype(object).fillna("").astype(str).str.strip()
-
-
-def _quoting(part: Part) -> int:
-    return csv.QUOTE_MINIMAL if any('"' in row for row in part.rows) else csv.QUOTE_NONE
-
-
-def _converted(name: str, cells: pd.Series, lines: np.ndarray, notes: Notes) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of a column of texts and which cells hold one; times such as 00:18 are seconds."""
-    values = pd.to_numeric(cells, errors="coerce").to_numpy("float64").copy()
-    there = ~np.isnan(values) | cells.str.fullmatch(r"[+-]?nan", case=False).to_numpy(bool)
-    rest = ~there & ~cells.isin(ABSENT).to_numpy(bool)
-    for position in np.flatnonzero(rest).tolist():
-        found = _number_in(cells.iloc[position])
-        if found is not None:
-            values[position], there[position], rest[position] = found[0], True, False
-            notes.add(f"{name}: {found[1]}")
-    if rest.any() and DURATION.fullmatch(name.strip()):
-        for position in np.flatnonzero(rest).tolist():
-            if match := TIME.fullmatch(cells.iloc[position]):
-                days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-                values[position] = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-                there[position], rest[position] = True, False
-    if rest.all() and (CLOCK.fullmatch(name) or INDEX.fullmatch(name)):
-        return values, there
-    for line in lines[rest].tolist():
-        notes.add(f"{name}: a cell that is no number, left out", line)
-    return values, there
-
-
-def _number_in(cell: str) -> tuple[float, str] | None:
-    """Return the number in a cell that is written in another way, and the remark on it."""
-    for pattern, said in WRITTEN:
-        if match := pattern.fullmatch(cell):
-            return float(match[1].replace(",", ".")), said
-    return None
 
 
 def _below(tables: list[Table]) -> Table:

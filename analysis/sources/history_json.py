@@ -9,11 +9,8 @@ What else there is (objects by epoch, rows) is a table, and read as one.
 
 from __future__ import annotations
 
-import ast
 import itertools
-import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,12 +19,11 @@ import numpy as np
 
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH, Table, runs_of
+from analysis.sources.json_forms import FORMS, PLAIN, inner, number, numbers_of, parsed, table_of, text_of
 from analysis.sources.lines import decoded
 from analysis.sources.options import Options
 from workbench.errors import RecordError
 
-FORMS = "an object of lists (a number an epoch), of objects by epoch, or a list of objects, one an epoch"
-LOGS = ("log_history", "history", "epochs", "log", "logs", "metrics", "results", "records")  # where they lie
 TRAINER_SETTINGS = (
     "num_train_epochs",
     "max_steps",
@@ -37,7 +33,6 @@ TRAINER_SETTINGS = (
     "save_steps",
 )
 History = dict[str, list[float]]
-PLAIN_DEPTH = 3  # objects within a row become `outer/inner`; deeper ones are no metrics
 
 
 def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
@@ -47,7 +42,7 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
     """
     notes = Notes(str(path))
     text = decoded(path)
-    content, lines = _parsed(text, path, notes)
+    content, lines = parsed(text, path, notes)
     return read_content(content, path, notes, options or Options(), text, lines), notes.all()
 
 
@@ -66,11 +61,10 @@ def read_history(path: str | Path) -> History:
     """
     path = Path(path)
     notes = Notes(str(path))
-    content, lines = _parsed(decoded(path), path, notes)
-    content = _inner(content)
-    rows = _rows(content)
-    if rows is not None:
-        table = _table(rows, lines, notes)
+    content, lines = parsed(decoded(path), path, notes)
+    content = inner(content)
+    table = table_of(content, lines, notes)
+    if table is not None:
         found = {name: values[table.present[name]].tolist() for name, values in table.columns.items()}
         return {name: values for name, values in found.items() if not EPOCH.fullmatch(name.strip())}
     if not isinstance(content, Mapping):
@@ -84,10 +78,9 @@ def read_content(
     """Return the runs of what a file holds, by its form."""
     name = path.stem.removesuffix("_hist")
     facts = _settings(content)
-    content = _inner(content)
-    rows = _rows(content)
-    if rows is not None:
-        table = _table(rows, lines, notes)
+    content = inner(content)
+    table = table_of(content, lines, notes)
+    if table is not None:
         if not any(there.any() for there in table.present.values()):
             raise RecordError("holds no numbers: a run with no epochs", where=path, expected=FORMS)
         runs = runs_of(table, path, notes, name, options.epochs_from)
@@ -113,153 +106,6 @@ def _settings(content: Any) -> dict[str, Any]:
     return {name: content[name] for name in TRAINER_SETTINGS if isinstance(content.get(name), int | float)}
 
 
-# ---------------------------------------------------------------- what the file holds
-
-
-def _parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
-    """Return the content, and for JSON lines the line of each object."""
-    try:
-        return json.loads(text), None  # as deep as Python's own stack: what is deeper is no record
-    except (ValueError, RecursionError) as error:
-        found = _json_lines(text, notes) or _literal(text)
-        if found is None:
-            raise RecordError(f"cannot be read as JSON: {error}", where=path, expected=FORMS) from error
-        return found
-
-
-def _literal(text: str) -> tuple[Any, None] | None:
-    """Return what `str(history.history)` printed, a dictionary of plain values; None for anything else."""
-    if not text.lstrip().startswith(("{'", '{"', "[{")):
-        return None
-    try:
-        return ast.literal_eval(re.sub(r"(?<=[\[ ,:-])(nan|inf)(?=[\], }])", r"'\1'", text.strip())), None
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-
-
-def _json_lines(text: str, notes: Notes) -> tuple[list[Any], list[int]] | None:
-    """Return the objects of JSON lines and their line numbers; None where no line is one."""
-    rows: list[Any] = []
-    numbers: list[int] = []
-    bad: list[int] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        start = line.find("{")  # timm's and others' logs have a time stamp in front
-        try:
-            row = json.loads(line[start:]) if start >= 0 else None
-        except (ValueError, RecursionError):
-            row = None
-        if isinstance(row, dict):
-            rows.append(row)
-            numbers.append(number)
-        else:
-            bad.append(number)
-    if not rows or len(bad) > len(rows):
-        return None
-    for number in bad:
-        notes.add("a line that is no JSON object (cut, or mixed with another), not used", number)
-    return rows, numbers
-
-
-def _inner(content: Any) -> Any:
-    """Return the part of an object that is the training: `log_history`, `history`, pandas' `split` form."""
-    if isinstance(content, Mapping):
-        content = {_text(key): value for key, value in content.items()}
-        if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
-            rows = [row for row in content["data"] if isinstance(row, list)]
-            return [dict(zip(map(str, content["columns"]), row)) for row in rows]
-        for key in LOGS:
-            own = content.get(key)
-            if isinstance(own, Mapping) and any(isinstance(v, list | Mapping) for v in own.values()):
-                return _inner(own)
-            if isinstance(own, list) and own and all(isinstance(row, Mapping) for row in own):
-                return own
-    return content
-
-
-def _text(key: Any) -> str:
-    return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
-
-
-def _rows(content: Any) -> list[Mapping[str, Any]] | None:
-    """Return a row an epoch where the content is one: a list of objects, or objects by epoch or by metric."""
-    if isinstance(content, list | tuple) and content and any(isinstance(row, Mapping) for row in content):
-        return [row if isinstance(row, Mapping) else {} for row in content]
-    if not isinstance(content, Mapping):
-        return None
-    inner = {name: own for name, own in content.items() if isinstance(own, Mapping) and own}
-    if not inner or any(isinstance(own, list | tuple) and own for own in content.values()):
-        return None
-    if all(_is_number(name) for name in inner):  # {"0": {"loss": ...}}: the key is the epoch
-        return [{"epoch": float(name), **own} for name, own in inner.items()]
-    keys = list(dict.fromkeys(_text(key) for own in inner.values() for key in own))
-    if keys and all(_is_number(key) for key in keys):  # {"loss": {"0": ...}}: pandas' own form
-        by_key = {name: {_text(k): v for k, v in own.items()} for name, own in inner.items()}
-        return [
-            {"epoch": float(key), **{n: own[key] for n, own in by_key.items() if key in own}} for key in keys
-        ]
-    return None
-
-
-def _is_number(text: Any) -> bool:
-    return _text(text).strip().removeprefix("epoch").strip(" _").isdigit()
-
-
-# ---------------------------------------------------------------- rows
-
-
-def _table(rows: Sequence[Mapping[str, Any]], lines: list[int] | None, notes: Notes) -> Table:
-    """Return rows as a table of numbers; what is no number is told by its name and left out."""
-    flat = [_flat(row, "", 1) for row in rows]
-    names = list(dict.fromkeys(name for row in flat for name in row))
-    columns, present = {}, {}
-    for name in names:
-        cells = [row.get(name) for row in flat]
-        numbers = [number(cell) for cell in cells]
-        there = np.array([value is not None for value in numbers])
-        other = {type(c).__name__ for c, v in zip(cells, numbers) if v is None and c is not None}
-        if other & {"list", "tuple", "ndarray"}:
-            notes.add(f"{name}: a vector an epoch, left out")
-        elif other and there.any():
-            notes.add(f"{name}: a cell that is no number, left out")
-        if there.any():
-            columns[name] = np.array([math.nan if value is None else value for value in numbers])
-            present[name] = there
-    at = np.full(len(rows), -1) if lines is None else np.array(lines)
-    return Table(columns, present, at)
-
-
-def _flat(row: Mapping[Any, Any], prefix: str, depth: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in row.items():
-        name = f"{prefix}{_text(key)}"
-        if isinstance(value, Mapping) and depth < PLAIN_DEPTH:
-            found |= _flat(value, f"{name}/", depth + 1)
-        elif not isinstance(value, Mapping):
-            found[name] = value
-    return found
-
-
-def number(value: Any) -> float | None:
-    """Return a JSON value as a float, None for what is no number; the texts "nan", "inf" are what they say."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        try:
-            return float(value)
-        except OverflowError:  # an integer of hundreds of digits is nothing that was measured
-            return None
-    if isinstance(value, bytes):
-        value = _text(value)
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return None
-    return None
-
-
 # ---------------------------------------------------------------- histories
 
 
@@ -267,11 +113,15 @@ def _history(content: Mapping[str, Any], notes: Notes, path: Path) -> dict[str, 
     """Return the lists of numbers of a history; lists of vectors and of texts are told and left out."""
     found: dict[str, np.ndarray] = {}
     lists = {
-        _text(n): _listed(own) for n, own in content.items() if isinstance(own, list | tuple | np.ndarray)
+        text_of(n): _listed(own) for n, own in content.items() if isinstance(own, list | tuple | np.ndarray)
     }
     if not lists:
         raise RecordError("is not a history: it has no list", where=path, expected=FORMS)
     for name, own in lists.items():
+        plain = own if isinstance(own, np.ndarray) else numbers_of(own)
+        if plain is not None:
+            found[name] = plain
+            continue
         numbers = [math.nan if cell is None else number(cell) for cell in own]
         vectors = [isinstance(cell, list | tuple | np.ndarray | Mapping) for cell in own]
         if any(vectors):
@@ -292,16 +142,20 @@ def _flat_lists(content: Mapping[str, Any]) -> Mapping[str, Any]:
     if any(isinstance(own, list | tuple | np.ndarray) for own in content.values()):
         return content
     return {
-        f"{outer}/{_text(inner)}": values
+        f"{outer}/{text_of(inner)}": values
         for outer, own in content.items()
         if isinstance(own, Mapping)
         for inner, values in own.items()
     } or content
 
 
-def _listed(values: Any) -> list[Any]:
+def _listed(values: Any) -> list[Any] | np.ndarray:
     """Return a list's items; lists of one number each (NumPy arrays that were saved) are those numbers."""
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype == np.float64 and len(values):
+        return values
     items = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    if PLAIN.issuperset(map(type, items)):
+        return items
     items = [item.tolist() if isinstance(item, np.ndarray) else item for item in items]
     single = items and all(isinstance(item, list) and len(item) == 1 for item in items)
     return [item[0] for item in items] if single else items

@@ -9,12 +9,16 @@ another run; ones that go back otherwise are a resumed training. Bars outside of
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from analysis.frames import PARSED, Note, Notes, RunData
+from analysis.sources.alike_epochs import PAIR, USUAL, Alike, epochs_of
 from analysis.sources.lines import bar_lines, set_name
 from analysis.sources.options import Options
 
@@ -44,11 +48,6 @@ CONTEXT = re.compile(
     r"|[IWEF]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |/\S+\.py:\d+: |\S*Warning: |  \S|Model: |_{9}|={9}"
     r"|Total params|Trainable params|Non-trainable params|Layer \(type\)|Using TensorFlow backend|Saving model|Traceback"
 )
-USUAL_PAIR = re.compile(r" - ([A-Za-z_][\w./@()-]*): (-?\d+\.\d{4}(?:e[-+]\d\d)?)")
-USUAL = re.compile(
-    r"(?: -)? (\d+)s(?: \d+[mu]?s/(?:step|epoch|sample))?((?: - [A-Za-z_][\w./@()-]*: -?\d+\.\d{4}(?:e[-+]\d\d)?)+)"
-    r"(?: - \d+[mu]?s/(?:step|epoch|sample))*"
-)
 STEP_TIME = re.compile(
     r"(\d+(?:\.\d+)?)(s|ms|us)/(?:step|sample)"
 )  # of an epoch that took less than a second
@@ -66,6 +65,7 @@ class State:
     sure: bool  # whether it is the epoch's last state, and not one that is still to be printed over
     whole: bool  # whether all of it was understood, and nothing else stands in its line
     steps: int = 0
+    usual: bool = False  # whether there is nothing but a duration and values in Keras' own form
 
 
 @dataclass
@@ -106,15 +106,15 @@ class Launch:
 def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the runs of the output and the remarks. Raises `RecordError` for an unreadable file."""
     notes = Notes(str(path))
-    launches = [Launch()]
-    for number, text, cut in _lines(path):
-        launch = launches[-1]
-        if found := _epoch_in(text):
-            _announce(launches, int(found[1]), int(found[2]), number, notes)
-        elif cut:
-            notes.add("the output is cut in the middle of this line, which is not used", number)
-        elif not _values(launch, text, number, notes) and not CONTEXT.match(text):
-            notes.add("not understood (cut, mixed with another line, or another program's)", number)
+    launches, alike = [Launch()], Alike()
+    for number, text, cut in _lines(path, alike):
+        if isinstance(text, str):
+            _line(launches, text, number, cut, notes, alike)
+        elif not _take(launches[-1], text, number, alike, notes):
+            for at, line in enumerate(
+                b"".join(match[0] for match in text).decode().splitlines(), start=number
+            ):
+                _line(launches, line, at, False, notes, alike)
     for launch in launches:
         if launch.open and launch.state is None and not launch.empty:
             notes.add(f"epoch {launch.epoch} has no values: the training was ended within it")
@@ -124,10 +124,46 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
     return [_run(launch, path, name) for launch, name in zip(launches, names, strict=True)], notes.all()
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
+def _line(launches: list[Launch], text: str, number: int, cut: bool, notes: Notes, alike: Alike) -> None:
+    """Take in one line."""
+    if found := _epoch_in(text):
+        alike.announced = number
+        _announce(launches, int(found[1]), int(found[2]), number, notes)
+    elif cut:
+        notes.add("the output is cut in the middle of this line, which is not used", number)
+    elif not _values(launches[-1], text, number, notes, alike) and not CONTEXT.match(text):
+        notes.add("not understood (cut, mixed with another line, or another program's)", number)
+
+
+def _take(launch: Launch, matches: list[re.Match[bytes]], line: int, alike: Alike, notes: Notes) -> bool:
+    """Take in epochs that look like the one before them; return whether they count on from it."""
+    if not (launch.open and launch.state is not None and launch.epoch >= launch.done):
+        return False
+    rows = epochs_of(matches, alike.names, launch.epoch, launch.planned)
+    if rows is None:
+        return False
+    launch.close(notes)
+    at = line + 1
+    for epoch, values in rows:
+        launch.ended.append((epoch, at, launch.attempt, values))
+        at += 2
+    launch.epoch = launch.done = rows[-1][0]
+    return True
+
+
+Lines = Iterator[tuple[int, str | list[re.Match[bytes]], bool]]
+
+
+def _lines(path: Path, alike: Alike) -> Lines:
     """Yield the lines that matter, as last printed; a line of values that was wrapped is put together again."""
     waiting: tuple[int, str, bool] | None = None
-    for number, line, cut in bar_lines(path):
+    for number, line, cut in bar_lines(path, alike):
+        if isinstance(line, list):
+            if waiting is not None:
+                yield waiting
+                waiting = None
+            yield number, line, cut
+            continue
         text = ESCAPES.sub("", line.decode("utf-8", "replace")).rstrip()
         if waiting is not None:
             joined = _put_together(waiting[1], text)
@@ -189,7 +225,7 @@ def _announce(launches: list[Launch], epoch: int, planned: int, line: int, notes
     launch.epoch, launch.planned, launch.open, launch.state = epoch, planned, True, None
 
 
-def _values(launch: Launch, text: str, line: int, notes: Notes) -> bool:
+def _values(launch: Launch, text: str, line: int, notes: Notes, alike: Alike) -> bool:
     """Take in a line of values, an evaluation or a learning rate; return whether it was one."""
     if text.startswith(">>>>") and (found := EVALUATION.fullmatch(text)):
         name = set_name(found[1])
@@ -207,6 +243,8 @@ def _values(launch: Launch, text: str, line: int, notes: Notes) -> bool:
         return True  # a state on the way
     steps = int(bar[2]) if bar is not None and bar[2].isdigit() else 0
     state = _state(text[bar.end() if bar else 0 :], line, steps)
+    if state.usual:
+        alike.learn(text[: bar.end() if bar else 0], tuple(state.values), line)
     if not state.values or (not state.whole and (bar is None or bar[0].endswith("-"))):
         return state.whole
     if not launch.open:
@@ -251,8 +289,8 @@ def _usual(tail: str, line: int, steps: int) -> State | None:
     found = USUAL.fullmatch(tail)
     if found is None or found[1] == "0":
         return None
-    values = {name: float(value) for name, value in USUAL_PAIR.findall(found[2])}
-    return State(values, float(found[1]), line, True, True, steps)
+    values = {name: float(value) for name, value in PAIR.findall(found[2])}
+    return State(values, float(found[1]), line, True, True, steps, True)
 
 
 def _seconds(match: re.Match[str]) -> float:
@@ -266,10 +304,13 @@ def _run(launch: Launch, path: Path, name: str) -> RunData:
     facts = {"name": name, "origin": str(path), "status": "finished"}
     data = RunData(run=name, file=str(path), facts=facts, first_epoch=max(first, 1))
     ended = [own for own in launch.ended if own[0] >= 1]
-    for metric in dict.fromkeys(name for *_, values in ended for name in values):
-        there = [own for own in ended if metric in own[3]]
-        epochs, lines, attempts, _ = zip(*there, strict=True)
-        data.add(metric, PARSED, epochs, [own[3][metric] for own in there], line=lines, attempt=attempts)
+    at = np.array([own[:3] for own in ended], dtype="int64").reshape(-1, 3)
+    for metric in dict.fromkeys(itertools.chain.from_iterable(own[3] for own in ended)):
+        values = [own[3].get(metric) for own in ended]
+        there = np.array([value is not None for value in values])
+        epochs, lines, attempts = at[there].T
+        known = [value for value in values if value is not None]
+        data.add(metric, PARSED, epochs, known, line=lines, attempt=attempts)
     for metric in dict.fromkeys(row[0] for row in launch.rows):
         rows = [row for row in launch.rows if row[0] == metric and row[1] >= 1]
         if rows:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from analysis.sources.alike_epochs import Alike
 from workbench.errors import RecordError
 
 Launch = TypeVar("Launch")
@@ -40,8 +41,9 @@ def blocks(path: Path) -> Iterator[tuple[int, list[bytes], bool]]:
         yield number, [carried], True
 
 
-def bar_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
-    """Yield (1-based number, line as last printed, whether it is cut) of output with progress bars.
+def bar_lines(path: Path, alike: Alike) -> Iterator[tuple[int, bytes | list[re.Match[bytes]], bool]]:
+    """Yield (1-based number, line as last printed, whether it is cut) of output with progress bars, and instead of
+    their lines the matches of epochs that are `alike`.
 
     A carriage return or backspaces begin a line anew, so only what stands behind the last of them is left; a
     bar of a hundred megabytes takes no more memory than its last state. States on the way that are lines of
@@ -49,8 +51,16 @@ def bar_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
     """
     number, carried = 1, b""
     for block in _text_blocks(path):
-        *lines, carried = (carried + block).replace(b"\r\n", b"\n").split(b"\n")
-        for line in lines:
+        content = (carried + block).replace(b"\r\n", b"\n")
+        position, end = 0, content.rfind(b"\n") + 1
+        carried = content[end:]
+        while position < end:
+            if matches := alike.found(content, position):
+                yield number, matches, False
+                number, position = number + 2 * len(matches), matches[-1].end()
+                continue
+            stop = content.find(b"\n", position)
+            line, position = content[position:stop], stop + 1
             if b"\r" in line or b"\b" in line:
                 line = _last_printed(line)
             if b" ETA:" not in line:
@@ -107,7 +117,10 @@ def plain_text(content: bytes) -> str:
         text = content.decode("utf-16-be", "replace")
     else:
         text = content.decode("utf-8", "replace")
-    text = text.lstrip("\ufeff").replace("\r\r\n", "\n").replace("\r\n", "\n")
+    text = text.lstrip("\ufeff")
+    if "\r" not in text:
+        return text
+    text = text.replace("\r\r\n", "\n").replace("\r\n", "\n")
     return text if "\n" in text else text.replace("\r", "\n")
 
 

@@ -13,7 +13,16 @@ import numpy as np
 
 from analysis.frames import Note, Records, RunData, build
 from analysis.sources.options import Options
-from analysis.sources.sniff import FORMS, LOOKED_FOR, kind_of, nearest_form, reader, records_in
+from analysis.sources.sniff import (
+    EXPORT,
+    FORMS,
+    LOOKED_FOR,
+    WANDB_REFUSED,
+    kind_of,
+    nearest_form,
+    reader,
+    records_in,
+)
 from workbench.errors import RecordError, WorkbenchError
 
 MOST_SAID = 3  # remarks in a refusal
@@ -82,6 +91,8 @@ def read_path(path: Path, options: Options) -> tuple[list[RunData], list[Note]]:
 def _folder(folder: Path, options: Options) -> tuple[list[RunData], list[Note]]:
     """Return the runs of a training's folder: of the files in it that trainings call their records."""
     files = records_in(folder)
+    if not files and any(folder.rglob("*.wandb")):
+        raise RecordError(*WANDB_REFUSED, where=folder, do=EXPORT)
     if not files:
         raise RecordError("holds no record that is understood", where=folder, expected=nearest_form(folder))
     runs, notes = _of_files(folder, files, options)

@@ -50,6 +50,9 @@ PICKLES = (
     b"(dp",
     b"(lp",
 )
+WANDB = b":W&B"  # the format is the program's own, and no library that is declared here reads it
+WANDB_REFUSED = ("is an offline record of Weights & Biases, which is not read",)
+EXPORT = "`wandb sync` it and export the run's history or a chart as CSV, which is read"
 RECORDS = (
     ".json",
     ".csv",
@@ -83,6 +86,8 @@ def kind_of(path: Path) -> str:
         return "tfevents"
     if head.startswith(b"SQLite format 3\x00"):
         return "mlflow_sql"
+    if path.suffix == ".wandb" or head.startswith(WANDB):
+        raise RecordError(*WANDB_REFUSED, where=path, do=EXPORT)
     if head.startswith(PICKLES) and path.suffix not in (".json", ".csv"):
         return "pickled_history"
     for module, sign in TEXT_LOGS:

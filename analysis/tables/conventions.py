@@ -16,7 +16,12 @@ OURS = "runs of the workbench record the exact best, never lower (`workbench ver
 TENTH = (
     "the notebook's evaluation, which tries the highest tenth of impostor scores as thresholds (`top_tenth`)"
 )
-HISTORIES = "two conventions of accuracy: the history {} comes from " + TENTH + "; " + OURS
+HISTORIES = (
+    "two conventions of accuracy: the history {} comes from "
+    + TENTH
+    + " (if converted from a log of MXNet: the mean of ten folds); "
+    + OURS
+)
 RECORDS = (
     "more than one convention of accuracy: {} was recorded by another program in its own way (logs of MXNet and of "
     "arcface_torch hold the mean of ten folds); runs of the workbench record the best of all thresholds "

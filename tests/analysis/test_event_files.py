@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.frames import Notes
-from analysis.sources import tfevents
+from analysis.sources import load, tfevents
 from workbench.errors import RecordError
 
 
@@ -75,3 +75,40 @@ def test_checksum_of_the_castagnoli_polynomial():
 def test_no_event_files(tmp_path):
     with pytest.raises(RecordError, match="no event files"):
         tfevents.read(tmp_path)
+
+
+def test_lightning_says_the_epoch_of_a_step_and_starts_a_folder_a_version(tmp_path):
+    """Lightning logs a scalar `epoch`, from 0, beside whatever it logs, at steps of training."""
+    from tensorboard.compat.proto import event_pb2
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    folder = tmp_path / "lightning_logs" / "version_0"
+    folder.mkdir(parents=True)
+    (folder / "hparams.yaml").write_text("lr: 0.1\n")
+    logged = [
+        (0, {"hp_metric": -1.0}),
+        (49, {"train_loss_step": 2.0, "epoch": 0}),
+        (99, {"train_loss_step": 1.0, "epoch": 0}),
+        (99, {"val_loss": 1.5, "epoch": 0}),
+        (99, {"train_loss_epoch": 1.5, "epoch": 0}),
+        (149, {"train_loss_step": 0.5, "epoch": 1}),
+        (199, {"val_loss": 0.75, "epoch": 1}),
+        (199, {"train_loss_epoch": 0.5, "epoch": 1}),
+    ]
+    with (folder / "events.out.tfevents.1700000000.host.1.0").open("wb") as file:
+        writer = RecordWriter(file)
+        for number, (step, scalars) in enumerate(logged):
+            event = event_pb2.Event(wall_time=1.7e9 + number, step=step)
+            for tag, value in scalars.items():
+                event.summary.value.add(tag=tag, simple_value=value)
+            writer.write(event.SerializeToString())
+    found = load([folder])
+    assert found.runs["run"].tolist() == ["version_0"]
+    rows = {
+        metric: list(zip(own["epoch"], own["value"], own["step"]))
+        for metric, own in found.epochs.groupby("metric", observed=True)
+    }
+    assert rows["val_loss"] == [(1, 1.5, 99), (2, 0.75, 199)]
+    assert rows["train_loss_step"] == [(1, 2.0, 49), (1, 1.0, 99), (2, 0.5, 149)]
+    assert rows["train_loss_epoch"] == [(1, 1.5, 99), (2, 0.5, 199)]
+    assert "epoch" not in rows and set(found.epochs["kind"]) == {"measured"}

@@ -17,8 +17,9 @@ from analysis.tables.conventions import convention_note
 from workbench.cli import main
 from workbench.names import TAG_ORIGIN
 from workbench.tracking.journal import read_journal
+from workbench.tracking.rows import EpochRecord
 from workbench.tracking.store import find_store
-from workbench.views.mlflow_values import safe_key
+from workbench.views.mlflow_values import metric_batches, metric_keys, safe_key
 
 RUN = "{run}"
 COMMANDS = (  # command line, and the exit statuses that are right for a run without a spec and a model
@@ -215,6 +216,25 @@ def test_another_programs_database_is_imported(tmp_path, project, no_views, caps
 )
 def test_a_name_that_mlflow_refuses_is_mended(name, key):
     assert safe_key(name) == key
+
+
+def test_two_names_that_are_mended_alike_are_both_kept():
+    """None may be written into the other, and a key stays what it is while a run goes on."""
+    rows = [
+        EpochRecord(stage=1, stage_epoch=n, epoch=n, step=n, metrics=metrics, seconds=1.0)
+        for n, metrics in enumerate(
+            ({"mAP(B)": 0.1, "mAP[B]": 0.2, "mAP_B_": 0.3}, {"mAP(B)": 0.4, "mAP[B]": 0.5, "/mAP_B_": 0.6}), 1
+        )
+    ]
+    keys = metric_keys(row.metrics for row in rows)
+    assert keys == {"mAP_B_": "mAP_B_", "mAP(B)": "mAP_B__2", "mAP[B]": "mAP_B__3", "/mAP_B_": "mAP_B__4"}
+    assert metric_keys(row.metrics for row in rows[:1]).items() <= keys.items()
+    (batch,) = metric_batches(rows, None, keys)
+    values = {(metric.key, metric.step): metric.value for metric in batch if metric.key != "stage"}
+    assert values == {
+        ("mAP_B_", 1): 0.3, ("mAP_B__2", 1): 0.1, ("mAP_B__3", 1): 0.2,
+        ("mAP_B__2", 2): 0.4, ("mAP_B__3", 2): 0.5, ("mAP_B__4", 2): 0.6,
+    }  # fmt: skip
 
 
 def test_what_the_user_says_of_a_metric_is_kept_with_the_run(tmp_path, project, no_views, capsys):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from makers import mlflow_database
 
-from analysis.sources import load, mlflow_sql, read_store
+from analysis.sources import Options, load, mlflow_sql, read_store
 from analysis.sources.mlflow_common import parse_parameter, stages_of
 from analysis.sources.mlflow_server import read_server
 from workbench.cli import main
@@ -224,6 +224,52 @@ def test_server(server):
         read_server(address, ["nothing"])
 
 
+@pytest.mark.parametrize(
+    ("steps", "epochs", "told"),
+    [
+        ({100: 0.6, 200: 0.7, 300: 0.8}, [1, 2, 3], "a step is taken for an epoch"),
+        ({1_700_000_000_000: 0.6, 1_700_000_060_000: 0.7}, [1, 2], "a step is taken for an epoch"),
+        ({0: 0.6, 1: 0.7}, [1, 2], None),
+    ],
+    ids=["training steps", "milliseconds", "epochs"],
+)
+def test_steps_of_a_server_that_are_no_epochs_are_inferred_and_told(server, monkeypatch, steps, epochs, told):
+    monkeypatch.setitem(FOREIGN, "metrics", {"accuracy": steps})
+    found = read_server(server[0])
+    rows = found.epochs[found.epochs["run"] == FOREIGN["id"]]
+    assert rows["epoch"].tolist() == epochs and rows["value"].tolist() == list(steps.values())
+    assert set(rows["kind"]) == {"inferred" if told else "measured"}
+    assert any(told in str(note) for note in found.notes) if told else not found.notes
+
+
+def test_hugging_face_in_mlflow_and_in_its_own_file_have_the_same_epochs(server, monkeypatch, tmp_path):
+    """The Trainer logs to MLflow by steps of training, with the fraction of an epoch as a metric `epoch`."""
+    log = [
+        {"loss": 2.0, "learning_rate": 1e-3, "epoch": 0.5, "step": 50},
+        {"loss": 1.0, "learning_rate": 1e-3, "epoch": 1.0, "step": 100},
+        {"eval_loss": 1.2, "eval_accuracy": 0.6, "epoch": 1.0, "step": 100},
+        {"loss": 0.5, "learning_rate": 1e-4, "epoch": 1.5, "step": 150},
+        {"loss": 0.4, "learning_rate": 1e-4, "epoch": 2.0, "step": 200},
+        {"eval_loss": 1.1, "eval_accuracy": 0.7, "epoch": 2.0, "step": 200},
+    ]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"num_train_epochs": 2, "log_history": log}))
+    metrics = {}
+    for row in log:
+        for name in row.keys() - {"step"}:
+            metrics.setdefault(name, {})[row["step"]] = row[name]
+    monkeypatch.setitem(FOREIGN, "metrics", metrics)
+    theirs = read_server(server[0]).epochs.query("run == @FOREIGN['id']")
+    own = load([tmp_path / "trainer_state.json"]).epochs
+    for metric, there in (
+        ("eval_loss", "eval_loss"),
+        ("eval_accuracy", "eval_accuracy"),
+        ("loss", "batch_loss"),
+    ):
+        wanted = own[own["metric"] == there][["epoch", "step", "value"]].values.tolist()
+        assert theirs[theirs["metric"] == metric][["epoch", "step", "value"]].values.tolist() == wanted
+    assert "epoch" not in set(theirs["metric"])
+
+
 @pytest.mark.parametrize("words", [["table"], ["table", "--quick"], ["plot"]], ids=" ".join)
 def test_an_empty_server_has_no_records_yet(server, monkeypatch, capsys, words):
     address, _ = server
@@ -231,6 +277,16 @@ def test_an_empty_server_has_no_records_yet(server, monkeypatch, capsys, words):
     assert main([*words, "--store", address]) == 2
     assert capsys.readouterr().err.count("no records yet") == 1
     assert main(["table", "subcenter_casia", "--published", "--store", address]) == 0, "all runs are missing"
+
+
+def test_what_a_foreign_run_calls_its_first_epoch_can_be_said(server, database, monkeypatch):
+    monkeypatch.setitem(FOREIGN, "metrics", {"loss": {5: 3.0, 6: 2.0}})
+    for epochs_from, wanted in ((None, [6, 7]), (0, [6, 7]), (1, [5, 6])):
+        found = load([server[0]], options=Options(epochs_from=epochs_from)).epochs
+        assert found[found["run"] == FOREIGN["id"]]["epoch"].tolist() == wanted
+    for epochs_from, wanted in ((None, [1, 2]), (1, [1, 1])):  # it counts from 0; an epoch 0 is never shown
+        found = load([database], options=Options(epochs_from=epochs_from)).epochs
+        assert sorted(found[found["run"] == FOREIGN["id"]]["epoch"]) == wanted
 
 
 def test_a_slow_server_gives_records_labelled_partial(server):

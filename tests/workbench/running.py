@@ -40,7 +40,8 @@ def launch(
     One of this Python shares the start of TensorFlow with others (`forked`), unless it is to be `fresh`.
     """
     settings = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    if command[0] == sys.executable and not fresh:
+    # Horovod's launcher is no program of ours: it starts processes of its own.
+    if command[0] == sys.executable and not fresh and "horovod.runner.launch" not in command:
         return Child(command[1:], folder, settings, apart)
     return subprocess.Popen(
         command,

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench import GDC, SGD, ArcFace, Experiment, Flip, MobileFaceNet, Softmax, Stage, SyntheticFaces
+from workbench import (
+    GDC,
+    SGD,
+    ArcFace,
+    E,
+    Experiment,
+    Flip,
+    MobileFaceNet,
+    PlainCNN,
+    Softmax,
+    Stage,
+    SyntheticFaces,
+)
 
 
 def tiny(**changes: Any) -> Experiment:
@@ -23,5 +35,12 @@ def tiny(**changes: Any) -> Experiment:
         "weight_decay": 5e-4,
         "augment": Flip(),
         "batch_size": 16,
+        "log_model": "none",  # a model takes longer than the training
     }
     return Experiment(**{**settings, **changes})
+
+
+def small(**changes: Any) -> Experiment:
+    """Return `tiny` with a network that is traced in a second, for tests of what happens around a training."""
+    network = {"backbone": PlainCNN(image_size=32), "embedding": E(size=16, dropout=0.2)}
+    return tiny(**{**network, **changes})

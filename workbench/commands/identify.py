@@ -39,7 +39,7 @@ def identify(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Tell who of the people in the folder KNOWN (one sub-folder a person) is on IMAGES, by MODEL."""
+    """Identify the people on IMAGES by MODEL, against the folder KNOWN (one sub-folder a person)."""
     from workbench.verification import pair_sets
     from workbench.verification.gallery import Gallery
 

@@ -44,7 +44,7 @@ def rerun(
     debug: bool,
     run_name: str | None,
 ) -> int:
-    """Make RUN again: its spec from the record, its code, packages and data compared, its curve verified.
+    """Run RUN again: its spec from the record, its code, packages and data compared, its curve verified.
 
     It is a new run with a tag that names RUN. Exit status: 0 equal or within the band of seeds, 1 the
     curve differs or the training failed, 2 bad input.

@@ -52,7 +52,7 @@ from workbench.train.request import RunRequest, Watcher
 @click.option("--seed", type=int, help="Seed of weights, shuffling and augmentation.")
 @click.option("--seeds", metavar="0,1,2", help="Run every variant once for each seed; 0-2 means 0,1,2.")
 @click.option(
-    "--quick", is_flag=True, help="Walk the same code in minutes: small data, small input, few steps."
+    "--quick", is_flag=True, help="Try the whole run in minutes: little data, small images, few steps."
 )
 @click.option(
     "--resume",

@@ -23,13 +23,13 @@ from workbench.tracking.store import Store, find_store
 )
 @click.option("--resume", is_flag=True, help="Go on with the newest sweep of this name.")
 @click.option(
-    "--workers", type=click.IntRange(1), help="Do trials in so many processes, each on its own device."
+    "--workers", type=click.IntRange(1), help="Run trials in this many processes, each on its own device."
 )
 @click.option(
     "--allow-changed-space", is_flag=True, help="Resume although the sweep's settings are no longer the same."
 )
 @click.option(
-    "--quick", is_flag=True, help="Walk the same code in minutes: small data, small input, few steps."
+    "--quick", is_flag=True, help="Try the whole run in minutes: little data, small images, few steps."
 )
 @click.option(
     "--emit", metavar="FILE", type=click.Path(dir_okay=False), help="Write the best settings as a spec."

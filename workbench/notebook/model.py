@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.data import example_images
 from workbench.errors import DataError, RecordError
 from workbench.lazy import tf
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.tracking.store import Store
 from workbench.train import checkpoint
+from workbench.train.classifier import Outputs, with_classes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,13 +23,18 @@ if TYPE_CHECKING:
 HEAD = "head/"  # of the arrays of a state: the weights of the last stage's head
 
 
-def load(store: Store, run: str, experiment: Experiment, which: str | int) -> tf.keras.Model:
-    """Return the embedding network of a state of a run; raises `RecordError` where that is not kept."""
+def load(
+    store: Store, run: str, experiment: Experiment, which: str | int, outputs: Outputs = "embedding"
+) -> tf.keras.Model:
+    """Return the network of a state of a run, with its head behind it for class outputs.
+
+    Raises `RecordError` where that state is not kept, or holds no head.
+    """
     from workbench.models.build import build_model
 
-    embedder = build_model(experiment)
-    checkpoint.restore_embedder(embedder, state_of(store, run, which))
-    return embedder
+    embedder, state = build_model(experiment), state_of(store, run, which)
+    checkpoint.restore_embedder(embedder, state)
+    return embedder if outputs == "embedding" else with_classes(embedder, experiment, state, outputs, run)
 
 
 def state_of(store: Store, run: str, which: str | int) -> checkpoint.State:
@@ -83,10 +90,8 @@ def pixels_of(images: Any, size: int) -> np.ndarray:
 
 def images_of(experiment: Experiment, store: Store, count: int) -> np.ndarray:
     """Return images of an experiment's data, spread evenly over its records, as its network sees them."""
-    opened = experiment.data.open(default_places(store.root.parent))
-    read, total = opened.reader(experiment.backbone.image_size), len(opened.labels)
-    places = np.linspace(0, total - 1, min(count, total)).astype(np.int64)
-    return np.stack([np.asarray(read(place)) for place in places])
+    where = default_places(store.root.parent)
+    return example_images.spread(experiment.data, where, experiment.backbone.image_size, count)
 
 
 def embed(network: tf.keras.Model, images: Any, size: int, label: str) -> np.ndarray:

@@ -17,12 +17,15 @@ from workbench.tracking import runs as stored
 from workbench.tracking.best import best_values
 from workbench.tracking.branch_history import all_rows
 from workbench.tracking.journal import Journal, read_journal
+from workbench.tracking.logged_models import BEST
 from workbench.tracking.rows import EpochRecord, StartRecord
 from workbench.tracking.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from workbench.train.classifier import Outputs
 
 Images = Any  # uint8 [N, h, w, 3], or paths of image files
 
@@ -169,16 +172,17 @@ class Run:
 
     # ------------------------------------------------------------ the model
 
-    def model(self, which: str | int = "best") -> tf.keras.Model:
+    def model(self, which: str | int = "best", outputs: Outputs = "embedding") -> tf.keras.Model:
         """Return the embedding network after its `"best"` or `"last"` epoch, or after an epoch that is kept.
 
-        It takes float images [N, s, s, 3] in -1..1. Raises `RecordError` where that state is not kept.
+        It takes float images [N, s, s, 3] in -1..1; with `outputs` "logits" or "probabilities" it gives those of
+        the classes. Raises `RecordError` where that state is not kept, or has no head.
         """
         from workbench.notebook import model
 
-        key = str(which)
+        key = f"{which} {outputs}"
         if key not in self._models:
-            self._models[key] = model.load(self.store, self.run, self.experiment, which)
+            self._models[key] = model.load(self.store, self.run, self.experiment, which, outputs)
         return self._models[key]
 
     def images(self, count: int = 16) -> np.ndarray:
@@ -228,6 +232,23 @@ class Run:
         if not found:
             raise RecordError("is not in MLflow yet", where=self.run, do="`workbench sync` brings it there")
         return found[0]
+
+    @property
+    def model_uri(self) -> str:
+        """The address of its best network as a logged model, for `mlflow.pyfunc.load_model` and `mlflow models serve`.
+
+        MLflow finds it where it was told `mlflow.set_tracking_uri(run.store.uri)`. Raises `RecordError` for a run
+        that logged none.
+        """
+        found = self.mlflow_run
+        outputs = found.outputs.model_outputs if found.outputs else []
+        if not outputs:
+            raise RecordError(
+                "has logged no model",
+                where=self.run,
+                do=f'log_model="all" in its spec, or `workbench export {self.run} --register NAME`',
+            )
+        return f"runs:/{found.info.run_id}/{BEST}"
 
     # ------------------------------------------------------------ how it shows itself
 

@@ -19,6 +19,7 @@ def history(rows: Iterable[EpochRecord]) -> dict[str, list[float]]:
     lists: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.metrics.items():
+            # No holes: the field's files have shorter lists for what is measured every few epochs.
             lists.setdefault(name, []).append(float(value))
     return lists
 

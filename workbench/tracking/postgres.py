@@ -24,6 +24,7 @@ def connect(uri: str) -> Any:
             "the driver psycopg2 is missing", where=shown(uri), do="pip install 'workbench[postgres]'"
         ) from error
     try:
+        # A limit: a firewall may drop packets silently, and the driver itself would wait for minutes.
         return psycopg2.connect(plain(uri), connect_timeout=SECONDS)
     except psycopg2.Error as error:
         raise StoreError(_reason(str(error)), where=shown(uri), do=_advice(str(error))) from error

@@ -76,6 +76,7 @@ def collect(spec_file: str | Path | None = None, project: str | Path | None = No
     """
     folder = Path(project) if project else Path.cwd()
     spec = Path(spec_file) if spec_file is not None and Path(spec_file).is_file() else None
+    # Read from the metadata on disk: importing packages to ask for their versions would start TensorFlow.
     packages = installed_packages()
     texts = {"packages.txt": "".join(f"{name}=={version}\n" for name, version in packages.items())}
     facts: dict[str, Any] = {
@@ -94,6 +95,7 @@ def collect(spec_file: str | Path | None = None, project: str | Path | None = No
     if state is not None:
         facts.update(state.facts())
         texts.update(state.texts())
+        # Named in the row as well: whether the code can be made again must be known without opening artifacts.
         facts["untracked_modules"] = sorted(
             name.removeprefix("untracked/") for name in texts if name.startswith("untracked/")
         )

@@ -43,6 +43,7 @@ def _gaps(journal: Journal) -> list[str]:
         return []  # a log may hold every tenth epoch, and a sweep's trials end in any order
     # A branch begins after its trunk's last epoch: those before it are no gap.
     first = int(journal.trunk["epoch"]) + 1 if journal.trunk else 1
+    # A set: journals of a hundred thousand rows are looked through for each listing.
     there = set(epochs)
     missing = [number for number in range(first, epochs[-1]) if number not in there]
     return [f"epoch{'s' * (len(missing) > 1)} {_numbers(missing)} not in its journal"] if missing else []

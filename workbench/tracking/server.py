@@ -87,11 +87,13 @@ class ServerPlan:
 
     def _settings(self, address: str) -> Path:
         """Write what MLflow reads of authentication; users are kept in the database of the runs."""
+        # Users beside the runs where several servers share a database, else in a file of this server.
         users = address if address.startswith(postgres.PREFIX) else f"sqlite:///{self.folder / 'users.db'}"
         path = self.folder / "auth.ini"
         lines = (
             "[mlflow]",
             f"default_permission = {PERMISSION}",
+            # MLflow reads this file with interpolation: a single percent sign would be taken for a reference.
             f"database_uri = {users}".replace("%", "%%"),
             f"admin_username = {ADMIN}",
             f"auth_cache_ttl_seconds = {REMEMBERED_SECONDS}",
@@ -125,6 +127,7 @@ def kept_secret(path: Path) -> str:
         pass
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror}", where=path) from error
+    # Made once and kept: sessions and passwords must outlive a restart of the server.
     made = secrets.token_urlsafe(24)
     write_private(path, made + "\n")
     return made
@@ -154,6 +157,7 @@ def check_bucket(address: str) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError as error:
         raise StoreError("boto3 is missing", where=where, do="pip install 'workbench[s3]'") from error
+    # One try: a wrong name of a host would otherwise be asked for a minute before anybody hears of it.
     patience = Config(connect_timeout=S3_SECONDS, read_timeout=S3_SECONDS, retries={"max_attempts": 1})
     try:
         boto3.client("s3", endpoint_url=endpoint, config=patience).head_bucket(

@@ -69,6 +69,14 @@ class Store:
     def cache(self) -> Path:
         return self.root / "cache"
 
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    def report(self, study: str) -> Path:
+        """The folder of a study's report."""
+        return self.reports / study.replace("/", "_")
+
     def journal(self, run: str) -> Path:
         return self.journals / f"{run}{SUFFIX}"
 
@@ -93,6 +101,7 @@ class Store:
     def _journal_names(self) -> list[str]:
         if not self.journals.is_dir():
             return []
+        # A name begins with its moment, so that sorting by name is sorting by age.
         return sorted(path.name.removesuffix(SUFFIX) for path in self.journals.glob(f"*{SUFFIX}"))
 
     def refuse_links(self, run: str) -> None:
@@ -119,6 +128,7 @@ class Store:
 
     def require_writable(self) -> None:
         """Raise StoreError unless files can be made in the folder (which is created)."""
+        # A file is made, for rights alone do not tell of a full or read-only disk.
         probe = self.journals / f".probe-{os.getpid()}"
         try:
             self.journals.mkdir(parents=True, exist_ok=True)
@@ -166,6 +176,7 @@ def project_folder(start: Path) -> Path:
 
 
 def _local(root: Path) -> Store:
+    # Resolved once: whatever is compared with the store's place later must mean the real folder.
     root = root.resolve()
     if root.exists() and not root.is_dir():
         raise StoreError(

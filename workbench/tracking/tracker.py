@@ -141,6 +141,7 @@ class Tracker:
         """
         target = within(self.store.run_artifacts(self.run), name, where=self.run, what="artifact")
         content = text.encode() if isinstance(text, str) else text or b""
+        # Read whole before anything is kept: a secret may stand at the file's end.
         given = Path(path).read_bytes() if path is not None else content
         clean = without_secrets(given)
         if clean is None:
@@ -157,6 +158,7 @@ class Tracker:
         `moment` (seconds since 1970) is when it ended, by default now.
         """
         try:
+            # Before the end row: whoever sees a finished run finds its history beside it.
             self.artifact(HISTORY, text=history_text(self.history()))
         except OSError as error:  # a full disk: the end itself is what must be recorded
             self._say(f"{HISTORY} could not be kept: {error.strerror}; `workbench sync` makes it later")
@@ -212,6 +214,7 @@ class Tracker:
         with self._lock:
             # A copy: the view's thread reads it while the next row is appended.
             journal = Journal(self.journal.path, list(self.journal.rows), self.journal.damage)
+        # What earlier attempts have shown stays shown, whatever this attempt has published so far.
         durable = {row.epoch for row in journal.published()}
         rows = [row for row in journal.accepted() if row.epoch <= self._shown or row.epoch in durable]
         return journal, rows, journal.end.status if journal.end else RUNNING
@@ -233,6 +236,7 @@ def _first_row(store: Store, start: StartRecord, attempt: int, texts: Mapping[st
 def clean_start(start: StartRecord) -> StartRecord:
     """Return a start row without secrets; one whose spec held some says so, for a resume needs them."""
     fields = {part.name: getattr(start, part.name) for part in dataclasses.fields(start)}
+    # Field by field, with its name: a setting called `token` is a secret whatever its value looks like.
     clean = {name: masked(value, name) for name, value in fields.items()}
     if clean["spec"] != start.spec:
         clean["provenance"] = {**clean["provenance"], "masked": True}

@@ -89,6 +89,29 @@ def safe_key(name: str) -> str:
     return "/".join(part for part in plain.split("/") if part not in ("", ".", ".."))[:250].rstrip("/") or "_"
 
 
+def metric_keys(rows: Iterable[Iterable[str]]) -> dict[str, str]:
+    """Return the key in MLflow of each metric in rows of names: its name as MLflow takes it, with a number behind it where
+    another metric has that key already, so that neither is written into the other.
+
+    The order of the rows decides, so that keys stay what they are while a run goes on.
+    """
+    keys: dict[str, str] = {}
+    taken: set[str] = set()
+    for names in rows:
+        new = [name for name in names if name not in keys]
+        for name in sorted(
+            new, key=lambda name: safe_key(name) != name
+        ):  # names that may stay as they are first
+            key = plain_key = safe_key(name)
+            number = 1
+            while key in taken:
+                number += 1
+                key = f"{plain_key}_{number}"
+            taken.add(key)
+            keys[name] = key
+    return keys
+
+
 def safe_name(name: str) -> str:
     """Return `name` as one part of a path."""
     return re.sub(r"[^\w\-.+=]", "_", name, flags=re.ASCII).strip(".")[:100] or "_"
@@ -128,11 +151,13 @@ def best_so_far(rows: Iterable[EpochRecord], objective: str | None) -> dict[int,
 
 
 def metric_batches(
-    rows: Iterable[EpochRecord], best: Mapping[int, Mapping[str, float]] | None = None
+    rows: Iterable[EpochRecord],
+    best: Mapping[int, Mapping[str, float]] | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> Iterator[list[Metric]]:
-    """Yield the metrics of whole epochs in batches, `best` values by epoch with them; the `stage` of an
-    epoch, which marks it as logged, is the last of its values, so that an epoch cut by an error is sent
-    again."""
+    """Yield the metrics of whole epochs in batches, `best` values by epoch with them, under `keys` where given; the
+    `stage` of an epoch, which marks it as logged, is the last of its values, so that an epoch cut by an error is
+    sent again."""
     from mlflow.entities import Metric
 
     batch: list[Metric] = []
@@ -145,7 +170,10 @@ def metric_batches(
         if batch and len(batch) + len(values) > BATCH_METRICS:
             yield batch
             batch = []
-        batch += [Metric(safe_key(key), float(value), moment, row.epoch) for key, value in values.items()]
+        batch += [
+            Metric((keys or {}).get(key) or safe_key(key), float(value), moment, row.epoch)
+            for key, value in values.items()
+        ]
     yield from parts(batch, BATCH_METRICS)
 
 

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from specs import tiny
 
+import workbench
 from workbench import Digits, KerasData, Pairs, Softmax, SyntheticFaces
 from workbench.cli import main
 from workbench.data.sources.keras_data import BATCHES, read_batches
 from workbench.errors import DataError, SpecError
+from workbench.pixels import normalise_array
 from workbench.spec.datasets import Places
 from workbench.spec.part import from_json
 from workbench.spec.quick import HELD_OUT, quick_variant
@@ -187,6 +189,12 @@ def test_a_set_of_keras_runs_at_full_and_quick_and_says_where_it_is_not(
         assert main(["run", "study.py", "--json", *quick]) == 0, capsys.readouterr().err
         value = json.loads(capsys.readouterr().out)["best"]["val_accuracy"]["value"]
         assert round(20 * value, 4) % 1 == 0  # of the 20 test images
+    run = workbench.runs("study")[0]
+    images = run.images(4)
+    shares = np.asarray(run.model(outputs="probabilities")(normalise_array(images)))
+    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(run.predict(images)["probability"], shares.max(1), atol=1e-5)
+    assert run.model(outputs="logits").output_shape == (None, 10)
 
 
 @pytest.mark.tensorflow

@@ -15,9 +15,9 @@ from running import ROOT, launch, write_project
 SPEC = '''"""Does the chapter tell the truth?"""
 import sys
 sys.path.insert(0, {tests!r})
-from specs import tiny
+from specs import small
 from workbench import Softmax, Stage
-base = tiny(stages=Stage(loss=Softmax(), epochs=1), name="head-stage")
+base = small(stages=Stage(loss=Softmax(), epochs=1), name="head-stage")
 experiments = [base, base.but(label_smoothing=0.1, name="no-head-stage")]
 '''
 

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.tensorflow
 SPEC = '''"""Do both end?"""
 import sys
 sys.path.insert(0, {tests!r})
-from specs import tiny
-base = tiny(stages=tiny().stages[:1])
+from specs import small
+base = small(stages=small().stages[:1])
 experiments = [base, base.but(label_smoothing=0.1, name="smooth")]
 '''
 

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.tensorflow
 SPEC = '''"""Does the chapter tell the truth?"""
 import sys
 sys.path.insert(0, {tests!r})
-from specs import tiny
+from specs import small
 from workbench import Softmax, Stage
-experiment = tiny(stages=Stage(loss=Softmax(), epochs=1), batch_size=32)
+experiment = small(stages=Stage(loss=Softmax(), epochs=1), batch_size=32)
 '''
 RUN = "20260101T000000Z-0000000a"
 

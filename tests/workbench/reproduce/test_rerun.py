@@ -17,10 +17,10 @@ pytestmark = pytest.mark.tensorflow
 SPEC = '''"""Does it happen again?"""
 import sys
 sys.path.insert(0, {tests!r})
-from specs import tiny
+from specs import small
 from rates import Mine
 from workbench import Flip, Stage, Softmax
-experiment = tiny(learning_rate=Mine(rate=0.05), stages=Stage(loss=Softmax(), epochs=2), augment=Flip())
+experiment = small(learning_rate=Mine(rate=0.05), stages=Stage(loss=Softmax(), epochs=2), augment=Flip())
 '''
 RATES = '''"""A schedule of the project's own."""
 from workbench.spec.optimization import Schedule

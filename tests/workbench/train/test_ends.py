@@ -17,13 +17,13 @@ pytestmark = pytest.mark.tensorflow
 SPEC = '''"""Does it end as it should?"""
 import sys
 sys.path.insert(0, {tests!r})
-from specs import tiny
-from workbench import GDC, Safety
-base = tiny(safety=Safety(every_steps=2))
+from specs import small
+from workbench import E, Safety
+base = small(safety=Safety(every_steps=2))
 experiments = [
     base,
     base.but(safety=Safety(retries=1), name="tries-again"),
-    base.but(embedding=GDC(size=2_000_000_000), name="too-large"),
+    base.but(embedding=E(size=2_000_000_000), name="too-large"),
 ]
 '''
 WHOLE, KILLED = "20260101T000000Z-00000000", "20260101T000000Z-00000001"
