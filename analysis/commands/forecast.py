@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -141,7 +142,7 @@ def _recommended(
     named = {curve.run for curve in found}
     more = [curve for curve in usable if curve.run not in named]
     known = [*found, *(curve for curve in prior if curve.run not in named)]
-    beat, whose = rival_value(given["beat"], known) if given["beat"] else (None, "")
+    beat, whose = rival_value(_meant(given["beat"], given["store"]), known) if given["beat"] else (None, "")
     ends = [
         to if to is not None else curve.total or (curve.last if curve.finished else None) for curve in seen
     ]
@@ -149,6 +150,16 @@ def _recommended(
     names = {curve.run: curve.name or curve.run for curve in usable}
     used = [names[run] for run in dict.fromkeys(run for one in forecasts for run in one.prior_runs)]
     return rank(forecasts, beat, whose, [*found, *more]), _learnt(used, reasons)
+
+
+def _meant(beat: str, store: str | None) -> str:
+    """Return the run's own name for `study/name:seed` or `@last`, anything else as it is: a number, a file."""
+    from workbench.tracking.runs import find_titled
+    from workbench.tracking.store import find_store
+
+    with contextlib.suppress(RecordError):
+        return find_titled(find_store(store), beat) or beat
+    return beat
 
 
 def _learnt(used: Sequence[str], reasons: dict[str, int]) -> str:
