@@ -12,7 +12,7 @@ import pytest
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped
 from workbench.notebook import training
 from workbench.train import notebook_screen
-from workbench.train.notebook_screen import NotebookScreen, ProgressFile, in_notebook, told
+from workbench.train.notebook_screen import NotebookScreen, ProgressFile, in_notebook, read_progress
 from workbench.train.progress import Screen, screen
 
 
@@ -60,7 +60,14 @@ def test_a_run_in_a_process_of_its_own_tells_its_steps(
     assert isinstance(child, ProgressFile)
     plan: Any = types.SimpleNamespace(number=1, last_epoch=2)
     child.step(plan, 1, 3, 4, {"loss": 0.5})
-    assert told(path) == {"stage": 1, "epoch": 1, "last": 2, "step": 3, "steps": 4, "values": {"loss": 0.5}}
+    assert read_progress(path) == {
+        "stage": 1,
+        "epoch": 1,
+        "last": 2,
+        "step": 3,
+        "steps": 4,
+        "values": {"loss": 0.5},
+    }
 
     log.write_text("run 1\nepoch 1/2  loss 0.5\nhalf a li")
     follower = training.Follower(log, path, 0, NotebookScreen())
@@ -71,7 +78,7 @@ def test_a_run_in_a_process_of_its_own_tells_its_steps(
     follower.look()
     assert follower.last == "half a line"
     child.close()
-    assert told(path) is None
+    assert read_progress(path) is None
 
 
 @pytest.mark.parametrize(
