@@ -57,7 +57,7 @@ CHOSEN := tests/workbench/test_lazy.py tests/workbench/losses/test_values.py tes
 	tests/workbench/export
 OTHER ?=
 stack: $(TEST) ## the demo, the quick tests and those in which two TensorFlows could differ: make stack PYTHON=python3.13
-	@$(MAKE) --no-print-directory demo
+	@$(PY) -m workbench run experiments/quickstart.py
 	@$(MAKE) --no-print-directory fast
 	@WORKBENCH_OTHER_PYTHON="$(if $(OTHER),$(abspath $(OTHER)))" $(PYTEST) -q -m tensorflow -n $(JOBS) --dist loadfile \
 	  $(CHOSEN) $(if $(OTHER),tests/acceptance/test_stacks.py)

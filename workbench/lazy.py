@@ -18,16 +18,17 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError
 
 VARIABLE = "TF_USE_LEGACY_KERAS"
 KERAS_2 = "tf_keras"
+EXPECTED = f"Keras 2 ({KERAS_2})"
+INSTEAD = "take tf.keras instead of `import keras`, with `from workbench.lazy import tf`"
 BEFORE = (
     f"import workbench before TensorFlow, Keras and Keras Tuner, or set {VARIABLE}=1 before Python starts"
 )
@@ -72,8 +73,11 @@ def _keras_3_is_installed() -> bool:
     return any((Path(place) / "_tf_keras").is_dir() for place in places)
 
 
-class _TunerFinder(MetaPathFinder):
-    """Gives Keras Tuner, while it is being imported, Keras 2 for its one `import keras`."""
+class _TunerFinder:
+    """Gives Keras Tuner, while it is being imported, Keras 2 for its one `import keras`.
+
+    Without the abstract class of finders: importing its module costs a tenth of a start of the program.
+    """
 
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != "keras_tuner":
@@ -117,7 +121,7 @@ def _require_keras_2(tensorflow: Any) -> None:
             do=f'pip install "tf_keras=={minor}.*"',
         )
     if tensorflow.keras.Model.__module__.partition(".")[0] != KERAS_2:
-        raise InputError("TensorFlow has taken Keras 3 already", expected="Keras 2 (tf_keras)", do=BEFORE)
+        raise InputError("TensorFlow has taken Keras 3 already", expected=EXPECTED, do=BEFORE)
     # Where TensorFlow was imported before the variable was set, `tf.keras` is Keras 2 by now, but its search path
     # still gives Keras 3 to `from tensorflow.keras import ...`: the module named so is the right one from here on.
     sys.modules.setdefault("tensorflow.keras", importlib.import_module("tf_keras.api._v2.keras"))
@@ -127,7 +131,7 @@ def _require_keras_2(tensorflow: Any) -> None:
 def _keras_tuner(name: str) -> Any:
     module = importlib.import_module(name)
     if _keras_3_is_installed() and importlib.import_module("keras_tuner.src.backend.config").multi_backend():
-        raise InputError("Keras Tuner has taken Keras 3 already", expected="Keras 2 (tf_keras)", do=BEFORE)
+        raise InputError("Keras Tuner has taken Keras 3 already", expected=EXPECTED, do=BEFORE)
     return module
 
 
@@ -146,6 +150,59 @@ def inside_keras(name: str) -> Any:
 def keras_package() -> str:
     """Return the name of Keras 2's package: `keras` with TensorFlow 2.15, `tf_keras` with a newer one."""
     return KERAS_2 if _keras_3_is_installed() else "keras"
+
+
+def _calls_keras_3(caller: FrameType) -> InputError:
+    return InputError(
+        "calls Keras 3",
+        where=f"{caller.f_code.co_filename}, {caller.f_code.co_name}",
+        expected=EXPECTED,
+        do=INSTEAD,
+    )
+
+
+def other_keras(error: BaseException) -> InputError | None:
+    """Return the error to raise in the place of one that came out of Keras 3, called by a part of the user's own.
+
+    Its optimizers refuse what Keras 2 makes in words that name neither; None where it is about something else.
+    """
+    if isinstance(error, InputError) or not _keras_3_is_installed():
+        return None
+    frames, entry = [], error.__traceback__
+    while entry is not None:
+        frames.append(entry.tb_frame)
+        entry = entry.tb_next
+    modules = [str(frame.f_globals.get("__name__")) for frame in frames]
+    first = next((number for number, name in enumerate(modules) if name.split(".")[0] == "keras"), 0)
+    return _calls_keras_3(frames[first - 1]) if first else None
+
+
+@contextlib.contextmanager
+def with_keras_2() -> Iterator[None]:
+    """Refuse layers of Keras 3 in a network that is built within.
+
+    They take what Keras 2 makes, as if all was well, but their weights belong to no model of Keras 2: they would
+    be neither trained nor saved.
+    """
+    keras = sys.modules.get("keras") if _keras_3_is_installed() else None
+
+    def refused(*args: Any, **options: Any) -> Any:
+        raise _calls_keras_3(sys._getframe(1))
+
+    kept = keras.layers.Layer.__call__ if keras else None
+    try:
+        if keras:
+            keras.layers.Layer.__call__ = refused
+        yield
+        if (
+            keras is None and _keras_3_is_installed() and "keras" in sys.modules
+        ):  # too late to refuse its layers
+            raise InputError("a part imports Keras 3 while it is built", expected=EXPECTED, do=INSTEAD)
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise other_keras(error) or error from error
+    finally:
+        if keras:
+            keras.layers.Layer.__call__ = kept
 
 
 def addons() -> Any:

@@ -9,8 +9,6 @@ import click
 import workbench.commands.completing as completing
 from workbench.commands.direction_options import direction_options
 
-REPORTS = "reports"  # the folder of reports within the store
-
 
 @click.command()
 @click.argument("study", shell_complete=completing.studies)
@@ -45,6 +43,6 @@ def report(
 
     place = find_store(store)
     known = read_study(study, place, store, select, baselines, quick)
-    folder = Path(output) if output else place.root / REPORTS / study.replace("/", "_")
+    folder = Path(output) if output else place.report(study)
     for path in write(known, folder):
         click.echo(path)

@@ -12,7 +12,7 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,6 +112,7 @@ class Proof:
     root: Path
     rows: list[Row] = field(default_factory=list)
     runs: int = 0
+    known: dict[str, str] = field(default_factory=dict)  # variants that more than one proof looks at
 
     def __post_init__(self) -> None:
         form = self.form
@@ -153,6 +154,12 @@ class Proof:
         run = self.name()
         self.done("run", "experiments/study.py", variant, "--run-name", run)
         return run
+
+    def once(self, variant: str) -> str:
+        """Return the run of a variant, trained when a proof first asks for it."""
+        if variant not in self.known:
+            self.known[variant] = self.trained(variant)
+        return self.known[variant]
 
     def loss(self, run: str) -> float:
         return float(journal(self.folder, run).accepted()[-1].metrics["loss"])
@@ -201,20 +208,19 @@ def quickstart(proof: Proof) -> None:
     proof.add("quickstart", f"{time.monotonic() - began:.0f} s", wanted in out)
 
 
-def precisions(proof: Proof) -> dict[str, str]:
+def precisions(proof: Proof) -> None:
     """The three precisions end with losses that agree."""
-    found = {name: proof.trained(name) for name in ("float32", "float16", "bfloat16")}
+    found = {name: proof.once(name) for name in ("float32", "float16", "bfloat16")}
     whole = proof.loss(found["float32"])
     for name, run in found.items():
         off = proof.loss(run) / whole - 1
         words = f"loss {proof.loss(run):.4f} ({off:+.2%}), {proof.rate(run):,.0f} images a second"
         proof.add(name, words, math.isfinite(off) and abs(off) < proof.form.tolerance)
-    return found
 
 
-def seeds(proof: Proof, first: str) -> None:
+def seeds(proof: Proof) -> None:
     """Equal seeds give equal bits, and a kill in the middle of an epoch changes none."""
-    again = proof.trained("float32")
+    first, again = proof.once("float32"), proof.trained("float32")
     proof.add("the same seed again", "weights, optimizer and epochs compared", same(proof, first, again))
     run = proof.name()
     words = ["run", "experiments/study.py", "float32", "--run-name", run]
@@ -233,9 +239,9 @@ def same(proof: Proof, one: str, other: str) -> bool:
     return bits and accepted(proof.folder, one) == accepted(proof.folder, other)
 
 
-def compiled(proof: Proof, plain: str) -> None:
+def compiled(proof: Proof) -> None:
     """XLA trains the same, and what it gains."""
-    run = proof.trained("xla")
+    plain, run = proof.once("float32"), proof.trained("xla")
     off = proof.loss(run) / proof.loss(plain) - 1
     gain = proof.rate(run) / proof.rate(plain)
     proof.add(
@@ -243,9 +249,9 @@ def compiled(proof: Proof, plain: str) -> None:
     )
 
 
-def determinism(proof: Proof, plain: str) -> None:
+def determinism(proof: Proof) -> None:
     """What repeatable operations cost, and how one without such a form ends."""
-    run = proof.trained("free")
+    plain, run = proof.once("float32"), proof.trained("free")
     cost = proof.rate(run) / proof.rate(plain) - 1
     proof.add("deterministic=False", f"{cost:+.1%} images a second")
     out = proof.done("run", "experiments/study.py", "pool", "--run-name", proof.name(), status=1)
@@ -279,45 +285,34 @@ def evaluated(proof: Proof) -> None:
     proof.add(f"evaluation of {found['images']:,} images", f"{found['seconds']:.1f} s")
 
 
-def mirrored(proof: Proof, plain: str) -> None:
+def mirrored(proof: Proof) -> None:
     """All devices together train as one."""
-    run = proof.trained("mirrored")
+    plain, run = proof.once("float32"), proof.trained("mirrored")
     off = proof.loss(run) / proof.loss(plain) - 1
     words = f"{proof.rate(run) / proof.rate(plain):.2f} times one device, loss {off:+.2%}"
     proof.add("Mirrored over all", words, abs(off) < 0.05)
 
 
-def prove(form: Form, folder: Path, root: Path) -> list[Row]:
-    """Do all proofs and return their rows; one that fails by itself is a row, and the others follow."""
+PROOFS: dict[str, Callable[[Proof], None]] = {
+    "devices": devices,
+    "quickstart": quickstart,
+    "precisions": precisions,
+    "seeds": seeds,
+    "XLA": compiled,
+    "determinism": determinism,
+    "speed": speed,
+    "head": largest_head,
+    "evaluation": evaluated,
+    "Mirrored": mirrored,
+}
+
+
+def prove(form: Form, folder: Path, root: Path, wanted: Iterable[str] = PROOFS) -> list[Row]:
+    """Do the wanted proofs and return their rows; one that fails by itself is a row, and the others follow."""
     proof = Proof(form, folder, root)
-    runs: dict[str, str] = {}
-    steps: list[Callable[[], object]] = [
-        lambda: devices(proof),
-        lambda: quickstart(proof),
-        lambda: runs.update(precisions(proof)),
-        lambda: seeds(proof, runs["float32"]),
-        lambda: compiled(proof, runs["float32"]),
-        lambda: determinism(proof, runs["float32"]),
-        lambda: speed(proof),
-        lambda: largest_head(proof),
-        lambda: evaluated(proof),
-        lambda: mirrored(proof, runs["float32"]),
-    ]
-    names = [
-        "devices",
-        "quickstart",
-        "precisions",
-        "seeds",
-        "XLA",
-        "determinism",
-        "speed",
-        "head",
-        "evaluation",
-        "Mirrored",
-    ]
-    for name, step in zip(names, steps):
+    for name in wanted:
         with reported(proof, name):
-            step()
+            PROOFS[name](proof)
     return proof.rows
 
 

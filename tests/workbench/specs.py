@@ -35,6 +35,7 @@ def tiny(**changes: Any) -> Experiment:
         "weight_decay": 5e-4,
         "augment": Flip(),
         "batch_size": 16,
+        "log_model": "none",  # a model takes longer than the training
     }
     return Experiment(**{**settings, **changes})
 

@@ -110,6 +110,48 @@ def test_another_keras_that_came_first_is_named_with_what_to_do(said, first, nam
     )
 
 
+INSTEAD = "; expected Keras 2 (tf_keras); take tf.keras instead of `import keras`, with `from workbench.lazy import tf`"
+CALLS_KERAS_3 = "mine.py, build: calls Keras 3" + INSTEAD
+IMPORTS_KERAS_3 = "a part imports Keras 3 while it is built" + INSTEAD
+
+
+@pytest.mark.parametrize(
+    "part, line",
+    [
+        ("import keras.layers\ndef build(x):\n    return keras.layers.Layer()(x)", CALLS_KERAS_3),
+        ("import keras\ndef build(x):\n    return keras.refuse(x)", CALLS_KERAS_3),
+        ("def build(x):\n    import keras.layers\n    return keras.layers.Layer()(x)", IMPORTS_KERAS_3),
+        ("def build(x):\n    raise TypeError('mine')", "TypeError: mine"),
+        ("import keras.layers\ndef build(x):\n    return x", "built"),
+    ],
+    ids=[
+        "a layer that would work",
+        "an error of its own",
+        "imported there",
+        "another error",
+        "imported only",
+    ],
+)
+def test_a_part_of_ones_own_that_calls_keras_3_is_told_what_to_take_instead(said, part, line):
+    keras = {
+        "keras/__init__.py": "from keras import layers\ndef refuse(x):\n    raise ValueError('symbolic')",
+        "keras/layers.py": "class Layer:\n    def __call__(self, x):\n        return x",
+    }
+    code = "import mine\nfrom workbench.lazy import with_keras_2\nwith with_keras_2():\n    mine.build(1)\nprint('built', end='')"
+    found = said({**NEW, **keras, "mine.py": part}, code)
+    assert found.endswith(line)
+    assert found.startswith("workbench.errors.InputError: " if line.endswith(INSTEAD) else line)
+
+
+def test_layers_of_keras_3_work_again_after_a_network_is_built(said):
+    keras = {"keras/layers.py": "class Layer:\n    def __call__(self, x):\n        return x"}
+    code = (
+        "import keras.layers\nfrom workbench.lazy import with_keras_2\nwith with_keras_2():\n    pass\n"
+        "print(keras.layers.Layer()('works'), end='')"
+    )
+    assert said({**NEW, **keras}, code) == "works"
+
+
 def test_a_missing_keras_2_is_named_with_its_version(said):
     files = {**KERAS_3, **TENSORFLOW}
     code = (

@@ -22,7 +22,7 @@ from workbench.commands.dry_run_stages import family, handed, kind, kinds, stage
 from workbench.distribute import determinism
 from workbench.distribute.settings import on_one
 from workbench.errors import SpecError
-from workbench.lazy import tf
+from workbench.lazy import other_keras, tf
 from workbench.models.backbones.small import LeakyCNN
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places
@@ -205,8 +205,8 @@ def step(trainer: Any, data: Any, plan: Plan) -> float:
         began = time.monotonic()
         try:
             loss = float(one(iterator)["loss"])
-        except (tf.errors.OpError, RuntimeError, ValueError) as error:
-            raise determinism.refused(error) or error from error
+        except (tf.errors.OpError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise determinism.refused(error) or other_keras(error) or error from error
         refuse_nan(loss, plan)
         seconds = time.monotonic() - began
     return seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from workbench.lazy import tf
+from workbench.lazy import tf, with_keras_2
 from workbench.spec.experiment import Experiment
 
 
@@ -23,9 +23,11 @@ class Networks:
             tf.keras.backend.clear_session()
             size = experiment.backbone.image_size
             inputs = tf.keras.Input([size, size, 3], name="images")
-            self._backbone, self._maps = experiment.backbone, (inputs, experiment.backbone.build(inputs))
+            with with_keras_2():
+                self._backbone, self._maps = experiment.backbone, (inputs, experiment.backbone.build(inputs))
         inputs, features = self._maps
-        return tf.keras.Model(inputs, experiment.embedding.build(features), name="embedder")
+        with with_keras_2():
+            return tf.keras.Model(inputs, experiment.embedding.build(features), name="embedder")
 
     def small(self, experiment: Experiment) -> Any:
         """Return the network of a small form: weights, random numbers and what is trained are as when just built."""

@@ -58,9 +58,26 @@ def errors(
     start = _start(place, run)
     experiment = recorded_experiment(start, store=place, trust_code=trust_code)
     label = chosen_set(experiment, name, run)
+    pairs, scores, found, facts = found_errors(place, run, experiment, label, which, count)
+    path = out or Path(f"errors_{label}.png")
+    draw(path, pairs, scores, found, facts)
+    if as_json:
+        listed = {kind: rows(pairs, scores, getattr(found, kind)) for kind in ("impostors", "genuine")}
+        click.echo(json.dumps({**facts, "sheet": str(path), **listed}))
+        return
+    click.echo(
+        f"{label}, epoch {facts['epoch']} of {run}: accuracy {facts['accuracy']:.4f} at "
+        f"{facts['threshold']:.4f}, {found.false_accepts} false accepts, {found.false_rejects} false rejects; sheet: {path}"
+    )
+
+
+def found_errors(
+    store: Store, run: str, experiment: Experiment, label: str, which: str, count: int
+) -> tuple[PairImages, np.ndarray, Worst, dict[str, Any]]:
+    """Return the pairs of an evaluation set, their scores, the worst errors among them and what they come to."""
     part = next(part for part in experiment.sets if part.label() == label)
-    scores, epoch = kept_scores(place, run, label, which)
-    pairs = part.open(default_places(place.root.parent), experiment.data)
+    scores, epoch = kept_scores(store, run, label, which)
+    pairs = part.open(default_places(store.root.parent), experiment.data)
     if len(scores) != len(pairs.same):
         raise RecordError(
             f"{len(scores)} scores kept for {len(pairs.same)} pairs of {label}",
@@ -83,16 +100,7 @@ def errors(
         "false_accepts": found.false_accepts,
         "false_rejects": found.false_rejects,
     }
-    path = out or Path(f"errors_{label}.png")
-    draw(path, pairs, scores, found, facts)
-    if as_json:
-        listed = {kind: rows(pairs, scores, getattr(found, kind)) for kind in ("impostors", "genuine")}
-        click.echo(json.dumps({**facts, "sheet": str(path), **listed}))
-        return
-    click.echo(
-        f"{label}, epoch {epoch} of {run}: accuracy {accuracy:.4f} at {threshold:.4f}, "
-        f"{found.false_accepts} false accepts, {found.false_rejects} false rejects; sheet: {path}"
-    )
+    return pairs, scores, found, facts
 
 
 def _start(store: Store, run: str) -> Any:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from workbench.commands import completing
+from workbench.commands import completing, register_model
+from workbench.data.example_images import spread
 from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, WHOLE, Target, write
 from workbench.lazy import tf
@@ -63,6 +64,8 @@ class Subject:
     show_default=True,
     help="What the model of a run gives: with its classification head, class logits or probabilities.",
 )
+@click.option("--register", "registered", metavar="NAME", help="Make it a version of MLflow's model NAME.")
+@click.option("--alias", help="With --register: the alias that points to the new version.")
 @click.option("--trust-code", is_flag=True, help="Open a model file though it holds code, which then runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON line.")
 @click.option("--store", metavar="URI", help="Where the records are.")
@@ -78,12 +81,19 @@ def export(
     out: Path | None,
     which: str,
     outputs: Outputs,
+    registered: str | None,
+    alias: str | None,
     trust_code: bool,
     as_json: bool,
     store: str | None,
     debug: bool,
 ) -> None:
     """Export RUN_OR_MODEL (a run, or a Keras model file), load it back and compare it on real images."""
+    if registered is not None:
+        if format_ or quantize or every or wrap or data or out:
+            raise SpecError("--register with options of other formats", do="leave them out, or export twice")
+        register_model.register(model, registered, alias or "", which, outputs, store, trust_code, as_json)
+        return
     if every and quantize:
         raise SpecError(f"--all with --quantize {quantize}", do="leave out one: --all has every quantisation")
     format_ = format_ or ("tflite" if quantize else "saved_model")
@@ -224,7 +234,7 @@ def _of_run(
     place, run, experiment = found.store, found.run, found.experiment
     network = load_model(experiment, found.checkpoints, which, outputs)
     size, where = experiment.backbone.image_size, default_places(place.root.parent)
-    images = _of_folder(data, size, count) if data else _of_source(experiment.data, where, size, count)
+    images = _of_folder(data, size, count) if data else spread(experiment.data, where, size, count)
     folder = out or place.run_artifacts(run) / "exports"
     if outputs != "embedding":
         classes = _classes(experiment, where, int(network.output_shape[-1]), run)
@@ -244,16 +254,3 @@ def _classes(experiment: Experiment, where: Any, count: int, run: str) -> tuple[
     if fitting is None:
         raise DataError(f"{count} classes, and no stage's data has as many identities", where=run)
     return fitting
-
-
-def _of_source(source: Any, where: Any, size: int, count: int) -> np.ndarray:
-    """Return images of a run's own data, spread evenly over its records."""
-    opened = source.open(where)
-    read = opened.reader(size)
-    total = len(opened.labels)
-    return np.stack(
-        [
-            np.asarray(read(np.int64(place)))
-            for place in np.linspace(0, total - 1, min(count, total)).astype(int)
-        ]
-    )

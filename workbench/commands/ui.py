@@ -1,4 +1,4 @@
-"""`workbench ui`: the MLflow UI and TensorBoard on this machine, both stopped by Ctrl-C."""
+"""`workbench ui`: MLflow's pages, TensorBoard and the reports on this machine, all stopped by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,50 +11,132 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
+from workbench.commands import ui_reports
+from workbench.commands.ui_board import Board, Wishes, board_of
 from workbench.errors import InputError, StoreError
 from workbench.security.children import guarded
 from workbench.security.loopback import require_loopback
+from workbench.tracking.journal import first_start
 from workbench.tracking.store import Store, find_store
+from workbench.tracking.sync_thread import reason
 from workbench.train.signals import orderly_end
+from workbench.views.links import MLFLOW_PORT, REPORT_PORT, TENSORBOARD_PORT, report_link
 
 START_SECONDS = 90
+REFRESH_SECONDS = 5.0  # as often as TensorBoard looks for news
+NAMES = ("MLflow", "TensorBoard")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the pages are to be."""
+
+    mlflow: int
+    tensorboard: int
+    report: int
+
+    def refuse_taken(self) -> None:
+        """Raise `InputError` where one of them is taken."""
+        options = (
+            (self.mlflow, "--port"),
+            (self.tensorboard, "--tensorboard-port"),
+            (self.report, "--report-port"),
+        )
+        for number, option in options:
+            require_free(number, option)
 
 
 @click.command()
+@click.argument("what", nargs=-1, metavar="[STUDY_OR_RUN]...")
+@click.option("--address", is_flag=True, help="Print what mlflow.set_tracking_uri wants, and start nothing.")
+@click.option(
+    "--errors", is_flag=True, help="Show images of the worst errors of the chosen runs in TensorBoard."
+)
+@click.option(
+    "--learning-rate", is_flag=True, help="Show their learning rate, step by step, as their specs say."
+)
+@click.option("--projector", is_flag=True, help="Show embeddings of images of their data in the projector.")
+@click.option(
+    "--open/--no-open", "browse", default=None, help="Open MLflow's page.  [default: on a terminal]"
+)
 @click.option("--store", metavar="URI", help="Where the records are.")
-@click.option("--port", type=int, default=5000, show_default=True, help="Port of the MLflow UI.")
-@click.option("--tensorboard-port", type=int, default=6006, show_default=True, help="Port of TensorBoard.")
+@click.option("--port", type=int, default=MLFLOW_PORT, show_default=True, help="Port of the MLflow UI.")
+@click.option(
+    "--tensorboard-port", type=int, default=TENSORBOARD_PORT, show_default=True, help="Port of TensorBoard."
+)
+@click.option("--report-port", type=int, default=REPORT_PORT, show_default=True, help="Port of the reports.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; only this machine's own.")
+@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
 @click.option("--debug", is_flag=True, help="Show the servers' own output.")
 @orderly_end()
-def ui(store: str | None, port: int, tensorboard_port: int, host: str, debug: bool) -> None:
-    """Start both UIs on 127.0.0.1, print the addresses of the right pages, stop both on Ctrl-C."""
+def ui(
+    what: tuple[str, ...],
+    address: bool,
+    errors: bool,
+    learning_rate: bool,
+    projector: bool,
+    browse: bool | None,
+    store: str | None,
+    port: int,
+    tensorboard_port: int,
+    report_port: int,
+    host: str,
+    trust_code: bool,
+    debug: bool,
+) -> None:
+    """Start MLflow, TensorBoard and the reports on 127.0.0.1, print their pages, stop all on Ctrl-C.
+
+    With STUDY_OR_RUN TensorBoard shows these runs alone: their varying settings, and the best values they share.
+    """
     require_loopback(host, "`workbench ui` (MLflow's pages and TensorBoard)", where="--host", port=port)
     place = find_store(store)
+    if address:
+        click.echo(place.uri)
+        return
     if not place.journals.is_dir():
         raise StoreError("no records yet", where=place.root, do="run an experiment first")
-    for number, option in ((port, "--port"), (tensorboard_port, "--tensorboard-port")):
-        require_free(number, option)
-    output = None if debug else subprocess.DEVNULL
+    wishes = Wishes(errors, learning_rate, projector, trust_code)
+    wishes.refuse_without(what)
+    ports = Ports(port, tensorboard_port, report_port)
+    ports.refuse_taken()
+    with board_of(place, what, wishes) as board:
+        browse = sys.stdout.isatty() if browse is None else browse
+        _serve(place, ports, board, what, None if debug else subprocess.DEVNULL, browse)
+
+
+def _serve(
+    place: Store, ports: Ports, board: Board, what: tuple[str, ...], output: int | None, browse: bool
+) -> None:
+    """Run the servers until Ctrl-C or until one ends by itself, and keep the board up to date."""
+    page = f"http://127.0.0.1:{ports.mlflow}{mlflow_page(place, board.study)}"
+    reports = ui_reports.serve(place.reports, ports.report)
     servers = [
-        _start(mlflow_command(place, port), output),
-        _start(board_command(place, tensorboard_port), output),
+        _start(mlflow_command(place, ports.mlflow), output),
+        _start(board_command(board.root, ports.tensorboard), output),
     ]
     try:
-        for server, number, name in zip(servers, (port, tensorboard_port), ("MLflow", "TensorBoard")):
+        for server, number, name in zip(servers, (ports.mlflow, ports.tensorboard), NAMES):
             wait_until_up(server, number, name)
-        click.echo(f"MLflow       http://127.0.0.1:{port}{mlflow_page(place)}")
-        click.echo(f"TensorBoard  http://127.0.0.1:{tensorboard_port}/#hparams")
-        click.echo("Ctrl-C stops both.")
+        click.echo(f"MLflow       {page}")
+        click.echo(f"TensorBoard  http://127.0.0.1:{ports.tensorboard}/#{board.tab}")
+        click.echo(f"reports      {report_link(board.study or 'STUDY', ports.report)}")
+        click.echo("Ctrl-C stops all.")
+        if browse:
+            webbrowser.open(page)
         while all(server.poll() is None for server in servers):
             time.sleep(0.2)
+            board.keep_up(REFRESH_SECONDS)
         raise StoreError("a server ended by itself", where="workbench ui", do="see --debug")
     except KeyboardInterrupt:
         click.echo("stopped")
     finally:
+        reports.shutdown()
         stop(servers)
 
 
@@ -79,9 +161,9 @@ def mlflow_command(store: Store, port: int) -> list[str]:
     return [sys.executable, *words, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
 
 
-def board_command(store: Store, port: int) -> list[str]:
-    """Return the command of a TensorBoard over the store's runs."""
-    words = ["-m", "tensorboard.main", "--logdir", str(store.tensorboard), "--host", "127.0.0.1"]
+def board_command(root: Path, port: int) -> list[str]:
+    """Return the command of a TensorBoard over the runs in `root`."""
+    words = ["-m", "tensorboard.main", "--logdir", str(root), "--host", "127.0.0.1"]
     return [sys.executable, *words, "--port", str(port), "--reload_interval", "5"]
 
 
@@ -111,19 +193,29 @@ def wait_until_up(server: subprocess.Popen[bytes], port: int, name: str) -> None
     raise StoreError(f"{name} does not answer within {START_SECONDS} s", do="see `workbench ui --debug`")
 
 
-def mlflow_page(store: Store) -> str:
-    """Return the path of the page that shows the newest study's runs as curves and settings."""
-    from workbench.tracking.store import connect
+def mlflow_page(store: Store, study: str | None = None) -> str:
+    """Return the path of the page that shows a study's runs (the newest one's), sorted, with what differs.
 
-    if not store.is_local or not store.database.exists():
+    The view is kept in MLflow; where that cannot be written the page opens with its own columns.
+    """
+    from workbench.tracking.mlflow_client import open_client
+    from workbench.views import saved_view
+
+    study = study or newest_study(store)
+    if study is None:
         return "/"
-    with connect(store.database) as connection:
-        row = connection.execute(
-            "SELECT experiment_id FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT 1"
-        ).fetchone()
-    if row is None:
+    try:
+        found = saved_view.save(open_client(store), store, study)
+    except Exception as error:  # noqa: BLE001 - a read-only database or a server that is away: the page itself says so
+        click.echo(f"note: the columns could not be saved: {reason(error)}", err=True)
         return "/"
-    return f"/#/experiments/{row[0]}/runs?compareRunsMode=CHART&workflowType=machine_learning"
+    return found or "/"
+
+
+def newest_study(store: Store) -> str | None:
+    """Return the study of the run that began last; None where there is none."""
+    starts = (first_start(store.journal(run)) for run in reversed(store.runs()))
+    return next((start.study for start in starts if start is not None), None)
 
 
 def stop(servers: list[subprocess.Popen[bytes]]) -> None:

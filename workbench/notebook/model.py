@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.data import example_images
 from workbench.errors import DataError, RecordError
 from workbench.lazy import tf
 from workbench.spec.datasets import default_places
@@ -89,10 +90,8 @@ def pixels_of(images: Any, size: int) -> np.ndarray:
 
 def images_of(experiment: Experiment, store: Store, count: int) -> np.ndarray:
     """Return images of an experiment's data, spread evenly over its records, as its network sees them."""
-    opened = experiment.data.open(default_places(store.root.parent))
-    read, total = opened.reader(experiment.backbone.image_size), len(opened.labels)
-    places = np.linspace(0, total - 1, min(count, total)).astype(np.int64)
-    return np.stack([np.asarray(read(place)) for place in places])
+    where = default_places(store.root.parent)
+    return example_images.spread(experiment.data, where, experiment.backbone.image_size, count)
 
 
 def embed(network: tf.keras.Model, images: Any, size: int, label: str) -> np.ndarray:

@@ -17,6 +17,7 @@ from workbench.tracking import runs as stored
 from workbench.tracking.best import best_values
 from workbench.tracking.branch_history import all_rows
 from workbench.tracking.journal import Journal, read_journal
+from workbench.tracking.logged_models import BEST
 from workbench.tracking.rows import EpochRecord, StartRecord
 from workbench.tracking.store import Store
 
@@ -231,6 +232,23 @@ class Run:
         if not found:
             raise RecordError("is not in MLflow yet", where=self.run, do="`workbench sync` brings it there")
         return found[0]
+
+    @property
+    def model_uri(self) -> str:
+        """The address of its best network as a logged model, for `mlflow.pyfunc.load_model` and `mlflow models serve`.
+
+        MLflow finds it where it was told `mlflow.set_tracking_uri(run.store.uri)`. Raises `RecordError` for a run
+        that logged none.
+        """
+        found = self.mlflow_run
+        outputs = found.outputs.model_outputs if found.outputs else []
+        if not outputs:
+            raise RecordError(
+                "has logged no model",
+                where=self.run,
+                do=f'log_model="all" in its spec, or `workbench export {self.run} --register NAME`',
+            )
+        return f"runs:/{found.info.run_id}/{BEST}"
 
     # ------------------------------------------------------------ how it shows itself
 

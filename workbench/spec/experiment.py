@@ -73,6 +73,9 @@ class Experiment(Part):
     )
     start: Union[Start, None] = setting(None, later=True, doc="weights to start from; None: at random")
     safety: Safety = setting(Safety(), place=True, doc="checkpoints and retries")
+    log_model: Literal["full", "all", "none"] = setting(
+        "full", place=True, doc="runs that log their best network in MLflow; full: no quick ones, no trials"
+    )
     trunk: Union[Trunk, None] = setting(None, place=True, doc="the part that branches share; see branch()")
     fold: Union[Fold, None] = setting(
         None, place=True, doc="which fold of an experiment this is; see folds()"
@@ -306,7 +309,7 @@ class Experiment(Part):
         """
         found: dict[str, str | int | float | bool] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            if field.name not in ("name", "stages", "seed", "safety", "trunk"):
+            if field.name not in ("name", "stages", "seed", "safety", "log_model", "trunk"):
                 flatten(found, field.name, getattr(self, field.name))
         for number, stage in enumerate(self.stages, start=1):
             for field in dataclasses.fields(stage):

@@ -22,7 +22,7 @@ from workbench.sweep.keras_space import base_values, combinations, declared
 from workbench.sweep.record import Parent
 from workbench.sweep.spec import Sweep, changes
 from workbench.sweep.summary import shown
-from workbench.sweep.trials import TrialRunner
+from workbench.sweep.trials import TrialRunner, sparing_libraries
 from workbench.sweep.tuners import GridSearch
 from workbench.tracking import sweeps
 from workbench.tracking.locks import Held, lock
@@ -275,19 +275,20 @@ def _condition(sweep: Sweep, name: str) -> list[Any] | None:
 
 def work(oracle: Any, runner: TrialRunner, worker: str, idle_seconds: float = 0.2) -> None:
     """Do trials until the search hands out no more; `oracle` is the search or a client of the chief's."""
-    while True:
-        trial = oracle.create_trial(worker)
-        if trial.status == "STOPPED":
-            return
-        if trial.status == "IDLE":
-            time.sleep(idle_seconds)
-            continue
-        values = trial.hyperparameters.values
-        request = TrialRequest.of(values)
-        if request.spec != runner.sweep.id:
-            raise RecordError(
-                "this spec is not the chief's", where=runner.variant.path, do="give all the same file"
-            )
-        replace(runner, run=request.sweep).train(trial.trial_id, values)
-        trial.status = "COMPLETED"  # how it ended is judged by its journals
-        oracle.end_trial(trial)
+    with sparing_libraries():
+        while True:
+            trial = oracle.create_trial(worker)
+            if trial.status == "STOPPED":
+                return
+            if trial.status == "IDLE":
+                time.sleep(idle_seconds)
+                continue
+            values = trial.hyperparameters.values
+            request = TrialRequest.of(values)
+            if request.spec != runner.sweep.id:
+                raise RecordError(
+                    "this spec is not the chief's", where=runner.variant.path, do="give all the same file"
+                )
+            replace(runner, run=request.sweep).train(trial.trial_id, values)
+            trial.status = "COMPLETED"  # how it ended is judged by its journals
+            oracle.end_trial(trial)

@@ -69,6 +69,14 @@ class Store:
     def cache(self) -> Path:
         return self.root / "cache"
 
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    def report(self, study: str) -> Path:
+        """The folder of a study's report."""
+        return self.reports / study.replace("/", "_")
+
     def journal(self, run: str) -> Path:
         return self.journals / f"{run}{SUFFIX}"
 

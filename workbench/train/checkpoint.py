@@ -247,13 +247,13 @@ def chosen(folder: Path, which: str = "best") -> tuple[State | None, str]:
     path = folder / BEST
     if which == "best" and path.exists():
         state = read(path)
-        return state, f"best, epoch {_epoch(state)}"
+        return state, f"best, epoch {epoch_of(state)}"
     last = newest(folder)
     note = "; it has no best one" if which == "best" else ""
-    return last, "no checkpoint" if last is None else f"last, epoch {_epoch(last)}{note}"
+    return last, "no checkpoint" if last is None else f"last, epoch {epoch_of(last)}{note}"
 
 
-def _epoch(state: State) -> int:
+def epoch_of(state: State) -> int:
     """Return the epoch a state was taken after, or within."""
     return int(state.facts.get("epoch", 0)) + bool(state.facts.get("epoch_step", 0))
 

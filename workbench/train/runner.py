@@ -17,7 +17,7 @@ from workbench import names
 from workbench.distribute import determinism, roles, strategy
 from workbench.distribute.group import Group
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped, WorkbenchError
-from workbench.lazy import tf
+from workbench.lazy import other_keras, tf
 from workbench.optimizers import plateau, schedule_preview
 from workbench.security.children import last_words
 from workbench.spec.datasets import default_places
@@ -251,7 +251,7 @@ def ending(error: BaseException) -> tuple[str, str]:
     if isinstance(error, WorkbenchError):
         return names.FAILED, str(error)
     # Last, for it reads the message: a class of its own does not exist for this error of TensorFlow.
-    refusal = determinism.refused(error)
+    refusal = determinism.refused(error) or other_keras(error)
     if refusal is not None:
         return names.FAILED, str(refusal)
     # One line, and a short one: TensorFlow's messages hold whole graphs, and `list` shows this in a column.

@@ -18,7 +18,7 @@ from workbench.spec.plan import Plan
 from workbench.tracking.best import best_values
 from workbench.tracking.rows import CheckpointRecord, EpochRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, nan_report, room
+from workbench.train import checkpoint, logged_model, nan_report, room
 from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest, RunResult, Watcher
@@ -359,6 +359,8 @@ class Session:
         self.screen.close()
         try:
             self._settle()
+            if status == names.FINISHED and self.group.chief:
+                logged_model.keep_best(self.request, self.tracker.journal.start, self.screen)
             self.tracker.end(status, reason)
         except (OSError, InputError) as error:  # a full disk: what ended the run must still be said
             self.screen.warn(f"the end of the run could not be recorded: {error}")

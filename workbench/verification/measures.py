@@ -77,16 +77,16 @@ def area(ordered: SortedScores, confidence: float = CONFIDENCE) -> Estimate:
     """
     total = squares = squares_impostors = 0.0
     many, few = float(ordered.impostors), float(ordered.genuine)
-    for genuine, impostors, genuine_below, impostors_below in ordered.groups():
-        below = np.cumsum(impostors, dtype=np.float64)
-        below -= impostors / 2
-        below += impostors_below
-        total += float(genuine @ below)
-        squares += float(genuine @ (below * below))
-        above = np.cumsum(genuine, dtype=np.float64)
-        above -= genuine / 2
-        above -= few - genuine_below
-        squares_impostors += float(impostors @ (above * above))
+    for genuine, impostors in ordered.running_counts():
+        here, others = np.diff(genuine), np.diff(impostors)  # of each score
+        below = impostors[1:] + impostors[:-1]  # twice the impostor pairs below it, ties counted half
+        above = genuine[1:] + genuine[:-1]
+        above -= 2 * few  # twice the genuine pairs above it, negative
+        total += float(here @ below) / 2
+        below *= below
+        above *= above
+        squares += float(here @ below) / 4
+        squares_impostors += float(others @ above) / 4
     auc = total / (many * few)
     variance = _variance(squares / many**2, auc, few) + _variance(squares_impostors / few**2, auc, many)
     return _with_interval(auc, variance, ordered, confidence)
@@ -190,9 +190,9 @@ def roc(ordered: SortedScores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     The first point accepts nothing (FAR = TAR = 0). One point a distinct score: for millions of pairs
     that is large; `roc_at` gives chosen points.
     """
-    genuine, impostors = np.concatenate([part[:2] for part in ordered.groups()], axis=1)[:, ::-1].cumsum(
-        axis=1
-    )
+    whole = np.array([[ordered.genuine], [ordered.impostors]])
+    below = np.concatenate([np.stack(part)[:, :-1] for part in ordered.running_counts()], axis=1)
+    genuine, impostors = whole - below[:, ::-1].astype(np.int64)
     cuts = np.append(ordered.count, ordered.count - genuine - impostors)
     far = np.append(0, impostors) / max(1, ordered.impostors)
     tar = np.append(0, genuine) / max(1, ordered.genuine)

@@ -18,7 +18,8 @@ import numpy as np
 
 from workbench.errors import DataError
 
-BLOCK = 1 << 15  # pairs worked on at a time: their arrays stay in the processor's cache
+# Pairs worked on at a time: arrays of 64 KB stay in cache, and memory of larger ones is mapped anew each time.
+BLOCK = 1 << 13
 _WIDTHS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 
 
@@ -186,13 +187,13 @@ class SortedScores:
         upper = self.possible(low)
         return self.previous(upper), upper
 
-    def groups(self) -> Iterator[tuple[np.ndarray, np.ndarray, int, int]]:
-        """Yield the distinct scores' pairs from the lowest on, some thousand scores at a time.
+    def running_counts(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield how many genuine and impostor pairs lie at or below each distinct score, from the lowest on.
 
-        Each item: genuine and impostor pairs at each score, both [k], and how many genuine and
-        impostor pairs lie below the first of them.
+        Both are float64, [k + 1] for the next k scores, some thousand at a time; the first of each is what lies
+        below these scores.
         """
-        start = 0
+        start = below = 0
         while start < self.count:
             stop = self.possible(min(start + BLOCK, self.count))
             if stop - start <= 2 * BLOCK:
@@ -205,10 +206,13 @@ class SortedScores:
                 rejected = np.cumsum(self.keys[start:begin] & 1, dtype=np.int64)[ends[:-1]]
                 last = (rejected[-1] if len(rejected) else 0) + stop - max(begin, first_impostor)
                 rejected = np.append(rejected, last)
-            below = self.impostors_below(start)
-            impostors = np.diff(rejected, prepend=rejected.dtype.type(0))
-            yield np.diff(ends, prepend=-1) - impostors, impostors, start - below, below
-            start = stop
+            pairs, impostors = np.empty(len(ends) + 1), np.empty(len(ends) + 1)
+            pairs[0], impostors[0] = -1, 0
+            pairs[1:], impostors[1:] = ends, rejected
+            pairs += start + 1
+            impostors += below
+            yield pairs - impostors, impostors
+            start, below = stop, below + int(rejected[-1])
 
     @staticmethod
     def _ends(keys: np.ndarray) -> np.ndarray:

@@ -41,6 +41,13 @@ class EventFile:
             event.summary.value.add(tag=tag, simple_value=value)
         self._add(event)
 
+    def image(self, tag: str, png: bytes, size: tuple[int, int], step: int, moment: float) -> None:
+        """Add a PNG of `size` (width, height) in colour."""
+        event = self._event(wall_time=moment, step=step)
+        image = event.summary.value.add(tag=tag).image
+        image.width, image.height, image.colorspace, image.encoded_image_string = *size, 3, png
+        self._add(event)
+
     def plugin(self, tag: str, metadata: Any, tensor: Any, moment: float) -> None:
         """Add a summary whose content is in its plugin's metadata."""
         event = self._event(wall_time=moment)

@@ -21,6 +21,8 @@ from workbench.names import (
     RUNNING,
     STAGE,
     STOPPED,
+    SWEEP,
+    TAG_KIND,
     TAG_OBJECTIVE,
     TAG_PREFIX,
     TAG_RUN,
@@ -28,12 +30,15 @@ from workbench.names import (
     TAG_SWEEP,
 )
 from workbench.security.foreign_files import files_below, is_below, without_links
+from workbench.tracking import logged_models
 from workbench.tracking.journal import Journal
 from workbench.tracking.mlflow_client import open_client
 from workbench.tracking.reader_notes import read_notes
 from workbench.tracking.rows import EpochRecord, StartRecord, plain
 from workbench.tracking.store import Store
+from workbench.views.mlflow_models import ModelSender
 from workbench.views.mlflow_page import dataset_inputs, description, run_name
+from workbench.views.mlflow_sweeps import TAG_NESTED, TAG_WINNER, mark_trials, winner_tags
 from workbench.views.mlflow_values import (
     CUT_MARK,
     LONGEST_TAG,
@@ -55,9 +60,9 @@ if TYPE_CHECKING:
 BATCH_ITEMS = 100  # MLflow's limit for the parameters, and for the tags, of one log_batch
 ARTIFACTS = "artifacts"  # MLflow's own name of the folder of a run's files
 TAG_FILES = TAG_PREFIX + "files"
-TAG_NESTED = "mlflow.parentRunId"  # MLflow's own tag: its pages show the run below that one
 TAG_NOTE = "mlflow.note.content"  # MLflow's own tag: the description of a run
 TAG_DATASETS = TAG_PREFIX + "datasets"  # how many inputs were logged
+TAG_MODELS = TAG_PREFIX + "models"
 TAG_READER = TAG_PREFIX + "reader"  # the keys of the tags that readers gave
 NOTE = "note"  # how MLflow's column of a reader's note is called
 TAG_SUPERSEDED = TAG_PREFIX + "superseded"
@@ -89,6 +94,8 @@ class MlflowView:
         self._fresh, self._revive = fresh, revive
         self._studies = {} if studies is None else studies
         self.place: Path | None = None  # the folder of a local run
+        self.model_places: list[Path] = []  # the folders of its models there
+        self._experiment = ""
         self._logged: dict[int, int] = {}  # step: time stamp in milliseconds
         self._tags: dict[str, str] = {}
         self._parameters: set[str] = set()
@@ -120,7 +127,9 @@ class MlflowView:
         self._nest(start)
         self._send_page(start)
         self._send_files(journal.run)
-        self._send_tags(wanted_tags(journal, start, status))
+        if status != RUNNING:  # a model may be there before the rows that tell its values
+            self._send_models(start, rows)
+        self._send_tags({**wanted_tags(journal, start, status), **self._winner(start)})
         self._send_reader_tags(journal.run)
         paused = status == STOPPED and TAG_SWEEP in start.tags  # complete as far as its trial goes
         self._set_status("FINISHED" if paused else _MLFLOW_STATUS.get(status, "KILLED"), journal)
@@ -145,6 +154,7 @@ class MlflowView:
         self._fresh = False
         self._tags, self._parameters = dict(found.data.tags), set(found.data.params)
         self._status, self.run_id = found.info.status, found.info.run_id
+        self._experiment = found.info.experiment_id
         if self.store.is_local:
             self.place = Path(found.info.artifact_uri.removeprefix("file://")).parent
         return True
@@ -237,7 +247,9 @@ class MlflowView:
             self._send_tags({TAG_DATASETS: str(len(inputs))})
         if TAG_NOTE not in self._tags:
             path = self.store.run_artifacts(start.run) / "spec.py"
-            text = description(start, path.read_text(encoding="utf-8") if path.is_file() else "")
+            text = description(
+                start, path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+            )
             if text:
                 self._send_tags({TAG_NOTE: text[:LONGEST_TAG]})
 
@@ -248,6 +260,17 @@ class MlflowView:
         parent = self._find(start.parent, self._study(start.study))
         if parent is not None:
             self._send_tags({TAG_NESTED: parent.info.run_id})
+
+    def _winner(self, start: StartRecord) -> dict[str, str]:
+        """Return the mark of a winner for this run; a sweep marks its trials, whose best is known with its end."""
+        assert self._client is not None
+        found = winner_tags(self.store, start)
+        if start.tags.get(TAG_KIND) == SWEEP:
+            self.changes += mark_trials(self._client, self.store, start, self.run_id, self._experiment)
+        elif TAG_WINNER in self._tags and TAG_WINNER not in found:
+            self._client.delete_tag(self.run_id, TAG_WINNER)
+            del self._tags[TAG_WINNER]
+        return found
 
     def _send_metrics(self, rows: list[EpochRecord], best: dict[int, dict[str, float]]) -> None:
         assert self._client is not None
@@ -274,6 +297,21 @@ class MlflowView:
                     with replacing(self.place / ARTIFACTS / file, aside_in=self.place) as aside:
                         link_or_copy(clean / file, aside)
         self._send_tags({TAG_FILES: state})
+
+    def _send_models(self, start: StartRecord, rows: list[EpochRecord]) -> None:
+        assert self._client is not None
+        if not logged_models.names(self.store, start.run):
+            return
+        state = folder_state(logged_models.folder(self.store, start.run))
+        if state == self._tags.get(TAG_MODELS):
+            return
+        self._require_place()
+        sender = ModelSender(self._client, self.store, self.run_id, self._experiment)
+        try:
+            self.changes += sender.send(start, rows)
+        finally:
+            self.model_places += sender.places
+        self._send_tags({TAG_MODELS: state})
 
     def _require_place(self) -> None:
         """Refuse to write artifacts into the folder that a moved project was in before."""

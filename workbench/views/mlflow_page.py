@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.tracking.rows import StartRecord
+from workbench.views.links import sentence
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -21,7 +22,7 @@ def run_name(start: StartRecord) -> str:
 
 
 def description(start: StartRecord, spec: str = "") -> str:
-    """Return a run's description in Markdown: the docstring of its `spec` file, then its stages as a table."""
+    """Return a run's description in Markdown: the docstring of its `spec` file, its stages as a table, and links."""
     text = _docstring(spec) or str(start.provenance.get("question", ""))
     rows = [
         f"| {stage.get('number', number)} | {stage.get('name', '')} | {stage.get('epochs', '')} | "
@@ -29,7 +30,7 @@ def description(start: StartRecord, spec: str = "") -> str:
         for number, stage in enumerate(start.stages, start=1)
     ]
     table = ["| stage | name | epochs | loss |", "| --- | --- | --- | --- |", *rows] if rows else []
-    return "\n\n".join(part for part in (text, "\n".join(table)) if part)
+    return "\n\n".join(part for part in (text, "\n".join(table), sentence(start)) if part)
 
 
 def _docstring(spec: str) -> str:

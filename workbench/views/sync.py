@@ -24,6 +24,7 @@ from workbench.tracking.store import Store
 from workbench.tracking.sync_thread import View, place, reason
 from workbench.views.artifact_folders import clear_killed
 from workbench.views.mlflow import MlflowView
+from workbench.views.model_registry import Registry
 from workbench.views.tensorboard import TensorBoardView
 
 if TYPE_CHECKING:
@@ -71,7 +72,19 @@ def sync(store: Store, say: Say) -> Synced:
             done.failed[run] = reason(error)
             say(f"{run}: {done.failed[run]}")
             _ping(store, client)
+    Registry(client, store).register_all()
     return done
+
+
+def register_run(store: Store, run: str) -> None:
+    """Bring a run and its models to MLflow, and make all versions that are noted and not there.
+
+    Raises StoreError where MLflow does not answer, and `Held` where another process is writing the run's views.
+    """
+    client = _reach(store)
+    with views_of_run(store, run):
+        sync_run(store, run, [MlflowView(store, client, revive=False)], lambda line: None)
+    Registry(client, store).register_all()
 
 
 def sync_run(store: Store, run: str, views: list[View], say: Say) -> bool:
@@ -102,7 +115,7 @@ def keep_history(store: Store, journal: Journal) -> None:
     """Give a run that could not do so itself (it was killed) its `history.json`."""
     path = store.run_artifacts(journal.run) / HISTORY
     text = history_text(all_rows(journal))
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if not path.exists() or path.read_bytes() != text.encode():
         place(path, text.encode())
 
 

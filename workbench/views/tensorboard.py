@@ -34,6 +34,7 @@ from workbench.names import (
     is_better,
     is_evaluation,
 )
+from workbench.security import safe_json
 from workbench.security.foreign_files import is_below
 from workbench.tracking.journal import Journal
 from workbench.tracking.locks import lock
@@ -47,7 +48,7 @@ CONFIGURATION = ".hparams.json"
 SYNC_MARK = ".level.json"
 LOCK_PATIENCE = 20.0
 SEEN = 200  # different values of a setting that are remembered, so that a later domain can hold them
-_KINDS = {bool: "bool", int: "float64", float: "float64", str: "string"}
+KINDS = {bool: "bool", int: "float64", float: "float64", str: "string"}
 
 
 class TensorBoardView:
@@ -72,10 +73,10 @@ class TensorBoardView:
             raise StoreError("no start row is intact", where=journal.path)
         if start.tags.get(TAG_KIND) == SWEEP:
             return  # the sweep itself trained nothing: its trials are the sessions
-        if not is_below(run_folder(self.root, start), self.root):
-            raise StoreError("lies behind a link out of the store", where=run_folder(self.root, start))
+        if not is_below(self.folder(start), self.root):
+            raise StoreError("lies behind a link out of the store", where=self.folder(start))
         mark = sync_mark(rows, status)
-        if status != RUNNING and _read_json(run_folder(self.root, start) / SYNC_MARK) == mark:
+        if status != RUNNING and _read_json(self.folder(start) / SYNC_MARK) == mark:
             return
         self.changes += 1
         with contextlib.ExitStack() as failing:
@@ -83,7 +84,26 @@ class TensorBoardView:
             self._write(journal, start, rows, status)
             failing.pop_all()
         if status != RUNNING:
-            write_json(run_folder(self.root, start) / SYNC_MARK, mark)
+            write_json(self.folder(start) / SYNC_MARK, mark)
+
+    # What a board of chosen runs says otherwise: where a run lies, what it is called and which settings it shows.
+
+    def configure(self, start: StartRecord, metrics: set[str]) -> None:
+        """Make the tab know the run's settings and metrics."""
+        merge_configuration(self.root, start, metrics)
+
+    def folder(self, start: StartRecord) -> Path:
+        """Return where the run's files go."""
+        return run_folder(self.root, start)
+
+    def settings(self, start: StartRecord) -> dict[str, bool | float | str]:
+        """Return the settings that the run's session tells."""
+        return settings(start)
+
+    def group(self, start: StartRecord) -> str:
+        """Return the row of the tab: the executions of a sweep's trial share one, any other run has its own."""
+        group = (start.parent or "")[-8:] if TAG_SWEEP in start.tags else start.run[-8:]
+        return f"{start.name} {group}".strip()
 
     def close(self) -> None:
         if self._file is not None:
@@ -91,7 +111,7 @@ class TensorBoardView:
         self._file = None
 
     def _write(self, journal: Journal, start: StartRecord, rows: list[EpochRecord], status: str) -> None:
-        merge_configuration(self.root, start, {name for row in rows for name in row.metrics})
+        self.configure(start, {name for row in rows for name in row.metrics})
         if self._file is None or self._is_superseded(rows) or self._ended:
             self.close()
             self._open(start)
@@ -106,16 +126,12 @@ class TensorBoardView:
     def _open(self, start: StartRecord) -> None:
         from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
-        folder = run_folder(self.root, start)
+        folder = self.folder(start)
         (folder / SYNC_MARK).unlink(missing_ok=True)
         self._file = EventFile(folder, aside=True)
         self._written, self._best, self._ended = {}, {}, False
-        # The executions of a sweep's trial are one row of the tab, any other run is a row of its own.
-        group = (start.parent or "")[-8:] if TAG_SWEEP in start.tags else start.run[-8:]
-        info = plugin_data_pb2.SessionStartInfo(
-            group_name=f"{start.name} {group}".strip(), start_time_secs=start.time
-        )
-        for key, value in settings(start).items():
+        info = plugin_data_pb2.SessionStartInfo(group_name=self.group(start), start_time_secs=start.time)
+        for key, value in self.settings(start).items():
             _set(info.hparams[key], value)
         _add_plugin(self._file, metadata.SESSION_START_INFO_TAG, start.time, session_start_info=info)
 
@@ -198,7 +214,7 @@ def merge_configuration(root: Path, start: StartRecord, metrics: set[str]) -> No
         known = _read_json(path)
         wanted = _merged(known or {"settings": {}, "metrics": []}, start, metrics)
         if wanted != known:
-            _write_configuration(root, wanted)
+            write_configuration(root, wanted)
             write_json(path, wanted)
 
 
@@ -210,7 +226,7 @@ def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dic
     """
     found = {key: dict(entry) for key, entry in known["settings"].items()}
     for key, value in settings(start).items():
-        kind = _KINDS[type(value)]
+        kind = KINDS[type(value)]
         if key not in found:
             domain = plain(start.domains.get(key))
             found[key] = {"type": kind, "domain": domain, "value": value, "differs": key == "name"}
@@ -268,7 +284,8 @@ def _holding(domain: dict[str, Any] | None, values: list[Any]) -> dict[str, Any]
     return {"min": min(domain["min"], *values), "max": max(domain["max"], *values)}
 
 
-def _write_configuration(root: Path, wanted: dict[str, Any]) -> None:
+def write_configuration(root: Path, wanted: dict[str, Any]) -> None:
+    """Write what the tab shows, `settings` by name and the tags of `metrics`, in place of what it was told before."""
     from tensorboard.plugins.hparams import api_pb2, metadata
 
     experiment = api_pb2.Experiment(name="workbench")
@@ -311,7 +328,7 @@ def _set(message: Any, value: bool | float | str) -> None:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = safe_json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -18,6 +18,7 @@ LISTENING = r"\.bind\(|add_insecure_port\(|\"--host\"|ThreadingHTTPServer\(|HTTP
 # Files that listen, each looked at: what it listens on, or who asks for a password.
 LOOKED_AT = {
     "workbench/commands/ui.py": "127.0.0.1, else refused",
+    "workbench/commands/ui_reports.py": "127.0.0.1, and nothing that a link leads to",
     "workbench/commands/server.py": "127.0.0.1, else MLflow with users and passwords",
     "workbench/tracking/server.py": "127.0.0.1, else MLflow with users and passwords",
     "workbench/sweep/chief.py": "127.0.0.1, else refused",

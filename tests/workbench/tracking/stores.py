@@ -96,6 +96,53 @@ def everything(store: Store) -> dict[str, Any]:
                 uuid,
             ),
             "files": files,
+            "models": models(store, uuid),
+        }
+    return found
+
+
+def models(store: Store, uuid: str) -> dict[str, Any]:
+    """Return all that MLflow holds of the logged models of one of its runs, without its own ids."""
+    found = {}
+    for model, name, status, place in query(
+        store,
+        "SELECT model_id, name, status, artifact_location FROM logged_models WHERE source_run_id = ?",
+        uuid,
+    ):
+        shown = {
+            path.relative_to(place).as_posix(): path for path in Path(place).rglob("*") if path.is_file()
+        }
+        found[name] = {
+            "status": status,
+            "tags": dict(
+                query(store, "SELECT tag_key, tag_value FROM logged_model_tags WHERE model_id = ?", model)
+            ),
+            "parameters": dict(
+                query(
+                    store, "SELECT param_key, param_value FROM logged_model_params WHERE model_id = ?", model
+                )
+            ),
+            "metrics": query(
+                store,
+                "SELECT metric_name, metric_step, metric_value FROM logged_model_metrics WHERE model_id = ? ORDER BY 1",
+                model,
+            ),
+            "outputs": query(
+                store, "SELECT source_id = ?, step FROM inputs WHERE destination_id = ?", uuid, model
+            ),
+            "versions": query(
+                store,
+                "SELECT v.name, v.version, v.storage_location = ?, a.alias FROM model_versions v "
+                "LEFT JOIN registered_model_aliases a ON a.name = v.name AND a.version = v.version "
+                "WHERE v.run_id = ? AND v.current_stage != 'Deleted_Internal' AND v.source = ? ORDER BY 2",
+                place,
+                uuid,
+                place,
+            ),
+            "files": {
+                inner: path.read_bytes().replace(model.encode(), b"MODEL").replace(uuid.encode(), b"RUN")
+                for inner, path in shown.items()
+            },
         }
     return found
 

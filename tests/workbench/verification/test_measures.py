@@ -97,7 +97,7 @@ def test_folds_are_those_of_scikit_learn() -> None:
 @pytest.mark.parametrize("steps", [None, 4, 500])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_against_scikit_learn_over_several_blocks(steps: int | None, dtype: str) -> None:
-    scores, same = draw(3 * BLOCK + 17, 11, steps, dtype)
+    scores, same = draw(6 * BLOCK + 17, 11, steps, dtype)
     ordered = SortedScores(scores, same)
     far, tar, thresholds = measures.roc(ordered)
     expected = metrics.roc_curve(same, scores, drop_intermediate=False)

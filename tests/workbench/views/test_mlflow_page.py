@@ -9,7 +9,7 @@ from stores import everything, start
 from workbench.tracking.rows import EpochRecord
 from workbench.tracking.store import Store
 from workbench.tracking.tracker import Tracker
-from workbench.views import default_views
+from workbench.views import default_views, links
 from workbench.views.mlflow_page import description, run_name
 from workbench.views.rebuild import rebuild
 
@@ -99,4 +99,5 @@ def test_a_description_that_a_reader_wrote_stays(store: Store) -> None:
 
 def test_names_and_descriptions_without_a_spec() -> None:
     assert run_name(start(name="a", seed=1, quick=True)) == "a:1 (quick)"
-    assert description(start(stages=(), provenance={"question": "Why?"}), "not ( python") == "Why?"
+    first = start(stages=(), provenance={"question": "Why?"})
+    assert description(first, "not ( python") == f"Why?\n\n{links.sentence(first)}"
