@@ -10,7 +10,7 @@ import click
 
 import workbench.commands.completing as completing
 from workbench.commands.direction_options import direction_options
-from workbench.errors import InputError, RecordError
+from workbench.errors import InputError, RecordError, StoreError
 
 if TYPE_CHECKING:
     from analysis.forecast.curve import Curve
@@ -106,7 +106,12 @@ def _prior(found: Sequence[Curve], metric: str, given: dict[str, Any]) -> list[C
     studies = {curve.study for curve in found if curve.study}
     if not studies:
         return list(found)
-    known = trainings(given["store"])
+    try:
+        known = trainings(given["store"])
+    except StoreError:  # a journal of elsewhere, forecast where no store is
+        if given["store"]:
+            raise
+        return list(found)
     kept = known.only(known.runs["run"][known.runs["study"].isin(studies)])
     if metric not in set(kept.epochs["metric"]):
         return list(found)
