@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -39,6 +40,23 @@ def replacing(path: Path, *, durable: bool = False, aside_in: Path | None = None
             sync(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+ASIDE = re.compile(
+    r"\..+\.(\d+)\.\d{9,}"
+)  # the names that `replacing` makes, with the process that made them
+
+
+def clear_asides(folder: Path) -> None:
+    """Remove the files that killed processes of this machine were writing below `folder`, no link followed.
+
+    The caller sees to it that no other machine writes there.
+    """
+    for at, _, files in os.walk(folder, followlinks=False):
+        for name in files:
+            made = ASIDE.fullmatch(name)
+            if made and not Path(f"/proc/{made[1]}").exists():
+                (Path(at) / name).unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes | str, *, durable: bool = False) -> Path:

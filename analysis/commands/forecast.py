@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import click
 
 import workbench.commands.completing as completing
 from workbench.commands.direction_options import direction_options
-from workbench.errors import InputError, RecordError
+from workbench.errors import InputError, RecordError, StoreError
 
 if TYPE_CHECKING:
     from analysis.forecast.curve import Curve
@@ -106,7 +107,12 @@ def _prior(found: Sequence[Curve], metric: str, given: dict[str, Any]) -> list[C
     studies = {curve.study for curve in found if curve.study}
     if not studies:
         return list(found)
-    known = trainings(given["store"])
+    try:
+        known = trainings(given["store"])
+    except StoreError:  # a journal of elsewhere, forecast where no store is
+        if given["store"]:
+            raise
+        return list(found)
     kept = known.only(known.runs["run"][known.runs["study"].isin(studies)])
     if metric not in set(kept.epochs["metric"]):
         return list(found)
@@ -119,7 +125,7 @@ def _recommended(
     found: Sequence[Curve], prior: Sequence[Curve], given: dict[str, Any]
 ) -> tuple[list[Recommendation], str]:
     """Return the forecasts with advice, and in words which runs they learnt from and which were left out."""
-    from analysis.forecast.cross_run_prior import CrossRunPrior
+    from analysis.forecast.cross_run_prior import CrossRunPrior, same_data
     from analysis.forecast.forecaster import forecast as forecast_curve
     from analysis.forecast.ranking import rank, rival_value
     from analysis.forecast.runs import priors
@@ -129,12 +135,14 @@ def _recommended(
     empty = [curve for curve in seen if not len(curve.values)]
     if empty:
         raise RecordError(f"no value up to epoch {at}", where=empty[0].run, do="give a later --at")
-    usable, reasons = priors(prior)
+    usable, reasons = priors([curve for curve in prior if len(found) > 1 or curve.run != found[0].run])
+    elsewhere = sum(not any(same_data(curve, other) for curve in seen) for other in usable)
+    reasons |= {"on other data": elsewhere} if elsewhere else {}
     group = CrossRunPrior(usable)
     named = {curve.run for curve in found}
     more = [curve for curve in usable if curve.run not in named]
     known = [*found, *(curve for curve in prior if curve.run not in named)]
-    beat, whose = rival_value(given["beat"], known) if given["beat"] else (None, "")
+    beat, whose = rival_value(_meant(given["beat"], given["store"]), known) if given["beat"] else (None, "")
     ends = [
         to if to is not None else curve.total or (curve.last if curve.finished else None) for curve in seen
     ]
@@ -142,6 +150,16 @@ def _recommended(
     names = {curve.run: curve.name or curve.run for curve in usable}
     used = [names[run] for run in dict.fromkeys(run for one in forecasts for run in one.prior_runs)]
     return rank(forecasts, beat, whose, [*found, *more]), _learnt(used, reasons)
+
+
+def _meant(beat: str, store: str | None) -> str:
+    """Return the run's own name for `study/name:seed` or `@last`, anything else as it is: a number, a file."""
+    from workbench.tracking.runs import find_titled
+    from workbench.tracking.store import find_store
+
+    with contextlib.suppress(RecordError):
+        return find_titled(find_store(store), beat) or beat
+    return beat
 
 
 def _learnt(used: Sequence[str], reasons: dict[str, int]) -> str:

@@ -20,7 +20,7 @@ from analysis.frames import Records, best, is_missing, run_frame, run_labels
 from analysis.stats.loss_axes import LossAxis, less_regulariser, loss_keys
 from analysis.stats.rate_breaks import rate_breaks
 from workbench.errors import InputError, RecordError, suggestion
-from workbench.names import ACCURACY, LEARNING_RATE, LOSS, is_evaluation
+from workbench.names import ACCURACY, LEARNING_RATE, LOSS, direction, is_evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -244,7 +244,7 @@ def line(rows: pd.DataFrame, metric: str, by: str) -> Curve | None:
 
 def _best_positions(rows: pd.DataFrame, stage: np.ndarray, metric: str, by: str) -> list[int]:
     """Return the positions of the best values: of each stage, or of the run."""
-    if metric == LEARNING_RATE:
+    if metric == LEARNING_RATE or direction(metric) is None:  # nothing is called best by guess
         return []
     shown = np.flatnonzero(stage)  # positions of real values: holes carry stage 0
     frame = rows.assign(position=shown, run=rows["stage"].astype(str) if by == "stage" else "run")

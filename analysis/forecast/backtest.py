@@ -35,7 +35,7 @@ CLASSIC = {
     "by hand: closed form": "closed",
     "by hand: a*exp(-b*x)+c": "exponential",
 }
-POWER_LAW = "power law, 4 parameters"
+POWER_LAWS = {"power law, 4 parameters": True, "power law, 3 parameters": False}
 AT_LEAST = 8  # epochs of a finished curve that is scored
 
 
@@ -153,7 +153,8 @@ def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
     }
     for name, method in CLASSIC.items():
         guesses[name] = _tried(partial(classic.extrapolate, seen, count, method), seen, count)
-    guesses[POWER_LAW] = _tried(partial(power_law, seen, count), seen, count)
+    for name, shifted in POWER_LAWS.items():
+        guesses[name] = _tried(partial(power_law, seen, count, shifted), seen, count)
     top = 1.0 if seen.max() <= 1 else 100.0
     return {name: g if kind == LOSS else np.clip(g, 0.0, top) for name, g in guesses.items()}
 
@@ -167,24 +168,26 @@ def _tried(guess: Callable[[], Array], seen: Array, count: int) -> Array:
     return np.where(np.isfinite(found), found, seen[-1])
 
 
-def power_law(seen: Array, count: int) -> Array:
-    """Continue the least-squares fit of a (x + s)^-b + c, x from 1, s >= 0 and b from 0.01 to 5."""
+def power_law(seen: Array, count: int, shifted: bool = True) -> Array:
+    """Continue the least-squares fit of a (x + s)^-b + c, x from 1, b from 0.01 to 5, and s >= 0 or 0 if not `shifted`."""
     import warnings
 
     from scipy.optimize import curve_fit
 
     x = np.arange(1.0, len(seen) + 1)
     # Bounded, for without bounds the exponent and the shift trade places and the fit wanders off.
-    bounds = ([-np.inf, 0.0, 0.01, -np.inf], [np.inf, 10.0 * len(seen), 5.0, np.inf])
+    low, high = [-np.inf, 0.01, -np.inf], [np.inf, 5.0, np.inf]
+    start = [seen[0] - seen[-1], 0.7, seen[-1]]
+    if shifted:
+        low, high, start = [*low, 0.0], [*high, 10.0 * len(seen)], [*start, 1.0]
 
-    def law(x: Array, a: float, s: float, b: float, c: float) -> Array:
+    def law(x: Array, a: float, b: float, c: float, s: float = 0.0) -> Array:
         return a * (x + s) ** -b + c
 
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            start = (seen[0] - seen[-1], 1.0, 0.7, seen[-1])
-            found, _ = curve_fit(law, x, seen, p0=start, bounds=bounds, max_nfev=2000)
+            found, _ = curve_fit(law, x, seen, p0=start, bounds=(low, high), max_nfev=2000)
     except (RuntimeError, ValueError) as error:
         raise DataError("no power law fits these values") from error
     return law(np.arange(len(seen) + 1.0, len(seen) + count + 1), *found)

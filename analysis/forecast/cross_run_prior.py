@@ -52,6 +52,10 @@ DOUBT, DOUBT_RUNS = (
     0.5,
     5.0,
 )  # however well the others agree, this run may be of another kind: DOUBT / (runs + DOUBT_RUNS)
+LATE, LATE_WIDER = (
+    (0.6, 0.75),
+    1.1,
+)  # parts of the way between which the spread grows by this much, and stays so
 UNUSUAL = 1.0  # natural logs by which another spread than 1 is less likely before any run
 
 
@@ -105,21 +109,24 @@ class CrossRunPrior:
 
         `ends` (levels, epochs) is what the population says of it.
         """
-        length = prepared.start + prepared.length - curve.first
+        length = prepared.to - curve.first + 1
         found = []
         for index in self._nearest(curve):
             # Forecast from the same point as the run in question: scores of other points have another spread.
             neighbor = self._neighbor(index, *match(curve, self.curves[index], length))
             if neighbor is not None:
                 found.append(neighbor)
-        return correct(found, told.alike, guesses(told, ends), self.settings) if found else None
+        if not found:
+            return None
+        wider = float(np.interp(len(prepared.y) / prepared.length, LATE, (1.0, LATE_WIDER)))
+        return correct(found, told.alike, guesses(told, ends), self.settings, wider)
 
     def _nearest(self, curve: Curve) -> list[int]:
         """Return the indices of the other runs of this metric, at most `MOST`: those nearest at this point."""
         usable = [
             index
             for index, other in enumerate(self.curves)
-            if other.metric == curve.metric and not _same(curve, other) and _same_data(curve, other)
+            if other.metric == curve.metric and not _same(curve, other) and same_data(curve, other)
         ]
         if len(usable) <= MOST:
             return usable
@@ -150,7 +157,7 @@ def _same(curve: Curve, other: Curve) -> bool:
     return list(other.values[: len(curve.values)]) == list(curve.values)
 
 
-def _same_data(curve: Curve, other: Curve) -> bool:
+def same_data(curve: Curve, other: Curve) -> bool:
     """Tell whether both were trained on the same data, as far as that is known."""
     return not curve.data or not other.data or curve.data == other.data
 
@@ -194,9 +201,9 @@ def _forecast_of(
         return None
     wanted = now + np.ceil(KNOTS * (end - now)).astype(int)
     values = np.array([truth.get(int(epoch), np.nan) for epoch in wanted], dtype=float)
-    if prepared.start + prepared.length - 1 != end or not np.isfinite(values).all():
+    if prepared.to != end or not np.isfinite(values).all():
         return None
-    targets = wanted - prepared.start + 1
+    targets = np.ceil(prepared.number(wanted)).astype(int)
     told = features(prepared, fit_ensemble(prepared, settings), targets)
     ends = known.quantiles(told, np.log(len(prepared.y) / targets))
     logs = told.log(np.array([prepared.above(value) for value in values]))
@@ -211,18 +218,23 @@ def guesses(told: Features, ends: Array) -> Array:
 
 
 def correct(
-    neighbors: Sequence[Neighbor], mine: Array, my_guesses: Array, settings: Settings = DEFAULT
+    neighbors: Sequence[Neighbor],
+    mine: Array,
+    my_guesses: Array,
+    settings: Settings = DEFAULT,
+    wider: float = 1.0,
 ) -> Correction:
-    """Return what the scores of `neighbors` mean for a run with the features `mine`."""
-    scores = np.array([neighbor.scores for neighbor in neighbors])
+    """Return what the scores of `neighbors` mean for a run with the features `mine`, `wider` times as far apart."""
+    given = np.array([neighbor.scores for neighbor in neighbors])
     # The band shrinks as others come in: caution is for what the population alone says.
     part = 1 / (1 + len(neighbors) / settings.band_runs)
     levels = np.concatenate([LEVELS, [0.5 - settings.better * part, 0.5 + settings.worse * part]])
     alike = np.array([*(neighbor.alike for neighbor in neighbors), mine])
     guessed = np.array([*(neighbor.guesses for neighbor in neighbors), my_guesses])
-    found = mixture(scores, alike, guessed, levels)
+    found = mixture(given, alike, guessed, levels)
     names = tuple(neighbor.run for neighbor in neighbors)
-    return Correction(found[: len(LEVELS)], found[len(LEVELS) :], names)
+    scores, middle = found[: len(LEVELS)], found[LEVELS.tolist().index(0.5)]
+    return Correction(middle + wider * (scores - middle), found[len(LEVELS) :], names)
 
 
 def mixture(scores: Array, alike: Array, guessed: Array, levels: Array) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 
 from analysis.forecast.lr_effects import MATTERS, breaks, relative
 from analysis.forecast.settings import DEFAULT, Settings
+from analysis.forecast.spikes import without_spikes
 from workbench.errors import InputError, RecordError
 from workbench.names import HIGHER, LEARNING_RATE, STAGE, direction, no_direction, words_of
 
@@ -23,9 +24,7 @@ ACCURACY, ERROR, LOSS = "accuracy", "error", "loss"
 MISSING_SHARE = 1 / 3  # of the values that may be missing or not finite
 ERROR_WORDS = {"error", "errors", "err", "errs", "wer", "cer", "eer"}  # shares of wrong answers
 PERCENT, NO_SHARE = 100.0, 1.5  # a greatest value above 1 and up to this is neither a share nor percent
-SPIKE_STEPS, SPIKE_SHARE = 12.0, 0.5  # how high a spike is: usual steps, and a share of the level beside it
-SPIKE_SIDE = 0.3  # of its height, the most that the epochs beside it may be off the level
-SPIKES_SHARE = 0.1  # of the epochs that may be spikes; more of them are the curve's own noise
+LONGEST = 300  # epochs that are followed one by one; of a longer past every second, third ... one is
 SHORT_OF_END = 0.05  # of the way that known learning rates may lack: the last one is taken to stay
 
 
@@ -90,13 +89,16 @@ class Prepared:
 
     `seen` is 0 where a value is missing (`y` holds the one before it), `rates` is as long as the forecast reaches
     or None when the schedule is constant (`constant`) or not known, `borders` are indices (0-based) where
-    a stage starts or the rate breaks; `evaluation` says that the metric was not measured on the training data; `start` is the epoch of `y[0]`, `length` reaches to the epoch asked for.
+    a stage starts or the rate breaks; `evaluation` says that the metric was not measured on the training data; `start` is the epoch of `y[0]`,
+    `step` the epochs from one number to the next (1 but for a very long past), `length` reaches to `to`, the epoch asked for;
+    `least` stands for 0 among `y`.
     """
 
     kind: str
     y: Array
     seen: Array
     start: int
+    to: int
     length: int
     rates: Array | None
     borders: tuple[int, ...]
@@ -105,11 +107,22 @@ class Prepared:
     unit: float
     constant: bool = False
     evaluation: bool = False
+    step: int = 1
+    least: float = 0.0
     notes: list[str] = field(default_factory=list)
+
+    def epoch(self, index: Array | int) -> Array:
+        """Return the epochs of indices of `y`."""
+        return self.start + np.asarray(index) * self.step
+
+    def number(self, epoch: Array | int) -> Array:
+        """Return how many numbers `y` has up to these epochs; between two of them it is no whole number."""
+        return (np.asarray(epoch) - self.start) / self.step + 1
 
     def value(self, y: Array | float) -> Array:
         """Return values in the metric's own units of numbers above the floor."""
-        above = np.maximum(np.asarray(y, dtype=float), 0.0) * self.scale + self.floor
+        found = np.asarray(y, dtype=float)
+        above = np.where(found > self.least, found, 0.0) * self.scale + self.floor
         if self.kind == LOSS:
             return above
         share = np.minimum(above, 1.0)
@@ -118,7 +131,7 @@ class Prepared:
     def above(self, value: float) -> float:
         """Return the number above the floor (over `scale`) of a value in the metric's own units."""
         share = value / self.unit
-        return ((1 - share if self.kind == ACCURACY else share) - self.floor) / self.scale
+        return max(((1 - share if self.kind == ACCURACY else share) - self.floor) / self.scale, self.least)
 
 
 def kind_of(metric: str) -> str:
@@ -149,30 +162,55 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     values = values / unit
     if kind == ACCURACY:
         values = 1 - values
-    values, seen = _without_spikes(values, seen, curve.first, notes)
+    values, seen = without_spikes(values, seen, curve.first, notes)
     start, to = _window(curve, kind, values, to, notes)
     values, seen = values[start - curve.first :], seen[start - curve.first :]
     if seen.sum() < settings.fewest:
-        where = f" since epoch {start}" if start > curve.first else ""
+        jumped = start > max([curve.first, *(epoch for epoch in curve.stages if epoch <= start)])
+        since = "the loss jumped at epoch" if jumped else "epoch"
+        where = f" since {since} {start}" if start > curve.first else ""
         raise Refused(f"{int(seen.sum())} epochs seen{where}; a forecast needs {settings.fewest}")
     if start + len(values) - 1 >= to:
         raise Refused(f"epoch {to} has been reached")
     _refuse_hopeless(values, kind, start)
+    return _numbered(curve, kind, unit, (values, seen), (start, to), settings, notes)
+
+
+def _numbered(
+    curve: Curve,
+    kind: str,
+    unit: float,
+    laid_out: tuple[Array, Array],
+    window: tuple[int, int],
+    settings: Settings,
+    notes: list[str],
+) -> Prepared:
+    """Return checked values as numbers above their floor, of a very long past at every so many epochs only."""
+    (values, seen), (start, to) = laid_out, window
     floor = _floor(values, kind, notes)
     scale = float(np.max(values - floor))
     rates, constant = _rates(curve, start, to, notes)
-    borders = {epoch - start for epoch in curve.stages}
-    borders |= set(breaks(rates, settings.border_ratio)) if rates is not None else set()
-    inner = tuple(sorted(index for index in borders if 0 < index < len(values)))
-    y = (values - floor) / scale
+    step = -(-len(values) // LONGEST)
+    kept = np.arange((len(values) - 1) % step, len(values), step)  # the last epoch is always among them
+    length = len(kept) - (len(values) + start - 1 - to) // step
+    borders = {-((start + int(kept[0]) - epoch) // step) for epoch in curve.stages}
+    if rates is not None:
+        rates = rates[np.minimum(kept[0] + step * np.arange(length), len(rates) - 1)]
+        borders |= set(breaks(rates, settings.border_ratio))
+    y = ((values - floor) / scale)[kept]
+    # No wrong answer among n means less than half of one: on a log scale 0 would lie without measure below 1 / n.
+    least = float(y[y > 0].min(initial=1.0)) / 2 if (y == 0).any() else 0.0
     return Prepared(
         kind=kind,
-        y=y,
-        seen=seen.astype(float),
-        start=start,
-        length=to - start + 1,
+        y=np.maximum(y, least),
+        least=least,
+        seen=seen[kept].astype(float),
+        start=start + int(kept[0]),
+        to=to,
+        length=length,
+        step=step,
         rates=rates,
-        borders=inner,
+        borders=tuple(sorted(index for index in borders if 0 < index < len(kept))),
         scale=scale,
         floor=floor,
         unit=unit,
@@ -213,40 +251,6 @@ def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
     before = np.maximum.accumulate(np.where(seen, np.arange(len(values)), -1))
     before = np.where(before < 0, np.argmax(seen), before)
     return values[before], seen
-
-
-def _without_spikes(values: Array, seen: Array, first: int, notes: list[str]) -> tuple[Array, Array]:
-    """Return values and marks with single upward spikes taken out: their epochs count as not seen.
-
-    A spike is one epoch far above the three on either side, which do not follow it. At the last epoch, where
-    nothing follows yet, it is one that doubles the level at the least.
-    """
-    n = len(values)
-    if n < 6:
-        return values, seen
-    usual = 1.4826 * float(np.median(np.abs(np.diff(values))))
-    found = []
-    steep = np.flatnonzero(np.diff(values) > (1 - SPIKE_SIDE) * SPIKE_STEPS * usual) + 1
-    for k in steep.tolist():
-        around = np.concatenate([values[max(0, k - 3) : k], values[k + 1 : k + 4]])
-        level, height = float(np.median(around)), values[k] - float(np.median(around))
-        share = SPIKE_SHARE if k < n - 1 else 2 * SPIKE_SHARE
-        beside = values[[k - 1, min(k + 1, n - 1)]] if k < n - 1 else values[[k - 1]]
-        alone = np.abs(beside - level).max() < SPIKE_SIDE * height
-        if height > max(SPIKE_STEPS * usual, share * abs(level)) and alone:
-            found.append(k)
-    if not found or len(found) > SPIKES_SHARE * n:
-        return values, seen
-    values, seen = values.copy(), seen.copy()
-    for k in found:
-        values[k], seen[k] = values[k - 1], False
-    where = ", ".join(str(first + k) for k in found)
-    notes.append(
-        f"a spike at epoch {where} is left out"
-        if len(found) == 1
-        else f"spikes at epochs {where} are left out"
-    )
-    return values, seen
 
 
 def _unit(values: Array, kind: str, notes: list[str]) -> float:
@@ -299,7 +303,8 @@ def _jump(y: Array) -> int:
     """
     step = np.diff(y)
     extent = float(np.ptp(y)) or 1.0
-    for k in range(len(step) - 2, 0, -1):  # the last step alone cannot show that a jump lasts
+    steep = np.flatnonzero(step[:-1] > 0.15 * extent)  # the last step alone cannot show that a jump lasts
+    for k in steep[steep > 0][::-1].tolist():
         usual = np.abs(step[max(0, k - 3) : k]).max()
         after = np.median(y[k + 1 : k + 4])
         if step[k] > max(5 * usual, 0.15 * extent) and after - y[k] > 0.4 * step[k]:
@@ -323,7 +328,7 @@ def _refuse_hopeless(y: Array, kind: str, start: int) -> None:
 
 def _floor(y: Array, kind: str, notes: list[str]) -> float:
     """Return the value that `y` cannot fall below: 0, or one range below the least for negative losses."""
-    if kind != LOSS or y.min() > 0:
+    if kind != LOSS or y.min() >= 0:
         return 0.0
     notes.append("the loss goes below zero: its floor is a guess")
     return float(y.min() - np.ptp(y))

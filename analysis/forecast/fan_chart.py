@@ -31,7 +31,7 @@ BY_HAND = {  # colour and style of each classic extrapolation
     "exponential": ("#8B4513", "--"),
 }
 MOST = 12  # panels
-TITLE = 58  # characters of a line above a panel; one panel alone is wider
+TITLE = 50  # characters of a line above a panel; one panel alone is wider
 
 
 def fan_chart(
@@ -57,7 +57,7 @@ def fan_chart(
         figure = Figure(figsize=size, layout="constrained")
         axes = [figure.add_subplot(rows, columns, number + 1) for number in range(len(shown))]
         for axis, one in zip(axes, shown, strict=True):
-            _panel(axis, one, came.get(one.told.curve.run), TITLE if columns > 1 else 90, by_hand)
+            _panel(axis, one, came.get(one.told.curve.run), TITLE if columns > 1 else 84, by_hand)
         _legend(figure, shown, bool(came), len(recommended), columns * wide, by_hand)
     return figure
 

@@ -79,16 +79,16 @@ def theil_sen(values: Array) -> float:
     return float(np.median((values[second] - values[first]) / (second - first)))
 
 
-def present_level(y: Array) -> float:
+def present_level(y: Array, least: float = 0.0) -> float:
     """Return the value that the end of `y` has without its noise: the recent median, carried to the last epoch."""
     width = min(int(np.clip(round(len(y) / 10), 3, 8)), len(y))
     slope = theil_sen(y[-min(len(y), 2 * width) :])
-    return max(float(np.median(y[-width:]) + slope * (width - 1) / 2), 1e-9)
+    return max(float(np.median(y[-width:]) + slope * (width - 1) / 2), least, 1e-9)
 
 
 def features(prepared: Prepared, ensemble: Ensemble, targets: Array) -> Features:
     """Return the features of `prepared` for forecasts up to its epochs number `targets` (above the seen ones)."""
-    level = present_level(prepared.y)
+    level = present_level(prepared.y, prepared.least)
     found = Features(np.empty(0), np.empty(0), np.empty(0), 0.0, level, np.empty(0))
     logs = found.log(prepared.y)
     facts = _fits(ensemble, found, targets) | _past(ensemble, found, logs)

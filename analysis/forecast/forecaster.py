@@ -96,9 +96,10 @@ class Forecast:
         scores = ndtri(generator.uniform(0.005, 0.995, PATHS))[:, None]
         paths = at_score(self.ends, np.repeat(scores, len(self.epochs), axis=1))
         paths = paths + noise * generator.normal(size=paths.shape)
+        paths = np.maximum(paths, self.features.log(self.prepared.least))  # nothing is better than no error
         so_far = np.where(self.prepared.seen > 0, seen, np.inf)
         later = paths.min(1) < so_far.min()
-        best = np.where(later, self.epochs[paths.argmin(1)], self.prepared.start + int(so_far.argmin()))
+        best = np.where(later, self.epochs[paths.argmin(1)], self.prepared.epoch(int(so_far.argmin())))
         return int(np.median(best)), float(later.mean())
 
     @property
@@ -184,24 +185,24 @@ def _forecast(
         reason = f"the fits are no better than the last value: the end is nearer to it with a chance of {nearer:.0%}"
     # Between its neighbours: quantiles that cross would give chances below zero.
     ends[MIDDLE] = np.clip(point, ends[MIDDLE - 1], ends[MIDDLE + 1])
-    epochs = np.arange(n + 1, prepared.length + 1)
-    whole = ordered(np.array([np.interp(epochs, targets, row) for row in ends]))
+    epochs = np.arange(int(prepared.epoch(n - 1)) + 1, prepared.to + 1)
+    whole = ordered(np.array([np.interp(prepared.number(epochs), targets, row) for row in ends]))
     past = ensemble.past
     return Forecast(
         curve=curve,
-        to=prepared.start + prepared.length - 1,
+        to=prepared.to,
         verdict=verdict,
         reason=reason,
         notes=tuple(prepared.notes),
-        epochs=epochs + prepared.start - 1,
+        epochs=epochs,
         median=prepared.value(told.value(whole[MIDDLE])),
         skill=ensemble.skill,
         prior_runs=() if correction is None else correction.runs,
         weights=dict(zip(ensemble.names, ensemble.weights.tolist(), strict=True)),
         backtests=np.column_stack(
             [
-                past[:, 0] + prepared.start - 1,
-                past[:, 1] + prepared.start,
+                prepared.epoch(past[:, 0] - 1),
+                prepared.epoch(past[:, 1]),
                 *map(prepared.value, past[:, 2:4].T),
             ]
         ),

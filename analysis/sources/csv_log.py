@@ -141,7 +141,8 @@ def _plain_table(text: str, lines: list[str], at: int, notes: Notes) -> Table | 
     header = _names(split(lines[at], delimiter))
     lead, count = header[0].lower(), len(lines) - at - 1
     body = text[sum(len(line) + 1 for line in lines[: at + 1]) :]
-    if delimiter == " " or '"' in body or (lead and lead in body.lower()) or not body.endswith("\n"):
+    whole = body.endswith("\n") and "\n\n" not in f"\n{body}"  # Arrow takes an empty line for a row
+    if delimiter == " " or '"' in body or (lead and lead in body.lower()) or not whole:
         return None
     numbers_at = np.arange(at + 2, at + 2 + count)
     found = at_once(body.replace(delimiter, CELL_END), len(header), count)
@@ -183,8 +184,8 @@ def _odd(
         notes.add("another header: the columns change here", number)
         parts.append(Part(_names(split(line, delimiter))))
         return line.strip()
-    elif row.count(CELL_END) == len(part.header) and row.rstrip().endswith(CELL_END):
-        part.rows.append(row.rstrip()[:-1])
+    elif row.count(CELL_END) == len(part.header) and row.rstrip(" \t").endswith(CELL_END):
+        part.rows.append(row.rstrip(" \t")[:-1])
         part.lines.append(number)
     else:
         notes.add("a row that is cut or mixed with another, not used", number)

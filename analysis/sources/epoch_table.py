@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from analysis.frames import INFERRED, MEASURED, Notes, RunData
-from workbench.names import SECONDS, words_of
+from workbench.names import SECONDS, is_evaluation, words_of
 from workbench.names import counts as counts_as_metric
 
 EPOCH = re.compile(
@@ -112,6 +112,12 @@ def axis_of(table: Table, notes: Notes) -> Axis:
     if epochs is None:
         return _without_epochs(table, steps, step_name, used, notes, size)
     if np.isnan(epochs).any():
+        if steps is not None and _has_two_counts(epochs, steps):
+            steps = np.where(np.isnan(epochs), np.nan, steps)
+            notes.add(
+                "rows without an epoch count their steps in another way: they end the epoch before them (inferred)"
+            )
+            return Axis(_carried(epochs), steps, used)
         epochs = _filled(epochs, steps)
         notes.add("rows without an epoch: it is that of the next row that has one (inferred)")
     return Axis(epochs, steps, used)
@@ -128,6 +134,22 @@ def _ascends_by_one(values: np.ndarray) -> bool:
     return bool(
         len(values) and not np.isnan(values).any() and (np.diff(values) == 1).all() and values[0] in (0, 1)
     )
+
+
+def _has_two_counts(epochs: np.ndarray, steps: np.ndarray) -> bool:
+    """Tell rows without an epoch whose steps go back each time while those of the others go on (mmengine's `scalars.json`
+    counts epochs as the steps of evaluations)."""
+    there = ~np.isnan(epochs) & ~np.isnan(steps)
+    before = np.maximum.accumulate(np.where(there, steps, -1.0))
+    odd = np.isnan(epochs) & ~np.isnan(steps) & (before >= 0)
+    return bool(odd.any() and (steps[odd] < before[odd]).all() and (np.diff(steps[there]) > 0).all())
+
+
+def _carried(epochs: np.ndarray) -> np.ndarray:
+    """Give rows without an epoch that of the row before, or behind where none is before."""
+    there = np.flatnonzero(~np.isnan(epochs))
+    position = np.clip(np.searchsorted(there, np.arange(len(epochs)), side="right") - 1, 0, None)
+    return epochs[there][position]
 
 
 def _filled(epochs: np.ndarray, steps: np.ndarray | None) -> np.ndarray:
@@ -155,9 +177,10 @@ def _without_epochs(
             notes.add(f"no epoch in the file: {step_name!r} is taken for it (inferred)")
         return Axis(steps, None, used, counted=True)
     ends = np.zeros(size, dtype=bool)
-    for name, there in table.present.items():
-        if name not in used and _is_held_out(name) and there.sum() < 0.6 * size:
-            ends |= there
+    rare = [name for name in table.columns if name not in used and table.present[name].sum() < 0.6 * size]
+    evaluations = [name for name in rare if _is_held_out(name)]
+    for name in evaluations or [name for name in rare if is_evaluation(name)]:
+        ends |= table.present[name]
     marks = np.unique(steps[ends]) if ends.any() else known
     epochs = np.minimum(np.searchsorted(marks, np.nan_to_num(steps, nan=marks[0])), len(marks) - 1) + 1.0
     what = "evaluations are taken for the ends of epochs" if ends.any() else "a step is taken for an epoch"
@@ -334,6 +357,16 @@ def _add_means(
     data.add(metric, INFERRED, known, means, **{name: column[last] for name, column in columns.items()})
 
 
+def _is_clock(values: np.ndarray) -> bool:
+    """Tell times that go on from epoch to epoch, by like steps, from durations that happen to grow."""
+    if len(values) < 3 or values[-1] <= 1.8 * values[0]:
+        return False
+    steps = np.diff(values)
+    usual = float(np.median(steps))
+    like = float(np.median(np.abs(steps - usual))) < usual / 2
+    return bool((steps > 0).mean() > 0.8) and like
+
+
 def _add_seconds(data: RunData, notes: Notes) -> None:
     """Add the duration of each epoch from a column of times: they are durations, or a clock that goes on."""
     known = {metric: (kind, file, block) for metric, kind, file, block in data.values}
@@ -349,8 +382,7 @@ def _add_seconds(data: RunData, notes: Notes) -> None:
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > LONGEST_SECONDS:
         return
     steps = np.diff(values)
-    goes_on = len(values) > 2 and bool((steps > 0).mean() > 0.8) and values[-1] > 1.8 * values[0]
-    if goes_on:
+    if goes_on := _is_clock(values):
         notes.add(f"{found!r} goes on from epoch to epoch: its differences are the durations (inferred)")
         values = np.concatenate([values[:1], np.where(steps < 0, values[1:], steps)])  # a resumed clock
     columns = {name: column for name, column in block.items() if name not in ("epoch", "value")}

@@ -33,31 +33,33 @@ def load(
     options = options or Options()
     items = [str(item) for item in items]
     if not items:
-        return read_store(find_store(store), None, journals)
+        return read_store(find_store(store), None, journals, options.epochs_from)
     paths, runs, parts = [], [], []
     for item in items:
         if item.startswith((*SERVERS, *DATABASES)):
-            parts.append(read_store(find_store(item), None, journals))
+            parts.append(read_store(find_store(item), None, journals, options.epochs_from))
             continue
         found = expand(item)
         if found and is_store(found[0]):
-            parts += [_read_path(path, journals) for path in found]
+            parts += [_read_path(path, journals, options.epochs_from) for path in found]
         elif found:
             paths += found
         else:
             runs.append(item)
     if runs:
         place = find_store(store)
-        parts.append(read_store(place, named(place, runs), journals))
+        parts.append(read_store(place, named(place, runs), journals, options.epochs_from))
     if paths:
         parts.append(read_files(paths, options))
     return concat(parts)
 
 
-def _read_path(path: Path, journals: bool) -> Records:
+def _read_path(path: Path, journals: bool, epochs_from: int | None) -> Records:
     """Return the records of a folder or a database that is a store."""
     if path.is_dir() or path.name == "mlflow.db":
-        return read_store(find_store(str(path if path.is_dir() else path.parent)), None, journals)
+        return read_store(
+            find_store(str(path if path.is_dir() else path.parent)), None, journals, epochs_from
+        )
     from analysis.sources.mlflow_sql import read_database
 
-    return read_database(path)
+    return read_database(path, epochs_from=epochs_from)

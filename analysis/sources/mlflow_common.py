@@ -29,6 +29,7 @@ from workbench.names import (
     TAG_STUDY,
     TAG_TRUNK,
 )
+from workbench.security.foreign_names import is_count
 from workbench.spec.labels import value_text
 
 TAG_REGULARISER = "workbench.loss_regulariser"  # whether a recorded loss includes or excludes it
@@ -46,7 +47,7 @@ STATUS = {
 def parse_parameter(text: str) -> Any:
     """Return a parameter with its type: MLflow keeps texts only, our records hold numbers and booleans."""
     if NUMBER.fullmatch(text):
-        return int(text) if text.lstrip("+-").isdigit() else float(text)
+        return int(text) if is_count(text.lstrip("+-")) else float(text)
     return {"true": True, "false": False, "True": True, "False": False, "None": None}.get(text, text)
 
 

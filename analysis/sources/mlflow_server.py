@@ -88,7 +88,12 @@ class Server:
                 return
 
 
-def read_server(address: str, runs: Sequence[str] | None = None, timeout: float = READ_SECONDS) -> Records:
+def read_server(
+    address: str,
+    runs: Sequence[str] | None = None,
+    timeout: float = READ_SECONDS,
+    epochs_from: int | None = None,
+) -> Records:
     """Return the frames of a server's runs: all, or those named (our names or MLflow's ids).
 
     Raises `StoreError` when it does not answer, `RecordError` for an unknown run. Where single metrics
@@ -123,7 +128,7 @@ def read_server(address: str, runs: Sequence[str] | None = None, timeout: float 
         raise StoreError(f"none of {len(jobs)} metric histories was answered", where=address)
     chosen.sort(key=lambda run: (int(run["info"].get("start_time", 0)), run["info"]["run_id"]))
     remarks = Notes(address)
-    data = [_run(run, studies, answers, address, remarks) for run in chosen]
+    data = [_run(run, studies, answers, address, remarks, epochs_from) for run in chosen]
     partial = f"{len(late)} of {len(jobs)} metric histories were not answered by {address}" if late else None
     notes = (
         [Note(address, partial)] if partial else [] if chosen else [Note(address, "the store holds no run")]
@@ -152,6 +157,7 @@ def _run(
     answers: dict[tuple[str, str], Any],
     address: str,
     notes: Notes,
+    epochs_from: int | None,
 ) -> RunData:
     info, tags = run["info"], _tags(run)
     parameters = {p["key"]: parse_parameter(p["value"]) for p in run["data"].get("params", [])}
@@ -173,6 +179,12 @@ def _run(
         found[np.abs(found) >= np.finfo("float64").max] *= np.inf
         order = np.argsort(steps[metric], kind="stable")
         steps[metric], values[metric] = steps[metric][order], found[order]
-    add_metrics(data, {metric: (steps[metric], values[metric]) for metric in own}, tags, notes)
+    add_metrics(
+        data,
+        {metric: (steps[metric], values[metric]) for metric in own},
+        tags,
+        notes,
+        epochs_from=epochs_from,
+    )
     place_by_metric(data)
     return data

@@ -62,22 +62,24 @@ class Query:
             yield from chunk
 
 
-def read_database(path: Path, runs: Sequence[str] | None = None) -> Records:
+def read_database(path: Path, runs: Sequence[str] | None = None, epochs_from: int | None = None) -> Records:
     """Return the frames of MLflow's SQLite file, of all runs or of those named (ours or MLflow's ids).
 
     Raises `StoreError` for a missing, locked or foreign database, `RecordError` for an unknown run.
     """
     with connect(path) as connection:
-        return read(Query(connection.execute, str(path)), runs)
+        return read(Query(connection.execute, str(path)), runs, epochs_from)
 
 
-def read_server_database(address: str, runs: Sequence[str] | None = None) -> Records:
+def read_server_database(
+    address: str, runs: Sequence[str] | None = None, epochs_from: int | None = None
+) -> Records:
     """Return the frames of MLflow's tables in a database server, such as `postgresql://user@host/name`.
 
     Raises `StoreError` when its driver is not installed or it cannot be reached.
     """
     with _engine_query(address) as query:
-        return read(query, runs)
+        return read(query, runs, epochs_from)
 
 
 @contextmanager
@@ -100,7 +102,7 @@ def _engine_query(address: str) -> Iterator[Query]:
         raise StoreError(f"cannot be read: {str(error).splitlines()[0]}", where=shown) from error
 
 
-def read(query: Query, runs: Sequence[str] | None = None) -> Records:
+def read(query: Query, runs: Sequence[str] | None = None, epochs_from: int | None = None) -> Records:
     """Return the frames of what `query` reaches: three small tables, then the values."""
     rows, ids = _runs(query, runs)
     ids_of = {mlflow_id: code for code, mlflow_id in enumerate(ids)}
@@ -112,7 +114,7 @@ def read(query: Query, runs: Sequence[str] | None = None) -> Records:
         notes.add("the store holds no run")
     frame = run_frame([{name: value for name, value in row.items() if name != TAG_RUN} for row in rows])
     ours = np.array([bool(row.get(TAG_RUN)) for row in rows], dtype=bool)
-    foreign = _foreign(columns, ours, notes)
+    foreign = _foreign(columns, ours, notes, epochs_from)
     epochs = _epochs(columns, frame["run"].tolist(), stages, foreign, query.origin)
     return Records(frame, epochs, tuple(notes.all()))
 
@@ -125,7 +127,7 @@ class Foreign:
     kind: np.ndarray | None = None
 
 
-def _foreign(columns: dict[str, Any], ours: np.ndarray, notes: Notes) -> Foreign:
+def _foreign(columns: dict[str, Any], ours: np.ndarray, notes: Notes, epochs_from: int | None) -> Foreign:
     """Put epochs in the place of other programs' steps, run by run; our own steps are epochs already."""
     run, steps = columns["run"], columns["epoch"]
     if not len(run) or ours.all():
@@ -141,7 +143,7 @@ def _foreign(columns: dict[str, Any], ours: np.ndarray, notes: Notes) -> Foreign
             for metric in np.unique(columns["metric"][rows]).tolist()
         }
         points = {name: (steps[own], columns["value"][own]) for name, own in by_metric.items()}
-        how = steps_as_epochs(points, notes)
+        how = steps_as_epochs(points, notes, epochs_from)
         for name, own in by_metric.items():
             keep[own] = name not in how.left_out
             epochs[own] = how.of(name, steps[own])

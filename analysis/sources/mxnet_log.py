@@ -34,7 +34,8 @@ BATCH = re.compile(
     re.MULTILINE,
 )
 MESSAGE = re.compile(PREFIX + rb"(.*)", re.DOTALL)
-TRAIN = re.compile(rb"Epoch\[(\d+)\] Train-(acc|accuracy|loss|lossvalue)=(-?\d+\.\d{6}|nan|-?inf)")
+TRAIN = re.compile(rb"Epoch\[(\d+)\] (Train|Validation)-(\w[\w-]*)=(-?\d+\.\d{6}(?:e[-+]\d+)?|nan|-?inf)")
+PLAIN = {"acc": "accuracy", "lossvalue": "loss"}  # their names for them
 SECONDS = re.compile(rb"Epoch\[(\d+)\] Time cost=(\d+\.\d{3})")
 BESIDE = {b"XNorm": "_xnorm", b"Best-Threshold": "_thresh"}  # what is printed beside an accuracy
 EVALUATION = re.compile(
@@ -162,8 +163,9 @@ def _line(launch: Launch, line: bytes, number: int, notes: Notes, cut: bool) -> 
         _measure(launch, found, number, notes)
     elif found := TRAIN.fullmatch(text):
         _at_epoch(launch, int(found[1]))
-        metric = "accuracy" if found[2].startswith(b"acc") else "loss"
-        _once(launch, metric, int(found[1]), float(found[3]), -1, number, notes)
+        name = found[3].decode()
+        metric = ("" if found[2] == b"Train" else "val_") + PLAIN.get(name, name.replace("-", "_"))
+        _once(launch, metric, int(found[1]), float(found[4]), -1, number, notes)
     elif found := SECONDS.fullmatch(text):
         _once(launch, "seconds", int(found[1]), float(found[2]), -1, number, notes)
     elif found := NAMESPACE.fullmatch(text):

@@ -14,32 +14,35 @@ SERVERS = ("http://", "https://")
 DATABASES = ("postgresql://", "postgresql+psycopg2://", "mysql://", "sqlite:///")
 
 
-def read_store(store: Store, runs: Sequence[str] | None = None, journals: bool = False) -> Records:
+def read_store(
+    store: Store, runs: Sequence[str] | None = None, journals: bool = False, epochs_from: int | None = None
+) -> Records:
     """Return the frames of a store: MLflow's tables, and the journals of runs that are not in them.
 
-    A branch has the epochs of its trunk before its own. Raises `StoreError` when there is nothing to read at all.
+    A branch has the epochs of its trunk before its own. `epochs_from` is what other programs' runs call their first
+    epoch, where the user says it. Raises `StoreError` when there is nothing to read at all.
     """
-    own = _own(store, runs, journals)
+    own = _own(store, runs, journals, epochs_from)
     if own.runs.empty and runs is None:
         address = store.uri.rpartition("@")[2]  # without a user and a password
         raise StoreError(EMPTY, where=address, do="run an experiment, or import old records")
-    return continued(own, lambda names: read_store(store, names, journals))
+    return continued(own, lambda names: read_store(store, names, journals, epochs_from))
 
 
-def _own(store: Store, runs: Sequence[str] | None, journals: bool) -> Records:
+def _own(store: Store, runs: Sequence[str] | None, journals: bool, epochs_from: int | None) -> Records:
     if store.uri.startswith(SERVERS):
         from analysis.sources.mlflow_server import read_server
 
-        return read_server(store.uri, runs)
+        return read_server(store.uri, runs, epochs_from=epochs_from)
     if not store.is_local:
         from analysis.sources.mlflow_sql import read_server_database
 
-        return read_server_database(store.uri, runs)
+        return read_server_database(store.uri, runs, epochs_from)
     chosen = None if runs is None else set(runs)
     own = [name for name in store.runs() if chosen is None or name in chosen]
     parts = []
     if store.database.exists():
-        parts = _database(store, runs, own if journals else [])
+        parts = _database(store, runs, own if journals else [], epochs_from)
     known = {run for part in parts for run in part.runs["run"]}
     rest = [name for name in own if name not in known]
     if rest:
@@ -56,14 +59,16 @@ def _journals(store: Store, runs: Sequence[str]) -> Records:
     return build([data for found, _ in read for data in found], [note for _, notes in read for note in notes])
 
 
-def _database(store: Store, runs: Sequence[str] | None, without: Sequence[str]) -> list[Records]:
+def _database(
+    store: Store, runs: Sequence[str] | None, without: Sequence[str], epochs_from: int | None
+) -> list[Records]:
     from analysis.sources.mlflow_sql import read_database
     from workbench.tracking.store import read_runs
 
     if runs is None and not without:
-        return [read_database(store.database)]
+        return [read_database(store.database, epochs_from=epochs_from)]
     rows, left = read_runs(store), set(without)
     there = {name for row in rows for name in (row.run or row.mlflow_id, row.mlflow_id)}
     all_named = [row.run or row.mlflow_id for row in rows] if runs is None else runs
     wanted = [name for name in all_named if name in there and name not in left]
-    return [read_database(store.database, wanted)] if wanted else []
+    return [read_database(store.database, wanted, epochs_from)] if wanted else []

@@ -95,7 +95,10 @@ def unpaired(ours: float, theirs: float, pairs: int, other_pairs: int | None = N
     """Compare two published accuracies of which only the values and numbers of pairs are known.
 
     The two-proportion z test; on the same pairs it is conservative, because right decisions go together.
+    Raises `RecordError` for a share outside 0..1.
     """
+    if not (0 <= ours <= 1 and 0 <= theirs <= 1):
+        raise RecordError(f"accuracies {ours} and {theirs}", expected="shares from 0 to 1")
     other = other_pairs or pairs
     pooled = (ours * pairs + theirs * other) / (pairs + other)
     spread = math.sqrt(pooled * (1 - pooled) * (1 / pairs + 1 / other))

@@ -277,7 +277,7 @@ def _cases(metric: str, at: str, published: Published) -> int:
 
 def _compared(row: Mapping[str, Any]) -> sig.Comparison | None:
     """Compare as two shares of the set's pairs; None where one is missing, or the run is quick or unfinished."""
-    if not _both(row) or not row["cases"]:
+    if not _both(row) or not row["cases"] or not all(0 <= row[name] <= 1 for name in ("ours", "published")):
         return None
     return sig.unpaired(row["ours"], row["published"], row["cases"])
 

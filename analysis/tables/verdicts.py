@@ -155,7 +155,8 @@ def compare(ours: Row, theirs: Row, metric: str) -> sig.Comparison | None:
             found, low, high, sig.mcnemar(ours.scores.right, theirs.scores.right), "McNemar"
         )
     pairs, other = ours.pairs or theirs.pairs, theirs.pairs or ours.pairs
-    return sig.unpaired(ours.value, theirs.value, pairs, other) if pairs else None
+    shares = all(0 <= row.value <= 1 for row in (ours, theirs))  # a record of elsewhere may say anything
+    return sig.unpaired(ours.value, theirs.value, pairs, other) if pairs and shares else None
 
 
 def find_baseline(rows: Sequence[Row], words: Sequence[str]) -> Row:

@@ -54,6 +54,9 @@ CASES = {
     "comma.csv": "epoch;loss\n0;0,5\n1;0,25\n",
     "white.csv": "epoch   loss  acc\n0   0.5   0.1\n1   0.25  0.2\n",
     "again.csv": "epoch,loss\n0,1\n1,0.5\nepoch,loss\n2,0.25\n3,x\n4\n\n5,0.1",
+    "cut.csv": "epoch,loss\n0,1.5\n1,1.25",
+    "trailing.csv": "epoch,loss,\n0,1.5,\n1,1.25,\n",
+    "blank.csv": "epoch,loss\n\n0,1.5\n\n1,1.25\n\n",
     "array.csv": 'epoch,iou,loss\n0,"[0.1\n 0.2]",2\n1,"[0.3, 0.4]",1\n',
     "padded.csv": "   epoch,   train/box_loss,  lr/pg0\n     1,    1.25,   0.01\n     2,   1.0,   0.02\n",
     "plain_hist.json": json.dumps({"loss": [0.1, 2, 1e-300], "lr": [1, 2, 3]}),
@@ -77,6 +80,14 @@ def test_at_once_is_as_one_by_one(tmp_path, slowly, name):
     slowly()
     assert quickly == seen(reader, path)
     assert quickly[0] != "[]"
+
+
+def test_a_delimiter_at_the_end_of_rows_and_a_cut_file(tmp_path):
+    (tmp_path / "a.csv").write_text("epoch,loss,\n0,1.5,\n1,1.25,\n")
+    (tmp_path / "b.csv").write_text("epoch,loss,acc\n0,1.5,0.5\n1,1.25,0.6")
+    for name, wanted in (("a.csv", {"loss": [1.5, 1.25]}), ("b.csv", {"loss": [1.5, 1.25], "acc": [0.5]})):
+        (data,), _ = csv_log.read(tmp_path / name)
+        assert {metric: block["value"].tolist() for metric, _, _, block in data.values} == wanted
 
 
 def test_real_files_at_once_are_as_one_by_one(real_data, slowly):

@@ -251,6 +251,75 @@ def test_stages_are_kept_only_where_they_fit(tmp_path):
     assert "--stages 2,1 do not fit its 2 epochs" in str(found.notes[0])
 
 
+def values_of(path, metric):
+    own = load([path]).epochs.query("metric == @metric")
+    return own["epoch"].tolist(), own["value"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "metric", "epochs", "values"),
+    [
+        (  # durations that grow are no clock, whose steps are alike
+            "history.csv",
+            "epoch,train_loss,valid_loss,accuracy,time\n0,.7,.5,.8,00:18\n1,.5,.4,.8,01:02\n2,.2,.4,.8,1:00:05\n",
+            "seconds",
+            [1, 2, 3],
+            [18, 62, 3605],
+        ),
+        (
+            "clock.csv",
+            "epoch,loss,time\n0,3,10.5\n1,2,20\n2,1,30.5\n",
+            "seconds",
+            [1, 2, 3],
+            [10.5, 9.5, 10.5],
+        ),
+        (  # mmengine counts epochs as the steps of evaluations, and iterations as those of training
+            "scalars.json",
+            '{"lr": 0.1, "loss": 2.0, "epoch": 1, "step": 50}\n{"lr": 0.1, "loss": 1.0, "epoch": 1, "step": 100}\n'
+            '{"coco/bbox_mAP": 0.1, "step": 1}\n{"lr": 0.1, "loss": 0.5, "epoch": 2, "step": 150}\n'
+            '{"coco/bbox_mAP": 0.2, "step": 2}\n',
+            "coco/bbox_mAP",
+            [1, 2],
+            [0.1, 0.2],
+        ),
+        (  # detectron2: evaluations end the epochs, whatever they are called
+            "metrics.json",
+            "".join(f'{{"iteration": {n}9, "total_loss": 1.0}}\n' for n in range(1, 9))
+            + '{"bbox/AP": 10.5, "iteration": 99, "total_loss": 1.0}\n{"iteration": 119, "total_loss": 0.9}\n'
+            '{"bbox/AP": 20.5, "iteration": 199, "total_loss": 0.5}\n',
+            "bbox/AP",
+            [1, 2],
+            [10.5, 20.5],
+        ),
+        (
+            "mxnet.log",
+            "INFO:root:Epoch[0] Train-accuracy=0.250000\nINFO:root:Epoch[0] Time cost=10.500\n"
+            "INFO:root:Epoch[0] Validation-accuracy=0.300000\nINFO:root:Epoch[1] Train-accuracy=0.450000\n"
+            "INFO:root:Epoch[1] Validation-accuracy=0.500000\n",
+            "val_accuracy",
+            [1, 2],
+            [0.3, 0.5],
+        ),
+        ("by_epoch.json", '{"epoch_1": {"loss": 2.0}, "epoch_2": {"loss": 1.0}}', "loss", [1, 2], [2.0, 1.0]),
+    ],
+    ids=["durations", "clock", "mmengine", "detectron2", "mxnet validation", "epoch keys"],
+)
+def test_what_a_number_means_is_seen_from_the_file(tmp_path, name, text, metric, epochs, values):
+    (tmp_path / name).write_text(text)
+    assert values_of(tmp_path / name, metric) == (epochs, values)
+
+
+def test_a_curve_without_a_direction_is_drawn_without_a_best(tmp_path):
+    from analysis.figures.curves import line
+
+    (tmp_path / "a.json").write_text('{"train_loss": [2, 1], "smoothness": [1, 2]}')
+    epochs = load([tmp_path / "a.json"]).epochs
+    bests = [
+        line(epochs[epochs["metric"] == name], name, "run").best for name in ("train_loss", "smoothness")
+    ]
+    assert bests == [[1], []]
+
+
 def test_offline_folders_of_wandb_are_refused_with_what_to_do(tmp_path):
     folder = tmp_path / "wandb" / "offline-run-20240101_000000-abcdefgh"
     (folder / "files").mkdir(parents=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from makers import mlflow_database
 
-from analysis.sources import load, mlflow_sql, read_store
+from analysis.sources import Options, load, mlflow_sql, read_store
 from analysis.sources.mlflow_common import parse_parameter, stages_of
 from analysis.sources.mlflow_server import read_server
 from workbench.cli import main
@@ -277,6 +277,16 @@ def test_an_empty_server_has_no_records_yet(server, monkeypatch, capsys, words):
     assert main([*words, "--store", address]) == 2
     assert capsys.readouterr().err.count("no records yet") == 1
     assert main(["table", "subcenter_casia", "--published", "--store", address]) == 0, "all runs are missing"
+
+
+def test_what_a_foreign_run_calls_its_first_epoch_can_be_said(server, database, monkeypatch):
+    monkeypatch.setitem(FOREIGN, "metrics", {"loss": {5: 3.0, 6: 2.0}})
+    for epochs_from, wanted in ((None, [6, 7]), (0, [6, 7]), (1, [5, 6])):
+        found = load([server[0]], options=Options(epochs_from=epochs_from)).epochs
+        assert found[found["run"] == FOREIGN["id"]]["epoch"].tolist() == wanted
+    for epochs_from, wanted in ((None, [1, 2]), (1, [1, 1])):  # it counts from 0; an epoch 0 is never shown
+        found = load([database], options=Options(epochs_from=epochs_from)).epochs
+        assert sorted(found[found["run"] == FOREIGN["id"]]["epoch"]) == wanted
 
 
 def test_a_slow_server_gives_records_labelled_partial(server):

@@ -1,24 +1,31 @@
 """Score the forecaster on whole families of curves, by networks that have not seen anything of their source.
 
-Every finished curve is forecast from a quarter, half and three quarters of itself: alone, with its learning rates and without
-them, and with 2, 4, 8 and 12 other runs of its family as prior. Beside it stand four simple methods whose
-intervals are calibrated the same way: by the misses on all other sources, families counting alike.
+Finished curves are forecast from a quarter, half and three quarters of themselves: alone, with their learning rates and without
+them, and with 2, 4, 8 and 12 other runs of their family as prior. Beside it stand five simple methods whose
+intervals are calibrated the same way: by the misses on all other sources, families counting alike. All curves
+take some ten minutes of one core; `SAMPLE` of each family, always the same ones, take a quarter of that.
 """
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
 from forecast_data import Family
+from scipy.special import ndtr, ndtri
 
 from analysis.forecast.backtest import power_law
 from analysis.forecast.classic import extrapolate
 from analysis.forecast.cross_run_prior import CrossRunPrior
 from analysis.forecast.curve import Curve
+from analysis.forecast.distribution import score
 from analysis.forecast.forecaster import FORECAST, Forecast, forecast
 from analysis.forecast.population import Population, population
 from workbench.errors import DataError
@@ -26,46 +33,74 @@ from workbench.errors import DataError
 Array = np.ndarray
 SHARES = (0.25, 0.5, 0.75)
 OTHERS = (2, 4, 8, 12)
-MOST_ALONE, MOST_WITH = 40, 16  # curves of a family that are scored alone, and with others
 FEWEST = 5  # curves of a family that is scored
-LAST, EXP3, POW3, PROCESS = "last value", "a*exp(-b*x)+c", "power law", "Gaussian process"
+LAST, EXP3, POW3, POW4, PROCESS = "last value", "exp3", "pow3", "pow4", "Gaussian process"
+SIMPLE = (LAST, EXP3, POW3, POW4, PROCESS)
 LOW, HIGH = 1, 5  # the 80 percent interval among the levels of a distribution
 
 
-def trials(families: Sequence[Family], simple: bool = True) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Sample:
+    """How many curves of a family are scored alone, by the simple methods (which take most of the time) and with others.
+
+    They are picked at random by the seed, or without one are the first.
+    """
+
+    alone: int
+    simple: int
+    with_others: int
+    seed: int | None = None
+
+    def of(self, family: Family) -> Sequence[Curve]:
+        """Return the family's curves, those to be scored first."""
+        if self.seed is None:
+            return family.curves
+        order = np.random.default_rng(self.seed).permutation(len(family.curves))
+        return [family.curves[k] for k in order]
+
+
+WHOLE, SAMPLE = Sample(40, 40, 16), Sample(16, 4, 6, seed=24)
+
+
+def trials(families: Sequence[Family], sample: Sample = WHOLE) -> pd.DataFrame:
     """Return one row a forecast: what was told, what came, and whether the intervals held."""
+    tasks = [family for family in families if len(family.curves) >= FEWEST]
+    tasks.sort(key=lambda family: -len(family.curves))
+    workers = min(len(os.sched_getaffinity(0)), len(tasks))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        made = pool.map(partial(_of_family, sample=sample), tasks)
+        found = {family.name: rows for family, rows in zip(tasks, made, strict=True)}
+    return pd.DataFrame([row for family in families for row in found.get(family.name, ())])
+
+
+def _of_family(family: Family, sample: Sample) -> list[dict]:
+    known, ordered = population().without(family.source), sample.of(family)
+    some = any(len(curve.rates) for curve in ordered)
     rows: list[dict] = []
-    for family in families:
-        known = population().without(family.source)
-        if len(family.curves) < FEWEST:
-            continue
-        for rates in (True, False) if any(len(curve.rates) for curve in family.curves) else (False,):
-            curves = [curve if rates else replace(curve, rates=()) for curve in family.curves]
-            for share in SHARES:
-                facts = {"source": family.source, "family": family.name, "rates": rates, "share": share}
-                rows += [
-                    facts | row
-                    for row in _trials(
-                        curves, share, known, simple and (rates or not len(family.curves[0].rates))
-                    )
-                ]
-    return pd.DataFrame(rows)
+    for rates in (True, False) if some else (False,):
+        curves = [curve if rates else replace(curve, rates=()) for curve in ordered]
+        for share in SHARES:
+            facts = {"source": family.source, "family": family.name, "rates": rates, "share": share}
+            rows += [facts | row for row in _trials(curves, share, known, rates or not some, sample)]
+    return rows
 
 
-def _trials(curves: Sequence[Curve], share: float, known: Population, simple: bool) -> list[dict]:
+def _trials(
+    curves: Sequence[Curve], share: float, known: Population, simple: bool, sample: Sample
+) -> list[dict]:
     rng, kept = np.random.default_rng(int(100 * share)), {}
     usable = [curve for curve in curves if np.isfinite(curve.values[-1])]
     rows = []
-    for number, curve in enumerate(usable[:MOST_ALONE]):
+    for number, curve in enumerate(usable[: sample.alone]):
         seen = max(4, round(share * len(curve.values)))
         part = curve.until(curve.first + seen - 1)
         told = forecast(part, curve.last, known=known)
         row = _row(told, curve, seen) | {"others": 0}
-        if simple and told.known:
+        if simple and number < sample.simple and told.known:
             row |= _simple(told, curve, seen)
         rows.append(row)
         rest = [other for other in usable if other.run != curve.run]
-        for count in OTHERS if number < MOST_WITH else ():
+        for count in OTHERS if number < sample.with_others else ():
             if len(rest) >= count:
                 picked = [rest[k] for k in rng.choice(len(rest), count, replace=False)]
                 group = CrossRunPrior(picked, known=known, kept=kept)
@@ -92,27 +127,36 @@ def _row(told: Forecast, curve: Curve, seen: int) -> dict:
         "held50": low50[-1] - near <= end <= high50[-1] + near,
         "width": float(told.ends[HIGH, -1] - told.ends[LOW, -1]),
         "fits_error": abs(float(fits) - end),
-        "truth": float(told.features.log(told.prepared.above(end))),
+        "truth": float(truth := told.features.log(told.prepared.above(end))),
+        "score": score(told.ends[:, -1], float(truth)),
     }
 
 
 def _simple(told: Forecast, curve: Curve, seen: int) -> dict:
-    """Return the simple methods' forecasts of the end, as logs over the present level."""
+    """Return the simple methods' forecasts of the end, as logs over the present level, and their errors."""
     assert told.prepared is not None
     assert told.features is not None
     y, ahead = told.prepared.y, told.prepared.length - len(told.prepared.y)
     found = {LAST: y[-1]}
     for name, method in (
         (EXP3, lambda: extrapolate(y, ahead, "exponential")),
-        (POW3, lambda: power_law(y, ahead)),
+        (POW3, lambda: power_law(y, ahead, shifted=False)),
+        (POW4, lambda: power_law(y, ahead)),
     ):
         try:
             found[name] = method()[-1]
         except DataError:
             found[name] = y[-1]
     found[PROCESS] = _process(y, ahead)
-    top = 3 * float(y.max())
-    return {name: float(told.features.log(np.clip(value, 0, top))) for name, value in found.items()}
+    found = {name: float(np.clip(value, 0, 3 * float(y.max()))) for name, value in found.items()}
+    end = float(curve.values[-1])
+    errors = {error_of(name): abs(float(told.prepared.value(value)) - end) for name, value in found.items()}
+    return {name: float(told.features.log(value)) for name, value in found.items()} | errors
+
+
+def error_of(method: str) -> str:
+    """Return the column that holds a simple method's absolute errors."""
+    return f"error of {method}"
 
 
 def _process(y: Array, ahead: int) -> float:
@@ -145,11 +189,28 @@ def by_family(rows: pd.DataFrame) -> pd.DataFrame:
     return found[found["curves"] >= FEWEST].drop(columns=["error", "last"])
 
 
+def reachable(rows: pd.DataFrame, level: float, low: float, high: float) -> tuple[float, float]:
+    """Return what share of the spread of normal scores is a family's own, and how many families can lie within bounds.
+
+    The second is the share of families whose intervals hold for `low` to `high` of their curves, expected of a forecaster
+    that is right over all families and does not know the one before it: by simulation, with as many curves a family.
+    """
+    groups = rows.dropna(subset="score").groupby(["family", "rates"])["score"]
+    counts, within = groups.size().to_numpy(), float(groups.var().mean())
+    between = max(float(groups.mean().var()) - within * float((1 / counts).mean()), 0.0)
+    common = between / (between + within)
+    rng, reach = np.random.default_rng(0), ndtri(0.5 + level / 2)
+    middle = np.sqrt(common) * rng.normal(size=(400, len(counts)))
+    apart = np.sqrt(1 - common)
+    held = rng.binomial(counts, ndtr((reach - middle) / apart) - ndtr((-reach - middle) / apart)) / counts
+    return common, float(((held >= low) & (held <= high)).mean())
+
+
 def widths(rows: pd.DataFrame) -> dict[str, float]:
     """Return the mean width of 80 percent intervals (logs), families alike: ours and the simple methods', calibrated."""
     alone = rows[(rows["others"] == 0) & rows[LAST].notna()]
     found = {"this forecaster": float(alone.groupby(["family", "share"])["width"].mean().mean())}
-    for name in (LAST, EXP3, POW3, PROCESS):
+    for name in SIMPLE:
         total = []
         for (source, share), _ in alone.groupby(["source", "share"]):
             others = alone[(alone["source"] != source) & (alone["share"] == share)]
@@ -162,6 +223,14 @@ def widths(rows: pd.DataFrame) -> dict[str, float]:
             total += [high - low] * families
         found[name] = float(np.mean(total))
     return found
+
+
+def simple_errors(rows: pd.DataFrame, share: float) -> dict[str, float]:
+    """Return errors over the last value's, alone and as a mean of families: ours and the simple methods', on the same curves."""
+    scored = rows[(rows["others"] == 0) & (rows["share"] == share) & rows[LAST].notna()]
+    columns = {"this forecaster": "error", **{name: error_of(name) for name in SIMPLE if name != LAST}}
+    sums = scored.groupby("family")[["last_error", *columns.values()]].sum()
+    return {name: float((sums[column] / sums["last_error"]).mean()) for name, column in columns.items()}
 
 
 def no_forecasts(rows: pd.DataFrame) -> tuple[float, int]:

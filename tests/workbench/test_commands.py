@@ -125,3 +125,40 @@ def test_seeds_are_numbers_and_ranges(text: str, seeds: list[int]) -> None:
     from workbench.commands.run import _seeds
 
     assert _seeds(None, text) == seeds
+
+
+def test_a_run_ends_with_its_best_value_and_what_to_do_next():
+    from workbench import SGD, Digits, E, Experiment, PlainCNN, Softmax, Stage
+    from workbench.commands.run import what_next
+    from workbench.spec.variant import Variant
+
+    experiment = Experiment(
+        data=Digits(hold_out=0.25),
+        backbone=PlainCNN(image_size=32),
+        embedding=E(size=8),
+        batch_size=32,
+        stages=(Stage(loss=Softmax(), epochs=1),),
+        optimizer=SGD(),
+        learning_rate=0.1,
+    )
+    best = {"loss": {"value": 0.1, "epoch": 3}, "val_accuracy": {"value": 0.75, "epoch": 2}}
+    text = what_next(Variant("my name", experiment, study="digits"), best)
+    assert text.splitlines()[0] == "best val_accuracy 0.7500 at epoch 2"
+    assert "workbench show 'digits/my name:0'; workbench plot digits; workbench table digits" in text
+    quick = what_next(Variant("base", experiment, study="digits", quick=True), {})
+    assert quick == "a --quick run only walks the code: leave --quick out to train"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("AFcFac()", "AFcFac(): no part 'AFcFac'; did you mean 'ArcFace'"),
+        ("Softmx", "Softmx: no part 'Softmx'; did you mean 'Softmax'"),
+        ("ArcFace(margin=0.3", "cannot be read: '(' was never closed"),
+        ("ArcFace(magin=0.3)", "no setting 'magin'; did you mean 'margin'?"),
+    ],
+)
+def test_a_typo_in_a_loss_blames_the_loss(text: str, told: str, capsys):
+    assert main(["losses", text]) == 2
+    said = capsys.readouterr().err
+    assert told in said and "--set" not in said

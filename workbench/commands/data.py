@@ -262,12 +262,12 @@ def align(
 ) -> None:
     """Move the faces of FOLDER to the field's template by the five points in LANDMARKS, into TARGET."""
     from workbench.data import convert, face_alignment
-    from workbench.security.foreign_names import new_file
+    from workbench.security.foreign_names import new_file, resolved
 
     points = face_alignment.read_landmarks(landmarks)
     path = sheet_path or target.with_name(target.name + ".png")
     originals = tuple(folder / name for name in points)
-    if path.resolve().is_relative_to(target.resolve()):
+    if resolved(path).is_relative_to(resolved(target)):
         raise DataError("lies in the folder of the faces", where=path, expected="a sheet beside it")
     new_file(path, (landmarks, *originals), force=force)
     with convert.aside(target) as aside:

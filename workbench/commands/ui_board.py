@@ -106,4 +106,4 @@ def _add(runs: StudyBoard, wishes: Wishes) -> None:
                 if wished:
                     add(runs.store, run, runs.folder(run), wishes.trust_code)
             except InputError as error:
-                click.echo(f"note: {run}: {error}", err=True)
+                click.echo(f"note: {error}", err=True)

@@ -38,13 +38,14 @@ def add_errors(store: Store, run: str, folder: Path, trust_code: bool) -> None:
     pairs, scores, found, facts = found_errors(store, run, experiment, label, "best", COUNT)
     path = folder / f"errors_{label}.png"
     draw(path, pairs, scores, found, facts)
-    _add_image(folder, f"worst errors/{label}", path.read_bytes(), facts["epoch"])
+    # In folders of their own: a board that begins anew removes the event files beside its own.
+    _add_image(folder / "errors", f"worst errors/{label}", path.read_bytes(), facts["epoch"])
 
 
 def add_learning_rate(store: Store, run: str, folder: Path, trust_code: bool) -> None:
     """Add the learning rate of every optimizer step, as the spec has it, by steps instead of epochs."""
     experiment, start = _experiment(store, run, trust_code)
-    file, done = EventFile(folder), 0
+    file, done = EventFile(folder / "schedule"), 0
     for plan, stage in zip(experiment.plans(), start.stages):
         steps = int(stage.get("steps", 0)) * plan.epochs
         every = max(1, math.ceil(steps / MOST_RATES))

@@ -15,11 +15,13 @@ import numpy as np
 from workbench.data.sources import recordio, tfrecords
 from workbench.errors import DataError
 from workbench.lazy import tf
+from workbench.security.foreign_names import whole_letters
 from workbench.spec.interfaces import PairImages, Places, Source
 
 if TYPE_CHECKING:
     from workbench.data.sources.encoded import Encoded
 
+LONGEST_STEM = 200  # bytes of a name of a file that leave room for its ending
 ENDINGS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"GIF8": ".gif"}
 
 
@@ -110,8 +112,8 @@ def plain_names(identities: tuple[str, ...]) -> list[str]:
 
 
 def _harmless(name: str) -> str:
-    plain = re.sub(r'[/\\\0:*?"<>|\x01-\x1f]', "_", name).strip(". ")
-    return plain or "_"
+    plain = re.sub(r'[/\\\0:*?"<>|\x01-\x1f]', "_", whole_letters(name)).strip(". ")
+    return plain.encode()[:LONGEST_STEM].decode("utf-8", "ignore") or "_"
 
 
 def _file_names(images: Encoded, digits: int) -> list[str]:

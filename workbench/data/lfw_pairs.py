@@ -17,6 +17,7 @@ import numpy as np
 from workbench.data import image_check
 from workbench.data.pair_files import fingerprint, once
 from workbench.errors import DataError
+from workbench.security.foreign_names import is_count
 from workbench.spec.interfaces import PairImages
 
 
@@ -91,7 +92,7 @@ def _header(lines: list[str], path: Path) -> tuple[int, int]:
     if not lines:
         raise DataError("is empty", where=path, expected="a pairs list as of LFW")
     header = lines[0].split()
-    if not 1 <= len(header) <= 2 or not all(word.isdigit() for word in header):
+    if not 1 <= len(header) <= 2 or not all(map(is_count, header)):
         raise DataError(
             f"begins with {lines[0][:40]!r}", where=f"{path}:1", expected="the numbers of sets and of pairs"
         )
@@ -110,7 +111,7 @@ def _pair(line: str, path: Path, number: int) -> Pair:
         same = False
     else:
         raise wrong
-    if not words[1].isdigit() or not words[3].isdigit():
+    if not is_count(words[1]) or not is_count(words[3]):
         raise wrong
     for name in (words[0], words[2]):
         if "/" in name or "\\" in name or "\0" in name or name in ("", ".", ".."):

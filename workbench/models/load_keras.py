@@ -8,6 +8,7 @@ What is looked for is what Keras 2 would act on, and operations that are not amo
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -47,6 +48,9 @@ def load_keras(path: str | Path, trust_code: bool = False) -> tf.keras.Model:
     cannot be read.
     """
     path = Path(path)
+    if not (path.is_file() or path.is_dir()):  # a pipe would keep every reader waiting
+        words = "is no file" if os.path.lexists(path) else "is not there"
+        raise DataError(f"cannot be read: {words}", where=path, expected="a saved Keras model")
     require_trust(path, trust_code)
     if not trust_code:  # whose code runs need not crash anything, and must not run twice
         opened_aside.require_sound(path, "keras")

@@ -201,7 +201,7 @@ def packages(run: RecordedRun) -> Ingredient:
     path = run.store.run_artifacts(run.run) / "packages.txt"
     if not path.is_file():
         return Ingredient("packages", None, note="no list of packages was recorded")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     before = {name: version for name, _, version in (line.partition("==") for line in lines)}
     now = provenance.installed_packages()
     found = _changes(before, now, "not installed")

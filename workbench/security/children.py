@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 GRACE_SECONDS = 5.0
@@ -70,12 +70,25 @@ def last_words(words: str) -> Iterator[None]:
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
     ) as child:
         assert child.stdin is not None
+        _listeners.append(child.stdin)
         try:
             yield
         finally:
+            end_on_purpose()
+            _listeners.remove(child.stdin)
             with contextlib.suppress(OSError):
-                child.stdin.write(b".")
                 child.stdin.close()
+
+
+def end_on_purpose() -> None:
+    """Have no last words said: whoever calls this ends the process, or what was watched over, and has said so."""
+    for pipe in _listeners:
+        with contextlib.suppress(OSError):
+            pipe.write(b".")
+            pipe.flush()
+
+
+_listeners: list[IO[bytes]] = []
 
 
 _LAST_WORDS = "import sys; sys.stdin.buffer.read(1) or print(sys.argv[1], file=sys.stderr)"

@@ -47,6 +47,14 @@ def fault_of(name: object) -> str | None:
     )
 
 
+def is_count(text: str) -> bool:
+    """Tell whether `text` is a whole number in plain digits that 64 bits hold.
+
+    `str.isdigit` takes "²" too, and Python makes no number of five thousand digits.
+    """
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 def label(text: str) -> str:
     """Return the name of a metric or a setting as every record, view and screen takes it; "" for one that is none.
 

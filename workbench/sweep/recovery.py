@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from workbench import names
+from workbench.security import safe_json
 from workbench.sweep.trials import TrialRunner
 from workbench.tracking.journal import read_journal
 from workbench.tracking.sweeps import TrialRequest
@@ -20,7 +20,7 @@ def rows_of(runner: TrialRunner) -> list[dict[str, Any]]:
     for run in runner.store.runs():
         for start in read_journal(runner.store.journal(run)).starts:
             if start.parent == runner.run and names.TAG_ORDER in start.tags:
-                found[start.tags[names.TAG_TRIAL]] = json.loads(start.tags[names.TAG_ORDER])
+                found[start.tags[names.TAG_TRIAL]] = safe_json.loads(start.tags[names.TAG_ORDER])
     rows = [_row(runner, trial, values) for trial, values in sorted(found.items())]
     missing = sorted({f"{number:04d}" for number in range(int(max(found)))} - set(found)) if found else []
     rows += [_gap(trial, next(iter(found.values()))) for trial in missing]

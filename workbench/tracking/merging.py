@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from workbench.errors import RecordError, StoreError
-from workbench.files import replacing, sync
+from workbench.files import clear_asides, replacing, sync
 from workbench.names import TAG_IMPORTED
 from workbench.security.foreign_files import copy_inside, files_below, is_inside, read_inside
 from workbench.security.foreign_names import within
@@ -59,6 +59,8 @@ def merge(other: Path, store: Store, say: Say) -> Merged:
         # All conflicts are found before the first file is copied, so that a refusal changes nothing.
         todo = _plan(source, store, done)
         for run in todo:
+            for place in (store.run_folder(run), store.run_checkpoints(run), store.root / SWEEPS / run):
+                clear_asides(place)  # of a merge that was killed
             done.withheld += _copy_run(source, store, run)
             if run not in done.same:
                 say(f"{run}: {'copied' if run in done.new else 'brought up to date'}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import RecordError, suggestion
+from workbench.security import safe_json
 from workbench.tracking.journal import status
 from workbench.tracking.rows import RUN_NAME
 from workbench.tracking.store import Store
@@ -44,7 +45,7 @@ class TrialRequest:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> TrialRequest:
         """Return the request in a trial's values."""
-        row = json.loads(values[REQUEST])
+        row = safe_json.loads(values[REQUEST])
         return cls(**{**row, "runs": tuple(row["runs"])})
 
 
@@ -123,11 +124,11 @@ def read(store: Store, run: str) -> SweepRecord:
     facts = read_json(place / FACTS)
     state = read_json(place / STATE) if (place / STATE).exists() else {}
     try:
-        trials = [_trial(row) for row in state.get("trials", [])]
-    except (KeyError, TypeError, ValueError) as error:
+        # Numbers are padded with zeros: as texts they stand in the order in which trials were begun.
+        trials = sorted(map(_trial, state.get("trials", [])), key=lambda trial: trial.id)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RecordError(f"is damaged: {error!r}", where=place / STATE, do=REPAIR) from error
-    # Numbers are padded with zeros: as texts they stand in the order in which trials were begun.
-    return SweepRecord(run, facts, tuple(sorted(trials, key=lambda trial: trial.id)))
+    return SweepRecord(run, facts, tuple(trials))
 
 
 REPAIR = "move it away: `workbench sweep FILE --resume` makes it anew from the journals"
@@ -161,17 +162,25 @@ def find(store: Store, text: str) -> SweepRecord | None:
         return read(store, begun[0])
     # The newest of a name: a sweep that is done again takes the place of the older one.
     for run in reversed(runs):
-        facts = read_json(folder(store, run) / FACTS)
+        facts = _facts(store, run)
         if text in (facts.get("name"), f"{facts.get('study')}/{facts.get('name')}"):
             return read(store, run)
     return None
+
+
+def _facts(store: Store, run: str) -> dict[str, Any]:
+    """Return what a sweep is called; one whose file cannot be read has no name, and hides no other."""
+    try:
+        return read_json(folder(store, run) / FACTS)
+    except RecordError:
+        return {}
 
 
 def require(store: Store, text: str) -> SweepRecord:
     """Return the sweep that `text` means; raises `RecordError` with near names where there is none."""
     found = find(store, text)
     if found is None:
-        known = {str(read_json(folder(store, run) / FACTS).get("name")) for run in names(store)}
+        known = {str(_facts(store, run).get("name")) for run in names(store)} - {"None"}
         do = suggestion(text, known) if known else "`workbench sweep FILE` makes one"
         raise RecordError(f"no sweep {text!r}", where=store.root, do=do)
     return found
@@ -180,7 +189,7 @@ def require(store: Store, text: str) -> SweepRecord:
 def newest(store: Store, study: str, name: str) -> SweepRecord | None:
     """Return the newest sweep of a study by its name, None where there is none."""
     for run in reversed(names(store)):
-        facts = read_json(folder(store, run) / FACTS)
+        facts = _facts(store, run)
         if (facts.get("study"), facts.get("name")) == (study, name):
             return read(store, run)
     return None
@@ -195,7 +204,7 @@ def sweep_status(store: Store, run: str) -> str:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a file; raises `RecordError` where there is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = safe_json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RecordError(f"cannot be read: {error}", where=path, do=REPAIR) from error
     if not isinstance(found, dict):

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from workbench.errors import RunStopped
+from workbench.security.children import end_on_purpose
 
 Handler = Callable[[int, "FrameType | None"], Any]
 
@@ -92,6 +93,7 @@ def _announce(reader: int, say: Callable[[str], None], quit_at_once: Callable[[]
             say(ASKED[min(pressed, len(ASKED)) - 1])
             if pressed >= len(ASKED) and quit_at_once is not None:
                 quit_at_once()
+                end_on_purpose()
                 os._exit(QUIT)
 
 
@@ -143,4 +145,5 @@ class StopSignals:
 def _end_unsaved() -> None:
     """End the process when the time for a checkpoint is over: the one before it is as good as ever."""
     # `os._exit`, for a hanging TensorFlow call keeps an ordinary exit from ending.
+    end_on_purpose()
     os._exit(RunStopped.exit_status)

@@ -6,14 +6,17 @@ import dataclasses
 import re
 import shutil
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 from workbench.errors import StoreError
+from workbench.files import write_whole
 from workbench.names import TAG_RUN
 from workbench.security.foreign_files import is_below, is_inside
 from workbench.tracking.store import Store, connect
 
-ASIDE, MADE = "rebuild-", "made.txt"  # the folder of a rebuild at work, and in it what it made elsewhere
+# The folder of a rebuild at work, and in it what it made elsewhere, and what is to go into its backup at the end.
+ASIDE, MADE, OLD = "rebuild-", "made.txt", "old.txt"
 
 OF_REBUILD = re.compile(ASIDE + r"\d{8}T\d{6}Z-\d+")
 
@@ -38,10 +41,34 @@ def clear_killed(store: Store) -> None:
     left = [path for path in found if path.is_dir() and not path.is_symlink()]
     known = set(artifact_folders(store)[0]) if left else set()
     for aside in left:
+        _finish(store, aside, known)
         for folder in _made(store, aside):
             if is_below(folder, store.artifacts) and folder not in known:
                 shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def note_old(aside: Path, backup: Path, old: list[Path]) -> None:
+    """Note the folders of the old records before the new ones take their place."""
+    write_whole(aside / OLD, "\n".join(map(str, (backup, *old))), durable=True)
+
+
+def put_away(store: Store, backup: Path, old: Iterable[Path]) -> None:
+    """Move the folders of the old records into the backup."""
+    for folder in old:
+        target = backup / folder.relative_to(store.root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(target)
+
+
+def _finish(store: Store, aside: Path, known: set[Path]) -> None:
+    """Put away what a rebuild did not, which was killed when its records counted already."""
+    if (aside / "mlflow.db").exists() or not is_inside(aside, OLD):
+        return
+    backup, *old = map(Path, (aside / OLD).read_text(encoding="utf-8").splitlines())
+    if backup.parent == store.root and backup.is_dir() and not backup.is_symlink():
+        there = (folder for folder in old if is_below(folder, store.artifacts) and folder.is_dir())
+        put_away(store, backup, [folder for folder in there if folder not in known])
 
 
 def _models(connection: sqlite3.Connection) -> list[tuple[str, str]]:

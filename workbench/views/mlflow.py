@@ -247,7 +247,9 @@ class MlflowView:
             self._send_tags({TAG_DATASETS: str(len(inputs))})
         if TAG_NOTE not in self._tags:
             path = self.store.run_artifacts(start.run) / "spec.py"
-            text = description(start, path.read_text(encoding="utf-8") if path.is_file() else "")
+            text = description(
+                start, path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+            )
             if text:
                 self._send_tags({TAG_NOTE: text[:LONGEST_TAG]})
 

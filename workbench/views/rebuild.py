@@ -29,7 +29,15 @@ from workbench.tracking.locks import all_views
 from workbench.tracking.mlflow_client import migrate, open_client
 from workbench.tracking.store import Store
 from workbench.tracking.sync_thread import reason
-from workbench.views.artifact_folders import ASIDE, MADE, Made, artifact_folders, clear_killed
+from workbench.views.artifact_folders import (
+    ASIDE,
+    MADE,
+    Made,
+    artifact_folders,
+    clear_killed,
+    note_old,
+    put_away,
+)
 from workbench.views.mlflow import MlflowView
 from workbench.views.model_registry import Registry
 from workbench.views.sync import sync_run
@@ -206,12 +214,10 @@ def _swap(store: Store, aside: Path, backup: Path) -> int:
     old, foreign = artifact_folders(store)
     if store.database.exists():
         os.link(store.database, backup / "mlflow.db")
+    note_old(aside, backup, old)  # a kill after the next line leaves them to whoever comes next
     (aside / "mlflow.db").replace(store.database)  # from here on the new records count
     if store.tensorboard.exists():
         store.tensorboard.rename(backup / "tensorboard")
     (aside / "tensorboard").rename(store.tensorboard)
-    for folder in old:
-        target = backup / folder.relative_to(store.root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(target)
+    put_away(store, backup, old)
     return foreign

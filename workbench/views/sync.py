@@ -115,7 +115,7 @@ def keep_history(store: Store, journal: Journal) -> None:
     """Give a run that could not do so itself (it was killed) its `history.json`."""
     path = store.run_artifacts(journal.run) / HISTORY
     text = history_text(all_rows(journal))
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if not path.exists() or path.read_bytes() != text.encode():
         place(path, text.encode())
 
 

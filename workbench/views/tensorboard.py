@@ -34,6 +34,7 @@ from workbench.names import (
     is_better,
     is_evaluation,
 )
+from workbench.security import safe_json
 from workbench.security.foreign_files import is_below
 from workbench.tracking.journal import Journal
 from workbench.tracking.locks import lock
@@ -327,7 +328,7 @@ def _set(message: Any, value: bool | float | str) -> None:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = safe_json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -99,7 +99,13 @@ def test_another_run_is_beaten_by_name(histories: list[str]) -> None:
 def test_the_record_stands_beside_the_rivals(histories: list[str]) -> None:
     text = call(*histories, "--metric", "agedb_30", "--score")
     assert "5 finished runs" in text
-    for method in ("this forecaster, no prior", "last value", "by hand: cubic", "power law, 4 parameters"):
+    for method in (
+        "this forecaster, no prior",
+        "last value",
+        "by hand: cubic",
+        "power law, 4 parameters",
+        "power law, 3 parameters",
+    ):
         assert f"| {method} |" in text
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from analysis import extrapolate
+from analysis.forecast.backtest import power_law
 from analysis.forecast.classic import METHODS, exponential_parameters
 from workbench.errors import DataError
 
@@ -57,3 +58,10 @@ def test_unknown_methods_and_impossible_e_are_refused() -> None:
         extrapolate(LOSS, method="ratio", e=1.5)
     with pytest.raises(DataError, match="has no e"):
         extrapolate([*LOSS, 7.7], method="cubic", e=0.1)
+
+
+@pytest.mark.parametrize(("shift", "shifted"), [(0.0, False), (0.0, True), (6.0, True)])
+def test_a_power_law_is_continued_by_its_fit(shift: float, shifted: bool) -> None:
+    law = 0.8 * (np.arange(1.0, 61) + shift) ** -0.6 + 0.2
+    np.testing.assert_allclose(power_law(law[:30], 30, shifted), law[30:], rtol=1e-3)
+    assert abs(power_law(law[:30], 30, shifted=False)[-1] - law[-1]) > 1e-3 or not shift

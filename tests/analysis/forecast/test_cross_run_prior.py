@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.forecast.cross_run_prior import MOST, CrossRunPrior, mixture
+from analysis.forecast.cross_run_prior import MOST, CrossRunPrior, Neighbor, correct, mixture
 from analysis.forecast.curve import Curve
 from analysis.forecast.distribution import LEVELS, SCORES
 from analysis.forecast.forecaster import forecast
@@ -83,3 +83,12 @@ def test_of_very_many_runs_the_nearest_are_asked() -> None:
     assert found.others == MOST
     assert "r1" in found.prior_runs
     assert f"r{MOST + 14}" not in found.prior_runs
+
+
+def test_late_in_a_run_the_spread_of_the_others_grows_and_the_median_stays() -> None:
+    neighbors = [Neighbor(f"r{k}", np.zeros(5), np.zeros(2), np.full(4, 0.1 * k)) for k in range(6)]
+    plain, wider = (correct(neighbors, np.zeros(5), np.zeros(2), wider=by) for by in (1.0, 1.1))
+    middle = len(LEVELS) // 2
+    assert wider.scores[middle] == pytest.approx(plain.scores[middle])
+    assert np.ptp(wider.scores, axis=0) == pytest.approx(1.1 * np.ptp(plain.scores, axis=0))
+    assert wider.inner == pytest.approx(plain.inner)

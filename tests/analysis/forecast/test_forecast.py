@@ -184,6 +184,66 @@ def test_one_spike_is_left_out_and_widens_nothing(metric: str, place: int) -> No
     assert abs(width) < 2 * abs(before)
 
 
+@pytest.mark.parametrize(
+    "spikes",
+    [{40: 30.0, 41: 25.0}, {40: 30.0, 41: 12.0, 42: 4.0}, {5: 30.0, 30: 28.0, 55: 30.0}],
+    ids=["two epochs", "three epochs, decaying", "three of them"],
+)
+def test_spikes_of_some_epochs_are_no_new_stage_and_widen_nothing(spikes: dict[int, float]) -> None:
+    values = [value + 1.4 for value in falling(60, noise=0.003)]
+    plain = forecast(Curve(metric="loss", values=values), 100)
+    for epoch, value in spikes.items():
+        values[epoch - 1] = value
+    told = forecast(Curve(metric="loss", values=values), 100)
+    assert f"spikes at epochs {', '.join(map(str, spikes))} are left out" in told.notes
+    assert not any("jumps" in note for note in told.notes)
+    assert told.median[-1] == pytest.approx(plain.median[-1], rel=0.05)
+    width, before = (float(np.subtract(*each.interval(0.8))[-1]) for each in (told, plain))
+    assert abs(width) < 2 * abs(before)
+
+
+def test_a_loss_that_has_just_jumped_is_told_so() -> None:
+    values = [*falling(40, floor=1.6, noise=0.01), 8.0, 7.0]
+    told = forecast(Curve(metric="loss", values=values), 100)
+    assert told.verdict == NO_FORECAST
+    assert told.reason == "2 epochs seen since the loss jumped at epoch 41; a forecast needs 4"
+
+
+def test_an_accuracy_that_has_reached_one_stays_near_it() -> None:
+    rising = [0.6 + 0.4 * (1 - np.exp(-k / 5)) for k in range(30)]
+    flicker = 0.9995 + 0.0005 * (np.random.default_rng(0).random(40) > 0.5)
+    for tail in ([1.0] * 20, flicker.tolist()):
+        told = forecast(Curve(metric="lfw", values=[*rising, *tail]), 100)
+        low, high = told.interval(0.8)
+        assert 0.95 < low[-1] < high[-1] <= 1
+        assert told.median[-1] > 0.999
+
+
+def test_a_loss_that_has_reached_zero_is_not_told_to_fall_below_it() -> None:
+    told = forecast(Curve(metric="loss", values=[*np.exp(-np.arange(40) / 2), *[0.0] * 10]), 100)
+    assert not any("below zero" in note for note in told.notes)
+    assert told.interval(0.8)[0][-1] >= 0
+    assert told.interval(0.8)[1][-1] < 0.01
+
+
+@pytest.mark.parametrize("length", [1000, 10_000])
+def test_a_very_long_past_is_followed_at_every_so_many_epochs(length: int) -> None:
+    t = np.arange(length)
+    values = 2 * np.exp(-5 * t / length) + 1 + 0.01 * np.random.default_rng(0).normal(size=length)
+    rates, now = np.where(t < 0.9 * length, 0.1, 0.01), length // 2 + 1
+    others = [Curve(metric="val_loss", values=values + 0.1 * k, finished=True, run=f"r{k}") for k in (1, 2)]
+    told = forecast(Curve(metric="val_loss", values=values[:now], rates=rates, run="mine"), length, others)
+    assert told.prepared is not None
+    assert len(told.prepared.y) <= 300
+    assert told.prepared.epoch(len(told.prepared.y) - 1) == now
+    assert told.epochs.tolist() == list(range(now + 1, length + 1))
+    assert told.to == length
+    assert told.others == 2
+    low, high = told.interval(0.8)
+    assert low[-1] < 1.02 < high[-1]
+    assert high[-1] - low[-1] < 1
+
+
 def test_noise_is_no_spike_and_a_lasting_shift_is_none_either() -> None:
     noisy = falling(60, noise=0.03)
     assert not any("spike" in note for note in forecast(Curve(metric="val_error", values=noisy), 100).notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -218,3 +219,14 @@ def test_a_change_of_a_ten_thousandth_shows_in_every_cell(value: float) -> None:
     from analysis.tables.render import cell
 
     assert cell({"loss": value}, "loss") != cell({"loss": value + 1e-4}, "loss")
+
+
+@pytest.mark.parametrize("value", [1e30, -1.0, 1.5, float("inf")])
+def test_a_value_that_is_no_share_gets_no_verdict_and_breaks_no_table(value: float) -> None:
+    """A record of elsewhere may call anything an accuracy."""
+    from analysis.tables.verdicts import Row, compare, interval
+
+    odd, sound = Row("odd", ["a"], [value], None, 6000), Row("sound", ["b"], [0.9], None, 6000)
+    assert compare(odd, sound, "lfw") is None and compare(sound, odd, "lfw") is None
+    assert all(map(math.isnan, interval(odd)))
+    assert compare(sound, Row("other", ["c"], [0.8], None, 6000), "lfw") is not None

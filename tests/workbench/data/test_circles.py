@@ -66,3 +66,16 @@ def test_a_circle_on_the_way_is_a_path_like_others(tmp_path: Path) -> None:
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     assert within(tmp_path, "circle/x", where="list").name == "x"
     assert is_below(tmp_path / "circle" / "x", tmp_path)
+
+
+@pytest.mark.parametrize("header", ["²\t3", "9" * 5000, "1\t" + "9" * 30, "٣\t٣"])
+def test_a_number_of_a_list_is_plain_digits(tmp_path: Path, header: str) -> None:
+    from workbench.data.lfw_pairs import parse
+
+    path = tmp_path / "pairs.txt"
+    path.write_text(f"{header}\na\t1\t2\n")
+    with pytest.raises(DataError):
+        parse(path)
+    path.write_text("1\na\t²\t1\na\t1\tb\t2\n")
+    with pytest.raises(DataError):
+        parse(path)

@@ -92,7 +92,7 @@ def planted(home: Path, images: int = 60, tests: int = 20) -> None:
 def planted_mnist(home: Path, images: int = 40, tests: int = 20) -> Path:
     """Put drawn images in the form of MNIST where Keras looks for it; Keras itself would refuse their check sum."""
     path = home / "datasets" / "mnist.npz"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)  # Keras makes it when it is imported
     arrays: dict[str, Any] = {}
     for stem, count in (("train", images), ("test", tests)):
         arrays[f"y_{stem}"] = labels = (np.arange(count) % 10).astype(np.uint8)

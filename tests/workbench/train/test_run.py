@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import time
@@ -124,16 +125,25 @@ def test_killed_within_a_stage_and_while_writing_it_ends_with_equal_bits(place: 
     assert journal(place, run).attempt == 3
 
 
-def test_ctrl_c_says_what_it_does_finishes_the_epoch_and_ends_as_stopped(place: Path, root: Path) -> None:
+def test_a_forecast_opens_with_its_record_and_ctrl_c_finishes_the_epoch(place: Path, root: Path) -> None:
     run = "20260101T000000Z-00000003"
-    process = start(root, place, "run", "experiments/study.py", "base", "--run-name", run)
+    words = ["run", "experiments/study.py", "base", "--run-name", run]
+    process = start(root, place, *words, "--forecast", "unseen beat=0.99 stop=0.05")
     assert process.stdout is not None
+    opening = ""
     for line in process.stdout:
+        opening += line if line.startswith("forecast of") else ""
         if line.startswith("stage 1/3"):
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             break
     out, _ = process.communicate(timeout=1200)
+    assert re.match(
+        r"forecast of unseen from [1-9] finished runs of the study as prior; not enough evidence", opening
+    )
+    assert re.search(
+        r"on \d+ public curves .* the rule would have lost [\d.]+%, and \d+% in the worst family", opening
+    )
     assert process.returncode == 130
     assert "stops after this epoch; again: checkpoint now; third: quit" in out
     found = journal(place, run)

@@ -152,3 +152,86 @@ def test_a_run_leads_to_its_curves_and_the_report_of_its_study():
     assert links.report_link("a/b") == "http://127.0.0.1:5001/a_b/"
     assert f"{first.run[-8:]}$|^one\\-0$" in unquote(links.board_link(first))
     assert links.board_link(first) in links.sentence(first)
+
+
+def test_the_winner_of_a_sweep_is_marked_on_its_trial_and_on_the_sweep(store, monkeypatch):
+    from stores import everything
+
+    from workbench.tracking import sweeps
+    from workbench.tracking.sweeps import SweepRecord, TrialRequest, TrialRow
+    from workbench.views.rebuild import rebuild
+
+    parent = start(name="search", id="", tags={"workbench.kind": "sweep"})
+    trials, rows = [], []
+    monkeypatch.setattr(
+        sweeps, "read", lambda store, run: SweepRecord(run, {"objective": "lfw"}, tuple(rows))
+    )
+    with Tracker.open(store, parent, say=silent, views=default_views(store)) as tracker:
+        for number, score in enumerate((0.5, 0.9, 0.7)):
+            run = trained(
+                store,
+                f"trial {number}",
+                [{"lfw": score}],
+                views=True,
+                parent=parent.run,
+                tags={"workbench.sweep": "search"},
+            )
+            trials.append(run)
+            request = TrialRequest({"rate": 0.1 * number}, (run,), 1, str(number))
+            rows.append(TrialRow(str(number), request, "completed", score))
+        tracker.end("finished")
+
+    def marks():
+        shown = everything(store)
+        return {run: shown[run]["tags"].get("workbench.winner") for run in (parent.run, *trials)}
+
+    expected = {parent.run: trials[1], trials[0]: None, trials[1]: "true", trials[2]: None}
+    assert marks() == expected
+    assert everything(store)[parent.run]["tags"]["workbench.winner.settings"] == "rate=0.1"
+    rebuild(store, lambda line: None)
+    assert marks() == expected
+
+
+def test_reports_are_served_and_nothing_that_a_link_leads_to(tmp_path):
+    import urllib.error
+    import urllib.request
+
+    from workbench.commands import ui_reports
+
+    (tmp_path / "secret.html").write_text("secret")
+    (tmp_path / "reports" / "margin").mkdir(parents=True)
+    (tmp_path / "reports" / "margin" / "report.html").write_text("<p>margins</p>")
+    (tmp_path / "reports" / "margin" / "out.html").symlink_to(tmp_path / "secret.html")
+    server = ui_reports.serve(tmp_path / "reports", 0)
+    try:
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        with urllib.request.urlopen(f"{address}/margin/", timeout=10) as answer:
+            assert answer.read() == b"<p>margins</p>"
+            assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        for path in ("margin/out.html", "../secret.html", "%2e%2e/secret.html", "nobody/"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"{address}/{path}", timeout=10)
+    finally:
+        server.shutdown()
+
+
+def test_embeddings_and_images_are_in_the_forms_that_tensorboard_reads(tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    from workbench.commands import ui_extras
+
+    vectors = np.eye(5, dtype=np.float32)
+    images = np.zeros((5, 8, 8, 3), np.uint8)
+    ui_extras.write_projector(tmp_path / "run", vectors, ["a", "b\tc", "", "d", "e"], images)
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "run" / "embeddings.tsv"), vectors)
+    assert (tmp_path / "run" / "metadata.tsv").read_text() == "a\nb c\n-\nd\ne\n"
+    assert Image.open(tmp_path / "run" / "sprite.png").size == (3 * 48, 3 * 48)
+    assert 'image_path: "sprite.png"' in (tmp_path / "run" / "projector_config.pbtxt").read_text()
+    ui_extras._add_image(
+        tmp_path / "run", "worst errors/lfw", (tmp_path / "run" / "sprite.png").read_bytes(), 3
+    )
+    board = Board(tmp_path)
+    assert board.many.PluginRunToTagToContent("images") == {"run": {"worst errors/lfw": b""}} or (
+        "worst errors/lfw" in board.many.PluginRunToTagToContent("images")["run"]
+    )

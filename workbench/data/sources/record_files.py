@@ -15,6 +15,7 @@ from workbench.data.paths import locate
 from workbench.data.sources import builtin, encoded, recordio, tfrecords
 from workbench.data.sources.byte_ranges import Ranges, stamp
 from workbench.errors import DataError
+from workbench.security.foreign_names import is_count
 from workbench.spec.interfaces import Images, Places, Source
 from workbench.spec.part import part, setting
 
@@ -236,9 +237,13 @@ def _lst(path: Path, keys: np.ndarray) -> list[str] | None:
     if not path.is_file():
         return None
     named: dict[int, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError("is not UTF-8 text", where=path, expected="key TAB label TAB path") from error
+    for number, line in enumerate(lines, start=1):
         words = line.split("\t")
-        if len(words) < 3 or not words[0].isdigit():
+        if len(words) < 3 or not is_count(words[0]):
             raise DataError(
                 "is not a line of a list", where=f"{path}:{number}", expected="key TAB label TAB path"
             )

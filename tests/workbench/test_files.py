@@ -1,0 +1,31 @@
+"""Files that killed processes left aside are cleared away, and those of processes at work are not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from workbench.files import clear_asides, replacing
+
+
+def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "scores"
+    child = os.fork()
+    if child == 0:
+        with replacing(folder / "lfw.npz") as aside:
+            aside.write_bytes(b"half")
+            os._exit(0)  # as if killed: nothing is cleared away
+    os.waitpid(child, 0)
+    assert len(list(folder.iterdir())) == 1
+    kept = [folder / name for name in ("lfw.npz", ".hidden", ".a.12.34", "x.1.123456789012")]
+    for path in kept:
+        path.write_text("kept")
+    (tmp_path / "elsewhere").mkdir()
+    gone = 2**22 + 1  # above every process number
+    (tmp_path / "elsewhere" / f".a.{gone}.123456789012").write_text("of others")
+    (tmp_path / "run" / "link").symlink_to(tmp_path / "elsewhere")
+    with replacing(folder / "mine") as aside:
+        aside.write_text("at work")
+        clear_asides(tmp_path / "run")
+        assert sorted(folder.iterdir()) == sorted([*kept, aside])
+    assert list((tmp_path / "elsewhere").iterdir())
