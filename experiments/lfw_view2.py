@@ -12,7 +12,7 @@ Expected: well above chance, far below what training on millions of other photog
 
 from lfw_baseline import base
 
-from workbench import Affine, Cutout, Flip, HeldOutPairs, ImageFolder, Pairs, PeopleOf
+from workbench import L2, Affine, CosFace, Cutout, Flip, HeldOutPairs, ImageFolder, Pairs, PeopleOf
 
 fast = base.but(
     name="fast",
@@ -23,10 +23,7 @@ fast = base.but(
 
 long = fast.but(
     name="long",
-    stages=(
-        fast.stages[0].but(epochs=5),
-        Stage(loss=CosFace(scale=24, margin=0.2), epochs=35, name="cosface"),
-    ),
+    stages=(fast.stages[0].but(epochs=5), fast.stages[1].but(loss=CosFace(scale=24, margin=0.2), epochs=35)),
     learning_rate=fast.learning_rate.but(cycle=39),
     weight_decay=L2(1e-3),
     augment=(Flip(), Affine(rotation=6, zoom=0.08, shift=0.04), Cutout()),

@@ -140,7 +140,7 @@ def _one(
         "id": recipe,
         "name": name,
         "started": rows["started"].min(),
-        "seconds": rows["seconds"].sum(),
+        "seconds": rows["seconds"].sum(min_count=len(rows)),  # of a fold unknown: the whole is, not 0
         "status": next((status for status in rows["status"] if status != FINISHED), FINISHED),
         **{same: first[same] for same in ("study", "seed", "quick", "origin", "loss_regulariser")},
     }

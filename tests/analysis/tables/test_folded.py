@@ -75,6 +75,16 @@ def test_ten_folds_are_one_row(project: Path, capsys: pytest.CaptureFixture[str]
     assert "base" in capsys.readouterr().out
 
 
+def test_the_time_of_folds_is_unknown_where_one_of_them_has_none(project: Path) -> None:
+    add_folds(project, "base", 0.5, 100)
+    records = chosen((), "markdown", False, None, False, None)
+    place = find_store(None)
+    records.runs["seconds"] = 3.0
+    assert folded.collapsed(records, place).runs["seconds"].tolist() == [30.0]
+    records.runs.loc[4, "seconds"] = np.nan
+    assert np.isnan(folded.collapsed(records, place).runs["seconds"].iloc[0])
+
+
 def test_two_experiments_are_compared_over_all_their_pairs(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
