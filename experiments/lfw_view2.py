@@ -1,12 +1,13 @@
 """How far does LFW's View 2 go with no outside data: ten folds, each trained on LFW's other people alone?
 
-Cost of a fold on one CPU core: `fast` about 2 minutes, `long` about 7.  Needs LFW under WORKBENCH_DATA: lfw/NAME/*.jpg
-and lfw/pairs.txt.  `workbench run experiments/lfw_view2.py long --jobs 2`, then `workbench folds lfw_view2`.
+Cost: `fast` about 2 minutes of one CPU core a fold, `long` about 7.  Needs LFW under WORKBENCH_DATA: lfw/NAME/*.jpg and
+lfw/pairs.txt.  `workbench run experiments/lfw_view2.py long --jobs 2`, then `workbench folds lfw_view2`.
 
 View 2's pairs choose nothing, and no epoch is chosen by them: the last one counts.  Margin, scale, decay, augmentation
 and length were chosen on people held out of the training people of fold 1 (`chosen_on`, no person of set 1 among
 them): 25 epochs of CosFace at scale 32 and margin .35 with L2 5e-4 gave .862 there, 45 with small rotations .868,
 scale 24 and margin .2 .874, L2 1e-3 with these .884, 2e-3 less; MobileFaceNet costs six times as much an epoch.
+
 Expected: well above chance, far below what training on millions of other photographs gives.
 """
 

@@ -31,7 +31,7 @@ from workbench import (
 groups = Identities(identities=256, images=4)
 head_only = Stage(loss=arcface, epochs=4, train="head", learning_rate=1e-3)
 soft, arc = Stage(loss=Softmax(), epochs=25), Stage(loss=arcface, epochs=35)
-arc_center = arc.but(loss=arcface + Center())
+arc_center, arc64 = arc.but(loss=arcface + Center()), arc.but(loss=arcface + 64 * Center())
 
 
 def triplets(weight: float, alpha: float, epochs: int, beside: object = None) -> Stage:
@@ -40,8 +40,9 @@ def triplets(weight: float, alpha: float, epochs: int, beside: object = None) ->
     return Stage(loss=loss, epochs=epochs, sampler=groups)
 
 
+gdc, dropout = GDC(size=256, **norms), GDC(size=256, dropout=0.4, **norms)
 base = baseline_emore.experiment.but(
-    embedding=GDC(size=256, **norms),
+    embedding=gdc,
     stages=(soft, head_only, arc),
     optimizer=Adam(),
     learning_rate=Exponential(peak=1e-3, rate=0.05, hold=10),
@@ -67,11 +68,14 @@ def v2(decay: float, name: str) -> Experiment:
     return schedule.but(backbone=MobileNetV2(), stages=stages, weight_decay=decay, name=name)
 
 
+def branch(start: Experiment, epoch: int, stages: object, name: str) -> Experiment:
+    """Return a branch that is no longer smoothed."""
+    return start.branch(at_epoch=epoch, stages=stages, label_smoothing=0.0, name=f"{start.name}-{name}")
+
+
 trunks = v2(5e-5, "v2"), v2(1e-4, "v2-1e-4")
 tens = (head_only, *(triplets(64, alpha, 10, arcface) for alpha in (0.35, 0.3, 0.25, 0.2)))
-trunk = schedule.but(
-    stages=tuple(centred(weight) for weight in (1, 10, 20, 30, 40, 50, 60, 70)), name="mobilenet"
-)
+trunk = schedule.but(stages=tuple(centred(w) for w in (1, 10, 20, 30, 40, 50, 60, 70)), name="mobilenet")
 large = trunk.but(backbone=MobileNetV3(variant="large"), name="v3-large")
 
 experiments = [
@@ -81,12 +85,7 @@ experiments = [
     base.but(optimizer=Nadam(), learning_rate=waves.but(cycle=3), name="cosine-5-nadam"),
     base.but(stages=(centred(1, 25), head_only, arc_center), name="center"),
     sixty,
-    sixty.branch(
-        after_stage=2,
-        label_smoothing=0.1,
-        name="center-60-arc-smooth",
-        stages=arc.but(loss=arcface + 64 * Center()),
-    ),
+    sixty.branch(after_stage=2, label_smoothing=0.1, name="center-60-arc-smooth", stages=arc64),
     *(
         sixty.branch(
             after_stage=1, stages=stage, label_smoothing=smoothing, name=f"center-60-triplet{name}{smooth}"
@@ -101,18 +100,11 @@ experiments = [
         )
         for weight, alpha, epochs in ((10, 0.3, 5), (20, 0.3, 5), (32, 0.3, 25), (64, 0.2, 5))
     ),
-    *(
-        schedule.branch(
-            at_epoch=epoch, stages=(head_only, arc), label_smoothing=0.0, name=f"adamw-{epoch}-arcface"
-        )
-        for epoch in (25, 70)
-    ),
-    schedule.but(
-        embedding=GDC(size=256, dropout=0.4, **norms), stages=soft.but(epochs=10), name="adamw-dropout"
-    ),
+    *(branch(schedule, epoch, (head_only, arc), f"{epoch}-arcface") for epoch in (25, 70)),
+    schedule.but(embedding=dropout, stages=soft.but(epochs=10), name="adamw-dropout"),
     *trunks,
     *(
-        start.branch(at_epoch=80, stages=stages, label_smoothing=0.0, name=f"{start.name}-{name}")
+        branch(start, 80, stages, name)
         for start in trunks
         for name, stages in (
             ("triplet-64", (head_only, triplets(64, 0.35, 20, arcface))),
@@ -123,14 +115,5 @@ experiments = [
     ),
     trunk,
     large,
-    *(
-        start.branch(
-            at_epoch=80,
-            stages=falling(weight, 1024),
-            label_smoothing=0.0,
-            name=f"{start.name}-triplet-{weight}",
-        )
-        for start in (trunk, large)
-        for weight in (64, 32)
-    ),
+    *(branch(start, 80, falling(w, 1024), f"triplet-{w}") for start in (trunk, large) for w in (64, 32)),
 ]

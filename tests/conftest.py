@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,9 @@ for _name, _value in {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }.items():
     os.environ.setdefault(_name, _value)
+
+# A shell without job control starts what runs behind it deaf to Ctrl-C, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import workbench  # noqa: E402, F401 (it chooses Keras, before a test file imports TensorFlow by itself)
 
@@ -60,6 +64,12 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the user's own store and data out of every test."""
     for name in ("WORKBENCH_STORE", "WORKBENCH_DATA"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what the records of one test say of their metrics out of every other: it lives as long as the process."""
+    monkeypatch.setattr("workbench.names._recorded", {})
 
 
 @pytest.fixture

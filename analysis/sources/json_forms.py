@@ -11,6 +11,7 @@ import itertools
 import json
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ def _at_once(text: str) -> tuple[Any, list[int] | None] | None:
         lists = {name: table[name].chunk(0).values for name in table.column_names}
         if any(own.null_count for own in lists.values()):
             return None
-        return {name: own.to_numpy().astype("float64") for name, own in lists.items()}, None
+        values = {name: own.to_numpy().astype("float64") for name, own in lists.items()}
+        return None if _has_infinite(values) else (values, None)
     numbers = [number for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if len(numbers) != table.num_rows or not any(map(is_axis, table.column_names)):
         return None
@@ -76,7 +78,12 @@ def _at_once(text: str) -> tuple[Any, list[int] | None] | None:
         return None
     columns = {name: table[name].to_numpy().astype("float64") for name in table.column_names}
     present = {name: ~table[name].is_null().to_numpy() for name in table.column_names}
-    return Table(columns, present, np.array(numbers)), numbers
+    return None if _has_infinite(columns) else (Table(columns, present, np.array(numbers)), numbers)
+
+
+def _has_infinite(columns: Mapping[str, np.ndarray]) -> bool:
+    """Tell a number beyond what a float holds: Arrow makes infinity of a thousand digits, unsaid."""
+    return any(bool(np.isinf(values).any()) for values in columns.values())
 
 
 def _is_shallow(text: str) -> bool:
@@ -99,7 +106,11 @@ def _literal(text: str) -> tuple[Any, None] | None:
     if not text.lstrip().startswith(("{'", '{"', "[{")):
         return None
     try:
-        return ast.literal_eval(re.sub(r"(?<=[\[ ,:-])(nan|inf)(?=[\], }])", r"'\1'", text.strip())), None
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", SyntaxWarning
+            )  # of numbers that run into words, in a damaged file
+            return ast.literal_eval(re.sub(r"(?<=[\[ ,:-])(nan|inf)(?=[\], }])", r"'\1'", text.strip())), None
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
 

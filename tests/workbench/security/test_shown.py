@@ -59,7 +59,7 @@ def test_no_escape_sequence_reaches_the_terminal(
     assert "\x1b" not in shown and "\x07" not in shown
 
 
-def test_an_error_shows_no_escape_sequence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_shows_no_escape_sequence(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", f"run{ESCAPE}"]) == 2
     assert "\\x1b]0;title\\x07" in capsys.readouterr().err
 

@@ -241,6 +241,7 @@ def test_bad_input_is_one_line_and_status_2(
 ) -> None:
     monkeypatch.chdir(lfw)
     (lfw / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    (lfw / "mlruns").mkdir(exist_ok=True)
     status, out, err = run(capsys, *arguments)
     assert status == 2
     assert out == ""
