@@ -39,13 +39,16 @@ def damage_of(journal: Journal) -> list[str]:
 
 def _gaps(journal: Journal) -> list[str]:
     start, epochs = journal.start, [row.epoch for row in journal.accepted()]
-    if start is None or not epochs or TAG_IMPORTED in start.tags or start.tags.get(TAG_KIND) == SWEEP:
+    checkpoint = journal.checkpoint()
+    # A state is noted after the row of its epoch: where it stands alone the row was taken away.
+    last = max(epochs[-1] if epochs else 0, checkpoint.epoch if checkpoint else 0)
+    if start is None or TAG_IMPORTED in start.tags or start.tags.get(TAG_KIND) == SWEEP:
         return []  # a log may hold every tenth epoch, and a sweep's trials end in any order
     # A branch begins after its trunk's last epoch: those before it are no gap.
     first = int(journal.trunk["epoch"]) + 1 if journal.trunk else 1
     # A set: journals of a hundred thousand rows are looked through for each listing.
     there = set(epochs)
-    missing = [number for number in range(first, epochs[-1]) if number not in there]
+    missing = [number for number in range(first, last + 1) if number not in there]
     return [f"epoch{'s' * (len(missing) > 1)} {_numbers(missing)} not in its journal"] if missing else []
 
 

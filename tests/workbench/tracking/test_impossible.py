@@ -156,6 +156,16 @@ def test_list_show_and_json_tell_the_same_damage(tmp_path: Path, capsys: pytest.
         assert json.loads(capsys.readouterr().out)["remarks"] == told
 
 
+def test_a_last_epoch_that_was_taken_away_is_missed(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    lines = whole(GOOD)
+    state = encode_line(CheckpointRecord(epoch=3, step=3, file="e00003.safetensors", digest="d"))
+    write(store, GOOD, *lines[:-1], state, lines[-1])
+    assert remarks(read_state(store, GOOD).journal) == []
+    write(store, GOOD, *lines[:-2], state, lines[-1])
+    assert remarks(read_state(store, GOOD).journal) == ["epoch 3 not in its journal"]
+
+
 def test_a_sound_run_has_no_remarks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = store_at(tmp_path)
     write(store, GOOD, *whole(GOOD))
