@@ -139,11 +139,10 @@ def test_a_forecast_opens_with_its_record_and_ctrl_c_finishes_the_epoch(place: P
             break
     out, _ = process.communicate(timeout=1200)
     assert re.match(
-        r"forecast of unseen from [1-9] finished runs of the study as prior; not enough evidence", opening
-    )
-    assert re.search(
-        r"on \d+ public curves .* the rule would have lost [\d.]+%, and \d+% in the worst family", opening
-    )
+        r"forecast of unseen from [1-9] finished runs of the study as prior; (not enough evidence|stops below)",
+        opening,
+    )  # which of them depends on how many tests have trained before
+    assert re.search(r"on \d+ public curves .*[\d.]+%.*\d+% in the worst family", opening)
     assert process.returncode == 130
     assert "stops after this epoch; again: checkpoint now; third: quit" in out
     found = journal(place, run)
