@@ -131,8 +131,11 @@ def test_children_stop_gently_when_their_parent_dies(tmp_path: Path, root: Path,
         wait_for(tmp_path / f"{name}.log", "began")
     parent.send_signal(number)
     parent.wait(20)
+    # One SIGTERM comes; the kernel may send a second one where a thread of the parent is killed after its first
+    # thread, which started the children. A run takes no notice of it.
+    expected = ("1", "2") if number == signal.SIGKILL else ("1",)
     for name in "ab":
-        assert wait_for(tmp_path / f"{name}.log", "ended").split()[-1] == "1"  # one SIGTERM came
+        assert wait_for(tmp_path / f"{name}.log", "ended").split()[-1] in expected
 
 
 def test_a_ctrl_c_of_the_terminal_reaches_children_through_the_parent_only(
