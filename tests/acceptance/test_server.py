@@ -157,9 +157,10 @@ def test_a_server_that_hangs_from_start_to_end(served, tmp_path):
 EXIT = """
 import sys, time
 from pathlib import Path
-from workbench.tracking.rows import CheckpointRecord; from workbench.tracking.rows import EpochRecord; from workbench.tracking.rows import StartRecord; from workbench.tracking.rows import new_run_name
+from workbench.tracking.rows import CheckpointRecord, EpochRecord, StartRecord, new_run_name
 from workbench.tracking.store import Store
 from workbench.tracking.tracker import Tracker
+from workbench.views import default_views
 tracker = Tracker.open(Store(Path(sys.argv[1]), sys.argv[2]), StartRecord(run=new_run_name()), texts={"spec.py": "1"}, views=default_views(Store(Path(sys.argv[1]), sys.argv[2])))
 tracker.epoch(EpochRecord(stage=1, stage_epoch=1, epoch=1, step=1, metrics={"loss": 1.0}, seconds=1.0))
 tracker.checkpoint(CheckpointRecord(epoch=1, file="x", digest="d"))
