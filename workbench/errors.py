@@ -7,7 +7,7 @@ do. `InputError` puts them into one line; the command line prints that line and 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class WorkbenchError(Exception):
@@ -67,6 +67,12 @@ class StoreError(InputError):
 
 class RecordError(InputError):
     """A run, journal or checkpoint that does not exist, is damaged or does not fit."""
+
+
+def few(items: Sequence[object], most: int = 3) -> str:
+    """Return some of many things in words: `a, b, c and 4 more`."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(str(item) for item in items[:most]) + more
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

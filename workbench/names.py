@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 
+from workbench.errors import few
+
 SAID = 5  # of many names in one line
 LOSS = "loss"  # as optimised: the weighted sum of the terms and the regulariser
 REGULAR_LOSS = "regular_loss"  # the regulariser's part of `loss`
@@ -229,10 +231,9 @@ def no_direction(*metrics: str) -> str:
     """Return the one line about metrics of which nobody knows which values are better."""
     one = metrics[0]
     said = "it should" if len(metrics) == 1 else "they should"
-    more = f" and {len(metrics) - SAID} more" if len(metrics) > SAID else ""
-    names = ", ".join(metrics[:SAID]) + more
     return (
-        f"no best of {names}: whether {said} fall or rise is not known; say --lower {one} or --higher {one}"
+        f"no best of {few(metrics, SAID)}: whether {said} fall or rise is not known; "
+        f"say --lower {one} or --higher {one}"
     )
 
 

@@ -50,7 +50,7 @@ def parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
 def _at_once(text: str) -> tuple[Any, list[int] | None] | None:
     """Return the arrays of one object of lists of numbers, or the table of JSON lines of numbers, read by Arrow; None
     for anything else."""
-    lines = [line for line in text.split("\n") if line.strip()]
+    lines = text.split("\n")
     if not (_is_shallow(text) if text.count("{") == 1 else _are_alike(text, lines)):
         return None
     import pyarrow
@@ -71,7 +71,7 @@ def _at_once(text: str) -> tuple[Any, list[int] | None] | None:
             return None
         values = {name: own.to_numpy().astype("float64") for name, own in lists.items()}
         return None if _has_infinite(values) else (values, None)
-    numbers = [number for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    numbers = [number for number, line in enumerate(lines, start=1) if line.strip()]
     if len(numbers) != table.num_rows or not any(map(is_axis, table.column_names)):
         return None
     if not all(str(own.type) in NUMBERS for own in table.columns):
@@ -93,6 +93,7 @@ def _is_shallow(text: str) -> bool:
 
 def _are_alike(text: str, lines: list[str]) -> bool:
     """Tell lines of one object each, without lists, whose names are those of the first lines."""
+    lines = [line for line in lines if line.strip()]
     if "[" in text or text.count("{") != len(lines):
         return False
     if not all(line[0] == "{" and line[-1] == "}" for line in lines):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.frames import Records, is_missing
 from analysis.tables.published_file import Published
+from workbench.errors import few
 from workbench.names import is_evaluation
 
 NOTEBOOK = "Keras_insightface"  # who published, where the numbers are of the notebook's own evaluation
@@ -66,5 +67,4 @@ def _share_a_set(records: Records, own: set[str], others: set[str]) -> bool:
 
 
 def _listed(runs: pd.DataFrame) -> str:
-    names = sorted(runs["name"].astype(str))
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return few(sorted(runs["name"].astype(str)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.commands import completing
-from workbench.errors import DataError, RecordError
+from workbench.errors import DataError, RecordError, few
 from workbench.lazy import tf
 
 if TYPE_CHECKING:
@@ -142,8 +142,7 @@ def _say(found: Any, images: Images, records: np.ndarray, angle: float, output: 
     far = [f"{images.names[records[number]]} ({found.angles[number]:.1f})" for number in worst]
     click.echo(f"farthest: {', '.join(far)}")
     if lost:
-        shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
-        click.echo(f"identities without an image left: {shown}")
+        click.echo(f"identities without an image left: {few(lost)}")
     if images.mislabelled is not None:
         click.echo(found_again(records[~found.kept], images.mislabelled))
     click.echo(f"train on with include={str(output)!r}; main centers are in {output}.npz")

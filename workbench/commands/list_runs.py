@@ -119,9 +119,14 @@ def _has(store: Store, state: RunState, tag: str | None) -> bool:
 def _hidden(store: Store, quick: int) -> str:
     """Return in words what a list leaves out: `3 quick runs (--quick shows them), 1 in the trash`."""
     gone = len(removed(store))
-    parts = [f"{quick} quick run{'s' * (quick != 1)} (--quick shows {'it' if quick == 1 else 'them'})"]
-    parts = parts if quick else []
-    return ", ".join([*parts, *([f"{gone} in the trash (`workbench restore` lists them)"] if gone else [])])
+    parts = []
+    if quick:
+        parts.append(
+            f"{quick} quick run{'s' * (quick != 1)} (--quick shows {'it' if quick == 1 else 'them'})"
+        )
+    if gone:
+        parts.append(f"{gone} in the trash (`workbench restore` lists them)")
+    return ", ".join(parts)
 
 
 def _none(

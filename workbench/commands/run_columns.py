@@ -19,9 +19,22 @@ from workbench.tracking.store import Store
 from workbench.train.progress import duration
 
 OWN = (
-    "run", "study", "name", "seed", "title", "from", "status", "epochs", "best", "started", "time", "host",
-    "id", "tags", "note",
-)  # fmt: skip
+    "run",
+    "study",
+    "name",
+    "seed",
+    "title",
+    "from",
+    "status",
+    "epochs",
+    "best",
+    "started",
+    "time",
+    "host",
+    "id",
+    "tags",
+    "note",
+)
 SECOND = len("20260101T000000Z")  # of a run's name: when it was named
 UNNAMED = re.compile(r"stages\.(\d+)\.name=stage \1")  # of imported records that do not name their stages
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import DataError, InputError
+from workbench.errors import DataError, InputError, few
 from workbench.lazy import inside_keras, inside_tensorflow, tf
 from workbench.models import opened_aside
 from workbench.security import model_files
@@ -101,9 +101,8 @@ def require_trust(path: str | Path, trust_code: bool = False) -> None:
         return
     found = list(dict.fromkeys(code_in(Path(path))))
     if found:
-        shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
         raise InputError(
-            f"holds code that opening it would run: {shown}",
+            f"holds code that opening it would run: {few(found)}",
             where=path,
             do="only if you know who made it, say --trust-code (in a spec: trust_code=True)",
         )

@@ -24,9 +24,15 @@ from typing import Any
 
 from workbench.errors import DataError, WorkbenchError
 from workbench.security import model_files
-from workbench.security.children import bounded_memory, die_with_parent
+from workbench.security.children import (
+    MODEL_MEMORY,
+    answers,
+    bounded_memory,
+    die_with_parent,
+    model_memory,
+    model_reader,
+)
 
-MEMORY = 4 << 30  # bytes beyond what the libraries take, or sixteen times the file
 SECONDS = 60  # of processor time, for opening and trying it
 PATIENCE_SECONDS = 600  # on a machine that is busy with something else
 TRIED, TRIED_SIDE = 4, 112  # images in the trial call, and their side where the model leaves it open
@@ -56,7 +62,7 @@ def _asked(kind: str, path: Path) -> int | None:
     """Have a file opened aside; return the status of the process that did so, None where it took too long."""
     for _ in range(2):  # the opener may have ended with the thread that started it
         if not _opener or _opener[0].poll() is not None:
-            _opener[:] = [_started()]
+            _opener[:] = [model_reader(__name__, str(os.getpid()))]
         child = _opener[0]
         assert child.stdin is not None and child.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -64,8 +70,8 @@ def _asked(kind: str, path: Path) -> int | None:
             child.stdin.flush()
         with selectors.DefaultSelector() as selector:
             selector.register(child.stdout, selectors.EVENT_READ)
-            answers = selector.select(PATIENCE_SECONDS)
-        answer = child.stdout.readline() if answers else b""
+            ready = selector.select(PATIENCE_SECONDS)
+        answer = child.stdout.readline() if ready else b""
         if answer:
             return int(answer)
         child.kill()
@@ -73,30 +79,18 @@ def _asked(kind: str, path: Path) -> int | None:
         for stream in (child.stdin, child.stdout):
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
-        if not answers:
+        if not ready:
             return None
     return status
-
-
-def _started() -> subprocess.Popen[bytes]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "CUDA_VISIBLE_DEVICES": "",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    words = [sys.executable, "-m", __name__, str(os.getpid())]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(words, env=environment, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
 
 
 def _reason(status: int | None) -> str:
     if status is None or status == -signal.SIGXCPU:
         return "takes too long to open"
     if status == TOO_LARGE:
-        return f"asks for more than {MEMORY >> 30} GB of memory"
+        return f"asks for more than {MODEL_MEMORY >> 30} GB of memory"
     if status < 0:
-        return f"ends its reader by signal {-status}: it is damaged, or asks for more than {MEMORY >> 30} GB"
+        return f"ends its reader by signal {-status}: it is damaged, or asks for more than {MODEL_MEMORY >> 30} GB"
     return f"ends its reader (status {status})"
 
 
@@ -159,7 +153,7 @@ def _limits(path: Path, kind: str) -> Iterator[None]:
     )
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     files = path.rglob("*") if path.is_dir() else [path]
-    with bounded_memory(max(MEMORY, 16 * sum(file.lstat().st_size for file in files))):
+    with bounded_memory(model_memory(sum(file.lstat().st_size for file in files))):
         yield
 
 
@@ -196,13 +190,12 @@ def in_a_fork(kind: str, path: Path) -> int:
 
 def _serve(parent: str) -> None:
     die_with_parent(int(parent), signal.SIGKILL)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what native code prints is no answer
+    told = answers()
     for line in sys.stdin.buffer:
         kind, path = json.loads(line)
         _prepare(kind)
-        answers.write(b"%d\n" % in_a_fork(kind, Path(path)))
-        answers.flush()
+        told.write(b"%d\n" % in_a_fork(kind, Path(path)))
+        told.flush()
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 GRACE_SECONDS = 5.0
+MODEL_MEMORY = 4 << 30  # bytes for a model file, or sixteen times its size
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -46,6 +47,36 @@ def bounded_memory(extra: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def model_memory(size: int) -> int:
+    """Return how many bytes a child may take for a model file of `size` bytes, beyond what its libraries take."""
+    return max(MODEL_MEMORY, 16 * size)
+
+
+def model_reader(module: str, *words: str) -> subprocess.Popen[bytes]:
+    """Start a module of this project, which reads model files of others, in a process that sees no GPU."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "CUDA_VISIBLE_DEVICES": "",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *words],
+        env=environment,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def answers() -> BinaryIO:
+    """Return the stream of a reader's answers: from now on what native code prints is none of them."""
+    stream = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return stream
 
 
 def guarded(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from workbench.errors import RecordError
+from workbench.errors import RecordError, few
 from workbench.names import SWEEP, TAG_IMPORTED, TAG_KIND
 from workbench.tracking.journal import SUFFIX, Journal, read_journal
 
@@ -32,24 +30,24 @@ def damage_of(journal: Journal) -> list[str]:
     for spot in journal.damage:
         by_reason.setdefault(spot.reason, []).append(spot.line)
     return [
-        f"line{'s' * (len(lines) > 1)} {_numbers(lines)} of its journal not trusted: {reason}"
+        f"line{'s' * (len(lines) > 1)} {few(lines, SHOWN)} of its journal not trusted: {reason}"
         for reason, lines in by_reason.items()
     ]
 
 
 def _gaps(journal: Journal) -> list[str]:
-    start, epochs = journal.start, [row.epoch for row in journal.accepted()]
-    checkpoint = journal.checkpoint()
-    # A state is noted after the row of its epoch: where it stands alone the row was taken away.
-    last = max(epochs[-1] if epochs else 0, checkpoint.epoch if checkpoint else 0)
+    start = journal.start
     if start is None or TAG_IMPORTED in start.tags or start.tags.get(TAG_KIND) == SWEEP:
         return []  # a log may hold every tenth epoch, and a sweep's trials end in any order
+    epochs, checkpoint = [row.epoch for row in journal.accepted()], journal.checkpoint()
+    # A state is noted after the row of its epoch: where it stands alone the row was taken away.
+    last = max(epochs[-1] if epochs else 0, checkpoint.epoch if checkpoint else 0)
     # A branch begins after its trunk's last epoch: those before it are no gap.
     first = int(journal.trunk["epoch"]) + 1 if journal.trunk else 1
     # A set: journals of a hundred thousand rows are looked through for each listing.
     there = set(epochs)
     missing = [number for number in range(first, last + 1) if number not in there]
-    return [f"epoch{'s' * (len(missing) > 1)} {_numbers(missing)} not in its journal"] if missing else []
+    return [f"epoch{'s' * (len(missing) > 1)} {few(missing, SHOWN)} not in its journal"] if missing else []
 
 
 def _of_trunk(journal: Journal) -> list[str]:
@@ -61,9 +59,3 @@ def _of_trunk(journal: Journal) -> list[str]:
     except RecordError:
         return [f"its trunk, run {run}, is not in this store: the epochs shared with it are not shown"]
     return [f"its trunk, run {run}: {text}" for text in remarks(trunk, deep=False)]
-
-
-def _numbers(found: Iterable[int]) -> str:
-    numbers = list(found)
-    shown = ", ".join(map(str, numbers[:SHOWN]))
-    return shown if len(numbers) <= SHOWN else f"{shown} and {len(numbers) - SHOWN} more"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import names
-from workbench.errors import RecordError, SpecError
+from workbench.errors import RecordError, SpecError, few
 from workbench.lazy import tf
 from workbench.models.build import build_model
 from workbench.spec.experiment import Experiment
@@ -167,10 +167,8 @@ def _require(trusted: bool, start: StartRecord, would_run: Iterable[object]) -> 
 
 def foreign(start: StartRecord, would_run: Iterable[object]) -> RecordError:
     """Return the refusal to run the code of a record that this store did not make."""
-    shown = [str(what) for what in would_run]
-    more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
     return RecordError(
-        f"was not made in this store, and would run code here: {', '.join(shown[:5])}{more}",
+        f"was not made in this store, and would run code here: {few(list(would_run), 5)}",
         where=start.run,
         do="read it first; only if you trust whoever made it, say --trust-code",
     )

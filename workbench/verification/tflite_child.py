@@ -11,7 +11,6 @@ import io
 import json
 import os
 import selectors
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,9 +19,15 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from workbench.errors import DataError
-from workbench.security.children import bounded_memory, die_with_parent
+from workbench.security.children import (
+    MODEL_MEMORY,
+    answers,
+    bounded_memory,
+    die_with_parent,
+    model_memory,
+    model_reader,
+)
 
-MEMORY = 4 << 30  # bytes beyond what TensorFlow takes, or sixteen times the file
 START_SECONDS, OPEN_SECONDS, RUN_SECONDS = 300.0, 60.0, 600.0
 
 
@@ -31,15 +36,7 @@ class TFLite:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "CUDA_VISIBLE_DEVICES": "",
-        }
-        words = [sys.executable, "-m", "workbench.verification.tflite_child", str(path), str(os.getpid())]
-        self._process = subprocess.Popen(
-            words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        self._process = model_reader(__name__, str(path), str(os.getpid()))
         self._answer(START_SECONDS)
         found = json.loads(self._answer(OPEN_SECONDS))
         if "error" in found:
@@ -99,7 +96,7 @@ class TFLite:
         self.close()
         why = why or (f"ends its reader by signal {-status}" if status and status < 0 else "ends its reader")
         raise DataError(
-            f"{why}: it is damaged, or asks for more than {MEMORY >> 30} GB",
+            f"{why}: it is damaged, or asks for more than {MODEL_MEMORY >> 30} GB",
             where=self._path,
             expected="a sound TFLite model",
         )
@@ -130,7 +127,7 @@ def _serve(path: Path, ask: BinaryIO, answer: BinaryIO) -> None:
 
     interpret = tf.lite.Interpreter
     _send(answer, b"ready")
-    with bounded_memory(max(MEMORY, 16 * path.stat().st_size)):
+    with bounded_memory(model_memory(path.stat().st_size)):
         try:
             model = interpret(str(path), num_threads=os.cpu_count())
             entry, end = model.get_input_details()[0], model.get_output_details()[0]
@@ -160,9 +157,7 @@ def _serve(path: Path, ask: BinaryIO, answer: BinaryIO) -> None:
 
 def _main(path: str, parent: str) -> None:
     die_with_parent(int(parent))
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what native code prints is no answer
-    _serve(Path(path), sys.stdin.buffer, answers)
+    _serve(Path(path), sys.stdin.buffer, answers())
 
 
 if __name__ == "__main__":

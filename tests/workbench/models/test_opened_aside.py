@@ -16,7 +16,7 @@ import pytest
 
 from workbench.errors import DataError
 from workbench.models import load_keras, opened_aside
-from workbench.security import model_files
+from workbench.security import children, model_files
 
 
 def sequential(*layers: tuple[str, dict[str, Any]]) -> str:
@@ -97,7 +97,7 @@ def test_an_archive_that_unpacks_to_more_than_it_may(tmp_path: Path, monkeypatch
         archive.writestr("config.json", sequential(("Flatten", {})))
         archive.writestr("model.weights.h5", (tmp_path / "w.h5").read_bytes() + bytes(60_000_000))
     assert opened_aside.in_a_fork("look", path) == 0
-    monkeypatch.setattr(opened_aside, "MEMORY", 20_000_000)
+    monkeypatch.setattr(children, "MODEL_MEMORY", 20_000_000)
     assert path.stat().st_size < 1_000_000
     assert opened_aside.in_a_fork("look", path) == opened_aside.TOO_LARGE
 

@@ -15,7 +15,7 @@ import numpy as np
 from workbench.data.paths import locate
 from workbench.data.people import PeopleOf
 from workbench.data.sources import builtin, encoded, folder_index
-from workbench.errors import DataError, suggestion
+from workbench.errors import DataError, few, suggestion
 from workbench.lazy import tf
 from workbench.spec.interfaces import Images, PairSet, Places, Source
 from workbench.spec.part import part, setting
@@ -193,9 +193,7 @@ def _named(people: People, found: folder_index.Index, places: Places) -> set[str
 
 def _some(names: Any, words: str = "") -> str:
     """Say a few of many names: `a, b, c and 4 more`."""
-    shown = ", ".join(str(name) for name in names[:3])
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{shown}{more}" + (f": {words}" if words else "")
+    return few(names) + (f": {words}" if words else "")
 
 
 def _listed(found: folder_index.Index, path: Path) -> np.ndarray:
