@@ -23,6 +23,7 @@ from workbench.names import (
     declare,
     of_unknown_direction,
 )
+from workbench.security.foreign_files import opened
 from workbench.tracking.journal import decode_line, read_journal, status
 from workbench.tracking.rows import EpochRecord, StartRecord
 
@@ -35,7 +36,7 @@ def is_sweep(path: Path) -> bool:
     Only its first line is read, where the run says what it is.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             start = decode_line(file.readline().rstrip(b"\n"))
     except (OSError, ValueError, RecordError):
         return False

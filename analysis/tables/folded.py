@@ -27,6 +27,7 @@ from workbench.names import (
     THRESHOLD_SUFFIX,
 )
 from workbench.spec.labels import value_text
+from workbench.tracking.pair_scores import comparable_scores
 from workbench.tracking.store import Store
 from workbench.verification.folds import cross_validated
 
@@ -214,13 +215,8 @@ def read(store: Store, runs: Sequence[str], numbers: Sequence[int], metric: str)
 
 def _scores(store: Store, run: str, metric: str) -> tuple[np.ndarray, np.ndarray, str] | None:
     """Return scores, kinds and the content of a run's pairs after its last epoch, None where it keeps none."""
-    path = store.run_artifacts(run) / "scores" / "last" / f"{metric}.npz"
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as kept:
-        if "same" not in kept or not np.isfinite(kept["scores"]).all():
-            return None
-        return kept["scores"], kept["same"].astype(bool), str(kept["pairs"])
+    kept = comparable_scores(store, run, metric, "last")
+    return (kept.scores, kept.same, kept.pairs) if kept and kept.same is not None else None
 
 
 def of_scores(

@@ -6,9 +6,9 @@ that `docs/results.json` keeps.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,10 @@ from analysis.stats import significance as sig
 from analysis.tables.published_file import EACH, EPOCH, IJB, LAST, Published, Values
 from analysis.tables.render import fixed_point
 from analysis.tables.verdicts import PAIRS, UNKNOWN
+from workbench.errors import RecordError
 from workbench.names import FINISHED, PEAK_SUFFIX, SECONDS, VAL_PREFIX, is_evaluation, lower_is_better
+from workbench.security import safe_json
+from workbench.security.foreign_files import read_file
 
 if TYPE_CHECKING:
     from workbench.tracking.store import Store
@@ -88,12 +91,25 @@ def ijb_means(store: Store, runs: Sequence[str]) -> dict[str, dict[str, tuple[fl
     rows: dict[str, dict[str, list[float]]] = {}
     for run in runs:
         for path in sorted((store.run_artifacts(run) / "ijb").glob("*.json")):
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            for name, row in facts["one_to_one"].items():
-                for far, value in row.items():
-                    if value is not None:
-                        rows.setdefault(f"{facts['set'].upper()} {far} {name}", []).append(float(value))
+            for key, value in _ijb_rates(path).items():
+                rows.setdefault(key, []).append(value)
     return {name: (float(np.mean(values)), None) for name, values in rows.items()}
+
+
+def _ijb_rates(path: Path) -> dict[str, float]:
+    """Return {"SET RATE READING": true accept rate} of one measurement; raises `RecordError` for a file that is none."""
+    try:
+        facts = safe_json.loads(read_file(path))
+        return {
+            f"{facts['set'].upper()} {far} {name}": float(value)
+            for name, row in facts["one_to_one"].items()
+            for far, value in row.items()
+            if value is not None
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise RecordError(
+            f"cannot be used: {error!r}", where=path, do="measure again with `workbench ijb`"
+        ) from error
 
 
 def kind_of(run: Any) -> str:

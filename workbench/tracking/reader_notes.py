@@ -6,7 +6,6 @@ the run (`merge`), and MLflow shows the same as tags.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from workbench.errors import InputError
 from workbench.files import write_json
 from workbench.names import TAG_PREFIX
+from workbench.security import safe_json
 from workbench.security.foreign_files import read_inside
 from workbench.security.masking import mask
 from workbench.tracking.store import Store
@@ -41,7 +41,7 @@ def read_notes(store: Store, run: str) -> ReaderNotes:
     path = store.run_folder(run) / FILE
     try:
         small = path.is_file() and path.stat().st_size <= LARGEST
-        found = json.loads(read_inside(store.run_folder(run), FILE.as_posix())) if small else {}
+        found = safe_json.loads(read_inside(store.run_folder(run), FILE.as_posix())) if small else {}
         tags = {str(key): str(value)[:LONGEST] for key, value in dict(found.get("tags", {})).items()}
         kept = {key: value for key, value in tags.items() if KEY.fullmatch(key)}
         return ReaderNotes(str(found.get("note", ""))[:LONGEST], kept)

@@ -174,7 +174,9 @@ def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str
             if number % COLLECT_EVERY == 0:
                 gc.collect()
                 say(f"{number} of {len(store.runs())} runs")
-        Registry(client, store).register_all()
+        for run, words in Registry(client, store).register_all().items():
+            failed.setdefault(run, words)
+            say(f"{run}: {words}")
     return failed
 
 
