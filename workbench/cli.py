@@ -18,6 +18,7 @@ import click
 from workbench.errors import RunStopped, WorkbenchError, suggestion
 from workbench.security.masked_output import mask_output
 from workbench.security.masking import mask
+from workbench.security.outputs import refuse_lost
 from workbench.security.shown import shown_streams
 
 # name: (module:function, one line of help)
@@ -188,6 +189,7 @@ def _main(arguments: list[str], debug: bool) -> int:
     if COMPLETING in os.environ:  # a shell asks, and click needs to know our bash
         importlib.import_module("workbench.commands.completion")
     try:
+        refuse_lost(arguments)
         result: Any = program.main(args=arguments, prog_name="workbench", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
     except WorkbenchError as error:
