@@ -125,6 +125,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 COMPLETING = (
     "_WORKBENCH_COMPLETE"  # click's variable for a program of this name, set by a shell at the tab key
 )
+LONGEST_SHOWN = 120  # letters of a file's name in an error
 WATCHER = "analysis.forecast.stopping:watch"  # makes what `run --forecast` hands to the runner
 
 
@@ -211,6 +212,19 @@ def _main(arguments: list[str], debug: bool) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + int(signal.SIGPIPE)
+    except OSError as error:  # a name too long, a full disk, a folder of others: whatever no command foresaw
+        if debug:
+            raise
+        _say(mask(f"error: {_of_system(error)}"))
+        return 2
+
+
+def _of_system(error: OSError) -> str:
+    """Return in one line what the system refused, and of which file."""
+    name = str(error.filename or "")
+    name = name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}..."
+    words = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    return f"{name}: {words}" if name else words
 
 
 def _say(line: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +12,8 @@ from analysis.sources import load, trainings
 from analysis.tables import folded, summary, verdicts
 from workbench.errors import RecordError, suggestion
 from workbench.names import is_evaluation
+from workbench.security.foreign_files import read_file
+from workbench.security.safe_source import docstring
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import stored_runs
@@ -139,8 +140,8 @@ def start_of(store: Store, run: str) -> StartRecord | None:
 def _prose(store: Store, run: str) -> str:
     path = store.run_artifacts(run) / "spec.py"
     try:
-        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    except (OSError, ValueError, SyntaxError):
+        text = docstring(read_file(path).decode())
+    except (OSError, ValueError):
         return ""  # a run without its spec's source still has its question
     return text.partition("\n")[2].strip()
 
