@@ -16,6 +16,7 @@ from workbench.data.example_images import spread
 from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, WHOLE, Target, write
 from workbench.lazy import tf
+from workbench.train.signals import orderly_end
 
 if TYPE_CHECKING:
     from workbench.export.compare import Comparison
@@ -70,6 +71,7 @@ class Subject:
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON line.")
 @click.option("--store", metavar="URI", help="Where the records are.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
+@orderly_end()
 def export(
     model: str,
     format_: str | None,
