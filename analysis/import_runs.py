@@ -106,7 +106,7 @@ class Given:
 
 
 def _with_epochs(records: Records, where: str) -> Records:
-    """Return the records without runs that have no epoch, each told; raises `RecordError` where none has one."""
+    """Return the records without runs that have no epoch, each reported; raises `RecordError` where none has one."""
     counts = records.epochs["run"].value_counts()
     empty = [run for run in records.runs["run"] if not counts.get(run)]
     if len(empty) == len(records.runs):

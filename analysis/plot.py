@@ -230,12 +230,12 @@ def _new_axes(eval_split: bool) -> np.ndarray:
 
 
 def _style() -> Any:
-    """Return the style of a new figure: seaborn's dark grid, or what `plt.style` or seaborn was told."""
+    """Return the style of a new figure: seaborn's dark grid, or what the user set in `plt.style` or seaborn."""
     import seaborn
     from matplotlib import rcParams, rcParamsDefault
 
-    told = any(rcParams[name] != rcParamsDefault[name] for name in STYLED)
-    return contextlib.nullcontext() if told else seaborn.axes_style("darkgrid")
+    styled = any(rcParams[name] != rcParamsDefault[name] for name in STYLED)
+    return contextlib.nullcontext() if styled else seaborn.axes_style("darkgrid")
 
 
 def _places(

@@ -59,12 +59,12 @@ def replay(
     settings: Settings = DEFAULT,
     origins: Sequence[float] = ORIGINS,
 ) -> Array:
-    """Return the chance to end better than `target` as told at each of `origins` (1.0 where nothing is told)."""
+    """Return the chance to end better than `target` as forecast at each of `origins` (1.0 where there is no forecast)."""
     chances = []
     for origin in origins:
         seen = max(settings.fewest, round(origin * len(curve.values)))
-        told = forecast(curve.until(curve.first + seen - 1), curve.last, group, settings, known=known)
-        chances.append(told.chance(target) if told.known else 1.0)
+        made = forecast(curve.until(curve.first + seen - 1), curve.last, group, settings, known=known)
+        chances.append(made.chance(target) if made.known else 1.0)
     return np.array(chances)
 
 

@@ -4,7 +4,7 @@ A progress bar is printed again and again, by carriage returns, backspaces or li
 state that has gone through all steps is the epoch's. Evaluation lines in between (`>>>> lfw evaluation max
 accuracy: ...`, of Keras_insightface) belong to the epoch before them. Epochs that begin anew from 1 are
 another run; ones that go back otherwise are a resumed training. Bars outside of an epoch (`evaluate`,
-`predict`) are no part of a training.
+`predict`) are not part of a training.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from analysis.frames import PARSED, Note, Notes, RunData
-from analysis.sources.alike_epochs import PAIR, USUAL, Alike, epochs_of
 from analysis.sources.lines import bar_lines, set_name
 from analysis.sources.options import Options
+from analysis.sources.same_format_epochs import PAIR, USUAL, EpochFormat, epochs_of
 
 EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d+)/(\d+)\s*")
 BAR = re.compile(r"(\d+)/(\d+|Unknown|\?)(?: {1,2}\[[=>. -]*\]| [━╸╺─╌▁-█]+| -)")
@@ -106,7 +106,7 @@ class Launch:
 def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the runs of the output and the remarks. Raises `RecordError` for an unreadable file."""
     notes = Notes(str(path))
-    launches, alike = [Launch()], Alike()
+    launches, alike = [Launch()], EpochFormat()
     for number, text, cut in _lines(path, alike):
         if isinstance(text, str):
             _line(launches, text, number, cut, notes, alike)
@@ -124,7 +124,9 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
     return [_run(launch, path, name) for launch, name in zip(launches, names, strict=True)], notes.all()
 
 
-def _line(launches: list[Launch], text: str, number: int, cut: bool, notes: Notes, alike: Alike) -> None:
+def _line(
+    launches: list[Launch], text: str, number: int, cut: bool, notes: Notes, alike: EpochFormat
+) -> None:
     """Take in one line."""
     if found := _epoch_in(text):
         alike.announced = number
@@ -135,7 +137,9 @@ def _line(launches: list[Launch], text: str, number: int, cut: bool, notes: Note
         notes.add("not understood (cut, mixed with another line, or another program's)", number)
 
 
-def _take(launch: Launch, matches: list[re.Match[bytes]], line: int, alike: Alike, notes: Notes) -> bool:
+def _take(
+    launch: Launch, matches: list[re.Match[bytes]], line: int, alike: EpochFormat, notes: Notes
+) -> bool:
     """Take in epochs that look like the one before them; return whether they count on from it."""
     if not (launch.open and launch.state is not None and launch.epoch >= launch.done):
         return False
@@ -154,7 +158,7 @@ def _take(launch: Launch, matches: list[re.Match[bytes]], line: int, alike: Alik
 Lines = Iterator[tuple[int, str | list[re.Match[bytes]], bool]]
 
 
-def _lines(path: Path, alike: Alike) -> Lines:
+def _lines(path: Path, alike: EpochFormat) -> Lines:
     """Yield the lines that matter, as last printed; a line of values that was wrapped is put together again."""
     waiting: tuple[int, str, bool] | None = None
     for number, line, cut in bar_lines(path, alike):
@@ -225,7 +229,7 @@ def _announce(launches: list[Launch], epoch: int, planned: int, line: int, notes
     launch.epoch, launch.planned, launch.open, launch.state = epoch, planned, True, None
 
 
-def _values(launch: Launch, text: str, line: int, notes: Notes, alike: Alike) -> bool:
+def _values(launch: Launch, text: str, line: int, notes: Notes, alike: EpochFormat) -> bool:
     """Take in a line of values, an evaluation or a learning rate; return whether it was one."""
     if text.startswith(">>>>") and (found := EVALUATION.fullmatch(text)):
         name = set_name(found[1])

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from analysis.sources.alike_epochs import Alike
+from analysis.sources.same_format_epochs import Alike
 from workbench.errors import RecordError
 
 Launch = TypeVar("Launch")

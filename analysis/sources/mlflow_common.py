@@ -57,7 +57,7 @@ def is_sweep(tags: Mapping[str, str]) -> bool:
 
 
 def is_derived(metric: str) -> bool:
-    """Tell a metric that MLflow's pages need and that is no measure of the training: a best value, the machine's load."""
+    """Tell a metric that MLflow's pages need and that is not a measure of the training: a best value, the machine's load."""
     return metric.startswith((BEST_PREFIX, SYSTEM_PREFIX))
 
 

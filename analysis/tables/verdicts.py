@@ -24,7 +24,7 @@ from workbench.tracking.store import Store
 
 PAIRS = {"lfw": 6000, "cfp_fp": 7000, "cfp_ff": 7000, "agedb_30": 6000, "calfw": 6000, "cplfw": 6000}
 SEED = 20200101  # of the bootstrap and of permutations: the same records give the same words
-PLATEAU_EPOCHS = 5  # fewer after the last break of the learning rate are no plateau
+PLATEAU_EPOCHS = 5  # fewer after the last break of the learning rate are not plateau
 BASELINE = "the baseline"
 UNKNOWN = "not comparable"
 OTHER_PAIRS = "other pairs"
@@ -36,7 +36,7 @@ class OtherPairs(RecordError):
 
 @dataclass(frozen=True)
 class Scores:
-    """The stored decisions of one run on one set after `epoch` (0: not told).
+    """The stored decisions of one run on one set after `epoch` (0: unknown).
 
     `right` is bool [P]; `pairs` identifies the set's content.
     """
@@ -96,7 +96,7 @@ def rows_of(
 ) -> list[Row]:
     """Return what is known of each row of `frame`, a summary of `records` by `select`.
 
-    `metric` is what is judged, at the epoch that `select` chose; `select` itself unless told.
+    `metric` is what is judged, at the epoch that `select` chose; `select` itself by default.
     """
     metric = metric or select
     chosen = at_best_epoch(records, select, [metric])
@@ -176,7 +176,7 @@ def find_baseline(rows: Sequence[Row], words: Sequence[str]) -> Row:
     return found[0]
 
 
-def judged(
+def with_verdicts(
     frame: pd.DataFrame, rows: Sequence[Row], metric: str, baseline: Row, strict: bool = True
 ) -> pd.DataFrame:
     """Return `frame` with the verdict of every row against `baseline`, and what it rests on.

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.sources import csv_cells, csv_log, history_json, json_forms, keras_output
-from analysis.sources.alike_epochs import Alike
+from analysis.sources.same_format_epochs import Alike
 from workbench.errors import RecordError
 
 

@@ -36,7 +36,7 @@ TRUE, FALSE = ("1", "true", "yes", "same"), ("0", "false", "no", "different", "-
 def read_bin(path: Path) -> PairImages:
     """Return the pairs of a `.bin` file; images that occur several times are kept once.
 
-    Raises `DataError` for a file that is no such pickle, is empty, has an odd number of images, or
+    Raises `DataError` for a file that is not such a pickle, is empty, has an odd number of images, or
     flags that do not match them.
     """
     content = safe_pickle.load(path)

@@ -83,7 +83,7 @@ def parameter_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def safe_key(name: str) -> str:
-    """Return `name` as MLflow takes a key: characters that it refuses become underscores, and it is no path
+    """Return `name` as MLflow takes a key: characters that it refuses become underscores, and it is not a path
     that leads out of its folder (`/lead`, `a//b`, `../c`)."""
     plain = re.sub(r"[^\w\-.:/ ]", "_", name, flags=re.ASCII)
     return "/".join(part for part in plain.split("/") if part not in ("", ".", ".."))[:250].rstrip("/") or "_"

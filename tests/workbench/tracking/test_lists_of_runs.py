@@ -103,7 +103,7 @@ def test_two_runs_side_by_side(store: Store, capsys) -> None:
 
 
 def test_notes_and_tags_are_kept_beside_the_record_and_shown(store: Store, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("workbench.views.removed.renew", lambda store, run: "")
+    monkeypatch.setattr("workbench.views.removed.show_again", lambda store, run: "")
     before = store.journal(find_run(store, "orl/base:0")).read_bytes()
     said(capsys, "note", "orl/base:0", "odd", "second", "epoch")
     said(capsys, "tag", "orl/base:0", "paper", "by=ana")
@@ -121,7 +121,7 @@ def test_notes_and_tags_are_kept_beside_the_record_and_shown(store: Store, capsy
 
 
 def test_a_removed_run_is_gone_everywhere_and_comes_back_whole(store: Store, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("workbench.views.removed.renew", lambda store, run: "")
+    monkeypatch.setattr("workbench.views.removed.show_again", lambda store, run: "")
     run = find_run(store, "orl/decay:0")
     (store.run_checkpoints(run)).mkdir(parents=True)
     (store.run_checkpoints(run) / "best.safetensors").write_bytes(b"state")

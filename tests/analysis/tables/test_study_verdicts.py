@@ -10,8 +10,8 @@ import pytest
 from makers import add_run
 from test_folded import add_folds, drawn, protocol
 
-from analysis.tables.judged import baseline_of
 from analysis.tables.results import page
+from analysis.tables.study_verdicts import baseline_of
 from workbench.cli import main
 from workbench.errors import SpecError
 
