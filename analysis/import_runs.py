@@ -91,9 +91,8 @@ def import_files(
     return written, Records(pd.concat([records.runs for _, records in read]), epochs, notes)
 
 
-Settings = Mapping[
-    str, Mapping[str, str | int | float | bool]
-]  # by a file's name, its stem or a run's name; "" for all
+# By a file's name, its stem or a run's name; "" for all.
+Settings = Mapping[str, Mapping[str, str | int | float | bool]]
 
 
 @dataclass(frozen=True)

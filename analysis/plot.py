@@ -299,9 +299,8 @@ def _stage_lines(
     for axis in axes:
         for number, start in enumerate(starts.tolist()):
             gid = f"{STAGE_LINE} {start}"
-            named = number < len(names) and bool(
-                names[number]
-            )  # a stage without a name keeps what it was called
+            # A stage without a name keeps what it was called.
+            named = number < len(names) and bool(names[number])
             replaced = [*axis.lines, *(axis.texts if named else [])]
             for old in [artist for artist in replaced if artist.get_gid() == gid]:
                 old.remove()

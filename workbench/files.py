@@ -42,9 +42,8 @@ def replacing(path: Path, *, durable: bool = False, temporary_in: Path | None = 
         temporary.unlink(missing_ok=True)
 
 
-TEMPORARY = re.compile(
-    r"\..+\.(\d+)\.\d{9,}"
-)  # the names that `replacing` makes, with the process that made them
+# The names that `replacing` makes, with the process that made them.
+TEMPORARY = re.compile(r"\..+\.(\d+)\.\d{9,}")
 
 
 def clear_temporary_files(folder: Path) -> None:

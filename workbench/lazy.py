@@ -194,9 +194,8 @@ def with_keras_2() -> Iterator[None]:
         if keras:
             keras.layers.Layer.__call__ = refused
         yield
-        if (
-            keras is None and _keras_3_is_installed() and "keras" in sys.modules
-        ):  # too late to refuse its layers
+        # Too late to refuse its layers.
+        if keras is None and _keras_3_is_installed() and "keras" in sys.modules:
             raise InputError("a part imports Keras 3 while it is built", expected=EXPECTED, do=INSTEAD)
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise other_keras(error) or error from error

@@ -29,11 +29,8 @@ PANEL_INCHES = (4.4, 3.1)
 NARROWEST = 2.4  # inches of a panel that is still readable
 HANDLE = 3.4  # letters that the sample of a line in the legend takes
 BORDER: Any = {"color": "#909090", "linewidth": 0.8, "linestyle": (0, (4, 3))}  # where a stage begins
-BREAK: Any = {
-    "color": "#b0b0b0",
-    "linewidth": 0.7,
-    "linestyle": (0, (1, 3)),
-}  # where the rate drops or restarts
+# Where the rate drops or restarts.
+BREAK: Any = {"color": "#b0b0b0", "linewidth": 0.7, "linestyle": (0, (1, 3))}
 SMALLEST = 7  # points; nothing in a figure is written smaller
 
 
@@ -249,9 +246,8 @@ def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) ->
 
 def _name_border(axis: Axes, panel: Panel, x: float, name: str) -> None:
     """Write a stage's name beside its border, where the curves are farther away; on white where they come close."""
-    height = (
-        len(name) * 0.6 * SMALLEST / (72 * 0.7 * PANEL_INCHES[1])
-    )  # of the panel; a letter is .6 of its size
+    # As a share of the panel; a letter is .6 of its size wide.
+    height = len(name) * 0.6 * SMALLEST / (72 * 0.7 * PANEL_INCHES[1])
     heights = _heights(axis, panel, x, 0.05)
     below, above = (heights.min(), 1 - heights.max()) if len(heights) else (1.0, 1.0)
     top = bool(above > below)

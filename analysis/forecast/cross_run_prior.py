@@ -48,14 +48,10 @@ SHARES = (
 )
 NEAR = (0.3, 1.0)  # distance, in features, within which runs are similar
 GUESS = 2.5  # normal scores: a guess further out counts as this far
-DOUBT, DOUBT_RUNS = (
-    0.5,
-    5.0,
-)  # however well the others agree, this run may be of another kind: DOUBT / (runs + DOUBT_RUNS)
-LATE, LATE_WIDER = (
-    (0.6, 0.75),
-    1.1,
-)  # parts of the way between which the spread grows by this much, and stays so
+# However well the others agree, this run may be of another kind: DOUBT / (runs + DOUBT_RUNS).
+DOUBT, DOUBT_RUNS = (0.5, 5.0)
+# Parts of the way between which the spread grows by this much, and stays so.
+LATE, LATE_WIDER = ((0.6, 0.75), 1.1)
 UNUSUAL = 1.0  # natural logs by which another spread than 1 is less likely before any run
 
 

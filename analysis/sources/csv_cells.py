@@ -48,10 +48,8 @@ def as_numbers(header: Sequence[str], found: Sequence[Cells], lines: np.ndarray,
     columns, present = {}, {}
     for name, cells in zip(header, found, strict=True):
         if isinstance(cells, np.ma.MaskedArray):
-            columns[name], present[name] = (
-                np.array(cells.filled(np.nan)),
-                ~np.ma.getmaskarray(cells),
-            )  # Arrow's own is read-only
+            # A copy: Arrow's own is read-only, and lost cells are written into it.
+            columns[name], present[name] = (np.array(cells.filled(np.nan)), ~np.ma.getmaskarray(cells))
         else:
             columns[name], present[name] = _converted(name, cells, lines, notes)
     return columns, present

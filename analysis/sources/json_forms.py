@@ -108,9 +108,8 @@ def _literal(text: str) -> tuple[Any, None] | None:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", SyntaxWarning
-            )  # of numbers that run into words, in a damaged file
+            # Of numbers that run into words, in a damaged file.
+            warnings.simplefilter("ignore", SyntaxWarning)
             return ast.literal_eval(re.sub(r"(?<=[\[ ,:-])(nan|inf)(?=[\], }])", r"'\1'", text.strip())), None
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None

@@ -24,9 +24,8 @@ from analysis.sources.same_format_epochs import PAIR, USUAL, EpochFormat, epochs
 
 EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d+)/(\d+)\s*")
 BAR = re.compile(r"(\d+)/(\d+|Unknown|\?)(?: {1,2}\[[=>. -]*\]| [━╸╺─╌▁-█]+| -)")
-BARE = re.compile(
-    r"\s*(?=- \d+m?s)|\s*(?=\d+s - )"
-)  # of Keras 1 and 2.0 with `verbose=2`: ` - 5s - loss: ...`
+# Of Keras 1 and 2.0 with `verbose=2`: ` - 5s - loss: ...`.
+BARE = re.compile(r"\s*(?=- \d+m?s)|\s*(?=\d+s - )")
 NUMBER = r"[-+]?(?:\d+\.\d{4}(?:e[-+]\d+)?|\d+(?:\.\d+)?(?:e[-+]?\d+)?|nan|inf)"
 PRINTED = (
     r"[-+]?\d+\.\d{4}(?:e[-+]\d\d)?(?:(?![\d.])|(?=\d{4}-\d\d-\d\d))"  # Keras' own form; it ends by itself
@@ -48,9 +47,8 @@ CONTEXT = re.compile(
     r"|[IWEF]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |/\S+\.py:\d+: |\S*Warning: |  \S|Model: |_{9}|={9}"
     r"|Total params|Trainable params|Non-trainable params|Layer \(type\)|Using TensorFlow backend|Saving model|Traceback"
 )
-STEP_TIME = re.compile(
-    r"(\d+(?:\.\d+)?)(s|ms|us)/(?:step|sample)"
-)  # of an epoch that took less than a second
+# Of an epoch that took less than a second.
+STEP_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|ms|us)/(?:step|sample)")
 SECONDS_OF = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 RATES = ("lr", "learning_rate")
 
@@ -73,9 +71,8 @@ class Launch:
     """The values of one run so far: (metric, epoch, value, line, attempt)."""
 
     rows: list[tuple[str, int, float, int, int]] = field(default_factory=list)
-    ended: list[tuple[int, int, int, dict[str, float]]] = field(
-        default_factory=list
-    )  # epoch, line, attempt, values
+    # Epoch, line, attempt, values.
+    ended: list[tuple[int, int, int, dict[str, float]]] = field(default_factory=list)
     epoch: int = 0  # the epoch announced; its values are still to come while `open`
     planned: int = 0
     open: bool = False

@@ -105,9 +105,8 @@ def _stage_name(parameters: Mapping[str, Any], prefix: str, number: int) -> str:
     return f"{text}, head" if parameters.get(f"{prefix}train") == "head" else text
 
 
-Points = Mapping[
-    str, tuple[np.ndarray, np.ndarray]
-]  # steps and values by metric, in the order of their times
+# Steps and values by metric, in the order of their times.
+Points = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass

@@ -124,9 +124,8 @@ def _of_files(folder: Path, files: Sequence[Path], options: Options) -> tuple[li
             notes.append(Note(str(file), f"not read: {str(error).removeprefix(f'{file}: ')}"))
             continue
         usual = file.name in LOOKED_FOR
-        if usual and (
-            file.parent != folder or len(files) == 1
-        ):  # `version_0/metrics.csv` is called by its folder
+        # `version_0/metrics.csv` is called by its folder.
+        if usual and (file.parent != folder or len(files) == 1):
             for data in found:
                 name = "/".join(file.relative_to(folder).parent.parts) or folder.resolve().name
                 data.run = data.facts["name"] = data.run.replace(file.stem, name, 1)

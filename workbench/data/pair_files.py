@@ -22,13 +22,8 @@ from workbench.security import safe_pickle
 from workbench.spec.interfaces import PairImages
 
 ENCODED = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"GIF8")  # how files of images begin
-PLAIN_FLAGS = (
-    "1",
-    "0",
-    "-1",
-    "true",
-    "false",
-)  # of a list without a header; `same` may be the name of a column
+# Of a list without a header; `same` may be the name of a column.
+PLAIN_FLAGS = ("1", "0", "-1", "true", "false")
 SNIFFED_LINES = 20
 TRUE, FALSE = ("1", "true", "yes", "same"), ("0", "false", "no", "different", "-1")
 

@@ -180,9 +180,8 @@ def _other_attempts(run: RecordedRun) -> tuple[str, ...]:
 def current(run: RecordedRun) -> code.CodeState | None:
     """Return the state of the code that a run of this spec would use here."""
     path = from_record.spec_path(run.start)
-    project = (
-        run.store.root.parent
-    )  # git obeys the settings of a folder: that of a foreign record is not asked
+    # Git obeys the settings of a folder: that of a foreign record is not asked.
+    project = run.store.root.parent
     beside = code.state(path.resolve().parent) if run.trusted and path.is_file() else None
     return beside or code.state(project)
 

@@ -12,10 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from workbench.errors import DataError, InputError, RecordError
 
-LONGEST_PART, LONGEST_NAME = (
-    255,
-    1024,
-)  # bytes of one name of a file and of a whole path, as file systems have them
+# Bytes of one name of a file and of a whole path, as file systems have them.
+LONGEST_PART, LONGEST_NAME = (255, 1024)
 LONGEST_LABEL = 250  # letters of the name of a metric or setting, as MLflow has them
 _RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@-]{0,199}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -119,10 +119,8 @@ class VisibleStream:
     def _survive(self, work: Any, *words: Any) -> None:
         try:
             work(*words)
-        except (
-            OSError,
-            ValueError,
-        ):  # its reader ended, its terminal is gone, its disk is full, it is closed
+        # Its reader ended, its terminal is gone, its disk is full, it is closed.
+        except (OSError, ValueError):
             if not _surviving:
                 raise
             self._lost = True

@@ -248,9 +248,8 @@ class Loss(Part):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if (
-            custom_source.is_custom(cls) and cls.term == "loss"
-        ):  # the total has that name: in a sum it would be lost
+        # The total has that name: in a sum it would be lost.
+        if custom_source.is_custom(cls) and cls.term == "loss":
             words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
             cls.term = words if words.endswith("_loss") else f"{words}_loss"
 

@@ -57,9 +57,8 @@ class Chief:
     search: Search
     words: list[str]  # the command of a worker
     workers: list[Worker] = field(default_factory=list)
-    seen: dict[str, tuple[str, float]] = field(
-        default_factory=dict
-    )  # foreign worker: trial, last sign of life
+    # Foreign worker: trial, last sign of life.
+    seen: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def lead(self, count: int, host: str, port: int) -> None:
         """Serve until the search is over and every worker has been told so."""

@@ -51,9 +51,8 @@ class Search:
         self._space = space
         self.whole = runner.trial_variant(TrialRequest({}, (), 0, "0000")).experiment.epochs
         known = sweep.combinations
-        if (
-            isinstance(sweep.tuner, GridSearch) and known is None
-        ):  # ranges at the places that Keras Tuner takes
+        # Ranges at the places that Keras Tuner takes.
+        if isinstance(sweep.tuner, GridSearch) and known is None:
             known = math.prod(len(list(hp.values)) for hp in space.space)
         trials, epochs = sweep.tuner.planned(self.whole, known)
         self.planned = min(trials, self.limit or trials)

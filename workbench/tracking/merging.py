@@ -39,9 +39,8 @@ class Merged:
     busy: list[str] = field(default_factory=list)
     twins: dict[str, str] = field(default_factory=dict)  # an import of the same file under another name here
     withheld: list[str] = field(default_factory=list)  # files that hold a secret and cannot be masked
-    left: dict[str, str] = field(
-        default_factory=dict
-    )  # what cannot be read, and why; nothing of it is copied
+    # What cannot be read, and why; nothing of it is copied.
+    left: dict[str, str] = field(default_factory=dict)
     foreign: int = 0  # runs in the other MLflow that have no journal
 
 

@@ -99,9 +99,8 @@ def metric_keys(rows: Iterable[Iterable[str]]) -> dict[str, str]:
     taken: set[str] = set()
     for names in rows:
         new = [name for name in names if name not in keys]
-        for name in sorted(
-            new, key=lambda name: safe_key(name) != name
-        ):  # names that may stay as they are first
+        # Names that may stay as they are first.
+        for name in sorted(new, key=lambda name: safe_key(name) != name):
             key = plain_key = safe_key(name)
             number = 1
             while key in taken:
