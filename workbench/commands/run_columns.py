@@ -214,6 +214,8 @@ def _best(state: RunState, best: dict[str, dict[str, float]]) -> str:
         return ", ".join(f"{name} {best[name]['value']:.4f} @{best[name]['epoch']}" for name in chosen)
     # The sets choose no epoch of such a run: what they were at the epoch that its own selector chose.
     epoch = best[counting]["epoch"]
-    there = next(row.metrics for row in all_rows(state.journal) if row.epoch == epoch) if state.journal else {}
+    there = (
+        next(row.metrics for row in all_rows(state.journal) if row.epoch == epoch) if state.journal else {}
+    )
     values = [f"{name} {there[name]:.4f}" for name in sets if name in there]
     return ", ".join([f"{counting} {best[counting]['value']:.4f} @{epoch}", *values])
