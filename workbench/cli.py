@@ -17,7 +17,6 @@ import click
 
 from workbench.errors import RunStopped, WorkbenchError, suggestion
 from workbench.security.masked_output import mask_output
-from workbench.security.masking import mask
 from workbench.security.visible_text import visible_streams
 
 # name: (module:function, one line of help)
@@ -194,6 +193,8 @@ def _main(arguments: list[str], debug: bool) -> int:
         if debug:
             raise
         if not isinstance(error, RunStopped):  # no error, and said already
+            from workbench.security.masking import mask
+
             _say(mask(f"error: {error}"))
         return error.exit_status
     except click.exceptions.Abort:

@@ -1,7 +1,7 @@
 """Verdicts in a table: every row against a baseline, and bold for all that may be the best.
 
 What two rows are compared by depends on what is known of them, the strongest way first: groups of seeds
-by permutation, single runs with stored scores of the same pairs by McNemar's test, and bare values by
+by Welch's test or permutation, single runs with stored scores of the same pairs by McNemar's test, and bare values by
 the number of pairs of their evaluation set. Where none of that is known the row says so.
 """
 
@@ -136,12 +136,8 @@ def compare(ours: Row, theirs: Row, metric: str) -> sig.Comparison | None:
     if not (np.isfinite(ours.value) and np.isfinite(theirs.value)):
         return None
     rng = np.random.default_rng(SEED)
-    difference = ours.value - theirs.value
     if min(len(ours.values), len(theirs.values)) > 1:
-        p = sig.permutation(ours.values, theirs.values, rng)
-        spread = np.sqrt(sum(np.var(row.values, ddof=1) / len(row.values) for row in (ours, theirs)))
-        half = sig.NORMAL_POINT * float(spread)
-        return sig.Comparison(difference, difference - half, difference + half, p, "permutation of seeds")
+        return sig.between_seeds(ours.values, theirs.values, rng)
     if max(len(ours.values), len(theirs.values)) > 1:
         return None  # one seed says nothing of the spread between seeds
     if ours.scores is not None and theirs.scores is not None:

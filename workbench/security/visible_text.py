@@ -13,7 +13,6 @@ import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
-from urllib.parse import quote
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,6 +80,8 @@ def markdown_cell(text: object) -> str:
 
 def link(address: str) -> str:
     """Return an address as a page may link to it: of the web or relative, nothing that a browser would run."""
+    from urllib.parse import quote
+
     known = re.match(r"(?:https?://|[^:]*(?:/|$))", address)
     return quote(visible(address), safe="/:#?&=%.,~@+!$'()*; ") if known else "#"
 
