@@ -47,7 +47,7 @@ CHAPTERS = {  # the order in which a learner would read; a page that is not name
         "backbones",
         "optimizers",
         "branches",
-        "custom_parts",
+        "own_parts",
         "add_a_loss",
     ),
     "Run": ("commands", "records", "sweeps", "devices", "machines", "scale", "reproducing"),
