@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from workbench.commands import completers
+import workbench.commands.completers as completers
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
 

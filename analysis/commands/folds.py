@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.commands import completers
+import workbench.commands.completers as completers
 from workbench.errors import InputError, RecordError, suggestion
 
 if TYPE_CHECKING:

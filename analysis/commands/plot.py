@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+import workbench.commands.completers as completers
 from analysis.commands.table import counted_from, lengths, say_notes, without_quick
-from workbench.commands import completers
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, suggestion
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from workbench.commands import completers
+import workbench.commands.completers as completers
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, StoreError
 
