@@ -120,9 +120,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
 }
 
-COMPLETING = (
-    "_WORKBENCH_COMPLETE"  # click's variable for a program of this name, set by a shell at the tab key
-)
+# Click's variable for a program of this name, set by a shell at the tab key.
+COMPLETING = "_WORKBENCH_COMPLETE"
 WATCHER = "analysis.forecast.stopping:watch"  # makes what `run --forecast` hands to the runner
 
 

@@ -12,7 +12,7 @@ from analysis.frames import FROM_JOURNALS, Records, is_missing
 from analysis.sources import load, trainings
 from analysis.tables import folded, summary, verdicts
 from workbench.errors import RecordError, suggestion
-from workbench.names import is_evaluation
+from workbench.names import badness, is_evaluation, lower_is_better
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import stored_runs
@@ -61,8 +61,7 @@ class Study:
 
     def order(self) -> list[int]:
         """Return the positions of all rows, the best by `metric` first, rows without a value last."""
-        sign = 1 if verdicts.lower_is_better(self.metric) else -1
-        values = self.frame[self.metric].astype("float64") * sign
+        values = badness(self.frame[self.metric].astype("float64"), lower_is_better(self.metric))
         return [int(position) for position in values.argsort(kind="stable").tolist()] if len(values) else []
 
 

@@ -19,7 +19,7 @@ from analysis.stats.rate_breaks import rate_breaks
 from analysis.tables.summary import at_best_epoch, seed_groups
 from analysis.tables.val_images import val_images
 from workbench.errors import RecordError, suggestion
-from workbench.names import LEARNING_RATE, lower_is_better
+from workbench.names import LEARNING_RATE, badness, lower_is_better
 from workbench.tracking.store import Store
 
 PAIRS = {"lfw": 6000, "cfp_fp": 7000, "cfp_ff": 7000, "agedb_30": 6000, "calfw": 6000, "cplfw": 6000}
@@ -227,14 +227,14 @@ def best_rows(rows: Sequence[Row], metric: str) -> list[int]:
 
     A row that cannot be compared with the best is not among them unless it has the same value.
     """
-    sign = -1 if lower_is_better(metric) else 1
+    lower = lower_is_better(metric)
     finite = [position for position, row in enumerate(rows) if np.isfinite(row.value)]
     if not finite:
         return []
-    top = max(finite, key=lambda position: sign * rows[position].value)
+    top = min(finite, key=lambda position: badness(rows[position].value, lower))
     others = [position for position in finite if position != top]
     compared = [_compared(rows[position], rows[top], metric) for position in others]
-    words = sig.verdicts(compared, lower=sign < 0)
+    words = sig.verdicts(compared, lower)
     same = [
         position
         for position, comparison, word in zip(others, compared, words)

@@ -339,9 +339,8 @@ def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False  # the numbers of threads are set; tuning them costs time
-    options.threading.max_intra_op_parallelism = (
-        1  # parallel over images and batches, not within an operation
-    )
+    # Parallel over images and batches, not within an operation.
+    options.threading.max_intra_op_parallelism = 1
     # Each worker is given its part already; TensorFlow's own sharding would take a part of the part.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

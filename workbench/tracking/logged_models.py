@@ -63,10 +63,13 @@ def placing(store: Store, run: str, name: str) -> Iterator[Path]:
     place.mkdir(parents=True, exist_ok=True)
     for left in place.glob(".*"):  # of a process that was killed
         shutil.rmtree(left, ignore_errors=True)
+    # The dot keeps it from being listed; the process number keeps two writers apart.
     aside = place / f".{name}.{os.getpid()}"
     try:
         yield aside
         if (place / name).exists():
+            # Renamed away, not removed: a folder cannot replace one that is not empty, and the old model is
+            # there until the new one is.
             (place / name).rename(place / f".{name}.old")
         aside.rename(place / name)
     finally:
@@ -94,6 +97,7 @@ def _registration(run: str, row: dict[str, Any]) -> Registration:
 def keep(store: Store, registration: Registration) -> None:
     """Note a registration, or what MLflow made of one that is noted."""
     known = registrations(store, registration.run)
+    # Name and time tell registrations apart: the same model may be registered again under one name.
     others = [one for one in known if (one.name, one.time) != (registration.name, registration.time)]
     rows = sorted([*others, registration], key=lambda one: one.time)
     path = store.run_folder(registration.run) / REGISTERED
@@ -102,5 +106,6 @@ def keep(store: Store, registration: Registration) -> None:
 
 def all_registrations(store: Store) -> list[Registration]:
     """Return the registrations of a store in the order in which they were made."""
+    # Only runs that have the file: of a hundred runs one or two were registered.
     runs = [run for run in store.runs() if (store.run_folder(run) / REGISTERED).is_file()]
     return sorted((one for run in runs for one in registrations(store, run)), key=lambda one: one.time)
