@@ -67,11 +67,15 @@ SMALL = {
     "MLP": MLP().quick(),
     "LeakyCNN": LeakyCNN().quick(),
 }
+FIRST = {type(part): name for name, part in reversed(SMALL.items())}.values()  # of each class
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_contract_of_the_quick_form(name, tmp_path):
-    found = sizes(contract.check(SMALL[name], tmp_path))
+    model = contract.check(SMALL[name], tmp_path)
+    if name in FIRST:
+        contract.check_again(SMALL[name], model)
+    found = sizes(model)
     assert found.parameters < 3e6 and found.multiply_adds < 80e6, "no form for --quick"
 
 
