@@ -17,7 +17,7 @@ from unittest import mock
 from shallow import shallow
 
 import workbench
-from workbench import ArcFace, Identities, Mirrored, Triplet
+from workbench import MLP, ArcFace, Identities, Linear, Mirrored, SyntheticFaces, Triplet
 from workbench.distribute import setup, strategy
 from workbench.models.build import build_model
 from workbench.models.heads.partial_fc import Sampled
@@ -27,6 +27,15 @@ from workbench.spec.stage import Stage
 from workbench.train.run_data import RunData
 
 STEPS = 3
+# Each loss is traced two or three times, so what stands before it is one layer.
+SMALL: dict[str, Any] = {
+    "data": SyntheticFaces(identities=15, images=8, image_size=16),
+    "backbone": MLP(image_size=16, units=(16,), dropout=0.0, activation="swish"),
+    "embedding": Linear(size=16),
+    "evaluate": (),
+    "augment": None,
+    "weight_decay": None,
+}
 
 
 def losses() -> list[Any]:
@@ -42,7 +51,8 @@ def trained(loss: Any, where: Any) -> tuple[list[float], list[Any]]:
     from workbench.train.trainer import Trainer
 
     stage = Stage(loss=loss, epochs=1, sampler=Identities(identities=4, images=4))
-    experiment = shallow(stages=(stage,), evaluate=(), **({} if where is None else {"devices": where}))
+    changes = {**SMALL, "stages": (stage,), **({} if where is None else {"devices": where})}
+    experiment = shallow(**changes)
     group, _ = strategy.join(experiment, strategy.Launch("pairs", False))
     data = RunData(experiment, default_places(Path.cwd()), STEPS)
     plan = experiment.plans()[0]
