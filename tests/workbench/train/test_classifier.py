@@ -19,6 +19,7 @@ from workbench import (MLP, Adam, AdaCos, ArcFace, Center, Dense, Digits, Euclid
 base = Experiment(
     name="dense", data=Digits(hold_out=0.2), backbone=MLP(image_size=8, units=(32,)), embedding=Features(),
     stages=Stage(loss=Softmax(head=Dense()), epochs=2), optimizer=Adam(), learning_rate=0.01, batch_size=32,
+    log_model="none",
 )
 experiments = [
     base,
