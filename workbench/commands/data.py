@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.errors import DataError, SpecError
 from workbench.spec.datasets import default_places
 from workbench.spec.interfaces import Augmentation, Places, Source
@@ -24,7 +24,7 @@ FILE = click.Path(path_type=Path)
 
 @click.group()
 def data() -> None:
-    """Look at data, and turn folders, RecordIO and TFRecords into each other."""
+    """Show data, and convert between folders, RecordIO and TFRecords."""
 
 
 def debug_option(function: F) -> F:
@@ -296,7 +296,7 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 
 
 @data.command()
-@click.argument("model", shell_complete=completing.models)
+@click.argument("model", shell_complete=completers.models)
 @click.argument("source")
 @click.argument("target", type=FILE)
 @click.option("--float32", "exact", is_flag=True, help="Keep the embeddings in full, not in half precision.")

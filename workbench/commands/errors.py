@@ -1,4 +1,4 @@
-"""`workbench errors`: the pairs that a run told wrong, or came nearest to it, with their images."""
+"""`workbench errors`: the pairs that a run classified wrongly, or nearly so, with their images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.errors import RecordError, suggestion
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
@@ -26,7 +26,7 @@ SHOWN_SIZE = 112  # pixels of an image on the sheet
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.option(
     "--set", "name", metavar="NAME", help="Evaluation set; by default the one that chose the best epoch."
 )

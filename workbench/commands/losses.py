@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from workbench import PARTS
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.errors import SpecError
 from workbench.spec.interfaces import Loss
 from workbench.spec.overrides import parse_part
@@ -29,7 +29,7 @@ STYLES = ("-", "--", "-.", ":")
 
 
 @click.command()
-@click.argument("margins", nargs=-1, shell_complete=completing.losses)
+@click.argument("margins", nargs=-1, shell_complete=completers.losses)
 @click.option(
     "-o",
     "--output",

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.errors import InputError, RecordError, RunStopped
 from workbench.names import FINISHED, TAG_RERUN
 from workbench.reproduce import curve_match, ingredients
 from workbench.reproduce.checkout import checkout, spec_within
-from workbench.security.shown import enduring
+from workbench.security.visible_text import surviving_lost_streams
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import new_run_name
 from workbench.train.from_record import RecordedRun, open_run, variant_of
@@ -25,7 +25,7 @@ from workbench.train.request import PAUSED
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.option("--check", "check_only", is_flag=True, help="Only say which ingredient differs; train nothing.")
 @click.option("--here", is_flag=True, help="Train with the code that is here, whatever the record says.")
 @click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
@@ -33,7 +33,7 @@ from workbench.train.request import PAUSED
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on standard output.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--run-name", hidden=True, help="Train only, as a run of this name (in a copy of the code).")
-@enduring()
+@surviving_lost_streams()
 def rerun(
     run: str,
     check_only: bool,

@@ -234,7 +234,7 @@ def _extent(found: re.Match[str], look: _Look) -> tuple[int, int]:
 
 
 def _value_of(found: re.Match[str], strict: bool) -> tuple[int, int]:
-    """Return where the value beside the name of a secret lies; an empty span where it is no secret."""
+    """Return where the value beside the name of a secret lies; an empty span where it is not a secret."""
     group = "quoted" if found["quoted"] is not None else "bare"
     name, value = found["name"], found[group]
     password, prose = found["word"] is not None, group == "bare" and found["sign"].strip() == ":"

@@ -25,4 +25,4 @@ def test_the_chapters_commands_for_one_machine_do_what_it_says(tmp_path: Path) -
     states = read_states(find_store(str(folder / "mlruns")))
     assert [state.status for state in states] == ["finished"] * 4
     ids = {state.journal.start.id for state in states if state.journal and state.journal.start}
-    assert len(ids) == 1  # devices are no part of what an experiment is
+    assert len(ids) == 1  # devices are not part of what an experiment is

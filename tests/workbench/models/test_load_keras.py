@@ -237,7 +237,7 @@ def test_broken_files_are_no_models(tmp_path: Path) -> None:
 
 
 def test_a_model_saved_before_its_layers_moved_still_opens(tmp_path: Path, attentive: Any) -> None:
-    """Files name the modules of their layers; the layers stood in `workbench.backbones` once."""
+    """Files name the modules of their layers; the layers stood in `workbench.models.backbones` once."""
     now, before = tmp_path / "now.keras", tmp_path / "before.keras"
     attentive.save(now)
     with zipfile.ZipFile(now) as source, zipfile.ZipFile(before, "w") as target:
