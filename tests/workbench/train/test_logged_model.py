@@ -18,11 +18,12 @@ from specs import tiny
 from workbench import names
 from workbench.cli import main
 from workbench.errors import SpecError
+from workbench.export.linked_weights import LINKED
 from workbench.spec.variant import Variant
 from workbench.tracking import logged_models
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.store import Store, find_store
-from workbench.train import logged_model
+from workbench.train import checkpoint, logged_model
 from workbench.train.request import RunRequest
 
 SPEC = '''"""Which digit is it?"""
@@ -131,6 +132,15 @@ def test_the_model_of_a_run_answers_without_this_package(trained, tmp_path: Path
 
 
 @pytest.mark.tensorflow
+def test_the_weights_of_a_model_are_the_best_checkpoints_own_file(trained) -> None:
+    _, store, run = trained
+    best = store.run_checkpoints(run) / checkpoint.BEST
+    places = [logged_models.folder(store, run) / "model", *store.artifacts.glob("*/models/*/artifacts")]
+    assert len(places) == 2
+    assert all(best.samefile(place / "tf2model" / "variables" / LINKED) for place in places)
+
+
+@pytest.mark.tensorflow
 def test_a_run_is_registered_with_an_alias_and_a_link(trained, monkeypatch, capsys) -> None:
     folder, store, run = trained
     monkeypatch.chdir(folder)
@@ -155,9 +165,11 @@ def test_a_run_is_registered_with_an_alias_and_a_link(trained, monkeypatch, caps
     ]
 
 
-STOPPING = SPEC.replace("from workbench import", "from workbench import Watcher,").replace(
-    "experiment = Experiment(",
-    '''class StopAt(Watcher):
+STOPPING = (
+    SPEC.replace("from workbench import", "from workbench import Watcher,")
+    .replace(
+        "experiment = Experiment(",
+        '''class StopAt(Watcher):
     """Ends a run after its second epoch."""
 
     def on_epoch(self, look):
@@ -166,7 +178,9 @@ STOPPING = SPEC.replace("from workbench import", "from workbench import Watcher,
 
 
 experiment = Experiment(watch=StopAt(), ''',
-).replace("epochs=2", "epochs=4")
+    )
+    .replace("epochs=2", "epochs=4")
+)
 
 # Stands where the model is made, as long as it takes to be killed.
 SLOW = """
