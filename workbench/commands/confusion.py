@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from workbench.commands import completing
-from workbench.errors import InputError
+from workbench.commands.classified import classified, require_images
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Source
 from workbench.verification.confusion import MOST, Confusion, confusion
@@ -75,34 +75,14 @@ def _with_data(experiment: Experiment, source: str | None, run: str) -> Experime
             ),
         )
         return whole.but(validation=given)
-    if experiment.validation is None and not experiment.data.hold_out:
-        raise InputError("has no validation set and held nothing out", where=run, do="say --data SOURCE")
+    require_images(experiment, run, do="say --data SOURCE")
     return experiment
 
 
 def measured(network: Any, experiment: Experiment, project: Path, run: str) -> Confusion:
     """Return the confusion of a run's classifier on its validation set or hold-out."""
-    from workbench.data import pipeline
-    from workbench.spec.datasets import default_places
-    from workbench.train.run_data import RunData
-
-    data = RunData(experiment, default_places(project))
-    plans, classes = experiment.plans(), int(network.output_shape[-1])
-    plan = next((plan for plan in plans if len(data.identities(plan)) == classes), plans[0])
-    names = data.identities(plan)
-    if classes != len(names) or classes > MOST:
-        raise InputError(
-            f"{classes} classes for {len(names)} identities of the data",
-            where=run,
-            expected=f"as many, and at most {MOST}",
-        )
-    batches = data.hold_out(plan)
-    assert batches is not None
-    labels, found = [], []
-    for images, truth, *_ in batches:
-        labels.append(np.asarray(truth))
-        found.append(np.asarray(network(pipeline.normalise(images), training=False)).argmax(axis=1))
-    return confusion(np.concatenate(labels), np.concatenate(found), names)
+    found = classified(network, experiment, project, run, MOST)
+    return confusion(found.true, found.predicted, found.names)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
