@@ -7,6 +7,8 @@ import os
 import click
 from click.shell_completion import BashComplete, add_completion_class, get_completion_class, split_arg_string
 
+from workbench.commands.common_options import DEBUG
+
 PROGRAM, VARIABLE = "workbench", "_WORKBENCH_COMPLETE"  # click's name of it, for a program of this name
 SHELLS = ("bash", "zsh", "fish")
 
@@ -59,9 +61,9 @@ add_completion_class(Bash, "bash")
 
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 @click.pass_context
-def completion(context: click.Context, shell: str, debug: bool) -> None:
+def completion(context: click.Context, shell: str) -> None:
     """Print the completion for SHELL; to have it always:
 
     \b

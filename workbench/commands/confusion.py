@@ -12,6 +12,7 @@ import numpy as np
 
 from workbench.commands import completing
 from workbench.commands.classified import classified, require_images
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Source
 from workbench.verification.confusion import MOST, Confusion, confusion
@@ -32,10 +33,10 @@ NAMED = 60  # classes up to which it names them
 )
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The picture; by default confusion.png.")
 @click.option("--json", "as_json", is_flag=True, help="Print counts and rows as one JSON line.")
-@click.option("--store", metavar="URI", help="Where the records are.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@STORE
+@DEBUG
 def command(
-    run: str, source: str | None, which: str, out: Path | None, as_json: bool, store: str | None, debug: bool
+    run: str, source: str | None, which: str, out: Path | None, as_json: bool, store: str | None
 ) -> None:
     """Show what RUN takes for what: accuracy of each class, and a picture of the confusion matrix.
 

@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from workbench.commands import class_errors, completing
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import RecordError, suggestion
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
@@ -41,9 +42,9 @@ SHOWN_SIZE = 112  # pixels of an image on the sheet
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The PNG to write; by default errors_SET.png.")
 @click.option("--json", "as_json", is_flag=True, help="Print the pairs as one JSON line.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def errors(
     run: str,
     name: str | None,
@@ -53,7 +54,6 @@ def errors(
     as_json: bool,
     store: str | None,
     trust_code: bool,
-    debug: bool,
 ) -> None:
     """Show the worst errors of RUN on an evaluation set as a contact sheet.
 
