@@ -247,9 +247,8 @@ def _compare(
     data: Trials, model: Additive, setting: str, column: pd.Series, level: str, reference: str
 ) -> tuple[sig.Comparison | None, int, str]:
     """Return the comparison (None: there is too little), how many pairs or trials it has, and by what."""
-    cut = (
-        not column.dropna().isin([text_of(value) for value in data.frame[setting]]).all()
-    )  # thirds of a range
+    # Thirds of a range.
+    cut = not column.dropna().isin([text_of(value) for value in data.frame[setting]]).all()
     differences = [] if cut else pairs(data, setting, column, level, reference)
     if len(differences) >= LEAST:
         return paired(differences), len(differences), "pairs"

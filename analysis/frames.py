@@ -157,7 +157,7 @@ def run_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def without_reruns(records: Records) -> Records:
-    """Return the records without reruns of runs that are there too: the same training again is no new one."""
+    """Return the records without reruns of runs that are there too: the same training again is not a new one."""
     runs = records.runs["run"]
     again = records.runs["rerun"].isin(runs)
     return records.only(runs[~again]) if again.any() else records

@@ -91,9 +91,8 @@ def import_files(
     return written, Records(pd.concat([records.runs for _, records in read]), epochs, notes)
 
 
-Settings = Mapping[
-    str, Mapping[str, str | int | float | bool]
-]  # by a file's name, its stem or a run's name; "" for all
+# By a file's name, its stem or a run's name; "" for all.
+Settings = Mapping[str, Mapping[str, str | int | float | bool]]
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class Given:
 
 
 def _with_epochs(records: Records, where: str) -> Records:
-    """Return the records without runs that have no epoch, each told; raises `RecordError` where none has one."""
+    """Return the records without runs that have no epoch, each reported; raises `RecordError` where none has one."""
     counts = records.epochs["run"].value_counts()
     empty = [run for run in records.runs["run"] if not counts.get(run)]
     if len(empty) == len(records.runs):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
@@ -22,9 +22,9 @@ PLOTS = ("slices", "parallel", "heat")
 
 @click.command()
 @click.argument(
-    "items", nargs=-1, required=True, metavar="SWEEP_OR_RUNS...", shell_complete=completing.runs_or_studies
+    "items", nargs=-1, required=True, metavar="SWEEP_OR_RUNS...", shell_complete=completers.runs_or_studies
 )
-@click.option("--metric", metavar="METRIC", help="What is compared; else what the sweep sought.")
+@click.option("--metric", metavar="METRIC", help="What is compared; else the sweep's objective.")
 @click.option(
     "--epoch", type=click.IntRange(1), help="Compare at this epoch; else at the last that all reached."
 )
@@ -45,7 +45,7 @@ def effects(
     store: str | None,
     as_json: bool,
 ) -> None:
-    """Say what each setting of a SWEEP (its name or run), or of any runs that differ in settings, does.
+    """Estimate the effect of each setting of a SWEEP (its name or run), or of any runs that differ in settings.
 
     With intervals, and what cannot be judged. Runs are named one by one, by their study or as files.
     """

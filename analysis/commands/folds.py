@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import InputError, RecordError, suggestion
 
@@ -20,7 +20,7 @@ TOGETHER = "together"
 
 
 @click.command()
-@click.argument("study", metavar="STUDY", shell_complete=completing.studies)
+@click.argument("study", metavar="STUDY", shell_complete=completers.studies)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--set", "metric", metavar="NAME", help="Evaluation set, where there are several.")
 @click.option(

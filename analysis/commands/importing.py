@@ -127,13 +127,13 @@ def _refuse_no_names(given: Mapping[str, Sequence[str]]) -> None:
             if not label(name):
                 shown = f"{name[:40]}..." if len(name) > 40 else name
                 expected = f"one to {LONGEST_LABEL} letters"
-                raise InputError(f"{shown!r} is no name", where=option, expected=expected)
+                raise InputError(f"{shown!r} is not a name", where=option, expected=expected)
 
 
 def settings_of_runs(sets: Sequence[str], table: str | None) -> dict[str, dict[str, Any]]:
     """Return settings by the name of a file or run, those of `--set` for all under "".
 
-    Raises `InputError` for what is no NAME=VALUE and for a table without names or settings.
+    Raises `InputError` for what is not a NAME=VALUE and for a table without names or settings.
     """
     found: dict[str, dict[str, Any]] = _table_of(Path(table)) if table else {}
     for text in sets:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
 from analysis.commands.table import counted_from, lengths, say_notes, without_quick
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
@@ -57,7 +57,7 @@ class FigureFile:
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completing.records)
+@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completers.records)
 @click.option("-o", "--output", metavar="FILE", help=f"SVG, PNG or PDF.  [default: {DEFAULT_FILE}]")
 @click.option(
     "--metric", "metrics", multiple=True, help="A metric to show (again for more); else the usual ones."

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, StoreError
 
 
 @click.command()
-@click.argument("studies", nargs=-1, metavar="[STUDY]...", shell_complete=completing.studies)
+@click.argument("studies", nargs=-1, metavar="[STUDY]...", shell_complete=completers.studies)
 @click.option(
     "--refresh", is_flag=True, help="Write the file anew from the records; studies not there are kept."
 )
@@ -93,7 +93,7 @@ def variants(study: str) -> list[str]:
 
 
 def has_records(store: str | None) -> bool:
-    """Tell whether a store holds anything: an empty one is no error beside published numbers."""
+    """Tell whether a store holds anything: an empty one is not an error beside published numbers."""
     from workbench.tracking.store import find_store
 
     place = find_store(store)

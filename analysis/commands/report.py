@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 
 
 @click.command()
-@click.argument("study", shell_complete=completing.studies)
+@click.argument("study", shell_complete=completers.studies)
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False), help="The folder.  [default: mlruns/reports/STUDY]"
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
@@ -15,7 +15,7 @@ from workbench.names import direction, no_direction, of_unknown_direction
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completing.records)
+@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completers.records)
 @click.option("--select", metavar="METRIC", help="The metric that chooses the best epoch.")
 @click.option(
     "--format", "form", default="markdown", show_default=True, help="markdown, latex, csv, json or html."
@@ -195,7 +195,7 @@ def comparison(  # type: ignore[no-untyped-def]
     for note in records.notes[known:]:
         click.echo(f"note: {note}", err=True)
     select = select or summary.default_metric(records)
-    judge = judge or summary.judged_metric(records, select)
+    judge = judge or summary.compared_metric(records, select)
     frame = summary.summary(records, select)
     if judge not in frame:
         raise InputError(
@@ -213,7 +213,7 @@ def comparison(  # type: ignore[no-untyped-def]
         meant = [
             word if word in shown else find_titled(find_store(store), word) or word for word in baselines
         ]
-        frame = verdicts.judged(frame, rows, judge, verdicts.find_baseline(rows, meant))
+        frame = verdicts.with_verdicts(frame, rows, judge, verdicts.find_baseline(rows, meant))
         note = verdicts.optimism_note(records, rows, select, judge)
         if note:
             click.echo(f"note: {note}", err=True)
@@ -239,7 +239,7 @@ def lengths(text: str | None) -> tuple[int, ...]:
         found = (0,)
     if min(found) < 1:
         raise InputError(
-            f"{text!r} are no stage lengths", where="--stages", expected="whole numbers such as 5,5,10"
+            f"{text!r} are not stage lengths", where="--stages", expected="whole numbers such as 5,5,10"
         )
     return found
 

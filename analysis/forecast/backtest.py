@@ -49,7 +49,7 @@ class Trial:
     guesses: dict[str, Array]
     held: dict[str, tuple[bool, bool]]
     chances: dict[str, Array]
-    rivals: Array
+    beaten: Array
     spoke: bool
 
 
@@ -106,29 +106,31 @@ def _trial(
 ) -> Trial | None:
     values = np.asarray(curve.values, dtype=float)
     known, end = curve.until(curve.first + seen - 1), curve.last
-    told = {
+    forecasts = {
         WITH: forecast(known, end, group, settings),
         WITHOUT: forecast(known, end, (), settings),
     }
     truth = values[seen:]
-    # Other curves of the same run are no rivals: their end is nearly this one's.
+    # Other curves of the same run are not rivals: their end is nearly this one's.
     finals = np.array([other.values[-1] for other in curves if other is not curve and other.run != curve.run])
     sign = 1.0 if lower_is_better(curve.metric) else -1.0
-    guesses = {name: _guess(one, values[:seen], len(truth)) for name, one in told.items()}
+    guesses = {name: _guess(one, values[:seen], len(truth)) for name, one in forecasts.items()}
     guesses |= simple(values[:seen], len(truth), kind_of(curve.metric))
     guesses |= _single_families(known, end, len(truth), settings)
     chances = {name: _outright(guess[-1], finals, sign) for name, guess in guesses.items()}
     chances |= {
-        name: np.array([one.chance(final) for final in finals]) for name, one in told.items() if one.known
+        name: np.array([one.chance(final) for final in finals])
+        for name, one in forecasts.items()
+        if one.known
     }
-    held = {name: _held(one, truth[-1]) for name, one in told.items() if one.known}
+    held = {name: _held(one, truth[-1]) for name, one in forecasts.items() if one.known}
     beaten = (sign * truth[-1] < sign * finals).astype(float)
-    return Trial(curve, seen, truth, guesses, held, chances, beaten, told[WITHOUT].verdict == FORECAST)
+    return Trial(curve, seen, truth, guesses, held, chances, beaten, forecasts[WITHOUT].verdict == FORECAST)
 
 
-def _guess(told: Forecast, seen: Array, count: int) -> Array:
+def _guess(made: Forecast, seen: Array, count: int) -> Array:
     """Return a forecast of `count` epochs; the last value where there is none."""
-    return told.median if len(told.median) == count else np.full(count, seen[-1])
+    return made.median if len(made.median) == count else np.full(count, seen[-1])
 
 
 def _outright(final: float, others: Array, sign: float) -> Array:
@@ -136,8 +138,8 @@ def _outright(final: float, others: Array, sign: float) -> Array:
     return np.where(final == others, 0.5, (sign * final < sign * others).astype(float))
 
 
-def _held(told: Forecast, final: float) -> tuple[bool, bool]:
-    (low80, high80), (low50, high50) = told.interval(0.8), told.interval(0.5)
+def _held(made: Forecast, final: float) -> tuple[bool, bool]:
+    (low80, high80), (low50, high50) = made.interval(0.8), made.interval(0.5)
     return bool(low80[-1] <= final <= high80[-1]), bool(low50[-1] <= final <= high50[-1])
 
 
@@ -230,7 +232,7 @@ def _errors(done: Sequence[Trial], name: str) -> tuple[float, float]:
 def _row(done: Sequence[Trial], name: str, share: float, base: tuple[float, float]) -> Score:
     final, rest = _errors(done, name)
     held = [trial.held[name] for trial in done if name in trial.held]
-    misses = [np.mean((t.chances[name] - t.rivals) ** 2) for t in done if len(t.rivals)]
+    misses = [np.mean((t.chances[name] - t.beaten) ** 2) for t in done if len(t.beaten)]
     return Score(
         share=share,
         method=name,

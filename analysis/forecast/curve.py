@@ -116,7 +116,7 @@ class Prepared:
         return self.start + np.asarray(index) * self.step
 
     def number(self, epoch: Array | int) -> Array:
-        """Return how many numbers `y` has up to these epochs; between two of them it is no whole number."""
+        """Return how many numbers `y` has up to these epochs; between two of them it is not a whole number."""
         return (np.asarray(epoch) - self.start) / self.step + 1
 
     def value(self, y: Array | float) -> Array:
@@ -147,8 +147,8 @@ def kind_of(metric: str) -> str:
 def is_evaluation(metric: str) -> bool:
     """Tell whether a metric's name says that it was measured on other data than those trained on."""
     name = metric.lower()
-    told = name.startswith(("val", "test", "dev", "eval"))
-    return told or not any(word in name for word in ("loss", "acc", "err", "train", "rmse", "mae", "mse"))
+    named = name.startswith(("val", "test", "dev", "eval"))
+    return named or not any(word in name for word in ("loss", "acc", "err", "train", "rmse", "mae", "mse"))
 
 
 def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
@@ -221,7 +221,7 @@ def _numbered(
 
 
 def _kind(metric: str, top: float) -> str:
-    """Return the kind of `metric`; an error that is no share of wrong answers counts as a loss."""
+    """Return the kind of `metric`; an error that is not a share of wrong answers counts as a loss."""
     kind = kind_of(metric)
     return LOSS if kind == ERROR and (top > PERCENT or 1 < top <= NO_SHARE) else kind
 

@@ -1,7 +1,7 @@
 """What a curve looks like, in numbers that mean the same on any task: logs of ratios to its present level.
 
 Every length below is the log of a value over the present level; `unit` is the natural size of a step there (noise,
-disagreement of the fits, how far they expect to go), and most features are told in units of it. So a loss of 6
+disagreement of the fits, how far they expect to go), and most features are given in units of it. So a loss of 6
 and an error of 0.003 look alike where they behave alike. The population (`analysis.forecast.population`)
 was trained on these numbers; changing one means training it anew.
 """

@@ -136,15 +136,15 @@ def forecast(
     group = others if isinstance(others, CrossRunPrior) else CrossRunPrior(others, settings, known)
     ensemble = fit_ensemble(prepared, settings)
     targets = _targets(prepared, settings)
-    told = features(prepared, ensemble, targets)
-    ends = (known or group.population).quantiles(told, np.log(len(prepared.y) / targets))
+    inputs = features(prepared, ensemble, targets)
+    ends = (known or group.population).quantiles(inputs, np.log(len(prepared.y) / targets))
     return _forecast(
         curve,
         prepared,
         ensemble,
-        told,
+        inputs,
         ends,
-        group.correction_of(curve, prepared, told, ends),
+        group.correction_of(curve, prepared, inputs, ends),
         settings,
         seed,
     )
@@ -169,7 +169,7 @@ def _forecast(
     curve: Curve,
     prepared: Prepared,
     ensemble: Ensemble,
-    told: Features,
+    inputs: Features,
     ends: Array,
     correction: Correction | None,
     settings: Settings,
@@ -177,11 +177,11 @@ def _forecast(
 ) -> Forecast:
     n, targets = len(prepared.y), _targets(prepared, settings)
     ends, inner = _corrected(ends, (targets - n) / (prepared.length - n), correction, settings)
-    nearer = _last_nearer(ends[:, -1], told)
-    point = np.clip(_guess(prepared, told, ends), inner[0], inner[1])
+    nearer = _last_nearer(ends[:, -1], inputs)
+    point = np.clip(_guess(prepared, inputs, ends), inner[0], inner[1])
     verdict, reason = FORECAST, ""
-    if nearer >= settings.last_nearer and abs(score(ends[:, -1], told.last)) < settings.near_last:
-        verdict, point = NO_FORECAST, np.full_like(point, told.last)
+    if nearer >= settings.last_nearer and abs(score(ends[:, -1], inputs.last)) < settings.near_last:
+        verdict, point = NO_FORECAST, np.full_like(point, inputs.last)
         reason = f"the fits are no better than the last value: the end is nearer to it with a chance of {nearer:.0%}"
     # Between its neighbours: quantiles that cross would give chances below zero.
     ends[MIDDLE] = np.clip(point, ends[MIDDLE - 1], ends[MIDDLE + 1])
@@ -195,7 +195,7 @@ def _forecast(
         reason=reason,
         notes=tuple(prepared.notes),
         epochs=epochs,
-        median=prepared.value(told.value(whole[MIDDLE])),
+        median=prepared.value(inputs.value(whole[MIDDLE])),
         skill=ensemble.skill,
         prior_runs=() if correction is None else correction.runs,
         weights=dict(zip(ensemble.names, ensemble.weights.tolist(), strict=True)),
@@ -208,7 +208,7 @@ def _forecast(
         ),
         seed=seed,
         prepared=prepared,
-        features=told,
+        features=inputs,
         ends=whole,
     )
 
@@ -227,19 +227,19 @@ def _corrected(
     return ordered(at_score(ends, scores)), at_score(ends, inner)
 
 
-def _guess(prepared: Prepared, told: Features, ends: Array) -> Array:
-    """Return what would be told of each epoch if the distribution were wide: a cautious value.
+def _guess(prepared: Prepared, inputs: Features, ends: Array) -> Array:
+    """Return what the forecast of each epoch would be if the distribution were wide: a cautious value.
 
     Where the learning rates are known, the middle one of the fits' value, the last value and the population's median; else half
     way between the fits and the last value. It is at most as wrong as two of them, whichever family the curve is of.
     """
     if prepared.rates is None and not prepared.constant:
-        return (told.fits + told.last) / 2
-    return np.median([told.fits, np.full_like(told.fits, told.last), ends[MIDDLE]], axis=0)
+        return (inputs.fits + inputs.last) / 2
+    return np.median([inputs.fits, np.full_like(inputs.fits, inputs.last), ends[MIDDLE]], axis=0)
 
 
-def _last_nearer(ends: Array, told: Features) -> float:
+def _last_nearer(ends: Array, inputs: Features) -> float:
     """Return the probability that the end is nearer to the last value than to what the fits say."""
-    fits, last = float(told.fits[-1]), told.last
+    fits, last = float(inputs.fits[-1]), inputs.last
     below = probability_below(ends, (fits + last) / 2)
     return 1 - below if fits < last else below

@@ -13,7 +13,7 @@ WIDEST = 3  # epochs of a spike; what stays up for longer is a shift
 STEPS, SHARE = 12.0, 0.5  # how high a spike is: usual steps, and a share of the level beside it
 SIDE = 0.3  # of its height, the most that the epochs beside it may be off the level
 MOST_SHARE = 0.15  # of the epochs may be spikes; more of them are the curve's own noise
-SHORTEST = 6  # epochs of a curve in which a spike can be told
+SHORTEST = 6  # epochs of a curve in which a spike can be recognised
 
 
 def without_spikes(values: Array, seen: Array, first: int, notes: list[str]) -> tuple[Array, Array]:

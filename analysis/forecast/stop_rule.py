@@ -26,18 +26,8 @@ PRICE = 0.05  # of the runs that would succeed, the share that may be lost, as a
 WORST = 0.1  # the same in the worst family: a new study may be like that one
 LATEST = 0.6  # of a run: later nothing is stopped, for little is saved by then and a late fall may still come
 ORIGINS = (0.1, 0.2, 0.3, 0.4, 0.5, LATEST)  # of a run, at which the rule is replayed
-LIMITS = (
-    0.0002,
-    0.0005,
-    0.001,
-    0.002,
-    0.004,
-    0.007,
-    0.01,
-    0.02,
-    0.03,
-    0.05,
-)  # chances below which it might stop
+# Chances below which it might stop.
+LIMITS = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.007, 0.01, 0.02, 0.03, 0.05)
 ENOUGH = 4  # other runs from which on the record with others counts
 MOST = 12  # of the study's finished runs that are replayed at the start
 ALONE, WITH_OTHERS = "alone", "with other runs"
@@ -59,12 +49,12 @@ def replay(
     settings: Settings = DEFAULT,
     origins: Sequence[float] = ORIGINS,
 ) -> Array:
-    """Return the chance to end better than `target` as told at each of `origins` (1.0 where nothing is told)."""
+    """Return the chance to end better than `target` as forecast at each of `origins` (1.0 where there is no forecast)."""
     chances = []
     for origin in origins:
         seen = max(settings.fewest, round(origin * len(curve.values)))
-        told = forecast(curve.until(curve.first + seen - 1), curve.last, group, settings, known=known)
-        chances.append(told.chance(target) if told.known else 1.0)
+        made = forecast(curve.until(curve.first + seen - 1), curve.last, group, settings, known=known)
+        chances.append(made.chance(target) if made.known else 1.0)
     return np.array(chances)
 
 

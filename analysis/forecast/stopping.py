@@ -116,21 +116,21 @@ class ForecastStopping:
         )
         if last >= plan.total:
             return Observation({})
-        told = forecast(curve, plan.total, self._group, self.settings, known=self.known)
-        if not told.known:
+        made = forecast(curve, plan.total, self._group, self.settings, known=self.known)
+        if not made.known:
             self._hopeless = 0
             return Observation({})
         prefix = f"{FORECAST_PREFIX}{self.metric}"
-        low, high = told.interval(0.8)
-        metrics = {prefix: float(told.median[-1]), f"{prefix}_low": float(low[-1])}
+        low, high = made.interval(0.8)
+        metrics = {prefix: float(made.median[-1]), f"{prefix}_low": float(low[-1])}
         metrics[f"{prefix}_high"] = float(high[-1])
         if self.beat is None:
             return Observation(metrics)
-        chance = told.chance(self.beat)
+        chance = made.chance(self.beat)
         metrics |= {f"{prefix}_chance": chance, f"{prefix}_beat": float(self.beat)}
         # A loss is forecast to the end of its stage only: that says nothing about the run's end.
-        reached_end = told.to == plan.total
-        stop = self._decide(chance, plan.total - last, last, told.verdict == FORECAST and reached_end, values)
+        reached_end = made.to == plan.total
+        stop = self._decide(chance, plan.total - last, last, made.verdict == FORECAST and reached_end, values)
         if self.stop_below is not None:
             metrics[f"{prefix}_stop"] = float(stop is not None)
         return Observation(metrics, stop)

@@ -72,7 +72,7 @@ def _short(study: Study) -> list[Block]:
 
 
 def _alike(study: Study, top: int) -> str:
-    """Say how many rows cannot be told from the best one, and of how many that is not known."""
+    """Say how many rows are indistinguishable from the best one, and of how many that is not known."""
     own = study.rows[study.metric]
     if len(own) == 1:
         return ""

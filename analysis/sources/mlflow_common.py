@@ -57,7 +57,7 @@ def is_sweep(tags: Mapping[str, str]) -> bool:
 
 
 def is_derived(metric: str) -> bool:
-    """Tell a metric that MLflow's pages need and that is no measure of the training: a best value, the machine's load."""
+    """Tell a metric that MLflow's pages need and that is not a measure of the training: a best value, the machine's load."""
     return metric.startswith((BEST_PREFIX, SYSTEM_PREFIX))
 
 
@@ -105,9 +105,8 @@ def _stage_name(parameters: Mapping[str, Any], prefix: str, number: int) -> str:
     return f"{text}, head" if parameters.get(f"{prefix}train") == "head" else text
 
 
-Points = Mapping[
-    str, tuple[np.ndarray, np.ndarray]
-]  # steps and values by metric, in the order of their times
+# Steps and values by metric, in the order of their times.
+Points = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass

@@ -37,7 +37,7 @@ class Ours:
     """What our runs of one variant reach: `values` is {at: {set: (mean, epoch or None)}}.
 
     `kind` is one of `ORDER`; `runs` counts them (seeds), and `pairs` is {set: pairs} where scores are stored.
-    `judged` is what `analysis.tables.judged` says of a study that nothing is published of.
+    `judged` is what `analysis.tables.study_verdicts` says of a study that nothing is published of.
     """
 
     kind: str

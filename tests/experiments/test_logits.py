@@ -16,7 +16,7 @@ from workbench import E, Adam, ArcFace, Digits, DistillLogits, Experiment, Plain
 
 teacher = Experiment(
     name="teacher", data=Digits(), backbone=PlainCNN(filters=(8, 8, 8)), embedding=E(size=8),
-    stages=Stage(loss=Softmax(), epochs=1), optimizer=Adam(), learning_rate=0.01, batch_size=64,
+    stages=Stage(loss=Softmax(), epochs=1), optimizer=Adam(), learning_rate=0.01, batch_size=64, log_model="none",
 )
 student = teacher.but(
     data=TFRecords("logits.tfrecord", teacher=10), stages=Stage(loss=DistillLogits(), epochs=1), name="student"

@@ -13,18 +13,18 @@ from typing import Any
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.common_options import DEBUG
 from workbench.commands.dry_run import DryRun
 from workbench.errors import SpecError
 from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.branch import trunk_of
+from workbench.spec.custom_parts import custom_part_lines
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places, Source
 from workbench.spec.load import choose_variants
 from workbench.spec.overrides import override_settings
-from workbench.spec.own_parts import own_part_lines
 from workbench.spec.quick import HELD_OUT, with_hold_out
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
@@ -36,7 +36,7 @@ ALWAYS = ("branch:", "start:", "device", "network ", "stage ", "estimate ")  # s
 
 @click.command()
 @click.argument(
-    "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completing.specs
+    "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completers.specs
 )
 @click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
 @click.option("--no-steps", is_flag=True, help="Check the settings only, without building networks.")
@@ -93,7 +93,7 @@ def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[s
     schedule_preview.refuse(experiment.plans())
     plateau.refuse_unmeasured(experiment)
     refuse_select(experiment)
-    yield from own_part_lines(experiment)
+    yield from custom_part_lines(experiment)
     yield from split(experiment)
     missing = list(_missing(experiment, where))
     yield from (f"missing: {line}" for line, _ in missing)

@@ -1,4 +1,4 @@
-"""The worst errors of a classifier: the held-out images that it takes most surely for another class."""
+"""The worst errors of a classifier: the held-out images of which it predicts another class most confidently."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workbench.commands.classified import Classified, classified, require_images
 from workbench.errors import RecordError
 from workbench.spec.experiment import Experiment
 from workbench.tracking.store import Store
-from workbench.verification.top_errors import surest_errors
+from workbench.verification.top_errors import most_confident_errors
 
 LABEL = "classes"  # what `errors --set` and TensorBoard call them, beside the names of evaluation sets
 
@@ -28,9 +28,11 @@ def show(
         click.echo(json.dumps({**facts, "sheet": str(path), "errors": rows}))
         return
     for row in rows:
-        click.echo(f"{row['confidence']:.4f}  {row['true']} taken for {row['predicted']}  {row['image']}")
+        click.echo(
+            f"true {row['true']}, predicted {row['predicted']} ({row['confidence']:.4f})  {row['image']}"
+        )
     click.echo(
-        f"{facts['wrong']} of {facts['images']} held-out images taken for another class "
+        f"{facts['wrong']} of {facts['images']} held-out images predicted wrongly "
         f"({facts['checkpoint']}); sheet: {path}"
     )
 
@@ -51,7 +53,7 @@ def drawn(
         raise RecordError("no checkpoint", where=run, do="run the experiment first, or resume it")
     network = network_of(experiment, state, "probabilities", run)
     found = classified(network, experiment, store.root.parent, run)
-    numbers = surest_errors(found.true, found.predicted, found.confidence, count)
+    numbers = most_confident_errors(found.true, found.predicted, found.confidence, count)
     facts = {
         "run": run,
         "set": LABEL,
@@ -76,7 +78,7 @@ def _row(found: Classified, number: int) -> dict[str, Any]:
 
 
 def draw(found: Classified, numbers: np.ndarray, facts: dict[str, Any], path: Path) -> None:
-    """Write the sheet: each image beside one of the class that it was taken for."""
+    """Write the sheet: each image beside one of the class that was predicted."""
     from workbench.commands.errors import SHOWN_SIZE, shortened
     from workbench.verification import plots
 
@@ -86,10 +88,10 @@ def draw(found: Classified, numbers: np.ndarray, facts: dict[str, Any], path: Pa
         row, record = _row(found, number), found.records[number]
         others = np.flatnonzero(found.images.labels == found.predicted[number])
         other = others[0] if len(others) else record
-        taken = f"{shortened(row['true'])} taken for {shortened(row['predicted'])}: {row['confidence']:.3f}"
+        labels = f"true {shortened(row['true'])}, predicted {shortened(row['predicted'])} ({row['confidence']:.3f})"
         pair = [np.asarray(read(np.int64(place))) for place in (record, other)]
-        return pair[0], pair[1], f"{taken}\n{shortened(row['image'])}"
+        return pair[0], pair[1], f"{labels}\n{shortened(row['image'])}"
 
-    heading = f"{facts['wrong']} of {facts['images']} taken for another class, the surest first; beside each, one of that class"
+    heading = f"{facts['wrong']} of {facts['images']} predicted wrongly, the most confident first; beside each, an image of the predicted class"
     sheet = plots.contact_sheet([(heading, [section(number) for number in numbers])])
     plots.save(sheet, path)

@@ -15,7 +15,7 @@ from workbench.spec.experiment import Experiment
 
 @dataclass(frozen=True)
 class Classified:
-    """Images that were held out, and what they were taken for; classes are numbered as `names` has them."""
+    """Images that were held out, and what was predicted for them; classes are numbered as `names` has them."""
 
     names: tuple[str, ...]
     true: np.ndarray  # int [N]
@@ -39,7 +39,7 @@ def require_images(experiment: Experiment, run: str, do: str) -> None:
 def classified(
     network: Any, experiment: Experiment, project: Path, run: str, most: int | None = None
 ) -> Classified:
-    """Return what `network`, which gives a value a class, takes the images of a validation set or hold-out for.
+    """Return what `network`, which gives a value a class, predicts for the images of a validation set or hold-out.
 
     Raises `InputError` where its classes are not the identities of the data, or more than `most`.
     """

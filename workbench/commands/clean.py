@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import DataError, RecordError, few
 from workbench.lazy import tf
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="LIST", help="File to write."
 )

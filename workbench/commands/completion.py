@@ -1,4 +1,4 @@
-"""`workbench completion`: what makes bash, zsh or fish complete commands, options, specs and runs."""
+"""`workbench completion`: the script by which bash, zsh or fish complete commands, options, specs and runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`workbench confusion`: what a run takes for what, class by class, on images that it was not trained on."""
+"""`workbench confusion`: the confusion matrix of a run, on images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.classified import classified, require_images
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.spec.experiment import Experiment
@@ -22,7 +22,7 @@ NAMED = 60  # classes up to which it names them
 
 
 @click.command("confusion")
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.option(
     "--data",
     "source",
@@ -38,7 +38,7 @@ NAMED = 60  # classes up to which it names them
 def command(
     run: str, source: str | None, which: str, out: Path | None, as_json: bool, store: str | None
 ) -> None:
-    """Show what RUN takes for what: accuracy of each class, and a picture of the confusion matrix.
+    """Show the confusion matrix of RUN as a picture, and the accuracy of each class.
 
     The images are those of its validation set, else those it held out of its data.
     """
@@ -87,7 +87,7 @@ def measured(network: Any, experiment: Experiment, project: Path, run: str) -> C
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Return a text table, the class told worst first."""
+    """Return a text table, the worst class first."""
     from tabulate import tabulate
 
     ordered = sorted(rows, key=lambda row: (row["accuracy"], row["class"]))

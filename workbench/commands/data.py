@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.common_options import DEBUG
 from workbench.errors import DataError, SpecError
 from workbench.spec.datasets import default_places
@@ -25,7 +25,7 @@ FILE = click.Path(path_type=Path)
 
 @click.group()
 def data() -> None:
-    """Look at data, and turn folders, RecordIO and TFRecords into each other."""
+    """Show data, and convert between folders, RecordIO and TFRecords."""
 
 
 def places() -> Places:
@@ -292,7 +292,7 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 
 
 @data.command()
-@click.argument("model", shell_complete=completing.models)
+@click.argument("model", shell_complete=completers.models)
 @click.argument("source")
 @click.argument("target", type=FILE)
 @click.option("--float32", "exact", is_flag=True, help="Keep the embeddings in full, not in half precision.")

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import click
 
 from workbench import names
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.commands.list_runs import remark_lines
 from workbench.commands.run_columns import without_places
 from workbench.errors import RecordError
-from workbench.security.shown import one_line
+from workbench.security.visible_text import one_line
 from workbench.spec.labels import value_text
 from workbench.tracking.best import best_values
 from workbench.tracking.branch_history import all_rows
@@ -32,8 +32,8 @@ FACTS = ("commit", "dirty", "engine", "data", "steps")  # of the provenance, wha
 
 
 @click.command()
-@click.argument("first", metavar="RUN", shell_complete=completing.runs)
-@click.argument("second", metavar="RUN", shell_complete=completing.runs)
+@click.argument("first", metavar="RUN", shell_complete=completers.runs)
+@click.argument("second", metavar="RUN", shell_complete=completers.runs)
 @click.option("--code", is_flag=True, help="Show the lines in which the spec files differ, too.")
 @STORE
 @direction_options

@@ -1,4 +1,4 @@
-"""`workbench errors`: the pairs or images that a run told wrong, or came nearest to it, with their images."""
+"""`workbench errors`: the pairs or images that a run classified wrongly, or nearly so, with their images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from workbench.commands import class_errors, completing
+from workbench.commands import class_errors, completers
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import RecordError, suggestion
 from workbench.spec.datasets import default_places
@@ -27,7 +27,7 @@ SHOWN_SIZE = 112  # pixels of an image on the sheet
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.option(
     "--set",
     "name",
@@ -57,7 +57,7 @@ def errors(
 ) -> None:
     """Show the worst errors of RUN on an evaluation set as a contact sheet.
 
-    A run without pairs is a classifier: of the images that it held out, those that it takes most surely for another class.
+    A run without pairs is a classifier: of the images that it held out, those predicted wrongly with most confidence.
     """
     place = find_store(store)
     run = find_run(place, run)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from workbench.commands import completing, register_model
+from workbench.commands import completers, register_model
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.data.example_images import spread
 from workbench.errors import DataError, InputError, SpecError
@@ -39,7 +39,7 @@ class Subject:
 
 
 @click.command()
-@click.argument("model", metavar="RUN_OR_MODEL", shell_complete=completing.models)
+@click.argument("model", metavar="RUN_OR_MODEL", shell_complete=completers.models)
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), help="saved_model by default; tflite with --quantize."
 )
@@ -53,7 +53,9 @@ class Subject:
 @click.option(
     "--images", "count", type=click.IntRange(1), default=64, show_default=True, help="Images compared on."
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of images, for a model that is no run.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder of images, for a model that is not a run."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; a run's artifacts by default.")
 @click.option(
     "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Checkpoint."

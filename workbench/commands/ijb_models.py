@@ -11,10 +11,10 @@ import click
 from workbench.commands import ijb as one
 from workbench.errors import DataError, suggestion
 from workbench.verification import ijb
-from workbench.verification.ijb import Outcome
+from workbench.verification.ijb import ProtocolResult
 from workbench.verification.ijb_files import Protocol
 
-Measured = list[tuple[str, Outcome]]
+Measured = list[tuple[str, ProtocolResult]]
 
 
 def compare(protocol: Protocol, models: Sequence[str], options: Mapping[str, Any]) -> None:

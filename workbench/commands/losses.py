@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from workbench import PARTS
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.common_options import DEBUG
 from workbench.errors import SpecError
 from workbench.spec.interfaces import Loss
@@ -30,7 +30,7 @@ STYLES = ("-", "--", "-.", ":")
 
 
 @click.command()
-@click.argument("margins", nargs=-1, shell_complete=completing.losses)
+@click.argument("margins", nargs=-1, shell_complete=completers.losses)
 @click.option(
     "-o",
     "--output",

@@ -66,4 +66,4 @@ def rates(values: tuple[str, ...]) -> tuple[float, ...]:
     try:
         return tuple(float(value) for text in values for value in text.split(","))
     except ValueError as error:
-        raise click.BadParameter(f"{', '.join(values)} are no rates; give --far 1e-3,1e-4") from error
+        raise click.BadParameter(f"{', '.join(values)} are not rates; give --far 1e-3,1e-4") from error

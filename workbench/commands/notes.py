@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import InputError, suggestion
 from workbench.tracking.reader_notes import LONGEST, ReaderNotes, parse_tag, read_notes, write_notes
@@ -15,7 +15,7 @@ from workbench.tracking.store import Store, find_store
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.argument("text", nargs=-1)
 @click.option("--delete", is_flag=True, help="Take the note away.")
 @STORE
@@ -39,7 +39,7 @@ def note(run: str, text: tuple[str, ...], delete: bool, store: str | None) -> No
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
 @click.option("-d", "--delete", multiple=True, metavar="KEY", help="Take a tag off (again for more).")
 @STORE
@@ -69,9 +69,9 @@ def _opened(run: str, address: str | None) -> tuple[Store, str, ReaderNotes]:
 
 def _keep(store: Store, run: str, notes: ReaderNotes) -> None:
     """Keep what was said, then show it in MLflow; where that cannot be, say when it will."""
-    from workbench.views.removed import renew
+    from workbench.views.removed import show_again
 
     write_notes(store, run, notes)
-    problem = renew(store, run)
+    problem = show_again(store, run)
     if problem:
         click.echo(f"note: MLflow will show it after `workbench sync`: {problem}", err=True)

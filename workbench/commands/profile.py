@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.common_options import DEBUG
 from workbench.commands.run import wanted
 from workbench.errors import InputError
@@ -25,7 +25,7 @@ LARGEST = 8  # operations shown
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]", shell_complete=completing.specs)
+@click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]", shell_complete=completers.specs)
 @click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
 @click.option("--stage", type=click.IntRange(1), default=1, show_default=True, help="The stage to measure.")
 @click.option(

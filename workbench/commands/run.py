@@ -16,7 +16,7 @@ from typing import Protocol, TextIO
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.common_options import debug_option, store_option
 from workbench.distribute.roles import refuse_several
 from workbench.errors import InputError, RunFailed, SpecError
@@ -24,7 +24,7 @@ from workbench.jobs.placement import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
 from workbench.names import TAG_FORECAST, metric_that_counts
 from workbench.optimizers import plateau, schedule_preview
-from workbench.security.shown import enduring
+from workbench.security.visible_text import surviving_lost_streams
 from workbench.spec.branch import kept_epochs
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
@@ -36,12 +36,12 @@ from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
 from workbench.tracking.ping import require_reachable
 from workbench.tracking.store import Store, find_store
-from workbench.train.request import RunRequest, Watcher
+from workbench.train.request import EpochCallback, RunRequest
 
 
 @click.command()
 @click.argument(
-    "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completing.specs
+    "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completers.specs
 )
 @click.option(
     "--set",
@@ -78,7 +78,7 @@ from workbench.train.request import RunRequest, Watcher
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
 @debug_option()
 @click.option("--run-name", hidden=True, help="Name of the run's record (given to child processes).")
-@enduring()
+@surviving_lost_streams()
 def run(
     files: tuple[str, ...],
     assignments: tuple[str, ...],
@@ -136,7 +136,7 @@ def _where(jobs: int | None, devices: str | None, ray: str | None) -> list[Place
     return places(jobs, devices) if (jobs or devices) and not ray else []
 
 
-class Announcing(Watcher, Protocol):
+class Announcing(EpochCallback, Protocol):
     """A watcher that says at the start what it may do, and on what evidence."""
 
     def opening(self) -> str:

@@ -101,7 +101,7 @@ def _artifacts(given: str | None, store: Store) -> str:
         return given.rstrip("/")
     if given and "://" in given:
         raise InputError(
-            f"{given!r} is no place of artifacts",
+            f"{given!r} is not a place of artifacts",
             where="--artifacts",
             expected="a folder or s3://bucket/path",
         )
@@ -182,17 +182,17 @@ def _add_user(plan: server_setup.ServerPlan, name: str) -> None:
             "no server answers", where=plan.url, do="start it first: `workbench server`"
         ) from error
     if not answer.ok:
-        told = (
+        refusal = (
             answer.json().get("message", "")
             if "json" in answer.headers.get("Content-Type", "")
             else answer.text
         )
-        raise StoreError(f"the server refuses: {told[:200] or answer.reason}", where=plan.url)
+        raise StoreError(f"the server refuses: {refusal[:200] or answer.reason}", where=plan.url)
     click.echo(f"user {name} added; it sets MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
 
 
 def _last(log: Path) -> str:
     """Return the line that says most of why a server ended: the last that names an error."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    told = [line for line in lines if "Error" in line or "error" in line]
-    return (told or lines or ["it said nothing"])[-1][:300]
+    refusal = [line for line in lines if "Error" in line or "error" in line]
+    return (refusal or lines or ["it said nothing"])[-1][:300]

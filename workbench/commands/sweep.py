@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.common_options import DEBUG, store_option
 from workbench.errors import InputError
-from workbench.security.shown import enduring
+from workbench.security.visible_text import surviving_lost_streams
 from workbench.spec.variant import Variant
 from workbench.tracking.store import Store, find_store
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]...", shell_complete=completing.specs)
+@click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]...", shell_complete=completers.specs)
 @click.option(
     "--trials", type=click.IntRange(1), help="At most so many trials, those before a resume with them."
 )
@@ -40,7 +40,7 @@ from workbench.tracking.store import Store, find_store
 @store_option("Where to record: a folder or an MLflow server.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
 @DEBUG
-@enduring()
+@surviving_lost_streams()
 def sweep(
     files: tuple[str, ...],
     trials: int | None,

@@ -19,7 +19,7 @@ import click
 
 from workbench.commands import ui_reports
 from workbench.commands.common_options import STORE, debug_option
-from workbench.commands.ui_board import Board, Wishes, board_of
+from workbench.commands.ui_board import BoardOptions, BoardPage, board_of
 from workbench.errors import InputError, StoreError
 from workbench.security.children import guarded
 from workbench.security.loopback import require_loopback
@@ -102,17 +102,17 @@ def ui(
         return
     if not place.journals.is_dir():
         raise StoreError("no records yet", where=place.root, do="run an experiment first")
-    wishes = Wishes(errors, learning_rate, projector, trust_code)
-    wishes.refuse_without(what)
+    options = BoardOptions(errors, learning_rate, projector, trust_code)
+    options.refuse_without(what)
     ports = Ports(port, tensorboard_port, report_port)
     ports.refuse_taken()
-    with board_of(place, what, wishes) as board:
+    with board_of(place, what, options) as board:
         browse = sys.stdout.isatty() if browse is None else browse
         _serve(place, ports, board, what, None if debug else subprocess.DEVNULL, browse)
 
 
 def _serve(
-    place: Store, ports: Ports, board: Board, what: tuple[str, ...], output: int | None, browse: bool
+    place: Store, ports: Ports, board: BoardPage, what: tuple[str, ...], output: int | None, browse: bool
 ) -> None:
     """Run the servers until Ctrl-C or until one ends by itself, and keep the board up to date."""
     page = f"http://127.0.0.1:{ports.mlflow}{mlflow_page(place, board.study)}"

@@ -63,9 +63,9 @@ class Match:
             return ["curve: nothing to compare: the two have no epoch in common"]
         lines = [f"curve: {self.verdict} ({what}; {self.band}){weights}"]
         if self.first:
-            lines.append(f"  first difference: {_told(self.first)}")
+            lines.append(f"  first difference: {_in_words(self.first)}")
         lines += [f"  {len(self.outside)} of {self.values} values are outside"] if self.outside else []
-        return lines + [f"    {_told(found)}" for found in self.outside[:5]]
+        return lines + [f"    {_in_words(found)}" for found in self.outside[:5]]
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain JSON values."""
@@ -81,7 +81,7 @@ class Match:
         }
 
 
-def _told(found: tuple[str, int, float, float]) -> str:
+def _in_words(found: tuple[str, int, float, float]) -> str:
     metric, epoch, before, now = found
     return f"{metric} of epoch {epoch}: {before:.9g} in the record, {now:.9g} now"
 
@@ -108,13 +108,13 @@ def match(before: Values, now: Values, seeds: Sequence[Values] = (), weights: bo
     outside = [place for place in odd if not _within(place, before, now[place], seeds)]
     fits = len(outside) <= (1 - WITHIN) * len(places)
     tell = [(name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in odd]
-    told = tuple((name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in outside)
+    differences = tuple((name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in outside)
     return Match(
         BAND if fits else DIFFERS,
         epochs,
         metrics,
         tell[0] if tell else None,
-        told,
+        differences,
         len(places),
         band_words(seeds),
         weights,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Union
 
 from workbench.errors import SpecError
 from workbench.lazy import tf
-from workbench.spec import own_source
+from workbench.spec import custom_source
 from workbench.spec.datasets import Images, PairImages, Places
 from workbench.spec.part import Part, part, setting
 
@@ -248,9 +248,8 @@ class Loss(Part):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if (
-            own_source.is_own(cls) and cls.term == "loss"
-        ):  # the total has that name: in a sum it would be lost
+        # The total has that name: in a sum it would be lost.
+        if custom_source.is_custom(cls) and cls.term == "loss":
             words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
             cls.term = words if words.endswith("_loss") else f"{words}_loss"
 

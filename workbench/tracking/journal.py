@@ -156,7 +156,7 @@ def parse_journal(path: Path, data: bytes) -> Journal:
         except RecordError as error:
             journal.damage.append(Damage(number, str(error)))
     if journal.unreadable:
-        journal.rows.clear()  # what else the same hand wrote cannot be told from the truth
+        journal.rows.clear()  # what else the same hand wrote cannot be distinguished from the truth
     return journal
 
 

@@ -64,7 +64,7 @@ def find_run(store: Store, text: str) -> str:
 def find_titled(store: Store, text: str) -> str | None:
     """Return the run that `study/name:seed`, `study/name` or `@last` means; None where `text` is none of these.
 
-    Of several with that title the newest that is no rerun and no `--quick` run. Raises `RecordError` where no
+    Of several with that title the newest that is not a rerun and no `--quick` run. Raises `RecordError` where no
     run has it, or runs of several seeds have.
     """
     match = TITLE.fullmatch(text)

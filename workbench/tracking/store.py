@@ -95,7 +95,7 @@ class Store:
         return [name for name in self._journal_names() if is_run(name)]
 
     def odd_journals(self) -> list[str]:
-        """Return the files among the journals whose names can be no run's: they are told, and never used."""
+        """Return the files among the journals whose names can be no run's: they are reported and never used."""
         return [f"{name}{SUFFIX}" for name in self._journal_names() if not is_run(name)]
 
     def _journal_names(self) -> list[str]:

@@ -19,8 +19,8 @@ from workbench.spec.watchers import Evaluation
 
 if TYPE_CHECKING:
     from workbench.data.pipeline import Split
+    from workbench.verification.custom_evaluation import CustomEvaluator
     from workbench.verification.evaluator import Evaluator
-    from workbench.verification.own_evaluation import OwnEvaluator
 
 
 class RunData:
@@ -265,10 +265,10 @@ def matched(validation: Split, split: Split, held_out: Iterable[str]) -> Split:
     return dataclasses.replace(validation, images=images, train=every[:0], held=every[labels >= 0])
 
 
-def _evaluator(part: PairSet, where: Places, data: Source, size: int) -> Evaluator | OwnEvaluator:
+def _evaluator(part: PairSet, where: Places, data: Source, size: int) -> Evaluator | CustomEvaluator:
+    from workbench.verification.custom_evaluation import CustomEvaluator
     from workbench.verification.evaluator import Evaluator
-    from workbench.verification.own_evaluation import OwnEvaluator
 
     if isinstance(part, Evaluation):
-        return OwnEvaluator(part, where, data)
+        return CustomEvaluator(part, where, data)
     return Evaluator.open(part, where, data, size)

@@ -1,4 +1,4 @@
-"""The worst errors: of pairs, impostors scored highest and genuine ones scored lowest; of a classifier, the surest."""
+"""The worst errors: of pairs, impostors scored highest and genuine ones scored lowest; of a classifier, the most confident."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def worst(scores: np.ndarray, same: np.ndarray, threshold: float, count: int) ->
     )
 
 
-def surest_errors(true: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, count: int) -> np.ndarray:
-    """Return the numbers of the `count` images taken most surely for another class (fewer where there are fewer)."""
+def most_confident_errors(
+    true: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, count: int
+) -> np.ndarray:
+    """Return the numbers of the `count` images predicted wrongly with most confidence (fewer where there are fewer)."""
     wrong = np.flatnonzero(true != predicted)
     return wrong[np.argsort(-confidence[wrong], kind="stable")][:count]

@@ -294,8 +294,8 @@ class MlflowView:
             else:  # here a second name does: an import of large artifacts would otherwise lie here twice
                 for file in files_below(clean):
                     # Aside beside the folder: MLflow lists what lies within as the artifacts of the run.
-                    with replacing(self.place / ARTIFACTS / file, aside_in=self.place) as aside:
-                        link_or_copy(clean / file, aside)
+                    with replacing(self.place / ARTIFACTS / file, temporary_in=self.place) as temporary:
+                        link_or_copy(clean / file, temporary)
         self._send_tags({TAG_FILES: state})
 
     def _send_models(self, start: StartRecord, rows: list[EpochRecord]) -> None:

@@ -83,7 +83,7 @@ def parameter_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def safe_key(name: str) -> str:
-    """Return `name` as MLflow takes a key: characters that it refuses become underscores, and it is no path
+    """Return `name` as MLflow takes a key: characters that it refuses become underscores, and it is not a path
     that leads out of its folder (`/lead`, `a//b`, `../c`)."""
     plain = re.sub(r"[^\w\-.:/ ]", "_", name, flags=re.ASCII)
     return "/".join(part for part in plain.split("/") if part not in ("", ".", ".."))[:250].rstrip("/") or "_"
@@ -99,9 +99,8 @@ def metric_keys(rows: Iterable[Iterable[str]]) -> dict[str, str]:
     taken: set[str] = set()
     for names in rows:
         new = [name for name in names if name not in keys]
-        for name in sorted(
-            new, key=lambda name: safe_key(name) != name
-        ):  # names that may stay as they are first
+        # Names that may stay as they are first.
+        for name in sorted(new, key=lambda name: safe_key(name) != name):
             key = plain_key = safe_key(name)
             number = 1
             while key in taken:

@@ -45,9 +45,9 @@ def page(experiment_id: str) -> str:
     return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
 
 
-def view(shown: Sequence[shown_runs.Shown]) -> dict[str, Any]:
+def view(shown: Sequence[shown_runs.ShownRun]) -> dict[str, Any]:
     """Return the state of MLflow's page: its order, and its columns from left to right."""
-    objective = shown_runs.sought(shown)
+    objective = shown_runs.objective_of(shown)
     kept = {
         safe_key(tag) for one in shown for best in best_so_far(one.rows, objective).values() for tag in best
     }

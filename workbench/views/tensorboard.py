@@ -285,7 +285,7 @@ def _holding(domain: dict[str, Any] | None, values: list[Any]) -> dict[str, Any]
 
 
 def write_configuration(root: Path, wanted: dict[str, Any]) -> None:
-    """Write what the tab shows, `settings` by name and the tags of `metrics`, in place of what it was told before."""
+    """Write what the tab shows, `settings` by name and the tags of `metrics`, in place of what was written before."""
     from tensorboard.plugins.hparams import api_pb2, metadata
 
     experiment = api_pb2.Experiment(name="workbench")

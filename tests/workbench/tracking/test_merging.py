@@ -266,7 +266,7 @@ def test_secrets_that_another_machine_recorded_do_not_arrive(tmp_path: Path) -> 
     assert MARK in (here.run_artifacts(A) / "log.txt").read_text()
     assert len(read_journal(here.journal(A)).rows) == 3
     before = contents(here.root)
-    assert merge(there.root, here, silent).same == [A]  # what was masked is no other history
+    assert merge(there.root, here, silent).same == [A]  # what was masked is not another history
     assert contents(here.root) == before
     with JournalWriter(there.journal(A)) as journal:
         journal.append(start(A, attempt=2, tags={"note": lines[1]}, time=3.0))

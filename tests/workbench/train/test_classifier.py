@@ -11,7 +11,7 @@ import pytest
 
 from workbench.cli import main
 from workbench.verification.confusion import confusion
-from workbench.verification.top_errors import surest_errors
+from workbench.verification.top_errors import most_confident_errors
 
 SPEC = '''"""Who is taken for whom?"""
 from workbench import (MLP, Adam, AdaCos, ArcFace, Center, Dense, Digits, Euclidean, Experiment, Features, Linear,
@@ -20,6 +20,7 @@ from workbench import (MLP, Adam, AdaCos, ArcFace, Center, Dense, Digits, Euclid
 base = Experiment(
     name="dense", data=Digits(hold_out=0.2), backbone=MLP(image_size=8, units=(32,)), embedding=Features(),
     stages=Stage(loss=Softmax(head=Dense()), epochs=2), optimizer=Adam(), learning_rate=0.01, batch_size=32,
+    log_model="none",
 )
 experiments = [
     base,
@@ -123,7 +124,7 @@ def test_a_confusion_matrix_holds_what_the_run_held_out(runs: Any, monkeypatch: 
 def test_the_worst_errors_of_a_classifier_are_drawn(
     runs: Any, monkeypatch: Any, capsys: Any, tmp_path: Path
 ) -> None:
-    from workbench.commands.ui_board import Wishes, board_of
+    from workbench.commands.ui_board import BoardOptions, board_of
     from workbench.tracking.store import find_store
 
     folder, names = runs
@@ -140,23 +141,23 @@ def test_the_worst_errors_of_a_classifier_are_drawn(
     assert all(row["true"] != row["predicted"] for row in said["errors"])
     assert (folder / "errors_classes.png").stat().st_size > 5000
     assert main(["errors", names["dense"]]) == 0
-    assert "held-out images taken for another class (best, epoch " in capsys.readouterr().out
+    assert "held-out images predicted wrongly (best, epoch " in capsys.readouterr().out
     assert main(["errors", names["none"]]) == 2
     assert "has no classification head" in capsys.readouterr().err
 
-    with board_of(find_store(), [names["dense"]], Wishes(errors=True)) as board:
+    with board_of(find_store(), [names["dense"]], BoardOptions(errors=True)) as board:
         assert board.tab == "images"
         (events,) = board.root.glob("*/errors_classes/*tfevents*")
         assert b"worst errors/classes" in events.read_bytes()
     assert capsys.readouterr().err == ""
 
 
-def test_the_surest_errors_come_first() -> None:
+def test_the_most_confident_errors_come_first() -> None:
     true, predicted = np.array([0, 1, 2, 3, 4]), np.array([0, 2, 2, 1, 0])
     confidence = np.array([0.99, 0.4, 0.9, 0.8, 0.5])
-    assert surest_errors(true, predicted, confidence, 2).tolist() == [3, 4]
-    assert surest_errors(true, predicted, confidence, 9).tolist() == [3, 4, 1]
-    assert surest_errors(true, true, confidence, 9).tolist() == []
+    assert most_confident_errors(true, predicted, confidence, 2).tolist() == [3, 4]
+    assert most_confident_errors(true, predicted, confidence, 9).tolist() == [3, 4, 1]
+    assert most_confident_errors(true, true, confidence, 9).tolist() == []
 
 
 @pytest.mark.tensorflow

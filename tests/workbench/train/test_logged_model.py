@@ -121,14 +121,14 @@ def test_the_model_of_a_run_answers_without_this_package(trained, tmp_path: Path
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    result = json.loads(done.stdout.splitlines()[-1])
     network = Run(store, run).model("best")
     expected = network((images.astype(np.float32) - 127.5) / 128, training=False).numpy()
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(told["rows"], expected, atol=1e-5)
-    assert told["refused"]  # the signature says bytes
-    assert told["facts"]["run"] == run
-    assert told["facts"]["settings"]["stages.1.epochs"] == 2
+    np.testing.assert_allclose(result["rows"], expected, atol=1e-5)
+    assert result["refused"]  # the signature says bytes
+    assert result["facts"]["run"] == run
+    assert result["facts"]["settings"]["stages.1.epochs"] == 2
 
 
 @pytest.mark.tensorflow
@@ -148,8 +148,8 @@ def test_a_run_is_registered_with_an_alias_and_a_link(trained, monkeypatch, caps
     assert main([*words, "--alias", "champion"]) == 0
     assert 'load_model("models:/digits@champion")' in capsys.readouterr().out
     assert main([*words, "--outputs", "probabilities", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told == {"run": run, "registered": "digits", "version": 2, "alias": "", "model": "probabilities"}
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result == {"run": run, "registered": "digits", "version": 2, "alias": "", "model": "probabilities"}
     assert main([*words, "--alias", "v1"]) == 2
     assert main([*words, "--format", "h5"]) == 2
     assert main(["export", "digits/dense:0", "--register", "a/b"]) == 2
