@@ -267,8 +267,7 @@ class Session:
         """Measure, record, save; then see whether anybody wants an end."""
         assert self.plan is not None
         self._check_finite()
-        plan, began = self.plan, time.monotonic()
-        metrics = plain(logs)
+        plan, began, metrics = self.plan, time.monotonic(), plain(logs)
         metrics[names.LEARNING_RATE] = float(self.trainer.recent["rate"].numpy())
         # Workers only wait: measuring again would cost as much, and could differ in the last bits.
         if not self.group.chief:
