@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from workbench.lazy import bundle_messages
+
 MAGIC = 0xDB4775248B80FB57  # of a sorted table
 FOOTER = 48  # bytes: two places of blocks, padded, and the magic number
 TRAILER = 5  # bytes behind a block: how it is compressed, and its checksum
@@ -19,8 +21,6 @@ HEADER = b""  # the key of what holds for all files
 
 def read(path: Path) -> tuple[Any, dict[bytes, Any]]:
     """Return the header of an index and its entries by tensor; raises `ValueError` for a file that is none."""
-    from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
-
     data = path.read_bytes()
     if len(data) < FOOTER or struct.unpack("<Q", data[-8:])[0] != MAGIC:
         raise ValueError(f"{path} is no index of tensors")
@@ -30,8 +30,9 @@ def read(path: Path) -> tuple[Any, dict[bytes, Any]]:
         for _, handle in _entries(_block(data, place))
         for row in _entries(_block(data, _handle(handle, 0)))
     )
-    header = BundleHeaderProto.FromString(rows.pop(HEADER))
-    return header, {key: BundleEntryProto.FromString(value) for key, value in rows.items()}
+    messages = bundle_messages()
+    header = messages.BundleHeaderProto.FromString(rows.pop(HEADER))
+    return header, {key: messages.BundleEntryProto.FromString(value) for key, value in rows.items()}
 
 
 def write(path: Path, header: Any, entries: Mapping[bytes, Any]) -> None:
