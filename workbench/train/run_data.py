@@ -204,9 +204,13 @@ class RunData:
         split = self.splits[plan.data]
         return split.images.blame(split.train.tolist()) if split.images.blame is not None else None
 
+    def held(self, plan: Plan) -> Split:
+        """Return the split whose `held` records a stage measures its classifier on: the validation set's, or its own."""
+        return self.validation.get(plan.data, self.splits[plan.data])
+
     def hold_out(self, plan: Plan) -> tf.data.Dataset | None:
         """Return the batches of the validation set or the hold-out split, or None where there is none."""
-        split = self.validation.get(plan.data, self.splits[plan.data])
+        split = self.held(plan)
         if not len(split.held):
             return None
         # Built once for all epochs: each building traces its functions anew, and TensorFlow keeps them all.
