@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 import workbench.commands.completers as completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
 
@@ -30,10 +31,10 @@ PLOTS = ("slices", "parallel", "heat")
 @click.option("--plot", metavar="KIND", help="Draw slices, parallel or heat.  [default with -o: slices]")
 @click.option("--settings", metavar="A,B", help="The two settings of a heat map.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The figure: SVG, PNG or PDF.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line an effect.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def effects(
     items: tuple[str, ...],
     metric: str | None,
@@ -43,7 +44,6 @@ def effects(
     output: str | None,
     store: str | None,
     as_json: bool,
-    debug: bool,
 ) -> None:
     """Estimate the effect of each setting of a SWEEP (its name or run), or of any runs that differ in settings.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import workbench.commands.completers as completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError, StoreError
 
@@ -41,14 +42,14 @@ NAMES_SHOWN = 12  # of the other runs
     help="What files call their first epoch, if they do not say.",
 )
 @click.option("--score", "as_score", is_flag=True, help="Print the forecaster's own record on finished runs.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
 @click.option("-o", "--output", metavar="FIG", help="Draw the fan charts into an SVG, PNG or PDF file.")
 @click.option(
     "--by-hand", is_flag=True, help="Also draw the four classic extrapolations, cubic to exponential."
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def forecast(
     items: tuple[str, ...], as_score: bool, as_json: bool, output: str | None, by_hand: bool, **given: Any
 ) -> None:

@@ -11,6 +11,7 @@ import click
 
 from analysis.commands.plot import MEANINGS
 from analysis.commands.table import counted_from, lengths, say_notes, say_unknown
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
 from workbench.security.foreign_names import LONGEST_LABEL, label
@@ -59,10 +60,10 @@ from workbench.security.foreign_names import LONGEST_LABEL, label
     help="Settings of many runs: a column with the names of files or runs, then one a setting.",
 )
 @click.option("--study", default="imported", show_default=True, help="The study that the runs belong to.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def import_records(
     paths: tuple[str, ...],
     stages: str | None,
@@ -79,7 +80,6 @@ def import_records(
     study: str,
     store: str | None,
     as_json: bool,
-    debug: bool,
 ) -> None:
     """Write old histories and logs into the store as finished runs; importing twice changes nothing."""
     from analysis.import_runs import import_files

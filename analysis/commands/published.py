@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import workbench.commands.completers as completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, StoreError
 
@@ -24,10 +25,10 @@ from workbench.errors import InputError, StoreError
     type=click.Path(dir_okay=False),
     help="Where the numbers are kept.",
 )
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | None, debug: bool) -> None:
+@DEBUG
+def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | None) -> None:
     """Print what runs reached beside published numbers, from a file that --refresh makes of the records."""
     from analysis.tables import results as kept
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 import workbench.commands.completers as completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
 from workbench.names import direction, no_direction, of_unknown_direction
@@ -47,7 +48,7 @@ from workbench.names import direction, no_direction, of_unknown_direction
     is_flag=True,
     help="Published numbers of one STUDY beside ours: the difference, is it noise?",
 )
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--update", metavar="FILE", help="Write the tables marked in this Markdown or LaTeX file anew.")
 @click.option(
@@ -55,7 +56,7 @@ from workbench.names import direction, no_direction, of_unknown_direction
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write into this file instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def table(
     items: tuple[str, ...],
     select: str | None,
@@ -73,7 +74,6 @@ def table(
     check: str | None,
     output: str | None,
     as_json: bool,
-    debug: bool,
 ) -> int | None:
     """Compare runs (all of the store, if none is named): the settings that differ, best values, times."""
     if update and check:

@@ -21,6 +21,7 @@ OPEN_TO_ANALYSIS = (
     "workbench.files",
     "workbench.lazy",
     "workbench.commands.direction_options",  # `--lower` and `--higher`, the same in every command
+    "workbench.commands.common_options",  # `--store` and `--debug`
     "workbench.commands.completers",  # what a shell is offered, the same in every command
     "workbench.spec",  # what a researcher writes: free of TensorFlow as a whole
     "workbench.optimizers.schedules",

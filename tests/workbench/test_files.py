@@ -15,7 +15,7 @@ def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
         with replacing(folder / "lfw.npz") as aside:
             aside.write_bytes(b"half")
             os._exit(0)  # as if killed: nothing is cleared away
-    os.waitpid(child, 0)
+    assert os.waitpid(child, 0)[1] == 0
     assert len(list(folder.iterdir())) == 1
     kept = [folder / name for name in ("lfw.npz", ".hidden", ".a.12.34", "x.1.123456789012")]
     for path in kept:

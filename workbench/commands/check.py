@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from workbench.commands import completers
+from workbench.commands.common_options import DEBUG
 from workbench.commands.dry_run import DryRun
 from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.branch import trunk_of
@@ -39,10 +40,8 @@ ALWAYS = ("branch:", "start:", "device", "network ", "stage ", "estimate ")  # s
 @click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
 @click.option("--no-steps", is_flag=True, help="Check the settings only, without building networks.")
 @click.option("--small", is_flag=True, help="Try small forms only; build no network at full size.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def check(
-    files: tuple[str, ...], assignments: tuple[str, ...], no_steps: bool, small: bool, debug: bool
-) -> None:
+@DEBUG
+def check(files: tuple[str, ...], assignments: tuple[str, ...], no_steps: bool, small: bool) -> None:
     """Check the experiments of spec FILEs: settings, data, every stage and the switches between them.
 
     With several files each network is built once, and each stage and switch is tried once, in a small form. What

@@ -10,6 +10,7 @@ import click
 
 from workbench import names
 from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.commands.list_runs import remark_lines
 from workbench.commands.run_columns import without_places
@@ -34,11 +35,11 @@ FACTS = ("commit", "dirty", "engine", "data", "steps")  # of the provenance, wha
 @click.argument("first", metavar="RUN", shell_complete=completers.runs)
 @click.argument("second", metavar="RUN", shell_complete=completers.runs)
 @click.option("--code", is_flag=True, help="Show the lines in which the spec files differ, too.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def diff(first: str, second: str, code: bool, store: str | None, as_json: bool, debug: bool) -> None:
+@DEBUG
+def diff(first: str, second: str, code: bool, store: str | None, as_json: bool) -> None:
     """Show what differs between two RUNs: settings, what they were made of, best values with their epochs."""
     place = find_store(store)
     states = [read_state(place, find_run(place, text)) for text in (first, second)]

@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from workbench.commands import completers, register_model
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.data.example_images import spread
 from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, WHOLE, Target, write
@@ -70,8 +71,8 @@ class Subject:
 @click.option("--alias", help="With --register: the alias that points to the new version.")
 @click.option("--trust-code", is_flag=True, help="Open a model file though it holds code, which then runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON line.")
-@click.option("--store", metavar="URI", help="Where the records are.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@STORE
+@DEBUG
 def export(
     model: str,
     format_: str | None,
@@ -88,7 +89,6 @@ def export(
     trust_code: bool,
     as_json: bool,
     store: str | None,
-    debug: bool,
 ) -> None:
     """Export RUN_OR_MODEL (a run, or a Keras model file), load it back and compare it on real images."""
     if registered is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.commands.run_columns import OWN, Columns, begun, parameters
 from workbench.errors import InputError, StoreError, suggestion
@@ -47,10 +48,10 @@ FOLDED = ("study", "name", "note", "tags")  # columns that may be folded on a na
 )
 @click.option("--tag", metavar="KEY[=VALUE]", help="Show only the runs with this tag.")
 @click.option("--quick", is_flag=True, help="Show --quick runs too.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def list_runs(
     study: str | None,
     sort: str,
@@ -60,7 +61,6 @@ def list_runs(
     quick: bool,
     store: str | None,
     as_json: bool,
-    debug: bool,
 ) -> None:
     """List runs (of one STUDY, or all) with their seeds, states, differing settings and best values.
 

@@ -7,13 +7,11 @@ import dataclasses
 import click
 
 from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import InputError, suggestion
 from workbench.tracking.reader_notes import LONGEST, ReaderNotes, parse_tag, read_notes, write_notes
 from workbench.tracking.runs import find_run, read_state
 from workbench.tracking.store import Store, find_store
-
-STORE = click.option("--store", metavar="URI", help="Where the records are.")
-DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
 
 
 @click.command()
@@ -22,7 +20,7 @@ DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--delete", is_flag=True, help="Take the note away.")
 @STORE
 @DEBUG
-def note(run: str, text: tuple[str, ...], delete: bool, store: str | None, debug: bool) -> None:
+def note(run: str, text: tuple[str, ...], delete: bool, store: str | None) -> None:
     """Write the note TEXT on RUN (in place of an earlier one), or print the note that it has.
 
     `show`, `list --columns note` and MLflow show it.
@@ -46,7 +44,7 @@ def note(run: str, text: tuple[str, ...], delete: bool, store: str | None, debug
 @click.option("-d", "--delete", multiple=True, metavar="KEY", help="Take a tag off (again for more).")
 @STORE
 @DEBUG
-def tag(run: str, tags: tuple[str, ...], delete: tuple[str, ...], store: str | None, debug: bool) -> None:
+def tag(run: str, tags: tuple[str, ...], delete: tuple[str, ...], store: str | None) -> None:
     """Give RUN tags, each KEY or KEY=VALUE, or print those that it has.
 
     `list --tag KEY` shows the runs that have one; MLflow shows them as tags.

@@ -17,6 +17,7 @@ from typing import Protocol, TextIO
 import click
 
 from workbench.commands import completers
+from workbench.commands.common_options import debug_option, store_option
 from workbench.distribute.roles import refuse_several
 from workbench.errors import InputError, RunFailed, SpecError
 from workbench.jobs.placement import Place, places
@@ -68,14 +69,14 @@ from workbench.train.request import EpochCallback, RunRequest
 @click.option(
     "--ray", metavar="HOST:PORT", help="Train on the Ray cluster with this address instead of here."
 )
-@click.option("--store", metavar="URI", help="Where to record: a folder or an MLflow server.")
+@store_option("Where to record: a folder or an MLflow server.")
 @click.option(
     "--forecast",
     metavar="TEXT",
     help="Forecast at every epoch, and stop hopeless runs: 'lfw beat=0.99 stop=0.05 grace=10'.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@debug_option()
 @click.option("--run-name", hidden=True, help="Name of the run's record (given to child processes).")
 @surviving_lost_streams()
 def run(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from workbench.commands.common_options import debug_option, store_option
 from workbench.commands.ui import START_SECONDS, require_free, stop
 from workbench.errors import InputError, StoreError
 from workbench.security.children import guarded
@@ -41,8 +42,8 @@ VARIABLES = {
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Server processes.")
 @click.option("--no-auth", is_flag=True, help="Let everybody on this machine in; for 127.0.0.1 only.")
 @click.option("--add-user", metavar="NAME", help="Add a user to the running server instead of starting one.")
-@click.option("--store", metavar="URI", help="The project's folder of records, if not the usual one.")
-@click.option("--debug", is_flag=True, help="Show the server's own output, and tracebacks.")
+@store_option("The project's folder of records, if not the usual one.")
+@debug_option("Show the server's own output, and tracebacks.")
 @orderly_end()
 def server(
     database: str | None,

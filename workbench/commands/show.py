@@ -11,6 +11,7 @@ import click
 
 from workbench import names
 from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.commands.list_runs import remark_lines
 from workbench.commands.run_columns import without_places
@@ -32,11 +33,11 @@ CURVE_WIDTH = 40  # epochs drawn as one letter each; longer curves are thinned o
 @click.command()
 @click.argument("run", shell_complete=completers.runs)
 @click.option("--settings", is_flag=True, help="List all settings, and where each comes from.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def show(run: str, settings: bool, store: str | None, as_json: bool, debug: bool) -> None:
+@DEBUG
+def show(run: str, settings: bool, store: str | None, as_json: bool) -> None:
     """Show one RUN: `study/name:seed`, @last, its record's name or a unique beginning of it, its MLflow id."""
     place = find_store(store)
     name = find_run(place, run)

@@ -8,19 +8,17 @@ from pathlib import Path
 import click
 
 from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.tracking import trash
 from workbench.tracking.runs import find_run
 from workbench.tracking.store import find_store
-
-STORE = click.option("--store", metavar="URI", help="Where the records are.")
-DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completers.runs)
 @STORE
 @DEBUG
-def remove(runs: tuple[str, ...], store: str | None, debug: bool) -> None:
+def remove(runs: tuple[str, ...], store: str | None) -> None:
     """Move RUNs to the store's trash, a sweep with its trials; `workbench restore` brings them back.
 
     Nothing is deleted: to free the space, delete the folder `trash` of the store.
@@ -41,7 +39,7 @@ def remove(runs: tuple[str, ...], store: str | None, debug: bool) -> None:
 @click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=completers.removed_runs)
 @STORE
 @DEBUG
-def restore(runs: tuple[str, ...], store: str | None, debug: bool) -> None:
+def restore(runs: tuple[str, ...], store: str | None) -> None:
     """Bring removed RUNs back from the trash, or list what is in it."""
     from workbench.views.removed import show_again
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from workbench.commands import ui_reports
+from workbench.commands.common_options import STORE, debug_option
 from workbench.commands.ui_board import BoardOptions, BoardPage, board_of
 from workbench.errors import InputError, StoreError
 from workbench.security.children import guarded
@@ -65,7 +66,7 @@ class Ports:
 @click.option(
     "--open/--no-open", "browse", default=None, help="Open MLflow's page.  [default: on a terminal]"
 )
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @click.option("--port", type=int, default=MLFLOW_PORT, show_default=True, help="Port of the MLflow UI.")
 @click.option(
     "--tensorboard-port", type=int, default=TENSORBOARD_PORT, show_default=True, help="Port of TensorBoard."
@@ -73,7 +74,7 @@ class Ports:
 @click.option("--report-port", type=int, default=REPORT_PORT, show_default=True, help="Port of the reports.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; only this machine's own.")
 @click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
-@click.option("--debug", is_flag=True, help="Show the servers' own output.")
+@debug_option("Show the servers' own output.")
 @orderly_end()
 def ui(
     what: tuple[str, ...],

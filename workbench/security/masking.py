@@ -285,8 +285,13 @@ def _scanner() -> tuple[_Look, ...]:
 
 def _own_secrets() -> tuple[str, ...]:
     """Return the values of secret environment variables that are long and odd enough to be looked for."""
-    found = [value for name, value in os.environ.items() if _is_telling(value) and _is_name(name)]
+    found = [value for name, value in os.environ.items() if _is_own_secret(name, value)]
     return tuple(sorted(found, key=len, reverse=True))
+
+
+@functools.lru_cache(maxsize=1024)  # the environment is looked through for every text of a record
+def _is_own_secret(name: str, value: str) -> bool:
+    return _is_telling(value) and _is_name(name)
 
 
 def _is_telling(value: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import filecmp
 import json
 import os
 import shutil
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import RecordError
-from workbench.files import write_json
+from workbench.files import link_or_copy, replacing, write_json
+from workbench.security.foreign_files import files_below
 from workbench.tracking.store import Store
 
 FOLDER, REGISTERED = "models", "registered.json"
@@ -75,6 +77,20 @@ def placing(store: Store, run: str, name: str) -> Iterator[Path]:
     finally:
         for left in place.glob(f".{name}.*"):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def share_weights(store: Store, run: str) -> None:
+    """Make one file again of a run's checkpoint and the copy of it in a model, as where the model was made."""
+    states = list(store.run_checkpoints(run).glob("*.safetensors"))
+    for name in names(store, run):
+        place = folder(store, run) / name
+        for path in (place / inner for inner in files_below(place)):
+            size = path.stat().st_size
+            same = (one for one in states if one.stat().st_size == size and not one.samefile(path))
+            found = next((one for one in same if filecmp.cmp(one, path, shallow=False)), None)
+            if found is not None:
+                with replacing(path) as aside:
+                    link_or_copy(found, aside)
 
 
 def registrations(store: Store, run: str) -> list[Registration]:

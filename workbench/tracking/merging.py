@@ -21,6 +21,7 @@ from workbench.security.foreign_files import copy_inside, files_below, is_inside
 from workbench.security.foreign_names import within
 from workbench.tracking.journal import JournalWriter, is_locked, read_journal
 from workbench.tracking.locks import lock
+from workbench.tracking.logged_models import share_weights
 from workbench.tracking.sanitize import clean_file, harmless_lines, trusted
 from workbench.tracking.store import Store, read_runs
 from workbench.tracking.sweeps import FOLDER as SWEEPS
@@ -168,6 +169,7 @@ def _copy_run(source: Store, store: Store, run: str) -> list[str]:
     withheld = _copy_files(source.root, store.run_folder(run), store, theirs=continues)
     withheld += _copy_files(source.root, store.root / SWEEPS / run, store, continues, beside=False)
     _copy_checkpoints(source.root, store.run_checkpoints(run), store, theirs=continues)
+    share_weights(store, run)
     # Last: with the journal the run exists here, so everything it names must lie there already.
     _copy_journal(source.journal(run), store.journal(run))
     return [f"{run}: {name}" for name in withheld]

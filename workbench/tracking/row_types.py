@@ -173,6 +173,7 @@ FIELDS: Mapping[str, Mapping[str, Check]] = {
     },
     "epoch": {
         "system": _named(_is_number, "numbers by name"),
+        "stop": TEXT,
         "attempt": _count(1),
         "stage": _count(1),
         "stage_epoch": _count(1),

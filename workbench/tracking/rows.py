@@ -79,7 +79,8 @@ class EpochRecord:
 
     `step` counts optimizer steps since the start of the run, `seconds` is the epoch's duration (NaN where an
     imported record does not know it) and `time` the moment of the record. `metrics` hold values as measured; one not measured is absent.
-    `system` is what the epoch took of its machine (processor, memory, disk, GPU), by MLflow's names.
+    `system` is what the epoch took of its machine (processor, memory, disk, GPU), by MLflow's names. `stop` is why a rule
+    or a watcher ends the training after this epoch; rows of other epochs have no such field.
     """
 
     attempt: int = 1
@@ -90,6 +91,7 @@ class EpochRecord:
     metrics: Mapping[str, float]
     seconds: float
     system: Mapping[str, float] = field(default_factory=dict)
+    stop: str = ""
     time: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
@@ -147,6 +149,8 @@ def to_json(record: Record) -> dict[str, Any]:
     for name in _FIELDS[row["kind"]]:
         # Every field, defaults too: a default that changes later must not change what old records say.
         row[name] = plain(getattr(record, name))
+    if not row.get("stop", True):
+        del row["stop"]
     return row
 
 

@@ -289,8 +289,15 @@ def load_chosen(
     state, words = checkpoint.chosen(folder, which)
     if state is None:
         raise RecordError("no checkpoint", where=folder, do="run the experiment first, or resume it")
+    return network_of(experiment, state, outputs, folder.name), words
+
+
+def network_of(
+    experiment: Experiment, state: checkpoint.State, outputs: Outputs = "embedding", where: str = ""
+) -> tf.keras.Model:
+    """Return the model with the weights of a state of the run `where`."""
     embedder = build_model(experiment)
     checkpoint.restore_embedder(embedder, state)
     if outputs != "embedding":
-        return with_classes(embedder, experiment, state, outputs, folder.name), words
-    return embedder, words
+        return with_classes(embedder, experiment, state, outputs, where)
+    return embedder

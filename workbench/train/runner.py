@@ -84,6 +84,9 @@ def run(request: RunRequest, screen: Screen, watcher: EpochCallback | None = Non
             screen.warn(note)
         # Signals are listened to only once there is something worth saving; before that they just end the process.
         session.build(state)
+        # A rule's stop is in the row of its epoch: what is left of such a run is its model and its end.
+        if state is not None:
+            session.end_where_it_was_ended()
         with last_words(last_line(request, experiment)), session.signals.listening():
             for plan in plans:
                 session.begin_stage(plan, state)

@@ -22,7 +22,7 @@ from workbench.train import checkpoint, logged_model, memory_check, nan_report
 from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
 from workbench.train.request import EpochCallback, RunRequest, RunResult
-from workbench.train.stop_reasons import paused, stop_after_epoch, stopped
+from workbench.train.stop_reasons import end_again, paused, stop_after_epoch, stopped
 from workbench.train.system_metrics import SystemSampler
 from workbench.train.triplet_mining import TripletMiner
 from workbench.train.watching import Watchers
@@ -102,6 +102,13 @@ class Session:
                 if trunk
                 else f"resumed after epoch {self.epoch}, step {self.epoch_step} of the next"
             )
+
+    def end_where_it_was_ended(self) -> None:
+        """Stop at once where the row of the last epoch says that the training ends after it."""
+        if not self.group.chief:
+            return self.workers.wait_for_chief()
+        with self.workers.sharing_stop():
+            end_again("" if self.epoch_step else self.tracker.stop_after(self.epoch))
 
     def _check_identity(self, state: checkpoint.State) -> None:
         if state.facts["id"] != self.experiment.id:
@@ -260,8 +267,7 @@ class Session:
         """Measure, record, save; then see whether anybody wants an end."""
         assert self.plan is not None
         self._check_finite()
-        plan, began = self.plan, time.monotonic()
-        metrics = plain(logs)
+        plan, began, metrics = self.plan, time.monotonic(), plain(logs)
         metrics[names.LEARNING_RATE] = float(self.trainer.recent["rate"].numpy())
         # Workers only wait: measuring again would cost as much, and could differ in the last bits.
         if not self.group.chief:
@@ -282,6 +288,7 @@ class Session:
             metrics=metrics,
             seconds=total,
             system=self.system.take(),
+            stop=stop_reason or "",
         )
         # Asked once, before the row: the row, the pair scores and the checkpoint must agree on which epoch is best.
         best = self.scores.improves(metrics, self.epoch, self.step)

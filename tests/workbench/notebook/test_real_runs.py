@@ -28,6 +28,7 @@ BASE = Experiment(
     optimizer=SGD(momentum=0.9),
     learning_rate=0.05,
     batch_size=64,
+    log_model="none",
 )
 
 

@@ -7,20 +7,23 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from running import finished, journal, launch
 from specs import tiny
 
 from workbench import names
 from workbench.cli import main
 from workbench.errors import SpecError
+from workbench.export.linked_weights import LINKED
 from workbench.spec.variant import Variant
 from workbench.tracking import logged_models
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.store import Store, find_store
-from workbench.train import logged_model
+from workbench.train import checkpoint, logged_model
 from workbench.train.request import RunRequest
 
 SPEC = '''"""Which digit is it?"""
@@ -129,6 +132,15 @@ def test_the_model_of_a_run_answers_without_this_package(trained, tmp_path: Path
 
 
 @pytest.mark.tensorflow
+def test_the_weights_of_a_model_are_the_best_checkpoints_own_file(trained) -> None:
+    _, store, run = trained
+    best = store.run_checkpoints(run) / checkpoint.BEST
+    places = [logged_models.folder(store, run) / "model", *store.artifacts.glob("*/models/*/artifacts")]
+    assert len(places) == 2
+    assert all(best.samefile(place / "tf2model" / "variables" / LINKED) for place in places)
+
+
+@pytest.mark.tensorflow
 def test_a_run_is_registered_with_an_alias_and_a_link(trained, monkeypatch, capsys) -> None:
     folder, store, run = trained
     monkeypatch.chdir(folder)
@@ -151,3 +163,56 @@ def test_a_run_is_registered_with_an_alias_and_a_link(trained, monkeypatch, caps
         ("digits", "model", "champion"),
         ("digits", "probabilities", ""),
     ]
+
+
+STOPPING = (
+    SPEC.replace("from workbench import", "from workbench import Watcher,")
+    .replace(
+        "experiment = Experiment(",
+        '''class StopAt(Watcher):
+    """Ends a run after its second epoch."""
+
+    def on_epoch(self, look):
+        if look.epoch == 2:
+            look.stop("two are enough")
+
+
+experiment = Experiment(watch=StopAt(), ''',
+    )
+    .replace("epochs=2", "epochs=4")
+)
+
+# Stands where the model is made, as long as it takes to be killed.
+SLOW = """
+import pathlib, sys, time
+from workbench.cli import main
+from workbench.export import mlflow_model
+def write(*arguments, **settings):
+    pathlib.Path("making").touch()
+    time.sleep(600)
+mlflow_model.write = write
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.tensorflow
+def test_a_kill_while_the_model_is_made_leaves_an_early_stop_a_stop(tmp_path: Path) -> None:
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "digits.py").write_text(STOPPING)
+    process = launch([sys.executable, "-c", SLOW, "run", "digits.py"], tmp_path)
+    while not (tmp_path / "making").exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+    process.kill()
+    process.wait(60)
+    store = find_store(str(tmp_path / "mlruns"))
+    (run,) = store.runs()
+    assert journal(tmp_path, run).end is None
+    assert [row.stop for row in journal(tmp_path, run).accepted()] == ["", "two are enough"]
+
+    done = finished(tmp_path, "resume", run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    end = journal(tmp_path, run).end
+    assert (end.status, end.reason) == ("finished", "two are enough")
+    assert [row.epoch for row in journal(tmp_path, run).accepted()] == [1, 2]
+    assert logged_models.names(store, run) == ["model"]

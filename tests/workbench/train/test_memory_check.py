@@ -16,6 +16,7 @@ DYING = """
 import os, signal, sys
 from workbench.security.children import end_on_purpose, last_words
 with last_words("error: it was ended"):
+    print("ready", flush=True)
     {what}
 """
 
@@ -36,6 +37,7 @@ def test_a_process_that_ends_unheard_says_so(root: Path, what: str, said: bool) 
     done = subprocess.run(
         [sys.executable, "-c", DYING.format(what=what)], cwd=root, text=True, capture_output=True, timeout=60
     )
+    assert done.stdout == "ready\n", done.stderr
     assert ("error: it was ended\n" in done.stderr) == said
 
 
