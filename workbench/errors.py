@@ -32,7 +32,7 @@ class RunKilled(RunStopped):
 
 
 class InputError(WorkbenchError):
-    """Bad input (exit status 2), told in one line.
+    """Bad input (exit status 2), reported in one line.
 
     `what` says what came, `where` names the file, field or line, `expected` what would have been
     right and `do` the next step for the user. Line breaks are folded, so that it stays one line.

@@ -193,9 +193,8 @@ def with_keras_2() -> Iterator[None]:
         if keras:
             keras.layers.Layer.__call__ = refused
         yield
-        if (
-            keras is None and _keras_3_is_installed() and "keras" in sys.modules
-        ):  # too late to refuse its layers
+        # Too late to refuse its layers.
+        if keras is None and _keras_3_is_installed() and "keras" in sys.modules:
             raise InputError("a part imports Keras 3 while it is built", expected=EXPECTED, do=INSTEAD)
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise other_keras(error) or error from error
@@ -211,6 +210,12 @@ def addons() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # its notice of having reached its last release
         return importlib.import_module("tensorflow_addons")
+
+
+def bundle_messages() -> Any:
+    """Return the messages that an index of TensorFlow's checkpoints is made of."""
+    _tensorflow("tensorflow")  # first, so that it chooses Keras
+    return importlib.import_module("tensorflow.core.protobuf.tensor_bundle_pb2")
 
 
 @contextlib.contextmanager

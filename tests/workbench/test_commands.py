@@ -53,10 +53,10 @@ def test_bad_input_is_one_line_with_status_2_and_leaves_nothing(
     spec: str, project: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     assert main([spec if word == "SPEC" else word for word in words]) == 2
-    told = capsys.readouterr()
-    assert said in told.err
-    assert told.err.startswith("error: ")
-    assert told.err.count("\n") == 1
+    result = capsys.readouterr()
+    assert said in result.err
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
     assert not list((project / "mlruns").rglob("*.jsonl"))
 
 
@@ -151,7 +151,7 @@ def test_a_run_ends_with_its_best_value_and_what_to_do_next():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "result"),
     [
         ("AFcFac()", "AFcFac(): no part 'AFcFac'; did you mean 'ArcFace'"),
         ("Softmx", "Softmx: no part 'Softmx'; did you mean 'Softmax'"),
@@ -159,7 +159,7 @@ def test_a_run_ends_with_its_best_value_and_what_to_do_next():
         ("ArcFace(magin=0.3)", "no setting 'magin'; did you mean 'margin'?"),
     ],
 )
-def test_a_typo_in_a_loss_blames_the_loss(text: str, told: str, capsys):
+def test_a_typo_in_a_loss_blames_the_loss(text: str, result: str, capsys):
     assert main(["losses", text]) == 2
     said = capsys.readouterr().err
-    assert told in said and "--set" not in said
+    assert result in said and "--set" not in said

@@ -74,7 +74,7 @@ def load_npz(path: Any, wanted: tuple[str, ...], optional: tuple[str, ...] = ())
             "holds Python objects" if "allow_pickle" in str(error) or "Object" in str(error) else "is damaged"
         )
         raise DataError(
-            f"{reason}, or is no .npz", where=path, expected="plain arrays written by np.savez"
+            f"{reason}, or is not a .npz", where=path, expected="plain arrays written by np.savez"
         ) from error
 
 

@@ -21,12 +21,12 @@ from workbench.train.request import StopTraining
 GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def require(trainer: Any, plan: Plan, workers: int = 1) -> None:
+def require_memory(trainer: Any, plan: Plan, workers: int = 1) -> None:
     """Raise `StopTraining` for a batch that cannot fit; GPUs have memory of their own, and TensorFlow says when."""
     if tf.config.get_visible_devices("GPU"):
         return
     own = -(-plan.batch_size // workers)
-    taken, there = needed(trainer.embedder, own, plan.train != "head"), available()
+    taken, there = needed_bytes(trainer.embedder, own, plan.train != "head"), available_bytes()
     if taken > there:
         raise StopTraining(
             names.FAILED,
@@ -35,7 +35,7 @@ def require(trainer: Any, plan: Plan, workers: int = 1) -> None:
         )
 
 
-def needed(network: Any, batch_size: int, deep: bool) -> int:
+def needed_bytes(network: Any, batch_size: int, deep: bool) -> int:
     """Return the bytes that a step keeps at the least; without `deep` only the head is trained.
 
     Counted are layers with weights: activations and sums may work in the memory of what they are given.
@@ -56,7 +56,7 @@ def _numbers(layer: Any) -> int:
     return sum(math.prod(shape[1:]) for shape in found if None not in shape[1:])
 
 
-def available() -> int:
+def available_bytes() -> int:
     """Return the bytes that this process may still take: free on the machine, and left of its container's limit."""
     facts = dict(line.split(":", 1) for line in _text("/proc/meminfo").splitlines() if ":" in line)
     free = [1024 * int(facts.get(name, "0").split()[0]) for name in ("MemAvailable", "SwapFree")]
