@@ -78,8 +78,8 @@ docs: $(TEST) ## write the lists in README.md and docs/ anew from the code
 site: $(TEST) ## build the chapters into a searchable site, build/site/index.html
 	@$(PY) tests/tools/make_site.py
 
-bench: $(TEST) ## print the table of measured ratios; BENCH="topic ..." chooses
-	@$(PY) tests/benchmarks $(BENCH)
+bench: $(TEST) ## print the table of measured ratios; BENCH="topic ..." chooses, OTHER=... compares two stacks
+	@WORKBENCH_OTHER_PYTHON="$(if $(OTHER),$(abspath $(OTHER)))" $(PY) tests/benchmarks $(BENCH)
 
 check: lint types imports ## lint, types, imports, docs and the quick tests: before every commit
 	@$(MAKE) --no-print-directory docs CHECK=1

@@ -19,7 +19,7 @@ import pandas as pd
 from analysis.frames import Records, is_missing
 from analysis.stats import significance as sig
 from workbench.errors import RecordError, suggestion
-from workbench.names import LEARNING_RATE, STAGE, lower_is_better
+from workbench.names import LEARNING_RATE, STAGE, badness, lower_is_better
 from workbench.spec.labels import short_names
 from workbench.tracking.sweeps import SweepRecord
 
@@ -247,9 +247,8 @@ def _compare(
     data: Trials, model: Additive, setting: str, column: pd.Series, level: str, reference: str
 ) -> tuple[sig.Comparison | None, int, str]:
     """Return the comparison (None: there is too little), how many pairs or trials it has, and by what."""
-    cut = (
-        not column.dropna().isin([text_of(value) for value in data.frame[setting]]).all()
-    )  # thirds of a range
+    # Thirds of a range.
+    cut = not column.dropna().isin([text_of(value) for value in data.frame[setting]]).all()
     differences = [] if cut else pairs(data, setting, column, level, reference)
     if len(differences) >= LEAST:
         return paired(differences), len(differences), "pairs"
@@ -375,8 +374,8 @@ def bests(record: SweepRecord, records: Records) -> list[str]:
         rows = rows[rows["metric"] == name]
         if rows.empty:
             continue
-        row = rows.loc[rows["value"].idxmin() if lower_is_better(name) else rows["value"].idxmax()]
-        word = "lowest" if lower_is_better(name) else "highest"
+        lower = lower_is_better(name)
+        row, word = rows.loc[badness(rows["value"], lower).idxmin()], "lowest" if lower else "highest"
         said.append(
             f"{word} {name} {row['value']:.4f} (trial {chains[str(row['run'])]}, epoch {row['epoch']})"
         )

@@ -19,7 +19,7 @@ import pandas as pd
 
 from analysis.plain_names import named_plainly
 from workbench.errors import RecordError, suggestion
-from workbench.names import LOWER, PEAK_SUFFIX, declare_sets, direction, no_direction
+from workbench.names import LOWER, PEAK_SUFFIX, badness, declare_sets, direction, no_direction
 from workbench.spec.labels import labels, value_text
 
 # So many runs are read from their journals, which know steps and the time of each epoch. MLflow's database is
@@ -157,7 +157,7 @@ def run_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def without_reruns(records: Records) -> Records:
-    """Return the records without reruns of runs that are there too: the same training again is no new one."""
+    """Return the records without reruns of runs that are there too: the same training again is not a new one."""
     runs = records.runs["run"]
     again = records.runs["rerun"].isin(runs)
     return records.only(runs[~again]) if again.any() else records
@@ -262,7 +262,7 @@ def best(epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
     if side is None:
         raise RecordError(no_direction(metric))
     rows = rows[np.isfinite(rows["value"])]
-    order = rows.assign(key=rows["value"] if side == LOWER else -rows["value"])
+    order = rows.assign(key=badness(rows["value"], side == LOWER))
     order = order.sort_values(["key", "epoch", "step"], kind="stable")
     return order.drop_duplicates("run").drop(columns="key").sort_index()
 

@@ -230,12 +230,12 @@ def _new_axes(eval_split: bool) -> np.ndarray:
 
 
 def _style() -> Any:
-    """Return the style of a new figure: seaborn's dark grid, or what `plt.style` or seaborn was told."""
+    """Return the style of a new figure: seaborn's dark grid, or what the user set in `plt.style` or seaborn."""
     import seaborn
     from matplotlib import rcParams, rcParamsDefault
 
-    told = any(rcParams[name] != rcParamsDefault[name] for name in STYLED)
-    return contextlib.nullcontext() if told else seaborn.axes_style("darkgrid")
+    styled = any(rcParams[name] != rcParamsDefault[name] for name in STYLED)
+    return contextlib.nullcontext() if styled else seaborn.axes_style("darkgrid")
 
 
 def _places(
@@ -299,9 +299,8 @@ def _stage_lines(
     for axis in axes:
         for number, start in enumerate(starts.tolist()):
             gid = f"{STAGE_LINE} {start}"
-            named = number < len(names) and bool(
-                names[number]
-            )  # a stage without a name keeps what it was called
+            # A stage without a name keeps what it was called.
+            named = number < len(names) and bool(names[number])
             replaced = [*axis.lines, *(axis.texts if named else [])]
             for old in [artist for artist in replaced if artist.get_gid() == gid]:
                 old.remove()

@@ -6,10 +6,13 @@ start four times two threads each.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,16 +35,34 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
+if "WORKBENCH_TEST_SCHEMA" not in os.environ:  # the first process of a session makes the folder for all
+    os.environ["WORKBENCH_TEST_SCHEMA"] = tempfile.mkdtemp(prefix="schema-")
+    atexit.register(shutil.rmtree, os.environ["WORKBENCH_TEST_SCHEMA"], ignore_errors=True)
+
 # A shell without job control starts what runs behind it deaf to Ctrl-C, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+import ready_schema  # noqa: E402
+
 import workbench  # noqa: E402, F401 (it chooses Keras, before a test file imports TensorFlow by itself)
+
+ready_schema.share()
 
 # The same examples everywhere, and no failure because the machine was busy.
 hypothesis.settings.register_profile(
     "house", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("house")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files aside, unread, of which the half of the tests that is asked for has none: some import TensorFlow."""
+    if collection_path.suffix != ".py":
+        return None
+    chosen, text = config.option.markexpr, collection_path.read_text(encoding="utf-8")
+    if chosen == "not tensorflow" and "\npytestmark = pytest.mark.tensorflow\n" in text:
+        return True
+    return True if chosen == "tensorflow" and "pytest.mark.tensorflow" not in text else None
 
 
 @pytest.fixture(scope="session")
@@ -90,3 +111,5 @@ def _bounded_memory() -> Iterator[None]:
     if "tensorflow" in sys.modules:
         sys.modules["tensorflow"].keras.backend.clear_session()
         gc.collect()
+        if not gc.get_freeze_count():
+            gc.freeze()  # the libraries, which every later collection would look through

@@ -103,9 +103,9 @@ def _train(task: Task, store: Store, apart: bool, watcher: Any = None) -> Run:
     from workbench.notebook import training
 
     if apart:
-        training.train_apart(task.words(address_of(store)), task.run, store)
+        training.train_in_child(task.words(address_of(store)), task.run, store)
     else:
-        training.train_here(task, store, watcher)
+        training.train_in_process(task, store, watcher)
     return Run(store, task.run)
 
 
@@ -117,13 +117,13 @@ def resume(found: Run, process: bool | None = None) -> None:
     variant = recorded_variant(found.store, found.run, resumable=True)
     if in_notebook() if process is None else process:
         words = [sys.executable, "-m", "workbench", "resume", found.run, "--store", address_of(found.store)]
-        training.train_apart(words, found.run, found.store)
+        training.train_in_child(words, found.run, found.store)
     else:
-        training.train_here(Task(variant, found.run, True), found.store)
+        training.train_in_process(Task(variant, found.run, True), found.store)
 
 
 def address_of(store: Store) -> str:
-    """Return what another process is told of a store."""
+    """Return how another process is to address a store."""
     return str(store.root) if store.is_local else store.uri
 
 
@@ -245,7 +245,7 @@ def sweep(
         from workbench.notebook import training
 
         words = training.sweep_words(Path(variant.path), variant.name, address_of(place), trials)
-        training.train_apart(words, f"sweep-{new_run_name()}", place)
+        training.train_in_child(words, f"sweep-{new_run_name()}", place)
         found = sweeps.newest(place, variant.study, variant.name)
         assert found is not None
         return SweepRun(place, found.run)

@@ -14,12 +14,12 @@ import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from workbench.errors import RunStopped, WorkbenchError, suggestion
 from workbench.security.masked_output import mask_output
-from workbench.security.masking import mask
 from workbench.security.outputs import refuse_lost
-from workbench.security.shown import shown_streams
+from workbench.security.visible_text import visible_streams
 
 # name: (module:function, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "workbench.commands.list_runs:list_runs",
         "List runs with their differing settings and best values.",
     ),
-    "show": ("workbench.commands.show:show", "Show one run: its curves, what tells it apart, its epochs."),
+    "show": ("workbench.commands.show:show", "Show one run: its curves, distinguishing settings and epochs."),
     "diff": ("workbench.commands.diff:diff", "Show what differs between two runs: settings, code, results."),
     "note": ("workbench.commands.notes:note", "Write a note on a run, or read it."),
     "tag": ("workbench.commands.notes:tag", "Tag a run, or take tags off it."),
@@ -61,9 +61,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "errors": ("workbench.commands.errors:errors", "Show the worst errors of a run as a sheet of images."),
     "confusion": (
         "workbench.commands.confusion:command",
-        "Show what a classifier takes for what, class by class, as a table and a picture.",
+        "Show the confusion matrix of a classifier, as a table and a picture.",
     ),
-    "ijb": ("workbench.commands.ijb:run", "Measure a model by the IJB-B and IJB-C protocols, 1:1 and 1:N."),
+    "ijb": ("workbench.commands.ijb:run", "Evaluate a model on the IJB-B and IJB-C protocols, 1:1 and 1:N."),
     "identify": (
         "workbench.commands.identify:identify",
         "Identify people in images against a gallery of known ones.",
@@ -118,13 +118,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "completion": (
         "workbench.commands.completion:completion",
-        "Print what makes a shell complete commands, options, specs and runs.",
+        "Print the completion script for a shell: commands, options, specs and runs.",
     ),
 }
 
-COMPLETING = (
-    "_WORKBENCH_COMPLETE"  # click's variable for a program of this name, set by a shell at the tab key
-)
+# Click's variable for a program of this name, set by a shell at the tab key.
+COMPLETING = "_WORKBENCH_COMPLETE"
 LONGEST_SHOWN = 120  # letters of a file's name in an error
 WATCHER = "analysis.forecast.stopping:watch"  # makes what `run --forecast` hands to the runner
 
@@ -151,6 +150,12 @@ class LazyGroup(click.Group):
         if name not in COMMANDS and not name.startswith("-"):
             raise click.UsageError(f"no command {name!r}; {suggestion(name, COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items()]
+        # Not by click's own way, which imports every command for its help, at each press of the tab key.
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(item for item in found if item.value.startswith(incomplete)), *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -182,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     # TensorFlow's start-up notes, some of them marked as errors; set before its import.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "3")
-    with shown_streams():
+    with visible_streams():
         return _main(arguments, debug)
 
 
@@ -197,6 +202,8 @@ def _main(arguments: list[str], debug: bool) -> int:
         if debug:
             raise
         if not isinstance(error, RunStopped):  # no error, and said already
+            from workbench.security.masking import mask
+
             _say(mask(f"error: {error}"))
         return error.exit_status
     except click.exceptions.Abort:
@@ -215,6 +222,8 @@ def _main(arguments: list[str], debug: bool) -> int:
     except OSError as error:  # a name too long, a full disk, a folder of others: whatever no command foresaw
         if debug:
             raise
+        from workbench.security.masking import mask
+
         _say(mask(f"error: {_of_system(error)}"))
         return 2
 

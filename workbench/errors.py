@@ -6,7 +6,6 @@ do. `InputError` puts them into one line; the command line prints that line and 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 
@@ -33,7 +32,7 @@ class RunKilled(RunStopped):
 
 
 class InputError(WorkbenchError):
-    """Bad input (exit status 2), told in one line.
+    """Bad input (exit status 2), reported in one line.
 
     `what` says what came, `where` names the file, field or line, `expected` what would have been
     right and `do` the next step for the user. Line breaks are folded, so that it stays one line.
@@ -77,6 +76,8 @@ def few(items: Sequence[object], most: int = 3) -> str:
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` of the `known` names that look like `name`, the best first."""
+    import difflib  # 3 ms of a start, for a misspelt name alone
+
     choices = list(dict.fromkeys(known))
     folded = {choice.lower(): choice for choice in choices}
     close = difflib.get_close_matches(name.lower(), folded, n=count, cutoff=0.55)

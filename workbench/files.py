@@ -1,7 +1,7 @@
 """Files written whole or not at all, made durable, and read from their end: the one place that does so.
 
 Whoever reads a record, a cache or a report must never meet half of it, whatever ended its writer. So content goes
-to a file aside, in the same file system, and takes the name of the target in one step.
+to a temporary file, in the same file system, and takes the name of the target in one step.
 """
 
 from __future__ import annotations
@@ -18,51 +18,50 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, durable: bool = False, aside_in: Path | None = None) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = False, temporary_in: Path | None = None) -> Iterator[Path]:
     """Give a path to write to, which takes the place of `path` when the block ends well.
 
     Args:
         path: The target; its folder is made.
         durable: Flush the content and then the name to disk, in this order: a name that survives a power cut
             before its content does would be an empty file.
-        aside_in: The folder of the file aside, where the target's own is watched or listed by others; it must be
+        temporary_in: The folder of the temporary file, where the target's own is watched or listed by others; it must be
             of the same file system.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Process and thread in the name: two writers of one target must not write into one file aside.
-    aside = (aside_in or path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
+    # Process and thread in the name: two writers of one target must not write into one temporary file.
+    temporary = (temporary_in or path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
     try:
-        yield aside
+        yield temporary
         if durable:
-            sync(aside)
-        os.replace(aside, path)
+            sync(temporary)
+        os.replace(temporary, path)
         if durable:
             sync(path.parent)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-ASIDE = re.compile(
-    r"\..+\.(\d+)\.\d{9,}"
-)  # the names that `replacing` makes, with the process that made them
+# The names that `replacing` makes, with the process that made them.
+TEMPORARY = re.compile(r"\..+\.(\d+)\.\d{9,}")
 
 
-def clear_asides(folder: Path) -> None:
+def clear_temporary_files(folder: Path) -> None:
     """Remove the files that killed processes of this machine were writing below `folder`, no link followed.
 
     The caller sees to it that no other machine writes there.
     """
     for at, _, files in os.walk(folder, followlinks=False):
         for name in files:
-            made = ASIDE.fullmatch(name)
+            made = TEMPORARY.fullmatch(name)
             if made and not Path(f"/proc/{made[1]}").exists():
                 (Path(at) / name).unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes | str, *, durable: bool = False) -> Path:
     """Write a text (as UTF-8) or bytes to `path`, whole or not at all, and return `path`."""
-    with replacing(path, durable=durable) as aside:
-        aside.write_bytes(content.encode() if isinstance(content, str) else content)
+    with replacing(path, durable=durable) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
 

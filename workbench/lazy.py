@@ -15,7 +15,6 @@ import importlib
 import importlib.util
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
@@ -194,9 +193,8 @@ def with_keras_2() -> Iterator[None]:
         if keras:
             keras.layers.Layer.__call__ = refused
         yield
-        if (
-            keras is None and _keras_3_is_installed() and "keras" in sys.modules
-        ):  # too late to refuse its layers
+        # Too late to refuse its layers.
+        if keras is None and _keras_3_is_installed() and "keras" in sys.modules:
             raise InputError("a part imports Keras 3 while it is built", expected=EXPECTED, do=INSTEAD)
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise other_keras(error) or error from error
@@ -214,12 +212,20 @@ def addons() -> Any:
         return importlib.import_module("tensorflow_addons")
 
 
+def bundle_messages() -> Any:
+    """Return the messages that an index of TensorFlow's checkpoints is made of."""
+    _tensorflow("tensorflow")  # first, so that it chooses Keras
+    return importlib.import_module("tensorflow.core.protobuf.tensor_bundle_pb2")
+
+
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
     """Keep back what TensorFlow's libraries write to stderr while they load, if its log level asks for quiet."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") == "0" or "tensorflow" in sys.modules:
         yield
         return
+    import tempfile  # 4 ms of a start that does not load TensorFlow
+
     kept = os.dup(2)
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)

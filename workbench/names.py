@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 from workbench.errors import few
 
@@ -62,7 +63,7 @@ FAILED = "failed"  # a non-finite loss, an error, no memory, no space: the reaso
 KILLED = "killed"  # by whom is not known: a run of another tracker, or of an earlier version after Ctrl-C
 STOPPED = "stopped"  # SIGTERM or Ctrl-C: resumable
 INTERRUPTED = "interrupted"  # no end recorded and no process alive
-UNREADABLE = "unreadable"  # its record says what no record can; never written, only told
+UNREADABLE = "unreadable"  # its record says what no record can; never written, only reported
 STATUSES = (RUNNING, FINISHED, FAILED, KILLED, STOPPED, INTERRUPTED)
 
 DERIVED_SUFFIXES = (THRESHOLD_SUFFIX, TENFOLD_SUFFIX, TENFOLD_STD_SUFFIX, NORM_SUFFIX)
@@ -92,7 +93,7 @@ _RISING = _set("""accuracy accuracies acc auc auroc roc aupr auprc ap map mar ar
     cosine cossim ssim msssim psnr snr sisnr sdr pesq stoi bleu sacrebleu rouge rougel rougelsum meteor cider
     spice chrf ndcg dcg mrr hit hits hitrate cmc em elbo likelihood reward rewards return returns success
     purity nmi ari ami silhouette pck oks nds mota hota idf1 fitness""")
-_COSTS = {  # they have a direction, but are no measure of what was learnt
+_COSTS = {  # they have a direction, but are not measures of what was learnt
     LOWER: _set("""time times seconds secs sec ms millis milliseconds minutes hours duration elapsed runtime latency eta
         memory mem wallclock walltime std stddev stderr sem sd var variance"""),
     HIGHER: _set("throughput fps speed"),
@@ -161,17 +162,22 @@ def lower_is_better(metric: str) -> bool:
     return direction(metric) == LOWER
 
 
+def badness(values: Any, lower: bool) -> Any:
+    """Return a number, an array or a column of them so that less is better: what orders and `min` go by."""
+    return values if lower else -values
+
+
 def is_better(metric: str, value: float, known: float | None, side: str | None = None) -> bool:
     """Tell whether `value` is better than the best one `known` so far; any is better than none, equal is not.
 
     `side` is LOWER or HIGHER where a spec says it; else the direction of `metric` counts.
     """
     lower = (side or direction(metric)) == LOWER
-    return known is None or (value < known if lower else value > known)
+    return known is None or bool(badness(value, lower) < badness(known, lower))
 
 
 def counts(metric: str) -> bool:
-    """Tell whether `metric` may be the one that counts: it has a direction and is no bookkeeping or cost."""
+    """Tell whether `metric` may be the one that counts: it has a direction and is not a bookkeeping or cost."""
     plain = _plain(metric)
     return plain in _by_user or plain in _recorded or _by_words(plain)[1]
 

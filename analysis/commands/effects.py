@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
 
@@ -21,19 +22,19 @@ PLOTS = ("slices", "parallel", "heat")
 
 @click.command()
 @click.argument(
-    "items", nargs=-1, required=True, metavar="SWEEP_OR_RUNS...", shell_complete=completing.runs_or_studies
+    "items", nargs=-1, required=True, metavar="SWEEP_OR_RUNS...", shell_complete=completers.runs_or_studies
 )
-@click.option("--metric", metavar="METRIC", help="What is compared; else what the sweep sought.")
+@click.option("--metric", metavar="METRIC", help="What is compared; else the sweep's objective.")
 @click.option(
     "--epoch", type=click.IntRange(1), help="Compare at this epoch; else at the last that all reached."
 )
 @click.option("--plot", metavar="KIND", help="Draw slices, parallel or heat.  [default with -o: slices]")
 @click.option("--settings", metavar="A,B", help="The two settings of a heat map.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The figure: SVG, PNG or PDF.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line an effect.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def effects(
     items: tuple[str, ...],
     metric: str | None,
@@ -43,9 +44,8 @@ def effects(
     output: str | None,
     store: str | None,
     as_json: bool,
-    debug: bool,
 ) -> None:
-    """Say what each setting of a SWEEP (its name or run), or of any runs that differ in settings, does.
+    """Estimate the effect of each setting of a SWEEP (its name or run), or of any runs that differ in settings.
 
     With intervals, and what cannot be judged. Runs are named one by one, by their study or as files.
     """

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import InputError, RecordError, suggestion
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ TOGETHER = "together"
 
 
 @click.command()
-@click.argument("study", metavar="STUDY", shell_complete=completing.studies)
+@click.argument("study", metavar="STUDY", shell_complete=completers.studies)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--set", "metric", metavar="NAME", help="Evaluation set, where there are several.")
 @click.option(
@@ -33,9 +34,9 @@ TOGETHER = "together"
 )
 @click.option("--category", "categories", multiple=True, metavar="TEXT", help="Categories of them to show.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Draw ROC curves here.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a result.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def folds(
     study: str,
     names: tuple[str, ...],
@@ -46,7 +47,6 @@ def folds(
     output: Path | None,
     store: str | None,
     as_json: bool,
-    debug: bool,
 ) -> None:
     """Show the folds of the experiments of a STUDY (of some NAMEs): accuracies, mean, standard error, ROC curve.
 

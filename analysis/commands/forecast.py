@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError, StoreError
 
@@ -23,7 +24,7 @@ NAMES_SHOWN = 12  # of the other runs
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completing.records)
+@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completers.records)
 @click.option(
     "--metric", metavar="NAME", help="What to forecast.  [default: the metric that counts, `select`]"
 )
@@ -41,14 +42,14 @@ NAMES_SHOWN = 12  # of the other runs
     help="What files call their first epoch, if they do not say.",
 )
 @click.option("--score", "as_score", is_flag=True, help="Print the forecaster's own record on finished runs.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
 @click.option("-o", "--output", metavar="FIG", help="Draw the fan charts into an SVG, PNG or PDF file.")
 @click.option(
     "--by-hand", is_flag=True, help="Also draw the four classic extrapolations, cubic to exponential."
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def forecast(
     items: tuple[str, ...], as_score: bool, as_json: bool, output: str | None, by_hand: bool, **given: Any
 ) -> None:
@@ -127,7 +128,7 @@ def _recommended(
     """Return the forecasts with advice, and in words which runs they learnt from and which were left out."""
     from analysis.forecast.cross_run_prior import CrossRunPrior, same_data
     from analysis.forecast.forecaster import forecast as forecast_curve
-    from analysis.forecast.ranking import rank, rival_value
+    from analysis.forecast.ranking import rank, value_to_beat
     from analysis.forecast.runs import priors
 
     at, to = given["at"], given["to"]
@@ -142,7 +143,7 @@ def _recommended(
     named = {curve.run for curve in found}
     more = [curve for curve in usable if curve.run not in named]
     known = [*found, *(curve for curve in prior if curve.run not in named)]
-    beat, whose = rival_value(_meant(given["beat"], given["store"]), known) if given["beat"] else (None, "")
+    beat, whose = value_to_beat(_meant(given["beat"], given["store"]), known) if given["beat"] else (None, "")
     ends = [
         to if to is not None else curve.total or (curve.last if curve.finished else None) for curve in seen
     ]

@@ -11,6 +11,7 @@ import click
 
 from analysis.commands.plot import MEANINGS
 from analysis.commands.table import counted_from, lengths, say_notes, say_unknown
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
 from workbench.security.foreign_names import LONGEST_LABEL, label
@@ -59,10 +60,10 @@ from workbench.security.foreign_names import LONGEST_LABEL, label
     help="Settings of many runs: a column with the names of files or runs, then one a setting.",
 )
 @click.option("--study", default="imported", show_default=True, help="The study that the runs belong to.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def import_records(
     paths: tuple[str, ...],
     stages: str | None,
@@ -79,7 +80,6 @@ def import_records(
     study: str,
     store: str | None,
     as_json: bool,
-    debug: bool,
 ) -> None:
     """Write old histories and logs into the store as finished runs; importing twice changes nothing."""
     from analysis.import_runs import import_files
@@ -127,13 +127,13 @@ def _refuse_no_names(given: Mapping[str, Sequence[str]]) -> None:
             if not label(name):
                 shown = f"{name[:40]}..." if len(name) > 40 else name
                 expected = f"one to {LONGEST_LABEL} letters"
-                raise InputError(f"{shown!r} is no name", where=option, expected=expected)
+                raise InputError(f"{shown!r} is not a name", where=option, expected=expected)
 
 
 def settings_of_runs(sets: Sequence[str], table: str | None) -> dict[str, dict[str, Any]]:
     """Return settings by the name of a file or run, those of `--set` for all under "".
 
-    Raises `InputError` for what is no NAME=VALUE and for a table without names or settings.
+    Raises `InputError` for what is not a NAME=VALUE and for a table without names or settings.
     """
     found: dict[str, dict[str, Any]] = _table_of(Path(table)) if table else {}
     for text in sets:

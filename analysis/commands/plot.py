@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
 from analysis.commands.table import counted_from, lengths, say_notes, without_quick
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, suggestion
 
@@ -56,7 +57,7 @@ class FigureFile:
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completing.records)
+@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completers.records)
 @click.option("-o", "--output", metavar="FILE", help=f"SVG, PNG or PDF.  [default: {DEFAULT_FILE}]")
 @click.option(
     "--metric", "metrics", multiple=True, help="A metric to show (again for more); else the usual ones."
@@ -100,10 +101,10 @@ class FigureFile:
 )
 @click.option("--spec", type=click.Path(dir_okay=False), help="A figure file (TOML) that keeps all this.")
 @click.option("--quick", is_flag=True, help="Include --quick runs.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def plot(items: tuple[str, ...], spec: str | None, store: str | None, debug: bool, **given: Any) -> None:
+@DEBUG
+def plot(items: tuple[str, ...], spec: str | None, store: str | None, **given: Any) -> None:
     """Draw curves of runs, histories and logs; of the store's only study, if nothing is named."""
     from analysis.figures.curves import plot_curves
     from analysis.figures.draw import FORMATS, save

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, StoreError
 
 
 @click.command()
-@click.argument("studies", nargs=-1, metavar="[STUDY]...", shell_complete=completing.studies)
+@click.argument("studies", nargs=-1, metavar="[STUDY]...", shell_complete=completers.studies)
 @click.option(
     "--refresh", is_flag=True, help="Write the file anew from the records; studies not there are kept."
 )
@@ -24,10 +25,10 @@ from workbench.errors import InputError, StoreError
     type=click.Path(dir_okay=False),
     help="Where the numbers are kept.",
 )
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | None, debug: bool) -> None:
+@DEBUG
+def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | None) -> None:
     """Print what runs reached beside published numbers, from a file that --refresh makes of the records."""
     from analysis.tables import results as kept
 
@@ -92,7 +93,7 @@ def variants(study: str) -> list[str]:
 
 
 def has_records(store: str | None) -> bool:
-    """Tell whether a store holds anything: an empty one is no error beside published numbers."""
+    """Tell whether a store holds anything: an empty one is not an error beside published numbers."""
     from workbench.tracking.store import find_store
 
     place = find_store(store)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 
 
 @click.command()
-@click.argument("study", shell_complete=completing.studies)
+@click.argument("study", shell_complete=completers.studies)
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False), help="The folder.  [default: mlruns/reports/STUDY]"
 )
@@ -24,9 +25,9 @@ from workbench.commands.direction_options import direction_options
     help="What is judged against; else the first run.",
 )
 @click.option("--quick", is_flag=True, help="Include --quick runs.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def report(
     study: str,
     output: str | None,
@@ -34,7 +35,6 @@ def report(
     baselines: tuple[str, ...],
     quick: bool,
     store: str | None,
-    debug: bool,
 ) -> None:
     """Write a STUDY's question, differences, curves, tables, verdicts, costs and links as one page."""
     from analysis.report.collect import read_study

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
-import workbench.commands.completing as completing
+import workbench.commands.completers as completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
 from workbench.names import direction, no_direction, of_unknown_direction
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completing.records)
+@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completers.records)
 @click.option("--select", metavar="METRIC", help="The metric that chooses the best epoch.")
 @click.option(
     "--format", "form", default="markdown", show_default=True, help="markdown, latex, csv, json or html."
@@ -47,7 +48,7 @@ from workbench.names import direction, no_direction, of_unknown_direction
     is_flag=True,
     help="Published numbers of one STUDY beside ours: the difference, is it noise?",
 )
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--update", metavar="FILE", help="Write the tables marked in this Markdown or LaTeX file anew.")
 @click.option(
@@ -55,7 +56,7 @@ from workbench.names import direction, no_direction, of_unknown_direction
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write into this file instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def table(
     items: tuple[str, ...],
     select: str | None,
@@ -73,7 +74,6 @@ def table(
     check: str | None,
     output: str | None,
     as_json: bool,
-    debug: bool,
 ) -> int | None:
     """Compare runs (all of the store, if none is named): the settings that differ, best values, times."""
     if update and check:
@@ -195,7 +195,7 @@ def comparison(  # type: ignore[no-untyped-def]
     for note in records.notes[known:]:
         click.echo(f"note: {note}", err=True)
     select = select or summary.default_metric(records)
-    judge = judge or summary.judged_metric(records, select)
+    judge = judge or summary.compared_metric(records, select)
     frame = summary.summary(records, select)
     if judge not in frame:
         raise InputError(
@@ -213,7 +213,7 @@ def comparison(  # type: ignore[no-untyped-def]
         meant = [
             word if word in shown else find_titled(find_store(store), word) or word for word in baselines
         ]
-        frame = verdicts.judged(frame, rows, judge, verdicts.find_baseline(rows, meant))
+        frame = verdicts.with_verdicts(frame, rows, judge, verdicts.find_baseline(rows, meant))
         note = verdicts.optimism_note(records, rows, select, judge)
         if note:
             click.echo(f"note: {note}", err=True)
@@ -239,7 +239,7 @@ def lengths(text: str | None) -> tuple[int, ...]:
         found = (0,)
     if min(found) < 1:
         raise InputError(
-            f"{text!r} are no stage lengths", where="--stages", expected="whole numbers such as 5,5,10"
+            f"{text!r} are not stage lengths", where="--stages", expected="whole numbers such as 5,5,10"
         )
     return found
 

@@ -110,7 +110,7 @@ def from_epochs(epochs: pd.DataFrame) -> Records:
 
 
 def default_metrics(records: Records) -> list[str]:
-    """Return what a figure shows unless told: loss, accuracy, learning rate, evaluation sets."""
+    """Return what a figure shows by default: loss, accuracy, learning rate, evaluation sets."""
     known = list(dict.fromkeys(records.epochs["metric"]))
     first = [name for name in (LOSS, ACCURACY) if name in known]
     sets = [name for name in known if is_evaluation(name) and not name.startswith("batch_")]

@@ -22,18 +22,15 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-TRUNK, TRUNK_COLOR = "trunk, shared by its branches", "#8c8c8c"
+TRUNK, TRUNK_COLOR = "shared trunk", "#8c8c8c"
 FORMATS = (".svg", ".png", ".pdf")
 COLUMNS = 3
 PANEL_INCHES = (4.4, 3.1)
 NARROWEST = 2.4  # inches of a panel that is still readable
 HANDLE = 3.4  # letters that the sample of a line in the legend takes
 BORDER: Any = {"color": "#909090", "linewidth": 0.8, "linestyle": (0, (4, 3))}  # where a stage begins
-BREAK: Any = {
-    "color": "#b0b0b0",
-    "linewidth": 0.7,
-    "linestyle": (0, (1, 3)),
-}  # where the rate drops or restarts
+# Where the rate drops or restarts.
+BREAK: Any = {"color": "#b0b0b0", "linewidth": 0.7, "linestyle": (0, (1, 3))}
 SMALLEST = 7  # points; nothing in a figure is written smaller
 
 
@@ -98,7 +95,9 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def _looks(panels: Sequence[Panel], look: Look) -> dict[str, dict[str, Any]]:
-    names = dict.fromkeys(curve.label for panel in panels for curve in panel.curves)
+    # A run that is nothing but the trunk of others is drawn as what it is, under one name.
+    apart = [(curve, _trunks(panel)) for panel in panels for curve in panel.curves]
+    names = dict.fromkeys(curve.label for curve, trunks in apart if _points(curve) not in trunks)
     colors = look.colors(len(names))
     period = len(COLORS)  # from here on colours come again, with other dashes
     looks: dict[str, dict[str, Any]] = {
@@ -113,8 +112,15 @@ def _looks(panels: Sequence[Panel], look: Look) -> dict[str, dict[str, Any]]:
 def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]], smooth: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
+    trunks, drawn = _trunks(panel), set()
     for curve in panel.curves:
         for part, label in _parts(curve):
+            points = _points(part)
+            if points in trunks:  # every branch brings it: its band, laid over itself, would hide the line
+                if points in drawn:
+                    continue
+                label = TRUNK
+                drawn.add(points)
             _draw_curve(axis, part, looks[label], smooth)
     first, last = min(curve.x[0] for curve in panel.curves), max(curve.x[-1] for curve in panel.curves)
     if last - first < 1:  # a single epoch: room on both sides, so that its tick is a whole number
@@ -140,6 +146,15 @@ def _parts(curve: Curve) -> list[tuple[Curve, str]]:
         return [(curve, curve.label)]
     start = int(np.argmax(own))
     return [(_cut(curve, 0, start + 1), TRUNK), (_cut(curve, start, len(curve.x)), curve.label)]
+
+
+def _points(curve: Curve) -> bytes:
+    """Return what two curves share that lie on one another."""
+    return bytes(curve.x.tobytes() + b"|" + curve.y.tobytes())
+
+
+def _trunks(panel: Panel) -> set[bytes]:
+    return {_points(part) for curve in panel.curves for part, label in _parts(curve) if label == TRUNK}
 
 
 def _cut(curve: Curve, first: int, end: int) -> Curve:
@@ -232,7 +247,7 @@ def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) ->
     """
     low, high = axis.get_xlim()
     named = panel.metric != LEARNING_RATE  # its steps fill the whole height: names would lie on the line
-    here = {curve.label for curve in panel.curves}
+    here = {curve.label for curve in panel.curves} & looks.keys()
     previous = low
     for x, (name, runs) in sorted(panel.borders.items()):
         own = [run for run in runs if run in here]
@@ -249,9 +264,8 @@ def _draw_borders(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) ->
 
 def _name_border(axis: Axes, panel: Panel, x: float, name: str) -> None:
     """Write a stage's name beside its border, where the curves are farther away; on white where they come close."""
-    height = (
-        len(name) * 0.6 * SMALLEST / (72 * 0.7 * PANEL_INCHES[1])
-    )  # of the panel; a letter is .6 of its size
+    # As a share of the panel; a letter is .6 of its size wide.
+    height = len(name) * 0.6 * SMALLEST / (72 * 0.7 * PANEL_INCHES[1])
     heights = _heights(axis, panel, x, 0.05)
     below, above = (heights.min(), 1 - heights.max()) if len(heights) else (1.0, 1.0)
     top = bool(above > below)

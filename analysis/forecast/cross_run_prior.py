@@ -48,14 +48,10 @@ SHARES = (
 )
 NEAR = (0.3, 1.0)  # distance, in features, within which runs are similar
 GUESS = 2.5  # normal scores: a guess further out counts as this far
-DOUBT, DOUBT_RUNS = (
-    0.5,
-    5.0,
-)  # however well the others agree, this run may be of another kind: DOUBT / (runs + DOUBT_RUNS)
-LATE, LATE_WIDER = (
-    (0.6, 0.75),
-    1.1,
-)  # parts of the way between which the spread grows by this much, and stays so
+# However well the others agree, this run may be of another kind: DOUBT / (runs + DOUBT_RUNS).
+DOUBT, DOUBT_RUNS = (0.5, 5.0)
+# Parts of the way between which the spread grows by this much, and stays so.
+LATE, LATE_WIDER = ((0.6, 0.75), 1.1)
 UNUSUAL = 1.0  # natural logs by which another spread than 1 is less likely before any run
 
 
@@ -77,7 +73,7 @@ class Correction:
     """What the other runs make of the population's quantiles.
 
     `scores` (levels, knots) are the population's normal scores at which this run's quantiles lie, `inner` (2, knots)
-    those of the band in which the value that is told lies; `runs` are the names of the runs used.
+    those of the band in which the forecast lies; `runs` are the names of the runs used.
     """
 
     scores: Array
@@ -103,7 +99,7 @@ class CrossRunPrior:
         self._kept = {} if kept is None else kept
 
     def correction_of(
-        self, curve: Curve, prepared: Prepared, told: Features, ends: Array
+        self, curve: Curve, prepared: Prepared, inputs: Features, ends: Array
     ) -> Correction | None:
         """Return what the others say of `curve`, or None when none of them can say anything.
 
@@ -119,7 +115,7 @@ class CrossRunPrior:
         if not found:
             return None
         wider = float(np.interp(len(prepared.y) / prepared.length, LATE, (1.0, LATE_WIDER)))
-        return correct(found, told.alike, guesses(told, ends), self.settings, wider)
+        return correct(found, inputs.alike, guesses(inputs, ends), self.settings, wider)
 
     def _nearest(self, curve: Curve) -> list[int]:
         """Return the indices of the other runs of this metric, at most `MOST`: those nearest at this point."""
@@ -204,17 +200,17 @@ def _forecast_of(
     if prepared.to != end or not np.isfinite(values).all():
         return None
     targets = np.ceil(prepared.number(wanted)).astype(int)
-    told = features(prepared, fit_ensemble(prepared, settings), targets)
-    ends = known.quantiles(told, np.log(len(prepared.y) / targets))
-    logs = told.log(np.array([prepared.above(value) for value in values]))
+    inputs = features(prepared, fit_ensemble(prepared, settings), targets)
+    ends = known.quantiles(inputs, np.log(len(prepared.y) / targets))
+    logs = inputs.log(np.array([prepared.above(value) for value in values]))
     scores = np.array([score(ends[:, k], float(logs[k])) for k in range(len(KNOTS))])
-    return Neighbor(other.run, told.alike, guesses(told, ends), scores)
+    return Neighbor(other.run, inputs.alike, guesses(inputs, ends), scores)
 
 
-def guesses(told: Features, ends: Array) -> Array:
+def guesses(inputs: Features, ends: Array) -> Array:
     """Return the normal scores of what the fits say of the end, and of the last value."""
     last = ends[:, -1]
-    return np.clip([score(last, float(told.fits[-1])), score(last, told.last)], -GUESS, GUESS)
+    return np.clip([score(last, float(inputs.fits[-1])), score(last, inputs.last)], -GUESS, GUESS)
 
 
 def correct(

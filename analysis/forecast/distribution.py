@@ -14,7 +14,7 @@ Array = np.ndarray
 LEVELS = np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
 SCORES = ndtri(LEVELS)
 FARTHEST = 6.0  # normal scores: no value is believed to be less likely than this
-CERTAIN = 0.9999  # no chance is told as more certain
+CERTAIN = 0.9999  # no chance is given as more certain
 STEP = 1e-9  # keeps equal quantiles apart
 
 

@@ -50,7 +50,7 @@ def fit_ensemble(prepared: Prepared, settings: Settings) -> Ensemble:
     weights = _weights(prepared, starts, settings)
     names, prior, shapes, sizes = _banks(prepared)
     # The gain is given back before fitting and taken away again after it: shapes fall
-    # smoothly, and a fall of the rate is no part of them.
+    # smoothly, and a fall of the rate is not part of them.
     gain, gain_std, annealed = _gain(prepared, weights[:, -1], shapes, settings)
     raised = y + gain * annealed[:n]
     fitted = fit.families(shapes, sizes, raised, weights, settings.outlier)

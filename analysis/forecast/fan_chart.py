@@ -46,7 +46,7 @@ def fan_chart(
     import matplotlib
     from matplotlib.figure import Figure
 
-    # More panels than this are no figure; the legend says how many there are.
+    # More panels than this are not a figure; the legend says how many there are.
     shown = list(recommended)[:MOST]
     columns = min(3, len(shown)) if len(shown) != 4 else 2
     rows = math.ceil(len(shown) / columns)
@@ -57,7 +57,7 @@ def fan_chart(
         figure = Figure(figsize=size, layout="constrained")
         axes = [figure.add_subplot(rows, columns, number + 1) for number in range(len(shown))]
         for axis, one in zip(axes, shown, strict=True):
-            _panel(axis, one, came.get(one.told.curve.run), TITLE if columns > 1 else 84, by_hand)
+            _panel(axis, one, came.get(one.forecast.curve.run), TITLE if columns > 1 else 84, by_hand)
         _legend(figure, shown, bool(came), len(recommended), columns * wide, by_hand)
     return figure
 
@@ -67,15 +67,15 @@ def _panel(
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    told, curve = recommended.told, recommended.told.curve
+    forecast, curve = recommended.forecast, recommended.forecast.curve
     numbers = list(curve.epochs) or list(range(1, len(curve.values) + 1))
     values = np.asarray(curve.values, dtype=float)
     axis.plot(numbers, values, color=SEEN, linewidth=1.4, zorder=3)
-    if told.known:
+    if forecast.known:
         _future(axis, recommended)
         _backtests(axis, recommended)
     if by_hand:
-        _by_hand(axis, recommended)
+        _classic(axis, recommended)
     if came is not None:
         _came(axis, came, curve.last)
     axis.set_ylim(*_limits(recommended, values, came))
@@ -91,16 +91,16 @@ def _panel(
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
 
 
-def _by_hand(axis: Axes, recommended: Recommendation) -> None:
+def _classic(axis: Axes, recommended: Recommendation) -> None:
     """Draw each classic extrapolation from the last value to the forecast's end; one that fails is left out."""
-    told = recommended.told
-    values = np.asarray(told.curve.values, dtype=float)
+    forecast = recommended.forecast
+    values = np.asarray(forecast.curve.values, dtype=float)
     values = values[np.isfinite(values)]
-    count = int(told.to) - told.curve.last
+    count = int(forecast.to) - forecast.curve.last
     for method, (color, style) in BY_HAND.items():
         with contextlib.suppress(DataError):
             ahead = extrapolate(values, max(count, 0), method)
-            epochs = told.curve.last + np.arange(len(ahead) + 1)
+            epochs = forecast.curve.last + np.arange(len(ahead) + 1)
             axis.plot(
                 epochs,
                 [values[-1], *ahead],
@@ -120,29 +120,29 @@ def _came(axis: Axes, came: Curve, since: int) -> None:
 
 
 def _words(recommended: Recommendation) -> str:
-    told = recommended.told
-    if told.verdict != FORECAST:
-        return f"no forecast: {told.reason}"
-    low, high = told.interval(0.8)
-    words = f"epoch {told.to}: {told.median[-1]:.4g} (80 %: {low[-1]:.4g} to {high[-1]:.4g})"
+    forecast = recommended.forecast
+    if forecast.verdict != FORECAST:
+        return f"no forecast: {forecast.reason}"
+    low, high = forecast.interval(0.8)
+    words = f"epoch {forecast.to}: {forecast.median[-1]:.4g} (80 %: {low[-1]:.4g} to {high[-1]:.4g})"
     return words if math.isnan(recommended.chance) else f"{words}, chance {recommended.chance:.0%}"
 
 
 def _future(axis: Axes, recommended: Recommendation) -> None:
-    told = recommended.told
-    start, value = told.curve.last, float(told.curve.values[-1])
-    epochs = np.concatenate([[start], told.epochs])
+    forecast = recommended.forecast
+    start, value = forecast.curve.last, float(forecast.curve.values[-1])
+    epochs = np.concatenate([[start], forecast.epochs])
     for share, alpha in ((0.8, 0.18), (0.5, 0.28)):
-        low, high = (np.concatenate([[value], end]) for end in told.interval(share))
+        low, high = (np.concatenate([[value], end]) for end in forecast.interval(share))
         axis.fill_between(epochs, low, high, color=AHEAD, alpha=alpha, linewidth=0, zorder=1.5)
-    solid = "-" if told.verdict == FORECAST else (0, (1, 2))
-    middle = np.concatenate([[value], told.median])
+    solid = "-" if forecast.verdict == FORECAST else (0, (1, 2))
+    middle = np.concatenate([[value], forecast.median])
     axis.plot(epochs, middle, color=AHEAD, linewidth=1.6, linestyle=solid, zorder=2.5)
-    axis.hlines(value, start, told.to, color="#808080", linewidth=0.8, linestyle=(0, (1, 2)), zorder=2)
+    axis.hlines(value, start, forecast.to, color="#808080", linewidth=0.8, linestyle=(0, (1, 2)), zorder=2)
 
 
 def _backtests(axis: Axes, recommended: Recommendation) -> None:
-    rows = recommended.told.backtests
+    rows = recommended.forecast.backtests
     for origin in np.unique(rows[:, 0]):
         part = rows[rows[:, 0] == origin]
         axis.plot(part[:, 1], part[:, 2], color=TRIED, linewidth=0.8, alpha=0.75, zorder=2.2)
@@ -151,11 +151,11 @@ def _backtests(axis: Axes, recommended: Recommendation) -> None:
 
 def _limits(recommended: Recommendation, values: np.ndarray, came: Curve | None) -> tuple[float, float]:
     """Return limits that show the fan and the later two thirds of the curve; a steep start may leave them."""
-    told = recommended.told
+    forecast = recommended.forecast
     late = values[np.isfinite(values)][len(values) // 3 :]
     shown = [late]
-    if told.known:
-        shown += [np.concatenate(told.interval(0.8)), told.backtests[:, 2]]
+    if forecast.known:
+        shown += [np.concatenate(forecast.interval(0.8)), forecast.backtests[:, 2]]
     if came is not None:
         shown.append(np.asarray(came.values, dtype=float)[len(values) // 3 :])
     if recommended.target is not None:
@@ -186,7 +186,7 @@ def _border_epochs(curve: Curve) -> dict[str, set[int]]:
 
 
 def _borders(axis: Axes, recommended: Recommendation) -> None:
-    for kind, epochs in _border_epochs(recommended.told.curve).items():
+    for kind, epochs in _border_epochs(recommended.forecast.curve).items():
         for epoch in epochs:
             axis.axvline(epoch - 0.5, color="#909090", linewidth=0.8, linestyle=BORDERS[kind], zorder=0.95)
 
@@ -212,7 +212,7 @@ def _legend(
         Line2D([], [], color="#808080", linewidth=0.8, linestyle=(0, (1, 2)), label="last value"),
     ]
     for kind, style in BORDERS.items():
-        if any(_border_epochs(one.told.curve)[kind] for one in shown):
+        if any(_border_epochs(one.forecast.curve)[kind] for one in shown):
             handles.append(Line2D([], [], color="#909090", linewidth=0.8, linestyle=style, label=kind))
     if came:
         handles.insert(1, Line2D([], [], color=CAME, linewidth=1.1, label="what came"))

@@ -19,9 +19,8 @@ from analysis.forecast.settings import DEFAULT, Settings
 Array = np.ndarray
 FORECAST, NO_FORECAST = "forecast", "no forecast"
 PATHS = 400  # simulated futures, for the best epoch
-EVERY = (
-    48  # epochs ahead up to which each is forecast by itself; beyond, as many are, and the rest between them
-)
+# Epochs ahead up to which each is forecast by itself; beyond, as many are, and the rest between them.
+EVERY = 48
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class Forecast:
         """Return the quantile at `level` (0 to 1) for each of `epochs`."""
         if self.prepared is None or self.features is None:
             return np.empty(0)
+        # Ends are kept for numbers that fall; of an accuracy the upper quantile is the lower one there.
         upward = level if self.prepared.kind != ACCURACY else 1 - level
         logs = at_score(self.ends, np.full((1, len(self.epochs)), ndtri(upward)))[0]
         return self.prepared.value(self.features.value(logs))
@@ -92,11 +92,15 @@ class Forecast:
         # A seed of the forecast's own: the same curve gives the same answer, whatever was drawn before.
         generator = np.random.default_rng(self.seed)
         seen = self.features.log(self.prepared.y)
+        # Of the newest epochs: noise falls with the rate. A difference has twice the variance of a value.
         noise = float(np.std(np.diff(seen[-8:])) / np.sqrt(2))
+        # Cut at both ends: beyond the outermost quantiles the distribution is not known.
         scores = ndtri(generator.uniform(0.005, 0.995, PATHS))[:, None]
+        # One level all the way: runs that are good early stay good, so that epochs are not drawn one by one.
         paths = at_score(self.ends, np.repeat(scores, len(self.epochs), axis=1))
         paths = paths + noise * generator.normal(size=paths.shape)
         paths = np.maximum(paths, self.features.log(self.prepared.least))  # nothing is better than no error
+        # A filled gap holds the value before it and must not count as an epoch that was measured.
         so_far = np.where(self.prepared.seen > 0, seen, np.inf)
         later = paths.min(1) < so_far.min()
         best = np.where(later, self.epochs[paths.argmin(1)], self.prepared.epoch(int(so_far.argmin())))
@@ -130,21 +134,22 @@ def forecast(
     end = known_epochs(curve, to)
     try:
         prepared = prepare(curve, end, settings)
+    # Refused curves are an answer, not an error: of a hundred runs one may have diverged.
     except Refused as refusal:
         return Forecast(curve, end, NO_FORECAST, str(refusal))
     # A group that is handed in keeps its forecasts of the others from epoch to epoch of a training.
     group = others if isinstance(others, CrossRunPrior) else CrossRunPrior(others, settings, known)
     ensemble = fit_ensemble(prepared, settings)
     targets = _targets(prepared, settings)
-    told = features(prepared, ensemble, targets)
-    ends = (known or group.population).quantiles(told, np.log(len(prepared.y) / targets))
+    inputs = features(prepared, ensemble, targets)
+    ends = (known or group.population).quantiles(inputs, np.log(len(prepared.y) / targets))
     return _forecast(
         curve,
         prepared,
         ensemble,
-        told,
+        inputs,
         ends,
-        group.correction_of(curve, prepared, told, ends),
+        group.correction_of(curve, prepared, inputs, ends),
         settings,
         seed,
     )
@@ -161,6 +166,7 @@ def _targets(prepared: Prepared, settings: Settings) -> Array:
         fall = np.flatnonzero(
             np.abs(np.diff(np.log(np.maximum(prepared.rates, 1e-12)))) > np.log(settings.border_ratio)
         )
+        # The two epochs after a fall as well: interpolation across it would draw the drop as a slope.
         found |= {int(k) + 1 + step for k in fall for step in (0, 1, 2) if n < k + 1 + step <= length}
     return np.array(sorted(found))
 
@@ -169,7 +175,7 @@ def _forecast(
     curve: Curve,
     prepared: Prepared,
     ensemble: Ensemble,
-    told: Features,
+    inputs: Features,
     ends: Array,
     correction: Correction | None,
     settings: Settings,
@@ -177,11 +183,13 @@ def _forecast(
 ) -> Forecast:
     n, targets = len(prepared.y), _targets(prepared, settings)
     ends, inner = _corrected(ends, (targets - n) / (prepared.length - n), correction, settings)
-    nearer = _last_nearer(ends[:, -1], told)
-    point = np.clip(_guess(prepared, told, ends), inner[0], inner[1])
+    # After the correction by other runs, whose word on the end counts here too.
+    nearer = _last_nearer(ends[:, -1], inputs)
+    point = np.clip(_guess(prepared, inputs, ends), inner[0], inner[1])
     verdict, reason = FORECAST, ""
-    if nearer >= settings.last_nearer and abs(score(ends[:, -1], told.last)) < settings.near_last:
-        verdict, point = NO_FORECAST, np.full_like(point, told.last)
+    if nearer >= settings.last_nearer and abs(score(ends[:, -1], inputs.last)) < settings.near_last:
+        # The interval stays: where the middle is in doubt its width is still what the curves show.
+        verdict, point = NO_FORECAST, np.full_like(point, inputs.last)
         reason = f"the fits are no better than the last value: the end is nearer to it with a chance of {nearer:.0%}"
     # Between its neighbours: quantiles that cross would give chances below zero.
     ends[MIDDLE] = np.clip(point, ends[MIDDLE - 1], ends[MIDDLE + 1])
@@ -195,7 +203,7 @@ def _forecast(
         reason=reason,
         notes=tuple(prepared.notes),
         epochs=epochs,
-        median=prepared.value(told.value(whole[MIDDLE])),
+        median=prepared.value(inputs.value(whole[MIDDLE])),
         skill=ensemble.skill,
         prior_runs=() if correction is None else correction.runs,
         weights=dict(zip(ensemble.names, ensemble.weights.tolist(), strict=True)),
@@ -208,7 +216,7 @@ def _forecast(
         ),
         seed=seed,
         prepared=prepared,
-        features=told,
+        features=inputs,
         ends=whole,
     )
 
@@ -227,19 +235,19 @@ def _corrected(
     return ordered(at_score(ends, scores)), at_score(ends, inner)
 
 
-def _guess(prepared: Prepared, told: Features, ends: Array) -> Array:
-    """Return what would be told of each epoch if the distribution were wide: a cautious value.
+def _guess(prepared: Prepared, inputs: Features, ends: Array) -> Array:
+    """Return what the forecast of each epoch would be if the distribution were wide: a cautious value.
 
     Where the learning rates are known, the middle one of the fits' value, the last value and the population's median; else half
     way between the fits and the last value. It is at most as wrong as two of them, whichever family the curve is of.
     """
     if prepared.rates is None and not prepared.constant:
-        return (told.fits + told.last) / 2
-    return np.median([told.fits, np.full_like(told.fits, told.last), ends[MIDDLE]], axis=0)
+        return (inputs.fits + inputs.last) / 2
+    return np.median([inputs.fits, np.full_like(inputs.fits, inputs.last), ends[MIDDLE]], axis=0)
 
 
-def _last_nearer(ends: Array, told: Features) -> float:
+def _last_nearer(ends: Array, inputs: Features) -> float:
     """Return the probability that the end is nearer to the last value than to what the fits say."""
-    fits, last = float(told.fits[-1]), told.last
+    fits, last = float(inputs.fits[-1]), inputs.last
     below = probability_below(ends, (fits + last) / 2)
     return 1 - below if fits < last else below

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames import Records, is_missing, per_epoch
-from workbench.names import FINISHED, FORECAST_PREFIX, lower_is_better
+from workbench.names import FINISHED, FORECAST_PREFIX, badness, lower_is_better
 
 COLUMNS = (
     "run",
@@ -41,11 +41,11 @@ def recorded(records: Records, metric: str) -> pd.DataFrame:
 
 
 def _row(run: str, status: object, table: pd.DataFrame, metric: str, prefix: str) -> dict[str, object]:
-    told = table[table[prefix].notna()]
+    rows = table[table[prefix].notna()]
     final = float(table[metric].dropna().iloc[-1])
     stop = table.get(f"{prefix}_stop")
     asked = None if stop is None or not (stop == 1).any() else int(stop.index[stop == 1][0])
-    row: dict[str, object] = {"run": run, "status": status, "forecasts": len(told), "stopped_at": asked}
+    row: dict[str, object] = {"run": run, "status": status, "forecasts": len(rows), "stopped_at": asked}
     # A run that was stopped and then resumed tells what the stop would have cost.
     went_on = asked is None or asked < int(table.index.max())
     if not went_on or not (is_missing(status) or status == FINISHED):
@@ -53,16 +53,16 @@ def _row(run: str, status: object, table: pd.DataFrame, metric: str, prefix: str
             **row,
             "verdict": "stopped: what it would have reached is not known" if asked else "not finished",
         }
-    row["error"] = float((told[prefix] - final).abs().mean())
-    row["last_value_error"] = float((told[metric] - final).abs().mean())
-    held = (told[f"{prefix}_low"] <= final) & (final <= told[f"{prefix}_high"])
+    row["error"] = float((rows[prefix] - final).abs().mean())
+    row["last_value_error"] = float((rows[metric] - final).abs().mean())
+    held = (rows[f"{prefix}_low"] <= final) & (final <= rows[f"{prefix}_high"])
     row["held80"] = float(held.mean())
     chance, beat = f"{prefix}_chance", f"{prefix}_beat"
-    if chance not in told:
+    if chance not in rows:
         return {**row, "verdict": ""}
-    sign = 1 if lower_is_better(metric) else -1
-    beaten = (sign * final < sign * told[beat]).astype(float)
-    row["brier"] = float(((told[chance] - beaten) ** 2).mean())
+    lower = lower_is_better(metric)
+    beaten = (badness(final, lower) < badness(rows[beat], lower)).astype(float)
+    row["brier"] = float(((rows[chance] - beaten) ** 2).mean())
     if asked is None:
         return {**row, "verdict": ""}
     return {**row, "verdict": "would have been wrong" if np.any(beaten == 1) else "would have been right"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a curve is fitted, how the forecasts are weighed, and what is told of the distribution."""
+    """How a curve is fitted, how the forecasts are weighed, and which quantiles of the distribution are reported."""
 
     recency: float = 1.0
     """An epoch's weight is (epoch / last epoch) to this power: late epochs say more about the end."""
@@ -44,7 +44,7 @@ class Settings:
     """How far a curve strays from any forecast while its length doubles, as a share of its level."""
     better: float = 0.1
     worse: float = 0.22
-    """What is told lies between the quantiles 0.5 - better and 0.5 + worse of the distribution, small being good."""
+    """The forecast lies between the quantiles 0.5 - better and 0.5 + worse of the distribution, small being good."""
     band_runs: float = 6.0
     """Other runs that halve both."""
     near_last: float = 0.52

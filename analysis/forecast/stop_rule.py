@@ -26,18 +26,8 @@ PRICE = 0.05  # of the runs that would succeed, the share that may be lost, as a
 WORST = 0.1  # the same in the worst family: a new study may be like that one
 LATEST = 0.6  # of a run: later nothing is stopped, for little is saved by then and a late fall may still come
 ORIGINS = (0.1, 0.2, 0.3, 0.4, 0.5, LATEST)  # of a run, at which the rule is replayed
-LIMITS = (
-    0.0002,
-    0.0005,
-    0.001,
-    0.002,
-    0.004,
-    0.007,
-    0.01,
-    0.02,
-    0.03,
-    0.05,
-)  # chances below which it might stop
+# Chances below which it might stop.
+LIMITS = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.007, 0.01, 0.02, 0.03, 0.05)
 ENOUGH = 4  # other runs from which on the record with others counts
 MOST = 12  # of the study's finished runs that are replayed at the start
 ALONE, WITH_OTHERS = "alone", "with other runs"
@@ -59,12 +49,13 @@ def replay(
     settings: Settings = DEFAULT,
     origins: Sequence[float] = ORIGINS,
 ) -> Array:
-    """Return the chance to end better than `target` as told at each of `origins` (1.0 where nothing is told)."""
+    """Return the chance to end better than `target` as forecast at each of `origins` (1.0 where there is no forecast)."""
     chances = []
     for origin in origins:
         seen = max(settings.fewest, round(origin * len(curve.values)))
-        told = forecast(curve.until(curve.first + seen - 1), curve.last, group, settings, known=known)
-        chances.append(told.chance(target) if told.known else 1.0)
+        made = forecast(curve.until(curve.first + seen - 1), curve.last, group, settings, known=known)
+        # No forecast never stops a run, so that here it counts as certain of success.
+        chances.append(made.chance(target) if made.known else 1.0)
     return np.array(chances)
 
 
@@ -76,8 +67,11 @@ def stop_rule(
 ) -> StopRule:
     """Return the rule for a run of a study whose finished runs are `others`."""
     known = known or population()
+    # With a few other runs forecasts are sharper and err otherwise: the record of the same kind has to answer
+    # for them.
     kind = WITH_OTHERS if len(others) >= ENOUGH else ALONE
     record = known.record.get(kind)
+    # Never above what the user asked for: evidence may only make the rule more careful.
     supported = [limit for limit in supported_limits(record) if limit <= stop_below]
     if record is None or not supported:
         return StopRule(None, _unsupported(record))
@@ -109,6 +103,7 @@ def supported_limits(record: Mapping[str, Any] | None) -> list[float]:
     """Return the limits at which few enough successes would have been lost, over all families and in the worst."""
     if record is None:
         return []
+    # Strict: the record in population.json was made for these very limits.
     lost = zip(LIMITS, record["wrong"], record["worst"], strict=True)
     return [limit for limit, wrong, worst in lost if wrong <= PRICE and worst <= WORST]
 

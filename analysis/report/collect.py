@@ -11,7 +11,7 @@ from analysis.frames import FROM_JOURNALS, Records, is_missing
 from analysis.sources import load, trainings
 from analysis.tables import folded, summary, verdicts
 from workbench.errors import RecordError, suggestion
-from workbench.names import is_evaluation
+from workbench.names import badness, is_evaluation, lower_is_better
 from workbench.security.foreign_files import read_file
 from workbench.security.safe_source import docstring
 from workbench.tracking.journal import read_journal
@@ -58,19 +58,18 @@ class Study:
         """Return name, value and verdict of every row on one metric, at the epochs that `select` chose."""
         rows = self.rows[metric]
         frame = pd.DataFrame({"run": self.frame["run"], metric: [row.value for row in rows]})
-        return verdicts.judged(frame, rows, metric, rows[self.baseline], strict=False)
+        return verdicts.with_verdicts(frame, rows, metric, rows[self.baseline], strict=False)
 
     def order(self) -> list[int]:
         """Return the positions of all rows, the best by `metric` first, rows without a value last."""
-        sign = 1 if verdicts.lower_is_better(self.metric) else -1
-        values = self.frame[self.metric].astype("float64") * sign
+        values = badness(self.frame[self.metric].astype("float64"), lower_is_better(self.metric))
         return [int(position) for position in values.argsort(kind="stable").tolist()] if len(values) else []
 
 
 def read_study(
     study: str, store: Store, address: str | None, select: str | None, baselines: Sequence[str], quick: bool
 ) -> Study:
-    """Gather a study; the baseline is its first run unless told.
+    """Gather a study; the baseline is its first run by default.
 
     Raises `RecordError` for an unknown study, metric or baseline, and for a study without an epoch.
     """
@@ -82,7 +81,7 @@ def read_study(
     members = [[str(records.runs["run"].iloc[place]) for place in group] for group in groups]
     shown = summary.metrics_shown(records, select)
     sets = [name for name in shown if is_evaluation(name) and name in frame]
-    metric = summary.judged_metric(records, select)
+    metric = summary.compared_metric(records, select)
     judged = [metric, *sets]
     frame["run"] = _unique(frame["run"].tolist(), [runs[0] for runs in members])
     rows = {name: verdicts.rows_of(records, frame, select, store, name) for name in dict.fromkeys(judged)}

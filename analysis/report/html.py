@@ -7,7 +7,7 @@ from html import escape as escaped
 
 from analysis.report.page import Block, Links, Page, Picture, Text
 from analysis.tables.render import render
-from workbench.security.shown import link, visible
+from workbench.security.visible_text import link, visible
 
 
 def escape(text: str) -> str:

@@ -7,7 +7,7 @@ from html import escape
 
 from analysis.report.page import Block, Links, Page, Picture, Text
 from analysis.tables.render import render
-from workbench.security.shown import link, markdown_cell
+from workbench.security.visible_text import link, markdown_cell
 
 
 def markdown(page: Page) -> str:

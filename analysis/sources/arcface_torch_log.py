@@ -43,17 +43,15 @@ class Launch:
     """What one start of the program left in the log; epochs are 0-based as printed."""
 
     means: EpochMeans = field(default_factory=lambda: EpochMeans(["images_per_second", "loss"]))
-    rows: list[tuple[str, int, float, int, int]] = field(
-        default_factory=list
-    )  # metric, epoch, value, step, line
+    # Metric, epoch, value, step, line.
+    rows: list[tuple[str, int, float, int, int]] = field(default_factory=list)
     rates: dict[int, tuple[float, int, int]] = field(default_factory=dict)  # epoch: rate, step, line
     seen: set[tuple[str, int]] = field(default_factory=set)
     settings: dict[str, str | int] = field(default_factory=dict)
     highest: int = -1
     epoch: int = 0
-    clock: dict[int, tuple[bytes, int]] = field(
-        default_factory=dict
-    )  # epoch: time and line of its last speed
+    # Epoch: time and line of its last speed.
+    clock: dict[int, tuple[bytes, int]] = field(default_factory=dict)
     stamps: list[bytes] = field(default_factory=list)
 
     @property

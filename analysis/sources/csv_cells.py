@@ -1,8 +1,8 @@
 """The cells of a CSV file as numbers: exactly what stands there, a whole column at once where it can be.
 
-Arrow converts columns exactly and faster than pandas; it refuses a column with a cell that is no number, and
+Arrow converts columns exactly and faster than pandas; it refuses a column with a cell that is not a number, and
 such a column goes cell by cell: numbers with decimal commas, percent signs or in `tensor(...)`, times such as
-00:18, and cells that are lost and told by their line.
+00:18, and cells that are lost and reported by their line.
 """
 
 from __future__ import annotations
@@ -44,14 +44,12 @@ def numbers(header: Sequence[str], rows: Sequence[str], lines: np.ndarray, notes
 
 
 def as_numbers(header: Sequence[str], found: Sequence[Cells], lines: np.ndarray, notes: Notes) -> Columns:
-    """Return the numbers of cells by column, and which cells there are; what is no number is told."""
+    """Return the numbers of cells by column, and which cells there are; what is not a number is reported."""
     columns, present = {}, {}
     for name, cells in zip(header, found, strict=True):
         if isinstance(cells, np.ma.MaskedArray):
-            columns[name], present[name] = (
-                np.array(cells.filled(np.nan)),
-                ~np.ma.getmaskarray(cells),
-            )  # Arrow's own is read-only
+            # A copy: Arrow's own is read-only, and lost cells are written into it.
+            columns[name], present[name] = (np.array(cells.filled(np.nan)), ~np.ma.getmaskarray(cells))
         else:
             columns[name], present[name] = _converted(name, cells, lines, notes)
     return columns, present
@@ -111,7 +109,7 @@ def _converted(
             lost.append(position)
     if len(lost) < len(cells) or not (CLOCK.fullmatch(name) or INDEX.fullmatch(name)):
         for position in lost:
-            notes.add(f"{name}: a cell that is no number, left out", int(lines[position]))
+            notes.add(f"{name}: a cell that is not a number, left out", int(lines[position]))
     there = np.array([value is not None for value in plain], dtype=bool)
     return np.array([math.nan if value is None else value for value in plain]), there
 

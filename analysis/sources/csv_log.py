@@ -1,8 +1,8 @@
 """Files of one row an epoch or a step: Keras' `CSVLogger`, pandas' `to_csv`, Lightning, ultralytics, timm, fastai.
 
 A header, then rows, whatever the delimiter, the encoding and the columns. A header that is repeated (a
-training that was resumed) goes on with the same run. A cell that is no number is lost, told by its line, and
-its row is not; a row that is cut is told and not used.
+training that was resumed) goes on with the same run. A cell that is not a number is lost, reported by its line, and
+its row is not; a row that is cut is reported and not used.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _plain_table(text: str, lines: list[str], at: int, notes: Notes) -> Table | 
 
 
 def _parts(lines: list[str], at: int, delimiter: str, notes: Notes) -> list[Part]:
-    """Sort the lines below the header into parts, one a header that differs; what does not fit is told."""
+    """Sort the lines below the header into parts, one a header that differs; what does not fit is reported."""
     first = lines[at].strip()
     parts = [Part(_names(split(first, delimiter)))]
     lead = parts[0].header[0].lower()
@@ -174,7 +174,7 @@ def _parts(lines: list[str], at: int, delimiter: str, notes: Notes) -> list[Part
 def _odd(
     line: str, row: str, number: int, parts: list[Part], first: str, delimiter: str, notes: Notes
 ) -> str:
-    """Take in a line that is no plain row: a header, a row with a delimiter at its end, a damaged one; return the
+    """Take in a line that is not a plain row: a header, a row with a delimiter at its end, a damaged one; return the
     header from there on."""
     part = parts[-1]
     lead = parts[0].header[0].lower()

@@ -1,7 +1,7 @@
 """A table of numbers into runs: which column is the epoch, from where it counts, which rows belong together.
 
 CSV files, lists of objects and JSON lines all end here. What the file says wins: its own epoch numbers, then
-its steps, then the order of its rows. What had to be inferred is marked so and told in one line, with the
+its steps, then the order of its rows. What had to be inferred is marked so and reported in one line, with the
 option that overrides it. One training is one run: a row whose epoch goes back is a later attempt, whose
 rows supersede those that they repeat, and only a table that begins anew from its first epoch is another run.
 """
@@ -36,7 +36,7 @@ TRAINING, HELD_OUT = "train", frozenset(["val", "valid", "validation", "test", "
 MOST_STEPS_A_VALUE = 10  # steps that are logged more rarely are of training, and no epochs
 LARGEST_EPOCH = 10_000_000  # beyond it a number is a time stamp or a count of images, no epoch
 FRACTION = 0.005  # fractional epochs are often rounded to two decimals
-LONGEST_SECONDS = 1e8  # three years; a time stamp is no duration
+LONGEST_SECONDS = 1e8  # three years; a time stamp is not a duration
 BATCH_PREFIX = "batch_"
 
 
@@ -314,7 +314,7 @@ def _fill(
     fractional = bool((raw != np.floor(raw)).any())
     epochs = (np.maximum(np.ceil(raw - FRACTION), 1) if fractional else raw).astype("int64") + shift
     steps = None if axis.steps is None else np.nan_to_num(axis.steps[rows], nan=-1).astype("int64")
-    told = []
+    averaged = []
     for name, values in table.columns.items():
         there = table.present[name]
         if name in axis.used or not there.any():
@@ -324,13 +324,13 @@ def _fill(
             columns["step"] = steps[there]
         metric = name.strip()
         if _is_logged_within(metric, epochs[there]):
-            told.append(metric)
+            averaged.append(metric)
             data.add(f"{BATCH_PREFIX}{metric}", MEASURED, epochs[there], values[there], **columns)
             _add_means(data, metric, epochs[there], values[there], {**columns})
         else:
             data.add(metric, MEASURED, epochs[there], values[there], **columns)
-    if told:
-        notes.add(f"several values an epoch of {', '.join(told)}: an epoch has their mean (inferred)")
+    if averaged:
+        notes.add(f"several values an epoch of {', '.join(averaged)}: an epoch has their mean (inferred)")
     if not axis.counted:
         data.values = [(metric, INFERRED, *rest) for metric, _, *rest in data.values]
     _add_seconds(data, notes)

@@ -88,7 +88,7 @@ def read_content(
             data.settings = dict(facts)
         return runs
     if not isinstance(content, Mapping):
-        raise RecordError(f"is no history but a {type(content).__name__}", where=path, expected=FORMS)
+        raise RecordError(f"is not a history but a {type(content).__name__}", where=path, expected=FORMS)
     history = _history(_flat_lists(content), notes, path)
     epochs = _epochs_of(history)
     if epochs is not None:
@@ -110,7 +110,7 @@ def _settings(content: Any) -> dict[str, Any]:
 
 
 def _history(content: Mapping[str, Any], notes: Notes, path: Path) -> dict[str, np.ndarray]:
-    """Return the lists of numbers of a history; lists of vectors and of texts are told and left out."""
+    """Return the lists of numbers of a history; lists of vectors and of texts are reported and left out."""
     found: dict[str, np.ndarray] = {}
     lists = {
         text_of(n): _listed(own) for n, own in content.items() if isinstance(own, list | tuple | np.ndarray)
@@ -127,10 +127,10 @@ def _history(content: Mapping[str, Any], notes: Notes, path: Path) -> dict[str, 
         if any(vectors):
             notes.add(f"{name}: a vector an epoch, left out")
         elif own and all(value is None for value in numbers):
-            notes.add(f"{name}: its values are no numbers, left out")
+            notes.add(f"{name}: its values are not numbers, left out")
         elif own:
             if any(value is None for value in numbers):
-                notes.add(f"{name}: a value that is no number, taken for a gap")
+                notes.add(f"{name}: a value that is not a number, taken for a gap")
             found[name] = np.array([math.nan if value is None else value for value in numbers])
     if not found:
         raise RecordError("holds no list of numbers: a run with no epochs", where=path, expected=FORMS)

@@ -31,7 +31,7 @@ NUMBER_LISTS = ("list<item: double>", "list<item: int64>")
 MOST_NAMES = 200  # of an object that Arrow reads
 FIRST_LINES = 100
 NAME = re.compile(r'"([^"\\]*)":')
-PLAIN_DEPTH = 3  # objects within a row become `outer/inner`; deeper ones are no metrics
+PLAIN_DEPTH = 3  # objects within a row become `outer/inner`; deeper ones are not metrics
 
 
 def parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
@@ -39,7 +39,7 @@ def parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
     if found := _at_once(text):
         return found
     try:
-        return json.loads(text), None  # as deep as Python's own stack: what is deeper is no record
+        return json.loads(text), None  # as deep as Python's own stack: what is deeper is not a record
     except (ValueError, RecursionError) as error:
         found = _json_lines(text, notes) or _literal(text)
         if found is None:
@@ -108,9 +108,8 @@ def _literal(text: str) -> tuple[Any, None] | None:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", SyntaxWarning
-            )  # of numbers that run into words, in a damaged file
+            # Of numbers that run into words, in a damaged file.
+            warnings.simplefilter("ignore", SyntaxWarning)
             return ast.literal_eval(re.sub(r"(?<=[\[ ,:-])(nan|inf)(?=[\], }])", r"'\1'", text.strip())), None
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
@@ -140,7 +139,7 @@ def _json_lines(text: str, notes: Notes) -> tuple[list[Any], list[int]] | None:
     if not rows or len(bad) > len(rows):
         return None
     for number in bad:
-        notes.add("a line that is no JSON object (cut, or mixed with another), not used", number)
+        notes.add("a line that is not a JSON object (cut, or mixed with another), not used", number)
     return rows, numbers
 
 
@@ -231,7 +230,7 @@ def _of_rows(rows: Sequence[Mapping[str, Any]], lines: list[int] | None, notes: 
 
 
 def _of_columns(cells_of: Mapping[str, list[Any]], lines: np.ndarray, notes: Notes) -> Table:
-    """Return columns as a table of numbers; what is no number is told by its name and left out."""
+    """Return columns as a table of numbers; what is not a number is reported by its name and left out."""
     columns, present = {}, {}
     for name, cells in cells_of.items():
         numbers = numbers_of(cells)
@@ -244,7 +243,7 @@ def _of_columns(cells_of: Mapping[str, list[Any]], lines: np.ndarray, notes: Not
         if other & {"list", "tuple", "ndarray"}:
             notes.add(f"{name}: a vector an epoch, left out")
         elif other and there.any():
-            notes.add(f"{name}: a cell that is no number, left out")
+            notes.add(f"{name}: a cell that is not a number, left out")
         if there.any():
             columns[name] = np.array([math.nan if value is None else value for value in found])
             present[name] = there
@@ -275,7 +274,7 @@ def _flat(row: Mapping[Any, Any], prefix: str, depth: int) -> dict[str, Any]:
 
 
 def number(value: Any) -> float | None:
-    """Return a JSON value as a float, None for what is no number; the texts "nan", "inf" are what they say."""
+    """Return a JSON value as a float, None for what is not a number; the texts "nan", "inf" are what they say."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, bytes):

@@ -4,7 +4,7 @@ A progress bar is printed again and again, by carriage returns, backspaces or li
 state that has gone through all steps is the epoch's. Evaluation lines in between (`>>>> lfw evaluation max
 accuracy: ...`, of Keras_insightface) belong to the epoch before them. Epochs that begin anew from 1 are
 another run; ones that go back otherwise are a resumed training. Bars outside of an epoch (`evaluate`,
-`predict`) are no part of a training.
+`predict`) are not part of a training.
 """
 
 from __future__ import annotations
@@ -18,19 +18,17 @@ from pathlib import Path
 import numpy as np
 
 from analysis.frames import PARSED, Note, Notes, RunData
-from analysis.sources.alike_epochs import PAIR, USUAL, Alike, epochs_of
 from analysis.sources.lines import bar_lines, set_name
 from analysis.sources.options import Options
+from analysis.sources.same_format_epochs import PAIR, USUAL, EpochFormat, epochs_of
 
 EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d+)/(\d+)\s*")
 BAR = re.compile(r"(\d+)/(\d+|Unknown|\?)(?: {1,2}\[[=>. -]*\]| [━╸╺─╌▁-█]+| -)")
-BARE = re.compile(
-    r"\s*(?=- \d+m?s)|\s*(?=\d+s - )"
-)  # of Keras 1 and 2.0 with `verbose=2`: ` - 5s - loss: ...`
+# Of Keras 1 and 2.0 with `verbose=2`: ` - 5s - loss: ...`.
+BARE = re.compile(r"\s*(?=- \d+m?s)|\s*(?=\d+s - )")
 NUMBER = r"[-+]?(?:\d+\.\d{4}(?:e[-+]\d+)?|\d+(?:\.\d+)?(?:e[-+]?\d+)?|nan|inf)"
-PRINTED = (
-    r"[-+]?\d+\.\d{4}(?:e[-+]\d\d)?(?:(?![\d.])|(?=\d{4}-\d\d-\d\d))"  # Keras' own form; it ends by itself
-)
+# Keras' own form; it ends by itself.
+PRINTED = r"[-+]?\d+\.\d{4}(?:e[-+]\d\d)?(?:(?![\d.])|(?=\d{4}-\d\d-\d\d))"
 TOKEN = re.compile(rf"(?:-\s+)?([A-Za-z_][\w./@()-]*(?: [\w()]+){{0,2}}?):\s+({PRINTED}|{NUMBER}(?=\s|$))\s*")
 TIME = re.compile(
     r"(?:-\s+)?(?:ETA:\s+)?(?:(?:(\d+):)?(\d+):(\d\d)|(\d+(?:\.\d+)?)([mu]?s))(?:/\w+)?(?=\s|$)\s*"
@@ -48,9 +46,8 @@ CONTEXT = re.compile(
     r"|[IWEF]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |/\S+\.py:\d+: |\S*Warning: |  \S|Model: |_{9}|={9}"
     r"|Total params|Trainable params|Non-trainable params|Layer \(type\)|Using TensorFlow backend|Saving model|Traceback"
 )
-STEP_TIME = re.compile(
-    r"(\d+(?:\.\d+)?)(s|ms|us)/(?:step|sample)"
-)  # of an epoch that took less than a second
+# Of an epoch that took less than a second.
+STEP_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|ms|us)/(?:step|sample)")
 SECONDS_OF = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 RATES = ("lr", "learning_rate")
 
@@ -73,9 +70,8 @@ class Launch:
     """The values of one run so far: (metric, epoch, value, line, attempt)."""
 
     rows: list[tuple[str, int, float, int, int]] = field(default_factory=list)
-    ended: list[tuple[int, int, int, dict[str, float]]] = field(
-        default_factory=list
-    )  # epoch, line, attempt, values
+    # Epoch, line, attempt, values.
+    ended: list[tuple[int, int, int, dict[str, float]]] = field(default_factory=list)
     epoch: int = 0  # the epoch announced; its values are still to come while `open`
     planned: int = 0
     open: bool = False
@@ -106,7 +102,7 @@ class Launch:
 def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return the runs of the output and the remarks. Raises `RecordError` for an unreadable file."""
     notes = Notes(str(path))
-    launches, alike = [Launch()], Alike()
+    launches, alike = [Launch()], EpochFormat()
     for number, text, cut in _lines(path, alike):
         if isinstance(text, str):
             _line(launches, text, number, cut, notes, alike)
@@ -124,7 +120,9 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
     return [_run(launch, path, name) for launch, name in zip(launches, names, strict=True)], notes.all()
 
 
-def _line(launches: list[Launch], text: str, number: int, cut: bool, notes: Notes, alike: Alike) -> None:
+def _line(
+    launches: list[Launch], text: str, number: int, cut: bool, notes: Notes, alike: EpochFormat
+) -> None:
     """Take in one line."""
     if found := _epoch_in(text):
         alike.announced = number
@@ -135,7 +133,9 @@ def _line(launches: list[Launch], text: str, number: int, cut: bool, notes: Note
         notes.add("not understood (cut, mixed with another line, or another program's)", number)
 
 
-def _take(launch: Launch, matches: list[re.Match[bytes]], line: int, alike: Alike, notes: Notes) -> bool:
+def _take(
+    launch: Launch, matches: list[re.Match[bytes]], line: int, alike: EpochFormat, notes: Notes
+) -> bool:
     """Take in epochs that look like the one before them; return whether they count on from it."""
     if not (launch.open and launch.state is not None and launch.epoch >= launch.done):
         return False
@@ -154,7 +154,7 @@ def _take(launch: Launch, matches: list[re.Match[bytes]], line: int, alike: Alik
 Lines = Iterator[tuple[int, str | list[re.Match[bytes]], bool]]
 
 
-def _lines(path: Path, alike: Alike) -> Lines:
+def _lines(path: Path, alike: EpochFormat) -> Lines:
     """Yield the lines that matter, as last printed; a line of values that was wrapped is put together again."""
     waiting: tuple[int, str, bool] | None = None
     for number, line, cut in bar_lines(path, alike):
@@ -225,7 +225,7 @@ def _announce(launches: list[Launch], epoch: int, planned: int, line: int, notes
     launch.epoch, launch.planned, launch.open, launch.state = epoch, planned, True, None
 
 
-def _values(launch: Launch, text: str, line: int, notes: Notes, alike: Alike) -> bool:
+def _values(launch: Launch, text: str, line: int, notes: Notes, alike: EpochFormat) -> bool:
     """Take in a line of values, an evaluation or a learning rate; return whether it was one."""
     if text.startswith(">>>>") and (found := EVALUATION.fullmatch(text)):
         name = set_name(found[1])

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from analysis.sources.alike_epochs import Alike
+from analysis.sources.same_format_epochs import EpochFormat
 from workbench.errors import RecordError
 from workbench.security.foreign_files import opened, read_file
 
@@ -42,7 +42,7 @@ def blocks(path: Path) -> Iterator[tuple[int, list[bytes], bool]]:
         yield number, [carried], True
 
 
-def bar_lines(path: Path, alike: Alike) -> Iterator[tuple[int, bytes | list[re.Match[bytes]], bool]]:
+def bar_lines(path: Path, alike: EpochFormat) -> Iterator[tuple[int, bytes | list[re.Match[bytes]], bool]]:
     """Yield (1-based number, line as last printed, whether it is cut) of output with progress bars, and instead of
     their lines the matches of epochs that are `alike`.
 

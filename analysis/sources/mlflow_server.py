@@ -50,7 +50,7 @@ class Server:
     def ask(self, path: str, **fields: Any) -> dict[str, Any]:
         """Return the answer to one request: GET, or POST where the interface wants a search.
 
-        Raises `StoreError` in one line for silence, refusal and answers that are no JSON.
+        Raises `StoreError` in one line for silence, refusal and answers that are not JSON.
         """
         import requests
 

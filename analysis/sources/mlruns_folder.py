@@ -33,7 +33,7 @@ def is_folder(path: Path) -> bool:
 def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return all runs at or below `path` (deleted ones left out) and the remarks.
 
-    A run that cannot be read is told and left out. Raises `RecordError` when there is no run.
+    A run that cannot be read is reported and left out. Raises `RecordError` when there is no run.
     """
     notes = Notes(str(path))
     studies: dict[Path, str] = {}

@@ -46,9 +46,8 @@ NAMESPACE = re.compile(rb"Called with argument: Namespace\((.*)\)(?: .*)?")
 ARGUMENT = re.compile(r"(\w+)=('[^']*'|\[[^\]]*\]|\([^)]*\)|[^,()]+)")
 STEPS = re.compile(rb"lr_steps (\[[\d, ]*\])")
 CHANGE = re.compile(rb"lr change to (\S+)")
-MEASURE = re.compile(
-    rb"\{fc7_acc\} (\d+) (\d+\.?\d*(?:e[-+]\d+)?)|CELOSS,(\d+),(\d+\.\d+|nan|inf)"
-)  # of train_parall
+# Of train_parall.
+MEASURE = re.compile(rb"\{fc7_acc\} (\d+) (\d+\.?\d*(?:e[-+]\d+)?)|CELOSS,(\d+),(\d+\.\d+|nan|inf)")
 UNKNOWN = -1  # the epoch of a log whose head is cut off, until a line says it
 ENDED = b"Task is force ended by user"
 # what such a log says beside numbers of a training; anything else is reported
@@ -68,18 +67,16 @@ class Launch:
     arguments: dict[str, Any] = field(default_factory=dict)
     arguments_line: int = 0
     means: EpochMeans = field(default_factory=lambda: EpochMeans(["images_per_second"]))
-    rows: list[tuple[str, int, float, int, int]] = field(
-        default_factory=list
-    )  # metric, epoch, value, step, line
+    # Metric, epoch, value, step, line.
+    rows: list[tuple[str, int, float, int, int]] = field(default_factory=list)
     seen: set[tuple[str, int]] = field(default_factory=set)
     highest: int = -1
     printed_epoch: int = UNKNOWN
     batch: int = -1
     epoch_steps: int | None = None  # steps of an epoch, exact, from a step and the batch it fell on
     stamps: list[bytes] = field(default_factory=list)
-    changes: list[tuple[int, float, int]] = field(
-        default_factory=list
-    )  # epoch, learning rate from then on, line
+    # Epoch, learning rate from then on, line.
+    changes: list[tuple[int, float, int]] = field(default_factory=list)
     killed: bool = False
 
     @property

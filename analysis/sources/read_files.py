@@ -1,6 +1,6 @@
-"""Files and folders that are no store into runs: each by its own reader, then by what the user says of them.
+"""Files and folders that are not stores into runs: each by its own reader, then by what the user says of them.
 
-What can be read is read and what cannot is told; only where nothing at all is read is a file refused, with
+What can be read is read and what cannot is reported; only where nothing at all is read is a file refused, with
 what was remarked and the nearest form that is understood.
 """
 
@@ -29,9 +29,9 @@ MOST_SAID = 3  # remarks in a refusal
 
 
 def read_files(paths: Sequence[Path], options: Options | None = None) -> Records:
-    """Return the frames of files and folders that are no store.
+    """Return the frames of files and folders that are not stores.
 
-    Of several, one that cannot be read is told and left out. Raises `RecordError` where nothing is read.
+    Of several, one that cannot be read is reported and left out. Raises `RecordError` where nothing is read.
     """
     options = options or Options()
     runs: list[RunData] = []
@@ -124,9 +124,8 @@ def _of_files(folder: Path, files: Sequence[Path], options: Options) -> tuple[li
             notes.append(Note(str(file), f"not read: {str(error).removeprefix(f'{file}: ')}"))
             continue
         usual = file.name in LOOKED_FOR
-        if usual and (
-            file.parent != folder or len(files) == 1
-        ):  # `version_0/metrics.csv` is called by its folder
+        # `version_0/metrics.csv` is called by its folder.
+        if usual and (file.parent != folder or len(files) == 1):
             for data in found:
                 name = "/".join(file.relative_to(folder).parent.parts) or folder.resolve().name
                 data.run = data.facts["name"] = data.run.replace(file.stem, name, 1)

@@ -54,13 +54,8 @@ PICKLES = (
 WANDB = b":W&B"  # the format is the program's own, and no library that is declared here reads it
 WANDB_REFUSED = ("is an offline record of Weights & Biases, which is not read",)
 EXPORT = "`wandb sync` it and export the run's history or a chart as CSV, which is read"
-RECORDS = (
-    ".json",
-    ".csv",
-    ".log",
-    ".jsonl",
-    ".tsv",
-)  # what histories and logs end in, where no usual name is found
+# What histories and logs end in, where no usual name is found.
+RECORDS = (".json", ".csv", ".log", ".jsonl", ".tsv")
 LOOKED_FOR = (  # the files of a training's folder that hold its record
     "metrics.csv",
     "results.csv",

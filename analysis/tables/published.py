@@ -19,8 +19,8 @@ from analysis.stats import significance as sig
 from analysis.tables.published_file import EACH, EPOCH, IJB, LAST, Published, Values
 from analysis.tables.render import fixed_point
 from analysis.tables.verdicts import PAIRS, UNKNOWN
+from workbench import names
 from workbench.errors import RecordError
-from workbench.names import FINISHED, PEAK_SUFFIX, SECONDS, VAL_PREFIX, is_evaluation, lower_is_better
 from workbench.security import safe_json
 from workbench.security.foreign_files import read_file
 
@@ -40,7 +40,7 @@ class Ours:
     """What our runs of one variant reach: `values` is {at: {set: (mean, epoch or None)}}.
 
     `kind` is one of `ORDER`; `runs` counts them (seeds), and `pairs` is {set: pairs} where scores are stored.
-    `judged` is what `analysis.tables.judged` says of a study that nothing is published of.
+    `judged` is what `analysis.tables.study_verdicts` says of a study that nothing is published of.
     """
 
     kind: str
@@ -118,7 +118,7 @@ def kind_of(run: Any) -> str:
         return QUICK
     if is_missing(run["id"]) or not run["id"]:
         return IMPORTED
-    return RUN if run["status"] == FINISHED else UNFINISHED
+    return RUN if run["status"] == names.FINISHED else UNFINISHED
 
 
 def means(records: Records, runs: Sequence[str], at: str) -> dict[str, tuple[float, int | None]]:
@@ -139,8 +139,10 @@ def values_at(records: Records, run: str, at: str) -> dict[str, tuple[float, int
     if at.startswith(EPOCH):
         return values_of_epoch(epochs, int(at.removeprefix(EPOCH)))
     metrics = epochs["metric"].astype(str)
-    peaks = epochs[metrics.str.endswith(PEAK_SUFFIX)]  # the best within epochs too, of whichever epoch
-    epochs = epochs[[is_evaluation(metric) or metric.startswith(VAL_PREFIX) for metric in metrics]]
+    peaks = epochs[metrics.str.endswith(names.PEAK_SUFFIX)]  # the best within epochs too, of whichever epoch
+    epochs = epochs[
+        [names.is_evaluation(metric) or metric.startswith(names.VAL_PREFIX) for metric in metrics]
+    ]
     table = per_epoch(epochs).pivot_table(index="epoch", columns="metric", values="value", observed=True)
     if table.empty or (at not in (EACH, LAST) and at not in table):
         return {}
@@ -161,8 +163,8 @@ def values_of_epoch(epochs: pd.DataFrame, epoch: int) -> dict[str, tuple[float, 
     last = epochs.groupby("epoch")["step"].max()
     done = last.get(epoch, -1) - (0 if epoch == 1 else last.get(epoch - 1, -1))
     known = last.get(epoch, -1) > 0 and (epoch == 1 or last.get(epoch - 1, -1) > 0)
-    if SECONDS in found and known and done > 0:
-        found[STEP_SECONDS] = (found[SECONDS][0] / float(done), epoch)
+    if names.SECONDS in found and known and done > 0:
+        found[STEP_SECONDS] = (found[names.SECONDS][0] / float(done), epoch)
     return found
 
 
@@ -270,7 +272,7 @@ def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, 
 
 def counted(metric: str) -> bool:
     """Tell whether a value of ours is shown though nothing is published beside it: an accuracy at an epoch's end."""
-    return not metric.endswith(PEAK_SUFFIX) and metric != f"{VAL_PREFIX}loss"
+    return not metric.endswith(names.PEAK_SUFFIX) and metric != f"{names.VAL_PREFIX}loss"
 
 
 def _own(ours: Ours | None, at: str, protocol: str) -> Values:
@@ -288,7 +290,7 @@ def _cases(metric: str, at: str, published: Published) -> int:
     """Return of how many pairs or images a value is a share, 0 where it is none or that is not known."""
     if at == IJB:
         return GENUINE.get(metric.partition(" ")[0], 0)
-    return published.cases.get(metric, PAIRS.get(metric.removesuffix(PEAK_SUFFIX), 0))
+    return published.cases.get(metric, PAIRS.get(metric.removesuffix(names.PEAK_SUFFIX), 0))
 
 
 def _compared(row: Mapping[str, Any]) -> sig.Comparison | None:
@@ -321,7 +323,7 @@ def _why_not(row: Mapping[str, Any]) -> str:
 
 def is_share(metric: str) -> bool:
     """Tell whether a metric is a share of pairs or images, which noise moves by what their number says."""
-    return "loss" not in metric and SECONDS not in metric and not metric.endswith("_thresh")
+    return "loss" not in metric and names.SECONDS not in metric and not metric.endswith("_thresh")
 
 
 def trained(ours: Mapping[str, Ours]) -> list[str]:
@@ -335,4 +337,4 @@ def missing(ours: Mapping[str, Ours], variants: Iterable[str]) -> list[str]:
 
 
 def _best_epoch(table: pd.DataFrame, metric: str) -> int:
-    return int(table[metric].idxmin() if lower_is_better(metric) else table[metric].idxmax())
+    return int(names.badness(table[metric], names.lower_is_better(metric)).idxmin())

@@ -8,7 +8,7 @@
      "cases": {metric: number of images or pairs that its value is a share of}}
 
 `at` is "each" for the maximum of each set, a metric's name for the epoch at which that metric is best, "last" for the
-last epoch. All but the first four may be left out. A file whose name is no study's holds what others published of
+last epoch. All but the first four may be left out. A file whose name is not a study's holds what others published of
 models that are trained here nowhere; its rows stand in the place of variants.
 """
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.frames import is_missing
 from workbench.errors import InputError, suggestion
-from workbench.security.shown import markdown_cell, one_line, spreadsheet_cell
+from workbench.security.visible_text import markdown_cell, one_line, spreadsheet_cell
 from workbench.spec import labels
 
 FORMATS = {"markdown": "pipe", "latex": "latex_booktabs", "html": "html", "csv": None, "json": None}

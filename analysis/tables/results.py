@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.frames import Records
-from analysis.tables import judged, published, published_file
+from analysis.tables import published, published_file, study_verdicts
 from analysis.tables.conventions import published_note
 from analysis.tables.published import IMPORTED, RUN, Ours
 from analysis.tables.published_file import EACH, LAST
@@ -74,7 +74,10 @@ def refreshed(
         ats = dict.fromkeys((*published_file.published_of(study).readings(), EACH, LAST))
         own, facts = records, {}
         if store is not None and not published_file.published_of(study).names:
-            own, facts = judged.gathered(records, study, store), judged.judged_of(records, study, store)
+            own, facts = (
+                study_verdicts.gathered(records, study, store),
+                study_verdicts.verdicts_of(records, study, store),
+            )
         found = published.ours_of(own, study, tuple(ats), store)
         found = {name: replace(ours, judged=facts.get(name)) for name, ours in found.items()}
         kept = {name: ours for name, ours in found.items() if ours.kind in (RUN, IMPORTED)}
@@ -147,7 +150,7 @@ def _table(theirs: published_file.Published, ours: Mapping[str, Ours], variants:
     names = [name for name in row_names(variants) if name in theirs.names or name in ours]
     facts = {name: ours[name].judged for name in names if name in ours}
     if facts and all(facts.values()):
-        kept = judged.table({name: fact for name, fact in facts.items() if fact is not None})
+        kept = study_verdicts.table({name: fact for name, fact in facts.items() if fact is not None})
         return str(
             render(
                 kept, "markdown", decimals=dict.fromkeys(("value", "error", "difference", "from", "to"), 4)

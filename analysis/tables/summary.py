@@ -58,7 +58,7 @@ def default_metric(records: Records) -> str:
     return found
 
 
-def judged_metric(records: Records, select: str) -> str:
+def compared_metric(records: Records, select: str) -> str:
     """Return what rows are judged by: `select`, or the last evaluation set where that is none.
 
     An epoch may be chosen by training accuracy so that the test set chooses nothing; what is asked is the test set.
@@ -124,8 +124,8 @@ def with_states(frame: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Return a summary with `seed` (`0`, or `0, 1, 2` of a group), `status` (of a group how many are what),
     and `quick` where there are runs of `--quick`."""
     states = pd.DataFrame([_states(runs.iloc[members]) for members in seed_groups(runs)], index=frame.index)
-    told = [name for name in states if name not in frame and not states[name].isna().all()]
-    return pd.concat([frame, states[told]], axis="columns")
+    present = [name for name in states if name not in frame and not states[name].isna().all()]
+    return pd.concat([frame, states[present]], axis="columns")
 
 
 def _states(runs: pd.DataFrame) -> dict[str, str | None]:

@@ -17,7 +17,7 @@ DIGITS = 1797  # of scikit-learn
 
 
 def val_images(run: Any, metric: str) -> int:
-    """Return the number of images that `metric` of a row of the frame of runs is a share of, 0 where it is not told."""
+    """Return the number of images that `metric` of a row of the frame of runs is a share of, 0 where it is unknown."""
     if metric != f"{VAL_PREFIX}{ACCURACY}":
         return 0
     if not is_missing(run.get("validation")):

@@ -1,7 +1,7 @@
 """Verdicts in a table: every row against a baseline, and bold for all that may be the best.
 
 What two rows are compared by depends on what is known of them, the strongest way first: groups of seeds
-by permutation, single runs with stored scores of the same pairs by McNemar's test, and bare values by
+by Welch's test or permutation, single runs with stored scores of the same pairs by McNemar's test, and bare values by
 the number of pairs of their evaluation set. Where none of that is known the row says so.
 """
 
@@ -19,13 +19,13 @@ from analysis.stats.rate_breaks import rate_breaks
 from analysis.tables.summary import at_best_epoch, seed_groups
 from analysis.tables.val_images import val_images
 from workbench.errors import RecordError, suggestion
-from workbench.names import LEARNING_RATE, lower_is_better
+from workbench.names import LEARNING_RATE, badness, lower_is_better
 from workbench.tracking.pair_scores import comparable_scores
 from workbench.tracking.store import Store
 
 PAIRS = {"lfw": 6000, "cfp_fp": 7000, "cfp_ff": 7000, "agedb_30": 6000, "calfw": 6000, "cplfw": 6000}
 SEED = 20200101  # of the bootstrap and of permutations: the same records give the same words
-PLATEAU_EPOCHS = 5  # fewer after the last break of the learning rate are no plateau
+PLATEAU_EPOCHS = 5  # fewer after the last break of the learning rate are not plateau
 BASELINE = "the baseline"
 UNKNOWN = "not comparable"
 OTHER_PAIRS = "other pairs"
@@ -37,7 +37,7 @@ class OtherPairs(RecordError):
 
 @dataclass(frozen=True)
 class Scores:
-    """The stored decisions of one run on one set after `epoch` (0: not told).
+    """The stored decisions of one run on one set after `epoch` (0: unknown).
 
     `right` is bool [P]; `pairs` identifies the set's content.
     """
@@ -92,7 +92,7 @@ def rows_of(
 ) -> list[Row]:
     """Return what is known of each row of `frame`, a summary of `records` by `select`.
 
-    `metric` is what is judged, at the epoch that `select` chose; `select` itself unless told.
+    `metric` is what is judged, at the epoch that `select` chose; `select` itself by default.
     """
     metric = metric or select
     chosen = at_best_epoch(records, select, [metric])
@@ -132,12 +132,8 @@ def compare(ours: Row, theirs: Row, metric: str) -> sig.Comparison | None:
     if not (np.isfinite(ours.value) and np.isfinite(theirs.value)):
         return None
     rng = np.random.default_rng(SEED)
-    difference = ours.value - theirs.value
     if min(len(ours.values), len(theirs.values)) > 1:
-        p = sig.permutation(ours.values, theirs.values, rng)
-        spread = np.sqrt(sum(np.var(row.values, ddof=1) / len(row.values) for row in (ours, theirs)))
-        half = sig.NORMAL_POINT * float(spread)
-        return sig.Comparison(difference, difference - half, difference + half, p, "permutation of seeds")
+        return sig.between_seeds(ours.values, theirs.values, rng)
     if max(len(ours.values), len(theirs.values)) > 1:
         return None  # one seed says nothing of the spread between seeds
     if ours.scores is not None and theirs.scores is not None:
@@ -172,7 +168,7 @@ def find_baseline(rows: Sequence[Row], words: Sequence[str]) -> Row:
     return found[0]
 
 
-def judged(
+def with_verdicts(
     frame: pd.DataFrame, rows: Sequence[Row], metric: str, baseline: Row, strict: bool = True
 ) -> pd.DataFrame:
     """Return `frame` with the verdict of every row against `baseline`, and what it rests on.
@@ -227,14 +223,14 @@ def best_rows(rows: Sequence[Row], metric: str) -> list[int]:
 
     A row that cannot be compared with the best is not among them unless it has the same value.
     """
-    sign = -1 if lower_is_better(metric) else 1
+    lower = lower_is_better(metric)
     finite = [position for position, row in enumerate(rows) if np.isfinite(row.value)]
     if not finite:
         return []
-    top = max(finite, key=lambda position: sign * rows[position].value)
+    top = min(finite, key=lambda position: badness(rows[position].value, lower))
     others = [position for position in finite if position != top]
     compared = [_compared(rows[position], rows[top], metric) for position in others]
-    words = sig.verdicts(compared, lower=sign < 0)
+    words = sig.verdicts(compared, lower)
     same = [
         position
         for position, comparison, word in zip(others, compared, words)

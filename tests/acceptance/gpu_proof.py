@@ -255,8 +255,8 @@ def determinism(proof: Proof) -> None:
     cost = proof.rate(run) / proof.rate(plain) - 1
     proof.add("deterministic=False", f"{cost:+.1%} images a second")
     out = proof.done("run", "experiments/study.py", "pool", "--run-name", proof.name(), status=1)
-    told = "deterministic=False" in out and "Traceback" not in out
-    proof.add("an operation without a repeatable form", "one line that names deterministic=False", told)
+    result = "deterministic=False" in out and "Traceback" not in out
+    proof.add("an operation without a repeatable form", "one line that names deterministic=False", result)
 
 
 def speed(proof: Proof) -> None:

@@ -151,7 +151,7 @@ def mutated(rng: random.Random, content: bytes) -> bytes:
     return bytes(changed)
 
 
-def in_a_fork(work: Any, *words: Any) -> dict[str, int]:
+def open_in_fork(work: Any, *words: Any) -> dict[str, int]:
     """Do a case in a fork, bounded in memory and time; return what it counted. A signal or an error fails."""
     hear, tell = os.pipe()
     child = os.fork()
@@ -235,7 +235,7 @@ def test_no_mutation_of_a_store_falls_or_lies(tmp_path: Path, capsys: pytest.Cap
     warm_up(store)
     count: collections.Counter[str] = collections.Counter()
     for number in share(MUTATIONS):
-        count.update(in_a_fork(one_mutation, store, number, files, truth))
+        count.update(open_in_fork(one_mutation, store, number, files, truth))
     with capsys.disabled():
         print(f"\nmutations: {dict(count)}")
 
@@ -305,7 +305,7 @@ def hostile_record(rng: random.Random, run: str) -> bytes:
             place[name] = rng.choice(HOSTILE)
         try:
             lines.append(encode_row(plain))
-        except ValueError:  # infinity is no JSON; a hostile writer writes it all the same
+        except ValueError:  # infinity is not JSON; a hostile writer writes it all the same
             lines.append(encode_line(row))
     return b"".join(lines)
 
@@ -320,7 +320,7 @@ def test_no_hostile_record_leads_out_falls_or_runs(
     warm_up(good)
     count: collections.Counter[str] = collections.Counter()
     for number in share(RECORDS):
-        count.update(in_a_fork(one_record, tmp_path, good, outside, number))
+        count.update(open_in_fork(one_record, tmp_path, good, outside, number))
     with capsys.disabled():
         print(f"\nrecords: {dict(count)}")
 
@@ -366,7 +366,7 @@ def test_no_hostile_model_file_runs_crashes_or_takes_all(
 
     count: collections.Counter[str] = collections.Counter()
     for number in share(MODELS):
-        count.update(in_a_fork(one_model, tmp_path, number))
+        count.update(open_in_fork(one_model, tmp_path, number))
     with capsys.disabled():
         print(f"\nmodels: {dict(count)}")
 

@@ -104,8 +104,8 @@ def forked(place: Path, command: str, at: int) -> tuple[int, int, str]:
     os.close(tell)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with os.fdopen(hear, "rb") as file:
-        count, told = json.loads(file.read() or '[0, ""]')
-        return status, count, told
+        count, result = json.loads(file.read() or '[0, ""]')
+        return status, count, result
 
 
 def content(store: Store) -> dict[str, Any]:
@@ -164,17 +164,17 @@ def test_a_killed_command_done_again_is_as_if_it_was_never_killed(
 ) -> None:
     place, rng = tmp_path / "project", random.Random(f"{SEED} {command}")
     store = made(place, command)
-    status, changes, told = forked(place, command, 0)
-    assert status == 0 and changes > 20, told
+    status, changes, result = forked(place, command, 0)
+    assert status == 0 and changes > 20, result
     expected, kills, rounds = content(store), 0, 0
     while kills < KILLS:
         store, rounds = made(place, command), rounds + 1
         for _ in range(3):
-            status, _, told = forked(place, command, rng.randint(1, changes))
+            status, _, result = forked(place, command, rng.randint(1, changes))
             kills += status == -signal.SIGKILL
-            assert status in (0, -signal.SIGKILL), told
-        status, _, told = forked(place, command, 0)
-        assert status == 0, told
+            assert status in (0, -signal.SIGKILL), result
+        status, _, result = forked(place, command, 0)
+        assert status == 0, result
         assert not differences(content(store), expected)
         assert not leftovers(store)
     with capsys.disabled():

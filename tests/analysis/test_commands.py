@@ -45,7 +45,7 @@ def test_table_of_files(history, capsys):
     assert out.splitlines()[2].replace(" ", "") == "|good|0.7000|2|2|2.0000|".replace(
         "0.7000", "0.7"
     ).replace("2.0000", "2")
-    assert "aligned with whole stages" in err  # the choice is told
+    assert "aligned with whole stages" in err  # the choice is reported
 
 
 def test_table_of_a_store(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Files of others whose names and numbers no record can hold: read without them, told, and the run readable after."""
+"""Files of others whose names and numbers no record can hold: read without them, reported, and the run readable after."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_what_cannot_be_read_is_one_line(
     (project / name).write_text(REFUSED[name])
     for command in ("import", "table"):
         assert main([command, name]) == 2
-        told = capsys.readouterr().err
-        assert told.startswith("error: ") and told.count("\n") == 1 and len(told) < 1_000
+        result = capsys.readouterr().err
+        assert result.startswith("error: ") and result.count("\n") == 1 and len(result) < 1_000
 
 
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:

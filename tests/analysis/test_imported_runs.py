@@ -1,4 +1,4 @@
-"""Every kind of imported run with every command that takes a run, and what an import keeps and is told."""
+"""Every kind of imported run with every command that takes a run, and what an import keeps and takes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ STORE_COMMANDS = [
 
 @pytest.fixture
 def no_views(monkeypatch):
-    """Views take seconds each, and are no part of what is asked here."""
+    """Views take seconds each, and are not part of what is asked here."""
     monkeypatch.setattr(import_runs, "default_views", lambda store: [])
 
 
@@ -86,26 +86,26 @@ def records_of_each_kind(real_data, folder):
 
 def test_every_command_opens_every_kind_of_imported_run(real_data, tmp_path, project, no_views, capsys):
     files = records_of_each_kind(real_data, tmp_path)
-    status, told = say(["import", *files, "--study", "old"], capsys)
-    assert status == 0, told.err
+    status, result = say(["import", *files, "--study", "old"], capsys)
+    assert status == 0, result.err
     runs = find_store().runs()
     assert len(runs) == len(files)
     for run in runs:
         for words, statuses in COMMANDS:
-            status, told = say([run if word == RUN else word for word in words], capsys)
-            assert status in statuses and "Traceback" not in told.err, (run, words, told.err)
-            assert status == 0 or len(told.err.strip().splitlines()) == 1, (run, words, told.err)
+            status, result = say([run if word == RUN else word for word in words], capsys)
+            assert status in statuses and "Traceback" not in result.err, (run, words, result.err)
+            assert status == 0 or len(result.err.strip().splitlines()) == 1, (run, words, result.err)
     for words in STORE_COMMANDS:
-        status, told = say(words.split(), capsys)
-        assert status in (0, 2) and "Traceback" not in told.err, (words, told.err)
+        status, result = say(words.split(), capsys)
+        assert status in (0, 2) and "Traceback" not in result.err, (words, result.err)
 
 
 def test_an_imported_run_has_no_spec_to_go_on_with(tmp_path, project, no_views, capsys):
     (tmp_path / "a.json").write_text('{"loss": [2, 1]}')
     say(["import", tmp_path / "a.json"], capsys)
     for command in ("resume", "errors", "rerun"):
-        status, told = say([command, find_store().runs()[0]], capsys)
-        assert status == 2 and "was imported from files: it has no spec and no model" in told.err
+        status, result = say([command, find_store().runs()[0]], capsys)
+        assert status == 2 and "was imported from files: it has no spec and no model" in result.err
 
 
 def test_settings_come_from_set_or_from_a_table_and_effects_compare_them(tmp_path, project, no_views, capsys):
@@ -124,13 +124,13 @@ def test_settings_come_from_set_or_from_a_table_and_effects_compare_them(tmp_pat
     found = read_store(find_store()).runs.set_index("name")
     assert found["weight_decay"].to_dict() == {"run-a": 5e-4, "run-b": 5e-4, "run-c": 0, "run-d": 0}
     assert set(found["batch_size"]) == {512}
-    status, told = say(["effects", "imported", "--metric", "lfw"], capsys)
-    assert status == 0 and "weight_decay 0.0005 against 0: -0.0200" in told.out, told.err
-    assert "optimizer Adam against SGD: +0.0100" in told.out
-    status, told = say(["import", files[0], "--name", "x", "--name", "y"], capsys)
-    assert status == 2 and "2 names for 1 runs" in told.err
-    status, told = say(["import", files[0], "--set", "nothing"], capsys)
-    assert status == 2 and "NAME=VALUE" in told.err
+    status, result = say(["effects", "imported", "--metric", "lfw"], capsys)
+    assert status == 0 and "weight_decay 0.0005 against 0: -0.0200" in result.out, result.err
+    assert "optimizer Adam against SGD: +0.0100" in result.out
+    status, result = say(["import", files[0], "--name", "x", "--name", "y"], capsys)
+    assert status == 2 and "2 names for 1 runs" in result.err
+    status, result = say(["import", files[0], "--set", "nothing"], capsys)
+    assert status == 2 and "NAME=VALUE" in result.err
 
 
 def mlflow_folder(folder, runs=3):
@@ -156,8 +156,8 @@ def mlflow_folder(folder, runs=3):
 
 def test_an_mlflow_folder_is_copied_once_and_its_states_are_kept(tmp_path, project, no_views, capsys):
     folder = mlflow_folder(tmp_path / "mlruns_old")
-    status, told = say(["import", folder], capsys)
-    assert status == 0, told.err
+    status, result = say(["import", folder], capsys)
+    assert status == 0, result.err
     store = find_store()
     assert len(store.runs()) == 3
     states = {
@@ -173,8 +173,8 @@ def test_an_mlflow_folder_is_copied_once_and_its_states_are_kept(tmp_path, proje
         assert all(row.seconds != row.seconds for row in rows)  # unknown, not 0 s
     say(["import", folder], capsys)
     assert len(store.runs()) == 3
-    status, told = say(["show", store.runs()[0]], capsys)
-    assert status == 0 and " 0 s" not in told.out and "0.0 s" not in told.out
+    status, result = say(["show", store.runs()[0]], capsys)
+    assert status == 0 and " 0 s" not in result.out and "0.0 s" not in result.out
 
 
 def test_values_without_steps_are_numbered(tmp_path):
@@ -192,13 +192,13 @@ def test_another_programs_database_is_imported(tmp_path, project, no_views, caps
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE runs SET status = 'FAILED'")
     renamed = database.rename(tmp_path / "their_tracking.db")
-    status, told = say(["import", renamed], capsys)
-    assert status == 0, told.err
+    status, result = say(["import", renamed], capsys)
+    assert status == 0, result.err
     store = find_store()
     (run,) = store.runs()
     journal = read_journal(store.journal(run))
     assert journal.end.status == "failed" and [row.epoch for row in journal.accepted()] == [1, 2]
-    assert "has no epochs, left out" in told.err
+    assert "has no epochs, left out" in result.err
     say(["import", renamed], capsys)
     assert store.runs() == [run]
 
@@ -239,11 +239,11 @@ def test_two_names_that_are_mended_alike_are_both_kept():
 
 def test_what_the_user_says_of_a_metric_is_kept_with_the_run(tmp_path, project, no_views, capsys):
     (tmp_path / "a.json").write_text('{"smoothness": [3, 1, 2]}')
-    status, told = say(["import", tmp_path / "a.json"], capsys)
-    assert status == 0 and "--lower smoothness or --higher smoothness" in told.err
+    status, result = say(["import", tmp_path / "a.json"], capsys)
+    assert status == 0 and "--lower smoothness or --higher smoothness" in result.err
     status, _ = say(["import", tmp_path / "a.json", "--lower", "smoothness", "--study", "said"], capsys)
-    status, told = say(["table", "said"], capsys)
-    assert status == 0 and "2" in told.out.splitlines()[-1].split("|")[3], told.err
+    status, result = say(["table", "said"], capsys)
+    assert status == 0 and "2" in result.out.splitlines()[-1].split("|")[3], result.err
 
 
 def test_options_count_for_the_identity_of_an_import(tmp_path, project, no_views):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.sources import csv_cells, csv_log, history_json, json_forms, keras_output
-from analysis.sources.alike_epochs import Alike
+from analysis.sources.same_format_epochs import EpochFormat
 from workbench.errors import RecordError
 
 
@@ -27,7 +27,7 @@ def slowly(monkeypatch):
         monkeypatch.setattr(json_forms, "_at_once", lambda text: None)
         monkeypatch.setattr(json_forms, "_plain_lines", lambda lines: None)
         monkeypatch.setattr(json_forms, "numbers_of", lambda cells: None)
-        monkeypatch.setattr(Alike, "found", lambda *given: [])
+        monkeypatch.setattr(EpochFormat, "found", lambda *given: [])
 
     return off
 

@@ -226,7 +226,9 @@ def test_of_several_files_one_that_cannot_be_read_is_told(tmp_path):
 def test_a_refusal_shows_its_evidence_and_the_nearest_form(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("epoch,who\n0,me\n1,you\n")
-    with pytest.raises(RecordError, match="who: a cell that is no number.*expected a CSV file: a first line"):
+    with pytest.raises(
+        RecordError, match="who: a cell that is not a number.*expected a CSV file: a first line"
+    ):
         load([path])
     (tmp_path / "b.log").write_text("hello\n")
     with pytest.raises(RecordError, match="begins with 'hello'.*console output of Keras"):
@@ -259,7 +261,7 @@ def values_of(path, metric):
 @pytest.mark.parametrize(
     ("name", "text", "metric", "epochs", "values"),
     [
-        (  # durations that grow are no clock, whose steps are alike
+        (  # durations that grow are not a clock, whose steps are alike
             "history.csv",
             "epoch,train_loss,valid_loss,accuracy,time\n0,.7,.5,.8,00:18\n1,.5,.4,.8,01:02\n2,.2,.4,.8,1:00:05\n",
             "seconds",

@@ -85,7 +85,10 @@ def test_steps_of_another_program_may_be_huge(tmp_path):
     steps = {"id": "d" * 32, "metrics": {"loss": {10**6: 2.0, 5 * 10**9: 1.0}}}
     found = mlflow_sql.read_database(mlflow_database(tmp_path, [OURS, steps]))
     rows = found.epochs[found.epochs["run"] == steps["id"]]
-    assert rows["epoch"].tolist() == [1, 2] and rows["stage"].tolist() == [1, 1]  # milliseconds are no epochs
+    assert rows["epoch"].tolist() == [1, 2] and rows["stage"].tolist() == [
+        1,
+        1,
+    ]  # milliseconds are not epochs
     assert rows["step"].tolist() == [10**6, 5 * 10**9] and set(rows["kind"]) == {"inferred"}
     ours = found.epochs[(found.epochs["metric"] == "triplet")]
     assert ours["stage_epoch"].tolist() == [1, 2]
@@ -225,7 +228,7 @@ def test_server(server):
 
 
 @pytest.mark.parametrize(
-    ("steps", "epochs", "told"),
+    ("steps", "epochs", "result"),
     [
         ({100: 0.6, 200: 0.7, 300: 0.8}, [1, 2, 3], "a step is taken for an epoch"),
         ({1_700_000_000_000: 0.6, 1_700_000_060_000: 0.7}, [1, 2], "a step is taken for an epoch"),
@@ -233,13 +236,15 @@ def test_server(server):
     ],
     ids=["training steps", "milliseconds", "epochs"],
 )
-def test_steps_of_a_server_that_are_no_epochs_are_inferred_and_told(server, monkeypatch, steps, epochs, told):
+def test_steps_of_a_server_that_are_no_epochs_are_inferred_and_told(
+    server, monkeypatch, steps, epochs, result
+):
     monkeypatch.setitem(FOREIGN, "metrics", {"accuracy": steps})
     found = read_server(server[0])
     rows = found.epochs[found.epochs["run"] == FOREIGN["id"]]
     assert rows["epoch"].tolist() == epochs and rows["value"].tolist() == list(steps.values())
-    assert set(rows["kind"]) == {"inferred" if told else "measured"}
-    assert any(told in str(note) for note in found.notes) if told else not found.notes
+    assert set(rows["kind"]) == {"inferred" if result else "measured"}
+    assert any(result in str(note) for note in found.notes) if result else not found.notes
 
 
 def test_hugging_face_in_mlflow_and_in_its_own_file_have_the_same_epochs(server, monkeypatch, tmp_path):

@@ -63,7 +63,7 @@ def rows() -> list[Row]:
 
 def _intervals(found: pd.DataFrame, scores: pd.DataFrame, count: int) -> list[Row]:
     made = []
-    part, told = scores[scores["others"] == count], found[found["others"] == count]
+    part, result = scores[scores["others"] == count], found[found["others"] == count]
     who = f"{count} others" if count else "alone"
     for share, group in part.groupby("share"):
         for column, low, high in (("held80", 0.75, 0.9), ("held50", 0.42, 0.6)):
@@ -76,7 +76,7 @@ def _intervals(found: pd.DataFrame, scores: pd.DataFrame, count: int) -> list[Ro
                 Row(f"{name} holds, mean of families", float(held.mean()), at_least=low, unit="", note=note)
             )
             inside = float(held.between(low, high).mean())
-            common, most = reachable(told[told["share"] == share], int(column[4:]) / 100, low, high)
+            common, most = reachable(result[result["share"] == share], int(column[4:]) / 100, low, high)
             note = f"{common:.0%} of the spread is a family's own: a forecaster right over all of them has {most:.0%}"
             name = f"{name}: families from {low:.0%} to {high:.0%}"
             made.append(Row(name, inside, at_least=1.0, unit="", note=note))

@@ -144,14 +144,16 @@ def rows() -> list[Row]:
         watched = spread([watching(folder) for _ in range(3)])
     parts = list(zip(starts, between, watched))
     whole = Ratio(*(100 * (start + gap + RUN_SECONDS * second) / RUN_SECONDS for start, gap, second in parts))
-    told = f"{starts[0]:.2f} s once + {between[0]:.2f} s a run + {1000 * watched[0]:.1f} ms a second x 300 s"
+    result = (
+        f"{starts[0]:.2f} s once + {between[0]:.2f} s a run + {1000 * watched[0]:.1f} ms a second x 300 s"
+    )
     return [
         Row(
             "what --jobs adds to a run of 300 s, beyond TensorFlow's start",
             whole,
             at_most=2.0,
             unit="%",
-            note=told,
+            note=result,
         )
     ]
 

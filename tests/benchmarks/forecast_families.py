@@ -63,7 +63,7 @@ WHOLE, SAMPLE = Sample(40, 40, 16), Sample(16, 4, 6, seed=24)
 
 
 def trials(families: Sequence[Family], sample: Sample = WHOLE) -> pd.DataFrame:
-    """Return one row a forecast: what was told, what came, and whether the intervals held."""
+    """Return one row a forecast: what was forecast, what came, and whether the intervals held."""
     tasks = [family for family in families if len(family.curves) >= FEWEST]
     tasks.sort(key=lambda family: -len(family.curves))
     workers = min(len(os.sched_getaffinity(0)), len(tasks))
@@ -94,10 +94,10 @@ def _trials(
     for number, curve in enumerate(usable[: sample.alone]):
         seen = max(4, round(share * len(curve.values)))
         part = curve.until(curve.first + seen - 1)
-        told = forecast(part, curve.last, known=known)
-        row = _row(told, curve, seen) | {"others": 0}
-        if simple and number < sample.simple and told.known:
-            row |= _simple(told, curve, seen)
+        result = forecast(part, curve.last, known=known)
+        row = _row(result, curve, seen) | {"others": 0}
+        if simple and number < sample.simple and result.known:
+            row |= _simple(result, curve, seen)
         rows.append(row)
         rest = [other for other in usable if other.run != curve.run]
         for count in OTHERS if number < sample.with_others else ():
@@ -110,33 +110,33 @@ def _trials(
     return rows
 
 
-def _row(told: Forecast, curve: Curve, seen: int) -> dict:
+def _row(result: Forecast, curve: Curve, seen: int) -> dict:
     end, last = (
         float(curve.values[-1]),
         float(np.asarray(curve.values[:seen])[np.isfinite(curve.values[:seen])][-1]),
     )
-    row = {"run": curve.run, "verdict": told.verdict, "last_error": abs(last - end), "known": told.known}
-    if not told.known or told.prepared is None or told.features is None:
+    row = {"run": curve.run, "verdict": result.verdict, "last_error": abs(last - end), "known": result.known}
+    if not result.known or result.prepared is None or result.features is None:
         return row | {"error": abs(last - end)}
-    (low80, high80), (low50, high50) = told.interval(0.8), told.interval(0.5)
+    (low80, high80), (low50, high50) = result.interval(0.8), result.interval(0.5)
     near = 1e-9 * max(abs(end), 1e-9)
-    fits = told.prepared.value(told.features.value(told.features.fits[-1:]))[0]
+    fits = result.prepared.value(result.features.value(result.features.fits[-1:]))[0]
     return row | {
-        "error": abs(float(told.median[-1]) - end),
+        "error": abs(float(result.median[-1]) - end),
         "held80": low80[-1] - near <= end <= high80[-1] + near,
         "held50": low50[-1] - near <= end <= high50[-1] + near,
-        "width": float(told.ends[HIGH, -1] - told.ends[LOW, -1]),
+        "width": float(result.ends[HIGH, -1] - result.ends[LOW, -1]),
         "fits_error": abs(float(fits) - end),
-        "truth": float(truth := told.features.log(told.prepared.above(end))),
-        "score": score(told.ends[:, -1], float(truth)),
+        "truth": float(truth := result.features.log(result.prepared.above(end))),
+        "score": score(result.ends[:, -1], float(truth)),
     }
 
 
-def _simple(told: Forecast, curve: Curve, seen: int) -> dict:
+def _simple(result: Forecast, curve: Curve, seen: int) -> dict:
     """Return the simple methods' forecasts of the end, as logs over the present level, and their errors."""
-    assert told.prepared is not None
-    assert told.features is not None
-    y, ahead = told.prepared.y, told.prepared.length - len(told.prepared.y)
+    assert result.prepared is not None
+    assert result.features is not None
+    y, ahead = result.prepared.y, result.prepared.length - len(result.prepared.y)
     found = {LAST: y[-1]}
     for name, method in (
         (EXP3, lambda: extrapolate(y, ahead, "exponential")),
@@ -150,8 +150,8 @@ def _simple(told: Forecast, curve: Curve, seen: int) -> dict:
     found[PROCESS] = _process(y, ahead)
     found = {name: float(np.clip(value, 0, 3 * float(y.max()))) for name, value in found.items()}
     end = float(curve.values[-1])
-    errors = {error_of(name): abs(float(told.prepared.value(value)) - end) for name, value in found.items()}
-    return {name: float(told.features.log(value)) for name, value in found.items()} | errors
+    errors = {error_of(name): abs(float(result.prepared.value(value)) - end) for name, value in found.items()}
+    return {name: float(result.features.log(value)) for name, value in found.items()} | errors
 
 
 def error_of(method: str) -> str:

@@ -103,14 +103,14 @@ def _examples(curve: Curve, share: float, source: str, family: str, rng: np.rand
     n, length = len(prepared.y), prepared.length
     near = min(length, n + max(1, round(n * rng.uniform(0.05, 0.6))))
     targets = np.unique([length, int(rng.integers(n + 1, length + 1)), near])
-    told = features(prepared, fit_ensemble(prepared, DEFAULT), targets)
+    result = features(prepared, fit_ensemble(prepared, DEFAULT), targets)
     rows, ahead = [], np.log(n / targets)
     for k, target in enumerate(targets):
         value = curve.values[prepared.start - curve.first + target - 1]
         if np.isfinite(value):
-            truth = float(told.log(prepared.above(value))) / told.unit[k]
+            truth = float(result.log(prepared.above(value))) / result.unit[k]
             truth = float(np.clip(truth, -FARTHEST, FARTHEST))
-            rows.append((told.table[k], truth, ahead[k], source, family, share, target == length))
+            rows.append((result.table[k], truth, ahead[k], source, family, share, target == length))
     return rows
 
 

@@ -1,19 +1,19 @@
 """`workbench check experiments/*.py`: every study checks on a machine without any of the data sets.
 
-Here in the small form alone; tests/acceptance/test_studies.py builds all networks at full size as well.
+Here all of them without steps, and a few of different kinds with the steps of their small forms;
+tests/acceptance/test_studies.py steps all, and builds all networks at full size as well.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from workbench import GAP, ImageFolder, Steps, TFRecords
+from workbench.cli import main
 from workbench.commands.check import news
 from workbench.commands.dry_run import DryRun
 from workbench.commands.dry_run_networks import Networks
@@ -24,6 +24,8 @@ from workbench.spec.load import load_variants
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = sorted((ROOT / "experiments").glob("*.py"))
+# Stages and a head's stage, mined triplets on missing data, a teacher's embeddings, sweeps, features without a network.
+STEPPED = ("quickstart", "offline_triplets_emore", "embedding_regression", "digits_sweep", "orl_faces")
 
 SPEC = '''
 """Is it checked?"""
@@ -38,32 +40,41 @@ base = Experiment(
 '''
 
 
+def names(paths: list[Path]) -> list[str]:
+    return [f"{v.study}/{v.name}  id {v.experiment.id}" for path in paths for v in load_variants(path)]
+
+
 @pytest.mark.tensorflow
-@pytest.mark.timeout(1800)
-def test_all_studies_check_without_their_data(project: Path):
-    done = subprocess.run(
-        [sys.executable, "-m", "workbench", "check", "--small", *map(str, SPECS)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    names = [f"{v.study}/{v.name}  id {v.experiment.id}" for path in SPECS for v in load_variants(path)]
-    said = done.stdout.splitlines()
-    assert [line for line in said if "  id " in line] == names
+def test_all_studies_check_without_their_data(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["check", "--no-steps", *map(str, SPECS)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if "  id " in line] == names(SPECS)
     assert any("faces_emore_112x112_folders' is not there" in line for line in said)
-    assert any("  stage 1 " in line for line in said)
 
 
 @pytest.mark.tensorflow
-def test_one_file_steps_every_stage_at_full_size_and_several_try_what_is_new(project: Path):
+def test_studies_of_different_kinds_step_in_their_small_forms(
+    project: Path, capsys: pytest.CaptureFixture[str]
+):
+    paths = [ROOT / "experiments" / f"{study}.py" for study in STEPPED]
+    assert main(["check", "--small", *map(str, paths)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if "  id " in line] == names(paths)
+    for loss in ("Softmax", "Triplet", "ArcFace", "DistillEmbedding"):
+        assert any("  stage " in line and loss in line for line in said), loss
+
+
+@pytest.mark.tensorflow
+def test_one_file_steps_every_stage_at_full_size_and_several_try_what_is_new(
+    project: Path, capsys: pytest.CaptureFixture[str]
+):
     first, second = project / "experiments" / "one.py", project / "experiments" / "two.py"
     first.write_text(SPEC + "experiments = [base, base.but(stages=base.stages[:1])]\n")
     second.write_text(SPEC + "experiment = base.but(stages=(base.stages[1], base.stages[0]))\n")
-    alone = [line for line in checked(first) if "stage " in line]
+    alone = [line for line in checked(capsys, first) if "stage " in line]
     assert [line.split()[1] for line in alone] == ["1", "2"], "the second variant holds nothing new"
     assert all("trained parameters" in line for line in alone)
-    both = checked(first, second)
+    both = checked(capsys, first, second)
     stages = [(line.split()[1], line.split()[2].partition("(")[0]) for line in both if "  stage " in line]
     assert stages == [("1", "Softmax"), ("2", "ArcFace"), ("2", "Softmax")], (
         "the other order is another switch"
@@ -71,14 +82,9 @@ def test_one_file_steps_every_stage_at_full_size_and_several_try_what_is_new(pro
     assert sum("  network " in line for line in both) == 1
 
 
-def checked(*paths: Path) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "workbench", "check", *map(str, paths)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.splitlines()
+def checked(capsys: pytest.CaptureFixture[str], *paths: Path) -> list[str]:
+    assert main(["check", *map(str, paths)]) == 0
+    return capsys.readouterr().out.splitlines()
 
 
 def two_stages(project: Path) -> Path:

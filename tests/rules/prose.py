@@ -60,7 +60,7 @@ def ours(command: str) -> Iterator[list[str]]:
 
 
 def plain_words(piece: str) -> list[str]:
-    """Split as a shell would; in a synopsis, brackets and bars are no words."""
+    """Split as a shell would; in a synopsis, brackets and bars are not words."""
     synopsis = re.sub(r"[\[\]]", " ", piece) if re.search(r"\[[A-Z-]", piece) else piece
     try:
         return shlex.split(synopsis, comments=True)

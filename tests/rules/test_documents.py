@@ -23,11 +23,11 @@ def test_the_lists_follow_from_the_code():
 
 def test_the_map_of_files_has_every_file_and_tells_what_it_is_for():
     lines = lists.file_map().splitlines()[1:-1]
-    told = {line.split()[0].rstrip("/") for line in lines}
+    result = {line.split()[0].rstrip("/") for line in lines}
     expected = {
         path.name for folder in ("", "workbench", "analysis") for path in lists._entries(ROOT / folder)
     }
-    assert told == expected
+    assert result == expected
     assert lists.file_map() in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     nothing(
         (line for line in lines if len(line.split()) < 2),

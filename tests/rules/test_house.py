@@ -190,7 +190,7 @@ def test_records_and_data_are_ignored(root: Path):
     if not (root / ".git").exists():
         pytest.skip("not a git checkout: nothing is tracked or ignored")
     ignored = ["mlruns/mlflow.db", "mlruns/journal/x.jsonl", "datasets/faces/a.png", ".venv/bin/python"]
-    told = subprocess.run(["git", "check-ignore", *ignored], cwd=root, capture_output=True, text=True)
-    assert told.stdout.split() == ignored
+    result = subprocess.run(["git", "check-ignore", *ignored], cwd=root, capture_output=True, text=True)
+    assert result.stdout.split() == ignored
     kept = subprocess.run(["git", "check-ignore", "mlruns/README.md"], cwd=root, capture_output=True)
     assert kept.returncode == 1

@@ -15,13 +15,14 @@ HEAVY = ("tensorflow", "keras", "tensorflow_addons", "keras_tuner", "mlflow", "t
 # The parts of the engine that are free of TensorFlow and MLflow and made for analysis to use.
 OPEN_TO_ANALYSIS = (
     "workbench.names",
-    "workbench.security.shown",  # what records hold is shown as text
+    "workbench.security.visible_text",  # what records hold is shown as text
     "workbench.security.foreign_names",  # and names from outside are what they may be
     "workbench.errors",
     "workbench.files",
     "workbench.lazy",
     "workbench.commands.direction_options",  # `--lower` and `--higher`, the same in every command
-    "workbench.commands.completing",  # what a shell is offered, the same in every command
+    "workbench.commands.common_options",  # `--store` and `--debug`
+    "workbench.commands.completers",  # what a shell is offered, the same in every command
     "workbench.spec",  # what a researcher writes: free of TensorFlow as a whole
     "workbench.optimizers.schedules",
     "workbench.tracking.rows",

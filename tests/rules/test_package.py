@@ -190,7 +190,7 @@ def make(folder: Path, *words: str, path: str | None = None) -> subprocess.Compl
 
 
 def test_make_help_lists_every_chore(root: Path):
-    told = make(root, "help").stdout
+    result = make(root, "help").stdout
     chores = [
         "help",
         "demo",
@@ -209,7 +209,7 @@ def test_make_help_lists_every_chore(root: Path):
         "pins",
         "wheels",
     ]
-    assert [chore for chore in chores if f"make {chore} " not in told] == []
+    assert [chore for chore in chores if f"make {chore} " not in result] == []
 
 
 def test_an_unsuitable_python_is_refused_in_one_line(tmp_path: Path, root: Path):

@@ -40,7 +40,16 @@ FAMILIES = {
 }
 CHAPTERS = {  # the order in which a learner would read; a page that is not named here comes last
     "Begin": ("notebook", "studies", "install"),
-    "Write": ("settings", "data", "losses", "backbones", "optimizers", "branches", "own_parts", "add_a_loss"),
+    "Write": (
+        "settings",
+        "data",
+        "losses",
+        "backbones",
+        "optimizers",
+        "branches",
+        "own_parts",
+        "add_a_loss",
+    ),
     "Run": ("commands", "records", "sweeps", "devices", "machines", "scale", "reproducing"),
     "Judge": (
         "analysis",

@@ -40,7 +40,7 @@ def launch(
     One of this Python shares the start of TensorFlow with others (`forked`), unless it is to be `fresh`.
     """
     settings = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    # Horovod's launcher is no program of ours: it starts processes of its own.
+    # Horovod's launcher is not a program of ours: it starts processes of its own.
     if command[0] == sys.executable and not fresh and "horovod.runner.launch" not in command:
         return Child(command[1:], folder, settings, apart)
     return subprocess.Popen(

@@ -53,10 +53,10 @@ def test_bad_input_is_one_line_with_status_2_and_leaves_nothing(
     spec: str, project: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     assert main([spec if word == "SPEC" else word for word in words]) == 2
-    told = capsys.readouterr()
-    assert said in told.err
-    assert told.err.startswith("error: ")
-    assert told.err.count("\n") == 1
+    result = capsys.readouterr()
+    assert said in result.err
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
     assert not list((project / "mlruns").rglob("*.jsonl"))
 
 
@@ -76,7 +76,8 @@ def test_debug_shows_the_traceback(spec: str) -> None:
 def test_help_names_every_command_and_imports_nothing_heavy(root: Path) -> None:
     code = (
         "import sys; from workbench.cli import main; main(['--help']); "
-        "print([m for m in ('tensorflow', 'mlflow', 'keras', 'pandas', 'numpy') if m in sys.modules])"
+        "print([m for m in ('tensorflow', 'mlflow', 'keras', 'pandas', 'numpy',"
+        " 'workbench.security.masking', 'difflib', 'tempfile') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
@@ -150,7 +151,7 @@ def test_a_run_ends_with_its_best_value_and_what_to_do_next():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "result"),
     [
         ("AFcFac()", "AFcFac(): no part 'AFcFac'; did you mean 'ArcFace'"),
         ("Softmx", "Softmx: no part 'Softmx'; did you mean 'Softmax'"),
@@ -158,7 +159,7 @@ def test_a_run_ends_with_its_best_value_and_what_to_do_next():
         ("ArcFace(magin=0.3)", "no setting 'magin'; did you mean 'margin'?"),
     ],
 )
-def test_a_typo_in_a_loss_blames_the_loss(text: str, told: str, capsys):
+def test_a_typo_in_a_loss_blames_the_loss(text: str, result: str, capsys):
     assert main(["losses", text]) == 2
     said = capsys.readouterr().err
-    assert told in said and "--set" not in said
+    assert result in said and "--set" not in said

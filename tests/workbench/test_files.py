@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from workbench.files import clear_asides, replacing
+from workbench.files import clear_temporary_files, replacing
 
 
 def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
         with replacing(folder / "lfw.npz") as aside:
             aside.write_bytes(b"half")
             os._exit(0)  # as if killed: nothing is cleared away
-    os.waitpid(child, 0)
+    assert os.waitpid(child, 0)[1] == 0
     assert len(list(folder.iterdir())) == 1
     kept = [folder / name for name in ("lfw.npz", ".hidden", ".a.12.34", "x.1.123456789012")]
     for path in kept:
@@ -26,6 +26,6 @@ def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
     (tmp_path / "run" / "link").symlink_to(tmp_path / "elsewhere")
     with replacing(folder / "mine") as aside:
         aside.write_text("at work")
-        clear_asides(tmp_path / "run")
+        clear_temporary_files(tmp_path / "run")
         assert sorted(folder.iterdir()) == sorted([*kept, aside])
     assert list((tmp_path / "elsewhere").iterdir())

@@ -262,9 +262,11 @@ def test_an_unknown_metric_is_never_called_best_by_guess(tmp_path):
     asked = ["table", str(history), "--select", "blah"]
     refused = CliRunner().invoke(program, asked)
     assert "--lower blah or --higher blah" in str(refused.exception)
-    told = CliRunner().invoke(program, [*asked, "--higher", "blah"])
+    result = CliRunner().invoke(program, [*asked, "--higher", "blah"])
     assert (
-        told.exit_code == 0 and "| a_hist" in told.output.replace("a ", "a_hist", 1) and " 9 " in told.output
+        result.exit_code == 0
+        and "| a_hist" in result.output.replace("a ", "a_hist", 1)
+        and " 9 " in result.output
     )
     least = CliRunner().invoke(program, [*asked, "--lower", "blah"])
     assert least.exit_code == 0 and " 9 " not in least.output

@@ -13,17 +13,17 @@ from typing import Any
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG
 from workbench.commands.dry_run import DryRun
-from workbench.errors import SpecError
 from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.branch import trunk_of
+from workbench.spec.custom_parts import custom_part_lines
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places, Source
-from workbench.spec.load import choose_variants
+from workbench.spec.load import choose_variants, files_and_names
 from workbench.spec.overrides import override_settings
-from workbench.spec.own_parts import own_part_lines
 from workbench.spec.quick import HELD_OUT, with_hold_out
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
@@ -35,15 +35,13 @@ ALWAYS = ("branch:", "start:", "device", "network ", "stage ", "estimate ")  # s
 
 @click.command()
 @click.argument(
-    "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completing.specs
+    "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completers.specs
 )
 @click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
 @click.option("--no-steps", is_flag=True, help="Check the settings only, without building networks.")
 @click.option("--small", is_flag=True, help="Try small forms only; build no network at full size.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def check(
-    files: tuple[str, ...], assignments: tuple[str, ...], no_steps: bool, small: bool, debug: bool
-) -> None:
+@DEBUG
+def check(files: tuple[str, ...], assignments: tuple[str, ...], no_steps: bool, small: bool) -> None:
     """Check the experiments of spec FILEs: settings, data, every stage and the switches between them.
 
     With several files each network is built once, and each stage and switch is tried once, in a small form. What
@@ -51,12 +49,7 @@ def check(
     """
     store = find_store()
     where = default_places(store.root.parent)
-    paths = [word for word in files if word.endswith(".py")]
-    chosen = [word for word in files if word not in paths]
-    if not paths:
-        raise SpecError(
-            f"{files[0]!r} is not a spec file", expected="a Python file such as experiments/quickstart.py"
-        )
+    paths, chosen = files_and_names(files)
     variants = choose_variants([v for path in paths for v in variants_or_bases(path)], chosen)
     trials = None if no_steps else DryRun(len(paths) == 1 and not small, where, build=not small)
     said: dict[str, set[str]] = {}  # of the variants of each study
@@ -94,7 +87,7 @@ def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[s
     schedule_preview.refuse(experiment.plans())
     plateau.refuse_unmeasured(experiment)
     refuse_select(experiment)
-    yield from own_part_lines(experiment)
+    yield from custom_part_lines(experiment)
     yield from split(experiment)
     missing = list(_missing(experiment, where))
     yield from (f"missing: {line}" for line, _ in missing)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import DataError, RecordError, few
 from workbench.lazy import tf
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="LIST", help="File to write."
 )
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     help="Images farther than this from their identity's main center are dropped, degrees.",
 )
 @click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
-@click.option("--store", metavar="URI", help="Where the records are.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | None, debug: bool) -> None:
+@STORE
+@DEBUG
+def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | None) -> None:
     """Write the images of RUN's data that lie near their identity's dominant sub-center.
 
     LIST names one image a line, for `ImageFolder(..., include="LIST")`; beside it LIST.npz holds the

@@ -1,11 +1,20 @@
-"""`workbench completion`: what makes bash, zsh or fish complete commands, options, specs and runs."""
+"""`workbench completion`: the script by which bash, zsh or fish complete commands, options, specs and runs."""
 
 from __future__ import annotations
 
 import os
 
 import click
-from click.shell_completion import BashComplete, add_completion_class, get_completion_class, split_arg_string
+from click.shell_completion import (
+    BashComplete,
+    FishComplete,
+    ZshComplete,
+    add_completion_class,
+    get_completion_class,
+    split_arg_string,
+)
+
+from workbench.commands.common_options import DEBUG
 
 PROGRAM, VARIABLE = "workbench", "_WORKBENCH_COMPLETE"  # click's name of it, for a program of this name
 SHELLS = ("bash", "zsh", "fish")
@@ -54,14 +63,30 @@ class Bash(BashComplete):
         return (words[1:], "") if whole else (words[1:-1], words[-1] if words else "")
 
 
-add_completion_class(Bash, "bash")
+class Zsh(ZshComplete):
+    """Completion of zsh, also where nothing in `~/.zshrc` has started its completion system yet."""
+
+    source_template = ZshComplete.source_template.replace(
+        "    compdef ",
+        "    (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n    compdef ",
+    )
+
+
+class Fish(FishComplete):
+    """Completion of fish, with names and descriptions that hold commas, which click cuts there."""
+
+    source_template = FishComplete.source_template.replace('string split ","', 'string split -m 1 ","')
+
+
+for _shell, _name in ((Bash, "bash"), (Zsh, "zsh"), (Fish, "fish")):
+    add_completion_class(_shell, _name)
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 @click.pass_context
-def completion(context: click.Context, shell: str, debug: bool) -> None:
+def completion(context: click.Context, shell: str) -> None:
     """Print the completion for SHELL; to have it always:
 
     \b

@@ -1,4 +1,4 @@
-"""`workbench confusion`: what a run takes for what, class by class, on images that it was not trained on."""
+"""`workbench confusion`: the confusion matrix of a run, on images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import click
 import numpy as np
 
-from workbench.commands import completing
-from workbench.errors import InputError
+from workbench.commands import completers
+from workbench.commands.classified import classified, require_images
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Source
 from workbench.verification.confusion import MOST, Confusion, confusion
@@ -21,7 +22,7 @@ NAMED = 60  # classes up to which it names them
 
 
 @click.command("confusion")
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.option(
     "--data",
     "source",
@@ -32,12 +33,12 @@ NAMED = 60  # classes up to which it names them
 )
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The picture; by default confusion.png.")
 @click.option("--json", "as_json", is_flag=True, help="Print counts and rows as one JSON line.")
-@click.option("--store", metavar="URI", help="Where the records are.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@STORE
+@DEBUG
 def command(
-    run: str, source: str | None, which: str, out: Path | None, as_json: bool, store: str | None, debug: bool
+    run: str, source: str | None, which: str, out: Path | None, as_json: bool, store: str | None
 ) -> None:
-    """Show what RUN takes for what: accuracy of each class, and a picture of the confusion matrix.
+    """Show the confusion matrix of RUN as a picture, and the accuracy of each class.
 
     The images are those of its validation set, else those it held out of its data.
     """
@@ -75,38 +76,18 @@ def _with_data(experiment: Experiment, source: str | None, run: str) -> Experime
             ),
         )
         return whole.but(validation=given)
-    if experiment.validation is None and not experiment.data.hold_out:
-        raise InputError("has no validation set and held nothing out", where=run, do="say --data SOURCE")
+    require_images(experiment, run, do="say --data SOURCE")
     return experiment
 
 
 def measured(network: Any, experiment: Experiment, project: Path, run: str) -> Confusion:
     """Return the confusion of a run's classifier on its validation set or hold-out."""
-    from workbench.data import pipeline
-    from workbench.spec.datasets import default_places
-    from workbench.train.run_data import RunData
-
-    data = RunData(experiment, default_places(project))
-    plans, classes = experiment.plans(), int(network.output_shape[-1])
-    plan = next((plan for plan in plans if len(data.identities(plan)) == classes), plans[0])
-    names = data.identities(plan)
-    if classes != len(names) or classes > MOST:
-        raise InputError(
-            f"{classes} classes for {len(names)} identities of the data",
-            where=run,
-            expected=f"as many, and at most {MOST}",
-        )
-    batches = data.hold_out(plan)
-    assert batches is not None
-    labels, found = [], []
-    for images, truth, *_ in batches:
-        labels.append(np.asarray(truth))
-        found.append(np.asarray(network(pipeline.normalise(images), training=False)).argmax(axis=1))
-    return confusion(np.concatenate(labels), np.concatenate(found), names)
+    found = classified(network, experiment, project, run, MOST)
+    return confusion(found.true, found.predicted, found.names)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Return a text table, the class told worst first."""
+    """Return a text table, the worst class first."""
     from tabulate import tabulate
 
     ordered = sorted(rows, key=lambda row: (row["accuracy"], row["class"]))

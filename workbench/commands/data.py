@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG
 from workbench.errors import DataError, SpecError
 from workbench.spec.datasets import default_places
 from workbench.spec.interfaces import Augmentation, Places, Source
@@ -25,12 +26,7 @@ FILE = click.Path(path_type=Path)
 
 @click.group()
 def data() -> None:
-    """Look at data, and turn folders, RecordIO and TFRecords into each other."""
-
-
-def debug_option(function: F) -> F:
-    """Add `--debug`, which every command has; `cli.main` reads it."""
-    return click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")(function)
+    """Show data, and convert between folders, RecordIO and TFRecords."""
 
 
 def places() -> Places:
@@ -76,7 +72,7 @@ def source_of(text: str) -> Source:
     "--rows", type=click.IntRange(1, 16), default=3, show_default=True, help="Most epochs shown below."
 )
 @click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
-@debug_option
+@DEBUG
 def show(
     spec: Path, names: tuple[str, ...], out: Path, count: int, rows: int, assignments: tuple[str, ...]
 ) -> None:
@@ -114,7 +110,7 @@ def show(
 )
 @click.option("--size", type=click.IntRange(16, 1024), default=112, show_default=True, help="Side, pixels.")
 @click.option("-o", "--out", type=FILE, default=Path("strip.png"), show_default=True, help="The picture.")
-@debug_option
+@DEBUG
 def strip(source: str, augmentation: str, over: str, number: int, rows: int, size: int, out: Path) -> None:
     """Draw one image of SOURCE (an image file or a source) over the range of a setting of AUGMENTATION.
 
@@ -187,7 +183,7 @@ def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) 
 @click.argument("source")
 @click.argument("target", type=FILE)
 @click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
-@debug_option
+@DEBUG
 @orderly_end()
 def extract(source: str, target: Path, size: int | None) -> None:
     """Write the images of SOURCE (.rec, .tfrecord, .npz, or a part) to the folder TARGET.
@@ -205,7 +201,7 @@ def extract(source: str, target: Path, size: int | None) -> None:
 @click.argument("source")
 @click.argument("target", type=FILE)
 @click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
-@debug_option
+@DEBUG
 @orderly_end()
 def pack(source: str, target: Path, size: int | None) -> None:
     """Write the images of SOURCE into one file: TARGET.rec (with .idx and .lst) or TARGET.tfrecord."""
@@ -230,7 +226,7 @@ def pack(source: str, target: Path, size: int | None) -> None:
     "--list", "listed", type=FILE, help="A list of pairs (as of LFW, or `a.jpg b.jpg 1`) instead of drawing."
 )
 @click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
-@debug_option
+@DEBUG
 @orderly_end()
 def pairs(
     source: str, target: Path, pairs: int | None, seed: int, listed: Path | None, size: int | None
@@ -260,7 +256,7 @@ def pairs(
     "--sheet", "sheet_path", type=FILE, help="Contact sheet; default: TARGET.png beside the folder."
 )
 @click.option("--force", is_flag=True, help="Replace the sheet if it is there.")
-@debug_option
+@DEBUG
 @orderly_end()
 def align(
     folder: Path, landmarks: Path, target: Path, size: int, sheet_path: Path | None, force: bool
@@ -301,7 +297,7 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 
 
 @data.command()
-@click.argument("model", shell_complete=completing.models)
+@click.argument("model", shell_complete=completers.models)
 @click.argument("source")
 @click.argument("target", type=FILE)
 @click.option("--float32", "exact", is_flag=True, help="Keep the embeddings in full, not in half precision.")
@@ -319,7 +315,7 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 @click.option(
     "--trust-code", is_flag=True, help="Open a model, or a run of another store, though it holds code."
 )
-@debug_option
+@DEBUG
 @orderly_end()
 def distill(
     model: str,

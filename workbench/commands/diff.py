@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import click
 
 from workbench import names
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.commands.list_runs import remark_lines
 from workbench.commands.run_columns import without_places
 from workbench.errors import RecordError
-from workbench.security.shown import one_line
+from workbench.security.visible_text import one_line
 from workbench.spec.labels import value_text
 from workbench.tracking.best import best_values
 from workbench.tracking.branch_history import all_rows
@@ -31,14 +32,14 @@ FACTS = ("commit", "dirty", "engine", "data", "steps")  # of the provenance, wha
 
 
 @click.command()
-@click.argument("first", metavar="RUN", shell_complete=completing.runs)
-@click.argument("second", metavar="RUN", shell_complete=completing.runs)
+@click.argument("first", metavar="RUN", shell_complete=completers.runs)
+@click.argument("second", metavar="RUN", shell_complete=completers.runs)
 @click.option("--code", is_flag=True, help="Show the lines in which the spec files differ, too.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def diff(first: str, second: str, code: bool, store: str | None, as_json: bool, debug: bool) -> None:
+@DEBUG
+def diff(first: str, second: str, code: bool, store: str | None, as_json: bool) -> None:
     """Show what differs between two RUNs: settings, what they were made of, best values with their epochs."""
     place = find_store(store)
     states = [read_state(place, find_run(place, text)) for text in (first, second)]

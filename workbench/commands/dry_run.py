@@ -136,7 +136,7 @@ class DryRun:
             yield f"estimate {duration(total)} of training on this device, evaluation aside"
 
     def _eager_step(self, trainer: Any, data: Any, plan: Plan) -> float:
-        """Run one step of a stage without a graph, which takes five times as long to trace; no time is told."""
+        """Run one step of a stage without a graph, which takes five times as long to trace; no time is measured."""
         trainer.begin_stage(plan, 1, data.classes(plan), data.teacher_size(plan))
         trainer.run_eagerly = True
         images = (plan.data, plan.augment, plan.sampler, plan.batch_size, data.size, data.held_out)

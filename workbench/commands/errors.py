@@ -1,4 +1,4 @@
-"""`workbench errors`: the pairs that a run told wrong, or came nearest to it, with their images."""
+"""`workbench errors`: the pairs or images that a run classified wrongly, or nearly so, with their images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import click
 import numpy as np
 
-from workbench.commands import completing
+from workbench.commands import class_errors, completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import RecordError, suggestion
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
@@ -27,9 +28,12 @@ SHOWN_SIZE = 112  # pixels of an image on the sheet
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.option(
-    "--set", "name", metavar="NAME", help="Evaluation set; by default the one that chose the best epoch."
+    "--set",
+    "name",
+    metavar="NAME",
+    help="Evaluation set; by default the one that chose the best epoch. `classes`: the classifier's errors.",
 )
 @click.option(
     "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Scores kept."
@@ -39,9 +43,9 @@ SHOWN_SIZE = 112  # pixels of an image on the sheet
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The PNG to write; by default errors_SET.png.")
 @click.option("--json", "as_json", is_flag=True, help="Print the pairs as one JSON line.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def errors(
     run: str,
     name: str | None,
@@ -51,13 +55,18 @@ def errors(
     as_json: bool,
     store: str | None,
     trust_code: bool,
-    debug: bool,
 ) -> None:
-    """Show the worst errors of RUN on an evaluation set as a contact sheet."""
+    """Show the worst errors of RUN on an evaluation set as a contact sheet.
+
+    A run without pairs is a classifier: of the images that it held out, those predicted wrongly with most confidence.
+    """
     place = find_store(store)
     run = find_run(place, run)
     start = _start(place, run)
     experiment = recorded_experiment(start, store=place, trust_code=trust_code)
+    if name == class_errors.LABEL or (name is None and not pair_sets_of(experiment)):
+        class_errors.show(place, run, experiment, which, count, out, as_json)
+        return
     label = chosen_set(experiment, name, run)
     pairs, scores, found, facts = found_errors(place, run, experiment, label, which, count)
     path = out or Path(f"errors_{label}.png")
@@ -111,9 +120,14 @@ def _start(store: Store, run: str) -> Any:
     return journal.start
 
 
+def pair_sets_of(experiment: Experiment) -> list[str]:
+    """Return the labels of an experiment's sets of pairs."""
+    return [part.label() for part in experiment.sets if not isinstance(part, Evaluation)]
+
+
 def chosen_set(experiment: Experiment, name: str | None, run: str) -> str:
     """Return the label of the asked set, or of the selecting one, or of the last."""
-    labels = [part.label() for part in experiment.sets if not isinstance(part, Evaluation)]
+    labels = pair_sets_of(experiment)
     if not labels:
         raise RecordError(
             "has no evaluation set", where=run, do="use `workbench verify` with pairs of your own"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from workbench.commands import completing, register_model
+from workbench.commands import completers, register_model
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.data.example_images import spread
 from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, WHOLE, Target, write
@@ -39,7 +40,7 @@ class Subject:
 
 
 @click.command()
-@click.argument("model", metavar="RUN_OR_MODEL", shell_complete=completing.models)
+@click.argument("model", metavar="RUN_OR_MODEL", shell_complete=completers.models)
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), help="saved_model by default; tflite with --quantize."
 )
@@ -53,7 +54,9 @@ class Subject:
 @click.option(
     "--images", "count", type=click.IntRange(1), default=64, show_default=True, help="Images compared on."
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of images, for a model that is no run.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder of images, for a model that is not a run."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; a run's artifacts by default.")
 @click.option(
     "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Checkpoint."
@@ -69,8 +72,8 @@ class Subject:
 @click.option("--alias", help="With --register: the alias that points to the new version.")
 @click.option("--trust-code", is_flag=True, help="Open a model file though it holds code, which then runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON line.")
-@click.option("--store", metavar="URI", help="Where the records are.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@STORE
+@DEBUG
 @orderly_end()
 def export(
     model: str,
@@ -88,7 +91,6 @@ def export(
     trust_code: bool,
     as_json: bool,
     store: str | None,
-    debug: bool,
 ) -> None:
     """Export RUN_OR_MODEL (a run, or a Keras model file), load it back and compare it on real images."""
     if registered is not None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.model_option import embedder_of, model_options
 from workbench.errors import DataError
-from workbench.security.shown import markdown_cell
+from workbench.security.visible_text import markdown_cell
 
 
 @click.command()
-@click.argument("model", shell_complete=completing.models)
+@click.argument("model", shell_complete=completers.models)
 @click.argument("known", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--threshold", type=float, help="Cosine from which a person counts as known.")

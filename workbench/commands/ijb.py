@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.model_option import embedder_of, model_options, rates
 from workbench.errors import DataError
 from workbench.files import write_json
-from workbench.security.shown import console
+from workbench.security.visible_text import console
 from workbench.verification import embedders, ijb, ijb_files
 from workbench.verification.measures import FARS
 from workbench.verification.models import is_file
@@ -26,7 +26,7 @@ NAMING = (  # said above the tables: the two projects that publish such rows nam
 
 
 @click.command("ijb")
-@click.argument("items", nargs=-1, metavar="[MODEL]... [FOLDER]", shell_complete=completing.models)
+@click.argument("items", nargs=-1, metavar="[MODEL]... [FOLDER]", shell_complete=completers.models)
 @click.option(
     "--sample", type=click.Path(path_type=Path), help="Write a small drawn set in the same formats here."
 )
@@ -60,7 +60,8 @@ def run(items: tuple[str, ...], sample: Path | None, **options: Any) -> None:
     shown = tables(protocol.name, outcome)
     facts = {"model": name, "set": protocol.name, **plain(outcome)}
     if options["out"]:
-        write(options["out"], f"{name} on {protocol.name}", shown, facts, outcome)
+        results = {str(result.reading): result for result in outcome.results}
+        write(options["out"], f"{name} on {protocol.name}", shown, facts, results)
     if options["as_json"]:
         click.echo(json.dumps(facts))
         return
@@ -71,7 +72,7 @@ def run(items: tuple[str, ...], sample: Path | None, **options: Any) -> None:
 
 def measured(
     protocol: ijb_files.Protocol, model: str, options: Mapping[str, Any]
-) -> tuple[str, ijb.Outcome, Sequence[str]]:
+) -> tuple[str, ijb.ProtocolResult, Sequence[str]]:
     """Return the name of a model, what the protocol says of it, and remarks; a run keeps what was said."""
     embedder = embedder_of(
         model, options["store"], options["which"], options["size"], options["raw"], options["trust_code"]
@@ -107,7 +108,7 @@ def _shown(work: list[slice]) -> Iterable[slice]:
     return track(work, "embedding", console=screen, disable=not screen.is_terminal, transient=True)
 
 
-def tables(name: str, outcome: ijb.Outcome) -> str:
+def tables(name: str, outcome: ijb.ProtocolResult) -> str:
     """Return the 1:1 and 1:N tables as Markdown, with what could not be said below."""
     columns, rows = ijb.tar_rows(outcome)
     parts = [
@@ -124,7 +125,7 @@ def tables(name: str, outcome: ijb.Outcome) -> str:
     )
 
 
-def plain(outcome: ijb.Outcome) -> dict[str, Any]:
+def plain(outcome: ijb.ProtocolResult) -> dict[str, Any]:
     """Return the outcome as plain JSON values; what is not said is null."""
     columns, rows = ijb.tar_rows(outcome)
     readings = [str(result.reading) for result in outcome.results]
@@ -143,16 +144,16 @@ def plain(outcome: ijb.Outcome) -> dict[str, Any]:
     }
 
 
-def write(folder: Path, title: str, shown: str, facts: dict[str, Any], outcome: ijb.Outcome) -> None:
-    """Write tables.md, tables.json and the ROC figure."""
+def write(folder: Path, title: str, shown: str, facts: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+    """Write tables.md, tables.json and a figure with the ROC curve of each result, by its label."""
     from workbench.verification import plots
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tables.md").write_text(shown + "\n", encoding="utf-8")
     (folder / "tables.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     curves = {
-        f"{result.reading}  AUC {result.auc.value:.6f}": result.curve
-        for result in outcome.results
+        f"{label}  AUC {result.auc.value:.6f}": result.curve
+        for label, result in results.items()
         if result.curve is not None and result.auc is not None
     }
     if curves:

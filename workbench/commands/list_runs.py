@@ -11,11 +11,12 @@ from typing import Any
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.commands.run_columns import OWN, Columns, begun, parameters
 from workbench.errors import InputError, StoreError, suggestion
-from workbench.security.shown import console, markup
+from workbench.security.visible_text import console, markup
 from workbench.spec import labels
 from workbench.tracking.best import summary
 from workbench.tracking.reader_notes import read_notes
@@ -31,7 +32,7 @@ FOLDED = ("study", "name", "note", "tags")  # columns that may be folded on a na
 
 
 @click.command("list")
-@click.argument("study", required=False, shell_complete=completing.studies)
+@click.argument("study", required=False, shell_complete=completers.studies)
 @click.option(
     "--sort",
     metavar="COLUMN",
@@ -47,10 +48,10 @@ FOLDED = ("study", "name", "note", "tags")  # columns that may be folded on a na
 )
 @click.option("--tag", metavar="KEY[=VALUE]", help="Show only the runs with this tag.")
 @click.option("--quick", is_flag=True, help="Show --quick runs too.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def list_runs(
     study: str | None,
     sort: str,
@@ -60,7 +61,6 @@ def list_runs(
     quick: bool,
     store: str | None,
     as_json: bool,
-    debug: bool,
 ) -> None:
     """List runs (of one STUDY, or all) with their seeds, states, differing settings and best values.
 
@@ -160,11 +160,11 @@ def table_of(store: Store, states: Sequence[RunState], chosen: Sequence[str] | N
     known = Columns(store, states)
     if chosen is not None:
         return _drawn(known, states, chosen, [], width)
-    told = labels.distinguishing([parameters(state) for state in states])
-    settings = list(told[0])[:SHOWN_SETTINGS] if told else []
+    distinct = labels.distinguishing([parameters(state) for state in states])
+    settings = list(distinct[0])[:SHOWN_SETTINGS] if distinct else []
     usual = ["run", "study", "name", *known.filled(("seed", "from", "tags"), states)]
     for count in range(len(settings), 0, -1):
-        differing = [{name: row.get(name) for name in settings[:count]} for row in told]
+        differing = [{name: row.get(name) for name in settings[:count]} for row in distinct]
         text = _drawn(known, states, usual, differing, WHOLE_ROWS)
         if max(map(len, text.splitlines())) <= width:
             return text

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from workbench import PARTS
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG
 from workbench.errors import SpecError
 from workbench.spec.interfaces import Loss
 from workbench.spec.overrides import parse_part
@@ -29,7 +30,7 @@ STYLES = ("-", "--", "-.", ":")
 
 
 @click.command()
-@click.argument("margins", nargs=-1, shell_complete=completing.losses)
+@click.argument("margins", nargs=-1, shell_complete=completers.losses)
 @click.option(
     "-o",
     "--output",
@@ -37,8 +38,8 @@ STYLES = ("-", "--", "-.", ":")
     metavar="FILE",
     help="Draw into this file: png, svg, pdf.",
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def losses(margins: tuple[str, ...], output: Path | None, debug: bool) -> None:
+@DEBUG
+def losses(margins: tuple[str, ...], output: Path | None) -> None:
     """List all losses with their settings, or draw the target logit of MARGINS against the cosine.
 
     MARGINS are losses as in a spec, such as "ArcFace(margin=0.3)" or "CombinedMargin(m1=0.9, m2=0.4)"; of

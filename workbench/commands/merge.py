@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from workbench.commands.common_options import DEBUG
 from workbench.tracking.store import find_store
 from workbench.train.signals import orderly_end
 
@@ -13,9 +14,9 @@ from workbench.train.signals import orderly_end
 @click.command()
 @click.argument("other", metavar="OTHER_MLRUNS", type=click.Path(path_type=Path))
 @click.option("--into", metavar="STORE", help="The store to merge into (default: the project's mlruns/).")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 @orderly_end()
-def merge(other: Path, into: str | None, debug: bool) -> int:
+def merge(other: Path, into: str | None) -> int:
     """Copy all runs of OTHER_MLRUNS here, artifacts and checkpoints with them, then sync MLflow and TensorBoard.
 
     The same run in both is one run. A run with two different histories is named and refused, with nothing

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.verification import models
 from workbench.verification.embedders import Embedder
 
@@ -32,8 +33,8 @@ def model_options(function: F) -> F:
             is_flag=True,
             help="Open a model file, or a run of another store, though it holds code, which then runs.",
         ),
-        click.option("--store", metavar="URI", help="Where the records are."),
-        click.option("--debug", is_flag=True, help="Show tracebacks."),
+        STORE,
+        DEBUG,
     ):
         function = option(function)
     return function
@@ -65,4 +66,4 @@ def rates(values: tuple[str, ...]) -> tuple[float, ...]:
     try:
         return tuple(float(value) for text in values for value in text.split(","))
     except ValueError as error:
-        raise click.BadParameter(f"{', '.join(values)} are no rates; give --far 1e-3,1e-4") from error
+        raise click.BadParameter(f"{', '.join(values)} are not rates; give --far 1e-3,1e-4") from error

@@ -6,23 +6,21 @@ import dataclasses
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import InputError, suggestion
 from workbench.tracking.reader_notes import LONGEST, ReaderNotes, parse_tag, read_notes, write_notes
 from workbench.tracking.runs import find_run, read_state
 from workbench.tracking.store import Store, find_store
 
-STORE = click.option("--store", metavar="URI", help="Where the records are.")
-DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
-
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.argument("text", nargs=-1)
 @click.option("--delete", is_flag=True, help="Take the note away.")
 @STORE
 @DEBUG
-def note(run: str, text: tuple[str, ...], delete: bool, store: str | None, debug: bool) -> None:
+def note(run: str, text: tuple[str, ...], delete: bool, store: str | None) -> None:
     """Write the note TEXT on RUN (in place of an earlier one), or print the note that it has.
 
     `show`, `list --columns note` and MLflow show it.
@@ -41,12 +39,12 @@ def note(run: str, text: tuple[str, ...], delete: bool, store: str | None, debug
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
 @click.option("-d", "--delete", multiple=True, metavar="KEY", help="Take a tag off (again for more).")
 @STORE
 @DEBUG
-def tag(run: str, tags: tuple[str, ...], delete: tuple[str, ...], store: str | None, debug: bool) -> None:
+def tag(run: str, tags: tuple[str, ...], delete: tuple[str, ...], store: str | None) -> None:
     """Give RUN tags, each KEY or KEY=VALUE, or print those that it has.
 
     `list --tag KEY` shows the runs that have one; MLflow shows them as tags.
@@ -71,9 +69,9 @@ def _opened(run: str, address: str | None) -> tuple[Store, str, ReaderNotes]:
 
 def _keep(store: Store, run: str, notes: ReaderNotes) -> None:
     """Keep what was said, then show it in MLflow; where that cannot be, say when it will."""
-    from workbench.views.removed import renew
+    from workbench.views.removed import show_again
 
     write_notes(store, run, notes)
-    problem = renew(store, run)
+    problem = show_again(store, run)
     if problem:
         click.echo(f"note: MLflow will show it after `workbench sync`: {problem}", err=True)

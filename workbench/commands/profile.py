@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG
 from workbench.commands.run import wanted
 from workbench.errors import InputError
 from workbench.spec.datasets import default_places
@@ -24,7 +25,7 @@ LARGEST = 8  # operations shown
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]", shell_complete=completing.specs)
+@click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]", shell_complete=completers.specs)
 @click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
 @click.option("--stage", type=click.IntRange(1), default=1, show_default=True, help="The stage to measure.")
 @click.option(
@@ -35,7 +36,7 @@ LARGEST = 8  # operations shown
     "--out", type=click.Path(path_type=Path), help="Where the trace goes; by default mlruns/profile."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 def profile(
     files: tuple[str, ...],
     assignments: tuple[str, ...],
@@ -44,7 +45,6 @@ def profile(
     quick: bool,
     out: Path | None,
     as_json: bool,
-    debug: bool,
 ) -> None:
     """Measure one training step of a spec: reading, decoding, augmenting, network, head, update, sums, log.
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import InputError, RecordError, RunStopped
 from workbench.names import FINISHED, TAG_RERUN
 from workbench.reproduce import curve_match, ingredients
 from workbench.reproduce.checkout import checkout, spec_within
-from workbench.security.shown import enduring
+from workbench.security.visible_text import surviving_lost_streams
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import new_run_name
 from workbench.train.from_record import RecordedRun, open_run, variant_of
@@ -25,15 +26,15 @@ from workbench.train.request import PAUSED
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.option("--check", "check_only", is_flag=True, help="Only say which ingredient differs; train nothing.")
 @click.option("--here", is_flag=True, help="Train with the code that is here, whatever the record says.")
 @click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on standard output.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@DEBUG
 @click.option("--run-name", hidden=True, help="Train only, as a run of this name (in a copy of the code).")
-@enduring()
+@surviving_lost_streams()
 def rerun(
     run: str,
     check_only: bool,
@@ -41,7 +42,6 @@ def rerun(
     trust_code: bool,
     store: str | None,
     as_json: bool,
-    debug: bool,
     run_name: str | None,
 ) -> int:
     """Run RUN again: its spec from the record, its code, packages and data compared, its curve verified.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.run import run_here
 from workbench.distribute.roles import is_worker
 from workbench.jobs.task import Task
 from workbench.names import TAG_FORECAST
-from workbench.security.shown import enduring
+from workbench.security.visible_text import surviving_lost_streams
 from workbench.tracking.runs import find_run, read_state
 from workbench.tracking.store import find_store
 from workbench.train.from_record import recorded_experiment, recorded_variant
@@ -18,19 +19,17 @@ __all__ = ["recorded_experiment", "recorded_variant", "resume"]
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.option(
     "--from-start", is_flag=True, help="Train again from epoch 1, where no sound state is left or wanted."
 )
 @click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on standard output.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-@enduring()
-def resume(
-    run: str, from_start: bool, trust_code: bool, store: str | None, as_json: bool, debug: bool
-) -> int:
-    """Go on with RUN from its last checkpoint, in the same record, as if it had never stopped.
+@DEBUG
+@surviving_lost_streams()
+def resume(run: str, from_start: bool, trust_code: bool, store: str | None, as_json: bool) -> int:
+    """Resume RUN from its last checkpoint, in the same record, as if it had never stopped.
 
     It says which state it takes and what it passes over, and refuses to begin anew unasked.
     """

@@ -16,31 +16,32 @@ from typing import Protocol, TextIO
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import debug_option, store_option
 from workbench.distribute.roles import refuse_several
 from workbench.errors import InputError, RunFailed, SpecError
 from workbench.jobs.placement import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
 from workbench.names import TAG_FORECAST, metric_that_counts
 from workbench.optimizers import plateau, schedule_preview
-from workbench.security.shown import enduring
+from workbench.security.visible_text import surviving_lost_streams
 from workbench.spec.branch import kept_epochs
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places, Source
-from workbench.spec.load import choose_variants, load_variants
+from workbench.spec.load import choose_variants, files_and_names, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.quick import QUICK_STEPS, quick_variant
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
 from workbench.tracking.ping import require_reachable
 from workbench.tracking.store import Store, find_store
-from workbench.train.request import RunRequest, Watcher
+from workbench.train.request import EpochCallback, RunRequest
 
 
 @click.command()
 @click.argument(
-    "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completing.specs
+    "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completers.specs
 )
 @click.option(
     "--set",
@@ -68,16 +69,16 @@ from workbench.train.request import RunRequest, Watcher
 @click.option(
     "--ray", metavar="HOST:PORT", help="Train on the Ray cluster with this address instead of here."
 )
-@click.option("--store", metavar="URI", help="Where to record: a folder or an MLflow server.")
+@store_option("Where to record: a folder or an MLflow server.")
 @click.option(
     "--forecast",
     metavar="TEXT",
     help="Forecast at every epoch, and stop hopeless runs: 'lfw beat=0.99 stop=0.05 grace=10'.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@debug_option()
 @click.option("--run-name", hidden=True, help="Name of the run's record (given to child processes).")
-@enduring()
+@surviving_lost_streams()
 def run(
     files: tuple[str, ...],
     assignments: tuple[str, ...],
@@ -135,7 +136,7 @@ def _where(jobs: int | None, devices: str | None, ray: str | None) -> list[Place
     return places(jobs, devices) if (jobs or devices) and not ray else []
 
 
-class Announcing(Watcher, Protocol):
+class Announcing(EpochCallback, Protocol):
     """A watcher that says at the start what it may do, and on what evidence."""
 
     def opening(self) -> str:
@@ -156,12 +157,7 @@ def wanted(
     files: tuple[str, ...], assignments: tuple[str, ...], seeds: list[int] | None, quick: bool, store: Store
 ) -> list[Variant]:
     """Return the variants that the words of the command line mean, overrides applied."""
-    paths = [word for word in files if word.endswith(".py")]
-    chosen = [word for word in files if word not in paths]
-    if not paths:
-        raise SpecError(
-            f"{files[0]!r} is not a spec file", expected="a Python file such as experiments/quickstart.py"
-        )
+    paths, chosen = files_and_names(files)
     everything = [variant for path in paths for variant in load_variants(path)]
     variants = choose_variants(everything, chosen)
     if seeds is not None:

@@ -119,7 +119,7 @@ class Columns:
             column = _counting(state, best) or ""
         if column in best:
             value = float(best[column]["value"])
-            return value if names.lower_is_better(column) else -value
+            return names.badness(value, names.lower_is_better(column))
         if column == "epochs":
             rows = all_rows(state.journal) if state.journal else []
             return rows[-1].epoch if rows else 0
@@ -208,5 +208,14 @@ def _best(state: RunState, best: dict[str, dict[str, float]]) -> str:
         target = start.tags.get(names.TAG_OBJECTIVE, "")
         return f"{target} {best[target]['value']:.4f}" if target in best else ""
     sets = [name for name in best if names.is_evaluation(name)]
-    chosen = sets or [name for name in (names.metric_that_counts(best),) if name in best]
-    return ", ".join(f"{name} {best[name]['value']:.4f} @{best[name]['epoch']}" for name in chosen)
+    counting = _counting(state, best)
+    if counting is None or counting in sets or not sets:
+        chosen = sets or [name for name in (counting,) if name in best]
+        return ", ".join(f"{name} {best[name]['value']:.4f} @{best[name]['epoch']}" for name in chosen)
+    # The sets choose no epoch of such a run: what they were at the epoch that its own selector chose.
+    epoch = best[counting]["epoch"]
+    there = (
+        next(row.metrics for row in all_rows(state.journal) if row.epoch == epoch) if state.journal else {}
+    )
+    values = [f"{name} {there[name]:.4f}" for name in sets if name in there]
+    return ", ".join([f"{counting} {best[counting]['value']:.4f} @{epoch}", *values])

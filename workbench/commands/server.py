@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from workbench.commands.common_options import debug_option, store_option
 from workbench.commands.ui import START_SECONDS, require_free, stop
 from workbench.errors import InputError, StoreError
 from workbench.security.children import guarded
@@ -41,8 +42,8 @@ VARIABLES = {
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Server processes.")
 @click.option("--no-auth", is_flag=True, help="Let everybody on this machine in; for 127.0.0.1 only.")
 @click.option("--add-user", metavar="NAME", help="Add a user to the running server instead of starting one.")
-@click.option("--store", metavar="URI", help="The project's folder of records, if not the usual one.")
-@click.option("--debug", is_flag=True, help="Show the server's own output, and tracebacks.")
+@store_option("The project's folder of records, if not the usual one.")
+@debug_option("Show the server's own output, and tracebacks.")
 @orderly_end()
 def server(
     database: str | None,
@@ -100,7 +101,7 @@ def _artifacts(given: str | None, store: Store) -> str:
         return given.rstrip("/")
     if given and "://" in given:
         raise InputError(
-            f"{given!r} is no place of artifacts",
+            f"{given!r} is not a place of artifacts",
             where="--artifacts",
             expected="a folder or s3://bucket/path",
         )
@@ -181,17 +182,17 @@ def _add_user(plan: server_setup.ServerPlan, name: str) -> None:
             "no server answers", where=plan.url, do="start it first: `workbench server`"
         ) from error
     if not answer.ok:
-        told = (
+        refusal = (
             answer.json().get("message", "")
             if "json" in answer.headers.get("Content-Type", "")
             else answer.text
         )
-        raise StoreError(f"the server refuses: {told[:200] or answer.reason}", where=plan.url)
+        raise StoreError(f"the server refuses: {refusal[:200] or answer.reason}", where=plan.url)
     click.echo(f"user {name} added; it sets MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
 
 
 def _last(log: Path) -> str:
     """Return the line that says most of why a server ended: the last that names an error."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    told = [line for line in lines if "Error" in line or "error" in line]
-    return (told or lines or ["it said nothing"])[-1][:300]
+    refusal = [line for line in lines if "Error" in line or "error" in line]
+    return (refusal or lines or ["it said nothing"])[-1][:300]

@@ -1,4 +1,4 @@
-"""`workbench show`: one run, read from its journal: its curves first, what tells it apart, its epochs."""
+"""`workbench show`: one run, read from its journal: its curves first, its distinguishing settings, its epochs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from datetime import datetime
 import click
 
 from workbench import names
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.commands.list_runs import remark_lines
 from workbench.commands.run_columns import without_places
@@ -30,13 +31,13 @@ CURVE_WIDTH = 40  # epochs drawn as one letter each; longer curves are thinned o
 
 
 @click.command()
-@click.argument("run", shell_complete=completing.runs)
+@click.argument("run", shell_complete=completers.runs)
 @click.option("--settings", is_flag=True, help="List all settings, and where each comes from.")
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @direction_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def show(run: str, settings: bool, store: str | None, as_json: bool, debug: bool) -> None:
+@DEBUG
+def show(run: str, settings: bool, store: str | None, as_json: bool) -> None:
     """Show one RUN: `study/name:seed`, @last, its record's name or a unique beginning of it, its MLflow id."""
     place = find_store(store)
     name = find_run(place, run)
@@ -121,8 +122,8 @@ def _apart(store: Store, state: RunState, start: StartRecord) -> str:
     ]
     if not alike:
         return f"the only {'quick ' if start.quick else ''}run of {start.study}"
-    told = labels.distinguishing([without_places(one.parameters) for one in (start, *alike)])[0]
-    words = ", ".join(f"{name} = {labels.value_text(value)}" for name, value in told.items())
+    distinct = labels.distinguishing([without_places(one.parameters) for one in (start, *alike)])[0]
+    words = ", ".join(f"{name} = {labels.value_text(value)}" for name, value in distinct.items())
     many = f"the other {len(alike)} runs" if len(alike) > 1 else "the other run"
     return f"apart from {many} of {start.study}: {words or 'no setting differs'}"
 

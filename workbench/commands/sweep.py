@@ -9,15 +9,16 @@ from typing import Any
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, store_option
 from workbench.errors import InputError
-from workbench.security.shown import enduring
+from workbench.security.visible_text import surviving_lost_streams
 from workbench.spec.variant import Variant
 from workbench.tracking.store import Store, find_store
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]...", shell_complete=completing.specs)
+@click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]...", shell_complete=completers.specs)
 @click.option(
     "--trials", type=click.IntRange(1), help="At most so many trials, those before a resume with them."
 )
@@ -36,10 +37,10 @@ from workbench.tracking.store import Store, find_store
 )
 @click.option("--train-best", is_flag=True, help="Then train the best settings in full, as a run of its own.")
 @click.option("--verbose", is_flag=True, help="Show the epochs of the trials too.")
-@click.option("--store", metavar="URI", help="Where to record: a folder or an MLflow server.")
+@store_option("Where to record: a folder or an MLflow server.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-@enduring()
+@DEBUG
+@surviving_lost_streams()
 def sweep(
     files: tuple[str, ...],
     trials: int | None,
@@ -52,7 +53,6 @@ def sweep(
     verbose: bool,
     store: str | None,
     as_json: bool,
-    debug: bool,
 ) -> int:
     """Run the sweeps of a spec FILE (all, or those of the given NAMEs), one trial after another.
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import click
 
+from workbench.commands.common_options import DEBUG, store_option
 from workbench.tracking.store import find_store
 from workbench.train.signals import orderly_end
 
-STORE = click.option("--store", metavar="URI", help="A folder of records or a server (default: mlruns/).")
-DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
+ANY_STORE = store_option("A folder of records or a server (default: mlruns/).")
 
 
 @click.command()
-@STORE
+@ANY_STORE
 @DEBUG
 @orderly_end()
-def sync(store: str | None, debug: bool) -> int:
+def sync(store: str | None) -> int:
     """Sync MLflow and TensorBoard from the journals; does nothing where they are in sync."""
     from workbench.views.sync import sync as sync_views
 
@@ -30,10 +30,10 @@ def sync(store: str | None, debug: bool) -> int:
 
 
 @click.command()
-@STORE
+@ANY_STORE
 @DEBUG
 @orderly_end()
-def rebuild(store: str | None, debug: bool) -> int:
+def rebuild(store: str | None) -> int:
     """Make the MLflow database and TensorBoard folders anew from the journals; keeps a backup."""
     from workbench.views.rebuild import rebuild as build
 

@@ -7,20 +7,18 @@ from pathlib import Path
 
 import click
 
-from workbench.commands import completing
+from workbench.commands import completers
+from workbench.commands.common_options import DEBUG, STORE
 from workbench.tracking import trash
 from workbench.tracking.runs import find_run
 from workbench.tracking.store import find_store
 
-STORE = click.option("--store", metavar="URI", help="Where the records are.")
-DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks.")
-
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.runs)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completers.runs)
 @STORE
 @DEBUG
-def remove(runs: tuple[str, ...], store: str | None, debug: bool) -> None:
+def remove(runs: tuple[str, ...], store: str | None) -> None:
     """Move RUNs to the store's trash, a sweep with its trials; `workbench restore` brings them back.
 
     Nothing is deleted: to free the space, delete the folder `trash` of the store.
@@ -38,12 +36,12 @@ def remove(runs: tuple[str, ...], store: str | None, debug: bool) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=completing.removed_runs)
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=completers.removed_runs)
 @STORE
 @DEBUG
-def restore(runs: tuple[str, ...], store: str | None, debug: bool) -> None:
+def restore(runs: tuple[str, ...], store: str | None) -> None:
     """Bring removed RUNs back from the trash, or list what is in it."""
-    from workbench.views.removed import renew
+    from workbench.views.removed import show_again
 
     place = find_store(store)
     if not runs:
@@ -56,7 +54,7 @@ def restore(runs: tuple[str, ...], store: str | None, debug: bool) -> None:
         return
     for one in [trash.find_removed(place, run) for run in runs]:
         trash.bring_back(place, one.run)
-        problem = renew(place, one.run)
+        problem = show_again(place, one.run)
         click.echo(f"restored {one.title}  ({one.run})")
         if problem:
             click.echo(f"note: MLflow will show it after `workbench sync`: {problem}", err=True)

@@ -18,7 +18,8 @@ from pathlib import Path
 import click
 
 from workbench.commands import ui_reports
-from workbench.commands.ui_board import Board, Wishes, board_of
+from workbench.commands.common_options import STORE, debug_option
+from workbench.commands.ui_board import BoardOptions, BoardPage, board_of
 from workbench.errors import InputError, StoreError
 from workbench.security.children import guarded
 from workbench.security.loopback import require_loopback
@@ -65,7 +66,7 @@ class Ports:
 @click.option(
     "--open/--no-open", "browse", default=None, help="Open MLflow's page.  [default: on a terminal]"
 )
-@click.option("--store", metavar="URI", help="Where the records are.")
+@STORE
 @click.option("--port", type=int, default=MLFLOW_PORT, show_default=True, help="Port of the MLflow UI.")
 @click.option(
     "--tensorboard-port", type=int, default=TENSORBOARD_PORT, show_default=True, help="Port of TensorBoard."
@@ -73,7 +74,7 @@ class Ports:
 @click.option("--report-port", type=int, default=REPORT_PORT, show_default=True, help="Port of the reports.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; only this machine's own.")
 @click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
-@click.option("--debug", is_flag=True, help="Show the servers' own output.")
+@debug_option("Show the servers' own output.")
 @orderly_end()
 def ui(
     what: tuple[str, ...],
@@ -101,17 +102,17 @@ def ui(
         return
     if not place.journals.is_dir():
         raise StoreError("no records yet", where=place.root, do="run an experiment first")
-    wishes = Wishes(errors, learning_rate, projector, trust_code)
-    wishes.refuse_without(what)
+    options = BoardOptions(errors, learning_rate, projector, trust_code)
+    options.refuse_without(what)
     ports = Ports(port, tensorboard_port, report_port)
     ports.refuse_taken()
-    with board_of(place, what, wishes) as board:
+    with board_of(place, what, options) as board:
         browse = sys.stdout.isatty() if browse is None else browse
         _serve(place, ports, board, what, None if debug else subprocess.DEVNULL, browse)
 
 
 def _serve(
-    place: Store, ports: Ports, board: Board, what: tuple[str, ...], output: int | None, browse: bool
+    place: Store, ports: Ports, board: BoardPage, what: tuple[str, ...], output: int | None, browse: bool
 ) -> None:
     """Run the servers until Ctrl-C or until one ends by itself, and keep the board up to date."""
     page = f"http://127.0.0.1:{ports.mlflow}{mlflow_page(place, board.study)}"

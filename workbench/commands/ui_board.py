@@ -17,7 +17,7 @@ from workbench.views.study_board import StudyBoard
 
 
 @dataclass(frozen=True)
-class Wishes:
+class BoardOptions:
     """What is asked for beside curves and settings; it takes the runs' data, and for the projector their networks."""
 
     errors: bool = False
@@ -37,7 +37,7 @@ class Wishes:
 
 
 @dataclass
-class Board:
+class BoardPage:
     """A folder for TensorBoard, the tab to open, and the study that MLflow's page is to show."""
 
     root: Path
@@ -47,7 +47,7 @@ class Board:
     _last: float = field(default_factory=time.monotonic)
 
     def keep_up(self, seconds: float) -> None:
-        """Bring the runs level with their journals, at most every `seconds`."""
+        """Sync the runs from their journals, at most every `seconds`."""
         if self.runs is None or time.monotonic() < self._last + seconds:
             return
         self._last = time.monotonic()
@@ -58,28 +58,28 @@ class Board:
 
 
 @contextmanager
-def board_of(store: Store, what: Sequence[str], wishes: Wishes) -> Iterator[Board]:
+def board_of(store: Store, what: Sequence[str], options: BoardOptions) -> Iterator[BoardPage]:
     """Give the board of the whole store, or that of the chosen runs, which is gone afterwards."""
     if not what:
-        yield Board(store.tensorboard)
+        yield BoardPage(store.tensorboard)
         return
     with tempfile.TemporaryDirectory(prefix="workbench-ui-", ignore_cleanup_errors=True) as folder:
         runs = StudyBoard(store, what, Path(folder) / "runs")
         runs.refresh()
         if not runs.titles:
             raise InputError("no training among them", where=" ".join(what), expected="a study or a run")
-        _add(runs, wishes)
+        _add(runs, options)
         try:
-            yield Board(runs.root, wishes_tab(wishes), _study(runs), runs)
+            yield BoardPage(runs.root, tab_of(options), _study(runs), runs)
         finally:
             runs.close()
 
 
-def wishes_tab(wishes: Wishes) -> str:
+def tab_of(options: BoardOptions) -> str:
     """Return the tab of TensorBoard that shows what was asked for."""
-    if wishes.projector:
+    if options.projector:
         return "projector"
-    return "images" if wishes.errors else "timeseries" if wishes.learning_rate else "hparams"
+    return "images" if options.errors else "timeseries" if options.learning_rate else "hparams"
 
 
 def _study(runs: StudyBoard) -> str | None:
@@ -89,21 +89,21 @@ def _study(runs: StudyBoard) -> str | None:
     return next((start.study for start in reversed(starts) if start is not None), None)
 
 
-def _add(runs: StudyBoard, wishes: Wishes) -> None:
+def _add(runs: StudyBoard, options: BoardOptions) -> None:
     """Write what was asked for of each run; what one run cannot show is said and the others are shown."""
-    if not wishes.any:
+    if not options.any:
         return
     from workbench.commands import ui_extras
 
     for run in runs.titles:
         kinds = (
-            (wishes.errors, ui_extras.add_errors),
-            (wishes.learning_rate, ui_extras.add_learning_rate),
-            (wishes.projector, ui_extras.add_embeddings),
+            (options.errors, ui_extras.add_errors),
+            (options.learning_rate, ui_extras.add_learning_rate),
+            (options.projector, ui_extras.add_embeddings),
         )
-        for wished, add in kinds:
+        for is_on, add in kinds:
             try:
-                if wished:
-                    add(runs.store, run, runs.folder(run), wishes.trust_code)
+                if is_on:
+                    add(runs.store, run, runs.folder(run), options.trust_code)
             except InputError as error:
                 click.echo(f"note: {error}", err=True)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.commands.errors import chosen_set, draw, found_errors
+from workbench.commands import class_errors
+from workbench.commands.classified import has_images
+from workbench.commands.errors import chosen_set, draw, found_errors, pair_sets_of
 from workbench.errors import RecordError
 from workbench.optimizers import schedule_preview
 from workbench.spec.datasets import Images, default_places
@@ -32,14 +34,28 @@ THUMB, SHEET = 48, 8192  # pixels of an image in the projector, and of the sheet
 
 
 def add_errors(store: Store, run: str, folder: Path, trust_code: bool) -> None:
-    """Add the worst errors on the evaluation set that chose the best epoch, as an image at that epoch."""
+    """Add the worst errors of the best epoch as images: on the evaluation set that chose it, and of the classifier."""
     experiment, _ = _experiment(store, run, trust_code)
+    if pair_sets_of(experiment):
+        _add_pair_errors(store, run, experiment, folder)
+    if has_images(experiment) or not pair_sets_of(experiment):
+        _add_class_errors(store, run, experiment, folder)
+
+
+def _add_pair_errors(store: Store, run: str, experiment: Experiment, folder: Path) -> None:
     label = chosen_set(experiment, None, run)
     pairs, scores, found, facts = found_errors(store, run, experiment, label, "best", COUNT)
     path = folder / f"errors_{label}.png"
     draw(path, pairs, scores, found, facts)
     # In folders of their own: a board that begins anew removes the event files beside its own.
     _add_image(folder / "errors", f"worst errors/{label}", path.read_bytes(), facts["epoch"])
+
+
+def _add_class_errors(store: Store, run: str, experiment: Experiment, folder: Path) -> None:
+    label = class_errors.LABEL
+    path = folder / f"errors_{label}.png"
+    facts, _ = class_errors.drawn(store, run, experiment, "best", COUNT, path)
+    _add_image(folder / f"errors_{label}", f"worst errors/{label}", path.read_bytes(), facts["epoch"])
 
 
 def add_learning_rate(store: Store, run: str, folder: Path, trust_code: bool) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 import numpy as np
 
-from workbench.commands import completing
+from workbench.commands import completers
 from workbench.commands.model_option import embedder_of, model_options, rates
 from workbench.errors import DataError
-from workbench.security.shown import markdown_cell
+from workbench.security.visible_text import markdown_cell
 from workbench.verification.embedders import Embedder
 from workbench.verification.embedders import save as save_embeddings
 from workbench.verification.groups import Group, by_group
@@ -20,7 +20,7 @@ from workbench.verification.pair_sets import Scored
 
 
 @click.command()
-@click.argument("model", shell_complete=completing.models)
+@click.argument("model", shell_complete=completers.models)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--pairs", type=click.Path(path_type=Path), help="A .bin, .csv or .tsv file, or a folder of people."

@@ -117,7 +117,7 @@ def store_arrays(path: Path, values: dict[str, np.ndarray]) -> None:
 def write(path: Path, *parts: bytes | memoryview) -> None:
     """Write bytes aside and rename them into place; never raises for want of space or rights."""
     try:
-        with replacing(path) as aside, aside.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             for content in parts:
                 file.write(content)
     except OSError as error:

@@ -23,13 +23,8 @@ from workbench.security.foreign_names import listed
 from workbench.spec.interfaces import PairImages
 
 ENCODED = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"GIF8")  # how files of images begin
-PLAIN_FLAGS = (
-    "1",
-    "0",
-    "-1",
-    "true",
-    "false",
-)  # of a list without a header; `same` may be the name of a column
+# Of a list without a header; `same` may be the name of a column.
+PLAIN_FLAGS = ("1", "0", "-1", "true", "false")
 SNIFFED_LINES = 20
 TRUE, FALSE = ("1", "true", "yes", "same"), ("0", "false", "no", "different", "-1")
 
@@ -37,7 +32,7 @@ TRUE, FALSE = ("1", "true", "yes", "same"), ("0", "false", "no", "different", "-
 def read_bin(path: Path) -> PairImages:
     """Return the pairs of a `.bin` file; images that occur several times are kept once.
 
-    Raises `DataError` for a file that is no such pickle, is empty, has an odd number of images, or
+    Raises `DataError` for a file that is not such a pickle, is empty, has an odd number of images, or
     flags that do not match them.
     """
     content = safe_pickle.load(path)

@@ -49,7 +49,7 @@ class Split:
 
 def open_split(source: Source, places: Places, seed: int) -> Split:
     """Open `source` and part its records by its `hold_out`; raises `DataError` for unusable data."""
-    # The fingerprint before the split: data that changed under a run must be told before it is trained on.
+    # The fingerprint before the split: data that changed under a run must be noticed before it is trained on.
     images = fingerprints.compared(source, source.open(places), places)
     held = held_out(images.labels, source.hold_out, seed)
     return Split(images, np.setdiff1d(np.arange(len(images.labels)), held), held)
@@ -102,7 +102,7 @@ def training(
     finish = _finish(images, chain, words, steps, shard)
     # Numbered from the stage's own step: mixing draws by step, and a resume must draw what the whole run drew.
     result = read.enumerate(start=start_step).map(finish, num_parallel_calls=2, deterministic=True)
-    # The length is told, for `flat_map` hides it: Keras and the strategies count steps by it.
+    # The length is stated, for `flat_map` hides it: Keras and the strategies count steps by it.
     length = tf.data.experimental.assert_cardinality(plan.epochs * steps - start_step)
     return result.apply(length).prefetch(PREFETCH).with_options(_options())
 
@@ -201,7 +201,8 @@ def _read(
     # Two threads for what is cheap, all of them for what decodes: more here would only take cores from there.
     prepared = order.map(prepare, num_parallel_calls=2, deterministic=True)
     some = _some(read, size, chain[:first], count)
-    rows = prepared.unbatch().map(some, num_parallel_calls=threads, deterministic=True)
+    # Twice as many calls as threads: a finished one holds its place until those before it are done and taken.
+    rows = prepared.unbatch().map(some, num_parallel_calls=2 * threads, deterministic=True)
     rows = rows.batch(ragged or order.element_spec[0].shape[0] // count, drop_remainder=ragged is None)
     return rows.map(_afterwards(chain, first), num_parallel_calls=threads, deterministic=True)
 
@@ -339,9 +340,8 @@ def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False  # the numbers of threads are set; tuning them costs time
-    options.threading.max_intra_op_parallelism = (
-        1  # parallel over images and batches, not within an operation
-    )
+    # Parallel over images and batches, not within an operation.
+    options.threading.max_intra_op_parallelism = 1
     # Each worker is given its part already; TensorFlow's own sharding would take a part of the part.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

@@ -219,9 +219,8 @@ class MinedTriplets(Sampler):
         # Epoch 0 and a purpose of its own: `check` must not use up what training will draw.
         chance = generator(seed, 0, purpose=4)
         few = hard_negatives.sample(labels, records, min(self.identities, 100), self.images, chance)
-        found = hard_negatives.triplets(
-            np.ones((len(few), 1)), labels[few], 2.0, chance
-        )  # all alike: all violate
+        # All embeddings alike, so that every triplet violates the margin: which ones are drawn is chance alone.
+        found = hard_negatives.triplets(np.ones((len(few), 1)), labels[few], 2.0, chance)
         if not len(found):
             raise DataError(
                 "no identity has two images", where="MinedTriplets", expected="pairs of one identity"

@@ -26,7 +26,7 @@ class Group:
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self.members: tuple[Mapping[str, Any], ...] = ()  # what each worker told of itself
+        self.members: tuple[Mapping[str, Any], ...] = ()  # what each worker reported of itself
 
     @property
     def chief(self) -> bool:

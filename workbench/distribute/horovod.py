@@ -13,10 +13,8 @@ from workbench.distribute.group import Group
 from workbench.errors import InputError
 from workbench.lazy import tf
 
-BUILDS_UP_TO = (
-    2,
-    15,
-)  # the newest TensorFlow at the time of Horovod 0.28.1, its last release, that it was tried with
+# The newest TensorFlow at the time of Horovod 0.28.1, its last release, that it was tried with.
+BUILDS_UP_TO = (2, 15)
 
 
 def engine() -> Any:

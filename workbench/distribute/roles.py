@@ -1,4 +1,4 @@
-"""Which part this process plays in a training of several processes, told before TensorFlow starts."""
+"""Which part this process plays in a training of several processes, known before TensorFlow starts."""
 
 from __future__ import annotations
 

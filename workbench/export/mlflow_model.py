@@ -13,16 +13,23 @@ from typing import Any
 
 import numpy as np
 
+from workbench.export import linked_weights
 from workbench.export.formats import quiet
 from workbench.lazy import tf
 from workbench.surgery.wrap import wrapped
+from workbench.tracking.logged_models import GRAPH
 from workbench.tracking.mlflow_client import quiet_mlflow
 
 SERVING_EXAMPLE = "serving_input_example.json"
 
 
 def write(
-    network: tf.keras.Model, folder: Path, image: np.ndarray, facts: Mapping[str, Any], unit_length: bool
+    network: tf.keras.Model,
+    folder: Path,
+    image: np.ndarray,
+    facts: Mapping[str, Any],
+    unit_length: bool,
+    checkpoint: Path | None = None,
 ) -> None:
     """Write `network`, which takes float images of -1..1, into the new `folder`.
 
@@ -32,6 +39,7 @@ def write(
         image: The input example, uint8 [s, s, 3].
         facts: JSON values that say where the model comes from; they are the model's metadata.
         unit_length: Return vectors of length 1, as embeddings are compared; not for logits.
+        checkpoint: The file that the network's weights are from, to be linked instead of copied where that can be.
     """
     quiet_mlflow()
     import mlflow.tensorflow
@@ -54,6 +62,8 @@ def write(
             pip_requirements=[f"tensorflow=={tf.__version__}"],
             metadata=dict(facts),
         )
+    if checkpoint is not None:
+        linked_weights.link(folder / GRAPH, checkpoint)
     # MLflow writes each of the example's numbers on a line of its own, five times what they need.
     example = folder / SERVING_EXAMPLE
     example.write_text(json.dumps(json.loads(example.read_text(encoding="utf-8"))), encoding="utf-8")

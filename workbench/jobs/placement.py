@@ -139,7 +139,7 @@ def _parsed(text: str, here: Machine) -> list[str | int]:
         have: tuple[str, ...] | tuple[int, ...] = here.gpus if kind == "gpu" else here.cores
         if int(number) >= len(have):
             raise InputError(
-                f"no device {kind}:{number} on this machine", where="--devices", expected=_told(here)
+                f"no device {kind}:{number} on this machine", where="--devices", expected=_words(here)
             )
         found.append(have[int(number)])
     if len({type(device) for device in found}) > 1:
@@ -147,7 +147,7 @@ def _parsed(text: str, here: Machine) -> list[str | int]:
     return found
 
 
-def _told(here: Machine) -> str:
+def _words(here: Machine) -> str:
     gpus = f"gpu:0 to gpu:{len(here.gpus) - 1}" if len(here.gpus) > 1 else "gpu:0"
     cores = f"cpu:0 to cpu:{len(here.cores) - 1}" if len(here.cores) > 1 else "cpu:0"
     return f"{gpus} or {cores}" if here.gpus else f"{cores} (it has no GPU that CUDA sees)"

@@ -1,4 +1,4 @@
-"""A run's own process: started in its place, told to stop gently when its parent dies.
+"""A run's own process: started in its place, asked to stop gently when its parent dies.
 
 Each child is in a process group of its own, so that a Ctrl-C reaches it once, through the parent. It writes
 to a file, never through a pipe: a parent that dies must not take its children's output with it.

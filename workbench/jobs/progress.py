@@ -16,14 +16,14 @@ from workbench.errors import RecordError
 from workbench.files import read_end
 from workbench.jobs.estimate import Costs
 from workbench.jobs.scheduler import Work
-from workbench.security.shown import console, markup, visible
+from workbench.security.visible_text import console, markup, visible
 from workbench.tracking.journal import decode_line, read_journal
 from workbench.tracking.rows import EpochRecord, Record, StartRecord
 from workbench.tracking.runs import read_state
 from workbench.tracking.store import OUTPUT, Store
 from workbench.train.progress import duration, values_line
 
-LOOK_SECONDS = 1.0  # between two looks at the journals
+POLL_SECONDS = 1.0  # between two looks at the journals
 TAIL_BYTES = 4000  # of a run's output, for its last words
 JOURNAL_BYTES = 32_000
 WORDS = {0: "done", 1: "failed", 2: "refused", 75: "stopped", 130: "stopped"}
@@ -74,8 +74,8 @@ class PlainProgress:
     def ended(self, work: Work, status: int) -> None:
         self._read(work)
         row, spent = self._rows.get(work.task.run), duration(time.monotonic() - work.began)
-        told = f"  {values_line(row.metrics)}" if row and status == 0 else ""
-        self.say(f"{self._number(work)} {WORDS.get(status, 'failed')} in {spent}  {work.task.title}{told}")
+        values = f"  {values_line(row.metrics)}" if row and status == 0 else ""
+        self.say(f"{self._number(work)} {WORDS.get(status, 'failed')} in {spent}  {work.task.title}{values}")
         if status in (1, 2):
             self.say(f"{self._number(work)} {self._why(work.task.run)}")
         self._next = 0.0  # a live table shows it at once
@@ -90,7 +90,7 @@ class PlainProgress:
     def update(self, working: Sequence[Work], waiting: int) -> None:
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + LOOK_SECONDS
+        self._next = time.monotonic() + POLL_SECONDS
         for work in working:
             if self._read(work):
                 row = self._rows[work.task.run]
@@ -134,7 +134,7 @@ class LiveProgress(PlainProgress):
     def update(self, working: Sequence[Work], waiting: int) -> None:
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + LOOK_SECONDS
+        self._next = time.monotonic() + POLL_SECONDS
         for work in working:
             self._read(work)
         self._live.update(self._table(working, waiting), refresh=True)
@@ -152,7 +152,7 @@ class LiveProgress(PlainProgress):
             table.add_column(title, no_wrap=True, overflow="ellipsis")
         for work in working:
             row = self._rows.get(work.task.run)
-            told = _few(row.metrics) if row else "starting"
+            values = _few(row.metrics) if row else "starting"
             left = _left(work, row)
             cells = (
                 self._number(work).strip("[]"),
@@ -160,7 +160,7 @@ class LiveProgress(PlainProgress):
                 work.task.title,
                 work.place,
                 _progress(work, row),
-                told,
+                values,
                 duration(time.monotonic() - work.began),
                 duration(left) if left is not None else "",
             )

@@ -143,7 +143,7 @@ class RayCluster:
         wanted = needs(task.variant.experiment, self.has_gpus)
         folder = self.store.run_folder(task.run)
         folder.mkdir(parents=True, exist_ok=True)
-        errand = ray_worker.RayTask(
+        handed = ray_worker.RayTask(
             words=tuple(task.words(self.address, debug=self.debug)[1:]),
             folder=os.getcwd(),
             journal=str(self.store.journal(task.run)),
@@ -153,25 +153,25 @@ class RayCluster:
             gpus=wanted.gpus,
             variables={name: os.environ[name] for name in HANDED_ON if name in os.environ},
         )
-        return RayJob(self.ray, errand, lambda text: self.say(f"{task.run}: {text}"))
+        return RayJob(self.ray, handed, lambda text: self.say(f"{task.run}: {text}"))
 
 
 class RayJob:
     """One run on the cluster, submitted again when its node or its process is lost."""
 
-    def __init__(self, ray: Any, errand: ray_worker.RayTask, say: Callable[[str], object]) -> None:
-        self._ray, self._errand, self._say = ray, errand, say
-        self._stop, self._log = Path(errand.stop), Path(errand.log)
+    def __init__(self, ray: Any, task: ray_worker.RayTask, say: Callable[[str], object]) -> None:
+        self._ray, self._task, self._say = ray, task, say
+        self._stop, self._log = Path(task.stop), Path(task.log)
         self._asked, self._losses = 0, 0
         self._stop.unlink(missing_ok=True)
         self._submit()
 
     def _submit(self) -> None:
         self._before = _size(self._log)
-        task = self._ray.remote(num_cpus=self._errand.cpus, num_gpus=self._errand.gpus, max_retries=0)(
+        task = self._ray.remote(num_cpus=self._task.cpus, num_gpus=self._task.gpus, max_retries=0)(
             ray_worker.train
         )
-        self._answer = task.remote(self._errand)
+        self._answer = task.remote(self._task)
 
     def poll(self) -> int | None:
         """Return the run's exit status, None while it waits or works."""

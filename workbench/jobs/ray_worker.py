@@ -44,7 +44,7 @@ class RayTask:
 
 @dataclass(frozen=True)
 class RayResult:
-    """How an errand ended; `lost` means that nobody wanted that end, so that it is to be tried again."""
+    """How a task ended; `lost` means that nobody wanted that end, so that it is to be tried again."""
 
     status: int
     lost: bool = False
@@ -117,25 +117,25 @@ def _version_problems(wanted: Mapping[str, str]) -> list[str]:
     ]
 
 
-def train(errand: RayTask) -> RayResult:
+def train(task: RayTask) -> RayResult:
     """Do one run here, or go on with it, in a process of its own; returns when that has ended."""
-    log = Path(errand.log)
+    log = Path(task.log)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:
         file.write(f"on {host()}\n")
-    _wait_for_lock(Path(errand.journal))
-    asked = _wish(errand)
+    _wait_for_lock(Path(task.journal))
+    asked = _stop_request(task)
     if asked:
         return RayResult(INTERRUPTED if asked == 2 else STOPPED)
-    os.chdir(errand.folder)
-    child = Child([sys.executable, *errand.words], Place(), log, _variables(errand))
+    os.chdir(task.folder)
+    child = Child([sys.executable, *task.words], Place(), log, _variables(task))
     handed = 0
     while True:
         try:
             status = child.poll()
             if status is not None:
                 return RayResult(status, lost=not handed and (status == STOPPED or child.killed))
-            asked = _wish(errand)
+            asked = _stop_request(task)
             if asked and asked != handed:
                 handed = asked
                 child.stop(asked)
@@ -145,17 +145,17 @@ def train(errand: RayTask) -> RayResult:
             raise
 
 
-def _variables(errand: RayTask) -> dict[str, str]:
+def _variables(task: RayTask) -> dict[str, str]:
     """Return the environment of the run: threads as processors were asked for, GPUs as Ray dealt them."""
-    found = {name: value for name, value in errand.variables.items() if name not in os.environ}
-    if errand.gpus:
+    found = {name: value for name, value in task.variables.items() if name not in os.environ}
+    if task.gpus:
         return found
-    return {**found, GPU_VARIABLE: "-1", **dict.fromkeys(THREAD_VARIABLES, str(errand.cpus))}
+    return {**found, GPU_VARIABLE: "-1", **dict.fromkeys(THREAD_VARIABLES, str(task.cpus))}
 
 
-def _wish(errand: RayTask) -> int:
+def _stop_request(task: RayTask) -> int:
     try:
-        return int(Path(errand.stop).read_text() or 0)
+        return int(Path(task.stop).read_text() or 0)
     except (OSError, ValueError):
         return 0
 

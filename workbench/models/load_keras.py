@@ -16,7 +16,7 @@ from typing import Any
 
 from workbench.errors import DataError, InputError, few
 from workbench.lazy import inside_keras, inside_tensorflow, tf
-from workbench.models import opened_aside
+from workbench.models import open_in_child
 from workbench.security import model_files
 from workbench.security.allowed_operations import OPERATIONS, SAVING
 from workbench.security.children import bounded_memory
@@ -49,11 +49,11 @@ def load_keras(path: str | Path, trust_code: bool = False) -> tf.keras.Model:
     """
     path = Path(path)
     if not (path.is_file() or path.is_dir()):  # a pipe would keep every reader waiting
-        words = "is no file" if os.path.lexists(path) else "is not there"
+        words = "is not a file" if os.path.lexists(path) else "is not there"
         raise DataError(f"cannot be read: {words}", where=path, expected="a saved Keras model")
     require_trust(path, trust_code)
     if not trust_code:  # whose code runs need not crash anything, and must not run twice
-        opened_aside.require_sound(path, "keras")
+        open_in_child.require_sound(path, "keras")
     try:
         return opened(path, trust_code)
     except MemoryError as error:
@@ -117,7 +117,7 @@ def code_in(path: Path) -> Iterator[str]:
         yield from _in_saved_model(path)
     elif path.is_file():
         if model_files.is_keras(path):
-            opened_aside.require_sound(path, "look")
+            open_in_child.require_sound(path, "look")
         try:
             for value in model_files.configurations(path):
                 yield from _in_configuration(value)
@@ -232,7 +232,7 @@ def _in_nodes(nodes: Iterable[Any], also: Iterable[str] = ()) -> Iterator[str]:
 def _in_tflite(path: Path) -> Iterator[str]:
     """Yield operations of TensorFlow that a TFLite file calls beside its own, whatever they call themselves.
 
-    What such an operation does stands in a graph of its own behind its name, so the name alone is no proof.
+    What such an operation does stands in a graph of its own behind its name, so the name alone is not a proof.
     """
     try:
         content = path.read_bytes()

@@ -51,10 +51,10 @@ class Runs(list):  # type: ignore[type-arg]
             {name: value for name, value in run.settings.items() if not name.startswith(KEYS_ASIDE)}
             for run in self
         ]
-        told = labels.distinguishing(settings)
-        names = list(told[0])[:FEW_SETTINGS] if told else []
+        distinct = labels.distinguishing(settings)
+        names = list(distinct[0])[:FEW_SETTINGS] if distinct else []
         lines, curves = [], []
-        for run, differing in zip(self, told):
+        for run, differing in zip(self, distinct):
             text, own, rows = run._shown()
             best = best_values(rows)
             counted = next((name for name in reversed(own) if name in best), None)

@@ -13,8 +13,8 @@ from typing import Any
 
 import workbench
 from workbench.errors import SpecError
+from workbench.spec.custom_source import defined, is_custom, named, namespace_of
 from workbench.spec.load import load_module
-from workbench.spec.own_source import defined, is_own, named, namespace_of
 from workbench.spec.part import REGISTRY, Part, walk
 from workbench.spec.source_text import SourceText, read_source, segment
 from workbench.spec.to_source import source
@@ -54,10 +54,10 @@ def spec_text(value: Part, question: str = "", word: str = "experiment") -> str:
     body = source(value)
     used = {type(part) for _, part in walk(value)}
     used = {cls for cls in used if re.search(rf"\b{cls.__name__}\(", body) and cls.__name__ not in GLUE}
-    public = sorted(cls.__name__ for cls in used if cls.__name__ in workbench.PARTS and not is_own(cls))
+    public = sorted(cls.__name__ for cls in used if cls.__name__ in workbench.PARTS and not is_custom(cls))
     if "INHERIT" in body:
         public.append("INHERIT")
-    own = sorted((cls for cls in used if is_own(cls)), key=_place)
+    own = sorted((cls for cls in used if is_custom(cls)), key=_place)
     found = Definitions()
     for cls in own:
         found.add(cls.__name__, namespace_of(cls))

@@ -21,13 +21,13 @@ from workbench.tracking.provenance import engine_folder
 from workbench.tracking.store import Store
 from workbench.train import notebook_screen
 from workbench.train.progress import Screen, screen
-from workbench.train.request import RunRequest, Watcher
+from workbench.train.request import EpochCallback, RunRequest
 
-LOOK_SECONDS = 0.2  # between two looks at a run in a process of its own
+POLL_SECONDS = 0.2  # between two looks at a run in a process of its own
 BAD_INPUT = 2
 
 
-def train_here(task: Task, store: Store, watcher: Watcher | None = None) -> None:
+def train_in_process(task: Task, store: Store, watcher: EpochCallback | None = None) -> None:
     """Train in this process; raises what ends the run before its time."""
     from workbench.train.runner import run
 
@@ -48,7 +48,7 @@ def train_here(task: Task, store: Store, watcher: Watcher | None = None) -> None
             request = replace(request, resume=True)
 
 
-def train_apart(words: list[str], run: str, store: Store) -> None:
+def train_in_child(words: list[str], run: str, store: Store) -> None:
     """Run a command of the program in a process of its own, its lines shown here as they come.
 
     An interrupt of this process ends the run after its epoch, a second one after its step, a third at once;
@@ -60,19 +60,19 @@ def train_apart(words: list[str], run: str, store: Store) -> None:
     variables = {notebook_screen.VARIABLE: str(progress), "PYTHONPATH": path}
     start = log.stat().st_size if log.exists() else 0
     child = Child(words, Place(), log, variables)
-    shown = Follower(log, progress, start, screen())
+    follower = LogFollower(log, progress, start, screen())
     while True:
         try:
             while child.poll() is None:
-                shown.look()
-                time.sleep(LOOK_SECONDS)
+                follower.update()
+                time.sleep(POLL_SECONDS)
             break
         except KeyboardInterrupt:
             child.stop(signal.SIGINT)  # which says itself what the first, the second and the third one do
-    shown.look()
-    shown.screen.close()
+    follower.update()
+    follower.screen.close()
     progress.unlink(missing_ok=True)
-    _raise(child.poll() or 0, shown.last)
+    _raise(child.poll() or 0, follower.last)
 
 
 def _raise(status: int, last: str) -> None:
@@ -88,7 +88,7 @@ def _raise(status: int, last: str) -> None:
         raise RunFailed(words)
 
 
-class Follower:
+class LogFollower:
     """Shows what a process writes into its log and its file of progress."""
 
     def __init__(self, log: Path, progress: Path, start: int, on: Screen) -> None:
@@ -97,7 +97,7 @@ class Follower:
         self._at = start
         self._seen: dict[str, Any] | None = None
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Show what is new."""
         if self.log.exists():
             with self.log.open("rb") as file:

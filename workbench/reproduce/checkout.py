@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.errors import RecordError
+from workbench.reproduce.custom_code import changed_parts
 from workbench.reproduce.ingredients import current, recorded_diff
-from workbench.reproduce.own_code import changed_parts
 from workbench.security.foreign_files import files_below, is_inside, read_inside
 from workbench.security.foreign_names import within
 from workbench.tracking import code
-from workbench.tracking.origin import is_as_kept, is_own
+from workbench.tracking.origin import is_own, is_unchanged
 from workbench.train.from_record import KEPT, RecordedRun, foreign, spec_path
 
 SECONDS = 300.0  # for git to lay out the files of a commit
@@ -68,7 +68,7 @@ def _require_trust(run: RecordedRun, commit: str) -> None:
     if not run.trusted:
         raise foreign(run.start, [f"commit {commit[:12]}", *kept])
     changed = [
-        name for name in kept if is_own(run.store, run.start) and not is_as_kept(run.store, run.start, name)
+        name for name in kept if is_own(run.store, run.start) and not is_unchanged(run.store, run.start, name)
     ]
     if changed:
         raise RecordError(

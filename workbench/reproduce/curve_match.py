@@ -14,15 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.names import (
-    FINISHED,
-    FORECAST_PREFIX,
-    IMAGES_PER_SECOND,
-    LEARNING_RATE,
-    SECONDS,
-    TAG_RERUN,
-    lower_is_better,
-)
+from workbench import names
 from workbench.tracking.rows import EpochRecord
 from workbench.tracking.runs import read_states
 from workbench.tracking.store import Store
@@ -32,7 +24,7 @@ CONFIDENCE = 0.99
 WITHIN = 0.95  # share of values
 ACCURACY_BAND = 0.02  # absolute
 OTHER_BAND = 0.05  # relative
-NOT_COMPARED = (SECONDS, IMAGES_PER_SECOND)
+NOT_COMPARED = (names.SECONDS, names.IMAGES_PER_SECOND)
 
 EQUAL, BAND, DIFFERS, NOTHING = "equal", "within the band", "differs", "nothing to compare"
 Values = Mapping[tuple[int, str], float]  # by epoch and metric
@@ -63,9 +55,9 @@ class Match:
             return ["curve: nothing to compare: the two have no epoch in common"]
         lines = [f"curve: {self.verdict} ({what}; {self.band}){weights}"]
         if self.first:
-            lines.append(f"  first difference: {_told(self.first)}")
+            lines.append(f"  first difference: {_in_words(self.first)}")
         lines += [f"  {len(self.outside)} of {self.values} values are outside"] if self.outside else []
-        return lines + [f"    {_told(found)}" for found in self.outside[:5]]
+        return lines + [f"    {_in_words(found)}" for found in self.outside[:5]]
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain JSON values."""
@@ -81,7 +73,7 @@ class Match:
         }
 
 
-def _told(found: tuple[str, int, float, float]) -> str:
+def _in_words(found: tuple[str, int, float, float]) -> str:
     metric, epoch, before, now = found
     return f"{metric} of epoch {epoch}: {before:.9g} in the record, {now:.9g} now"
 
@@ -92,7 +84,7 @@ def values_of(rows: Iterable[EpochRecord]) -> dict[tuple[int, str], float]:
         (row.epoch, name): value
         for row in rows
         for name, value in row.metrics.items()
-        if name not in NOT_COMPARED and not name.startswith(FORECAST_PREFIX)
+        if name not in NOT_COMPARED and not name.startswith(names.FORECAST_PREFIX)
     }
 
 
@@ -108,13 +100,13 @@ def match(before: Values, now: Values, seeds: Sequence[Values] = (), weights: bo
     outside = [place for place in odd if not _within(place, before, now[place], seeds)]
     fits = len(outside) <= (1 - WITHIN) * len(places)
     tell = [(name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in odd]
-    told = tuple((name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in outside)
+    differences = tuple((name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in outside)
     return Match(
         BAND if fits else DIFFERS,
         epochs,
         metrics,
         tell[0] if tell else None,
-        told,
+        differences,
         len(places),
         band_words(seeds),
         weights,
@@ -136,13 +128,13 @@ def _within(place: tuple[int, str], before: Values, value: float, seeds: Sequenc
     if not math.isfinite(value) or not math.isfinite(before[place]):
         return False
     metric, old = place[1], before[place]
-    if metric == LEARNING_RATE:
+    if metric == names.LEARNING_RATE:
         return math.isclose(old, value, rel_tol=1e-6)
     known = [old, *(seed[place] for seed in seeds if math.isfinite(seed.get(place, math.nan)))]
     if len(known) >= FEWEST_SEEDS:
         low, high = interval(known)
         return low <= value <= high
-    if lower_is_better(metric):
+    if names.lower_is_better(metric):
         return abs(value - old) <= OTHER_BAND * max(abs(old), abs(value))
     return abs(value - old) <= ACCURACY_BAND
 
@@ -162,7 +154,12 @@ def other_seeds(store: Store, identity: str, seed: int) -> list[Values]:
     found: dict[int, Values] = {}
     for state in read_states(store):
         start = state.journal.start if state.journal else None
-        if start is None or state.journal is None or state.status != FINISHED or TAG_RERUN in start.tags:
+        if (
+            start is None
+            or state.journal is None
+            or state.status != names.FINISHED
+            or names.TAG_RERUN in start.tags
+        ):
             continue
         if start.id == identity and start.seed != seed:
             found[start.seed] = values_of(state.journal.accepted())
@@ -178,7 +175,7 @@ def weights_equal(store: Store, one: str, other: str) -> bool | None:
     first, second = (checkpoint.newest(store.run_checkpoints(run)) for run in (one, other))
     if first is None or second is None or first.facts.get("step") != second.facts.get("step"):
         return None
-    names = [name for name in first.arrays if name.startswith(("embedder/", "head/"))]
+    weights = [name for name in first.arrays if name.startswith(("embedder/", "head/"))]
     return all(
-        name in second.arrays and np.array_equal(first.arrays[name], second.arrays[name]) for name in names
+        name in second.arrays and np.array_equal(first.arrays[name], second.arrays[name]) for name in weights
     )

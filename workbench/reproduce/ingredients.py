@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench import names
 from workbench.errors import InputError
-from workbench.reproduce.own_code import changed_parts, changed_untracked
+from workbench.reproduce.custom_code import changed_parts, changed_untracked
 from workbench.security.masking import masked
 from workbench.spec.branch import trunk_name, trunk_of
 from workbench.spec.datasets import default_places
@@ -29,7 +29,7 @@ SHOWN = 12  # differences named of each ingredient on the screen; all stand in -
 
 @dataclass(frozen=True)
 class Ingredient:
-    """One ingredient: whether it is the same now (None: cannot be told), and each difference in words."""
+    """One ingredient: whether it is the same now (None: unknown), and each difference in words."""
 
     name: str
     same: bool | None
@@ -180,9 +180,8 @@ def _other_attempts(run: RecordedRun) -> tuple[str, ...]:
 def current(run: RecordedRun) -> code.CodeState | None:
     """Return the state of the code that a run of this spec would use here."""
     path = from_record.spec_path(run.start)
-    project = (
-        run.store.root.parent
-    )  # git obeys the settings of a folder: that of a foreign record is not asked
+    # Git obeys the settings of a folder: that of a foreign record is not asked.
+    project = run.store.root.parent
     beside = code.state(path.resolve().parent) if run.trusted and path.is_file() else None
     return beside or code.state(project)
 

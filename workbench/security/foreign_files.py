@@ -148,7 +148,7 @@ def regular(descriptor: int, path: Path) -> int:
 
 
 class NoFile(OSError):
-    """Something that is no regular file where one was to be read."""
+    """Something that is not a regular file where one was to be read."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(0, "is no regular file", str(path))
+        super().__init__(0, "is not a regular file", str(path))

@@ -1,4 +1,4 @@
-"""Names from outside are no paths: the one function that makes a path of such a name.
+"""Names from outside are not paths: the one function that makes a path of such a name.
 
 A landmark list, a journal, a record of another machine or an archive may name anything: `../../.bashrc`,
 `/etc/passwd`, a text with a line break or of a megabyte. What a name may be is said here, where names come in.
@@ -12,10 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from workbench.errors import DataError, InputError, RecordError
 
-LONGEST_PART, LONGEST_NAME = (
-    255,
-    1024,
-)  # bytes of one name of a file and of a whole path, as file systems have them
+# Bytes of one name of a file and of a whole path, as file systems have them.
+LONGEST_PART, LONGEST_NAME = (255, 1024)
 LONGEST_LABEL = 250  # letters of the name of a metric or setting, as MLflow has them
 _RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@-]{0,199}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -34,7 +32,7 @@ def is_inner(name: object) -> bool:
 def fault_of(name: object) -> str | None:
     """Return why `name` cannot be a path below a folder, None where it can."""
     if not isinstance(name, str) or not name.strip("/"):
-        return "is no name"
+        return "is not a name"
     if _CONTROL.search(name):
         return "holds control characters"
     if len(name.encode()) > LONGEST_NAME:
@@ -58,7 +56,7 @@ def is_count(text: str) -> bool:
 def label(text: str) -> str:
     """Return the name of a metric or a setting as every record, view and screen takes it; "" for one that is none.
 
-    Halves of letters are written out. One longer than `LONGEST_LABEL` is no name but a text of something else.
+    Halves of letters are written out. One longer than `LONGEST_LABEL` is not a name but a text of something else.
     """
     if text.isascii() and text.isprintable() and 0 < len(text) <= LONGEST_LABEL and not text.isspace():
         return text

@@ -8,7 +8,7 @@ from pathlib import Path
 GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def available() -> int:
+def available_bytes() -> int:
     """Return the bytes that this process may still take: free on the machine, and left of its container's limit."""
     facts = dict(line.split(":", 1) for line in _text("/proc/meminfo").splitlines() if ":" in line)
     free = [1024 * int(facts.get(name, "0").split()[0]) for name in ("MemAvailable", "SwapFree")]

@@ -12,8 +12,6 @@ import os
 import sys
 from typing import Any, TextIO
 
-from workbench.security.masking import mask
-
 VARIABLE = "WORKBENCH_MASK_OUTPUT"  # set for a process whose output is kept with its run
 
 
@@ -21,13 +19,16 @@ class Masked:
     """A text stream that hands on whole lines, masked; the rest of one waits for its end."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream, self._rest = stream, ""
+        # Its patterns take 10 ms to make, which a program that masks nothing need not wait for.
+        from workbench.security.masking import mask
+
+        self._mask, self._stream, self._rest = mask, stream, ""
 
     def write(self, text: str) -> int:
         """Take `text`; write the lines that it completes."""
         whole, end, self._rest = (self._rest + text).rpartition("\n")
         if end:
-            self._stream.write(mask(whole + end))
+            self._stream.write(self._mask(whole + end))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -38,7 +39,7 @@ class Masked:
     def finish(self) -> None:
         """Write what has no end of line."""
         with contextlib.suppress(OSError):  # a full disk at the very end: nobody is left to tell
-            self._stream.write(mask(self._rest))
+            self._stream.write(self._mask(self._rest))
             self._rest = ""
             self._stream.flush()
 

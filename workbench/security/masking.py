@@ -234,7 +234,7 @@ def _extent(found: re.Match[str], look: _Look) -> tuple[int, int]:
 
 
 def _value_of(found: re.Match[str], strict: bool) -> tuple[int, int]:
-    """Return where the value beside the name of a secret lies; an empty span where it is no secret."""
+    """Return where the value beside the name of a secret lies; an empty span where it is not a secret."""
     group = "quoted" if found["quoted"] is not None else "bare"
     name, value = found["name"], found[group]
     password, prose = found["word"] is not None, group == "bare" and found["sign"].strip() == ":"
@@ -285,8 +285,19 @@ def _scanner() -> tuple[_Look, ...]:
 
 def _own_secrets() -> tuple[str, ...]:
     """Return the values of secret environment variables that are long and odd enough to be looked for."""
-    found = [value for name, value in os.environ.items() if _is_telling(value) and _is_name(name)]
+    return _telling(tuple(os.environ.items()))
+
+
+@functools.lru_cache(maxsize=4)
+def _telling(environment: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    # Judged once: the start of a run masks a thousand texts, and each would wait a tenth of a millisecond for it.
+    found = [value for name, value in environment if _is_own_secret(name, value)]
     return tuple(sorted(found, key=len, reverse=True))
+
+
+@functools.lru_cache(maxsize=1024)  # the environment is looked through for every text of a record
+def _is_own_secret(name: str, value: str) -> bool:
+    return _is_telling(value) and _is_name(name)
 
 
 def _is_telling(value: str) -> bool:

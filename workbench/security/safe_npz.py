@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.errors import DataError, InputError, suggestion
 from workbench.security.foreign_files import open_file
-from workbench.security.free_memory import available, gigabytes
+from workbench.security.free_memory import available_bytes, gigabytes
 
 BROKEN = (
     ValueError,
@@ -70,5 +70,5 @@ def _refuse_bombs(stream: object, path: Path, error: type[InputError]) -> None:
         stated = sum(info.file_size for info in archive.infolist())
     if stated > 1000 * size + 2**20:
         raise error("states a content far beyond its size", where=path, expected="a real .npz")
-    if stated > (free := available()):
+    if stated > (free := available_bytes()):
         raise error(f"holds {gigabytes(stated)} of arrays, {gigabytes(free)} of memory are free", where=path)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import FunctionType
 
 from workbench.errors import SpecError
-from workbench.spec import own_source
+from workbench.spec import custom_source
 
 CLASS, CODE = "class", "code"  # beside the name of a user's part in a record: where it stood, what it was
 RESERVED = ("part", CLASS, CODE)
@@ -29,7 +29,7 @@ def args_text(cls: type) -> str:
 
 def refuse(cls: type, known: Mapping[str, type]) -> None:
     """Refuse a part whose name is taken, or whose settings would be lost; raises `SpecError`."""
-    if not own_source.is_own(cls):
+    if not custom_source.is_custom(cls):
         return
     _refuse_taken_name(cls, known)
     if "__init__" in vars(cls):
@@ -67,7 +67,7 @@ def _refuse_taken_name(cls: type, known: Mapping[str, type]) -> None:
 
     name, other = cls.__name__, known.get(cls.__name__)
     own = f"My{name}"
-    if name in workbench.PARTS or (other is not None and not own_source.is_own(other)):
+    if name in workbench.PARTS or (other is not None and not custom_source.is_custom(other)):
         raise SpecError(
             f"the name {name} is taken by the workbench's own part workbench.{name}",
             where=place(cls),
@@ -90,12 +90,12 @@ def _is_another(cls: type, other: type) -> bool:
         return False
     if cls.__module__ == other.__module__:
         return _stand_in_one_text(cls, other)
-    return own_source.own_text(cls) != own_source.own_text(other)
+    return custom_source.custom_text(cls) != custom_source.custom_text(other)
 
 
 def _stand_in_one_text(cls: type, other: type) -> bool:
     """Tell whether both classes stand in one file at different places: a reload or a cell run again is none."""
-    now, before = own_source.defined(cls), own_source.defined(other)
+    now, before = custom_source.defined(cls), custom_source.defined(other)
     if now is None or before is None or now.source.name != before.source.name:
         return False
     return now.source.text == before.source.text and now.line != before.line
@@ -103,7 +103,7 @@ def _stand_in_one_text(cls: type, other: type) -> bool:
 
 def place(cls: type) -> str:
     """Return where a class is defined in words: `experiments/mine.py, line 12 (class Mine)`."""
-    found = own_source.defined(cls)
+    found = custom_source.defined(cls)
     return (
         f"{found.source.name}, line {found.line} (class {cls.__name__})" if found else f"class {cls.__name__}"
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from workbench.spec.custom_source import code_of, is_custom
 from workbench.spec.folding import Fold
 from workbench.spec.interfaces import PairSet, Sum
 from workbench.spec.optimization import WeightDecay
-from workbench.spec.own_source import code_of, is_own
 from workbench.spec.part import CODE, Inherit, Part
 
 
@@ -16,7 +16,7 @@ def flatten(found: dict[str, Any], path: str, value: Any) -> None:
     """Put the setting `value` and all within it into `found`, under names that begin with `path`."""
     if value is None or isinstance(value, Inherit):
         return
-    if isinstance(value, Part) and is_own(type(value)):
+    if isinstance(value, Part) and is_custom(type(value)):
         found[f"{path}.{CODE}"] = code_of(type(value))
     if isinstance(value, Fold):
         found[path] = value.number
@@ -30,7 +30,7 @@ def flatten(found: dict[str, Any], path: str, value: Any) -> None:
         for term in value.terms:
             key = f"{path}.{term.name or type(term.loss).__name__.lower()}"
             found[f"{key}.weight"] = term.weight
-            if is_own(type(term.loss)):
+            if is_custom(type(term.loss)):
                 found[f"{key}.{CODE}"] = code_of(type(term.loss))
             for name, item in term.loss.settings().items():
                 flatten(found, f"{key}.{name}", item)
@@ -57,7 +57,7 @@ def _flatten_tuple(found: dict[str, Any], path: str, values: Iterable[Any]) -> N
     names = [item.label() if isinstance(item, PairSet) else type(item).__name__ for item in items]
     found[path] = ", ".join(names)
     for name, item in zip(names, items):
-        if is_own(type(item)):
+        if is_custom(type(item)):
             found[f"{path}.{name.lower()}.{CODE}"] = code_of(type(item))
         for inner_name, inner in item.settings().items():
             flatten(found, f"{path}.{name.lower()}.{inner_name}", inner)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Union
 
 from workbench.errors import SpecError
 from workbench.lazy import tf
-from workbench.spec import own_source
+from workbench.spec import custom_source
 from workbench.spec.datasets import Images, PairImages, Places
 from workbench.spec.part import Part, part, setting
 
@@ -33,9 +33,8 @@ def _missing(part: Part, places: Places) -> str | None:
 class Source(Part):
     """A data source: images with identities."""
 
-    images_are_per_identity: ClassVar[bool] = (
-        False  # whether a setting `images` counts those of each identity
-    )
+    # Whether a setting `images` counts those of each identity.
+    images_are_per_identity: ClassVar[bool] = False
 
     hold_out: float = setting(0.0, at_least=0, below=1, doc="share of each identity's images kept for val_*")
 
@@ -119,9 +118,8 @@ class Augmentation(Part):
     """A random change of an image, a pure function of the image and its seed."""
 
     from_number: ClassVar[str | None] = "workbench.augment.legacy_strength:numbered"
-    quicker_alone: ClassVar[bool] = (
-        False  # `image` right after decoding costs less than `images` on the batch
-    )
+    # `image` right after decoding costs less than `images` on the batch.
+    quicker_alone: ClassVar[bool] = False
 
     def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Return `image` changed, of the same shape and type.
@@ -248,9 +246,8 @@ class Loss(Part):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if (
-            own_source.is_own(cls) and cls.term == "loss"
-        ):  # the total has that name: in a sum it would be lost
+        # The total has that name: in a sum it would be lost.
+        if custom_source.is_custom(cls) and cls.term == "loss":
             words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
             cls.term = words if words.endswith("_loss") else f"{words}_loss"
 

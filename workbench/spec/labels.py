@@ -141,9 +141,8 @@ def _cost(name: str, column: Sequence[str]) -> tuple[int, int, int]:
 def _one_of_each_partition(columns: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Return the settings, the most readable first, keeping one of those that split the runs alike."""
     best: dict[tuple[int, ...], str] = {}
-    for name in sorted(
-        columns, key=lambda name: (len(_owners(name, columns)), *_cost(name, columns[name]))
-    ):  # stable
+    # Sorting is stable: of equal costs the earlier name stays first.
+    for name in sorted(columns, key=lambda name: (len(_owners(name, columns)), *_cost(name, columns[name]))):
         codes: dict[str, int] = {}
         split = tuple(codes.setdefault(value, len(codes)) for value in columns[name])
         best.setdefault(split, name)

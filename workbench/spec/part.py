@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeVar
 from typing_extensions import Self, dataclass_transform
 
 from workbench.errors import SpecError, suggestion
-from workbench.spec import definition, own_source
+from workbench.spec import custom_source, definition
 
 CLASS, CODE = definition.CLASS, definition.CODE
 REGISTRY: dict[str, type[Part]] = {}  # every part class by its name, filled as classes are defined
@@ -113,7 +113,7 @@ def part(cls: T) -> T:
     """Make a class a part: frozen, keyword-only, checked when it is made, listed by its name."""
     if not issubclass(cls, Part):
         raise SpecError(
-            "is no part",
+            "is not a part",
             where=cls.__name__,
             expected="a class of a family: class Mine(Loss), class Mine(Source) ...",
         )
@@ -121,8 +121,8 @@ def part(cls: T) -> T:
 
 
 def _make(cls: type[Part]) -> None:
-    if own_source.is_own(cls):
-        own_source.remember(cls)
+    if custom_source.is_custom(cls):
+        custom_source.remember(cls)
         definition.refuse(cls, REGISTRY)
     made: Any = dataclasses.dataclass(frozen=True, kw_only=True, repr=True)(cls)
     generated = made.__init__
@@ -333,10 +333,10 @@ def to_json(value: Any, *, identity: bool = False, codes: bool = True) -> Any:
 
 def _own_facts(cls: type, identity: bool, codes: bool) -> dict[str, str]:
     """Return what a part of the user's is recorded with beside its name; nothing for the workbench's own."""
-    if not (codes and own_source.is_own(cls)):
+    if not (codes and custom_source.is_custom(cls)):
         return {}
-    place = {} if identity else {CLASS: own_source.class_path(cls)}
-    return {**place, CODE: own_source.code_of(cls)}
+    place = {} if identity else {CLASS: custom_source.class_path(cls)}
+    return {**place, CODE: custom_source.code_of(cls)}
 
 
 def from_json(value: Any, where: str = "spec", any_code: bool = False) -> Any:
@@ -353,14 +353,14 @@ def from_json(value: Any, where: str = "spec", any_code: bool = False) -> Any:
     if "part" not in value:  # the run of a sweep, and imported ones, have no settings
         raise SpecError("holds no settings", where=where, expected='an object with "part"')
     cls = find(value["part"], where)
-    if own_source.is_own(cls) != (CLASS in value) and (CLASS in value or not any_code):
-        known = own_source.class_path(cls)
+    if custom_source.is_custom(cls) != (CLASS in value) and (CLASS in value or not any_code):
+        known = custom_source.class_path(cls)
         raise OtherCode(
             f"its part {value['part']} was {value.get(CLASS, 'recorded without its source')}, not {known}"
         )
-    if not any_code and CODE in value and own_source.code_of(cls) != value[CODE]:
+    if not any_code and CODE in value and custom_source.code_of(cls) != value[CODE]:
         raise OtherCode(
-            f"its part {value['part']} has the source {value[CODE]} in the record, {own_source.code_of(cls)} now",
+            f"its part {value['part']} has the source {value[CODE]} in the record, {custom_source.code_of(cls)} now",
             where=where,
         )
     settings = {name: inner for name, inner in value.items() if name not in definition.RESERVED}

@@ -18,7 +18,7 @@ _READ: dict[str, tuple[Any, SourceText]] = {}  # by file name: what tells its st
 
 
 class SourceText:
-    """A text and its syntax tree; `tree` is None where it is no Python."""
+    """A text and its syntax tree; `tree` is None where it is not Python."""
 
     def __init__(self, name: str, text: str) -> None:
         self.name, self.text = name, text
@@ -56,7 +56,7 @@ def read_source(name: str, namespace: Mapping[str, Any], fresh: bool = False) ->
 
 
 def _cells(namespace: Mapping[str, Any]) -> str:
-    """Return what was typed in an IPython session so far; cells that are no Python are left out."""
+    """Return what was typed in an IPython session so far; cells that are not Python are left out."""
     cells = namespace.get("In")
     if not isinstance(cells, list):
         return ""

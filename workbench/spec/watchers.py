@@ -57,7 +57,7 @@ class Watcher(Part):
 class Evaluation(PairSet):
     """An evaluation of your own: numbers measured on the embedding network after every epoch.
 
-    An own set of pairs is a `PairSet` with `open()`; this is for all that is no list of pairs.
+    An own set of pairs is a `PairSet` with `open()`; this is for all that is not a list of pairs.
     """
 
     lower: ClassVar[bool] = False  # whether small values are better

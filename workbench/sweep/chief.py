@@ -29,7 +29,7 @@ from workbench.tracking.journal import is_locked
 from workbench.tracking.sweeps import TrialRequest
 
 TUNER, HOST, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
-LOOK_SECONDS = 0.2  # between two looks at the workers
+POLL_SECONDS = 0.2  # between two looks at the workers
 LOST_SECONDS = 120.0  # a trial of a foreign worker whose runs nobody writes for so long is given to another
 STARTS = 3  # of a worker within one trial; then the trial has failed
 STOP_SECONDS = 60.0  # for workers to save and end
@@ -57,9 +57,8 @@ class Chief:
     search: Search
     words: list[str]  # the command of a worker
     workers: list[Worker] = field(default_factory=list)
-    seen: dict[str, tuple[str, float]] = field(
-        default_factory=dict
-    )  # foreign worker: trial, last sign of life
+    # Foreign worker: trial, last sign of life.
+    seen: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def lead(self, count: int, host: str, port: int) -> None:
         """Serve until the search is over and every worker has been told so."""
@@ -72,7 +71,7 @@ class Chief:
                     for worker in self.workers:
                         self._look_after(worker, address)
                     self._look_for_lost()
-                    time.sleep(LOOK_SECONDS)
+                    time.sleep(POLL_SECONDS)
             finally:
                 self._stop()
 
@@ -184,12 +183,12 @@ def served(oracle: Any, host: str, port: int, token: str) -> Iterator[tuple[int,
     from keras_tuner.src import protos
     from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
-    from workbench.sweep.chief_token import Door
+    from workbench.sweep.chief_token import RequireToken
 
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=1),
         options=(("grpc.so_reuseport", 0),),
-        interceptors=(Door(token),),
+        interceptors=(RequireToken(token),),
     )
     servicer = OracleServicer(oracle)
     protos.get_service_grpc().add_OracleServicer_to_server(servicer, server)

@@ -15,7 +15,7 @@ import grpc
 HEADER = "workbench-token"
 
 
-class Door(grpc.ServerInterceptor):
+class RequireToken(grpc.ServerInterceptor):
     """Lets calls with the token through to the chief, and answers all others that they are not known."""
 
     def __init__(self, token: str) -> None:
@@ -46,7 +46,7 @@ class _Call(_Fields, grpc.ClientCallDetails):
     """What gRPC asks of the description of a call."""
 
 
-class Badge(grpc.UnaryUnaryClientInterceptor):
+class SendToken(grpc.UnaryUnaryClientInterceptor):
     """Gives each call of a worker the token."""
 
     def __init__(self, token: str) -> None:
@@ -66,4 +66,4 @@ class Badge(grpc.UnaryUnaryClientInterceptor):
 
 def channel(address: str, token: str) -> grpc.Channel:
     """Return a channel to the chief at an address whose calls carry the token."""
-    return grpc.intercept_channel(grpc.insecure_channel(address), Badge(token))
+    return grpc.intercept_channel(grpc.insecure_channel(address), SendToken(token))

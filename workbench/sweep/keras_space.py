@@ -110,7 +110,7 @@ def _condition_values(sweep: Sweep, name: str) -> dict[str, Any]:
 
 
 def extra_parameters(sweep: Sweep, settings: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
-    """Return the varied settings that are no parameter by their own name, such as `backbone.units.1`."""
+    """Return the varied settings that are not parameters by their own name, such as `backbone.units.1`."""
     known = experiment.parameters()
     decoded = {name: sweep.domains[name].decode(raw) for name, raw in settings.items()}
     return {

@@ -1,7 +1,7 @@
 """Keras Tuner's searches as a sweep needs them: state that survives a kill, scores from the journals.
 
 Keras Tuner writes its state in many files that a kill can leave torn or at odds; here it is one value,
-handed to a desk that replaces it as a whole. A trial's result comes from the journals of its runs, so
+handed to a host that replaces it as a whole. A trial's result comes from the journals of its runs, so
 that a NaN never wins and the best epoch is that of the whole run. Imports Keras Tuner and TensorFlow.
 """
 
@@ -124,7 +124,7 @@ class ResumableOracle(keras_tuner.Oracle):
         """Write nothing by itself: trials are part of the state."""
 
     def save(self) -> None:
-        """Hand the whole state to the desk."""
+        """Hand the whole state to the host."""
         self.host.write({"oracle": self.get_state(), "trials": [self._row(t) for t in self.trials.values()]})
 
     def _row(self, trial: Any) -> dict[str, Any]:

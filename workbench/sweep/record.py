@@ -18,14 +18,14 @@ TRIAL = "trial"  # the number of the trial that a row tells of
 FAILED_TRIALS = "failed_trials"  # so many until then
 
 
-class Parent:
+class SweepRecorder:
     """Records the sweep itself: an "epoch" is an ended trial, its metric the trial's result."""
 
     def __init__(self, runner: TrialRunner, planned: int, say: Callable[[str], None]) -> None:
         path = runner.store.journal(runner.run)
         journal = read_journal(path) if path.exists() else None
         rows = journal.accepted() if journal else []
-        self._told = {int(row.metrics[TRIAL]) for row in rows}
+        self._recorded = {int(row.metrics[TRIAL]) for row in rows}
         self._rows = len(rows)
         self._failed = int(rows[-1].metrics.get(FAILED_TRIALS, 0)) if rows else 0
         self._target = runner.sweep.target
@@ -35,9 +35,9 @@ class Parent:
 
     def ended(self, trial: str, result: Mapping[str, Any]) -> None:
         """Add the row of an ended trial, once."""
-        if int(trial) in self._told:
+        if int(trial) in self._recorded:
             return
-        self._told.add(int(trial))
+        self._recorded.add(int(trial))
         self._rows += 1
         metrics = {TRIAL: float(int(trial))}
         if result["value"] is None:

@@ -43,9 +43,8 @@ def run(sweep: Sweep, variant: Variant, store: Store, screen: Screen, options: S
     """
     if options.role:
         _refuse_place(*options.role[1:])
-    if (
-        options.workers or options.role
-    ):  # before gRPC is imported: it warns of every process that a chief starts
+    # Before gRPC is imported: it warns of every process that a chief starts.
+    if options.workers or options.role:
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     search.refuse_secrets(sweep)
     run, again = search.choose_run(sweep, variant, store, options.resume, options.allow_changed)

@@ -1,4 +1,4 @@
-"""The search of one sweep: begun or taken up, its state kept, its trials counted and told of."""
+"""The search of one sweep: started or resumed, its state kept, its trials counted and reported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workbench.spec.labels import short_names
 from workbench.spec.part import to_json
 from workbench.spec.variant import Variant
 from workbench.sweep.keras_space import base_values, combinations, declared
-from workbench.sweep.record import Parent
+from workbench.sweep.record import SweepRecorder
 from workbench.sweep.spec import Sweep, changes
 from workbench.sweep.summary import shown
 from workbench.sweep.trials import TrialRunner, sparing_libraries
@@ -39,7 +39,7 @@ EXTENDING = ("max_trials", "hyperband_iterations", "num_initial_points")  # may 
 
 
 class Search:
-    """The tuner at work for a sweep, and the desk that keeps its state: see `oracles.Desk`."""
+    """The tuner at work for a sweep, and the host that keeps its state: see `oracles.OracleHost`."""
 
     def __init__(self, runner: TrialRunner, limit: int | None, say: Callable[[str], None]) -> None:
         self.runner, self.say = runner, say
@@ -51,9 +51,8 @@ class Search:
         self._space = space
         self.whole = runner.trial_variant(TrialRequest({}, (), 0, "0000")).experiment.epochs
         known = sweep.combinations
-        if (
-            isinstance(sweep.tuner, GridSearch) and known is None
-        ):  # ranges at the places that Keras Tuner takes
+        # Ranges at the places that Keras Tuner takes.
+        if isinstance(sweep.tuner, GridSearch) and known is None:
             known = math.prod(len(list(hp.values)) for hp in space.space)
         trials, epochs = sweep.tuner.planned(self.whole, known)
         self.planned = min(trials, self.limit or trials)
@@ -65,7 +64,7 @@ class Search:
         )
         self.oracle.attach(self)
         self._take_up()
-        self.parent = Parent(runner, self.planned, say)
+        self.parent = SweepRecorder(runner, self.planned, say)
         for trial in self.oracle.end_order:  # rows that a kill left out
             self.parent.ended(trial, self.oracle.results[trial])
         self._began, self._new_epochs = time.monotonic(), 0
@@ -87,7 +86,7 @@ class Search:
             self.oracle.recover(rows)
             self.oracle.save()  # even where nothing is left to do
 
-    # ------------------------------------------------------------ the desk
+    # ------------------------------------------------------------ the host
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Keep the tuner's state durably."""
@@ -152,8 +151,8 @@ class Search:
     def best(self) -> dict[str, Any] | None:
         """Return number and score of the best trial so far, the earliest of equals."""
         done = [t for t in self.oracle.trials.values() if t.status == "COMPLETED"]
-        sign = -1 if self.runner.sweep.lower else 1
-        found = max(sorted(done, key=lambda t: t.trial_id), key=lambda t: sign * t.score, default=None)
+        lower = self.runner.sweep.lower
+        found = min(done, key=lambda t: (names.badness(t.score, lower), t.trial_id), default=None)
         return {"id": found.trial_id, "score": found.score} if found else None
 
     def seconds_left(self) -> float:

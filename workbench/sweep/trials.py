@@ -98,7 +98,7 @@ class TrialRunner:
         self._run(trial, values, request, number, run, resume=there)
 
     def _wait_for(self, run: str) -> None:
-        """Wait while a worker that was told to stop still writes the run."""
+        """Wait while a worker that was asked to stop still writes the run."""
         deadline = time.monotonic() + LOCK_SECONDS
         while is_locked(self.store.journal(run)):
             if time.monotonic() > deadline:

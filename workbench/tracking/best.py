@@ -44,5 +44,5 @@ def summary(store: Store, run: str) -> dict[str, Any]:
         "status": state.status,
         "best": best_values(all_rows(state.journal)) if state.journal else {},
     }
-    told = remarks(state.journal)
-    return {**found, "remarks": told} if told else found
+    noted = remarks(state.journal)
+    return {**found, "remarks": noted} if noted else found

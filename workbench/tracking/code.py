@@ -41,7 +41,7 @@ class CodeState:
         """Why the diff cannot be kept; empty when it can."""
         text = _text(self.diff)
         if text is None:
-            return "it holds bytes that are no UTF-8"
+            return "it holds bytes that are not UTF-8"
         if len(self.diff) > LARGEST_DIFF:
             return f"it is larger than {LARGEST_DIFF // 1_000_000} MB"
         found = secrets_in_diff(text)

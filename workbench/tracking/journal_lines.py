@@ -29,7 +29,7 @@ def encode_row(row: Mapping[str, Any]) -> bytes:
     """Return the line of a row that is plain JSON already."""
     # Strict JSON, for any program to read; letters as they are, so that a person can read it too.
     text = json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # File names may hold bytes that are no text; they must not cost the row.
+    # File names may hold bytes that are not text; they must not cost the row.
     body = text.encode("utf-8", errors="backslashreplace")
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
@@ -51,7 +51,7 @@ def decode_line(line: bytes) -> Record:
 
 
 def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is no number of JSON")
+    raise ValueError(f"{word} is not a number of JSON")
 
 
 def _plain_texts(value: Any, line: bytes) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import filecmp
 import math
 import os
 import shutil
@@ -18,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import DataError, RecordError
-from workbench.files import write_json
+from workbench.files import link_or_copy, replacing, write_json
 from workbench.security import safe_json, safe_yaml
-from workbench.security.foreign_files import read_file
+from workbench.security.foreign_files import files_below, read_file
 from workbench.tracking.store import Store
 
 FOLDER, REGISTERED = "models", "registered.json"
@@ -87,15 +88,32 @@ def placing(store: Store, run: str, name: str) -> Iterator[Path]:
     place.mkdir(parents=True, exist_ok=True)
     for left in place.glob(".*"):  # of a process that was killed
         shutil.rmtree(left, ignore_errors=True)
+    # The dot keeps it from being listed; the process number keeps two writers apart.
     aside = place / f".{name}.{os.getpid()}"
     try:
         yield aside
         if (place / name).exists():
+            # Renamed away, not removed: a folder cannot replace one that is not empty, and the old model is
+            # there until the new one is.
             (place / name).rename(place / f".{name}.old")
         aside.rename(place / name)
     finally:
         for left in place.glob(f".{name}.*"):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def share_weights(store: Store, run: str) -> None:
+    """Make one file again of a run's checkpoint and the copy of it in a model, as where the model was made."""
+    states = list(store.run_checkpoints(run).glob("*.safetensors"))
+    for name in names(store, run):
+        place = folder(store, run) / name
+        for path in (place / inner for inner in files_below(place)):
+            size = path.stat().st_size
+            same = (one for one in states if one.stat().st_size == size and not one.samefile(path))
+            found = next((one for one in same if filecmp.cmp(one, path, shallow=False)), None)
+            if found is not None:
+                with replacing(path) as aside:
+                    link_or_copy(found, aside)
 
 
 def registrations(store: Store, run: str) -> list[Registration]:
@@ -123,6 +141,7 @@ def _registration(run: str, row: dict[str, Any]) -> Registration:
 def keep(store: Store, registration: Registration) -> None:
     """Note a registration, or what MLflow made of one that is noted."""
     known = registrations(store, registration.run)
+    # Name and time tell registrations apart: the same model may be registered again under one name.
     others = [one for one in known if (one.name, one.time) != (registration.name, registration.time)]
     rows = sorted([*others, registration], key=lambda one: one.time)
     path = store.run_folder(registration.run) / REGISTERED

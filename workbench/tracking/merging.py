@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from workbench.errors import RecordError, StoreError
-from workbench.files import clear_asides, replacing, sync
+from workbench.files import clear_temporary_files, replacing, sync
 from workbench.names import TAG_IMPORTED
 from workbench.security.foreign_files import copy_inside, files_below, is_inside, read_inside
 from workbench.security.foreign_names import within
 from workbench.tracking import logged_models
 from workbench.tracking.journal import JournalWriter, is_locked, read_journal
 from workbench.tracking.locks import lock
+from workbench.tracking.logged_models import share_weights
 from workbench.tracking.sanitize import clean_file, harmless_lines, trusted
 from workbench.tracking.store import Store, read_runs
 from workbench.tracking.sweeps import FOLDER as SWEEPS
@@ -40,9 +41,8 @@ class Merged:
     busy: list[str] = field(default_factory=list)
     twins: dict[str, str] = field(default_factory=dict)  # an import of the same file under another name here
     withheld: list[str] = field(default_factory=list)  # files that hold a secret and cannot be masked
-    left: dict[str, str] = field(
-        default_factory=dict
-    )  # what cannot be read, and why; nothing of it is copied
+    # What cannot be read, and why; nothing of it is copied.
+    left: dict[str, str] = field(default_factory=dict)
     foreign: int = 0  # runs in the other MLflow that have no journal
 
 
@@ -63,7 +63,7 @@ def merge(other: Path, store: Store, say: Say) -> Merged:
             strange = _strange_models(source, run)
             done.left.update((f"{run}: {name}", "is no model of this program") for name in strange)
             for place in (store.run_folder(run), store.run_checkpoints(run), store.root / SWEEPS / run):
-                clear_asides(place)  # of a merge that was killed
+                clear_temporary_files(place)  # of a merge that was killed
             done.withheld += _copy_run(source, store, run, strange)
             if run not in done.same:
                 say(f"{run}: {'copied' if run in done.new else 'brought up to date'}")
@@ -189,6 +189,7 @@ def _copy_run(source: Store, store: Store, run: str, strange: list[str]) -> list
     withheld = _copy_files(source.root, store.run_folder(run), store, continues, without=strange)
     withheld += _copy_files(source.root, store.root / SWEEPS / run, store, continues, beside=False)
     _copy_checkpoints(source.root, store.run_checkpoints(run), store, theirs=continues)
+    share_weights(store, run)
     # Last: with the journal the run exists here, so everything it names must lie there already.
     _copy_journal(source.journal(run), store.journal(run))
     return [f"{run}: {name}" for name in withheld]
@@ -234,21 +235,21 @@ def _copy_files(
 def _copy_checkpoints(source: Path, target: Path, store: Store, theirs: bool) -> None:
     for path, place in _files(source, target, store):
         if not place.exists() or (theirs and not filecmp.cmp(source / path, place, shallow=False)):
-            with _whole(place) as aside:
-                copy_inside(source, path, aside)
+            with _whole(place) as temporary:
+                copy_inside(source, path, temporary)
 
 
 def _write(content: bytes, place: Path) -> None:
-    with _whole(place) as aside:
-        aside.write_bytes(content)
+    with _whole(place) as temporary:
+        temporary.write_bytes(content)
 
 
 @contextlib.contextmanager
 def _whole(place: Path) -> Iterator[Path]:
     """Give the path to write a file to that then takes its place, whole and durably, or not at all."""
     try:
-        with replacing(place, durable=True) as aside:
-            yield aside
+        with replacing(place, durable=True) as temporary:
+            yield temporary
     except OSError as error:
         raise StoreError(
             f"cannot be copied: {error.strerror}", where=place, do="make space and merge again"

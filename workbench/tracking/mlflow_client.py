@@ -67,8 +67,8 @@ def create_database(path: Path) -> None:
     with lock(path.with_name(".mlflow.lock"), patience=SCHEMA_PATIENCE, why="the database is being made"):
         # Asked again under the lock: another process may have made it while this one waited.
         if not path.exists():
-            with replacing(path) as aside:
-                migrate(aside, path.parent / "artifacts")
+            with replacing(path) as temporary:
+                migrate(temporary, path.parent / "artifacts")
 
 
 def migrate(path: Path, artifacts: Path) -> None:

@@ -21,7 +21,7 @@ from workbench.tracking.store import Store
 
 
 class NullTracker:
-    """Answers everything that a `Tracker` is told, and keeps nothing."""
+    """Takes every call of a `Tracker`, and keeps nothing."""
 
     attempt = 1
 

@@ -52,7 +52,7 @@ def is_own(store: Store, start: StartRecord) -> bool:
     )
 
 
-def is_as_kept(store: Store, start: StartRecord, name: str) -> bool:
+def is_unchanged(store: Store, start: StartRecord, name: str) -> bool:
     """Tell whether a text kept with a record of this store is as it was then."""
     digests = start.provenance.get(FACT, {}).get("texts", {})
     try:
@@ -95,8 +95,8 @@ def _key(store: Store, make: bool) -> bytes:
     # A store that cannot hold it: its records have no seal that fits.
     with contextlib.suppress(OSError, StoreError), lock(store.root / ".origin.lock", patience=LOCK_PATIENCE):
         if not _read(path):  # else another process was first, and its key counts
-            with replacing(path) as aside:
-                descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with replacing(path) as temporary:
+                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
                 with os.fdopen(descriptor, "w", encoding="ascii") as file:
                     file.write(f"{secrets.token_hex(32)} {os.fstat(descriptor).st_ino}\n")
     return _read(path)

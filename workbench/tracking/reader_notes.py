@@ -1,6 +1,6 @@
 """What a reader says of a run afterwards: a note and tags, in a file beside its journal.
 
-They are no part of the record: the journal is closed and stays as the training wrote it. The file travels with
+They are not part of the record: the journal is closed and stays as the training wrote it. The file travels with
 the run (`merge`), and MLflow shows the same as tags.
 """
 

@@ -42,7 +42,7 @@ def _gaps(journal: Journal) -> list[str]:
     epochs, checkpoint = [row.epoch for row in journal.accepted()], journal.checkpoint()
     # A state is noted after the row of its epoch: where it stands alone the row was taken away.
     last = max(epochs[-1] if epochs else 0, checkpoint.epoch if checkpoint else 0)
-    # A branch begins after its trunk's last epoch: those before it are no gap.
+    # A branch begins after its trunk's last epoch: those before it are not a gap.
     first = int(journal.trunk["epoch"]) + 1 if journal.trunk else 1
     # A set: journals of a hundred thousand rows are looked through for each listing.
     there = set(epochs)

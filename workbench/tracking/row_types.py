@@ -27,6 +27,7 @@ Check = tuple[Callable[[Any], bool], str]
 
 
 def _count(least: int, most: int = MOST) -> Check:
+    # `type`, not `isinstance`: True is an int for Python.
     return lambda value: type(value) is int and least <= value <= most, f"a whole number from {least} on"
 
 
@@ -83,6 +84,7 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, Mapping) and _is_plain(value)
 
 
+# Unknown names pass: a record of a later version holds more than this one knows.
 def _has(**checks: Check) -> Callable[[Any], bool]:
     """Return the check of an object in which the given names, where they are there, hold what they should."""
 
@@ -171,6 +173,7 @@ FIELDS: Mapping[str, Mapping[str, Check]] = {
     },
     "epoch": {
         "system": _named(_is_number, "numbers by name"),
+        "stop": TEXT,
         "attempt": _count(1),
         "stage": _count(1),
         "stage_epoch": _count(1),

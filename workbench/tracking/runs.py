@@ -40,14 +40,17 @@ def find_run(store: Store, text: str) -> str:
     names = dict.fromkeys(store.runs())
     stored = stored_runs(store)
     names.update(dict.fromkeys(row.run for row in stored if row.run))
+    # A whole name goes first, without a look into any journal.
     if text in names:
         return text
+    # Titles before MLflow ids and beginnings: what people call a run must never mean another one.
     titled = find_titled(store, text)
     if titled is not None:
         return titled
     for row in stored:
         if row.mlflow_id == text:
             return row.run or row.mlflow_id
+    # An empty text begins every name, and means none.
     found = [name for name in names if name.startswith(text)] if text else []
     if not found and not store.is_local and MLFLOW_ID.fullmatch(text):
         found = _on_server(store, text)
@@ -64,7 +67,7 @@ def find_run(store: Store, text: str) -> str:
 def find_titled(store: Store, text: str) -> str | None:
     """Return the run that `study/name:seed`, `study/name` or `@last` means; None where `text` is none of these.
 
-    Of several with that title the newest that is no rerun and no `--quick` run. Raises `RecordError` where no
+    Of several with that title the newest that is not a rerun and no `--quick` run. Raises `RecordError` where no
     run has it, or runs of several seeds have.
     """
     match = TITLE.fullmatch(text)
@@ -72,6 +75,7 @@ def find_titled(store: Store, text: str) -> str | None:
         return None
     starts = [first_start(store.journal(run)) for run in store.runs()]
     known = [start for start in starts if start is not None and start.tags.get(TAG_KIND) != SWEEP]
+    # Reruns and quick runs first, then by time: the last of the list is the newest full training.
     known.sort(key=lambda start: (TAG_RERUN not in start.tags, not start.quick, start.time))
     if match is None:
         if not known:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from workbench.errors import InputError, StoreError
 from workbench.security.loopback import is_loopback
-from workbench.tracking import postgres, server_door
+from workbench.tracking import postgres, server_authorization
 
 ADMIN = "admin"
 ADMIN_PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"  # MLflow's own name of it
@@ -80,7 +80,7 @@ class ServerPlan:
             found["MLFLOW_FLASK_SERVER_SECRET_KEY"] = kept_secret(self.folder / "secret-key")
             found[ADMIN_PASSWORD] = admin_password(self.folder)
             found["MLFLOW_AUTH_CONFIG_PATH"] = str(self._settings(address))
-            # The server asks `server_door`, and does not stand in the folder from which this program was found.
+            # The server asks `server_authorization`, and does not stand in the folder from which this program was found.
             home = str(Path(__file__).resolve().parents[2])
             found["PYTHONPATH"] = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
         return found
@@ -97,7 +97,7 @@ class ServerPlan:
             f"database_uri = {users}".replace("%", "%%"),
             f"admin_username = {ADMIN}",
             f"auth_cache_ttl_seconds = {REMEMBERED_SECONDS}",
-            f"authorization_function = {server_door.FUNCTION}",
+            f"authorization_function = {server_authorization.FUNCTION}",
         )
         write_private(path, "\n".join(lines) + "\n")
         return path

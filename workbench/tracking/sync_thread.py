@@ -162,8 +162,8 @@ def reason(error: BaseException) -> str:
 def place(target: Path, content: bytes | Path) -> None:
     """Put a file in place whole or not at all; raises OSError when it cannot be written."""
     # Aside one folder up: MLflow lists the target's own folder as the artifacts of the run.
-    with replacing(target, aside_in=target.parent.parent) as aside:
+    with replacing(target, temporary_in=target.parent.parent) as temporary:
         if isinstance(content, bytes):
-            aside.write_bytes(content)
+            temporary.write_bytes(content)
         else:
-            link_or_copy(content, aside)
+            link_or_copy(content, temporary)

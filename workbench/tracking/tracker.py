@@ -119,6 +119,12 @@ class Tracker:
             own = self.journal.accepted()
         return [*self._shared, *own]
 
+    def stop_after(self, epoch: int) -> str:
+        """Return why the training ends after `epoch` of this run, as its row says; "" where it goes on."""
+        with self._lock:
+            own = self.journal.accepted()  # a branch goes on where its trunk was stopped
+        return next((row.stop for row in own if row.epoch == epoch), "")
+
     def epoch(self, record: EpochRecord) -> None:
         """Make an epoch's row durable. It is shown once `checkpoint` or `publish` says so."""
         self._append(record)
@@ -195,6 +201,8 @@ class Tracker:
             row = dataclasses.replace(record, attempt=self.journal.starts[-1].attempt)
             if isinstance(row, EndRecord):
                 row = dataclasses.replace(row, reason=mask(row.reason))
+            elif isinstance(row, EpochRecord) and row.stop:
+                row = dataclasses.replace(row, stop=mask(row.stop))
             if self.journal.end is not None:
                 raise RecordError("has ended: no row follows its end", where=self.run)
             # Before each row: whoever removed the file would otherwise collect rows that no name leads to.

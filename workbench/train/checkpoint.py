@@ -1,7 +1,7 @@
 """Exact state in, exact state out: what a run needs to go on as if nothing had happened.
 
 A checkpoint is one safetensors file: arrays (weights, optimizer, centers, random states, the epoch's
-running means) and facts (stage, epoch, step, best so far). It is written aside, flushed to disk and
+running means) and facts (stage, epoch, step, best so far). It is written to a temporary file, flushed to disk and
 renamed; its digest covers every value, and stands both inside it and in the journal. Two generations
 are kept, and the best one beside them as a hard link. Writing happens behind the training.
 """
@@ -147,8 +147,8 @@ def write(path: Path, state: State) -> str:
     value = digest(state)
     facts = {"facts": json.dumps(state.facts, sort_keys=True), "digest": value}
     # Durable before it has its name: whoever finds the name finds the whole state.
-    with replacing(path, durable=True) as aside:
-        _save(dict(state.arrays), aside, facts)
+    with replacing(path, durable=True) as temporary:
+        _save(dict(state.arrays), temporary, facts)
     return value
 
 
@@ -176,7 +176,7 @@ def read(path: Path) -> State:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         state = State(arrays, safe_json.loads(metadata["facts"]))
-        # Inside the try: a damaged file may decode into sizes that do not fit memory, or names that are no text.
+        # Inside the try: a damaged file may decode into sizes that do not fit memory, or names that are not text.
         sound = digest(state) == metadata["digest"]
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         raise RecordError(f"no sound checkpoint: {error}", where=path) from error
@@ -326,8 +326,8 @@ class Saver:
             raise error
 
     def _link(self, name: str, link: str) -> None:
-        with replacing(self.folder / link, durable=True) as aside:
-            os.link(self.folder / name, aside)
+        with replacing(self.folder / link, durable=True) as temporary:
+            os.link(self.folder / name, temporary)
 
     def _forget(self, newest_name: str) -> None:
         for old in generations(self.folder)[GENERATIONS:]:

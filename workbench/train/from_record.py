@@ -18,7 +18,7 @@ from workbench.spec.load import load_module, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.part import CODE, OtherCode, from_json
 from workbench.spec.variant import Variant
-from workbench.tracking.origin import is_as_kept, is_own
+from workbench.tracking.origin import is_own, is_unchanged
 from workbench.tracking.remarks import remarks
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
@@ -85,8 +85,8 @@ def recorded_variant(store: Store, run: str, resumable: bool = False, trust_code
     state = read_state(store, run)
     start = state.journal.start if state.journal else None
     if start is None:
-        told = remarks(state.journal) or ["its journal has no readable start"]
-        raise RecordError(told[0], where=run, do=f"`workbench show {run}` says more")
+        noted = remarks(state.journal) or ["its journal has no readable start"]
+        raise RecordError(noted[0], where=run, do=f"`workbench show {run}` says more")
     if resumable and state.status == names.RUNNING:
         raise RecordError("is still running", where=run, do="wait for it, or stop it first")
     if resumable and not is_resumable(state):
@@ -202,7 +202,7 @@ def _made(start: StartRecord, any_code: bool, store: Store | None, trusted: bool
             store is not None
             and original != file
             and is_own(store, start)
-            and not is_as_kept(store, start, KEPT)
+            and not is_unchanged(store, start, KEPT)
         ):
             continue  # changed since it was kept
         try:
@@ -289,8 +289,15 @@ def load_chosen(
     state, words = checkpoint.chosen(folder, which)
     if state is None:
         raise RecordError("no checkpoint", where=folder, do="run the experiment first, or resume it")
+    return network_of(experiment, state, outputs, folder.name), words
+
+
+def network_of(
+    experiment: Experiment, state: checkpoint.State, outputs: Outputs = "embedding", where: str = ""
+) -> tf.keras.Model:
+    """Return the model with the weights of a state of the run `where`."""
     embedder = build_model(experiment)
     checkpoint.restore_embedder(embedder, state)
     if outputs != "embedding":
-        return with_classes(embedder, experiment, state, outputs, folder.name), words
-    return embedder, words
+        return with_classes(embedder, experiment, state, outputs, where)
+    return embedder

@@ -6,6 +6,7 @@ resume completes. What goes wrong with it is said and costs the run nothing.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import names
@@ -79,8 +80,19 @@ def make(
         "epoch": checkpoint.epoch_of(state),
     }
     with logged_models.placing(store, start.run, name) as folder:
-        mlflow_model.write(network, folder, image, facts, unit_length=outputs == "embedding")
+        mlflow_model.write(
+            network, folder, image, facts, outputs == "embedding", _linked(store, start.run, which)
+        )
     return name
+
+
+def _linked(store: Store, run: str, which: str) -> Path | None:
+    """Return the checkpoint whose file a model may share: the best one, of a store that sends no files to a server.
+
+    The last ones go as newer ones come, and a link would keep a whole state for the sake of its network.
+    """
+    best = store.run_checkpoints(run) / checkpoint.BEST
+    return best if store.is_local and which == "best" and best.is_file() else None
 
 
 def source_facts(start: StartRecord) -> dict[str, Any]:

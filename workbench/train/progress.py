@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from workbench import names
-from workbench.security.shown import console, markup, visible
+from workbench.security.visible_text import console, markup, visible
 from workbench.spec.plan import Plan
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from workbench.tracking.store import Store
 PAUSED = "paused after epoch"  # how the reason begins where a run stopped at `RunRequest.epochs`
 
 
-class Watcher(Protocol):
+class EpochCallback(Protocol):
     """What may look on at each epoch, add metrics and ask for an end (a forecast, a tuner)."""
 
     def epoch(

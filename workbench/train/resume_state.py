@@ -30,7 +30,7 @@ def resume_state(request: RunRequest, screen: Screen) -> checkpoint.State | None
     for text in chosen.passed:
         screen.warn(f"{text}; passed over")
     recorded = journal.checkpoint()
-    # No state although the record has named one is a loss to be told; none because none was ever due is not.
+    # No state although the record has named one is a loss to be reported; none because none was ever due is not.
     if chosen.state is None:
         if recorded is not None:
             raise _none_left(request, chosen, len(journal.accepted()))

@@ -19,8 +19,8 @@ from workbench.spec.watchers import Evaluation
 
 if TYPE_CHECKING:
     from workbench.data.pipeline import Split
+    from workbench.verification.custom_evaluation import CustomEvaluator
     from workbench.verification.evaluator import Evaluator
-    from workbench.verification.own_evaluation import OwnEvaluator
 
 
 class RunData:
@@ -50,6 +50,7 @@ class RunData:
                 self._refuse_strangers(plan.data)
         # After the sources: validation is labelled by their numbering of identities.
         self.validation = self._open_validation(experiment, where)
+        self._hold_outs: dict[Any, tf.data.Dataset] = {}  # by source and batch size
         # Last, with everything open: whether a batch can be filled depends on what was left out.
         for plan, real in zip(plans, (meant or experiment).plans()):
             self._check(plan, real)
@@ -203,12 +204,20 @@ class RunData:
         split = self.splits[plan.data]
         return split.images.blame(split.train.tolist()) if split.images.blame is not None else None
 
+    def held(self, plan: Plan) -> Split:
+        """Return the split whose `held` records a stage measures its classifier on: the validation set's, or its own."""
+        return self.validation.get(plan.data, self.splits[plan.data])
+
     def hold_out(self, plan: Plan) -> tf.data.Dataset | None:
         """Return the batches of the validation set or the hold-out split, or None where there is none."""
-        split = self.validation.get(plan.data, self.splits[plan.data])
+        split = self.held(plan)
         if not len(split.held):
             return None
-        return pipeline.holdout(split.images, split.held, plan.batch_size, self.size)
+        # Built once for all epochs: each building traces its functions anew, and TensorFlow keeps them all.
+        key = (plan.data, plan.batch_size)
+        if key not in self._hold_outs:
+            self._hold_outs[key] = pipeline.holdout(split.images, split.held, plan.batch_size, self.size)
+        return self._hold_outs[key]
 
 
 def without(split: Split, held_out: Iterable[str]) -> Split:
@@ -261,10 +270,10 @@ def matched(validation: Split, split: Split, held_out: Iterable[str]) -> Split:
     return dataclasses.replace(validation, images=images, train=every[:0], held=every[labels >= 0])
 
 
-def _evaluator(part: PairSet, where: Places, data: Source, size: int) -> Evaluator | OwnEvaluator:
+def _evaluator(part: PairSet, where: Places, data: Source, size: int) -> Evaluator | CustomEvaluator:
+    from workbench.verification.custom_evaluation import CustomEvaluator
     from workbench.verification.evaluator import Evaluator
-    from workbench.verification.own_evaluation import OwnEvaluator
 
     if isinstance(part, Evaluation):
-        return OwnEvaluator(part, where, data)
+        return CustomEvaluator(part, where, data)
     return Evaluator.open(part, where, data, size)

@@ -31,13 +31,13 @@ from workbench.tracking.rows import StartRecord
 from workbench.tracking.tracker import Tracker
 from workbench.train import checkpoint, resume_state, shared_trunk
 from workbench.train.progress import Screen
-from workbench.train.request import RunRequest, RunResult, StopTraining, Watcher
+from workbench.train.request import EpochCallback, RunRequest, RunResult, StopTraining
 from workbench.train.run_data import RunData
 from workbench.train.session import Session
 from workbench.views import default_views
 
 
-def run(request: RunRequest, screen: Screen, watcher: Watcher | None = None) -> RunResult:
+def run(request: RunRequest, screen: Screen, watcher: EpochCallback | None = None) -> RunResult:
     """Run (or go on with) one experiment; the one long function: read it to know what a run is.
 
     Raises `InputError` for bad input before anything is written, `RunFailed` when training cannot go
@@ -84,6 +84,9 @@ def run(request: RunRequest, screen: Screen, watcher: Watcher | None = None) -> 
             screen.warn(note)
         # Signals are listened to only once there is something worth saving; before that they just end the process.
         session.build(state)
+        # A rule's stop is in the row of its epoch: what is left of such a run is its model and its end.
+        if state is not None:
+            session.end_where_it_was_ended()
         with last_words(last_line(request, experiment)), session.signals.listening():
             for plan in plans:
                 session.begin_stage(plan, state)

@@ -18,11 +18,11 @@ from workbench.spec.plan import Plan
 from workbench.tracking.best import best_values
 from workbench.tracking.rows import CheckpointRecord, EpochRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, logged_model, nan_report, room
+from workbench.train import checkpoint, logged_model, memory_check, nan_report
 from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
-from workbench.train.request import RunRequest, RunResult, Watcher
-from workbench.train.stops import paused, stop_after_epoch, stopped
+from workbench.train.request import EpochCallback, RunRequest, RunResult
+from workbench.train.stop_reasons import end_again, paused, stop_after_epoch, stopped
 from workbench.train.system_metrics import SystemSampler
 from workbench.train.triplet_mining import TripletMiner
 from workbench.train.watching import Watchers
@@ -42,7 +42,7 @@ class Session:
         screen: Screen,
         tracker: Tracker,
         data: RunData,
-        watcher: Watcher | None,
+        watcher: EpochCallback | None,
         group: Group | None = None,
     ) -> None:
         from workbench.train.signals import StopSignals
@@ -103,6 +103,13 @@ class Session:
                 else f"resumed after epoch {self.epoch}, step {self.epoch_step} of the next"
             )
 
+    def end_where_it_was_ended(self) -> None:
+        """Stop at once where the row of the last epoch says that the training ends after it."""
+        if not self.group.chief:
+            return self.workers.wait_for_chief()
+        with self.workers.sharing_stop():
+            end_again("" if self.epoch_step else self.tracker.stop_after(self.epoch))
+
     def _check_identity(self, state: checkpoint.State) -> None:
         if state.facts["id"] != self.experiment.id:
             raise RecordError(
@@ -133,7 +140,7 @@ class Session:
             self.group.settle(checkpoint.generators(self.trainer))
         # Stages that are over are set up silently; only those with epochs left are shown.
         if self.epoch < plan.last_epoch:
-            room.require(self.trainer, plan, self.group.workers)
+            memory_check.require_memory(self.trainer, plan, self.group.workers)
             self.screen.stage(plan, len(self.experiment.stages), steps)
             if (self.epoch, self.epoch_step) == (plan.first_epoch - 1, 0):
                 for note in notes:  # of a stage that goes on nothing is new: its state is taken up again
@@ -169,7 +176,7 @@ class Session:
         if self.request.epochs is not None and self.epoch >= self.request.epochs:
             raise paused(self.epoch)
         steps = self.data.steps(plan)
-        # Setting a stage up and compiling it is no part of an epoch's time.
+        # Setting a stage up and compiling it is not part of an epoch's time.
         self._mark = time.monotonic()
         # A state taken inside an epoch holds its running means too: the epoch is finished, not begun again, so that
         # its loss is over all of its steps.
@@ -260,8 +267,7 @@ class Session:
         """Measure, record, save; then see whether anybody wants an end."""
         assert self.plan is not None
         self._check_finite()
-        plan, began = self.plan, time.monotonic()
-        metrics = plain(logs)
+        plan, began, metrics = self.plan, time.monotonic(), plain(logs)
         metrics[names.LEARNING_RATE] = float(self.trainer.recent["rate"].numpy())
         # Workers only wait: measuring again would cost as much, and could differ in the last bits.
         if not self.group.chief:
@@ -270,7 +276,7 @@ class Session:
         metrics.update(self.scores.hold_out(self.trainer, plan))
         values = self.scores.evaluate(self.trainer.embedder)
         metrics.update({**values, **self.scores.peaks(values)})
-        # Counted before the watchers are asked, who are told of the epoch that has just ended.
+        # Counted before the watchers are asked, who see the epoch that has just ended.
         self.epoch, self.epoch_step = self.epoch + 1, 0
         metrics, stop_reason = self.watchers.epoch(plan, self.epoch, metrics, self.trainer.embedder)
         total = seconds + self.spent + time.monotonic() - began
@@ -282,6 +288,7 @@ class Session:
             metrics=metrics,
             seconds=total,
             system=self.system.take(),
+            stop=stop_reason or "",
         )
         # Asked once, before the row: the row, the pair scores and the checkpoint must agree on which epoch is best.
         best = self.scores.improves(metrics, self.epoch, self.step)
@@ -378,7 +385,7 @@ class Session:
 
     def outcome(self) -> RunResult:
         """Return how the run ended, from its own journal."""
-        # From the journal, not from memory: what the caller is told is what every later reader will find.
+        # From the journal, not from memory: what the caller gets is what every later reader will find.
         end = self.tracker.journal.end
         return RunResult(
             self.request.run,

@@ -1,6 +1,6 @@
 """How a branch begins: its trunk is found in the store, or trained once for all branches.
 
-A trunk is no special kind of run. Any run will do whose settings, seed and data were the same up to the
+A trunk is not a special kind of run. Any run will do whose settings, seed and data were the same up to the
 point and whose state there is kept: a finished one, an unfinished one, one that went further. It is looked
 for under a lock, so that branches that start at the same moment train one trunk; what is unfinished is
 resumed, what another process is training is waited for.
@@ -39,12 +39,12 @@ from workbench.train.run_data import RunData
 from workbench.train.signals import handling, on_end
 
 Train = Callable[[RunRequest, Screen], Any]
-LOOK_SECONDS = 0.5  # between two looks at what another process is training
+POLL_SECONDS = 0.5  # between two looks at what another process is training
 BEST_SCORES = "scores/best"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TrunkRequest:
     """The trunk that a branch needs: its spec, the content of its data, and how it is run."""
 
     root: Experiment
@@ -58,7 +58,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Found:
+class TrunkRun:
     """A run that is, or will be, the trunk: with its state, at work, or to be resumed."""
 
     run: str
@@ -75,7 +75,7 @@ def begin(request: RunRequest, screen: Screen, train: Train) -> checkpoint.State
     root = trunk_of(request.variant.experiment)
     assert root is not None
     data = RunData(root, default_places(request.store.root.parent), request.steps)
-    wanted = Wanted(root, data.fingerprints, request.variant.quick, request.steps)
+    wanted = TrunkRequest(root, data.fingerprints, request.variant.quick, request.steps)
     # The lock spans looking and training: two branches that both found nothing would otherwise train two trunks.
     with _only_one(request.store, root, screen):
         found = _await(request.store, wanted, screen)
@@ -101,7 +101,9 @@ def begin(request: RunRequest, screen: Screen, train: Train) -> checkpoint.State
     return checkpoint.State(found.state.arrays, facts)
 
 
-def _train(request: RunRequest, wanted: Wanted, found: Found | None, screen: Screen, train: Train) -> None:
+def _train(
+    request: RunRequest, wanted: TrunkRequest, found: TrunkRun | None, screen: Screen, train: Train
+) -> None:
     """Train the trunk in a run of its own, or go on with the one that was begun."""
     variant = dataclasses.replace(request.variant, name=trunk_name(wanted.root), experiment=wanted.root)
     run = found.run if found else new_run_name()
@@ -132,11 +134,11 @@ def _only_one(store: Store, root: Experiment, screen: Screen) -> Iterator[None]:
                     if not said:
                         screen.say("waiting for the trunk that another branch is training")
                     said = True
-                    time.sleep(LOOK_SECONDS)
+                    time.sleep(POLL_SECONDS)
         yield
 
 
-def _await(store: Store, wanted: Wanted, screen: Screen) -> Found | None:
+def _await(store: Store, wanted: TrunkRequest, screen: Screen) -> TrunkRun | None:
     """Return what there is of the trunk once no other process is training it."""
     said = False
     with _stoppable():
@@ -147,7 +149,7 @@ def _await(store: Store, wanted: Wanted, screen: Screen) -> Found | None:
             if not said:
                 screen.say(f"waiting for run {found.run}, which is training the trunk")
             said = True
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager
@@ -164,7 +166,7 @@ def _stoppable() -> Iterator[None]:
 # ---------------------------------------------------------------- looking
 
 
-def look(store: Store, wanted: Wanted, screen: Screen | None = None) -> Found | None:
+def look(store: Store, wanted: TrunkRequest, screen: Screen | None = None) -> TrunkRun | None:
     """Return the best there is of the trunk: a run with its state, else one at work, else one to resume."""
     waiting, unfinished = None, None
     # The newest first: of equal trunks the one trained by today's code.
@@ -175,17 +177,17 @@ def look(store: Store, wanted: Wanted, screen: Screen | None = None) -> Found | 
         assert state.journal is not None
         at_point = read_at(store.run_checkpoints(run), wanted.epoch)
         if at_point is not None:
-            return Found(run, state.journal, at_point)
+            return TrunkRun(run, state.journal, at_point)
         # A running one that will pass the point is worth waiting for; an interrupted one is resumed only if it is the
         # trunk itself, for another run would be trained on past the point.
         if state.status == names.RUNNING and _will_keep(state.journal, wanted):
-            waiting = waiting or Found(run, state.journal, running=True)
+            waiting = waiting or TrunkRun(run, state.journal, running=True)
         elif is_resumable(state) and state.journal.starts[0].id == wanted.root.id:
-            unfinished = unfinished or Found(run, state.journal)
+            unfinished = unfinished or TrunkRun(run, state.journal)
     return waiting or unfinished
 
 
-def _candidate(store: Store, run: str, wanted: Wanted, screen: Screen | None) -> RunState | None:
+def _candidate(store: Store, run: str, wanted: TrunkRequest, screen: Screen | None) -> RunState | None:
     """Return the run if it does, up to the point, what the trunk does, on the same data; a rerun is a check."""
     start = first_start(store.journal(run))
     if start is None or start.parent is not None or names.TAG_RERUN in start.tags:
@@ -204,7 +206,7 @@ def _candidate(store: Store, run: str, wanted: Wanted, screen: Screen | None) ->
     return state
 
 
-def _alike(start: StartRecord, wanted: Wanted) -> bool:
+def _alike(start: StartRecord, wanted: TrunkRequest) -> bool:
     """Tell whether a run has the seed and, up to the point, the settings of the trunk."""
     root = wanted.root
     how = (start.seed, start.quick, start.provenance.get("steps"))
@@ -219,7 +221,7 @@ def _alike(start: StartRecord, wanted: Wanted) -> bool:
         return False
 
 
-def _will_keep(journal: Journal, wanted: Wanted) -> bool:
+def _will_keep(journal: Journal, wanted: TrunkRequest) -> bool:
     """Tell whether a run at work will leave the state that is wanted."""
     start, rows = journal.starts[0], journal.accepted()
     if start.id == wanted.root.id:
@@ -238,7 +240,7 @@ def read_at(folder: Path, epoch: int) -> checkpoint.State | None:
     return None
 
 
-def code_differences(store: Store, found: Found, root: Experiment, spec: str | None = None) -> list[str]:
+def code_differences(store: Store, found: TrunkRun, root: Experiment, spec: str | None = None) -> list[str]:
     """Return, in words, how the code, packages and devices of a trunk differ from those of this process.
 
     The code of this process is that around its `spec` file, which may lie in a copy; else the project's.

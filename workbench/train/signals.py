@@ -26,8 +26,8 @@ def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heard = {n: handler for n, handler in handlers.items() if signal.getsignal(n) is not signal.SIG_IGN}
-    old = {number: signal.signal(number, handler) for number, handler in heard.items()}
+    handled = {n: handler for n, handler in handlers.items() if signal.getsignal(n) is not signal.SIG_IGN}
+    old = {number: signal.signal(number, handler) for number, handler in handled.items()}
     try:
         yield
     finally:

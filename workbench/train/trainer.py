@@ -49,9 +49,8 @@ class Trainer(tf.keras.Model):
         self.keep_metrics = False  # set when an epoch is taken up in its middle
         self.recent: dict[str, tf.Variable] = {}
         self.epoch_steps = 1
-        self.stop_request = tf.Variable(
-            0.0, trainable=False, name="stop_request"
-        )  # of this process, see `stop_flag`
+        # Of this process, see `stop_flag`.
+        self.stop_request = tf.Variable(0.0, trainable=False, name="stop_request")
         self.lowered = tf.Variable(1.0, trainable=False, name="lowered")  # of a rate that plateaus lower
         self.distribute_reduction_method = "first"  # all replicas return the same numbers
 

@@ -1,4 +1,4 @@
-"""The watchers of a spec at work: what they see of a run, what they record, and their wish for an end."""
+"""The watchers of a spec at work: what they see of a run, what they record, and whether they ask for a stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.tracking.tracker import Tracker
 
 
-class RunLook:
+class WatcherLook:
     """What one moment of a run looks like to its watchers (`Look` of the spec)."""
 
     def __init__(
@@ -34,7 +34,7 @@ class RunLook:
         self.epoch, self.epochs, self.stage, self.stage_name = epoch, epochs, plan.number, plan.name
         self.metrics, self.history, self.model = metrics, history, model
         self.recorded: dict[str, float] = {}
-        self.wish: str | None = None
+        self.stop_reason: str | None = None
         self._tracker = tracker
 
     def record(self, **values: float) -> None:
@@ -55,7 +55,7 @@ class RunLook:
         self._tracker.artifact(f"figures/{name}-e{self.epoch:04d}.png", text=image.getvalue())
 
     def stop(self, reason: str) -> None:
-        self.wish = self.wish or reason
+        self.stop_reason = self.stop_reason or reason
 
 
 class Watchers:
@@ -67,7 +67,7 @@ class Watchers:
     def __init__(
         self,
         watchers: Sequence[Watcher],
-        forecast: request.Watcher | None,
+        forecast: request.EpochCallback | None,
         tracker: Tracker,
         experiment: Experiment,
     ) -> None:
@@ -80,10 +80,10 @@ class Watchers:
         if not self.watchers:
             return
         epoch, epochs = plan.first_epoch - 1, self.experiment.epochs
-        sight = RunLook(self.tracker, plan, epoch, epochs, {}, self._history({}), model)
+        look = WatcherLook(self.tracker, plan, epoch, epochs, {}, self._history({}), model)
         for watcher in self.watchers:
-            watcher.on_stage(sight)
-        self._waiting = sight.recorded
+            watcher.on_stage(look)
+        self._waiting = look.recorded
 
     def epoch(
         self, plan: Plan, epoch: int, metrics: dict[str, float], model: Any
@@ -93,18 +93,18 @@ class Watchers:
         if not self.watchers and self.forecast is None:
             return metrics, None
         past = self._history(metrics)
-        sight = RunLook(self.tracker, plan, epoch, self.experiment.epochs, metrics, past, model)
-        sight.record(**self._waiting)
+        look = WatcherLook(self.tracker, plan, epoch, self.experiment.epochs, metrics, past, model)
+        look.record(**self._waiting)
         self._waiting = {}
         for watcher in self.watchers:
-            watcher.on_epoch(sight)
-        metrics = {**metrics, **sight.recorded}
+            watcher.on_epoch(look)
+        metrics = {**metrics, **look.recorded}
         if self.forecast is None:
-            return metrics, sight.wish
+            return metrics, look.stop_reason
         plans = self.experiment.plans()
         facts = {"epoch": epoch, "epochs": self.experiment.epochs, "plan": plan, "plans": plans}
         extra, reason = self.forecast.epoch(past, facts)
-        return {**metrics, **extra}, reason or sight.wish
+        return {**metrics, **extra}, reason or look.stop_reason
 
     def _history(self, metrics: Mapping[str, float]) -> dict[str, list[float]]:
         """Return the values so far by metric, those of the epoch whose row is not written yet included."""

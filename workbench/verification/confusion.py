@@ -1,4 +1,4 @@
-"""What a classifier takes for what: a matrix of counts, and what it says of each class. Plain NumPy."""
+"""The confusion matrix of a classifier, and the accuracy of each class. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Confusion:
 
     @property
     def accuracy(self) -> float:
-        """The share of all images that were told right."""
+        """The share of all images that were classified correctly."""
         return float(np.trace(self.counts) / max(self.counts.sum(), 1))
 
     def per_class(self) -> list[dict[str, Any]]:

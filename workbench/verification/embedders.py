@@ -6,6 +6,7 @@ what follows (scores, protocols, search) does not know where they come from.
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,14 +47,14 @@ class Embedded:
         return self.plain if self.mirrored is None else self.plain + self.mirrored
 
 
-class Embedder:
+class Embedder(abc.ABC):
     """Gives embeddings of images. `label` says what it is, for headings and messages."""
 
     label: str = "embedder"
 
+    @abc.abstractmethod
     def embed(self, images: ImageSet) -> Embedded:
         """Return the embeddings; raises `DataError` for output that is not a list of vectors."""
-        raise NotImplementedError
 
 
 class Network(Embedder):

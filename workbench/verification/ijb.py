@@ -39,7 +39,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProtocolResult:
     """All readings, and what could not be said."""
 
     results: tuple[Result, ...]
@@ -88,7 +88,7 @@ def run(
     embedded: Embedded,
     readings: Sequence[Reading] = READINGS,
     fars: Sequence[float] = FARS,
-) -> Outcome:
+) -> ProtocolResult:
     """Return 1:1 and 1:N under each of `readings`; raises `DataError` for embeddings without a direction.
 
     Readings that need the mirror images' embeddings are left out, with a message, where there are
@@ -119,7 +119,7 @@ def run(
         for name, i in r.identifications.items()
         for text in _prefixed(name, i.messages)
     ]
-    return Outcome(tuple(results), (*messages, *([reason] if reason else said), *found))
+    return ProtocolResult(tuple(results), (*messages, *([reason] if reason else said), *found))
 
 
 def _prefixed(name: str, messages: Sequence[str]) -> list[str]:
@@ -193,7 +193,7 @@ def _identified(templates: np.ndarray, protocol: Protocol, pool: Pool) -> dict[s
     return found
 
 
-def tar_rows(outcome: Outcome) -> tuple[list[str], list[list[float]]]:
+def tar_rows(outcome: ProtocolResult) -> tuple[list[str], list[list[float]]]:
     """Return the 1:1 table: the FARs from the lowest on and AUC, and a row of values a reading."""
     fars = sorted({tar.far for result in outcome.results for tar in result.tars})
     columns = [f"{far:g}" for far in fars] + ["AUC"]
@@ -204,7 +204,9 @@ def tar_rows(outcome: Outcome) -> tuple[list[str], list[list[float]]]:
     return columns, rows
 
 
-def identification_tables(outcome: Outcome) -> dict[str, tuple[list[str], list[str], list[list[float]]]]:
+def identification_tables(
+    outcome: ProtocolResult,
+) -> dict[str, tuple[list[str], list[str], list[list[float]]]]:
     """Return a 1:N table for each gallery, and of several their mean: columns, readings and values.
 
     The mean is that of the values of the galleries by themselves, as Keras_insightface prints it.

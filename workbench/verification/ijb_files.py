@@ -73,7 +73,7 @@ def read(folder: Path) -> Protocol:
     numbers = points.iloc[:, 1:].to_numpy(np.float64)
     if not np.isfinite(numbers).all():
         row = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
-        raise DataError("landmarks or score are no numbers", where=f"{name}_name_5pts_score.txt:{row + 1}")
+        raise DataError("landmarks or score are not numbers", where=f"{name}_name_5pts_score.txt:{row + 1}")
     return Protocol(
         name,
         folder,
@@ -112,7 +112,7 @@ def _members(path: Path, images: list[str]) -> Members:
     try:
         return Members(place, table[1].to_numpy(np.int64), table[2].to_numpy(np.int64))
     except ValueError as error:
-        raise DataError("template and medium are no whole numbers", where=path) from error
+        raise DataError("template and medium are not whole numbers", where=path) from error
 
 
 def _pairs(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -48,7 +48,7 @@ def one_class(ordered: SortedScores) -> str | None:
 
 
 def best_accuracy(ordered: SortedScores) -> tuple[float, float]:
-    """Return the best share of pairs told right, and the highest threshold that reaches it."""
+    """Return the best share of pairs classified correctly, and the highest threshold that reaches it."""
     cut = ordered.best_cut()
     right = ordered.genuine_from(cut) + ordered.impostors_below(cut)
     return right / ordered.count, ordered.score(cut)

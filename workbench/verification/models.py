@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.errors import DataError, InputError
 from workbench.lazy import tf
-from workbench.models import load_keras, opened_aside
+from workbench.models import load_keras, open_in_child
 from workbench.pixels import normalise, normalise_array
 from workbench.verification.embedders import Embedder, Network, Saved, load
 from workbench.verification.tflite_child import TFLite
@@ -106,7 +106,7 @@ def from_onnx(
         raise InputError(
             "ONNX Runtime is not installed", where=path, do="pip install 'workbench[onnx]'"
         ) from error
-    opened_aside.require_sound(path, "onnx")
+    open_in_child.require_sound(path, "onnx")
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own classes, none of them public

@@ -15,14 +15,14 @@ PROBE_BLOCK = 1024
 APPROXIMATE_ABOVE = 500_000  # vectors; below, the exact search takes less than making an index
 
 
-class Found(NamedTuple):
+class Neighbors(NamedTuple):
     """The nearest of each probe, best first; of equal scores the lower number first."""
 
     scores: np.ndarray  # float32 [P, k]
     numbers: np.ndarray  # int64 [P, k]
 
 
-def exact(probes: np.ndarray, gallery: np.ndarray, count: int) -> Found:
+def exact(probes: np.ndarray, gallery: np.ndarray, count: int) -> Neighbors:
     """Return the `count` highest dot products of each of `probes` [P, d] with `gallery` [G, d].
 
     With vectors of length 1 these are cosines. Only scores above the worst of the best so far are
@@ -38,10 +38,10 @@ def exact(probes: np.ndarray, gallery: np.ndarray, count: int) -> Found:
     parts = [
         _nearest(probes[part], gallery, min(count, len(gallery))) for part in blocks(len(probes), PROBE_BLOCK)
     ]
-    return Found(*(np.concatenate(side) for side in zip(*parts, strict=True)))
+    return Neighbors(*(np.concatenate(side) for side in zip(*parts, strict=True)))
 
 
-def _nearest(probes: np.ndarray, gallery: np.ndarray, count: int) -> Found:
+def _nearest(probes: np.ndarray, gallery: np.ndarray, count: int) -> Neighbors:
     first = min(max(GALLERY_BLOCK, count), len(gallery))
     products = probes @ gallery[:first].T
     limit = np.partition(products, first - count, axis=1)[:, first - count]
@@ -64,12 +64,12 @@ def _nearest(probes: np.ndarray, gallery: np.ndarray, count: int) -> Found:
     return best
 
 
-def _best(rows: np.ndarray, numbers: np.ndarray, scores: np.ndarray, probes: int, count: int) -> Found:
+def _best(rows: np.ndarray, numbers: np.ndarray, scores: np.ndarray, probes: int, count: int) -> Neighbors:
     """Return the `count` best candidates of each row, of which every row has at least as many."""
     order = np.lexsort((numbers, -scores, rows))
     starts = np.searchsorted(rows[order], np.arange(probes))
     chosen = order[starts[:, None] + np.arange(count)]
-    return Found(scores[chosen], numbers[chosen])
+    return Neighbors(scores[chosen], numbers[chosen])
 
 
 class Index:
@@ -110,13 +110,13 @@ class Index:
         graph.add(self.gallery)
         return graph
 
-    def search(self, probes: np.ndarray, count: int = 1) -> Found:
+    def search(self, probes: np.ndarray, count: int = 1) -> Neighbors:
         """Return the `count` nearest of each of `probes` [P, d] by cosine."""
         unit = normalised(probes)
         if self._graph is None:
             return exact(unit, self.gallery, count)
         scores, numbers = self._graph.search(unit, min(count, len(self.gallery)))
-        return Found(scores, numbers)
+        return Neighbors(scores, numbers)
 
     def recall(self, probes: np.ndarray, count: int = 10) -> float:
         """Return the share of the true `count` nearest that `search` finds for `probes` [P, d]."""

@@ -1,4 +1,4 @@
-"""The worst errors of a set: impostors scored highest and genuine pairs scored lowest."""
+"""The worst errors: of pairs, impostors scored highest and genuine ones scored lowest; of a classifier, the most confident."""
 
 from __future__ import annotations
 
@@ -26,3 +26,11 @@ def worst(scores: np.ndarray, same: np.ndarray, threshold: float, count: int) ->
         int((scores[impostors] >= threshold).sum()),
         int((scores[genuine] < threshold).sum()),
     )
+
+
+def most_confident_errors(
+    true: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, count: int
+) -> np.ndarray:
+    """Return the numbers of the `count` images predicted wrongly with most confidence (fewer where there are fewer)."""
+    wrong = np.flatnonzero(true != predicted)
+    return wrong[np.argsort(-confidence[wrong], kind="stable")][:count]

@@ -90,13 +90,13 @@ class ModelSender:
         # Last: a model without it is sent again.
         self.client.set_logged_model_tags(model.model_id, {TAG_STATE: state})
 
-    def _create(self, name: str, start: StartRecord, told: str) -> LoggedModel:
+    def _create(self, name: str, start: StartRecord, note: str) -> LoggedModel:
         settings = list(parameter_texts(start.parameters).items())
         tags = {TAG_RUN: start.run, TAG_ID: start.id, TAG_STUDY: start.study, TAG_SEED: str(start.seed)}
         for key, fact in (("user", "user"), ("source.name", "spec_file")):
             if start.provenance.get(fact):
                 tags[f"mlflow.{key}"] = str(start.provenance[fact])
-        tags["mlflow.note.content"] = told
+        tags["mlflow.note.content"] = note
         model = self.client.create_logged_model(
             self.experiment, name=safe_name(name), source_run_id=self.run_id, tags=tags, model_type=KIND
         )
@@ -110,15 +110,15 @@ class ModelSender:
 
     def _send_files(self, folder: Path, description: dict[str, Any], model: LoggedModel) -> None:
         """Send the files, with the ids that MLflow gave in the one that describes them."""
-        told = {**description, "model_id": model.model_id, "run_id": self.run_id}
+        facts = {**description, "model_id": model.model_id, "run_id": self.run_id}
         if self.store.is_local:
             place = Path(model.artifact_location.removeprefix("file://"))
             self.places.append(place.parent)
-            _link(folder, place, told)
+            _link(folder, place, facts)
             return
-        with tempfile.TemporaryDirectory(prefix="workbench-model-") as aside:
-            _link(folder, Path(aside), told)
-            self.client.log_model_artifacts(model.model_id, aside)
+        with tempfile.TemporaryDirectory(prefix="workbench-model-") as temporary:
+            _link(folder, Path(temporary), facts)
+            self.client.log_model_artifacts(model.model_id, temporary)
 
     def _send_scores(self, model_id: str, epoch: int, rows: Sequence[EpochRecord]) -> None:
         """Give the model the values that were measured after its epoch; to the run they are known already."""
@@ -149,8 +149,8 @@ def _link(folder: Path, place: Path, description: dict[str, Any]) -> None:
 
     for inner in files_below(folder):
         if str(inner) != logged_models.DESCRIPTION:
-            with replacing(place / inner, aside_in=_outside(place)) as aside:
-                link_or_copy(folder / inner, aside)
+            with replacing(place / inner, temporary_in=_outside(place)) as temporary:
+                link_or_copy(folder / inner, temporary)
     write_whole(place / logged_models.DESCRIPTION, yaml.safe_dump(description, sort_keys=False))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.security.safe_source import docstring
-from workbench.security.shown import markdown_cell, markdown_prose
+from workbench.security.visible_text import markdown_cell, markdown_prose
 from workbench.tracking.rows import StartRecord
 from workbench.views.links import sentence
 

@@ -40,8 +40,8 @@ def _ids(store: Store, runs: Sequence[str]) -> list[str]:
     return [row.info.run_id for row in found]
 
 
-def renew(store: Store, run: str) -> str:
-    """Bring one run's views level with its record, also one deleted in MLflow; return why not, if it cannot be."""
+def show_again(store: Store, run: str) -> str:
+    """Sync one run's views from its journal, also one deleted in MLflow; return why not, if it cannot be."""
     try:
         with views_of_run(store, run):
             sync_run(store, run, [TensorBoardView(store), MlflowView(store)], lambda line: None)

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 KEY = "workbench"  # of the view, in the address of the page
 TAG_VIEW = f"mlflow.sharedViewState.{KEY}"
-TAG_TYPE = (
-    "mlflow.experimentKind"  # without it the page asks whether the experiment is one of language models
-)
+# Without it the page asks whether the experiment is one of language models.
+TAG_TYPE = "mlflow.experimentKind"
 TYPE = "custom_model_development"
 MOST_SETTINGS, MOST_METRICS = 10, 4  # columns that fit a screen beside the name
 LETTER, LEAST_WIDTH = 9, 90  # pixels of a column: MLflow cuts the names of those of its own width
@@ -45,9 +44,9 @@ def page(experiment_id: str) -> str:
     return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
 
 
-def view(shown: Sequence[shown_runs.Shown]) -> dict[str, Any]:
+def view(shown: Sequence[shown_runs.ShownRun]) -> dict[str, Any]:
     """Return the state of MLflow's page: its order, and its columns from left to right."""
-    objective = shown_runs.sought(shown)
+    objective = shown_runs.objective_of(shown)
     kept = {
         safe_key(tag) for one in shown for best in best_so_far(one.rows, objective).values() for tag in best
     }

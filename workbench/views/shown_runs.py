@@ -16,7 +16,7 @@ from workbench.tracking.store import Store
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownRun:
     """One run that a page shows: its journal, the epochs that views show, and its true status."""
 
     start: StartRecord
@@ -40,7 +40,7 @@ def chosen(store: Store, words: Sequence[str]) -> list[str]:
     return sorted(found)
 
 
-def read(store: Store, runs: Iterable[str]) -> list[Shown]:
+def read(store: Store, runs: Iterable[str]) -> list[ShownRun]:
     """Return runs as a page shows them; those of which nothing can be read are left out."""
     found = []
     for run in runs:
@@ -50,7 +50,7 @@ def read(store: Store, runs: Iterable[str]) -> list[Shown]:
             continue
         journal = state.journal
         if journal is not None and journal.start is not None:
-            found.append(Shown(journal.start, journal, journal.published(), state.status))
+            found.append(ShownRun(journal.start, journal, journal.published(), state.status))
     return found
 
 
@@ -75,15 +75,15 @@ def _follows(name: str, names: Sequence[str], parameters: Sequence[Mapping[str, 
     return len(pairs) == len({value_text(row.get(owner)) for row in parameters})
 
 
-def sought(shown: Sequence[Shown]) -> str | None:
+def objective_of(shown: Sequence[ShownRun]) -> str | None:
     """Return the metric that chooses among runs: what a sweep seeks, what the specs select, else what counts."""
     known = metrics(shown)
-    wishes = [one.start.tags.get(TAG_OBJECTIVE) or one.start.spec.get("select") for one in shown]
-    wished = next((str(wish) for wish in wishes if wish in known), None)
-    return wished or metric_that_counts(known)
+    requested = [one.start.tags.get(TAG_OBJECTIVE) or one.start.spec.get("select") for one in shown]
+    objective = next((str(one) for one in requested if one in known), None)
+    return objective or metric_that_counts(known)
 
 
-def metrics(shown: Sequence[Shown]) -> list[str]:
+def metrics(shown: Sequence[ShownRun]) -> list[str]:
     """Return the metrics that every run with an epoch has, in the order in which they are recorded."""
     having = [set().union(*(row.metrics for row in one.rows)) for one in shown if one.rows]
     names = dict.fromkeys(name for one in shown for row in one.rows for name in row.metrics)

@@ -18,7 +18,7 @@ from workbench.tracking.store import Store
 from workbench.views import shown_runs
 from workbench.views.links import board_title
 from workbench.views.mlflow_values import safe_name
-from workbench.views.shown_runs import Shown
+from workbench.views.shown_runs import ShownRun
 from workbench.views.tensorboard import KINDS, SYNC_MARK, TensorBoardView, has_best, write_configuration
 
 Value = bool | float | str
@@ -48,7 +48,7 @@ class Columns:
         return {"type": kind, "domain": domain, "differs": True}
 
 
-def columns(shown: Sequence[Shown]) -> Columns:
+def columns(shown: Sequence[ShownRun]) -> Columns:
     """Return the columns for some runs: each setting has one type, and a value in every run."""
     parameters = [dict(one.start.parameters) for one in shown]
     names = shown_runs.varying(parameters)
@@ -60,7 +60,7 @@ def columns(shown: Sequence[Shown]) -> Columns:
     }
     known = shown_runs.metrics(shown)
     kept = [f"{BEST_PREFIX}{name}" for name in known if has_best(name)]
-    return Columns(settings, tuple(shown_runs.best_tags(known, shown_runs.sought(shown), kept)))
+    return Columns(settings, tuple(shown_runs.best_tags(known, shown_runs.objective_of(shown), kept)))
 
 
 def _typed(values: Sequence[Any]) -> list[Value]:
@@ -93,7 +93,7 @@ class StudyView(TensorBoardView):
 
 
 class StudyBoard:
-    """The board in `root`; `refresh` brings it level with the journals."""
+    """The board in `root`; `refresh` syncs it from the journals."""
 
     def __init__(self, store: Store, words: Sequence[str], root: Path) -> None:
         self.store, self.words, self.root = store, tuple(words), root
@@ -126,7 +126,7 @@ class StudyBoard:
         for view in self._views.values():
             view.close()
 
-    def _begin(self, found: Columns, shown: Sequence[Shown]) -> None:
+    def _begin(self, found: Columns, shown: Sequence[ShownRun]) -> None:
         """Begin anew with other columns: a session tells its settings in its first event only."""
         self.close()
         self.root.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ class StudyBoard:
         }
 
 
-def _titles(shown: Sequence[Shown]) -> dict[str, str]:
+def _titles(shown: Sequence[ShownRun]) -> dict[str, str]:
     """Return what each run is called: `name-seed`, with the run's own name behind it where two would be equal."""
     several = len({one.start.study for one in shown}) > 1
     names = {one.start.run: f"{one.start.study}_" * several + board_title(one.start) for one in shown}

@@ -9,7 +9,9 @@ import pytest
 from makers import records, run
 from stores import epoch, start
 
+from analysis.branches import SHARED
 from analysis.figures.curves import plot_curves
+from analysis.figures.draw import TRUNK, TRUNK_COLOR
 from analysis.sources import load
 from analysis.tables.summary import per_stage
 from workbench.cli import main
@@ -121,3 +123,15 @@ def test_a_table_has_the_columns_that_were_chosen(tmp_path: Path, capsys):
     assert "Recipe" in text and "LFW" in text and "epoch" not in text and r"\toprule" in text
     assert main([*words[:-1], "lwf"]) == 2
     assert "did you mean 'lfw'" in capsys.readouterr().err
+
+
+def test_a_trunk_of_many_branches_is_drawn_once_and_named_once():
+    trunk = {"loss": [3, 2], "lfw": [0.5, 0.6]}
+    branches = [run(name, {key: [*values, 1] for key, values in trunk.items()}) for name in "abc"]
+    found = records(run("trunk", trunk), *branches)
+    shared = found.epochs["run"].isin(found.runs["run"][1:]) & (found.epochs["epoch"] <= 2)
+    found.epochs.loc[shared, "attempt"] = SHARED
+    figure = plot_curves(found)
+    assert legend(figure)[:4] == ["a", "b", "c", TRUNK]  # the trunk's own run is no further line
+    grey = [line for line in figure.axes[0].get_lines() if line.get_color() == TRUNK_COLOR]
+    assert len([line for line in grey if len(line.get_xdata()) == 2 and line.get_linestyle() == "-"]) == 1

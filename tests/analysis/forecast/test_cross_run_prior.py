@@ -13,14 +13,14 @@ from analysis.forecast.distribution import LEVELS, SCORES
 from analysis.forecast.forecaster import forecast
 
 
-def told(scores: list[float], spread: float = 3.0) -> np.ndarray:
+def result(scores: list[float], spread: float = 3.0) -> np.ndarray:
     """Return the quantiles of a run's score after others with these scores, none of which looks like it."""
     alike = spread * np.arange(len(scores) + 1, dtype=float)[:, None]
     return mixture(np.array(scores)[:, None], alike, np.zeros((len(scores) + 1, 2)), LEVELS)[:, 0]
 
 
 def test_runs_that_agree_shift_the_forecast_the_more_of_them_there_are() -> None:
-    one, four, twelve = (told([-2.0] * count) for count in (1, 4, 12))
+    one, four, twelve = (result([-2.0] * count) for count in (1, 4, 12))
     middle = len(LEVELS) // 2
     assert 0 > one[middle] > four[middle] >= twelve[middle] > -2.2
     assert np.ptp(one) > np.ptp(four) > np.ptp(twelve)
@@ -28,11 +28,11 @@ def test_runs_that_agree_shift_the_forecast_the_more_of_them_there_are() -> None
 
 def test_runs_as_the_population_said_change_little() -> None:
     scores = np.random.default_rng(0).normal(size=12).tolist()
-    assert told(scores) == pytest.approx(SCORES, abs=0.6)
+    assert result(scores) == pytest.approx(SCORES, abs=0.6)
 
 
 def test_runs_that_disagree_widen_the_forecast() -> None:
-    assert np.ptp(told([-3.0, 3.0, -2.5, 2.8])) > np.ptp(SCORES)
+    assert np.ptp(result([-3.0, 3.0, -2.5, 2.8])) > np.ptp(SCORES)
 
 
 def test_where_the_fits_were_right_for_the_others_they_are_believed() -> None:

@@ -21,21 +21,21 @@ def falling(
 
 
 def test_a_smooth_curve_is_continued_within_its_interval() -> None:
-    told = forecast(Curve(metric="val_error", values=falling(20)), 60)
-    low, high = told.interval(0.8)
+    answer = forecast(Curve(metric="val_error", values=falling(20)), 60)
+    low, high = answer.interval(0.8)
     truth = falling(60, noise=0.0)[-1]
-    assert told.verdict == FORECAST
+    assert answer.verdict == FORECAST
     assert low[-1] <= truth <= high[-1]
-    assert abs(told.median[-1] - truth) < abs(falling(20)[-1] - truth)
-    assert told.epochs.tolist() == list(range(21, 61))
+    assert abs(answer.median[-1] - truth) < abs(falling(20)[-1] - truth)
+    assert answer.epochs.tolist() == list(range(21, 61))
 
 
 def test_intervals_are_nested_and_hold_the_median() -> None:
-    told = forecast(Curve(metric="val_error", values=falling(15)), 50)
-    inner, outer = told.interval(0.5), told.interval(0.8)
+    answer = forecast(Curve(metric="val_error", values=falling(15)), 50)
+    inner, outer = answer.interval(0.5), answer.interval(0.8)
     assert (outer[0] <= inner[0]).all()
-    assert (inner[0] <= told.median).all()
-    assert (told.median <= inner[1]).all()
+    assert (inner[0] <= answer.median).all()
+    assert (answer.median <= inner[1]).all()
     assert (inner[1] <= outer[1]).all()
 
 
@@ -127,12 +127,12 @@ def test_constant_and_short_and_finished_curves_are_refused_with_the_reason() ->
         ([], 10, "no values"),
         (falling(20), 20, "has been reached"),
     ):
-        told = forecast(Curve(metric="val_error", values=values), to)
-        assert told.verdict == NO_FORECAST
-        assert words in told.reason
-        assert not told.known
-        assert np.isnan(told.chance(0.1))
-        assert told.best_epoch()[0] == told.curve.last if values else True
+        answer = forecast(Curve(metric="val_error", values=values), to)
+        assert answer.verdict == NO_FORECAST
+        assert words in answer.reason
+        assert not answer.known
+        assert np.isnan(answer.chance(0.1))
+        assert answer.best_epoch()[0] == answer.curve.last if values else True
 
 
 @pytest.mark.parametrize(
@@ -148,28 +148,28 @@ def test_constant_and_short_and_finished_curves_are_refused_with_the_reason() ->
     ],
 )
 def test_hopeless_curves_are_refused_with_the_reason(metric: str, values: list[float], words: str) -> None:
-    told = forecast(Curve(metric=metric, values=values), 40)
-    assert told.verdict == NO_FORECAST
-    assert words in told.reason
+    answer = forecast(Curve(metric=metric, values=values), 40)
+    assert answer.verdict == NO_FORECAST
+    assert words in answer.reason
 
 
 def test_gaps_and_repeated_epochs_are_noted_and_do_not_break_a_forecast() -> None:
     values = falling(20)
     values[7] = float("nan")
     values[11] = float("inf")
-    told = forecast(Curve(metric="val_error", values=values), 40)
-    assert told.known
-    assert any("2 epochs without" in note for note in told.notes)
+    answer = forecast(Curve(metric="val_error", values=values), 40)
+    assert answer.known
+    assert any("2 epochs without" in note for note in answer.notes)
     twice = Curve(metric="val_error", values=[*falling(20), 0.3], epochs=[*range(1, 21), 20])
     assert any("twice" in note for note in forecast(twice, 40).notes)
 
 
 def test_a_jump_of_a_loss_without_stages_starts_a_stage() -> None:
     values = falling(12, floor=0.5, noise=0.001) + [v + 12 for v in falling(10, noise=0.001)]
-    told = forecast(Curve(metric="loss", values=values), 40)
-    assert told.known
-    assert any("jumps at epoch 13" in note for note in told.notes)
-    assert told.median[-1] > 11
+    answer = forecast(Curve(metric="loss", values=values), 40)
+    assert answer.known
+    assert any("jumps at epoch 13" in note for note in answer.notes)
+    assert answer.median[-1] > 11
 
 
 @pytest.mark.parametrize("place", [-1, -2, -12, 20])
@@ -178,9 +178,9 @@ def test_one_spike_is_left_out_and_widens_nothing(metric: str, place: int) -> No
     values = falling(60, noise=0.003)
     plain = forecast(Curve(metric=metric, values=values), 100)
     values[place] = 30.0 if metric == "loss" else 0.97
-    told = forecast(Curve(metric=metric, values=values), 100)
-    assert any("spike" in note for note in told.notes)
-    width, before = (float(np.subtract(*each.interval(0.8))[-1]) for each in (told, plain))
+    answer = forecast(Curve(metric=metric, values=values), 100)
+    assert any("spike" in note for note in answer.notes)
+    width, before = (float(np.subtract(*each.interval(0.8))[-1]) for each in (answer, plain))
     assert abs(width) < 2 * abs(before)
 
 
@@ -194,36 +194,36 @@ def test_spikes_of_some_epochs_are_no_new_stage_and_widen_nothing(spikes: dict[i
     plain = forecast(Curve(metric="loss", values=values), 100)
     for epoch, value in spikes.items():
         values[epoch - 1] = value
-    told = forecast(Curve(metric="loss", values=values), 100)
-    assert f"spikes at epochs {', '.join(map(str, spikes))} are left out" in told.notes
-    assert not any("jumps" in note for note in told.notes)
-    assert told.median[-1] == pytest.approx(plain.median[-1], rel=0.05)
-    width, before = (float(np.subtract(*each.interval(0.8))[-1]) for each in (told, plain))
+    answer = forecast(Curve(metric="loss", values=values), 100)
+    assert f"spikes at epochs {', '.join(map(str, spikes))} are left out" in answer.notes
+    assert not any("jumps" in note for note in answer.notes)
+    assert answer.median[-1] == pytest.approx(plain.median[-1], rel=0.05)
+    width, before = (float(np.subtract(*each.interval(0.8))[-1]) for each in (answer, plain))
     assert abs(width) < 2 * abs(before)
 
 
 def test_a_loss_that_has_just_jumped_is_told_so() -> None:
     values = [*falling(40, floor=1.6, noise=0.01), 8.0, 7.0]
-    told = forecast(Curve(metric="loss", values=values), 100)
-    assert told.verdict == NO_FORECAST
-    assert told.reason == "2 epochs seen since the loss jumped at epoch 41; a forecast needs 4"
+    answer = forecast(Curve(metric="loss", values=values), 100)
+    assert answer.verdict == NO_FORECAST
+    assert answer.reason == "2 epochs seen since the loss jumped at epoch 41; a forecast needs 4"
 
 
 def test_an_accuracy_that_has_reached_one_stays_near_it() -> None:
     rising = [0.6 + 0.4 * (1 - np.exp(-k / 5)) for k in range(30)]
     flicker = 0.9995 + 0.0005 * (np.random.default_rng(0).random(40) > 0.5)
     for tail in ([1.0] * 20, flicker.tolist()):
-        told = forecast(Curve(metric="lfw", values=[*rising, *tail]), 100)
-        low, high = told.interval(0.8)
+        answer = forecast(Curve(metric="lfw", values=[*rising, *tail]), 100)
+        low, high = answer.interval(0.8)
         assert 0.95 < low[-1] < high[-1] <= 1
-        assert told.median[-1] > 0.999
+        assert answer.median[-1] > 0.999
 
 
 def test_a_loss_that_has_reached_zero_is_not_told_to_fall_below_it() -> None:
-    told = forecast(Curve(metric="loss", values=[*np.exp(-np.arange(40) / 2), *[0.0] * 10]), 100)
-    assert not any("below zero" in note for note in told.notes)
-    assert told.interval(0.8)[0][-1] >= 0
-    assert told.interval(0.8)[1][-1] < 0.01
+    answer = forecast(Curve(metric="loss", values=[*np.exp(-np.arange(40) / 2), *[0.0] * 10]), 100)
+    assert not any("below zero" in note for note in answer.notes)
+    assert answer.interval(0.8)[0][-1] >= 0
+    assert answer.interval(0.8)[1][-1] < 0.01
 
 
 @pytest.mark.parametrize("length", [1000, 10_000])
@@ -232,14 +232,14 @@ def test_a_very_long_past_is_followed_at_every_so_many_epochs(length: int) -> No
     values = 2 * np.exp(-5 * t / length) + 1 + 0.01 * np.random.default_rng(0).normal(size=length)
     rates, now = np.where(t < 0.9 * length, 0.1, 0.01), length // 2 + 1
     others = [Curve(metric="val_loss", values=values + 0.1 * k, finished=True, run=f"r{k}") for k in (1, 2)]
-    told = forecast(Curve(metric="val_loss", values=values[:now], rates=rates, run="mine"), length, others)
-    assert told.prepared is not None
-    assert len(told.prepared.y) <= 300
-    assert told.prepared.epoch(len(told.prepared.y) - 1) == now
-    assert told.epochs.tolist() == list(range(now + 1, length + 1))
-    assert told.to == length
-    assert told.others == 2
-    low, high = told.interval(0.8)
+    answer = forecast(Curve(metric="val_loss", values=values[:now], rates=rates, run="mine"), length, others)
+    assert answer.prepared is not None
+    assert len(answer.prepared.y) <= 300
+    assert answer.prepared.epoch(len(answer.prepared.y) - 1) == now
+    assert answer.epochs.tolist() == list(range(now + 1, length + 1))
+    assert answer.to == length
+    assert answer.others == 2
+    low, high = answer.interval(0.8)
     assert low[-1] < 1.02 < high[-1]
     assert high[-1] - low[-1] < 1
 
@@ -248,47 +248,47 @@ def test_noise_is_no_spike_and_a_lasting_shift_is_none_either() -> None:
     noisy = falling(60, noise=0.03)
     assert not any("spike" in note for note in forecast(Curve(metric="val_error", values=noisy), 100).notes)
     shifted = [value + 0.3 * (k >= 40) for k, value in enumerate(falling(60, noise=0.003))]
-    told = forecast(Curve(metric="val_error", values=shifted), 100)
-    assert not any("spike" in note for note in told.notes)
-    low, high = told.interval(0.8)
+    answer = forecast(Curve(metric="val_error", values=shifted), 100)
+    assert not any("spike" in note for note in answer.notes)
+    low, high = answer.interval(0.8)
     assert low[-1] < shifted[-1] < high[-1]
 
 
 def test_a_loss_that_turns_up_again_is_not_told_to_fall() -> None:
     t = np.arange(30)
     values = 2 * np.exp(-t / 3) + 0.5 + 0.02 * np.maximum(t - 8, 0) + 0.002 * np.sin(7 * t)
-    told = forecast(Curve(metric="val_loss", values=values.tolist()), 60)
-    low, high = told.interval(0.8)
+    answer = forecast(Curve(metric="val_loss", values=values.tolist()), 60)
+    low, high = answer.interval(0.8)
     assert high[-1] > values[-1] * 1.05
     assert low[-1] > 0
-    assert told.median[-1] >= values[-1] * 0.97
+    assert answer.median[-1] >= values[-1] * 0.97
 
 
 def test_learning_rates_that_end_before_the_end_are_not_taken_to_stay() -> None:
     curve = Curve(metric="val_error", values=falling(20), rates=[0.1] * 20)
-    told = forecast(curve, 60)
-    assert any("is not known" in note for note in told.notes)
-    assert told.prepared is not None
-    assert told.prepared.rates is None
-    assert not told.prepared.constant
+    answer = forecast(curve, 60)
+    assert any("is not known" in note for note in answer.notes)
+    assert answer.prepared is not None
+    assert answer.prepared.rates is None
+    assert not answer.prepared.constant
 
 
 def test_no_forecast_where_back_tests_lose_to_the_last_value() -> None:
     walk = 0.5 + 0.02 * np.cumsum(np.random.default_rng(4).choice([-1, 1], 40))
-    told = forecast(Curve(metric="val_error", values=walk.tolist()), 80)
-    assert told.skill >= 1
-    assert told.verdict == NO_FORECAST
-    assert "no better than the last value" in told.reason
-    assert told.median == pytest.approx(np.full(40, walk[-1]))
+    answer = forecast(Curve(metric="val_error", values=walk.tolist()), 80)
+    assert answer.skill >= 1
+    assert answer.verdict == NO_FORECAST
+    assert "no better than the last value" in answer.reason
+    assert answer.median == pytest.approx(np.full(40, walk[-1]))
 
 
 def test_chances_fall_with_the_value_to_beat() -> None:
-    told = forecast(Curve(metric="lfw", values=[1 - v for v in falling(20)]), 60)
-    chances = [told.chance(value) for value in np.linspace(0.6, 0.95, 12)]
+    answer = forecast(Curve(metric="lfw", values=[1 - v for v in falling(20)]), 60)
+    chances = [answer.chance(value) for value in np.linspace(0.6, 0.95, 12)]
     assert all(a >= b for a, b in zip(chances, chances[1:], strict=False))
     assert chances[0] > 0.9
     assert chances[-1] < 0.1
-    assert told.chance(float(told.median[-1])) == pytest.approx(0.5, abs=0.01)
+    assert answer.chance(float(answer.median[-1])) == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_end_must_be_known_and_results_only_are_forecast() -> None:
@@ -313,7 +313,7 @@ def test_many_random_curves_give_finite_ordered_answers_without_a_warning(
         )
         rates = (10 ** generator.uniform(-5, 0, size=2 * n)).tolist() if generator.random() < 0.5 else ()
         stages = (1, n // 2) if generator.random() < 0.3 and n > 10 else ()
-        told = forecast(
+        answer = forecast(
             Curve(
                 metric=str(generator.choice(["val_error", "lfw"])),
                 values=values.tolist(),
@@ -322,14 +322,14 @@ def test_many_random_curves_give_finite_ordered_answers_without_a_warning(
             ),
             2 * n,
         )
-        if told.known:
-            low, high = told.interval(0.8)
-            assert np.isfinite(told.median).all()
+        if answer.known:
+            low, high = answer.interval(0.8)
+            assert np.isfinite(answer.median).all()
             assert (
-                (low >= 0) & (low <= told.median + 1e-12) & (told.median <= high + 1e-12) & (high <= 1)
+                (low >= 0) & (low <= answer.median + 1e-12) & (answer.median <= high + 1e-12) & (high <= 1)
             ).all()
         else:
-            assert told.reason
+            assert answer.reason
     assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
 
 
@@ -354,8 +354,8 @@ def test_real_curves_meet_the_reach_at_half_time(real_data: object) -> None:
     final = np.array([curve.values[-1] for curve in tried])
     last = np.abs(np.array([curve.values[19] for curve in tried]) - final).mean()
     for others, reach in ((group, 0.8), ((), 1.0)):
-        told = [forecast(curve.until(20), 40, others) for curve in tried]
-        assert np.abs(np.array([one.median[-1] for one in told]) - final).mean() < reach * last
+        answer = [forecast(curve.until(20), 40, others) for curve in tried]
+        assert np.abs(np.array([one.median[-1] for one in answer]) - final).mean() < reach * last
 
 
 def test_imagenet_never_seen_is_held_by_its_intervals_and_learnt_from_four_runs(real_data: object) -> None:
@@ -381,19 +381,19 @@ def test_imagenet_never_seen_is_held_by_its_intervals_and_learnt_from_four_runs(
     known, ends = population().without("imagenet"), np.array([curve.values[-1] for curve in curves])
     last = np.abs([curve.values[59] for curve in curves] - ends).mean()
     for count, reach in ((0, 1.0), (4, 0.6)):
-        told = []
+        answer = []
         for k, curve in enumerate(curves):
             others = (curves[k + 1 :] + curves[:k])[:count]
-            told.append(forecast(curve.until(60), 120, others, known=known))
-        low, high = np.array([np.array(one.interval(0.8))[:, -1] for one in told]).T
+            answer.append(forecast(curve.until(60), 120, others, known=known))
+        low, high = np.array([np.array(one.interval(0.8))[:, -1] for one in answer]).T
         assert ((low <= ends) & (ends <= high)).mean() > 0.7
-        assert np.abs([one.median[-1] for one in told] - ends).mean() < reach * last
+        assert np.abs([one.median[-1] for one in answer] - ends).mean() < reach * last
 
 
 def test_a_branch_keeps_its_global_epochs() -> None:
     curve = Curve(metric="val_error", values=falling(12), epochs=range(81, 93), total=120, rates=[0.1] * 40)
-    told = forecast(curve)
-    assert told.epochs.tolist() == list(range(93, 121))
-    assert told.epochs_left == 28
+    answer = forecast(curve)
+    assert answer.epochs.tolist() == list(range(93, 121))
+    assert answer.epochs_left == 28
     assert replace(curve, seconds=1800.0).first == 81
     assert forecast(replace(curve, seconds=1800.0)).hours_left == pytest.approx(14.0)

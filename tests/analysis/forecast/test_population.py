@@ -24,9 +24,9 @@ ENDS = ordered(np.array([-2.0, -1.2, -0.5, -0.1, 0.0, 0.4, 0.5]))
 
 @pytest.mark.parametrize("value", [-9.0, -2.5, -2.0, -0.7, -0.1, 0.2, 0.5, 3.0])
 def test_a_value_and_its_normal_score_belong_to_one_another(value: float) -> None:
-    told = score(ENDS, value)
-    back = at_score(ENDS[:, None], np.array([[told]]))[0, 0]
-    assert back == pytest.approx(value, abs=1e-6) or abs(told) == 6.0
+    result = score(ENDS, value)
+    back = at_score(ENDS[:, None], np.array([[result]]))[0, 0]
+    assert back == pytest.approx(value, abs=1e-6) or abs(result) == 6.0
 
 
 def test_the_quantiles_have_the_scores_of_their_levels() -> None:
@@ -59,14 +59,14 @@ def test_every_network_orders_its_quantiles_and_features_know_no_scale(n: int) -
     tables = []
     for scale in (1.0, 1e3):
         prepared = prepare(curve(1, n, scale), 2 * n)
-        told = features(prepared, fit_ensemble(prepared, DEFAULT), np.arange(n + 1, 2 * n + 1))
-        assert told.table.shape == (n, len(NAMES))
-        assert np.isfinite(told.table).all()
-        tables.append(told.table)
-        ends = population().quantiles(told, np.log(n / np.arange(n + 1, 2 * n + 1)))
+        result = features(prepared, fit_ensemble(prepared, DEFAULT), np.arange(n + 1, 2 * n + 1))
+        assert result.table.shape == (n, len(NAMES))
+        assert np.isfinite(result.table).all()
+        tables.append(result.table)
+        ends = population().quantiles(result, np.log(n / np.arange(n + 1, 2 * n + 1)))
         assert (np.diff(ends, axis=0) > 0).all()
         for network in population().networks:
-            assert (np.diff(network.quantiles(told.table), axis=0) >= 0).all()
+            assert (np.diff(network.quantiles(result.table), axis=0) >= 0).all()
     assert tables[0] == pytest.approx(tables[1], abs=1e-6)
 
 

@@ -109,9 +109,9 @@ def test_recorded_forecasts_are_scored_later() -> None:
         data.add(name, MEASURED, numbers, [rows[n - 1][name] for n in numbers])
     found = recorded(build([data]), "lfw").iloc[0]
     final = curve(40, 0.9)[-1]
-    told = np.array([row["forecast.lfw"] for row in rows if row])
-    assert found["error"] == pytest.approx(np.abs(told - final).mean())
-    assert found["forecasts"] == len(told)
+    result = np.array([row["forecast.lfw"] for row in rows if row])
+    assert found["error"] == pytest.approx(np.abs(result - final).mean())
+    assert found["forecasts"] == len(result)
     assert found["error"] < found["last_value_error"]
     chances = np.array([row["forecast.lfw_chance"] for row in rows if row])
     assert found["brier"] == pytest.approx(((chances - 1.0) ** 2).mean())

@@ -156,7 +156,7 @@ def test_groups_of_seeds_are_one_row_with_one_line(project: Path) -> None:
         value = [0.5 + 0.2 * (number % 2) + number / 1000, 0.4]
         add_run(project, number, f"v{group}", value, group=group, seed=number, label_smoothing=number % 2)
     text, _ = made(project)
-    assert "permutation of seeds" in text
+    assert "Welch's t of seeds" in text
     assert re.search(r"\\| v51 .*better", text)
     assert len(re.findall(r"<li>", (project / "out" / "report.html").read_text())) >= 8  # every run is linked
 

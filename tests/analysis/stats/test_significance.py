@@ -46,6 +46,35 @@ def test_permutation_is_exact_on_small_groups() -> None:
         sig.permutation([1.0], [2.0, 3.0], rng)
 
 
+def test_few_seeds_are_judged_by_welchs_test_and_can_be_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    ours, theirs = [0.85, 0.86, 0.855], [0.80, 0.81, 0.802]
+    found = sig.between_seeds(ours, theirs, rng)
+    spread = [np.var(values, ddof=1) / 3 for values in (ours, theirs)]
+    freedom = sum(spread) ** 2 / sum(part**2 / 2 for part in spread)  # Welch and Satterthwaite
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(sum(spread))
+    assert found.difference == pytest.approx(0.051) and found.p < 0.001
+    assert (found.low, found.high) == pytest.approx((0.051 - half, 0.051 + half))
+    assert sig.verdicts([found] * 3) == [sig.BETTER] * 3  # a permutation of three seeds never gets below .1
+    same = sig.between_seeds([0.8, 0.8], [0.8, 0.8], rng)
+    assert (same.p, same.low, same.high) == (1.0, 0.0, 0.0)
+    one_flat = sig.between_seeds([0.8, 0.8], [0.7, 0.72], rng)  # no warning, and a finite interval
+    assert 0 < one_flat.p < 0.2 and one_flat.low < one_flat.difference < one_flat.high
+    many = sig.between_seeds([*ours, *ours], [*theirs, *theirs], rng)
+    assert many.method == "permutation of seeds" and many.p == pytest.approx(2 / 924)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_a_table_of_noise_between_few_seeds_holds_a_false_call_in_at_most_5_of_100(seeds: int) -> None:
+    rng = np.random.default_rng(seeds)
+    calls = 0
+    for _ in range(200):
+        base, *rows = np.round(rng.normal(0.83, 0.004, (6, seeds)), 3)
+        said = sig.verdicts([sig.between_seeds(row, base, rng) for row in rows])
+        calls += any(word != sig.SAME for word in said)
+    assert calls <= 200 * 0.05 + 3 * math.sqrt(200 * 0.05 * 0.95)
+
+
 def test_equal_runs_are_indistinguishable_in_about_95_of_100_planted_cases() -> None:
     rng = np.random.default_rng(1)
     calls = 0

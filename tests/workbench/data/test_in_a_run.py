@@ -15,27 +15,27 @@ from workbench.cli import main
 pytestmark = pytest.mark.tensorflow
 
 SPEC = '''"""Do mined triplets and mixed images train?"""
-from workbench import (GDC, SGD, Triplet, Experiment, Flip, MinedTriplets, Mixup, MobileNet, RandAugment,
-                       Softmax, Stage, SyntheticFaces)
+from workbench import (SGD, E, Triplet, Experiment, Flip, MinedTriplets, Mixup, PlainCNN, Softmax, Stage,
+                       SyntheticFaces)
 
 experiment = Experiment(
     data=SyntheticFaces(identities=5, images=8, image_size=32, hold_out=0.2),
-    backbone=MobileNet(image_size=32, width=0.25), embedding=GDC(size=16),
+    backbone=PlainCNN(filters=(8, 8, 8)), embedding=E(size=16),
     stages=(
         Stage(loss=Softmax(), epochs=1, augment=(Flip(), Mixup(0.4))),
         Stage(loss=Triplet(alpha=0.3), epochs=3,
               sampler=MinedTriplets(identities=5, images=4, alpha=0.5, every=2)),
     ),
-    optimizer=SGD(), learning_rate=0.05, batch_size=9,
+    optimizer=SGD(), learning_rate=0.05, batch_size=9, log_model="none",
 )
 '''
 
 BROKEN = '''"""Is a broken image named?"""
-from workbench import GDC, SGD, Experiment, ImageFolder, MobileNet, Softmax, Stage
+from workbench import SGD, E, Experiment, ImageFolder, PlainCNN, Softmax, Stage
 
 experiment = Experiment(
-    data=ImageFolder("faces", keep="no"), backbone=MobileNet(image_size=32, width=0.25), embedding=GDC(size=8),
-    stages=Stage(loss=Softmax(), epochs=1), optimizer=SGD(), learning_rate=0.1, batch_size=4,
+    data=ImageFolder("faces", keep="no"), backbone=PlainCNN(filters=(8, 8, 8)), embedding=E(size=8),
+    stages=Stage(loss=Softmax(), epochs=1), optimizer=SGD(), learning_rate=0.1, batch_size=4, log_model="none",
 )
 '''
 

@@ -257,6 +257,6 @@ def test_what_is_advised_of_a_broken_image_is_of_its_own_source(
     if source == "ImageFolder":
         convert.to_folder(stored, tmp_path / "folder")
         stored = ImageFolder("folder").encoded(places(tmp_path))
-    told = blame(stored, range(len(stored.labels)))
-    assert told is not None and said in str(told)
-    assert source == "ImageFolder" or "ImageFolder" not in str(told)
+    result = blame(stored, range(len(stored.labels)))
+    assert result is not None and said in str(result)
+    assert source == "ImageFolder" or "ImageFolder" not in str(result)

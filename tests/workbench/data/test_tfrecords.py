@@ -99,7 +99,8 @@ def test_stated_sizes(root: Path) -> None:
             TFRecords("t.tfrecord", **settings).encoded(places(root))
 
 
-def test_a_thousand_damaged_files(root: Path) -> None:
+def test_damaged_files(root: Path) -> None:
+    """Mutations and cuts; tests/acceptance/test_damage.py makes a thousand."""
     rows = [
         (k // 2, f"p{k // 2}", f"{k}", b"an image of some bytes %d" % k, np.ones(3, np.float16))
         for k in range(4)
@@ -108,13 +109,13 @@ def test_a_thousand_damaged_files(root: Path) -> None:
     tfrecords.write(path, rows)
     whole = path.read_bytes()
     counts = survives(
-        lambda file: tfrecords.content(file, tfrecords.Keys()), path, mutations(whole, 1000), 2000
+        lambda file: tfrecords.content(file, tfrecords.Keys()), path, mutations(whole, 120), 2000
     )
-    assert counts["refused"] > 900  # a change may fall on nothing; checksums find all others
+    assert counts["refused"] > 108  # a change may fall on nothing; checksums find all others
     cut = [whole[:length] for length in range(1, len(whole))]
     borders = len(whole) // 4
     assert (
-        survives(lambda file: tfrecords.content(file, tfrecords.Keys()), path, cut[: borders - 1], 2000)[
+        survives(lambda file: tfrecords.content(file, tfrecords.Keys()), path, cut[: borders - 1 : 5], 2000)[
             "read"
         ]
         == 0

@@ -151,6 +151,7 @@ experiment = Experiment(
     data=KerasData("fashion_mnist"), evaluate=KerasData("fashion_mnist", subset="test"),
     backbone=MLP(units=(16,), dropout=0.4), embedding=Features(),
     stages=Stage(loss=Softmax(head=Dense()), epochs=2), optimizer=Adam(), learning_rate=0.01, batch_size=20,
+    log_model="none",
 )
 '''
 

@@ -45,5 +45,6 @@ def shallow(**changes: Any) -> Experiment:
         "weight_decay": 5e-4,
         "augment": Flip(),
         "batch_size": 16,
+        "log_model": "none",
     }
     return Experiment(**{**settings, **changes})

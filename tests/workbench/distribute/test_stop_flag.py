@@ -10,7 +10,7 @@ pytestmark = pytest.mark.tensorflow
 
 
 @pytest.mark.parametrize(
-    ("wishes", "told"),
+    ("wishes", "result"),
     [
         ([0.0, 0.0], 0),
         ([NOW, 0.0, 0.0], STOP),
@@ -20,11 +20,11 @@ pytestmark = pytest.mark.tensorflow
         ([EPOCH_END, NOW, EPOCH_END], STOP + FINISH),
     ],
 )
-def test_wishes_are_told_apart_in_their_mean(wishes: list[float], told: int) -> None:
+def test_wishes_are_told_apart_in_their_mean(wishes: list[float], result: int) -> None:
     import numpy as np
     import tensorflow as tf
 
     mean = np.float32(0)
     for wish in wishes:  # as a collective operation adds
         mean += np.float32(wish)
-    assert int(decode(tf.constant(mean) / float(len(wishes)), len(wishes))) == told
+    assert int(decode(tf.constant(mean) / float(len(wishes)), len(wishes))) == result

@@ -18,7 +18,7 @@ sys.path.insert(0, {tests!r})
 from specs import small
 from workbench import Softmax, Stage
 base = small(stages=Stage(loss=Softmax(), epochs=1), name="head-stage")
-experiments = [base, base.but(label_smoothing=0.1, name="no-head-stage")]
+experiments = [base, base.but(label_smoothing=0.1, name="no-head-stage")][:{variants}]
 '''
 
 
@@ -30,9 +30,9 @@ def commands() -> list[list[str]]:
     return [shlex.split(line) for line in typed(chapter[0])]
 
 
-def chapter_project(folder: Path) -> Path:
-    """Make `folder` a project with the chapter's spec."""
-    return write_project(folder, SPEC, "quickstart")
+def chapter_project(folder: Path, variants: int = 2) -> Path:
+    """Make `folder` a project with the chapter's spec; each of its `variants` is a process of its own."""
+    return write_project(folder, SPEC, "quickstart", variants=variants)
 
 
 def begun(folder: Path, words: list[str], **environment: str) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""Ray without a cluster: addresses that do not answer, what a spec needs, what makes a node unfit, errands."""
+"""Ray without a cluster: addresses that do not answer, what a spec needs, what makes a node unfit, tasks."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_node_is_fit_or_says_why_not(tmp_path: Path, capsys) -> None:
     )  # in the node's log
 
 
-def errand(folder: Path, code: str, **changes) -> RayTask:
+def ray_task(folder: Path, code: str, **changes) -> RayTask:
     settings = {
         "words": ("-c", code),
         "folder": str(folder),
@@ -124,38 +124,38 @@ def errand(folder: Path, code: str, **changes) -> RayTask:
         ("import os; os.kill(os.getpid(), 9)", RayResult(1, lost=True)),
     ],
 )
-def test_an_errand_says_whether_its_end_was_wanted(tmp_path: Path, code: str, expected: RayResult) -> None:
-    assert train(errand(tmp_path, code)) == expected
+def test_a_task_says_whether_its_end_was_wanted(tmp_path: Path, code: str, expected: RayResult) -> None:
+    assert train(ray_task(tmp_path, code)) == expected
     assert (tmp_path / "out.log").read_text().startswith("on ")
 
 
-def test_an_errand_is_stopped_through_the_shared_folder(tmp_path: Path) -> None:
+def test_a_task_is_stopped_through_the_shared_folder(tmp_path: Path) -> None:
     code = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(75))\nprint('ready', flush=True)\ntime.sleep(60)"
     found: list[RayResult] = []
-    worker = threading.Thread(target=lambda: found.append(train(errand(tmp_path, code))))
+    worker = threading.Thread(target=lambda: found.append(train(ray_task(tmp_path, code))))
     worker.start()
     while "ready" not in ((tmp_path / "out.log").read_text() if (tmp_path / "out.log").exists() else ""):
         time.sleep(0.05)
     (tmp_path / "stop").write_text("15")
     worker.join(20)
     assert found == [RayResult(75)]
-    assert train(errand(tmp_path, "raise SystemExit(9)")) == RayResult(
+    assert train(ray_task(tmp_path, "raise SystemExit(9)")) == RayResult(
         75
     )  # one that begins later does not begin
 
 
-def test_an_errand_waits_for_the_process_that_a_lost_node_left(tmp_path: Path, monkeypatch) -> None:
+def test_a_task_waits_for_the_process_that_a_lost_node_left(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(ray_worker, "POLL_SECONDS", 0.02)
     journal = (tmp_path / "run.jsonl").open("w")
     fcntl.flock(journal, fcntl.LOCK_EX)
     threading.Timer(0.5, journal.close).start()
     began = time.monotonic()
-    assert train(errand(tmp_path, "pass")) == RayResult(0)
+    assert train(ray_task(tmp_path, "pass")) == RayResult(0)
     assert time.monotonic() - began > 0.45
 
 
-def test_an_errand_keeps_to_its_processors(tmp_path: Path, monkeypatch) -> None:
+def test_a_task_keeps_to_its_processors(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("KNOWN", "here")
     code = "import os; print(*(os.environ[n] for n in ('TF_NUM_INTRAOP_THREADS', 'CUDA_VISIBLE_DEVICES', 'KNOWN', 'NEW')))"
-    train(errand(tmp_path, code, cpus=3, variables={"KNOWN": "there", "NEW": "x"}))
+    train(ray_task(tmp_path, code, cpus=3, variables={"KNOWN": "there", "NEW": "x"}))
     assert (tmp_path / "out.log").read_text().splitlines()[-1] == "3 -1 here x"

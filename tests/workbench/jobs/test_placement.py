@@ -58,9 +58,9 @@ def test_what_is_not_there_is_refused_in_one_line(jobs, devices, here, said) -> 
 
 def test_a_process_sees_its_place_only() -> None:
     assert Place(("1", "3")).environment() == {"CUDA_VISIBLE_DEVICES": "1,3"}
-    told = Place(cores=(5,)).environment()
-    assert told["CUDA_VISIBLE_DEVICES"] == "-1"
-    assert told["TF_NUM_INTRAOP_THREADS"] == told["OMP_NUM_THREADS"] == "1"
+    result = Place(cores=(5,)).environment()
+    assert result["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert result["TF_NUM_INTRAOP_THREADS"] == result["OMP_NUM_THREADS"] == "1"
     assert Place().environment() == {}
     assert [str(p) for p in (Place(("0",)), Place(cores=(0, 1)), Place())] == [
         "GPU 0",

@@ -1,4 +1,4 @@
-"""Which run each task takes, what its process is told, and the order by cost."""
+"""Which run each task takes, what its process is given, and the order by cost."""
 
 from __future__ import annotations
 

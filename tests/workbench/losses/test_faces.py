@@ -24,6 +24,7 @@ def study(*stages, **changes):
     settings = dict(
         data=ImageFolder("{data}"), backbone=OrientedGradients(directions=4, cell=16), embedding=E(size=32),
         stages=stages, optimizer=Adam(), learning_rate=0.003, batch_size=40,
+        log_model="none",
     )
     return Experiment(**{{**settings, **changes}})
 

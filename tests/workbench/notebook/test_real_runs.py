@@ -28,6 +28,7 @@ BASE = Experiment(
     optimizer=SGD(momentum=0.9),
     learning_rate=0.05,
     batch_size=64,
+    log_model="none",
 )
 
 
@@ -63,9 +64,9 @@ def test_a_run_embeds_and_predicts(run: Run, tmp_path: Path) -> None:
     images = run.images(20)
     found = run.embed(images)
     assert found.shape == (20, 16) and found.dtype == np.float32 and np.isfinite(found).all()
-    told = run.predict(images)
-    assert list(told.columns) == ["identity", "label", "probability"] and len(told) == 20
-    assert told["probability"].between(0.1, 1).all() and told["identity"].nunique() > 3
+    result = run.predict(images)
+    assert list(result.columns) == ["identity", "label", "probability"] and len(result) == 20
+    assert result["probability"].between(0.1, 1).all() and result["identity"].nunique() > 3
     from PIL import Image
 
     paths = [tmp_path / f"{number}.png" for number in range(3)]

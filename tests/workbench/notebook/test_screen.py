@@ -70,12 +70,12 @@ def test_a_run_in_a_process_of_its_own_tells_its_steps(
     }
 
     log.write_text("run 1\nepoch 1/2  loss 0.5\nhalf a li")
-    follower = training.Follower(log, path, 0, NotebookScreen())
-    follower.look()
+    follower = training.LogFollower(log, path, 0, NotebookScreen())
+    follower.update()
     assert follower.last == "epoch 1/2  loss 0.5" and "step 3/4" in handle.updates[-1]
     with log.open("a") as file:
         file.write("ne\n")
-    follower.look()
+    follower.update()
     assert follower.last == "half a line"
     child.close()
     assert read_progress(path) is None

@@ -62,7 +62,7 @@ stages = [
 ]
 table = Experiment(
     data=Ones(), backbone=One(), embedding=Weight(), stages=stages, optimizer=SGD(), learning_rate=0.1, batch_size=2,
-    name="table",
+    name="table", log_model="none",
 )
 moving = table.but(
     name="moving", optimizer=SGDW(), weight_decay=Decoupled(0.01),

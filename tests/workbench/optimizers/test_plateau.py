@@ -103,6 +103,7 @@ experiment = Experiment(
     data=Digits(hold_out=0.2), backbone=MLP(image_size=8, units=(16,)), embedding=Features(),
     stages=(Stage(loss=Softmax(head=Dense()), epochs=4), Stage(loss=Softmax(head=Dense()), epochs=3)),
     optimizer=Adam(), learning_rate=ReduceLROnPlateau(0.05, factor=0.5, patience=1, min_delta=0.2), batch_size=64,
+    log_model="none",
 )
 '''
 

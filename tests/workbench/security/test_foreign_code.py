@@ -17,7 +17,7 @@ from workbench.spec.load import load_variants
 from workbench.spec.part import REGISTRY
 from workbench.tracking.journal import encode_line, read_journal
 from workbench.tracking.merging import merge
-from workbench.tracking.origin import is_as_kept, is_own
+from workbench.tracking.origin import is_own, is_unchanged
 from workbench.tracking.rows import EndRecord, EpochRecord, StartRecord
 from workbench.tracking.store import Store, find_store
 from workbench.tracking.tracker import Tracker
@@ -93,12 +93,12 @@ def merged(project: Path, tmp_path: Path) -> tuple[Store, Path]:
 def test_a_store_knows_its_own_record_and_what_was_kept_with_it(tmp_path: Path) -> None:
     store = record(tmp_path / "mine", tmp_path / "mark")
     start = read_journal(store.journal(RUN)).start
-    assert start is not None and is_own(store, start) and is_as_kept(store, start, "spec.py")
+    assert start is not None and is_own(store, start) and is_unchanged(store, start, "spec.py")
     assert recorded_variant(store, RUN, resumable=True).experiment.id == start.id
     changed = dataclasses.replace(start, provenance={**start.provenance, "spec_path": "/tmp/other.py"})
     assert not is_own(store, changed)
     (store.run_artifacts(RUN) / "spec.py").write_text("import os")
-    assert not is_as_kept(store, start, "spec.py")
+    assert not is_unchanged(store, start, "spec.py")
     forget()
 
 
@@ -130,10 +130,10 @@ def test_no_command_runs_the_code_of_a_merged_record(
 ) -> None:
     _, mark = merged
     status = main(words)
-    told = "".join(capsys.readouterr())
+    result = "".join(capsys.readouterr())
     assert not mark.exists()
     if "--check" not in words:
-        assert status == 2 and "--trust-code" in told and "spec.py" in told, told
+        assert status == 2 and "--trust-code" in result and "spec.py" in result, result
 
 
 def test_the_code_runs_where_the_command_line_trusts_it(merged: tuple[Store, Path]) -> None:

@@ -1,4 +1,4 @@
-"""What comes from outside is no path: names, links, pipes and records that lead out of their folder."""
+"""What comes from outside is not a path: names, links, pipes and records that lead out of their folder."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_an_archive_gets_no_more_memory_than_there_is(
     path = tmp_path / "x.npz"
     np.savez_compressed(path, plain=np.zeros(2_000_000))
     with monkeypatch.context() as little:
-        little.setattr(safe_npz, "available", lambda: 10_000_000)
+        little.setattr(safe_npz, "available_bytes", lambda: 10_000_000)
         with pytest.raises(DataError, match="of memory are free"):
             safe_npz.load(path, ("plain",))
     assert len(safe_npz.load(path, every=True)["plain"]) == 2_000_000

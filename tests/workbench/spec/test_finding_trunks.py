@@ -27,10 +27,10 @@ def store(project: Path) -> Store:
     return find_store(str(project / "mlruns"))
 
 
-def wanted(**changes: Any) -> shared_trunk.Wanted:
+def wanted(**changes: Any) -> shared_trunk.TrunkRequest:
     root = trunk_of(BRANCH)
     assert root is not None
-    return dataclasses.replace(shared_trunk.Wanted(root, DATA, quick=False, steps=None), **changes)
+    return dataclasses.replace(shared_trunk.TrunkRequest(root, DATA, quick=False, steps=None), **changes)
 
 
 def record(

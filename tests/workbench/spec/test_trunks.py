@@ -29,7 +29,7 @@ def test_a_branch_is_the_full_experiment_and_says_what_it_shares() -> None:
     branch = trunk.branch(after_stage=2, stages=OWN, name="b")
     assert branch.stages == (*trunk.stages[:2], OWN)
     assert (branch.name, branch.seed, branch.trunk) == ("b", 3, Trunk(stages=2, name="t"))
-    assert branch.id == tiny(stages=branch.stages).id  # how it is carried out is no part of what it is
+    assert branch.id == tiny(stages=branch.stages).id  # how it is carried out is not part of what it is
     root = trunk_of(branch)
     assert root is not None
     assert (root.id, root.seed, root.name, root.trunk) == (tiny(stages=trunk.stages[:2]).id, 3, "t", None)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.tensorflow
 def test_keras_tuners_hyperband_trains_a_spec(project: Path):
     import keras_tuner
 
-    two = (Stage(loss=Softmax(), epochs=2), Stage(loss=Softmax(), epochs=2, learning_rate=0.01))
+    two = (Stage(loss=Softmax(), epochs=1), Stage(loss=Softmax(), epochs=1, learning_rate=0.01))
     own = sweep(
         base=base(stages=two),
         space={
@@ -27,7 +27,7 @@ def test_keras_tuners_hyperband_trains_a_spec(project: Path):
     tuner = keras_tuner.Hyperband(
         own.hypermodel(),
         objective="val_accuracy",
-        max_epochs=4,
+        max_epochs=2,
         factor=2,
         directory=str(project),
         project_name="t",

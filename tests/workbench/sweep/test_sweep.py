@@ -24,7 +24,7 @@ from workbench import *
 experiment = Experiment(
     data=Digits(hold_out=0.2), backbone=MLP(image_size=8, units=(16,)), embedding=F(size=8),
     stages=(Stage(loss=Softmax(), epochs=2), Stage(loss=Softmax(), epochs=2, learning_rate=0.01)),
-    optimizer=SGD(momentum=0.9), learning_rate=0.05, batch_size=256,
+    optimizer=SGD(momentum=0.9), learning_rate=0.05, batch_size=256, log_model="none",
 )
 space = {"weight_decay": Choice(0, 1e-3), "backbone.units.1": Choice(8, 16)}
 band = Sweep(base=experiment, space=space, tuner=Hyperband(max_epochs=4, factor=2), objective="val_accuracy", name="band")

@@ -45,6 +45,6 @@ def test_a_state_that_cannot_be_is_one_line(tmp_path: Path, state: str) -> None:
     place.mkdir(parents=True)
     (place / sweeps.FACTS).write_text('{"name": "grid"}')
     (place / sweeps.STATE).write_text(state)
-    with pytest.raises(RecordError) as told:
+    with pytest.raises(RecordError) as answer:
         sweeps.read(store, GOOD)
-    assert "\n" not in str(told.value) and len(str(told.value)) < 1000
+    assert "\n" not in str(answer.value) and len(str(answer.value)) < 1000

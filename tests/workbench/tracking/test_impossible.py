@@ -125,8 +125,8 @@ def test_one_unreadable_run_leaves_table_and_plot_to_the_others(
     write(store, GOOD, *whole(GOOD))
     write(store, BAD, *whole(BAD)[:-1], IMPOSSIBLE["metric of text"])
     assert main(["table", "--store", str(store.root)]) == 0
-    told = capsys.readouterr()
-    assert "0.3" in told.out and "unreadable" in told.out + told.err
+    result = capsys.readouterr()
+    assert "0.3" in result.out and "unreadable" in result.out + result.err
 
 
 def test_what_is_no_file_is_unreadable_too(tmp_path: Path) -> None:
@@ -143,18 +143,18 @@ def test_list_show_and_json_tell_the_same_damage(tmp_path: Path, capsys: pytest.
     lines = whole(GOOD)
     lines[2] = lines[2].replace(b"0.2", b"0.9")  # a digit of the best value changed, the checksum not
     write(store, GOOD, *lines)
-    told = remarks(read_state(store, GOOD).journal)
-    assert told == [
+    result = remarks(read_state(store, GOOD).journal)
+    assert result == [
         "line 3 of its journal not trusted: the checksum does not fit",
         "epoch 2 not in its journal",
     ]
     for command in (["list"], ["show", GOOD]):
         assert main([*command, "--store", str(store.root)]) == 0
         shown = capsys.readouterr().out
-        assert all(f"note: {GOOD}: {text}" in shown for text in told)
+        assert all(f"note: {GOOD}: {text}" in shown for text in result)
     for command in (["list", "--json"], ["show", GOOD, "--json"]):
         assert main([*command, "--store", str(store.root)]) == 0
-        assert json.loads(capsys.readouterr().out)["remarks"] == told
+        assert json.loads(capsys.readouterr().out)["remarks"] == result
 
 
 def test_a_last_epoch_that_was_taken_away_is_missed(tmp_path: Path) -> None:

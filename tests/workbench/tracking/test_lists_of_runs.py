@@ -71,6 +71,17 @@ def test_a_list_is_sorted_and_has_the_columns_that_are_asked_for(store: Store, c
     assert "did you mean 'batch_size'" in said(capsys, "list", "--columns", "batchsize", status=2)
 
 
+def test_sets_that_choose_no_epoch_are_shown_at_the_epoch_that_was_chosen(store: Store, capsys) -> None:
+    run = "20260101T000005Z-00000005"
+    row = start(run, study="own", parameters={"select": "accuracy"}, stages=({"number": 1, "epochs": 2},))
+    with JournalWriter(store.journal(run)) as journal:
+        journal.append(row)
+        journal.append(epoch(1, accuracy=0.6, lfw=0.9))
+        journal.append(epoch(2, accuracy=0.7, lfw=0.8))
+    text = said(capsys, "list", "own", "--columns", "best")
+    assert text.splitlines()[1].strip() == "accuracy 0.7000 @2, lfw 0.8000"  # not lfw's own best, epoch 1
+
+
 def test_what_is_not_there_is_named(store: Store, capsys, tmp_path: Path) -> None:
     assert f"{tmp_path / 'none'}: no store is here" in said(
         capsys, "list", "--store", str(tmp_path / "none"), status=2
@@ -103,7 +114,7 @@ def test_two_runs_side_by_side(store: Store, capsys) -> None:
 
 
 def test_notes_and_tags_are_kept_beside_the_record_and_shown(store: Store, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("workbench.views.removed.renew", lambda store, run: "")
+    monkeypatch.setattr("workbench.views.removed.show_again", lambda store, run: "")
     before = store.journal(find_run(store, "orl/base:0")).read_bytes()
     said(capsys, "note", "orl/base:0", "odd", "second", "epoch")
     said(capsys, "tag", "orl/base:0", "paper", "by=ana")
@@ -121,7 +132,7 @@ def test_notes_and_tags_are_kept_beside_the_record_and_shown(store: Store, capsy
 
 
 def test_a_removed_run_is_gone_everywhere_and_comes_back_whole(store: Store, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("workbench.views.removed.renew", lambda store, run: "")
+    monkeypatch.setattr("workbench.views.removed.show_again", lambda store, run: "")
     run = find_run(store, "orl/decay:0")
     (store.run_checkpoints(run)).mkdir(parents=True)
     (store.run_checkpoints(run) / "best.safetensors").write_bytes(b"state")

@@ -18,6 +18,8 @@ from stores import METRICS, epoch, points, record, start
 from workbench.errors import RecordError, StoreError
 from workbench.security.masking import MARK
 from workbench.tracking.journal import JournalWriter, read_journal
+from workbench.tracking.logged_models import folder as logged_folder
+from workbench.tracking.logged_models import placing
 from workbench.tracking.merging import merge
 from workbench.tracking.rows import EndRecord
 from workbench.tracking.runs import read_state
@@ -84,6 +86,22 @@ def test_runs_files_and_checkpoints_move_and_the_same_run_is_one(two: tuple[Stor
     again = merge(there.root, here, silent)  # idempotent
     assert (again.new, sorted(again.same)) == ([], [A, B])
     assert contents(here.root) == after
+
+
+def test_a_model_that_shares_its_checkpoints_file_does_so_after_a_merge(tmp_path: Path) -> None:
+    here, there = store_at(tmp_path / "here"), store_at(tmp_path / "there")
+    add(there, A, 2)
+    (state,) = there.run_checkpoints(A).iterdir()
+    with placing(there, A, "model") as folder:
+        folder.mkdir()
+        (folder / "MLmodel").write_text("flavors: {}")
+        os.link(state, folder / "weights")
+    for _ in range(2):
+        merge(there.root, here, silent)
+        weights = logged_folder(here, A) / "model" / "weights"
+        assert weights.samefile(here.run_checkpoints(A) / state.name)
+        assert weights.read_bytes() == state.read_bytes()
+        assert sorted(path.name for path in weights.parent.iterdir()) == ["MLmodel", "weights"]
 
 
 def test_the_command_builds_the_views(two: tuple[Store, Store], root: Path) -> None:
@@ -248,7 +266,7 @@ def test_secrets_that_another_machine_recorded_do_not_arrive(tmp_path: Path) -> 
     assert MARK in (here.run_artifacts(A) / "log.txt").read_text()
     assert len(read_journal(here.journal(A)).rows) == 3
     before = contents(here.root)
-    assert merge(there.root, here, silent).same == [A]  # what was masked is no other history
+    assert merge(there.root, here, silent).same == [A]  # what was masked is not another history
     assert contents(here.root) == before
     with JournalWriter(there.journal(A)) as journal:
         journal.append(start(A, attempt=2, tags={"note": lines[1]}, time=3.0))

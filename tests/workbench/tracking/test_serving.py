@@ -39,7 +39,7 @@ def plan(folder: Path, **changes) -> ServerPlan:
         (["--host", "192.0.2.77", "--no-auth"], "without authentication would let everybody in"),
         (["--port", "0"], "Invalid value for '--port'"),
         (["--port", "{used}"], "port {used} is in use"),
-        (["--artifacts", "gs://b"], "is no place of artifacts"),
+        (["--artifacts", "gs://b"], "is not a place of artifacts"),
         (["--artifacts", "file"], "artifacts cannot be written there"),
         (["--artifacts", "s3://b"], "the bucket cannot be used"),
         (["--add-user", "anna", "--port", "{free}"], "no server answers"),
@@ -64,10 +64,10 @@ def test_what_cannot_be_served_is_refused_in_one_line(
         numbers = {"used": used.getsockname()[1], "free": free.getsockname()[1]}
         free.close()
         assert main(["server", *(word.format(**numbers) for word in words)]) == 2
-    told = capsys.readouterr().err
-    assert said.format(**numbers) in told
-    assert told.startswith("error: ") and told.count("\n") == 1
-    assert "hidden" not in told
+    result = capsys.readouterr().err
+    assert said.format(**numbers) in result
+    assert result.startswith("error: ") and result.count("\n") == 1
+    assert "hidden" not in result
 
 
 @pytest.mark.parametrize(
@@ -94,16 +94,16 @@ def test_authentication_names_the_package_that_it_needs(tmp_path: Path, monkeypa
 def test_secrets_go_by_environment_and_private_files_only(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.delenv("MLFLOW_AUTH_ADMIN_PASSWORD", raising=False)
     made = plan(tmp_path, database="postgresql://u:p%40ss@h:5/n")
-    told = made.environment()
-    assert told["PGPASSWORD"] == "p@ss"
-    assert told["MLFLOW_BACKEND_STORE_URI"] == "postgresql+psycopg2://u@h:5/n"
-    assert len(told["MLFLOW_AUTH_ADMIN_PASSWORD"]) > 20
+    result = made.environment()
+    assert result["PGPASSWORD"] == "p@ss"
+    assert result["MLFLOW_BACKEND_STORE_URI"] == "postgresql+psycopg2://u@h:5/n"
+    assert len(result["MLFLOW_AUTH_ADMIN_PASSWORD"]) > 20
     assert "basic-auth" in made.command() and "p@ss" not in " ".join(made.command())
     for path in tmp_path.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
         assert "p@ss" not in path.read_text() and "p%40ss" not in path.read_text()
     again = plan(tmp_path).environment()
-    assert again["MLFLOW_AUTH_ADMIN_PASSWORD"] == told["MLFLOW_AUTH_ADMIN_PASSWORD"]  # kept, not made anew
+    assert again["MLFLOW_AUTH_ADMIN_PASSWORD"] == result["MLFLOW_AUTH_ADMIN_PASSWORD"]  # kept, not made anew
     monkeypatch.setenv("MLFLOW_AUTH_ADMIN_PASSWORD", "of my own")
     assert made.environment()["MLFLOW_AUTH_ADMIN_PASSWORD"] == "of my own"
     assert "--app-name" not in plan(tmp_path, authenticated=False).command()
@@ -209,7 +209,7 @@ def test_a_user_names_no_place_of_files_of_the_servers_machine(monkeypatch, path
     flask = pytest.importorskip("flask")
     from types import SimpleNamespace
 
-    from workbench.tracking import server_door
+    from workbench.tracking import server_authorization
 
     known = SimpleNamespace(
         authenticate_request_basic_auth=lambda: "anna",
@@ -220,13 +220,13 @@ def test_a_user_names_no_place_of_files_of_the_servers_machine(monkeypatch, path
     monkeypatch.setitem(sys.modules, "mlflow.server.auth", known)
     app = flask.Flask("server")
     with app.test_request_context(f"{path}/mlflow/experiments/create", method="POST", json=body):
-        answer = server_door.authorize()
+        answer = server_authorization.authorize()
     assert answer == "anna" if right else answer.status_code == 400
     with app.test_request_context(f"{path}/mlflow/assistant/config", method="PUT", json={}):
-        assert server_door.authorize().status_code == 403
+        assert server_authorization.authorize().status_code == 403
     upload = f"{path}/mlflow-artifacts/artifacts/7/x"
     with app.test_request_context(upload, method="PUT", data=json.dumps(body)):
-        assert server_door.authorize() == "anna"
+        assert server_authorization.authorize() == "anna"
         assert flask.request.stream.read()  # whoever keeps the file finds it
 
 
@@ -246,17 +246,17 @@ def test_a_user_names_no_place_of_files_of_the_servers_machine(monkeypatch, path
     ],
 )
 def test_a_version_of_a_model_lies_with_the_server(source: object, right: bool) -> None:
-    from workbench.tracking import server_door
+    from workbench.tracking import server_authorization
 
-    assert server_door.is_own({"name": "m", "source": source}, version=True) is right
+    assert server_authorization.is_own({"name": "m", "source": source}, version=True) is right
 
 
 def test_the_server_asks_its_door(tmp_path: Path) -> None:
     from importlib import import_module
 
-    told = plan(tmp_path).environment()
-    text = Path(told["MLFLOW_AUTH_CONFIG_PATH"]).read_text()
+    result = plan(tmp_path).environment()
+    text = Path(result["MLFLOW_AUTH_CONFIG_PATH"]).read_text()
     module, _, name = text.split("authorization_function = ")[1].split()[0].partition(":")
     assert callable(getattr(import_module(module), name))
-    home = Path(told["PYTHONPATH"].split(":")[0])
-    assert (home / "workbench" / "tracking" / "server_door.py").is_file()
+    home = Path(result["PYTHONPATH"].split(":")[0])
+    assert (home / "workbench" / "tracking" / "server_authorization.py").is_file()

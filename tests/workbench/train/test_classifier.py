@@ -11,6 +11,7 @@ import pytest
 
 from workbench.cli import main
 from workbench.verification.confusion import confusion
+from workbench.verification.top_errors import most_confident_errors
 
 SPEC = '''"""Who is taken for whom?"""
 from workbench import (MLP, Adam, AdaCos, ArcFace, Center, Dense, Digits, Euclidean, Experiment, Features, Linear,
@@ -19,6 +20,7 @@ from workbench import (MLP, Adam, AdaCos, ArcFace, Center, Dense, Digits, Euclid
 base = Experiment(
     name="dense", data=Digits(hold_out=0.2), backbone=MLP(image_size=8, units=(32,)), embedding=Features(),
     stages=Stage(loss=Softmax(head=Dense()), epochs=2), optimizer=Adam(), learning_rate=0.01, batch_size=32,
+    log_model="none",
 )
 experiments = [
     base,
@@ -116,6 +118,46 @@ def test_a_confusion_matrix_holds_what_the_run_held_out(runs: Any, monkeypatch: 
     assert "of 1797 images; picture: confusion.png" in capsys.readouterr().out
     assert main(["confusion", names["none"]]) == 2
     assert "has no classification head" in capsys.readouterr().err
+
+
+@pytest.mark.tensorflow
+def test_the_worst_errors_of_a_classifier_are_drawn(
+    runs: Any, monkeypatch: Any, capsys: Any, tmp_path: Path
+) -> None:
+    from workbench.commands.ui_board import BoardOptions, board_of
+    from workbench.tracking.store import find_store
+
+    folder, names = runs
+    monkeypatch.chdir(folder)
+    assert main(["confusion", names["dense"], "--json"]) == 0
+    counts = np.array(json.loads(capsys.readouterr().out)["counts"])
+    assert main(["errors", names["dense"], "--count", "5", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["images"], said["wrong"]) == (counts.sum(), counts.sum() - np.trace(counts))
+    assert len(said["errors"]) == min(5, said["wrong"])
+    sure = [row["confidence"] for row in said["errors"]]
+    assert sure == sorted(sure, reverse=True)
+    assert all(counts[int(row["true"]), int(row["predicted"])] for row in said["errors"])
+    assert all(row["true"] != row["predicted"] for row in said["errors"])
+    assert (folder / "errors_classes.png").stat().st_size > 5000
+    assert main(["errors", names["dense"]]) == 0
+    assert "held-out images predicted wrongly (best, epoch " in capsys.readouterr().out
+    assert main(["errors", names["none"]]) == 2
+    assert "has no classification head" in capsys.readouterr().err
+
+    with board_of(find_store(), [names["dense"]], BoardOptions(errors=True)) as board:
+        assert board.tab == "images"
+        (events,) = board.root.glob("*/errors_classes/*tfevents*")
+        assert b"worst errors/classes" in events.read_bytes()
+    assert capsys.readouterr().err == ""
+
+
+def test_the_most_confident_errors_come_first() -> None:
+    true, predicted = np.array([0, 1, 2, 3, 4]), np.array([0, 2, 2, 1, 0])
+    confidence = np.array([0.99, 0.4, 0.9, 0.8, 0.5])
+    assert most_confident_errors(true, predicted, confidence, 2).tolist() == [3, 4]
+    assert most_confident_errors(true, predicted, confidence, 9).tolist() == [3, 4, 1]
+    assert most_confident_errors(true, true, confidence, 9).tolist() == []
 
 
 @pytest.mark.tensorflow

@@ -7,20 +7,23 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from running import finished, journal, launch
 from specs import tiny
 
 from workbench import names
 from workbench.cli import main
 from workbench.errors import SpecError
+from workbench.export.linked_weights import LINKED
 from workbench.spec.variant import Variant
 from workbench.tracking import logged_models
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.store import Store, find_store
-from workbench.train import logged_model
+from workbench.train import checkpoint, logged_model
 from workbench.train.request import RunRequest
 
 SPEC = '''"""Which digit is it?"""
@@ -118,14 +121,23 @@ def test_the_model_of_a_run_answers_without_this_package(trained, tmp_path: Path
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    result = json.loads(done.stdout.splitlines()[-1])
     network = Run(store, run).model("best")
     expected = network((images.astype(np.float32) - 127.5) / 128, training=False).numpy()
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(told["rows"], expected, atol=1e-5)
-    assert told["refused"]  # the signature says bytes
-    assert told["facts"]["run"] == run
-    assert told["facts"]["settings"]["stages.1.epochs"] == 2
+    np.testing.assert_allclose(result["rows"], expected, atol=1e-5)
+    assert result["refused"]  # the signature says bytes
+    assert result["facts"]["run"] == run
+    assert result["facts"]["settings"]["stages.1.epochs"] == 2
+
+
+@pytest.mark.tensorflow
+def test_the_weights_of_a_model_are_the_best_checkpoints_own_file(trained) -> None:
+    _, store, run = trained
+    best = store.run_checkpoints(run) / checkpoint.BEST
+    places = [logged_models.folder(store, run) / "model", *store.artifacts.glob("*/models/*/artifacts")]
+    assert len(places) == 2
+    assert all(best.samefile(place / "tf2model" / "variables" / LINKED) for place in places)
 
 
 @pytest.mark.tensorflow
@@ -136,8 +148,8 @@ def test_a_run_is_registered_with_an_alias_and_a_link(trained, monkeypatch, caps
     assert main([*words, "--alias", "champion"]) == 0
     assert 'load_model("models:/digits@champion")' in capsys.readouterr().out
     assert main([*words, "--outputs", "probabilities", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told == {"run": run, "registered": "digits", "version": 2, "alias": "", "model": "probabilities"}
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result == {"run": run, "registered": "digits", "version": 2, "alias": "", "model": "probabilities"}
     assert main([*words, "--alias", "v1"]) == 2
     assert main([*words, "--format", "h5"]) == 2
     assert main(["export", "digits/dense:0", "--register", "a/b"]) == 2
@@ -151,3 +163,56 @@ def test_a_run_is_registered_with_an_alias_and_a_link(trained, monkeypatch, caps
         ("digits", "model", "champion"),
         ("digits", "probabilities", ""),
     ]
+
+
+STOPPING = (
+    SPEC.replace("from workbench import", "from workbench import Watcher,")
+    .replace(
+        "experiment = Experiment(",
+        '''class StopAt(Watcher):
+    """Ends a run after its second epoch."""
+
+    def on_epoch(self, look):
+        if look.epoch == 2:
+            look.stop("two are enough")
+
+
+experiment = Experiment(watch=StopAt(), ''',
+    )
+    .replace("epochs=2", "epochs=4")
+)
+
+# Stands where the model is made, as long as it takes to be killed.
+SLOW = """
+import pathlib, sys, time
+from workbench.cli import main
+from workbench.export import mlflow_model
+def write(*arguments, **settings):
+    pathlib.Path("making").touch()
+    time.sleep(600)
+mlflow_model.write = write
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.tensorflow
+def test_a_kill_while_the_model_is_made_leaves_an_early_stop_a_stop(tmp_path: Path) -> None:
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "digits.py").write_text(STOPPING)
+    process = launch([sys.executable, "-c", SLOW, "run", "digits.py"], tmp_path)
+    while not (tmp_path / "making").exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+    process.kill()
+    process.wait(60)
+    store = find_store(str(tmp_path / "mlruns"))
+    (run,) = store.runs()
+    assert journal(tmp_path, run).end is None
+    assert [row.stop for row in journal(tmp_path, run).accepted()] == ["", "two are enough"]
+
+    done = finished(tmp_path, "resume", run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    end = journal(tmp_path, run).end
+    assert (end.status, end.reason) == ("finished", "two are enough")
+    assert [row.epoch for row in journal(tmp_path, run).accepted()] == [1, 2]
+    assert logged_models.names(store, run) == ["model"]

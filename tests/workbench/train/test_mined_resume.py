@@ -12,18 +12,19 @@ from running import accepted, arrays, start
 pytestmark = pytest.mark.tensorflow
 
 SPEC = '''"""Do mined triplets survive a kill?"""
-from workbench import (GDC, SGD, Experiment, Flip, MinedTriplets, MobileFaceNet, Safety, Softmax, Stage,
-                       SyntheticFaces, Triplet)
+from workbench import (SGD, E, Experiment, Flip, MinedTriplets, PlainCNN, Safety, Softmax, Stage, SyntheticFaces,
+                       Triplet)
 
 experiment = Experiment(
     data=SyntheticFaces(identities=5, images=8, image_size=32, hold_out=0.2),
-    backbone=MobileFaceNet(image_size=32, width=0.25), embedding=GDC(size=16),
+    backbone=PlainCNN(filters=(8, 8, 8)), embedding=E(size=16, dropout=0.2),
     stages=(
         Stage(loss=Softmax(), epochs=1),
         Stage(loss=Triplet(alpha=0.3), epochs=4,
               sampler=MinedTriplets(identities=5, images=4, alpha=0.5, every=2)),
     ),
     augment=Flip(), optimizer=SGD(momentum=0.9), learning_rate=0.05, batch_size=9, safety=Safety(every_steps=2),
+    log_model="none",
 )
 '''
 WHOLE, KILLED = "20260101T000000Z-0000000a", "20260101T000000Z-0000000b"

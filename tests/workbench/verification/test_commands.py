@@ -228,7 +228,7 @@ def test_a_file_that_is_no_archive_is_refused(lfw: Path, capsys) -> None:
         (("verify", "nosuchrun", "lfw.bin"), "no run 'nosuchrun'"),
         (("verify", "gone.onnx", "lfw.bin"), "gone.onnx: is not there"),
         (("verify", "lfw.bin", "lfw.bin"), "lfw.bin: is not a model"),
-        (("verify", "lfw.npz", "lfw.bin", "--far", "often"), "often are no rates"),
+        (("verify", "lfw.npz", "lfw.bin", "--far", "often"), "often are not rates"),
         (("verify", "lfw.npz", "lfw.bin", "--far", "2"), "false accept rate 2"),
         (("verify", "lfw.npz", "lfw.bin", "--pca", "99"), "99 principal components; expected 1 to 16"),
         (("errors", "nosuchrun"), "no run 'nosuchrun'"),

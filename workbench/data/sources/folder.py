@@ -30,7 +30,7 @@ class ImageFolder(Source):
     """Images in sub-folders, one for each identity; JPEG, PNG, BMP or GIF, grey or colour, any size.
 
     Identities are numbered in the order of their names. Files whose name starts with a dot are passed
-    over, files that are no images by name too, and said so.
+    over, files that are not images by name too, and said so.
     """
 
     path: str = setting(positional=True, doc="the folder, below WORKBENCH_DATA or absolute")

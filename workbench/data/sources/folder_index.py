@@ -32,7 +32,7 @@ RACY_NS = 2_000_000_000  # a folder changed this shortly before a scan may chang
 class Index:
     """N image files below `root`: file k is `identities[labels[k]]/name(k)` of `sizes[k]` bytes.
 
-    `faults` names what is wrong with broken files; `strays` are files that are no images by name.
+    `faults` names what is wrong with broken files; `strays` are files that are not images by name.
     """
 
     root: str

@@ -132,7 +132,7 @@ def read_batches(
 
 
 def _checked(path: Path, pixels: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both; refuses what is no set of images with a class each."""
+    """Return both; refuses what is not a set of images with a class each."""
     classes = 100 if path.parent.name == FILES["cifar100"] else 10
     known = labels.dtype.kind in "iu" and labels.size > 0 and 0 <= labels.min() <= labels.max() < classes
     if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or not known or labels.size != len(pixels):

@@ -14,6 +14,7 @@ from workbench.spec.interfaces import Backbone
 
 _B = "workbench.models.backbones"
 
+# Any other network of Keras: KerasApplication("DenseNet121").
 TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "mobilenet": (f"{_B}.mobilenet:MobileNet", {}),
     "mobilenet_v2": (f"{_B}.keras_nets:MobileNetV2", {}),
@@ -52,7 +53,7 @@ TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "mlp": (f"{_B}.small:MLP", {}),
     "leaky_teacher": (f"{_B}.small:LeakyCNN", {"filters": (256, 512)}),
     "leaky_student": (f"{_B}.small:LeakyCNN", {"filters": (16, 32)}),
-}  # any other network of Keras: KerasApplication("DenseNet121")
+}
 
 
 def backbone(name: str, **settings: Any) -> Backbone:

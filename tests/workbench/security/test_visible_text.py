@@ -18,7 +18,14 @@ from analysis.report.markdown import markdown
 from analysis.report.page import Links, Page, Section, Table, Text
 from analysis.tables.render import render
 from workbench.cli import main
-from workbench.security.shown import Shown, enduring, link, markdown_cell, spreadsheet_cell, visible
+from workbench.security.visible_text import (
+    VisibleStream,
+    link,
+    markdown_cell,
+    spreadsheet_cell,
+    surviving_lost_streams,
+    visible,
+)
 from workbench.tracking.journal import encode_line
 from workbench.tracking.rows import EndRecord
 
@@ -127,10 +134,10 @@ class Gone(io.StringIO):
 
 
 def test_a_lost_stream_ends_no_training_and_any_other_command() -> None:
-    stream = Shown(Gone())
+    stream = VisibleStream(Gone())
     with pytest.raises(BrokenPipeError):
         stream.write("list\n")
-    with enduring():
+    with surviving_lost_streams():
         print("epoch 1", file=stream, flush=True)
         print("epoch 2", file=stream, flush=True)
 
@@ -142,8 +149,8 @@ def test_a_process_outlives_its_streams(tmp_path: Path, root: Path, closed: str)
     mark = tmp_path / "done"
     code = (
         "import sys, time, click\n"
-        "from workbench.security.shown import enduring, shown_streams\n"
-        "with shown_streams(), enduring():\n"
+        "from workbench.security.visible_text import surviving_lost_streams, visible_streams\n"
+        "with visible_streams(), surviving_lost_streams():\n"
         "    for n in range(20):\n"
         "        print('epoch', n, flush=True); click.echo('note', err=True); time.sleep(0.01)\n"
         f"    open({str(mark)!r}, 'w').write('all')\n"

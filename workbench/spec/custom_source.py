@@ -28,7 +28,7 @@ Namespace = Mapping[str, Any]
 _KNOWN: dict[type, tuple[str, list[tuple[Namespace, str, Any]]]] = {}
 
 
-def is_own(cls: type) -> bool:
+def is_custom(cls: type) -> bool:
     """Tell whether a part is a user's: not one of the workbench's own classes."""
     return cls.__module__.partition(".")[0] not in ENGINE
 
@@ -62,7 +62,7 @@ def defined(cls: type) -> Defined | None:
     return found
 
 
-def own_text(cls: type) -> str:
+def custom_text(cls: type) -> str:
     """Return a class's own statement without comments and docstrings; empty where it has no text."""
     source, node = _where(cls)
     return plain_text(source, node) if source is not None and node is not None else ""
@@ -129,14 +129,14 @@ class Closure:
 
     def _value(self, name: str, value: Any, space: Namespace, attribute: str = "") -> None:
         if isinstance(value, ModuleType):
-            if self._is_own(value.__name__, getattr(value, "__file__", None)):
+            if self._is_custom(value.__name__, getattr(value, "__file__", None)):
                 self._module(value, attribute)
             return
         if isinstance(value, Lazy):  # to ask it for anything would import TensorFlow
             return
         value = getattr(value, "python_function", inspect.unwrap(value) if callable(value) else value)
         if isinstance(value, (type, FunctionType)):
-            if self._is_own(value.__module__, _file_of(value)) and value.__qualname__ not in self.units:
+            if self._is_custom(value.__module__, _file_of(value)) and value.__qualname__ not in self.units:
                 self._object(value)
         elif _is_plain(value):
             self._unit(name, _plain(value))
@@ -169,7 +169,7 @@ class Closure:
             name += "'"
         self.units[name] = text
 
-    def _is_own(self, module: str | None, file: str | None) -> bool:
+    def _is_custom(self, module: str | None, file: str | None) -> bool:
         top = (module or "").partition(".")[0]
         if top in ENGINE or top == "builtins":
             return False

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from workbench.spec.custom_source import code_of
 from workbench.spec.datasets import PairImages, Places
 from workbench.spec.interfaces import Source
-from workbench.spec.own_source import code_of
 from workbench.spec.watchers import Evaluation, as_metrics
 from workbench.verification.evaluator import Measured
 
 
-class OwnEvaluator:
+class CustomEvaluator:
     """Measures by the `measure` of a spec's own evaluation."""
 
     notes: tuple[str, ...] = ()

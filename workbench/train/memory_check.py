@@ -12,18 +12,18 @@ from typing import Any
 
 from workbench import names
 from workbench.lazy import tf
-from workbench.security.free_memory import available, gigabytes
+from workbench.security.free_memory import available_bytes, gigabytes
 from workbench.spec.plan import Plan
 from workbench.surgery.freezing import leaves
 from workbench.train.request import StopTraining
 
 
-def require(trainer: Any, plan: Plan, workers: int = 1) -> None:
+def require_memory(trainer: Any, plan: Plan, workers: int = 1) -> None:
     """Raise `StopTraining` for a batch that cannot fit; GPUs have memory of their own, and TensorFlow says when."""
     if tf.config.get_visible_devices("GPU"):
         return
     own = -(-plan.batch_size // workers)
-    taken, there = needed(trainer.embedder, own, plan.train != "head"), available()
+    taken, there = needed_bytes(trainer.embedder, own, plan.train != "head"), available_bytes()
     if taken > there:
         raise StopTraining(
             names.FAILED,
@@ -32,7 +32,7 @@ def require(trainer: Any, plan: Plan, workers: int = 1) -> None:
         )
 
 
-def needed(network: Any, batch_size: int, deep: bool) -> int:
+def needed_bytes(network: Any, batch_size: int, deep: bool) -> int:
     """Return the bytes that a step keeps at the least; without `deep` only the head is trained.
 
     Counted are layers with weights: activations and sums may work in the memory of what they are given.

@@ -55,16 +55,16 @@ def gathered(records: Records, study: str, store: Store) -> Records:
     return folded.collapsed(records.only(runs["run"][own]), store)
 
 
-def judged_of(records: Records, study: str, store: Store) -> dict[str, Facts]:
+def verdicts_of(records: Records, study: str, store: Store) -> dict[str, Facts]:
     """Return the facts of each row of a study by its name, read as `workbench table --baseline` reads them."""
     known = gathered(records, study, store)
     select = summary.default_metric(known)
-    metric = summary.judged_metric(known, select)
+    metric = summary.compared_metric(known, select)
     frame = summary.summary(known, select)
     rows = verdicts.rows_of(known, frame, select, store, metric)
     said = baseline_of(study)
     base = next((row for row in rows if said is not None and row.name == said[1]), rows[0])
-    table = verdicts.judged(frame, rows, metric, base, strict=False)
+    table = verdicts.with_verdicts(frame, rows, metric, base, strict=False)
     groups = summary.seed_groups(known.runs)
     facts = {}
     for position, members in enumerate(groups):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import DataError
-from workbench.models import load_keras, opened_aside
+from workbench.models import load_keras, open_in_child
 from workbench.security import children, model_files
 
 
@@ -39,7 +39,7 @@ def hdf5(path: Path, text: str = sequential(("Flatten", {}), ("Dense", {"units":
 
 @pytest.fixture
 def own_opener(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opened_aside, "_opener", [])
+    monkeypatch.setattr(open_in_child, "_opener", [])
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def test_whatever_ends_the_fork_is_one_line(
 ) -> None:
     """The opener stands here for the process of its own: what it would answer is what a fork of this one gives."""
     path = hdf5(tmp_path / "model.h5")
-    monkeypatch.setattr(opened_aside, "_asked", opened_aside.in_a_fork)
-    monkeypatch.setitem(opened_aside.KINDS, "look", (lambda path: ends(), ()))
+    monkeypatch.setattr(open_in_child, "_asked", open_in_child.open_in_fork)
+    monkeypatch.setitem(open_in_child.KINDS, "look", (lambda path: ends(), ()))
     for _ in range(2):  # what was not survived is tried again, what was is not
         with pytest.raises(DataError, match=said):
             load_keras.require_trust(path)
-    monkeypatch.setitem(opened_aside.KINDS, "look", (lambda path: None, ()))
+    monkeypatch.setitem(open_in_child.KINDS, "look", (lambda path: None, ()))
     load_keras.require_trust(path)
-    monkeypatch.setitem(opened_aside.KINDS, "look", (lambda path: ends(), ()))
+    monkeypatch.setitem(open_in_child.KINDS, "look", (lambda path: ends(), ()))
     load_keras.require_trust(path)
 
 
@@ -77,16 +77,16 @@ def test_an_opener_that_hangs_or_dies(
     program.chmod(0o755)
     with monkeypatch.context() as patched:
         patched.setattr(sys, "executable", str(program))
-        patched.setattr(opened_aside, "PATIENCE_SECONDS", 0.5)
+        patched.setattr(open_in_child, "PATIENCE_SECONDS", 0.5)
         with pytest.raises(DataError, match="takes too long"):
             load_keras.require_trust(path)
         program.write_text("#!/bin/sh\nexit 4\n")
-        patched.setattr(opened_aside, "PATIENCE_SECONDS", 60)
+        patched.setattr(open_in_child, "PATIENCE_SECONDS", 60)
         with pytest.raises(DataError, match="ends its reader"):
             load_keras.require_trust(path)
     load_keras.require_trust(path)  # a real one, which is asked again after a death
-    opened_aside._opener[0].kill()
-    opened_aside._sound.clear()
+    open_in_child._opener[0].kill()
+    open_in_child._sound.clear()
     load_keras.require_trust(path)
 
 
@@ -96,10 +96,10 @@ def test_an_archive_that_unpacks_to_more_than_it_may(tmp_path: Path, monkeypatch
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", sequential(("Flatten", {})))
         archive.writestr("model.weights.h5", (tmp_path / "w.h5").read_bytes() + bytes(60_000_000))
-    assert opened_aside.in_a_fork("look", path) == 0
+    assert open_in_child.open_in_fork("look", path) == 0
     monkeypatch.setattr(children, "MODEL_MEMORY", 20_000_000)
     assert path.stat().st_size < 1_000_000
-    assert opened_aside.in_a_fork("look", path) == opened_aside.TOO_LARGE
+    assert open_in_child.open_in_fork("look", path) == open_in_child.TOO_LARGE
 
 
 @pytest.mark.parametrize("offset", [0, 512, 1024, 4096])
@@ -145,6 +145,7 @@ def test_an_onnx_model_reads_no_other_file(tmp_path: Path, place: str) -> None:
     ids=["weights", "activations"],
 )
 def test_a_network_that_asks_for_too_much_is_one_line(tmp_path: Path, layers: Any) -> None:
+    load_keras.require_trust(hdf5(tmp_path / "small.h5"))  # the process that opens files is there
     path = hdf5(tmp_path / "model.h5", sequential(*layers))
     with pytest.raises(DataError, match="asks for more than|ends its reader|cannot be read"):
         load_keras.load_keras(path)
@@ -157,6 +158,6 @@ def test_a_damaged_onnx_model_is_one_line(tmp_path: Path, model: bytes) -> None:
 
     path = tmp_path / "model.onnx"
     path.write_bytes(model)
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as result:
         from_onnx(path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(result.value)

@@ -8,8 +8,8 @@ from typing import Any
 
 from workbench.errors import InputError
 from workbench.security.masking import mask
+from workbench.spec.custom_source import code_of, is_custom
 from workbench.spec.load import load_module
-from workbench.spec.own_source import code_of, is_own
 from workbench.spec.part import CODE, REGISTRY
 from workbench.train.from_record import RecordedRun, spec_path
 
@@ -29,7 +29,7 @@ def changed_parts(run: RecordedRun) -> list[str]:
     words = []
     for name, before in recorded.items():
         now = REGISTRY.get(name)
-        if now is None or not is_own(now):
+        if now is None or not is_custom(now):
             words.append(f"{name} is not defined in {path} any more")
         elif code_of(now) != before:
             words.append(

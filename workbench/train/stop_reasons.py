@@ -18,6 +18,15 @@ def paused(epoch: int) -> StopTraining:
     return StopTraining(names.STOPPED, f"{PAUSED} {epoch}, as asked")
 
 
+def end_again(reason: str) -> None:
+    """Stop a resumed run that a rule had ended already, for the `reason` that its last row tells, if any.
+
+    A kill between that row and the run's end, as while its model is made, must not make a longer run of it.
+    """
+    if reason:
+        raise StopTraining(names.FINISHED, reason)
+
+
 def stop_after_epoch(
     request: RunRequest, signals: StopSignals, epoch: int, epochs: int, reason: str | None
 ) -> StopTraining | None:

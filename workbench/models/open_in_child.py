@@ -146,7 +146,7 @@ def _limits(path: Path, kind: str) -> Iterator[None]:
     if kind == "keras":
         from workbench.lazy import tf
 
-        tf.constant(0.0)  # TensorFlow's own threads and memory are no part of the file's share
+        tf.constant(0.0)  # TensorFlow's own threads and memory are not part of the file's share
     spent = sum(os.times()[:2])
     resource.setrlimit(
         resource.RLIMIT_CPU, (int(spent) + SECONDS + 1, resource.getrlimit(resource.RLIMIT_CPU)[1])
@@ -174,7 +174,7 @@ def _tried(kind: str, path: Path) -> int:
     return 0
 
 
-def in_a_fork(kind: str, path: Path) -> int:
+def open_in_fork(kind: str, path: Path) -> int:
     """Open a file in a fork of this process; return its exit status, or minus the signal that ended it."""
     parent = os.getpid()
     child = os.fork()
@@ -190,12 +190,12 @@ def in_a_fork(kind: str, path: Path) -> int:
 
 def _serve(parent: str) -> None:
     die_with_parent(int(parent), signal.SIGKILL)
-    told = answers()
+    answer = answers()
     for line in sys.stdin.buffer:
         kind, path = json.loads(line)
         _prepare(kind)
-        told.write(b"%d\n" % in_a_fork(kind, Path(path)))
-        told.flush()
+        answer.write(b"%d\n" % open_in_fork(kind, Path(path)))
+        answer.flush()
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import pytest
 from makers import add_run
 from test_folded import add_folds, drawn, protocol
 
-from analysis.tables.judged import baseline_of
 from analysis.tables.results import page
+from analysis.tables.study_verdicts import baseline_of
 from workbench.cli import main
 from workbench.errors import SpecError
 
@@ -63,7 +63,7 @@ def test_a_study_is_judged_against_another_ones_run(specs: Path) -> None:
     facts = refreshed(specs, "other")
     assert list(facts) == ["smooth"]
     row = facts["smooth"]
-    assert (row["against"], row["seeds"], row["test"]) == ("base", 3, "permutation of seeds")
+    assert (row["against"], row["seeds"], row["test"]) == ("base", 3, "Welch's t of seeds")
     assert row["difference"] == pytest.approx(0.1)
     assert refreshed(specs, "plain")["base"]["verdict"] == "the baseline"
 

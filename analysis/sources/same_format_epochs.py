@@ -17,7 +17,7 @@ USUAL = re.compile(rf"(?: -)? (\d+)s(?: {SPEED})?((?: - [A-Za-z_][\w./@()-]*: {V
 
 
 @dataclass
-class Alike:
+class EpochFormat:
     """How an epoch looked last, for those that look the same."""
 
     names: tuple[str, ...] = ()

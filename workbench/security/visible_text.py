@@ -13,7 +13,6 @@ import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
-from urllib.parse import quote
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,16 +90,18 @@ def markdown_prose(text: str) -> str:
 
 def link(address: str) -> str:
     """Return an address as a page may link to it: of the web or relative, nothing that a browser would run."""
+    from urllib.parse import quote
+
     known = re.match(r"(?:https?://|[^:]*(?:/|$))", address)
     return quote(visible(address), safe="/:#?&=%.,~@+!$'()*; ") if known else "#"
 
 
 # ---------------------------------------------------------------- streams
 
-_enduring = 0  # how many trainings are at work: while one is, the loss of a stream ends nothing
+_surviving = 0  # how many trainings are at work: while one is, the loss of a stream ends nothing
 
 
-class Shown:
+class VisibleStream:
     """A text stream of this process: what it writes is visible, and its loss may be survived."""
 
     def __init__(self, stream: TextIO, controls: bool = False) -> None:
@@ -122,18 +123,16 @@ class Shown:
         if not self._lost:
             self._survive(self._stream.flush)
 
-    def with_controls(self) -> Shown:
+    def with_controls(self) -> VisibleStream:
         """Return the same stream for a writer whose escape sequences are its own."""
-        return Shown(self._stream, controls=True)
+        return VisibleStream(self._stream, controls=True)
 
     def _survive(self, work: Any, *words: Any) -> None:
         try:
             work(*words)
-        except (
-            OSError,
-            ValueError,
-        ):  # its reader ended, its terminal is gone, its disk is full, it is closed
-            if not _enduring:
+        # Its reader ended, its terminal is gone, its disk is full, it is closed.
+        except (OSError, ValueError):
+            if not _surviving:
                 raise
             self._lost = True
             with contextlib.suppress(OSError, ValueError):  # so that its flush at the end finds a place
@@ -144,11 +143,11 @@ class Shown:
 
 
 @contextlib.contextmanager
-def shown_streams() -> Iterator[None]:
-    """Show what this process says through `Shown` until the block ends; without a stream, say it to nobody."""
+def visible_streams() -> Iterator[None]:
+    """Show what this process says through `VisibleStream` until the block ends; without a stream, say it to nobody."""
     before = sys.stdout, sys.stderr
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        sys.stdout, sys.stderr = (Shown(stream or nowhere) for stream in before)  # type: ignore[assignment]
+        sys.stdout, sys.stderr = (VisibleStream(stream or nowhere) for stream in before)  # type: ignore[assignment]
         try:
             yield
         finally:
@@ -156,11 +155,11 @@ def shown_streams() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def enduring() -> Iterator[None]:
+def surviving_lost_streams() -> Iterator[None]:
     """Let no loss of standard output or error end what is done in the block: a training."""
-    global _enduring
-    _enduring += 1
+    global _surviving
+    _surviving += 1
     try:
         yield
     finally:
-        _enduring -= 1
+        _surviving -= 1
