@@ -59,7 +59,7 @@ def load(
         words = str(fault)
         reason = "holds Python objects" if "allow_pickle" in words or "Object" in words else "is damaged"
         raise error(
-            f"{reason}, or is no .npz", where=path, expected="plain arrays written by np.savez"
+            f"{reason}, or is not a .npz", where=path, expected="plain arrays written by np.savez"
         ) from fault
 
 

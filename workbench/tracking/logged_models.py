@@ -132,7 +132,7 @@ def _registration(run: str, row: dict[str, Any]) -> Registration:
     texts = {key: row.get(key, "") for key in ("name", "model", "alias", "model_id")}
     moment, version = float(row["time"]), int(row.get("version", 0))
     if not all(isinstance(text, str) for text in texts.values()) or not texts["name"]:
-        raise ValueError("a name is no text")
+        raise ValueError("a name is not text")
     if not (math.isfinite(moment) and 0 <= version < 2**31):
         raise ValueError("time or version is impossible")
     return Registration(run=run, time=moment, version=version, **texts)

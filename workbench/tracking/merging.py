@@ -61,7 +61,7 @@ def merge(other: Path, store: Store, say: Say) -> Merged:
         todo = _plan(source, store, done)
         for run in todo:
             strange = _strange_models(source, run)
-            done.left.update((f"{run}: {name}", "is no model of this program") for name in strange)
+            done.left.update((f"{run}: {name}", "is not a model of this program") for name in strange)
             for place in (store.run_folder(run), store.run_checkpoints(run), store.root / SWEEPS / run):
                 clear_temporary_files(place)  # of a merge that was killed
             done.withheld += _copy_run(source, store, run, strange)

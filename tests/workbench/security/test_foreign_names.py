@@ -176,7 +176,7 @@ def test_a_pipe_among_our_own_journals_blocks_nobody(two: tuple[Store, Store]) -
     here, _ = two
     os.mkfifo(here.journal(RUN))
     assert not is_locked(here.journal(RUN))
-    with pytest.raises(RecordError, match="no regular file"):
+    with pytest.raises(RecordError, match="not a regular file"):
         read_journal(here.journal(RUN))
 
 

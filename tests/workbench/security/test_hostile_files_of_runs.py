@@ -169,7 +169,7 @@ def test_a_merged_model_of_mlflow_that_names_code_stays_where_it_is(
         (place / logged_models.DESCRIPTION).write_text(text)
         (place / "code" / "payload.py").write_text("x = 1")
     done = merge(theirs.root, here, lambda line: None)
-    assert done.left == {f"{RUNS[0]}: models/model": "is no model of this program"}
+    assert done.left == {f"{RUNS[0]}: models/model": "is not a model of this program"}
     assert sorted(done.new) == RUNS and logged_models.names(here, RUNS[0]) == ["logits"]
     assert not (logged_models.folder(here, RUNS[0]) / "model").exists()
 
@@ -200,7 +200,7 @@ def test_a_pipe_under_the_name_of_a_record_blocks_nobody(
         os.mkfifo(project / name)
         for words in (["table"], ["plot", "-o", "x.png"], ["import"], ["forecast"]):
             assert main([words[0], name, *words[1:]]) == 2
-            assert "no regular file" in capsys.readouterr().err
+            assert "not a regular file" in capsys.readouterr().err
 
 
 def test_rates_of_a_measurement_are_numbers(tmp_path: Path) -> None:
