@@ -21,6 +21,7 @@ def authorize() -> Any:
     from mlflow.server import auth
 
     who, request = auth.authenticate_request_basic_auth(), auth.request
+    # `silent`: a body that is no JSON names no place, and MLflow itself answers it.
     if request.path.rstrip("/").endswith(CREATE) and not is_own(request.get_json(force=True, silent=True)):
         words = "artifacts lie where this server keeps them: leave artifact_location out"
         return auth.make_response({"error_code": "INVALID_PARAMETER_VALUE", "message": words}, 400)
@@ -34,5 +35,6 @@ def is_own(body: Any) -> bool:
             body = json.loads(body)
         except ValueError:
             return False
+    # Both spellings, for a request may give one to us and the other to MLflow.
     given = [body[name] for name in FIELDS if body.get(name)] if isinstance(body, dict) else []
     return all(isinstance(place, str) and place.startswith(OWN) and ".." not in place for place in given)
