@@ -201,7 +201,8 @@ def _read(
     # Two threads for what is cheap, all of them for what decodes: more here would only take cores from there.
     prepared = order.map(prepare, num_parallel_calls=2, deterministic=True)
     some = _some(read, size, chain[:first], count)
-    rows = prepared.unbatch().map(some, num_parallel_calls=threads, deterministic=True)
+    # Twice as many calls as threads: a finished one holds its place until those before it are done and taken.
+    rows = prepared.unbatch().map(some, num_parallel_calls=2 * threads, deterministic=True)
     rows = rows.batch(ragged or order.element_spec[0].shape[0] // count, drop_remainder=ragged is None)
     return rows.map(_afterwards(chain, first), num_parallel_calls=threads, deterministic=True)
 
