@@ -142,7 +142,9 @@ def _one(
     data = RunData(_title(rows), facts=facts, settings=_common(rows))
     last = _last_epochs(records.epochs, folds)
     sets = {
-        metric: folded for metric in last.index if (folded := read(store, folds, _numbers(rows), str(metric)))
+        metric: folded
+        for metric in last.index
+        if (folded := read(store, folds, tuple(int(number) for number in rows[FOLD]), str(metric)))
     }
     where = {"stage": int(last.get(names.STAGE, 1)), "stage_epoch": 1}
     epoch = int(records.epochs[records.epochs["run"].isin(folds)]["epoch"].max())
@@ -164,10 +166,6 @@ def _one(
     if unfinished:
         notes.append(Note(name, f"{unfinished} of its folds are not finished"))
     return data, sets, notes
-
-
-def _numbers(rows: pd.DataFrame) -> tuple[int, ...]:
-    return tuple(int(number) for number in rows[FOLD])
 
 
 def _common(rows: pd.DataFrame) -> dict[str, Any]:

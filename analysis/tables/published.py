@@ -206,7 +206,11 @@ def comparison(published: Published, ours: Mapping[str, Ours], variants: Iterabl
 
 def shortened(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a comparison for readers: without columns that are empty, and without rows that say nothing."""
-    kept = [column for column in frame.columns if column in ("run", "set") or not _empty(frame[column])]
+    kept = [
+        column
+        for column in frame.columns
+        if column in ("run", "set") or not all(is_missing(value) or value == "" for value in frame[column])
+    ]
     if "published" not in kept and "verdict" in kept:  # there is nothing that it could be about
         kept.remove("verdict")
     return frame[kept]
@@ -236,10 +240,6 @@ def written(frame: pd.DataFrame) -> pd.DataFrame:
             for value, big in zip(frame[name], large)
         ]
     return result
-
-
-def _empty(column: pd.Series) -> bool:
-    return all(is_missing(value) or value == "" for value in column)
 
 
 def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, Any]]:

@@ -39,6 +39,7 @@ def authorize() -> Any:
         return _refused(
             auth, "PERMISSION_DENIED", "this server lends nobody its machine for an assistant", 403
         )
+    # `silent`: a body that is not JSON names no place, and MLflow itself answers it.
     bare = request.method in ("GET", "HEAD") or any(part in request.path for part in FILES)
     body = None if bare else request.get_json(force=True, silent=True)
     if not is_own(body, version=VERSIONS in request.path):
