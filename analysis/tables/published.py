@@ -21,8 +21,8 @@ from analysis.tables.render import fixed_point
 from analysis.tables.verdicts import PAIRS, UNKNOWN
 from workbench import names
 from workbench.errors import RecordError
-from workbench.security import safe_json
 from workbench.security.foreign_files import read_file
+from workbench.security.safe_json import loads
 
 if TYPE_CHECKING:
     from workbench.tracking.store import Store
@@ -99,7 +99,7 @@ def ijb_means(store: Store, runs: Sequence[str]) -> dict[str, dict[str, tuple[fl
 def _ijb_rates(path: Path) -> dict[str, float]:
     """Return {"SET RATE READING": true accept rate} of one measurement; raises `RecordError` for a file that is none."""
     try:
-        facts = safe_json.loads(read_file(path))
+        facts = loads(read_file(path))
         return {
             f"{facts['set'].upper()} {far} {name}": float(value)
             for name, row in facts["one_to_one"].items()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import RecordError, suggestion
-from workbench.security import safe_json
+from workbench.security.safe_json import loads
 
 EACH, LAST = "each", "last"
 EPOCH, IJB = "epoch ", "ijb"  # readings of values of one epoch ("epoch 16"), and of `workbench ijb`
@@ -113,7 +113,7 @@ def published_of(study: str) -> Published:
 def read_published(path: Path) -> Published:
     """Return the numbers of a file; raises `RecordError` naming what is wrong with it."""
     try:
-        content = safe_json.loads(path.read_text(encoding="utf-8"))
+        content = loads(path.read_text(encoding="utf-8"))
         ijb = dict(content.get("ijb", {}))
         return Published(
             path.stem,
