@@ -13,22 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import names
 from workbench.errors import StoreError
 from workbench.files import link_or_copy, replacing
-from workbench.names import (
-    FAILED,
-    FINISHED,
-    RUNNING,
-    STAGE,
-    STOPPED,
-    SWEEP,
-    TAG_KIND,
-    TAG_OBJECTIVE,
-    TAG_PREFIX,
-    TAG_RUN,
-    TAG_STATUS,
-    TAG_SWEEP,
-)
 from workbench.security.foreign_files import files_below, is_below, without_links
 from workbench.tracking import logged_models
 from workbench.tracking.journal import Journal
@@ -59,14 +46,14 @@ if TYPE_CHECKING:
 
 BATCH_ITEMS = 100  # MLflow's limit for the parameters, and for the tags, of one log_batch
 ARTIFACTS = "artifacts"  # MLflow's own name of the folder of a run's files
-TAG_FILES = TAG_PREFIX + "files"
+TAG_FILES = names.TAG_PREFIX + "files"
 TAG_NOTE = "mlflow.note.content"  # MLflow's own tag: the description of a run
-TAG_DATASETS = TAG_PREFIX + "datasets"  # how many inputs were logged
-TAG_MODELS = TAG_PREFIX + "models"
-TAG_READER = TAG_PREFIX + "reader"  # the keys of the tags that readers gave
+TAG_DATASETS = names.TAG_PREFIX + "datasets"  # how many inputs were logged
+TAG_MODELS = names.TAG_PREFIX + "models"
+TAG_READER = names.TAG_PREFIX + "reader"  # the keys of the tags that readers gave
 NOTE = "note"  # how MLflow's column of a reader's note is called
-TAG_SUPERSEDED = TAG_PREFIX + "superseded"
-_MLFLOW_STATUS = {RUNNING: "RUNNING", FINISHED: "FINISHED", FAILED: "FAILED"}
+TAG_SUPERSEDED = names.TAG_PREFIX + "superseded"
+_MLFLOW_STATUS = {names.RUNNING: "RUNNING", names.FINISHED: "FINISHED", names.FAILED: "FAILED"}
 
 
 class MlflowView:
@@ -120,18 +107,19 @@ class MlflowView:
         """Nothing is held between calls."""
 
     def _send(self, journal: Journal, start: StartRecord, rows: list[EpochRecord], status: str) -> None:
-        if status == RUNNING and self._status != "RUNNING":
+        if status == names.RUNNING and self._status != "RUNNING":
             self._set_status("RUNNING", None)
         self._send_parameters(journal)
-        self._send_metrics(rows, best_so_far(rows, start.tags.get(TAG_OBJECTIVE)))
+        self._send_metrics(rows, best_so_far(rows, start.tags.get(names.TAG_OBJECTIVE)))
         self._nest(start)
         self._send_page(start)
         self._send_files(journal.run)
-        if status != RUNNING:  # a model may be there before the rows that tell its values
+        if status != names.RUNNING:  # a model may be there before the rows that tell its values
             self._send_models(start, rows)
         self._send_tags({**wanted_tags(journal, start, status), **self._winner(start)})
         self._send_reader_tags(journal.run)
-        paused = status == STOPPED and TAG_SWEEP in start.tags  # complete as far as its trial goes
+        # Complete as far as its trial goes.
+        paused = status == names.STOPPED and names.TAG_SWEEP in start.tags
         self._set_status("FINISHED" if paused else _MLFLOW_STATUS.get(status, "KILLED"), journal)
 
     def _open(self, journal: Journal, start: StartRecord, status: str) -> bool:
@@ -199,7 +187,7 @@ class MlflowView:
         assert self._client is not None
         from mlflow.entities import ViewType
 
-        query = f"tags.`{TAG_RUN}` = '{run}'"
+        query = f"tags.`{names.TAG_RUN}` = '{run}'"
         found = self._client.search_runs([study], query, run_view_type=ViewType.ALL)
         active = [row for row in found if row.info.lifecycle_stage == "active"]
         deleted = [row for row in found if row not in active and TAG_SUPERSEDED not in row.data.tags]
@@ -209,7 +197,7 @@ class MlflowView:
         """Tell whether MLflow shows an epoch that the journal has since replaced by another."""
         assert self._client is not None
         self._logged = {
-            point.step: point.timestamp for point in self._client.get_metric_history(run_id, STAGE)
+            point.step: point.timestamp for point in self._client.get_metric_history(run_id, names.STAGE)
         }
         accepted = {row.epoch: milliseconds(row.time) for row in journal.accepted()}
         for step, moment in self._logged.items():
@@ -255,7 +243,7 @@ class MlflowView:
 
     def _nest(self, start: StartRecord) -> None:
         """Put a sweep's trial under the sweep in MLflow's pages, as soon as MLflow knows the sweep."""
-        if TAG_SWEEP not in start.tags or not start.parent or TAG_NESTED in self._tags:
+        if names.TAG_SWEEP not in start.tags or not start.parent or TAG_NESTED in self._tags:
             return
         parent = self._find(start.parent, self._study(start.study))
         if parent is not None:
@@ -265,7 +253,7 @@ class MlflowView:
         """Return the mark of a winner for this run; a sweep marks its trials, whose best is known with its end."""
         assert self._client is not None
         found = winner_tags(self.store, start)
-        if start.tags.get(TAG_KIND) == SWEEP:
+        if start.tags.get(names.TAG_KIND) == names.SWEEP:
             self.changes += mark_trials(self._client, self.store, start, self.run_id, self._experiment)
         elif TAG_WINNER in self._tags and TAG_WINNER not in found:
             self._client.delete_tag(self.run_id, TAG_WINNER)
@@ -332,7 +320,7 @@ class MlflowView:
             self.changes += 1
             self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in part])
         self._tags.update(new)
-        if TAG_STATUS in wanted and TAG_REASON in self._tags and TAG_REASON not in wanted:
+        if names.TAG_STATUS in wanted and TAG_REASON in self._tags and TAG_REASON not in wanted:
             self._client.delete_tag(self.run_id, TAG_REASON)  # the run was resumed
             del self._tags[TAG_REASON]
 
