@@ -12,6 +12,8 @@ from workbench.views.links import sentence
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
+# MLflow draws tables without any space between columns.
+HEAD = "| stage&emsp; | name&emsp; | epochs&emsp; | loss |"
 LONGEST_DIGEST = 36  # MLflow's limit; the whole fingerprint stands in the profile
 
 
@@ -29,7 +31,7 @@ def description(start: StartRecord, spec: str = "") -> str:
         f"{_cell(start.parameters, number, 'loss')} |"
         for number, stage in enumerate(start.stages, start=1)
     ]
-    table = ["| stage | name | epochs | loss |", "| --- | --- | --- | --- |", *rows] if rows else []
+    table = [HEAD, "| --- | --- | --- | --- |", *rows] if rows else []
     return "\n\n".join(part for part in (text, "\n".join(table), sentence(start)) if part)
 
 
