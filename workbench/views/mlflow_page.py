@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
 # MLflow draws tables without any space between columns.
-HEAD = "| stage&emsp; | name&emsp; | epochs&emsp; | loss |"
+SPACE = "&emsp; | "
 LONGEST_DIGEST = 36  # MLflow's limit; the whole fingerprint stands in the profile
 
 
@@ -27,11 +27,16 @@ def description(start: StartRecord, spec: str = "") -> str:
     """Return a run's description in Markdown: the docstring of its `spec` file, its stages as a table, and links."""
     text = _docstring(spec) or str(start.provenance.get("question", ""))
     rows = [
-        f"| {stage.get('number', number)} | {stage.get('name', '')} | {stage.get('epochs', '')} | "
-        f"{_cell(start.parameters, number, 'loss')} |"
+        (
+            stage.get("number", number),
+            stage.get("name", ""),
+            stage.get("epochs", ""),
+            _cell(start.parameters, number, "loss"),
+        )
         for number, stage in enumerate(start.stages, start=1)
     ]
-    table = [HEAD, "| --- | --- | --- | --- |", *rows] if rows else []
+    lines = [f"| {SPACE.join(map(str, row))} |" for row in (("stage", "name", "epochs", "loss"), *rows)]
+    table = [lines[0], "| --- | --- | --- | --- |", *lines[1:]] if rows else []
     return "\n\n".join(part for part in (text, "\n".join(table), sentence(start)) if part)
 
 
