@@ -19,7 +19,7 @@ import pandas as pd
 from analysis.frames import Records, is_missing
 from analysis.stats import significance as sig
 from workbench.errors import RecordError, suggestion
-from workbench.names import LEARNING_RATE, STAGE, lower_is_better
+from workbench.names import LEARNING_RATE, STAGE, badness, lower_is_better
 from workbench.spec.labels import short_names
 from workbench.tracking.sweeps import SweepRecord
 
@@ -374,8 +374,8 @@ def bests(record: SweepRecord, records: Records) -> list[str]:
         rows = rows[rows["metric"] == name]
         if rows.empty:
             continue
-        row = rows.loc[rows["value"].idxmin() if lower_is_better(name) else rows["value"].idxmax()]
-        word = "lowest" if lower_is_better(name) else "highest"
+        lower = lower_is_better(name)
+        row, word = rows.loc[badness(rows["value"], lower).idxmin()], "lowest" if lower else "highest"
         said.append(
             f"{word} {name} {row['value']:.4f} (trial {chains[str(row['run'])]}, epoch {row['epoch']})"
         )

@@ -19,7 +19,7 @@ import pandas as pd
 
 from analysis.plain_names import named_plainly
 from workbench.errors import RecordError, suggestion
-from workbench.names import LOWER, PEAK_SUFFIX, declare_sets, direction, no_direction
+from workbench.names import LOWER, PEAK_SUFFIX, badness, declare_sets, direction, no_direction
 from workbench.spec.labels import labels, value_text
 
 # So many runs are read from their journals, which know steps and the time of each epoch. MLflow's database is
@@ -262,7 +262,7 @@ def best(epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
     if side is None:
         raise RecordError(no_direction(metric))
     rows = rows[np.isfinite(rows["value"])]
-    order = rows.assign(key=rows["value"] if side == LOWER else -rows["value"])
+    order = rows.assign(key=badness(rows["value"], side == LOWER))
     order = order.sort_values(["key", "epoch", "step"], kind="stable")
     return order.drop_duplicates("run").drop(columns="key").sort_index()
 

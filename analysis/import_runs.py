@@ -22,28 +22,8 @@ from analysis.frames import Note, Records, is_missing, per_epoch, settings_of
 from analysis.import_sources import Source, identity_of, keep_originals, own_folder, sources_of
 from analysis.sources import Options
 from analysis.sources.mlflow_common import TAG_REGULARISER
+from workbench import names
 from workbench.errors import RecordError
-from workbench.names import (
-    FAILED,
-    FINISHED,
-    HIGHER,
-    INTERRUPTED,
-    KILLED,
-    LOWER,
-    PEAK_SUFFIX,
-    RUNNING,
-    SECONDS,
-    STAGE,
-    STOPPED,
-    TAG_HIGHER,
-    TAG_IMPORTED,
-    TAG_LOWER,
-    TAG_ORIGIN,
-    is_evaluation,
-    lower_is_better,
-    stage_parameter,
-    user_directions,
-)
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import EpochRecord, StartRecord, new_run_name
 from workbench.tracking.store import Store
@@ -118,12 +98,14 @@ def _with_epochs(records: Records, where: str) -> Records:
     return replace(kept, notes=(*records.notes, *notes))
 
 
-def _named(read: Sequence[tuple[Source, Records]], names: Sequence[str]) -> list[tuple[Source, Records]]:
+def _named(read: Sequence[tuple[Source, Records]], titles: Sequence[str]) -> list[tuple[Source, Records]]:
     """Give all runs of all files the names, in order; raises `RecordError` where there are more or fewer."""
     count = sum(len(records.runs) for _, records in read)
-    if count != len(names):
-        raise RecordError(f"{len(names)} names for {count} runs", where="--name", expected="one for each run")
-    given, named = iter(names), []
+    if count != len(titles):
+        raise RecordError(
+            f"{len(titles)} names for {count} runs", where="--name", expected="one for each run"
+        )
+    given, named = iter(titles), []
     for source, records in read:
         runs = records.runs.assign(name=[next(given) for _ in range(len(records.runs))])
         named.append((source, replace(records, runs=runs)))
@@ -171,13 +153,13 @@ def _end(status: Any) -> tuple[str, str]:
 
     A log that its user ended is that of a training that was let go as far as it was wanted to.
     """
-    if status == KILLED:
-        return FINISHED, "imported; the log was ended by its user"
-    if status in (FAILED, STOPPED):
+    if status == names.KILLED:
+        return names.FINISHED, "imported; the log was ended by its user"
+    if status in (names.FAILED, names.STOPPED):
         return str(status), f"imported; its record says {status}"
-    if status in (RUNNING, INTERRUPTED):
-        return INTERRUPTED, "imported; its record does not say that it ended"
-    return FINISHED, "imported"
+    if status in (names.RUNNING, names.INTERRUPTED):
+        return names.INTERRUPTED, "imported; its record does not say that it ended"
+    return names.FINISHED, "imported"
 
 
 def _start(
@@ -194,15 +176,15 @@ def _start(
     settings = {key: _parameter(value) for key, value in settings_of(records.runs, seed=False)[0].items()}
     for number, (title, _) in enumerate(stages, start=1):
         if title:
-            settings[stage_parameter(number, "name")] = title
+            settings[names.stage_parameter(number, "name")] = title
     settings |= given
     seed = settings.pop("seed", facts["seed"] or 0)
-    tags = {TAG_IMPORTED: identity, TAG_ORIGIN: str(facts["origin"])}
+    tags = {names.TAG_IMPORTED: identity, names.TAG_ORIGIN: str(facts["origin"])}
     if facts["loss_regulariser"]:
         tags[TAG_REGULARISER] = facts["loss_regulariser"]
     metrics = [str(metric) for metric in records.epochs["metric"].unique()]
-    for tag, side in ((TAG_LOWER, LOWER), (TAG_HIGHER, HIGHER)):
-        said = [metric for metric in metrics if user_directions().get(metric) == side]
+    for tag, side in ((names.TAG_LOWER, names.LOWER), (names.TAG_HIGHER, names.HIGHER)):
+        said = [metric for metric in metrics if names.user_directions().get(metric) == side]
         tags |= {tag: ",".join(said)} if said else {}
     return StartRecord(
         run=run,
@@ -238,10 +220,10 @@ def settings_for(settings: Settings, paths: Sequence[Path], name: str) -> dict[s
 def stage_lengths(epochs: pd.DataFrame) -> list[tuple[str, int]]:
     """Return (name, epochs) of a run's stages as far as its values go; stages without values have none."""
     found = epochs.groupby("stage")["epoch"].agg(["min", "max"])
-    names = epochs.drop_duplicates("stage").set_index("stage")["stage_name"]
+    titles = epochs.drop_duplicates("stage").set_index("stage")["stage_name"]
     spans = {int(stage): int(row["max"] - row["min"] + 1) for stage, row in found.iterrows()}
     last = max(spans, default=1)
-    return [(str(names.get(number) or ""), spans.get(number, 0)) for number in range(1, last + 1)]
+    return [(str(titles.get(number) or ""), spans.get(number, 0)) for number in range(1, last + 1)]
 
 
 def _parameter(value: Any) -> str | int | float | bool:
@@ -275,9 +257,11 @@ def epoch_records(records: Records, moment: float) -> Iterator[EpochRecord]:
     share = math.nan if is_missing(total) else unknown_share(epochs, float(total), len(table))
     for epoch, row in table.iterrows():
         metrics = {
-            str(name): float(value) for name, value in row.items() if (epoch, name) in there and name != STAGE
+            str(name): float(value)
+            for name, value in row.items()
+            if (epoch, name) in there and name != names.STAGE
         }
-        seconds = metrics.pop(SECONDS, share)
+        seconds = metrics.pop(names.SECONDS, share)
         moment += seconds if seconds == seconds else 0.0
         step = steps.get(epoch)
         yield EpochRecord(
@@ -293,7 +277,7 @@ def epoch_records(records: Records, moment: float) -> Iterator[EpochRecord]:
 
 def unknown_share(epochs: pd.DataFrame, total: float, count: int) -> float:
     """Return the seconds of each epoch that has no duration of its own: what the run's total leaves."""
-    known = epochs[epochs["metric"] == SECONDS].drop_duplicates("epoch", keep="last")["value"]
+    known = epochs[epochs["metric"] == names.SECONDS].drop_duplicates("epoch", keep="last")["value"]
     return max(0.0, total - float(known.sum())) / max(count - len(known), 1)
 
 
@@ -303,12 +287,12 @@ def _peaks(epochs: pd.DataFrame) -> dict[Any, dict[str, float]]:
     sets = [
         name
         for name in epochs["metric"].unique()
-        if is_evaluation(name) and not str(name).endswith(PEAK_SUFFIX)
+        if names.is_evaluation(name) and not str(name).endswith(names.PEAK_SUFFIX)
     ]
     rows = epochs[epochs["metric"].isin(sets)]
     groups = rows.groupby(["epoch", "metric"], observed=True)["value"]
     for (epoch, metric), count, low, high in zip(groups.groups, groups.size(), groups.min(), groups.max()):
         if count > 1:
-            peak = low if lower_is_better(metric) else high
-            found.setdefault(epoch, {})[f"{metric}{PEAK_SUFFIX}"] = float(peak)
+            peak = low if names.lower_is_better(metric) else high
+            found.setdefault(epoch, {})[f"{metric}{names.PEAK_SUFFIX}"] = float(peak)
     return found

@@ -111,3 +111,5 @@ def _bounded_memory() -> Iterator[None]:
     if "tensorflow" in sys.modules:
         sys.modules["tensorflow"].keras.backend.clear_session()
         gc.collect()
+        if not gc.get_freeze_count():
+            gc.freeze()  # the libraries, which every later collection would look through

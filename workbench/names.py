@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 from workbench.errors import few
 
@@ -161,13 +162,18 @@ def lower_is_better(metric: str) -> bool:
     return direction(metric) == LOWER
 
 
+def badness(values: Any, lower: bool) -> Any:
+    """Return a number, an array or a column of them so that less is better: what orders and `min` go by."""
+    return values if lower else -values
+
+
 def is_better(metric: str, value: float, known: float | None, side: str | None = None) -> bool:
     """Tell whether `value` is better than the best one `known` so far; any is better than none, equal is not.
 
     `side` is LOWER or HIGHER where a spec says it; else the direction of `metric` counts.
     """
     lower = (side or direction(metric)) == LOWER
-    return known is None or (value < known if lower else value > known)
+    return known is None or bool(badness(value, lower) < badness(known, lower))
 
 
 def counts(metric: str) -> bool:

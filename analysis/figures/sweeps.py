@@ -12,6 +12,7 @@ from analysis.effects import Trials, borders, levels, text_of
 from analysis.figures.draw import SMALLEST, STYLE
 from analysis.frames import is_missing
 from workbench.errors import InputError, suggestion
+from workbench.names import badness
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,7 +137,7 @@ def slices(data: Trials) -> Figure:
 def _slice(axis: Axes, data: Trials, setting: str) -> None:
     at, ticks = position(data, setting)
     values = data.frame["value"].to_numpy(float)
-    best = values.argmin() if data.lower else values.argmax()
+    best = badness(values, data.lower).argmin()
     spread, margin = (0.025, 0.06) if _is_choice(data, setting) else (0.0, 0.01)
     places = at + np.linspace(-spread, spread, len(at))
     axis.plot(places, values, "o", color="#0072B2", markersize=4, alpha=0.65, markeredgewidth=0)
@@ -168,7 +169,7 @@ def heat(data: Trials, across: str, down: str) -> Figure:
         figure = Figure(figsize=size, layout="constrained")
         axis = figure.add_subplot()
         image = axis.imshow(means.to_numpy(float), cmap=MAP + ("_r" if data.lower else ""), aspect="auto")
-        best = np.nanargmin(means.to_numpy()) if data.lower else np.nanargmax(means.to_numpy())
+        best = np.nanargmin(badness(means.to_numpy(), data.lower))
         y, x = divmod(int(best), len(means.columns))
         axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2.5))
         _numbers(axis, image, means, counts)

@@ -23,7 +23,7 @@ from analysis.forecast.families import FAMILIES
 from analysis.forecast.forecaster import FORECAST, Forecast, forecast
 from analysis.forecast.settings import DEFAULT, Settings
 from workbench.errors import DataError, RecordError
-from workbench.names import lower_is_better
+from workbench.names import badness, lower_is_better
 
 Array = np.ndarray
 SHARES = (0.25, 0.5, 0.75)
@@ -105,6 +105,7 @@ def _trial(
     curve: Curve, seen: int, group: CrossRunPrior, curves: Sequence[Curve], settings: Settings
 ) -> Trial | None:
     values = np.asarray(curve.values, dtype=float)
+    # Cut before anything sees it, and forecast to its own last epoch, where the truth is known.
     known, end = curve.until(curve.first + seen - 1), curve.last
     forecasts = {
         WITH: forecast(known, end, group, settings),
@@ -113,18 +114,20 @@ def _trial(
     truth = values[seen:]
     # Other curves of the same run are not rivals: their end is nearly this one's.
     finals = np.array([other.values[-1] for other in curves if other is not curve and other.run != curve.run])
-    sign = 1.0 if lower_is_better(curve.metric) else -1.0
+    lower = lower_is_better(curve.metric)
     guesses = {name: _guess(one, values[:seen], len(truth)) for name, one in forecasts.items()}
+    # Every method gets the same past and is scored on the same rest, also where it only repeats the last
+    # value.
     guesses |= simple(values[:seen], len(truth), kind_of(curve.metric))
     guesses |= _single_families(known, end, len(truth), settings)
-    chances = {name: _outright(guess[-1], finals, sign) for name, guess in guesses.items()}
+    chances = {name: _outright(guess[-1], finals, lower) for name, guess in guesses.items()}
     chances |= {
         name: np.array([one.chance(final) for final in finals])
         for name, one in forecasts.items()
         if one.known
     }
     held = {name: _held(one, truth[-1]) for name, one in forecasts.items() if one.known}
-    beaten = (sign * truth[-1] < sign * finals).astype(float)
+    beaten = (badness(truth[-1], lower) < badness(finals, lower)).astype(float)
     return Trial(curve, seen, truth, guesses, held, chances, beaten, forecasts[WITHOUT].verdict == FORECAST)
 
 
@@ -133,9 +136,10 @@ def _guess(made: Forecast, seen: Array, count: int) -> Array:
     return made.median if len(made.median) == count else np.full(count, seen[-1])
 
 
-def _outright(final: float, others: Array, sign: float) -> Array:
+def _outright(final: float, others: Array, lower: bool) -> Array:
     """Return 1 for each of the other runs that a guess of the final value beats, 0.5 for a tie."""
-    return np.where(final == others, 0.5, (sign * final < sign * others).astype(float))
+    # A number says yes or no; the Brier score of half is neither reward nor punishment for a tie.
+    return np.where(final == others, 0.5, badness(final, lower) < badness(others, lower))
 
 
 def _held(made: Forecast, final: float) -> tuple[bool, bool]:
@@ -157,6 +161,7 @@ def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
         guesses[name] = _tried(partial(classic.extrapolate, seen, count, method), seen, count)
     for name, shifted in POWER_LAWS.items():
         guesses[name] = _tried(partial(power_law, seen, count, shifted), seen, count)
+    # Held to what the metric can be: also the rivals' due, for a reader would do the same.
     top = 1.0 if seen.max() <= 1 else 100.0
     return {name: g if kind == LOSS else np.clip(g, 0.0, top) for name, g in guesses.items()}
 
@@ -188,6 +193,7 @@ def power_law(seen: Array, count: int, shifted: bool = True) -> Array:
 
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
+            # Of a fit that wanders the result is judged, not the warnings on the way there.
             warnings.simplefilter("ignore")
             found, _ = curve_fit(law, x, seen, p0=start, bounds=(low, high), max_nfev=2000)
     except (RuntimeError, ValueError) as error:
@@ -212,6 +218,7 @@ def _single_families(known: Curve, end: int, count: int, settings: Settings) -> 
 def summarise(done: Sequence[Trial], share: float) -> list[Score]:
     """Return the records of all methods; of the single families only the one that did best here."""
     names = [name for name in done[0].guesses if not name.startswith(BEST_FAMILY)]
+    # Ratios of means, not means of ratios: one curve that hardly moves would outweigh all others.
     base = _errors(done, LAST)
     rows = [_row(done, name, share, base) for name in names]
     families = {name for trial in done for name in trial.guesses if name.startswith(BEST_FAMILY)}

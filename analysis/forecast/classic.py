@@ -17,6 +17,7 @@ Array = np.ndarray
 def cubic(values: Array, count: int) -> Array:
     """Continue the least-squares polynomial of degree 3 through all values."""
     t = np.arange(len(values))
+    # `Polynomial.fit` scales t to -1..1 first: with raw powers of 200 epochs the solution loses its digits.
     return np.polynomial.Polynomial.fit(t, values, 3)(len(values) + np.arange(count))
 
 
@@ -53,6 +54,8 @@ def exponential_parameters(values: Array) -> tuple[float, float, float]:
     from scipy.optimize import OptimizeWarning, curve_fit
 
     x = np.arange(len(values), dtype=float)
+    # From a curve of about the right height and length: from SciPy's ones the fit of a hundred epochs
+    # overflows.
     start = (values[0] - values[-1], 2.0 / max(len(values), 2), values[-1])
     import warnings
 
@@ -109,5 +112,6 @@ def _shrinkage(values: Array) -> float:
     steps = np.diff(values)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = steps[1:] / steps[:-1]
+    # A plateau of equal values divides by zero; it says nothing about the shrinkage.
     found = found[np.isfinite(found)]
     return float(np.clip(1 - (np.median(found) if len(found) else 0.5), 0.001, 0.999))

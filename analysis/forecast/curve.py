@@ -57,6 +57,7 @@ class Curve:
 
     def __post_init__(self) -> None:
         for name in ("values", "epochs", "rates", "stages"):
+            # Tuples, for a caller's list would change under the frozen curve.
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.epochs and len(self.epochs) != len(self.values):
             raise InputError(f"{len(self.values)} values for {len(self.epochs)} epochs", where=self.metric)
@@ -80,6 +81,8 @@ class Curve:
         numbers = list(self.epochs) or list(range(1, len(self.values) + 1))
         keep = [k for k, number in enumerate(numbers) if number <= epoch]
         changed = {"values": [self.values[k] for k in keep], "epochs": [numbers[k] for k in keep]}
+        # Never finished, though the run may be: whoever looks back from here must not know the end. The total
+        # stays, for it was planned from the start.
         return Curve(**{**self.__dict__, **changed, "total": self.total or self.last, "finished": False})
 
 
@@ -122,6 +125,7 @@ class Prepared:
     def value(self, y: Array | float) -> Array:
         """Return values in the metric's own units of numbers above the floor."""
         found = np.asarray(y, dtype=float)
+        # `least` stands for "no wrong answer": what is not above it is shown as none.
         above = np.where(found > self.least, found, 0.0) * self.scale + self.floor
         if self.kind == LOSS:
             return above
@@ -159,6 +163,8 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     values, seen = _laid_out(curve, notes)
     kind = _kind(curve.metric, float(values[seen].max()))
     unit = _unit(values[seen], kind, notes)
+    # After the unit, so that 1 - accuracy holds for percent too; before the spikes, which are looked for
+    # upwards.
     values = values / unit
     if kind == ACCURACY:
         values = 1 - values
@@ -172,6 +178,7 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
         raise Refused(f"{int(seen.sum())} epochs seen{where}; a forecast needs {settings.fewest}")
     if start + len(values) - 1 >= to:
         raise Refused(f"epoch {to} has been reached")
+    # Last: a stage that has too few epochs is refused for that, not for the shape of them.
     _refuse_hopeless(values, kind, start)
     return _numbered(curve, kind, unit, (values, seen), (start, to), settings, notes)
 
@@ -192,9 +199,11 @@ def _numbered(
     rates, constant = _rates(curve, start, to, notes)
     step = -(-len(values) // LONGEST)
     kept = np.arange((len(values) - 1) % step, len(values), step)  # the last epoch is always among them
+    # Counted from the last kept epoch: the thinned past and the future must share one grid.
     length = len(kept) - (len(values) + start - 1 - to) // step
     borders = {-((start + int(kept[0]) - epoch) // step) for epoch in curve.stages}
     if rates is not None:
+        # The last known rate is held where the grid reaches past the plan by less than a step.
         rates = rates[np.minimum(kept[0] + step * np.arange(length), len(rates) - 1)]
         borders |= set(breaks(rates, settings.border_ratio))
     y = ((values - floor) / scale)[kept]
@@ -235,9 +244,11 @@ def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
     finite = np.isfinite(given)
     if not finite.any():
         raise Refused("no value is finite")
+    # Both the latest epoch and the last row: a record that goes back may end with either.
     if not finite[np.argmax(epochs)] or not finite[-1]:
         raise Refused(f"the value of epoch {curve.last} is {given[-1]:g}: the run has diverged")
     values = np.full(epochs.max() - epochs.min() + 1, np.nan)
+    # A loop, for of an epoch recorded twice the later row counts, which fancy assignment does not promise.
     for epoch, value in zip(epochs[finite] - epochs.min(), given[finite], strict=True):
         values[epoch] = value
     if len(set(epochs.tolist())) < len(epochs):
@@ -258,6 +269,8 @@ def _unit(values: Array, kind: str, notes: list[str]) -> float:
     if kind == LOSS:
         return 1.0
     low, high = float(values.min()), float(values.max())
+    # Between 1 and 1.5 nobody can say whether it is a share with noise or percent: better none than off by a
+    # hundred.
     if low < 0 or high > PERCENT or 1 < high <= NO_SHARE:
         raise Refused(f"values from {low:g} to {high:g} are neither shares (0 to 1) nor percent")
     if high > NO_SHARE:
@@ -273,7 +286,9 @@ def _window(curve: Curve, kind: str, values: Array, to: int, notes: list[str]) -
     starts = sorted(curve.stages)
     begun = [epoch for epoch in starts if epoch <= curve.last]
     coming = [epoch for epoch in starts if curve.last < epoch <= to]
+    # A loss of the stage before is another quantity: its epochs would bend every fit.
     start = max([curve.first, *begun])
+    # Before the jump is looked for: a loss that diverges would be taken for a new stage.
     _refuse_diverging(values[start - curve.first :])
     if coming:
         notes.append(f"the stage ends at epoch {coming[0] - 1}: a loss is not followed into the next")
@@ -291,6 +306,7 @@ def _refuse_diverging(y: Array) -> None:
     """Refuse a loss that is at its highest, still rising, and far above where it began."""
     if len(y) < 3 or y[-1] <= y[-2] or y[-1] < y.max():
         return
+    # Against the first third, not the best value: a loss may rise for a while after a rate's restart.
     before = float(y[: max(2, len(y) // 3)].max())
     if np.median(y[-3:]) > before + 0.2 * abs(before):
         raise Refused(f"the loss diverges: {y[-1]:g} now, {y.min():g} at its best")
@@ -304,6 +320,7 @@ def _jump(y: Array) -> int:
     step = np.diff(y)
     extent = float(np.ptp(y)) or 1.0
     steep = np.flatnonzero(step[:-1] > 0.15 * extent)  # the last step alone cannot show that a jump lasts
+    # From the end: of several jumps the last begins what the forecast has to follow.
     for k in steep[steep > 0][::-1].tolist():
         usual = np.abs(step[max(0, k - 3) : k]).max()
         after = np.median(y[k + 1 : k + 4])
@@ -322,6 +339,7 @@ def _refuse_hopeless(y: Array, kind: str, start: int) -> None:
     if lowest > 0 and np.median(y[-3:]) > 3 * lowest and np.diff(y[-third:]).mean() > 0:
         raise Refused(f"the loss diverges: {y[-1]:g} now, {lowest:g} at its best")
     early, late = np.diff(y[: third + 1]).mean(), np.diff(y[-third - 1 :]).mean()
+    # A likelihood may go below zero for good reasons, but without a bend nothing says where it ends.
     if lowest <= 0 and late < 0 and late < 0.7 * early:
         raise Refused("the loss falls below zero without flattening: it has no floor to forecast")
 
@@ -331,6 +349,7 @@ def _floor(y: Array, kind: str, notes: list[str]) -> float:
     if kind != LOSS or y.min() >= 0:
         return 0.0
     notes.append("the loss goes below zero: its floor is a guess")
+    # One range below is a guess that leaves room to fall as far again; the note says so.
     return float(y.min() - np.ptp(y))
 
 
@@ -340,6 +359,8 @@ def _rates(curve: Curve, start: int, to: int, notes: list[str]) -> tuple[Array |
     if not len(given) or not np.isfinite(given).all() or given.min() < 0 or given.max() <= 0:
         return None, False
     short = to - start + 1 - len(given)
+    # A plan that lacks a little (a rounded epoch, a last evaluation) is completed; one that lacks more may
+    # hide a fall, so that it counts as not known.
     if short > SHORT_OF_END * (to - start + 1):
         notes.append(
             f"the learning rate after epoch {to - short} is not known: the interval allows for a fall"
@@ -349,6 +370,7 @@ def _rates(curve: Curve, start: int, to: int, notes: list[str]) -> tuple[Array |
         given = np.concatenate([given, np.repeat(given[-1], short)])
     if relative(given).min() < 1 - MATTERS:
         return given, False
+    # A constant schedule has no term to fit, and is another piece of knowledge than an unknown one.
     return None, True
 
 

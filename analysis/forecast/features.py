@@ -72,6 +72,7 @@ class Features:
 
 def theil_sen(values: Array) -> float:
     """Return the median of the slopes between all pairs of `values`, per epoch."""
+    # All pairs: the cost grows with the square, and a slope further back says little.
     values = values[-WIDEST:]
     if len(values) < 2:
         return 0.0
@@ -83,12 +84,15 @@ def present_level(y: Array, least: float = 0.0) -> float:
     """Return the value that the end of `y` has without its noise: the recent median, carried to the last epoch."""
     width = min(int(np.clip(round(len(y) / 10), 3, 8)), len(y))
     slope = theil_sen(y[-min(len(y), 2 * width) :])
+    # Half the window is carried on along the slope: a median alone lags behind a curve that still falls.
+    # Never 0, for logs are taken over it.
     return max(float(np.median(y[-width:]) + slope * (width - 1) / 2), least, 1e-9)
 
 
 def features(prepared: Prepared, ensemble: Ensemble, targets: Array) -> Features:
     """Return the features of `prepared` for forecasts up to its epochs number `targets` (above the seen ones)."""
     level = present_level(prepared.y, prepared.least)
+    # Without a table yet: its `log` is needed to make the features themselves.
     found = Features(np.empty(0), np.empty(0), np.empty(0), 0.0, level, np.empty(0))
     logs = found.log(prepared.y)
     facts = _fits(ensemble, found, targets) | _past(ensemble, found, logs)
@@ -96,7 +100,9 @@ def features(prepared: Prepared, ensemble: Ensemble, targets: Array) -> Features
     facts["loss"] = float(prepared.kind == LOSS)
     facts["evaluation"] = float(prepared.evaluation)
     n, one = len(logs), np.ones(len(targets))
+    # The 10 and 90 percent quantiles of a normal distribution lie 2.56 deviations apart.
     spread = (facts["all90"] - facts["all10"]) / 2.56
+    # A floor of the unit: a curve without any noise would make every feature infinite.
     drift = 0.03**2 * (targets - n) / n + 0.02**2
     unit = np.sqrt(facts["noise"] ** 2 + spread**2 + drift + (0.25 * facts["all50"]) ** 2)
     # arcsinh: like a logarithm far out and straight near zero, on both sides.
@@ -122,6 +128,7 @@ def _fits(ensemble: Ensemble, scale: Features, targets: Array) -> dict[str, Arra
         return quantiles(logs[mask], ensemble.weights[mask] / ensemble.weights[mask].sum(), levels)
 
     low, middle, high = over(np.ones(len(names), bool), (0.1, 0.5, 0.9))
+    # The fits alone too: where they and the last value part, the population has learnt whom to believe.
     fits = over(~plain & ~driven, (0.5,))[0]
     by_rate = over(driven, (0.5,))[0] if driven.any() else fits
     deviation = np.log1p(ensemble.deviation[targets - 1] / (scale.level * (1 + SOFT)))
@@ -137,11 +144,14 @@ def _fits(ensemble: Ensemble, scale: Features, targets: Array) -> dict[str, Arra
 
 def _past(ensemble: Ensemble, scale: Features, logs: Array) -> dict[str, float]:
     """Return noise, and how far the back-tests and the last value missed."""
+    # Second differences, from which a straight trend drops out; the largest tenth is left out as jumps, and
+    # the variance of such a difference is six times the noise's.
     second = np.diff(logs, 2)[-max(6, len(logs) // 2) :] ** 2
     noise = float(np.sqrt(np.mean(np.sort(second)[: max(1, int(0.9 * len(second)))]) / 6))
     found = {"noise": noise, "bias": 0.0, "miss": noise, "last value's miss": noise}
     if len(ensemble.past):
         origin, index, forecast, value, _ = ensemble.past.T
+        # By how far ahead a back-test looked, measured in what it had seen: far ones tell more about the end.
         weight = (index + 1 - origin) / origin
         weight = weight / weight.sum()
         error = scale.log(value) - scale.log(forecast)
@@ -184,8 +194,10 @@ def _schedule(prepared: Prepared, targets: Array) -> dict[str, Array | float]:
     n = len(prepared.y)
     found: dict[str, Array | float] = {"of run": targets / prepared.length}
     if prepared.rates is None:
+        # Zeros, and a mark beside them that rates are not known: the networks were trained on the same.
         names = ("fall to come", "fall so far", "rates to come", "to anneal", "since fall", "rates known")
         return found | dict.fromkeys(names, 0.0) | {"constant rate": float(prepared.constant)}
+    # Held above zero, for a cosine ends at 0 and logs are taken.
     rates = np.maximum(relative(prepared.rates), LEAST_RATE)
     now, summed = rates[n - 1], np.cumsum(rates)
     fallen = prepared.borders[-1] if prepared.borders else 0

@@ -19,9 +19,8 @@ from analysis.forecast.settings import DEFAULT, Settings
 Array = np.ndarray
 FORECAST, NO_FORECAST = "forecast", "no forecast"
 PATHS = 400  # simulated futures, for the best epoch
-EVERY = (
-    48  # epochs ahead up to which each is forecast by itself; beyond, as many are, and the rest between them
-)
+# Epochs ahead up to which each is forecast by itself; beyond, as many are, and the rest between them.
+EVERY = 48
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class Forecast:
         """Return the quantile at `level` (0 to 1) for each of `epochs`."""
         if self.prepared is None or self.features is None:
             return np.empty(0)
+        # Ends are kept for numbers that fall; of an accuracy the upper quantile is the lower one there.
         upward = level if self.prepared.kind != ACCURACY else 1 - level
         logs = at_score(self.ends, np.full((1, len(self.epochs)), ndtri(upward)))[0]
         return self.prepared.value(self.features.value(logs))
@@ -92,11 +92,15 @@ class Forecast:
         # A seed of the forecast's own: the same curve gives the same answer, whatever was drawn before.
         generator = np.random.default_rng(self.seed)
         seen = self.features.log(self.prepared.y)
+        # Of the newest epochs: noise falls with the rate. A difference has twice the variance of a value.
         noise = float(np.std(np.diff(seen[-8:])) / np.sqrt(2))
+        # Cut at both ends: beyond the outermost quantiles the distribution is not known.
         scores = ndtri(generator.uniform(0.005, 0.995, PATHS))[:, None]
+        # One level all the way: runs that are good early stay good, so that epochs are not drawn one by one.
         paths = at_score(self.ends, np.repeat(scores, len(self.epochs), axis=1))
         paths = paths + noise * generator.normal(size=paths.shape)
         paths = np.maximum(paths, self.features.log(self.prepared.least))  # nothing is better than no error
+        # A filled gap holds the value before it and must not count as an epoch that was measured.
         so_far = np.where(self.prepared.seen > 0, seen, np.inf)
         later = paths.min(1) < so_far.min()
         best = np.where(later, self.epochs[paths.argmin(1)], self.prepared.epoch(int(so_far.argmin())))
@@ -130,6 +134,7 @@ def forecast(
     end = known_epochs(curve, to)
     try:
         prepared = prepare(curve, end, settings)
+    # Refused curves are an answer, not an error: of a hundred runs one may have diverged.
     except Refused as refusal:
         return Forecast(curve, end, NO_FORECAST, str(refusal))
     # A group that is handed in keeps its forecasts of the others from epoch to epoch of a training.
@@ -161,6 +166,7 @@ def _targets(prepared: Prepared, settings: Settings) -> Array:
         fall = np.flatnonzero(
             np.abs(np.diff(np.log(np.maximum(prepared.rates, 1e-12)))) > np.log(settings.border_ratio)
         )
+        # The two epochs after a fall as well: interpolation across it would draw the drop as a slope.
         found |= {int(k) + 1 + step for k in fall for step in (0, 1, 2) if n < k + 1 + step <= length}
     return np.array(sorted(found))
 
@@ -177,10 +183,12 @@ def _forecast(
 ) -> Forecast:
     n, targets = len(prepared.y), _targets(prepared, settings)
     ends, inner = _corrected(ends, (targets - n) / (prepared.length - n), correction, settings)
+    # After the correction by other runs, whose word on the end counts here too.
     nearer = _last_nearer(ends[:, -1], inputs)
     point = np.clip(_guess(prepared, inputs, ends), inner[0], inner[1])
     verdict, reason = FORECAST, ""
     if nearer >= settings.last_nearer and abs(score(ends[:, -1], inputs.last)) < settings.near_last:
+        # The interval stays: where the middle is in doubt its width is still what the curves show.
         verdict, point = NO_FORECAST, np.full_like(point, inputs.last)
         reason = f"the fits are no better than the last value: the end is nearer to it with a chance of {nearer:.0%}"
     # Between its neighbours: quantiles that cross would give chances below zero.

@@ -72,17 +72,21 @@ class Population:
 
     def without(self, source: str) -> Population:
         """Return the population that has not seen the curves of `source`."""
+        # The other way round than it sounds: the network that left `source` out is the one that does not know
+        # it.
         kept = tuple(network for network in self.networks if network.left_out == source)
         return Population(kept, self.ahead, self.widening, self.record) if kept else self
 
     def quantiles(self, features: Features, ahead: Array) -> Array:
         """Return quantiles (levels, targets) of logs over the present level; `ahead` is log(seen / target)."""
+        # The mean of the networks before the widening, as the factors were fitted on it.
         units = np.mean([network.quantiles(features.table) for network in self.networks], axis=0)
         return ordered(widened(units, ahead, self.ahead, self.widening) * features.unit)
 
 
 def widened(units: Array, ahead: Array, knots: Array, widening: Array) -> Array:
     """Return quantiles (levels, rows) moved away from their medians by the factors at `ahead` (rows,)."""
+    # Away from the median only: a factor must not move the forecast itself.
     middle = units[MIDDLE]
     factors = np.array([np.interp(ahead, knots, column) for column in widening.T])
     return middle + factors * (units - middle)
@@ -91,6 +95,7 @@ def widened(units: Array, ahead: Array, knots: Array, widening: Array) -> Array:
 @lru_cache(maxsize=1)
 def population() -> Population:
     """Return the population that comes with the project."""
+    # Once a process: 140 kB of JSON are read for each of a hundred runs otherwise.
     stored = json.loads(files("analysis.forecast").joinpath(FILE).read_text(encoding="utf-8"))
     networks = tuple(Network.read(each) for each in stored["networks"])
     return Population(networks, np.array(stored["ahead"]), np.array(stored["widening"]), stored["record"])

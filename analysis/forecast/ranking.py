@@ -11,7 +11,7 @@ import numpy as np
 from analysis.forecast.curve import Curve
 from analysis.forecast.forecaster import FORECAST, Forecast
 from workbench.errors import InputError
-from workbench.names import lower_is_better
+from workbench.names import badness, lower_is_better
 
 WORTH, HOPELESS, EARLY, DONE = "worth continuing", "hopeless", "too early to say", "finished"
 LIKELY, UNLIKELY = 0.3, 0.05  # chances of beating the target, from and below which a run is judged
@@ -82,7 +82,7 @@ def _target(
 ) -> tuple[float | None, str]:
     if beat is not None:
         return beat, whose
-    pick = min if lower_is_better(one.curve.metric) else max
+    lower = lower_is_better(one.curve.metric)
     names = {curve.run: curve.name or curve.run for curve in pool}
     # The run itself is left out: beating one's own end is not a success.
     finals = {c.run: float(c.values[-1]) for c in pool if c.finished and c.run != one.curve.run}
@@ -92,7 +92,7 @@ def _target(
         names |= {o.curve.run: f"{o.curve.name or o.curve.run} (forecast)" for o in forecasts}
     if not finals:
         return None, ""
-    best = pick(finals, key=finals.__getitem__)
+    best = min(finals, key=lambda run: badness(finals[run], lower))
     return finals[best], names[best]
 
 

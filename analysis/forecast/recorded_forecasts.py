@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames import Records, is_missing, per_epoch
-from workbench.names import FINISHED, FORECAST_PREFIX, lower_is_better
+from workbench.names import FINISHED, FORECAST_PREFIX, badness, lower_is_better
 
 COLUMNS = (
     "run",
@@ -60,8 +60,8 @@ def _row(run: str, status: object, table: pd.DataFrame, metric: str, prefix: str
     chance, beat = f"{prefix}_chance", f"{prefix}_beat"
     if chance not in rows:
         return {**row, "verdict": ""}
-    sign = 1 if lower_is_better(metric) else -1
-    beaten = (sign * final < sign * rows[beat]).astype(float)
+    lower = lower_is_better(metric)
+    beaten = (badness(final, lower) < badness(rows[beat], lower)).astype(float)
     row["brier"] = float(((rows[chance] - beaten) ** 2).mean())
     if asked is None:
         return {**row, "verdict": ""}

@@ -26,6 +26,7 @@ def curves(records: Records, metric: str, store: str | None = None) -> list[Curv
     What was planned comes from the journals of `store` where a run has one there; a run without a status (a
     history, a log) counts as finished. Raises `RecordError` when no run has the metric.
     """
+    # By attempt within an epoch, so that the later of two attempts is the one that counts.
     epochs = per_epoch(records.epochs).sort_values(["epoch", "attempt"], kind="stable")
     rows = dict(tuple(epochs[epochs["metric"] == metric].groupby("run", observed=True)))
     if not rows:
@@ -63,6 +64,7 @@ def _curve(
     epochs, values = rows["epoch"].tolist(), rows["value"].tolist()
     first, status = min(epochs), getattr(facts, "status", None)
     whole = getattr(facts, "seconds", None)
+    # Imported runs know their whole time at most.
     if seconds is None and not is_missing(whole) and whole:
         seconds = float(whole) / len(epochs)
     finished = is_missing(status) or status == FINISHED
@@ -70,6 +72,7 @@ def _curve(
         total, stages, planned = plan.total, plan.stages, plan.rates[first - 1 :]
     else:
         starts = rows.loc[rows["stage"].diff().fillna(0) != 0, "epoch"]
+        # A log does not say where it was meant to end: whoever asks gives --to.
         total, stages = None, (first, *(int(epoch) for epoch in starts))
         planned = () if rates is None else _aligned(rates, first)
     study, quick = getattr(facts, "study", None), getattr(facts, "quick", None)
@@ -92,6 +95,7 @@ def _aligned(rates: pd.DataFrame, first: int) -> tuple[float, ...]:
     """Return one rate an epoch from `first` on; () where an epoch has none."""
     by_epoch = dict(zip(rates["epoch"].tolist(), rates["value"].tolist(), strict=True))
     wanted = range(first, max(by_epoch) + 1)
+    # All or none: a gap filled by guess could hide a fall of the rate, which is the very thing that counts.
     if not all(epoch in by_epoch and np.isfinite(by_epoch[epoch]) for epoch in wanted):
         return ()
     return tuple(float(by_epoch[epoch]) for epoch in wanted)
@@ -107,6 +111,7 @@ def _place(store: str | None) -> Store | None:
 
 
 def _planned(place: Store | None, run: str) -> Planned | None:
+    # A slash is of a file's name, never of a run's: no path is made of it.
     if place is None or "/" in run or not place.journal(run).is_file():
         return None
     start = read_journal(place.journal(run)).start
@@ -122,6 +127,7 @@ def priors(curves: Sequence[Curve]) -> tuple[list[Curve], dict[str, int]]:
     reasons: dict[str, int] = {}
     usable = []
     for curve in curves:
+        # One reason a run, the first that holds, so that the counts add up.
         reason = "not finished" if not curve.finished else "quick" if curve.quick else ""
         if not reason and not np.isfinite(curve.values[-1]):
             reason = "diverged"

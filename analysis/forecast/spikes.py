@@ -24,15 +24,21 @@ def without_spikes(values: Array, seen: Array, first: int, notes: list[str]) -> 
     """
     if len(values) < SHORTEST:
         return values, seen
+    # The median makes it blind to the spikes themselves; 1.4826 turns it into a standard deviation.
     usual = 1.4826 * float(np.median(np.abs(np.diff(values))))
     found: list[int] = []
+    # A cheaper look first: only where a step is high enough is the level on both sides worked out.
     for k in (np.flatnonzero(np.diff(values) > (1 - SIDE) * STEPS * usual) + 1).tolist():
         width = max((w for w in range(1, WIDEST + 1) if _is_spike(values, k, w, usual)), default=0)
         found += range(k, k + width)
+    # All or none: with every second epoch a spike the curve itself is noise, and taking the upper half out
+    # would flatter it.
     if not found or len(found) > MOST_SHARE * len(values):
         return values, seen
+    # Copies, for the caller's arrays are the record as it was measured.
     values, seen = values.copy(), seen.copy()
     for k in found:
+        # The value before it, as for a missing epoch: fits pass over it by its weight.
         values[k], seen[k] = values[k - 1], False
     where = ", ".join(str(first + k) for k in found)
     one = len(found) == 1
@@ -46,6 +52,7 @@ def _is_spike(values: Array, k: int, width: int, usual: float) -> bool:
     if after > n or (after == n and width > 1):
         return False
     level = float(np.median(np.concatenate([values[max(0, k - 3) : k], values[after : after + 3]])))
+    # The lowest epoch of it: each must stand out, or two spikes would swallow the epochs between them.
     height = float(values[k:after].min()) - level
     if after == n:  # the epoch before must not be rising already: that would be a loss that diverges
         most, apart = max(STEPS * usual, SHARE * abs(level)), abs(float(values[k - 1]) - level)

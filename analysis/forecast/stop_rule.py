@@ -54,6 +54,7 @@ def replay(
     for origin in origins:
         seen = max(settings.fewest, round(origin * len(curve.values)))
         made = forecast(curve.until(curve.first + seen - 1), curve.last, group, settings, known=known)
+        # No forecast never stops a run, so that here it counts as certain of success.
         chances.append(made.chance(target) if made.known else 1.0)
     return np.array(chances)
 
@@ -66,8 +67,11 @@ def stop_rule(
 ) -> StopRule:
     """Return the rule for a run of a study whose finished runs are `others`."""
     known = known or population()
+    # With a few other runs forecasts are sharper and err otherwise: the record of the same kind has to answer
+    # for them.
     kind = WITH_OTHERS if len(others) >= ENOUGH else ALONE
     record = known.record.get(kind)
+    # Never above what the user asked for: evidence may only make the rule more careful.
     supported = [limit for limit in supported_limits(record) if limit <= stop_below]
     if record is None or not supported:
         return StopRule(None, _unsupported(record))
@@ -99,6 +103,7 @@ def supported_limits(record: Mapping[str, Any] | None) -> list[float]:
     """Return the limits at which few enough successes would have been lost, over all families and in the worst."""
     if record is None:
         return []
+    # Strict: the record in population.json was made for these very limits.
     lost = zip(LIMITS, record["wrong"], record["worst"], strict=True)
     return [limit for limit, wrong, worst in lost if wrong <= PRICE and worst <= WORST]
 

@@ -114,9 +114,11 @@ class ForecastStopping:
             rates=plan.rates[last - len(values) :],
             stages=plan.stages,
         )
+        # After the last epoch there is nothing left to forecast.
         if last >= plan.total:
             return Observation({})
         made = forecast(curve, plan.total, self._group, self.settings, known=self.known)
+        # No forecast breaks the row of hopeless epochs: only those that follow each other count.
         if not made.known:
             self._hopeless = 0
             return Observation({})
@@ -127,6 +129,7 @@ class ForecastStopping:
         if self.beat is None:
             return Observation(metrics)
         chance = made.chance(self.beat)
+        # The value to beat stands beside each chance, so that the record alone is enough to score it later.
         metrics |= {f"{prefix}_chance": chance, f"{prefix}_beat": float(self.beat)}
         # A loss is forecast to the end of its stage only: that says nothing about the run's end.
         reached_end = made.to == plan.total
@@ -181,6 +184,7 @@ def watch(
             raise InputError(f"{word!r} is not understood", where="--forecast", expected=expected) from error
     if not metric or "=" in metric:
         raise InputError("no metric", where="--forecast", expected="the name of a metric first")
+    # Called `stop` in the words of a person, `stop_below` in the code: "stop" there would read as a switch.
     stop = given.pop("stop", None)
     others = _finished(metric, study, store, parameters or {})
     return ForecastStopping(metric, stop_below=stop, others=others, **given)
@@ -193,6 +197,8 @@ def _finished(metric: str, study: str, store: str | None, parameters: Mapping[st
     if not study:
         return []
     try:
+        # Read here, when a training starts: during it the study's other runs may end, and the prior would
+        # change under the rule's feet.
         records = trainings(store)
     except StoreError:  # the first run of a new store has no others to learn from
         return []
@@ -201,4 +207,5 @@ def _finished(metric: str, study: str, store: str | None, parameters: Mapping[st
         return []
     data = data_set(parameters)
     usable, _ = priors(curves(mine, metric, store))
+    # Runs that do not say their data stay: old imports have no such setting.
     return [curve for curve in usable if not data or not curve.data or curve.data == data]

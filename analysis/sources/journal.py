@@ -12,17 +12,9 @@ from analysis.branches import trunk_text
 from analysis.frames import MEASURED, Note, Notes, RunData
 from analysis.sources.mlflow_common import TAG_REGULARISER
 from analysis.sources.options import Options
+from workbench import names
 from workbench.errors import RecordError
-from workbench.names import (
-    SECONDS,
-    SWEEP,
-    TAG_KIND,
-    TAG_ORIGIN,
-    TAG_RERUN,
-    UNREADABLE,
-    declare,
-    of_unknown_direction,
-)
+from workbench.security.foreign_files import opened
 from workbench.tracking.journal import decode_line, read_journal, status
 from workbench.tracking.rows import EpochRecord, StartRecord
 
@@ -35,11 +27,11 @@ def is_sweep(path: Path) -> bool:
     Only its first line is read, where the run says what it is.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             start = decode_line(file.readline().rstrip(b"\n"))
     except (OSError, ValueError, RecordError):
         return False
-    return isinstance(start, StartRecord) and start.tags.get(TAG_KIND) == SWEEP
+    return isinstance(start, StartRecord) and start.tags.get(names.TAG_KIND) == names.SWEEP
 
 
 def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
@@ -56,7 +48,7 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
     if not rows:
         notes.add("a run with no epochs")
     data = RunData(run=journal.run, file=str(path), facts={"name": journal.run, "origin": str(path)})
-    data.facts["status"] = UNREADABLE if journal.unreadable else status(path)
+    data.facts["status"] = names.UNREADABLE if journal.unreadable else status(path)
     if start is not None:
         data.facts |= _facts(start)
         trunk = journal.trunk
@@ -69,14 +61,14 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
             for number, stage in enumerate(start.stages, 1)
         ]
         if start.id:  # a training of ours records under bare names what its evaluation sets reach
-            declare(higher=of_unknown_direction(name for row in rows for name in row.metrics))
+            names.declare(higher=names.of_unknown_direction(name for row in rows for name in row.metrics))
     known = [row for row in rows if row.seconds == row.seconds]  # an imported run may not know its durations
     data.facts["seconds"] = sum(row.seconds for row in known) or None
     lines = _lines(journal.rows, {damage.line for damage in journal.damage})
     for metric in dict.fromkeys(name for row in rows for name in row.metrics):
         _add(data, metric, [(row, row.metrics[metric]) for row in rows if metric in row.metrics], lines)
-    if any(row.seconds for row in known) and SECONDS not in rows[0].metrics:
-        _add(data, SECONDS, [(row, row.seconds) for row in known], lines)
+    if any(row.seconds for row in known) and names.SECONDS not in rows[0].metrics:
+        _add(data, names.SECONDS, [(row, row.seconds) for row in known], lines)
     return [data], notes.all()
 
 
@@ -107,8 +99,8 @@ def _facts(start: StartRecord) -> dict[str, Any]:
         "quick": start.quick,
         "started": datetime.fromtimestamp(start.time, timezone.utc),
         "loss_regulariser": start.tags.get(TAG_REGULARISER),
-        "rerun": start.tags.get(TAG_RERUN),
-        "imported_from": start.tags.get(TAG_ORIGIN),
+        "rerun": start.tags.get(names.TAG_RERUN),
+        "imported_from": start.tags.get(names.TAG_ORIGIN),
     }
 
 

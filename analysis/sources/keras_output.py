@@ -27,9 +27,8 @@ BAR = re.compile(r"(\d+)/(\d+|Unknown|\?)(?: {1,2}\[[=>. -]*\]| [━╸╺─╌
 # Of Keras 1 and 2.0 with `verbose=2`: ` - 5s - loss: ...`.
 BARE = re.compile(r"\s*(?=- \d+m?s)|\s*(?=\d+s - )")
 NUMBER = r"[-+]?(?:\d+\.\d{4}(?:e[-+]\d+)?|\d+(?:\.\d+)?(?:e[-+]?\d+)?|nan|inf)"
-PRINTED = (
-    r"[-+]?\d+\.\d{4}(?:e[-+]\d\d)?(?:(?![\d.])|(?=\d{4}-\d\d-\d\d))"  # Keras' own form; it ends by itself
-)
+# Keras' own form; it ends by itself.
+PRINTED = r"[-+]?\d+\.\d{4}(?:e[-+]\d\d)?(?:(?![\d.])|(?=\d{4}-\d\d-\d\d))"
 TOKEN = re.compile(rf"(?:-\s+)?([A-Za-z_][\w./@()-]*(?: [\w()]+){{0,2}}?):\s+({PRINTED}|{NUMBER}(?=\s|$))\s*")
 TIME = re.compile(
     r"(?:-\s+)?(?:ETA:\s+)?(?:(?:(\d+):)?(\d+):(\d\d)|(\d+(?:\.\d+)?)([mu]?s))(?:/\w+)?(?=\s|$)\s*"

@@ -11,24 +11,7 @@ import numpy as np
 
 from analysis.frames import INFERRED, MEASURED, Notes, RunData
 from analysis.sources.epoch_table import EPOCH, FRACTION, Table, axis_of, shift_of
-from workbench.names import (
-    BEST_PREFIX,
-    STAGE,
-    SWEEP,
-    SYSTEM_PREFIX,
-    TAG_ID,
-    TAG_KIND,
-    TAG_NAME,
-    TAG_ORIGIN,
-    TAG_PARENT,
-    TAG_QUICK,
-    TAG_RERUN,
-    TAG_RUN,
-    TAG_SEED,
-    TAG_STATUS,
-    TAG_STUDY,
-    TAG_TRUNK,
-)
+from workbench import names
 from workbench.security.foreign_names import is_count
 from workbench.spec.labels import value_text
 
@@ -53,33 +36,33 @@ def parse_parameter(text: str) -> Any:
 
 def is_sweep(tags: Mapping[str, str]) -> bool:
     """Tell the run of a sweep itself, which trained nothing: its trials are the runs to compare."""
-    return tags.get(TAG_KIND) == SWEEP
+    return tags.get(names.TAG_KIND) == names.SWEEP
 
 
 def is_derived(metric: str) -> bool:
     """Tell a metric that MLflow's pages need and that is not a measure of the training: a best value, the machine's load."""
-    return metric.startswith((BEST_PREFIX, SYSTEM_PREFIX))
+    return metric.startswith((names.BEST_PREFIX, names.SYSTEM_PREFIX))
 
 
 def facts_of(
     tags: Mapping[str, str], run_id: str, name: str, origin: str, status: str = ""
 ) -> dict[str, Any]:
     """Return a run's facts from its tags; a run of another program keeps its MLflow id."""
-    seed = tags.get(TAG_SEED)
+    seed = tags.get(names.TAG_SEED)
     return {
-        "run": tags.get(TAG_RUN, run_id),
-        "id": tags.get(TAG_ID) or None,  # a run that was imported has none
-        "study": tags.get(TAG_STUDY),
-        "name": tags.get(TAG_NAME) or name or tags.get("mlflow.runName"),
+        "run": tags.get(names.TAG_RUN, run_id),
+        "id": tags.get(names.TAG_ID) or None,  # a run that was imported has none
+        "study": tags.get(names.TAG_STUDY),
+        "name": tags.get(names.TAG_NAME) or name or tags.get("mlflow.runName"),
         "seed": None if seed is None else parse_parameter(seed),
-        "status": tags.get(TAG_STATUS) or STATUS.get(status, status.lower() or "finished"),
+        "status": tags.get(names.TAG_STATUS) or STATUS.get(status, status.lower() or "finished"),
         "origin": origin,
-        "parent": tags.get(TAG_PARENT),
-        "trunk": tags.get(TAG_TRUNK),
-        "quick": tags.get(TAG_QUICK) == "true",
+        "parent": tags.get(names.TAG_PARENT),
+        "trunk": tags.get(names.TAG_TRUNK),
+        "quick": tags.get(names.TAG_QUICK) == "true",
         "loss_regulariser": tags.get(TAG_REGULARISER),
-        "rerun": tags.get(TAG_RERUN),
-        "imported_from": tags.get(TAG_ORIGIN),
+        "rerun": tags.get(names.TAG_RERUN),
+        "imported_from": tags.get(names.TAG_ORIGIN),
     }
 
 
@@ -165,7 +148,7 @@ def add_metrics(
     epochs_from: int | None = None,
 ) -> None:
     """Add the metrics of a run: our own steps are epochs, another program's are looked at."""
-    how = None if TAG_RUN in tags else steps_as_epochs(points, notes, epochs_from)
+    how = None if names.TAG_RUN in tags else steps_as_epochs(points, notes, epochs_from)
     for metric, (steps, values) in points.items():
         columns = {} if lines is None else {"line": lines[metric]}
         if how is None:
@@ -178,7 +161,7 @@ def add_metrics(
 
 def place_by_metric(data: RunData) -> None:
     """Give every value its stage from the run's own metric `stage`, where it has one."""
-    found = [columns for metric, _, _, columns in data.values if metric == STAGE]
+    found = [columns for metric, _, _, columns in data.values if metric == names.STAGE]
     if not found:
         return
     order = np.argsort(found[0]["epoch"], kind="stable")

@@ -22,10 +22,10 @@ from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH, FRACTION, Table, axis_of, shift_of
 from analysis.sources.options import Options
 from workbench.errors import RecordError
+from workbench.security.foreign_files import opened
 
 SUBFOLDERS = {"train": "", "validation": "val_"}
 DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # DT_FLOAT, DOUBLE, INT32, INT64, HALF
-MASK_DELTA = 0xA282EAD8
 LARGEST_CHECKED = 1 << 20  # a graph of many megabytes holds no scalars; its checksum is passed over
 
 KERAS_EPOCH = "epoch_"  # Keras' tags by epoch, counted from 0
@@ -89,20 +89,24 @@ def scalars(path: Path, notes: Notes) -> Iterator[Scalar]:
 
 
 def _records(path: Path, notes: Notes) -> Iterator[bytes]:
+    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+
     number = 0
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             while head := file.read(12):
                 number += 1
                 length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else 0
-                if len(head) < 12 or struct.unpack("<I", head[8:])[0] != masked_crc(head[:8]):
+                if len(head) < 12 or struct.unpack("<I", head[8:])[0] != masked_crc32c(head[:8]):
                     notes.add("a record's length is cut or damaged: nothing after it is read", number)
                     return
                 body = file.read(length + 4)
                 if len(body) < length + 4:
                     notes.add("the file is cut in the middle of a record", number)
                     return
-                if length <= LARGEST_CHECKED and struct.unpack("<I", body[-4:])[0] != masked_crc(body[:-4]):
+                if length <= LARGEST_CHECKED and struct.unpack("<I", body[-4:])[0] != masked_crc32c(
+                    body[:-4]
+                ):
                     notes.add("a record is damaged (its checksum does not fit), not used", number)
                     continue
                 yield body[:-4]
@@ -291,25 +295,3 @@ def _as_table(launch: Launch, marks: list[Row], names: list[str]) -> Table:
         columns["epoch"][at] = [row.scalar[2] for row in marks]
         present["epoch"] = ~np.isnan(columns["epoch"])
     return Table(columns, present, np.full(len(steps), -1))
-
-
-def _crc_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-_TABLE = _crc_table()
-
-
-def masked_crc(data: bytes) -> int:
-    """Return the CRC-32C (Castagnoli, reflected polynomial 0x82F63B78) of `data`, rotated and shifted as
-    the record format asks, so that a checksum of data holding checksums stays sound."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF

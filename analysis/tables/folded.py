@@ -17,16 +17,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames import INFERRED, Note, Records, RunData, build, concat, is_missing, setting_columns
-from workbench.names import (
-    FINISHED,
-    IMAGES_PER_SECOND,
-    SECONDS,
-    STAGE,
-    TENFOLD_STD_SUFFIX,
-    TENFOLD_SUFFIX,
-    THRESHOLD_SUFFIX,
-)
+from workbench import names
 from workbench.spec.labels import value_text
+from workbench.tracking.pair_scores import comparable_scores
 from workbench.tracking.store import Store
 from workbench.verification.folds import cross_validated
 
@@ -72,7 +65,9 @@ def groups(runs: pd.DataFrame) -> list[list[int]]:
     if RECIPE not in runs:
         return []
     found: dict[Any, dict[int, int]] = {}
-    order = runs.assign(done=runs["status"].eq(FINISHED)).sort_values(["done", "started"], kind="stable")
+    order = runs.assign(done=runs["status"].eq(names.FINISHED)).sort_values(
+        ["done", "started"], kind="stable"
+    )
     for position in order.index:
         row = runs.loc[position]
         if not is_missing(row[RECIPE]) and not is_missing(row[FOLD]):
@@ -133,7 +128,7 @@ def _one(
 ) -> tuple[RunData, dict[str, Folded], list[Note]]:
     """Return the folds `members` as one run, its evaluation sets, and what to say of them."""
     rows = runs.iloc[list(members)]
-    first, names = rows.iloc[0], [str(run) for run in rows["run"]]
+    first, folds = rows.iloc[0], [str(run) for run in rows["run"]]
     recipe = str(first[RECIPE])
     name = recipe if is_missing(first.get(RECIPE_NAME)) else str(first[RECIPE_NAME])
     facts = {
@@ -141,23 +136,25 @@ def _one(
         "name": name,
         "started": rows["started"].min(),
         "seconds": rows["seconds"].sum(min_count=len(rows)),  # of a fold unknown: the whole is, not 0
-        "status": next((status for status in rows["status"] if status != FINISHED), FINISHED),
+        "status": next((status for status in rows["status"] if status != names.FINISHED), names.FINISHED),
         **{same: first[same] for same in ("study", "seed", "quick", "origin", "loss_regulariser")},
     }
     data = RunData(_title(rows), facts=facts, settings=_common(rows))
-    last = _last_epochs(records.epochs, names)
+    last = _last_epochs(records.epochs, folds)
     sets = {
-        metric: folded for metric in last.index if (folded := read(store, names, _numbers(rows), str(metric)))
+        metric: folded
+        for metric in last.index
+        if (folded := read(store, folds, tuple(int(number) for number in rows[FOLD]), str(metric)))
     }
-    where = {"stage": int(last.get(STAGE, 1)), "stage_epoch": 1}
-    epoch = int(records.epochs[records.epochs["run"].isin(names)]["epoch"].max())
+    where = {"stage": int(last.get(names.STAGE, 1)), "stage_epoch": 1}
+    epoch = int(records.epochs[records.epochs["run"].isin(folds)]["epoch"].max())
     derived = {
         f"{metric}{suffix}"
         for metric in sets
-        for suffix in (THRESHOLD_SUFFIX, TENFOLD_SUFFIX, TENFOLD_STD_SUFFIX)
+        for suffix in (names.THRESHOLD_SUFFIX, names.TENFOLD_SUFFIX, names.TENFOLD_STD_SUFFIX)
     }
     for metric, value in last.items():
-        if metric not in derived and metric != SECONDS:
+        if metric not in derived and metric != names.SECONDS:
             shown = sets[metric].mean if metric in sets else value
             data.add(str(metric), INFERRED, epoch, shown, **where)
     notes = []
@@ -165,14 +162,10 @@ def _one(
     if there < int(first[FOLD_COUNT]):
         words = f"{there} of {int(first[FOLD_COUNT])} folds: no result of the whole protocol yet"
         notes.append(Note(name, words))
-    unfinished = int((rows["status"] != FINISHED).sum())
+    unfinished = int((rows["status"] != names.FINISHED).sum())
     if unfinished:
         notes.append(Note(name, f"{unfinished} of its folds are not finished"))
     return data, sets, notes
-
-
-def _numbers(rows: pd.DataFrame) -> tuple[int, ...]:
-    return tuple(int(number) for number in rows[FOLD])
 
 
 def _common(rows: pd.DataFrame) -> dict[str, Any]:
@@ -186,12 +179,12 @@ def _common(rows: pd.DataFrame) -> dict[str, Any]:
     return found
 
 
-def _last_epochs(epochs: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+def _last_epochs(epochs: pd.DataFrame, runs: Sequence[str]) -> pd.Series:
     """Return the mean over runs of each metric after the runs' last epochs; of speed over all epochs."""
-    own = epochs[epochs["run"].isin(names)]
+    own = epochs[epochs["run"].isin(runs)]
     latest = own.groupby("run", observed=True)["epoch"].transform("max")
-    speed = own[own["metric"] == IMAGES_PER_SECOND]
-    last = pd.concat([own[(own["epoch"] == latest) & (own["metric"] != IMAGES_PER_SECOND)], speed])
+    speed = own[own["metric"] == names.IMAGES_PER_SECOND]
+    last = pd.concat([own[(own["epoch"] == latest) & (own["metric"] != names.IMAGES_PER_SECOND)], speed])
     means: pd.Series = last.groupby("metric", observed=True, sort=False)["value"].mean()
     return means
 
@@ -214,13 +207,8 @@ def read(store: Store, runs: Sequence[str], numbers: Sequence[int], metric: str)
 
 def _scores(store: Store, run: str, metric: str) -> tuple[np.ndarray, np.ndarray, str] | None:
     """Return scores, kinds and the content of a run's pairs after its last epoch, None where it keeps none."""
-    path = store.run_artifacts(run) / "scores" / "last" / f"{metric}.npz"
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as kept:
-        if "same" not in kept or not np.isfinite(kept["scores"]).all():
-            return None
-        return kept["scores"], kept["same"].astype(bool), str(kept["pairs"])
+    kept = comparable_scores(store, run, metric, "last")
+    return (kept.scores, kept.same, kept.pairs) if kept and kept.same is not None else None
 
 
 def of_scores(

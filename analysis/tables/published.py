@@ -6,9 +6,9 @@ that `docs/results.json` keeps.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,10 @@ from analysis.stats import significance as sig
 from analysis.tables.published_file import EACH, EPOCH, IJB, LAST, Published, Values
 from analysis.tables.render import fixed_point
 from analysis.tables.verdicts import PAIRS, UNKNOWN
-from workbench.names import FINISHED, PEAK_SUFFIX, SECONDS, VAL_PREFIX, is_evaluation, lower_is_better
+from workbench import names
+from workbench.errors import RecordError
+from workbench.security.foreign_files import read_file
+from workbench.security.safe_json import loads
 
 if TYPE_CHECKING:
     from workbench.tracking.store import Store
@@ -88,12 +91,25 @@ def ijb_means(store: Store, runs: Sequence[str]) -> dict[str, dict[str, tuple[fl
     rows: dict[str, dict[str, list[float]]] = {}
     for run in runs:
         for path in sorted((store.run_artifacts(run) / "ijb").glob("*.json")):
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            for name, row in facts["one_to_one"].items():
-                for far, value in row.items():
-                    if value is not None:
-                        rows.setdefault(f"{facts['set'].upper()} {far} {name}", []).append(float(value))
+            for key, value in _ijb_rates(path).items():
+                rows.setdefault(key, []).append(value)
     return {name: (float(np.mean(values)), None) for name, values in rows.items()}
+
+
+def _ijb_rates(path: Path) -> dict[str, float]:
+    """Return {"SET RATE READING": true accept rate} of one measurement; raises `RecordError` for a file that is none."""
+    try:
+        facts = loads(read_file(path))
+        return {
+            f"{facts['set'].upper()} {far} {name}": float(value)
+            for name, row in facts["one_to_one"].items()
+            for far, value in row.items()
+            if value is not None
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise RecordError(
+            f"cannot be used: {error!r}", where=path, do="measure again with `workbench ijb`"
+        ) from error
 
 
 def kind_of(run: Any) -> str:
@@ -102,7 +118,7 @@ def kind_of(run: Any) -> str:
         return QUICK
     if is_missing(run["id"]) or not run["id"]:
         return IMPORTED
-    return RUN if run["status"] == FINISHED else UNFINISHED
+    return RUN if run["status"] == names.FINISHED else UNFINISHED
 
 
 def means(records: Records, runs: Sequence[str], at: str) -> dict[str, tuple[float, int | None]]:
@@ -123,8 +139,10 @@ def values_at(records: Records, run: str, at: str) -> dict[str, tuple[float, int
     if at.startswith(EPOCH):
         return values_of_epoch(epochs, int(at.removeprefix(EPOCH)))
     metrics = epochs["metric"].astype(str)
-    peaks = epochs[metrics.str.endswith(PEAK_SUFFIX)]  # the best within epochs too, of whichever epoch
-    epochs = epochs[[is_evaluation(metric) or metric.startswith(VAL_PREFIX) for metric in metrics]]
+    peaks = epochs[metrics.str.endswith(names.PEAK_SUFFIX)]  # the best within epochs too, of whichever epoch
+    epochs = epochs[
+        [names.is_evaluation(metric) or metric.startswith(names.VAL_PREFIX) for metric in metrics]
+    ]
     table = per_epoch(epochs).pivot_table(index="epoch", columns="metric", values="value", observed=True)
     if table.empty or (at not in (EACH, LAST) and at not in table):
         return {}
@@ -145,8 +163,8 @@ def values_of_epoch(epochs: pd.DataFrame, epoch: int) -> dict[str, tuple[float, 
     last = epochs.groupby("epoch")["step"].max()
     done = last.get(epoch, -1) - (0 if epoch == 1 else last.get(epoch - 1, -1))
     known = last.get(epoch, -1) > 0 and (epoch == 1 or last.get(epoch - 1, -1) > 0)
-    if SECONDS in found and known and done > 0:
-        found[STEP_SECONDS] = (found[SECONDS][0] / float(done), epoch)
+    if names.SECONDS in found and known and done > 0:
+        found[STEP_SECONDS] = (found[names.SECONDS][0] / float(done), epoch)
     return found
 
 
@@ -188,7 +206,11 @@ def comparison(published: Published, ours: Mapping[str, Ours], variants: Iterabl
 
 def shortened(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a comparison for readers: without columns that are empty, and without rows that say nothing."""
-    kept = [column for column in frame.columns if column in ("run", "set") or not _empty(frame[column])]
+    kept = [
+        column
+        for column in frame.columns
+        if column in ("run", "set") or not all(is_missing(value) or value == "" for value in frame[column])
+    ]
     if "published" not in kept and "verdict" in kept:  # there is nothing that it could be about
         kept.remove("verdict")
     return frame[kept]
@@ -218,10 +240,6 @@ def written(frame: pd.DataFrame) -> pd.DataFrame:
             for value, big in zip(frame[name], large)
         ]
     return result
-
-
-def _empty(column: pd.Series) -> bool:
-    return all(is_missing(value) or value == "" for value in column)
 
 
 def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, Any]]:
@@ -254,7 +272,7 @@ def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, 
 
 def counted(metric: str) -> bool:
     """Tell whether a value of ours is shown though nothing is published beside it: an accuracy at an epoch's end."""
-    return not metric.endswith(PEAK_SUFFIX) and metric != f"{VAL_PREFIX}loss"
+    return not metric.endswith(names.PEAK_SUFFIX) and metric != f"{names.VAL_PREFIX}loss"
 
 
 def _own(ours: Ours | None, at: str, protocol: str) -> Values:
@@ -272,7 +290,7 @@ def _cases(metric: str, at: str, published: Published) -> int:
     """Return of how many pairs or images a value is a share, 0 where it is none or that is not known."""
     if at == IJB:
         return GENUINE.get(metric.partition(" ")[0], 0)
-    return published.cases.get(metric, PAIRS.get(metric.removesuffix(PEAK_SUFFIX), 0))
+    return published.cases.get(metric, PAIRS.get(metric.removesuffix(names.PEAK_SUFFIX), 0))
 
 
 def _compared(row: Mapping[str, Any]) -> sig.Comparison | None:
@@ -305,7 +323,7 @@ def _why_not(row: Mapping[str, Any]) -> str:
 
 def is_share(metric: str) -> bool:
     """Tell whether a metric is a share of pairs or images, which noise moves by what their number says."""
-    return "loss" not in metric and SECONDS not in metric and not metric.endswith("_thresh")
+    return "loss" not in metric and names.SECONDS not in metric and not metric.endswith("_thresh")
 
 
 def trained(ours: Mapping[str, Ours]) -> list[str]:
@@ -319,4 +337,4 @@ def missing(ours: Mapping[str, Ours], variants: Iterable[str]) -> list[str]:
 
 
 def _best_epoch(table: pd.DataFrame, metric: str) -> int:
-    return int(table[metric].idxmin() if lower_is_better(metric) else table[metric].idxmax())
+    return int(names.badness(table[metric], names.lower_is_better(metric)).idxmin())

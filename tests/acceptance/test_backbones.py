@@ -14,8 +14,13 @@ import contract
 
 from workbench.models.backbones import sizes as measured
 from workbench.models.backbones.count_ops import network, sizes
-from workbench.models.backbones.keras_nets import APPLICATIONS, KerasApplication
+from workbench.models.backbones.faceresnet import FaceResNet
+from workbench.models.backbones.ghostnet import GhostNet
+from workbench.models.backbones.keras_nets import APPLICATIONS, KerasApplication, MobileNetV2, MobileNetV3
+from workbench.models.backbones.mobilefacenet import MobileFaceNet
+from workbench.models.backbones.mobilenet import MobileNet
 from workbench.models.backbones.registry import TABLE, backbone
+from workbench.models.backbones.vargfacenet import VarGFaceNet
 from workbench.models.embeddings import GDC, E, F
 from workbench.spec.interfaces import Embedding
 
@@ -132,3 +137,23 @@ def vargfacenet() -> int:
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_every_network_of_keras_at_its_smallest_input(name, tmp_path):
     contract.check(KerasApplication(name, image_size=APPLICATIONS[name]), tmp_path)
+
+
+SMALL = (
+    MobileNet(),
+    MobileNetV2(),
+    MobileNetV3(),
+    MobileFaceNet(),
+    MobileFaceNet(form="keras_insightface"),
+    GhostNet(),
+    GhostNet(form="keras_insightface"),
+    FaceResNet(),
+    VarGFaceNet(form="keras_insightface", activation="relu"),
+)
+
+
+@pytest.mark.parametrize("part", SMALL, ids=str)
+def test_contract_of_other_quick_forms(part, tmp_path):
+    """Those that the quick contract leaves out, as it has one form of each class."""
+    found = sizes(contract.check(part.quick(), tmp_path))
+    assert found.parameters < 3e6 and found.multiply_adds < 80e6

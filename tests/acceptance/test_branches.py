@@ -89,3 +89,15 @@ def test_five_branches_of_one_trunk_train_it_once_and_equal_their_full_runs(
     print(
         f"epochs executed: {sum(executed.values())} with a trunk, {6 * len(NAMES)} without; 5 of 5 bit-equal"
     )
+
+
+@pytest.mark.tensorflow
+def test_a_variant_and_its_branch_side_by_side_train_the_shared_epochs_once(
+    tmp_path: Path, real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_DATA", str(real_data))
+    found = run(tmp_path / "beside", "[branches[0], trunk.but(name='whole')]")
+    assert {name: [row.epoch for row in journal.accepted()] for name, journal in found.items()} == {
+        "whole": [1, 2, 3, 4, 5, 6],
+        "arc": [5, 6],
+    }

@@ -1,5 +1,7 @@
 """What the server of `forked.py` imports before it forks: all that a run imports, and nothing that computes."""
 
+import gc
+
 import ready_schema
 
 from workbench.lazy import tf
@@ -10,3 +12,5 @@ import mlflow  # noqa: E402, F401
 
 ready_schema.share()
 tf.keras.layers.Dense  # noqa: B018 - Keras is loaded when one of its names is asked for
+gc.collect()
+gc.freeze()  # children look through what they make, and share the pages of what is here

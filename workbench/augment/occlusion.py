@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Literal
 
 from workbench.augment.random_bits import noise, uniform
@@ -26,8 +27,9 @@ class _Hiding(Augmentation):
     def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return self.images(image[None], seed[None])[0]
 
+    @abc.abstractmethod
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        raise NotImplementedError
+        """Return the images, each with its mask filled; `image` asks the same of a batch of one."""
 
 
 @part

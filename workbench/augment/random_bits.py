@@ -10,6 +10,8 @@ generators", OOPSLA 2014) applied after each word of the input.
 
 from __future__ import annotations
 
+import abc
+
 from workbench.lazy import tf
 from workbench.spec.interfaces import Augmentation
 
@@ -26,17 +28,17 @@ class Drawn(Augmentation):
     """
 
     @property
+    @abc.abstractmethod
     def numbers(self) -> int:
         """How many numbers in [0, 1) an image takes."""
-        raise NotImplementedError
 
     def draw(self, seeds: tf.Tensor) -> tf.Tensor:
         """Return what `changed` takes for each seed: int32 [..., 2] -> [..., numbers]."""
         return uniform(seeds, self.numbers)
 
+    @abc.abstractmethod
     def changed(self, image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         """Return `image` (uint8 [h, w, 3]) changed by what `draw` gives for it."""
-        raise NotImplementedError
 
     def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return self.changed(image, self.draw(seed))
@@ -46,13 +48,13 @@ class Together(Augmentation):
     """An augmentation that changes a whole batch in one go, by a fixed count of even numbers an image."""
 
     @property
+    @abc.abstractmethod
     def numbers(self) -> int:
         """How many numbers in [0, 1) an image takes."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def changed_together(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         """Return uint8 images [B, h, w, 3] changed by `chance`, float32 [B, numbers]."""
-        raise NotImplementedError
 
     def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return self.images(image[None], seed[None])[0]

@@ -16,14 +16,13 @@ import click
 from workbench.commands import completers
 from workbench.commands.common_options import DEBUG
 from workbench.commands.dry_run import DryRun
-from workbench.errors import SpecError
 from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.branch import trunk_of
 from workbench.spec.custom_parts import custom_part_lines
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places, Source
-from workbench.spec.load import choose_variants
+from workbench.spec.load import choose_variants, files_and_names
 from workbench.spec.overrides import override_settings
 from workbench.spec.quick import HELD_OUT, with_hold_out
 from workbench.spec.recorded_metrics import refuse_select
@@ -50,12 +49,7 @@ def check(files: tuple[str, ...], assignments: tuple[str, ...], no_steps: bool, 
     """
     store = find_store()
     where = default_places(store.root.parent)
-    paths = [word for word in files if word.endswith(".py")]
-    chosen = [word for word in files if word not in paths]
-    if not paths:
-        raise SpecError(
-            f"{files[0]!r} is not a spec file", expected="a Python file such as experiments/quickstart.py"
-        )
+    paths, chosen = files_and_names(files)
     variants = choose_variants([v for path in paths for v in variants_or_bases(path)], chosen)
     trials = None if no_steps else DryRun(len(paths) == 1 and not small, where, build=not small)
     said: dict[str, set[str]] = {}  # of the variants of each study

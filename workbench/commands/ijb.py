@@ -60,7 +60,8 @@ def run(items: tuple[str, ...], sample: Path | None, **options: Any) -> None:
     shown = tables(protocol.name, outcome)
     facts = {"model": name, "set": protocol.name, **plain(outcome)}
     if options["out"]:
-        write(options["out"], f"{name} on {protocol.name}", shown, facts, outcome)
+        results = {str(result.reading): result for result in outcome.results}
+        write(options["out"], f"{name} on {protocol.name}", shown, facts, results)
     if options["as_json"]:
         click.echo(json.dumps(facts))
         return
@@ -143,16 +144,16 @@ def plain(outcome: ijb.ProtocolResult) -> dict[str, Any]:
     }
 
 
-def write(folder: Path, title: str, shown: str, facts: dict[str, Any], outcome: ijb.ProtocolResult) -> None:
-    """Write tables.md, tables.json and the ROC figure."""
+def write(folder: Path, title: str, shown: str, facts: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+    """Write tables.md, tables.json and a figure with the ROC curve of each result, by its label."""
     from workbench.verification import plots
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tables.md").write_text(shown + "\n", encoding="utf-8")
     (folder / "tables.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     curves = {
-        f"{result.reading}  AUC {result.auc.value:.6f}": result.curve
-        for result in outcome.results
+        f"{label}  AUC {result.auc.value:.6f}": result.curve
+        for label, result in results.items()
         if result.curve is not None and result.auc is not None
     }
     if curves:

@@ -37,7 +37,13 @@ def compare(protocol: Protocol, models: Sequence[str], options: Mapping[str, Any
         "models": {name: one.plain(outcome) for name, outcome in found},
     }
     if options["out"]:
-        _write(options["out"], protocol.name, found, reading, shown, facts)
+        results = {
+            model: result
+            for model, outcome in found
+            for result in outcome.results
+            if str(result.reading) == reading
+        }
+        one.write(options["out"], f"{protocol.name}, {reading}", shown, facts, results)
     click.echo(json.dumps(facts) if options["as_json"] else shown)
 
 
@@ -83,23 +89,3 @@ def _row(found: Measured, table: Any, reading: str) -> tuple[list[str], list[lis
 def _of_reading(table: tuple[list[str], list[str], list[list[float]]], reading: str) -> list[float]:
     _, names, rows = table
     return rows[names.index(reading)]
-
-
-def _write(
-    folder: Any, name: str, found: Measured, reading: str, shown: str, facts: Mapping[str, Any]
-) -> None:
-    """Write tables.md, tables.json and a figure with one curve a model."""
-    from workbench.verification import plots
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tables.md").write_text(shown + "\n", encoding="utf-8")
-    (folder / "tables.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    curves = {
-        f"{model}  AUC {result.auc.value:.6f}": result.curve
-        for model, outcome in found
-        for result in outcome.results
-        if str(result.reading) == reading and result.curve is not None and result.auc is not None
-    }
-    if curves:
-        least = max(1e-6, min(float(far[0]) for far, _ in curves.values()))
-        plots.save(plots.roc(curves, least, f"{name}, {reading}"), folder / "roc.png")

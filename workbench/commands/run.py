@@ -29,7 +29,7 @@ from workbench.spec.branch import kept_epochs
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places, Source
-from workbench.spec.load import choose_variants, load_variants
+from workbench.spec.load import choose_variants, files_and_names, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.quick import QUICK_STEPS, quick_variant
 from workbench.spec.recorded_metrics import refuse_select
@@ -157,12 +157,7 @@ def wanted(
     files: tuple[str, ...], assignments: tuple[str, ...], seeds: list[int] | None, quick: bool, store: Store
 ) -> list[Variant]:
     """Return the variants that the words of the command line mean, overrides applied."""
-    paths = [word for word in files if word.endswith(".py")]
-    chosen = [word for word in files if word not in paths]
-    if not paths:
-        raise SpecError(
-            f"{files[0]!r} is not a spec file", expected="a Python file such as experiments/quickstart.py"
-        )
+    paths, chosen = files_and_names(files)
     everything = [variant for path in paths for variant in load_variants(path)]
     variants = choose_variants(everything, chosen)
     if seeds is not None:

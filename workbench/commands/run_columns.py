@@ -119,7 +119,7 @@ class Columns:
             column = _counting(state, best) or ""
         if column in best:
             value = float(best[column]["value"])
-            return value if names.lower_is_better(column) else -value
+            return names.badness(value, names.lower_is_better(column))
         if column == "epochs":
             rows = all_rows(state.journal) if state.journal else []
             return rows[-1].epoch if rows else 0

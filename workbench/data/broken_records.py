@@ -12,6 +12,7 @@ import numpy as np
 
 from workbench.data import image_check
 from workbench.data.sources.byte_ranges import Ranges
+from workbench.errors import few
 
 ALIGNED = ("keys", "labels", "offsets", "lengths", "teacher_offsets", "teacher_lengths")  # a row a record
 
@@ -32,11 +33,10 @@ def without(found: dict[str, np.ndarray], left_out: np.ndarray) -> tuple[dict[st
         joined = found["joined"][np.isin(found["joined"][:, 0], kept)]
         renumbered = np.searchsorted(kept, joined[:, 0])
         result["joined"] = np.column_stack([renumbered, joined[:, 1:]]).astype(np.int64)
-    named = [f"record {found['keys'][k] if 'keys' in found else k}" for k in left_out[:3]]
+    named = [f"record {found['keys'][k] if 'keys' in found else k}" for k in left_out]
     if "words" in found:
         words = json.loads(found["words"].tobytes())
-        named = [words["names"][k] for k in left_out[:3]]
+        named = [words["names"][k] for k in left_out]
         words["names"] = [words["names"][k] for k in kept]
         result["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
-    more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
-    return result, f"{len(left_out)} of {count} images are not whole, left out: {', '.join(named)}{more}"
+    return result, f"{len(left_out)} of {count} images are not whole, left out: {few(named)}"

@@ -14,7 +14,7 @@ import numpy as np
 from workbench.data import pair_files, pair_formats, pair_sampling
 from workbench.data.paths import locate
 from workbench.data.sources import builtin
-from workbench.errors import DataError, SpecError, suggestion
+from workbench.errors import DataError, SpecError, few, suggestion
 from workbench.lazy import tf
 from workbench.spec.interfaces import Images, PairImages, PairSet, Places, Source
 from workbench.spec.part import part, setting
@@ -202,10 +202,10 @@ class HeldOutPairs(PairSet):
         return (f"{self.name}: {what}; its accuracy may flatter",)
 
     def quick(self) -> HeldOutPairs:
-        few = None if self.source is not None else 3
+        identities = None if self.source is not None else 3
         return self.but(
             source=None if self.source is None else self.source.quick(),
-            identities=few,
+            identities=identities,
             pairs=min(self.pairs or 20, 20),
         )
 
@@ -215,8 +215,7 @@ class HeldOutPairs(PairSet):
 
 def in_both(common: Sequence[str]) -> str:
     """Say that people are in training and in evaluation."""
-    more = " ..." if len(common) > 5 else ""
-    return f"{len(common)} identities are in training and in evaluation: {', '.join(common[:5])}{more}"
+    return f"{len(common)} identities are in training and in evaluation: {few(common, 5)}"
 
 
 def _stand_in(name: str) -> HeldOutPairs:

@@ -201,7 +201,8 @@ def _read(
     # Two threads for what is cheap, all of them for what decodes: more here would only take cores from there.
     prepared = order.map(prepare, num_parallel_calls=2, deterministic=True)
     some = _some(read, size, chain[:first], count)
-    rows = prepared.unbatch().map(some, num_parallel_calls=threads, deterministic=True)
+    # Twice as many calls as threads: a finished one holds its place until those before it are done and taken.
+    rows = prepared.unbatch().map(some, num_parallel_calls=2 * threads, deterministic=True)
     rows = rows.batch(ragged or order.element_spec[0].shape[0] // count, drop_remainder=ragged is None)
     return rows.map(_afterwards(chain, first), num_parallel_calls=threads, deterministic=True)
 
@@ -339,9 +340,8 @@ def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False  # the numbers of threads are set; tuning them costs time
-    options.threading.max_intra_op_parallelism = (
-        1  # parallel over images and batches, not within an operation
-    )
+    # Parallel over images and batches, not within an operation.
+    options.threading.max_intra_op_parallelism = 1
     # Each worker is given its part already; TensorFlow's own sharding would take a part of the part.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

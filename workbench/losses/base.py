@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ class StatefulLoss(Loss):
         """
         return {}
 
+    @abc.abstractmethod
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         """Return the loss of a batch, a float32 scalar.
 
@@ -38,7 +40,6 @@ class StatefulLoss(Loss):
             state: The variables of `slots` by name. In training it may move them on: what it assigns is part of
                 the checkpoint, and must be equal on all devices.
         """
-        raise NotImplementedError
 
     def layer(
         self, classes: int, size: int, batch_size: int, teacher: int | None = None

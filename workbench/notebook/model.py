@@ -11,6 +11,7 @@ import numpy as np
 from workbench.data import example_images
 from workbench.errors import DataError, RecordError
 from workbench.lazy import tf
+from workbench.pixels import normalise_array
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.tracking.journal import read_journal
@@ -131,7 +132,7 @@ def predict(store: Store, run: str, experiment: Experiment, images: Any, which: 
     identities = RunData(experiment, default_places(store.root.parent)).identities(plan)
     network = load(store, run, experiment, which)
     pixels = pixels_of(images, experiment.backbone.image_size)
-    embeddings = network((pixels.astype(np.float32) - 127.5) / 128, training=False)
+    embeddings = network(normalise_array(pixels), training=False)
     embeddings = tf.cast(embeddings, tf.float32)
     layer = head.layer(len(identities), int(embeddings.shape[-1]))
     labels = tf.zeros(len(pixels), tf.int32)

@@ -18,6 +18,7 @@ from workbench.tracking.best import best_values
 from workbench.tracking.branch_history import all_rows
 from workbench.tracking.journal import Journal, read_journal
 from workbench.tracking.logged_models import BEST
+from workbench.tracking.pair_scores import read_pair_scores
 from workbench.tracking.rows import EpochRecord, StartRecord
 from workbench.tracking.store import Store
 
@@ -154,8 +155,8 @@ class Run:
         name = name or (known[-1] if known else "")
         if name not in known:
             raise RecordError(f"no {which} scores of {name!r}", where=self.run, do=suggestion(name, known))
-        with np.load(folder / f"{name}.npz", allow_pickle=False) as kept:
-            return pd.DataFrame({"cosine": kept["scores"], "genuine": kept["same"].astype(bool)})
+        kept = read_pair_scores(self.store, self.run, name, which)
+        return pd.DataFrame({"cosine": kept.scores, "genuine": kept.same} if kept else {})
 
     def _rows(self) -> list[EpochRecord]:
         return list(all_rows(self.journal))

@@ -14,15 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.names import (
-    FINISHED,
-    FORECAST_PREFIX,
-    IMAGES_PER_SECOND,
-    LEARNING_RATE,
-    SECONDS,
-    TAG_RERUN,
-    lower_is_better,
-)
+from workbench import names
 from workbench.tracking.rows import EpochRecord
 from workbench.tracking.runs import read_states
 from workbench.tracking.store import Store
@@ -32,7 +24,7 @@ CONFIDENCE = 0.99
 WITHIN = 0.95  # share of values
 ACCURACY_BAND = 0.02  # absolute
 OTHER_BAND = 0.05  # relative
-NOT_COMPARED = (SECONDS, IMAGES_PER_SECOND)
+NOT_COMPARED = (names.SECONDS, names.IMAGES_PER_SECOND)
 
 EQUAL, BAND, DIFFERS, NOTHING = "equal", "within the band", "differs", "nothing to compare"
 Values = Mapping[tuple[int, str], float]  # by epoch and metric
@@ -92,7 +84,7 @@ def values_of(rows: Iterable[EpochRecord]) -> dict[tuple[int, str], float]:
         (row.epoch, name): value
         for row in rows
         for name, value in row.metrics.items()
-        if name not in NOT_COMPARED and not name.startswith(FORECAST_PREFIX)
+        if name not in NOT_COMPARED and not name.startswith(names.FORECAST_PREFIX)
     }
 
 
@@ -136,13 +128,13 @@ def _within(place: tuple[int, str], before: Values, value: float, seeds: Sequenc
     if not math.isfinite(value) or not math.isfinite(before[place]):
         return False
     metric, old = place[1], before[place]
-    if metric == LEARNING_RATE:
+    if metric == names.LEARNING_RATE:
         return math.isclose(old, value, rel_tol=1e-6)
     known = [old, *(seed[place] for seed in seeds if math.isfinite(seed.get(place, math.nan)))]
     if len(known) >= FEWEST_SEEDS:
         low, high = interval(known)
         return low <= value <= high
-    if lower_is_better(metric):
+    if names.lower_is_better(metric):
         return abs(value - old) <= OTHER_BAND * max(abs(old), abs(value))
     return abs(value - old) <= ACCURACY_BAND
 
@@ -162,7 +154,12 @@ def other_seeds(store: Store, identity: str, seed: int) -> list[Values]:
     found: dict[int, Values] = {}
     for state in read_states(store):
         start = state.journal.start if state.journal else None
-        if start is None or state.journal is None or state.status != FINISHED or TAG_RERUN in start.tags:
+        if (
+            start is None
+            or state.journal is None
+            or state.status != names.FINISHED
+            or names.TAG_RERUN in start.tags
+        ):
             continue
         if start.id == identity and start.seed != seed:
             found[start.seed] = values_of(state.journal.accepted())
@@ -178,7 +175,7 @@ def weights_equal(store: Store, one: str, other: str) -> bool | None:
     first, second = (checkpoint.newest(store.run_checkpoints(run)) for run in (one, other))
     if first is None or second is None or first.facts.get("step") != second.facts.get("step"):
         return None
-    names = [name for name in first.arrays if name.startswith(("embedder/", "head/"))]
+    weights = [name for name in first.arrays if name.startswith(("embedder/", "head/"))]
     return all(
-        name in second.arrays and np.array_equal(first.arrays[name], second.arrays[name]) for name in names
+        name in second.arrays and np.array_equal(first.arrays[name], second.arrays[name]) for name in weights
     )

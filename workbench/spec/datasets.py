@@ -94,8 +94,7 @@ class PairImages:
     held_out: frozenset[str] = frozenset()
     strangers: frozenset[str] = frozenset()
     fingerprint: str = ""
-    pixels: Callable[[int], np.ndarray] | None = (
-        None  # size -> uint8 [N, size, size, 3], in place of `encoded`
-    )
+    # Size -> uint8 [N, size, size, 3], in place of `encoded`.
+    pixels: Callable[[int], np.ndarray] | None = None
     identities: Sequence[str] | None = None  # of each image, where they are known
     notes: tuple[str, ...] = ()  # said once when a run starts

@@ -33,9 +33,8 @@ def _missing(part: Part, places: Places) -> str | None:
 class Source(Part):
     """A data source: images with identities."""
 
-    images_are_per_identity: ClassVar[bool] = (
-        False  # whether a setting `images` counts those of each identity
-    )
+    # Whether a setting `images` counts those of each identity.
+    images_are_per_identity: ClassVar[bool] = False
 
     hold_out: float = setting(0.0, at_least=0, below=1, doc="share of each identity's images kept for val_*")
 
@@ -119,9 +118,8 @@ class Augmentation(Part):
     """A random change of an image, a pure function of the image and its seed."""
 
     from_number: ClassVar[str | None] = "workbench.augment.legacy_strength:numbered"
-    quicker_alone: ClassVar[bool] = (
-        False  # `image` right after decoding costs less than `images` on the batch
-    )
+    # `image` right after decoding costs less than `images` on the batch.
+    quicker_alone: ClassVar[bool] = False
 
     def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Return `image` changed, of the same shape and type.

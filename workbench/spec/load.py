@@ -98,6 +98,16 @@ def load_variants(path: Path | str) -> list[Variant]:
     ]
 
 
+def files_and_names(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the spec files among the words of a command line and the names of variants; refuses words without a file."""
+    paths = [word for word in words if word.endswith(".py")]
+    if not paths:
+        raise SpecError(
+            f"{words[0]!r} is not a spec file", expected="a Python file such as experiments/quickstart.py"
+        )
+    return paths, [word for word in words if word not in paths]
+
+
 def choose_variants(variants: Sequence[Variant], names: Sequence[str]) -> list[Variant]:
     """Return the variants of the given names, all where none is given; a name of folds means all of them."""
     known = {variant.name: [variant] for variant in variants}

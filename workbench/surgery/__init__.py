@@ -14,22 +14,3 @@ from workbench.surgery.parts import (
 from workbench.surgery.regularizers import add_l2, set_norms
 from workbench.surgery.upsampling import upsampling_to_transpose
 from workbench.surgery.wrap import dynamic_size, wrapped
-
-__all__ = [
-    "Changed",
-    "Freeze",
-    "Operation",
-    "PReLUToDepthwise",
-    "ReLUToPReLU",
-    "SetNorms",
-    "UpSamplingToTranspose",
-    "add_l2",
-    "dynamic_size",
-    "freeze",
-    "prelu_to_depthwise",
-    "relu_to_prelu",
-    "set_norms",
-    "train_only",
-    "upsampling_to_transpose",
-    "wrapped",
-]

@@ -151,8 +151,8 @@ class Search:
     def best(self) -> dict[str, Any] | None:
         """Return number and score of the best trial so far, the earliest of equals."""
         done = [t for t in self.oracle.trials.values() if t.status == "COMPLETED"]
-        sign = -1 if self.runner.sweep.lower else 1
-        found = max(sorted(done, key=lambda t: t.trial_id), key=lambda t: sign * t.score, default=None)
+        lower = self.runner.sweep.lower
+        found = min(done, key=lambda t: (names.badness(t.score, lower), t.trial_id), default=None)
         return {"id": found.trial_id, "score": found.score} if found else None
 
     def seconds_left(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from workbench.names import badness
 from workbench.spec.labels import short_names, value_text
 from workbench.sweep.search_space import Domain
 from workbench.tracking.sweeps import SweepRecord, TrialRow, deviation
@@ -35,8 +36,7 @@ def closing(record: SweepRecord, domains: Mapping[str, Domain]) -> str:
 def ranked(record: SweepRecord) -> list[TrialRow]:
     """Return the last completed trial of every chain, the best first."""
     last = {trial.request.chain: trial for trial in record.trials if trial.status == "completed"}
-    sign = 1 if record.lower else -1
-    return sorted(last.values(), key=lambda trial: (sign * float(trial.score or 0.0), trial.id))
+    return sorted(last.values(), key=lambda t: (badness(float(t.score or 0.0), record.lower), t.id))
 
 
 def table(record: SweepRecord, domains: Mapping[str, Domain], trials: list[TrialRow]) -> str:

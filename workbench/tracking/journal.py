@@ -119,6 +119,7 @@ class Journal:
         """Return the accepted epochs that views may show: those that no resume can supersede."""
         checkpoint, end = self.checkpoint(), self.end
         rows = self.accepted()
+        # Nothing resumes a finished run, so that its last epoch is final without a checkpoint.
         if end is not None and end.status == FINISHED:
             return rows
         last = max(checkpoint.epoch if checkpoint else 0, (end.final_epoch or 0) if end else 0)
@@ -152,6 +153,7 @@ def parse_journal(path: Path, data: bytes) -> Journal:
         try:
             journal.rows.append(decode_line(line))
         except Unreadable as error:
+            # The first of them is named; a record with one such line is not believed at all.
             journal.unreadable = journal.unreadable or f"line {number} says what no record can: {error}"
         except RecordError as error:
             journal.damage.append(Damage(number, str(error)))

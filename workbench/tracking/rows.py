@@ -66,6 +66,8 @@ class StartRecord:
 
     def __post_init__(self) -> None:
         names = {"run": self.run, "parent": self.parent, "trunk": self.trunk, "files": self.files}
+        # Only what paths are made of: the rest is checked where rows are read, and a writer's own values are
+        # right.
         row_types.require("start", names)
         _check(self.attempt >= 1, "attempt", self.attempt, "1 or more")
         _check(self.from_epoch >= 1, "from_epoch", self.from_epoch, "1 or more")
@@ -145,6 +147,7 @@ def to_json(record: Record) -> dict[str, Any]:
     """Return `record` as an object that `json.dumps(..., allow_nan=False)` accepts."""
     row: dict[str, Any] = {"kind": _KIND_OF[type(record)]}
     for name in _FIELDS[row["kind"]]:
+        # Every field, defaults too: a default that changes later must not change what old records say.
         row[name] = plain(getattr(record, name))
     if not row.get("stop", True):
         del row["stop"]
@@ -170,6 +173,8 @@ def from_json(row: Mapping[str, Any]) -> Record:
             values["seconds"] = float(row["seconds"])
         elif kind == "start":
             values.update({name: tuple(values[name]) for name in _TUPLES if name in values})
+        # The class checks once more, and other errors than its own become one line: no row of a file may end
+        # a reader.
         record: Record = KINDS[kind](**values)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise RecordError(f"a {kind} row does not fit: {error}") from error
@@ -187,8 +192,10 @@ def plain(value: Any) -> Any:
         return float(value) if math.isfinite(value) else str(float(value))
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
+    # Tuples become lists, as JSON has no other: `from_json` turns those of `_TUPLES` back.
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
+    # By what it can, not by its class: neither library is imported to write a row.
     if hasattr(value, "item"):  # a NumPy or TensorFlow scalar
         return plain(value.item())
     return str(value)

@@ -107,6 +107,7 @@ class Store:
     def refuse_links(self, run: str) -> None:
         """Raise StoreError where something of a run is a link: writing there would leave the store."""
         places = (self.journal(run), self.run_folder(run), self.run_artifacts(run), self.run_checkpoints(run))
+        # A symbolic link of a run would let a record from elsewhere choose where checkpoints are written.
         for path in places:
             if path.is_symlink():
                 raise StoreError("is a link, which is not followed", where=path, do="put a copy in its place")
@@ -114,6 +115,8 @@ class Store:
     def require_there(self) -> None:
         """Raise StoreError where nothing is at the store's place: a typo would else be an empty store."""
         near = self.root / FOLDER  # a project's folder, given instead of the records in it
+        # An empty folder is a store too, before its first run; only one that holds an `mlruns/` was surely
+        # meant otherwise.
         known = self.journals.is_dir() or self.database.exists() or not near.is_dir()
         if not self.is_local or (self.root.is_dir() and known):
             return
@@ -154,6 +157,7 @@ def find_store(address: str | None = None, start: str | Path | None = None) -> S
     project = project_folder(Path(start) if start else Path.cwd())
     if address is None:
         return _local(project / FOLDER)
+    # The journals stay here: what is true of a run must not hang on a server that may be down.
     if address.startswith(_SERVER):
         return Store(project / FOLDER, address.rstrip("/"))
     if address.startswith("sqlite:///"):
@@ -169,6 +173,7 @@ def find_store(address: str | None = None, start: str | Path | None = None) -> S
 def project_folder(start: Path) -> Path:
     """Return the nearest folder from `start` upwards that looks like a project, else `start`."""
     start = start.resolve()
+    # Upwards, so that a command works from any folder of the project, as git's do.
     for folder in (start, *start.parents):
         if any((folder / mark).exists() for mark in (FOLDER, "experiments", "pyproject.toml")):
             return folder
@@ -268,6 +273,7 @@ def _bounded(connection: sqlite3.Connection) -> sqlite3.Connection:
 
     A database from elsewhere may hold a view in the name of a table that never comes to an end.
     """
+    # A handler, for SQLite has no limit of time of its own; it is called every so many steps of its machine.
     deadline = time.monotonic() + READ_SECONDS
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
     connection.execute("PRAGMA trusted_schema = OFF")
@@ -283,6 +289,7 @@ def read_runs(store: Store) -> list[StoredRun]:
             "FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id "
             "WHERE r.lifecycle_stage = 'active' ORDER BY r.start_time, r.run_uuid"
         ).fetchall()
+        # A query a table instead of one a run: the listing of a hundred runs waits for three.
         parameters = _by_run(connection, "params")
         tags = _by_run(connection, "tags")
     found = []
@@ -304,6 +311,7 @@ def _stored_run(row: tuple[str, ...], parameters: dict[str, str], tags: dict[str
     identity, experiment, name, status, started, ended, artifacts = row
     return StoredRun(
         mlflow_id=identity,
+        # Tags before columns: another program's name or status of the run is not what its record says.
         run=tags.get(TAG_RUN, ""),
         study=tags.get(TAG_STUDY, experiment),
         name=tags.get(TAG_NAME, name or ""),

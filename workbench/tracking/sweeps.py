@@ -8,12 +8,14 @@ The results in it are copies: the journals of the trials' runs are the truth.
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import RecordError, suggestion
+from workbench.names import badness
 from workbench.security import safe_json
 from workbench.tracking.journal import status
 from workbench.tracking.rows import RUN_NAME
@@ -40,6 +42,7 @@ class TrialRequest:
     spec: str = ""
 
     def text(self) -> str:
+        # A copy of the settings, for the mapping may be a view that JSON does not know.
         return json.dumps({**vars(self), "settings": dict(self.settings)})
 
     @classmethod
@@ -98,14 +101,12 @@ class SweepRecord:
     def best(self) -> TrialRow | None:
         """Return the completed trial with the best score, the earliest of equals; None before the first."""
         done = [trial for trial in self.trials if trial.status == "completed" and trial.score is not None]
-        sign = -1 if self.lower else 1
-        return max(done, key=lambda trial: sign * float(trial.score or 0.0), default=None)
+        return min(done, key=lambda trial: badness(float(trial.score or 0.0), self.lower), default=None)
 
 
 def deviation(values: Sequence[float]) -> float:
     """Return the standard deviation of a few repeats (n - 1)."""
-    mean = sum(values) / len(values)
-    return float((sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5)
+    return float(statistics.stdev(values))
 
 
 def folder(store: Store, run: str) -> Path:
@@ -122,6 +123,7 @@ def read(store: Store, run: str) -> SweepRecord:
     """Return a sweep as its folder holds it; raises `RecordError` for a damaged or missing one."""
     place = folder(store, run)
     facts = read_json(place / FACTS)
+    # A sweep that was killed before its first trial has facts only.
     state = read_json(place / STATE) if (place / STATE).exists() else {}
     try:
         # Numbers are padded with zeros: as texts they stand in the order in which trials were begun.
@@ -152,6 +154,7 @@ def find(store: Store, text: str) -> SweepRecord | None:
     """Return the sweep that `text` means: its run, a beginning of it, `study/name` or its name (the
     newest of that name); None where no sweep fits."""
     runs = names(store)
+    # The exact run first, without opening any file of the others.
     if text in runs:
         return read(store, text)
     if RUN_NAME.fullmatch(text):  # another run: no need to ask every sweep for its name
@@ -173,6 +176,7 @@ def _facts(store: Store, run: str) -> dict[str, Any]:
     try:
         return read_json(folder(store, run) / FACTS)
     except RecordError:
+        # Nothing instead of an error: a sweep that came damaged by a merge must not hide the sound ones.
         return {}
 
 
@@ -188,6 +192,7 @@ def require(store: Store, text: str) -> SweepRecord:
 
 def newest(store: Store, study: str, name: str) -> SweepRecord | None:
     """Return the newest sweep of a study by its name, None where there is none."""
+    # From the newest, and no further than the first that fits: each one asked costs a file.
     for run in reversed(names(store)):
         facts = _facts(store, run)
         if (facts.get("study"), facts.get("name")) == (study, name):

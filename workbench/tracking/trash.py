@@ -73,9 +73,11 @@ def refuse_needed(store: Store, runs: Sequence[str]) -> None:
     """Raise `RecordError` for a run that is at work, or that a run which stays needs: a trunk, a sweep's trial."""
     going = set(runs)
     for run in runs:
+        # A writer would go on appending to a file in the trash.
         if is_locked(store.journal(run)):
             raise RecordError("is still running", where=run, do="stop it first")
     for state in read_states(store):
+        # A branch shows its trunk's epochs as its own, and cannot be resumed without them.
         trunk = state.journal.trunk if state.journal and state.run not in going else {}
         if trunk and trunk["run"] in going:
             raise RecordError(
@@ -91,11 +93,13 @@ def refuse_needed(store: Store, runs: Sequence[str]) -> None:
 
 def discard(store: Store, run: str) -> None:
     """Move all that the store holds of a run into its trash."""
+    # Before anything moves: half a run in the trash would be neither here nor there.
     store.refuse_links(run)
     target = store.root / FOLDER / run
     target.mkdir(parents=True, exist_ok=True)
     for here, there in _places(store, run):
         _move(here, target / there)
+    # The moment of removal is the folder's own time: nothing of the run is rewritten for it.
     os.utime(target)
 
 
@@ -104,8 +108,10 @@ def bring_back(store: Store, run: str) -> None:
     if store.journal(run).exists():
         raise StoreError("a run of this name is here again", where=run, do="remove that one first")
     target = store.root / FOLDER / run
+    # The journal last: until it is back the run does not count, and a second try completes the move.
     for here, there in reversed(list(_places(store, run))):
         _move(target / there, here)
+    # Not a tree's removal: what somebody else put there must stay, and fails here.
     target.rmdir()
 
 
@@ -125,6 +131,7 @@ def _move(source: Path, target: Path) -> None:
         raise StoreError("is in the way", where=target, do=f"move it, or {source}, elsewhere first")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
+        # A rename, for trash and store are on one file system: checkpoints of gigabytes are not copied.
         source.rename(target)
     except OSError as error:
         raise StoreError(f"cannot be moved: {error.strerror}", where=source) from error

@@ -50,6 +50,7 @@ class RunData:
                 self._refuse_strangers(plan.data)
         # After the sources: validation is labelled by their numbering of identities.
         self.validation = self._open_validation(experiment, where)
+        self._hold_outs: dict[Any, tf.data.Dataset] = {}  # by source and batch size
         # Last, with everything open: whether a batch can be filled depends on what was left out.
         for plan, real in zip(plans, (meant or experiment).plans()):
             self._check(plan, real)
@@ -212,7 +213,11 @@ class RunData:
         split = self.held(plan)
         if not len(split.held):
             return None
-        return pipeline.holdout(split.images, split.held, plan.batch_size, self.size)
+        # Built once for all epochs: each building traces its functions anew, and TensorFlow keeps them all.
+        key = (plan.data, plan.batch_size)
+        if key not in self._hold_outs:
+            self._hold_outs[key] = pipeline.holdout(split.images, split.held, plan.batch_size, self.size)
+        return self._hold_outs[key]
 
 
 def without(split: Split, held_out: Iterable[str]) -> Split:

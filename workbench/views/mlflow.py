@@ -13,22 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import names
 from workbench.errors import StoreError
 from workbench.files import link_or_copy, replacing
-from workbench.names import (
-    FAILED,
-    FINISHED,
-    RUNNING,
-    STAGE,
-    STOPPED,
-    SWEEP,
-    TAG_KIND,
-    TAG_OBJECTIVE,
-    TAG_PREFIX,
-    TAG_RUN,
-    TAG_STATUS,
-    TAG_SWEEP,
-)
 from workbench.security.foreign_files import files_below, is_below, without_links
 from workbench.tracking import logged_models
 from workbench.tracking.journal import Journal
@@ -66,14 +53,14 @@ TAG_DATASETS = HIDDEN_PREFIX + "datasets"  # how many inputs were logged
 TAG_MODELS = HIDDEN_PREFIX + "models"
 TAG_READER = HIDDEN_PREFIX + "reader"  # the keys of the tags that readers gave
 NOTE = "note"  # how MLflow's column of a reader's note is called
-TAG_SUPERSEDED = TAG_PREFIX + "superseded"
+TAG_SUPERSEDED = names.TAG_PREFIX + "superseded"
 ONCE_SHOWN = (
     TAG_FILES,
     TAG_DATASETS,
     TAG_MODELS,
     TAG_READER,
 )  # as `workbench.files` and so on, in older stores
-_MLFLOW_STATUS = {RUNNING: "RUNNING", FINISHED: "FINISHED", FAILED: "FAILED"}
+_MLFLOW_STATUS = {names.RUNNING: "RUNNING", names.FINISHED: "FINISHED", names.FAILED: "FAILED"}
 
 
 class MlflowView:
@@ -127,18 +114,19 @@ class MlflowView:
         """Nothing is held between calls."""
 
     def _send(self, journal: Journal, start: StartRecord, rows: list[EpochRecord], status: str) -> None:
-        if status == RUNNING and self._status != "RUNNING":
+        if status == names.RUNNING and self._status != "RUNNING":
             self._set_status("RUNNING", None)
         self._send_parameters(journal)
-        self._send_metrics(rows, best_so_far(rows, start.tags.get(TAG_OBJECTIVE)))
+        self._send_metrics(rows, best_so_far(rows, start.tags.get(names.TAG_OBJECTIVE)))
         self._nest(start)
         self._send_page(start)
         self._send_files(journal.run)
-        if status != RUNNING:  # a model may be there before the rows that tell its values
+        if status != names.RUNNING:  # a model may be there before the rows that tell its values
             self._send_models(start, rows)
         self._send_tags({**wanted_tags(journal, start, status), **self._winner(start)})
         self._send_reader_tags(journal.run)
-        paused = status == STOPPED and TAG_SWEEP in start.tags  # complete as far as its trial goes
+        # Complete as far as its trial goes.
+        paused = status == names.STOPPED and names.TAG_SWEEP in start.tags
         self._set_status("FINISHED" if paused else _MLFLOW_STATUS.get(status, "KILLED"), journal)
 
     def _open(self, journal: Journal, start: StartRecord, status: str) -> bool:
@@ -171,7 +159,7 @@ class MlflowView:
         """Give tags for the program alone the names that MLflow's pages hide, where an older version wrote them."""
         assert self._client is not None
         for tag in ONCE_SHOWN:
-            shown = tag.replace(HIDDEN_PREFIX, TAG_PREFIX)
+            shown = tag.replace(HIDDEN_PREFIX, names.TAG_PREFIX)
             if shown in self._tags:
                 self._send_tags({tag: self._tags[shown]})
                 self._client.delete_tag(self.run_id, shown)
@@ -217,7 +205,7 @@ class MlflowView:
         assert self._client is not None
         from mlflow.entities import ViewType
 
-        query = f"tags.`{TAG_RUN}` = '{run}'"
+        query = f"tags.`{names.TAG_RUN}` = '{run}'"
         found = self._client.search_runs([study], query, run_view_type=ViewType.ALL)
         active = [row for row in found if row.info.lifecycle_stage == "active"]
         deleted = [row for row in found if row not in active and TAG_SUPERSEDED not in row.data.tags]
@@ -227,7 +215,7 @@ class MlflowView:
         """Tell whether MLflow shows an epoch that the journal has since replaced by another."""
         assert self._client is not None
         self._logged = {
-            point.step: point.timestamp for point in self._client.get_metric_history(run_id, STAGE)
+            point.step: point.timestamp for point in self._client.get_metric_history(run_id, names.STAGE)
         }
         accepted = {row.epoch: milliseconds(row.time) for row in journal.accepted()}
         for step, moment in self._logged.items():
@@ -273,7 +261,7 @@ class MlflowView:
 
     def _nest(self, start: StartRecord) -> None:
         """Put a sweep's trial under the sweep in MLflow's pages, as soon as MLflow knows the sweep."""
-        if TAG_SWEEP not in start.tags or not start.parent or TAG_NESTED in self._tags:
+        if names.TAG_SWEEP not in start.tags or not start.parent or TAG_NESTED in self._tags:
             return
         parent = self._find(start.parent, self._study(start.study))
         if parent is not None:
@@ -283,7 +271,7 @@ class MlflowView:
         """Return the mark of a winner for this run; a sweep marks its trials, whose best is known with its end."""
         assert self._client is not None
         found = winner_tags(self.store, start)
-        if start.tags.get(TAG_KIND) == SWEEP:
+        if start.tags.get(names.TAG_KIND) == names.SWEEP:
             self.changes += mark_trials(self._client, self.store, start, self.run_id, self._experiment)
         elif TAG_WINNER in self._tags and TAG_WINNER not in found:
             self._client.delete_tag(self.run_id, TAG_WINNER)
@@ -350,7 +338,7 @@ class MlflowView:
             self.changes += 1
             self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in part])
         self._tags.update(new)
-        if TAG_STATUS in wanted and TAG_REASON in self._tags and TAG_REASON not in wanted:
+        if names.TAG_STATUS in wanted and TAG_REASON in self._tags and TAG_REASON not in wanted:
             self._client.delete_tag(self.run_id, TAG_REASON)  # the run was resumed
             del self._tags[TAG_REASON]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.files import link_or_copy, replacing, write_whole
 from workbench.names import TAG_ID, TAG_PREFIX, TAG_RUN, TAG_SEED, TAG_STUDY, direction
-from workbench.security import safe_yaml
+from workbench.security import safe_json, safe_yaml
 from workbench.security.foreign_files import files_below
 from workbench.tracking import logged_models
 from workbench.tracking.rows import EpochRecord, StartRecord
@@ -169,7 +169,7 @@ def _outside(place: Path) -> Path:
 def tell_registered(client: MlflowClient, model_id: str, name: str, version: str) -> None:
     """Note on a model that it is a version of a registered one, as MLflow's pages of models show it."""
     tag = "mlflow.modelVersions"
-    known = json.loads(client.get_logged_model(model_id).tags.get(tag, "[]"))
+    known = safe_json.loads(client.get_logged_model(model_id).tags.get(tag, "[]"))
     client.set_logged_model_tags(
         model_id, {tag: json.dumps([*known, {"name": name, "version": int(version)}])}
     )

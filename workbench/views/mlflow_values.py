@@ -9,24 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.names import (
-    BEST_PREFIX,
-    STAGE,
-    SYSTEM_PREFIX,
-    TAG_ID,
-    TAG_NAME,
-    TAG_PARENT,
-    TAG_PREFIX,
-    TAG_QUICK,
-    TAG_RUN,
-    TAG_SEED,
-    TAG_STATUS,
-    TAG_STUDY,
-    TAG_TRUNK,
-    counts,
-    direction,
-    is_better,
-)
+from workbench import names
 from workbench.security.foreign_files import files_below
 from workbench.tracking.journal import Journal
 from workbench.tracking.rows import EpochRecord, StartRecord, plain
@@ -39,28 +22,28 @@ LONGEST_PARAMETER = 6000
 LONGEST_TAG = 5000
 CUT_MARK = " ... (cut; whole in parameters.json)"
 HIDDEN_PREFIX = "mlflow.workbench."  # of tags that are for the program alone: MLflow's pages hide what begins with `mlflow.`
-TAG_REASON = TAG_PREFIX + "reason"
-TAG_ATTEMPTS = TAG_PREFIX + "attempts"
+TAG_REASON = names.TAG_PREFIX + "reason"
+TAG_ATTEMPTS = names.TAG_PREFIX + "attempts"
 
 
 def wanted_tags(journal: Journal, start: StartRecord, status: str) -> dict[str, str]:
     """Return the tags that the run should have, ours and those MLflow's pages know."""
     facts = journal.starts[-1].provenance
     tags = {
-        TAG_RUN: journal.run,
-        TAG_ID: start.id,
-        TAG_STUDY: start.study,
-        TAG_NAME: start.name,
-        TAG_SEED: str(start.seed),
-        TAG_QUICK: "true" if start.quick else "false",
-        TAG_STATUS: status,
+        names.TAG_RUN: journal.run,
+        names.TAG_ID: start.id,
+        names.TAG_STUDY: start.study,
+        names.TAG_NAME: start.name,
+        names.TAG_SEED: str(start.seed),
+        names.TAG_QUICK: "true" if start.quick else "false",
+        names.TAG_STATUS: status,
         TAG_ATTEMPTS: str(journal.attempt),
     }
     trunk = journal.trunk
     if start.parent or trunk:
-        tags[TAG_PARENT] = start.parent or str(trunk["run"])
+        tags[names.TAG_PARENT] = start.parent or str(trunk["run"])
     if trunk:
-        tags[TAG_TRUNK] = f"{trunk['run']}@{trunk['epoch']}"
+        tags[names.TAG_TRUNK] = f"{trunk['run']}@{trunk['epoch']}"
     if journal.end and journal.end.reason:
         tags[TAG_REASON] = journal.end.reason
     for key, fact in (("user", "user"), ("source.name", "spec_file"), ("source.git.commit", "commit")):
@@ -98,8 +81,8 @@ def metric_keys(rows: Iterable[Iterable[str]]) -> dict[str, str]:
     """
     keys: dict[str, str] = {}
     taken: set[str] = set()
-    for names in rows:
-        new = [name for name in names if name not in keys]
+    for row in rows:
+        new = [name for name in row if name not in keys]
         # Names that may stay as they are first.
         for name in sorted(new, key=lambda name: safe_key(name) != name):
             key = plain_key = safe_key(name)
@@ -141,12 +124,14 @@ def best_so_far(rows: Iterable[EpochRecord], objective: str | None) -> dict[int,
     best: dict[str, float] = {}
     for row in rows:
         for name, value in row.metrics.items():
-            if not math.isfinite(value) or not (name == objective or (counts(name) and direction(name))):
+            if not math.isfinite(value) or not (
+                name == objective or (names.counts(name) and names.direction(name))
+            ):
                 continue
             known = best.get(name)
-            if is_better(name, value, known):
+            if names.is_better(name, value, known):
                 best[name] = value
-        found[row.epoch] = {f"{BEST_PREFIX}{name}": value for name, value in best.items()}
+        found[row.epoch] = {f"{names.BEST_PREFIX}{name}": value for name, value in best.items()}
     return found
 
 
@@ -163,10 +148,10 @@ def metric_batches(
     batch: list[Metric] = []
     for row in rows:
         moment = milliseconds(row.time)
-        values = {name: value for name, value in row.metrics.items() if name != STAGE}
+        values = {name: value for name, value in row.metrics.items() if name != names.STAGE}
         values.update((best or {}).get(row.epoch, {}))
-        values.update({f"{SYSTEM_PREFIX}{name}": value for name, value in row.system.items()})
-        values[STAGE] = float(row.stage)
+        values.update({f"{names.SYSTEM_PREFIX}{name}": value for name, value in row.system.items()})
+        values[names.STAGE] = float(row.stage)
         if batch and len(batch) + len(values) > BATCH_METRICS:
             yield batch
             batch = []

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 KEY = "workbench"  # of the view, in the address of the page
 TAG_VIEW = f"mlflow.sharedViewState.{KEY}"
-TAG_TYPE = (
-    "mlflow.experimentKind"  # without it the page asks whether the experiment is one of language models
-)
+# Without it the page asks whether the experiment is one of language models.
+TAG_TYPE = "mlflow.experimentKind"
 TYPE = "custom_model_development"
 MOST_SETTINGS, MOST_METRICS = 10, 4  # columns that fit a screen beside the name
 LETTER, LEAST_WIDTH = 9, 90  # pixels of a column: MLflow cuts the names of those of its own width

@@ -15,25 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from workbench import names
 from workbench.errors import StoreError
 from workbench.files import write_json
-from workbench.names import (
-    BEST_PREFIX,
-    DERIVED_SUFFIXES,
-    FAILED,
-    FINISHED,
-    LEARNING_RATE,
-    REGULAR_LOSS,
-    RUNNING,
-    STAGE,
-    SWEEP,
-    TAG_KIND,
-    TAG_OBJECTIVE,
-    TAG_SWEEP,
-    direction,
-    is_better,
-    is_evaluation,
-)
 from workbench.security import safe_json
 from workbench.security.foreign_files import is_below
 from workbench.tracking.journal import Journal
@@ -43,7 +27,7 @@ from workbench.tracking.store import Store
 from workbench.views.event_file import EventFile
 from workbench.views.mlflow_values import safe_name
 
-BEST = BEST_PREFIX
+BEST = names.BEST_PREFIX
 CONFIGURATION = ".hparams.json"
 SYNC_MARK = ".level.json"
 LOCK_PATIENCE = 20.0
@@ -71,19 +55,19 @@ class TensorBoardView:
         start = journal.start
         if start is None:
             raise StoreError("no start row is intact", where=journal.path)
-        if start.tags.get(TAG_KIND) == SWEEP:
+        if start.tags.get(names.TAG_KIND) == names.SWEEP:
             return  # the sweep itself trained nothing: its trials are the sessions
         if not is_below(self.folder(start), self.root):
             raise StoreError("lies behind a link out of the store", where=self.folder(start))
         mark = sync_mark(rows, status)
-        if status != RUNNING and _read_json(self.folder(start) / SYNC_MARK) == mark:
+        if status != names.RUNNING and _read_json(self.folder(start) / SYNC_MARK) == mark:
             return
         self.changes += 1
         with contextlib.ExitStack() as failing:
             failing.callback(self.close)
             self._write(journal, start, rows, status)
             failing.pop_all()
-        if status != RUNNING:
+        if status != names.RUNNING:
             write_json(self.folder(start) / SYNC_MARK, mark)
 
     # What a board of chosen runs says otherwise: where a run lies, what it is called and which settings it shows.
@@ -102,7 +86,7 @@ class TensorBoardView:
 
     def group(self, start: StartRecord) -> str:
         """Return the row of the tab: the executions of a sweep's trial share one, any other run has its own."""
-        group = (start.parent or "")[-8:] if TAG_SWEEP in start.tags else start.run[-8:]
+        group = (start.parent or "")[-8:] if names.TAG_SWEEP in start.tags else start.run[-8:]
         return f"{start.name} {group}".strip()
 
     def close(self) -> None:
@@ -116,7 +100,7 @@ class TensorBoardView:
             self.close()
             self._open(start)
         self._add([row for row in rows if row.epoch not in self._written])
-        if status != RUNNING and not self._ended:
+        if status != names.RUNNING and not self._ended:
             self._end(status, max(row.time for row in journal.rows))
         assert self._file is not None
         self._file.flush()
@@ -139,7 +123,9 @@ class TensorBoardView:
         assert self._file is not None
         for row in rows:
             values = {name: float(value) for name, value in row.metrics.items()}
-            self._file.scalars({**values, **self._improved(values), STAGE: row.stage}, row.epoch, row.time)
+            self._file.scalars(
+                {**values, **self._improved(values), names.STAGE: row.stage}, row.epoch, row.time
+            )
             self._written[row.epoch] = row.time
 
     def _improved(self, values: Mapping[str, float]) -> dict[str, float]:
@@ -149,7 +135,7 @@ class TensorBoardView:
             known = self._best.get(name)
             if math.isnan(value) or not has_best(name):
                 continue
-            if is_better(name, value, known):
+            if names.is_better(name, value, known):
                 self._best[name] = found[BEST + name] = value
         return found
 
@@ -157,7 +143,9 @@ class TensorBoardView:
         from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
         assert self._file is not None
-        word = {FINISHED: "STATUS_SUCCESS", FAILED: "STATUS_FAILURE"}.get(status, "STATUS_UNKNOWN")
+        word = {names.FINISHED: "STATUS_SUCCESS", names.FAILED: "STATUS_FAILURE"}.get(
+            status, "STATUS_UNKNOWN"
+        )
         info = plugin_data_pb2.SessionEndInfo(status=api_pb2.Status.Value(word), end_time_secs=moment)
         _add_plugin(self._file, metadata.SESSION_END_INFO_TAG, moment, session_end_info=info)
         self._ended = True
@@ -191,9 +179,9 @@ def settings(start: StartRecord) -> dict[str, bool | float | str]:
 def has_best(metric: str) -> bool:
     """Tell whether a best value of `metric` means anything: not for rates, by-products and unknown names."""
     return (
-        direction(metric) is not None
-        and metric not in (LEARNING_RATE, REGULAR_LOSS, STAGE)
-        and not metric.endswith(DERIVED_SUFFIXES)
+        names.direction(metric) is not None
+        and metric not in (names.LEARNING_RATE, names.REGULAR_LOSS, names.STAGE)
+        and not metric.endswith(names.DERIVED_SUFFIXES)
     )
 
 
@@ -243,11 +231,11 @@ def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dic
             domain = _wider(found[key]["domain"], plain(start.domains.get(key)))
             found[key]["domain"] = _holding(domain, seen)
     tags = set(known["metrics"]) | {BEST + name for name in metrics if has_best(name)}
-    sought = dict.fromkeys([*known.get("sought", []), *filter(None, [start.tags.get(TAG_OBJECTIVE)])])
+    sought = dict.fromkeys([*known.get("sought", []), *filter(None, [start.tags.get(names.TAG_OBJECTIVE)])])
 
     def rank(tag: str) -> tuple[bool, bool, str]:
         name = tag.removeprefix(BEST)
-        return name not in sought, not is_evaluation(name), tag
+        return name not in sought, not names.is_evaluation(name), tag
 
     # A tuple's text does not count where one of its items varies by itself: that tells more.
     for key, entry in found.items():

@@ -128,6 +128,19 @@ def teacher_of(loss: Loss) -> int | None:
     return C if DistillLogits in kinds else 4 if DistillEmbedding in kinds else None
 
 
+_trained: dict[str, tuple[Any, list[np.ndarray], dict[str, list[float]]]] = {}
+
+
+def trained(loss: Loss) -> tuple[Any, list[np.ndarray], dict[str, list[float]]]:
+    """A trainer after an epoch on a loss, its weights before, and the epoch's means; once for all tests of a loss."""
+    if str(loss) not in _trained:
+        teacher = teacher_of(loss)
+        trainer = begun(experiment(loss, 2 * loss, label_smoothing=0.1), teacher)
+        before = [v.numpy() for v in trainer.trained()]
+        _trained[str(loss)] = trainer, before, trainer.fit(batches(teacher=teacher), verbose=0).history
+    return _trained[str(loss)]
+
+
 @pytest.mark.parametrize("loss", STAGES, ids=str)
 def test_a_loss_goes_through_json_and_back(loss: Loss) -> None:
     spec = experiment(loss)
@@ -140,10 +153,7 @@ def test_a_loss_goes_through_json_and_back(loss: Loss) -> None:
 
 @pytest.mark.parametrize("loss", STAGES, ids=str)
 def test_an_epoch_trains_and_is_recorded_under_the_names_of_its_terms(loss: Loss) -> None:
-    teacher = teacher_of(loss)
-    trainer = begun(experiment(loss, label_smoothing=0.1), teacher)
-    before = [v.numpy() for v in trainer.trained()]
-    result = trainer.fit(batches(teacher=teacher), verbose=0).history
+    trainer, before, result = trained(loss)
     wanted = {"loss"} | ({"accuracy"} if loss.classifier() else set())
     if len(terms(loss)) > 1:
         wanted |= {term.term for term in terms(loss)}
@@ -152,7 +162,7 @@ def test_an_epoch_trains_and_is_recorded_under_the_names_of_its_terms(loss: Loss
     assert set(result) == wanted
     assert all(np.isfinite(value).all() for value in result.values())
     assert any(not np.array_equal(old, new.numpy()) for old, new in zip(before, trainer.trained()))
-    measured = trainer.measure(batches(teacher=teacher))
+    measured = trainer.measure(batches(teacher=teacher_of(loss)))
     assert np.isfinite(list(measured.values())).all()
 
 
@@ -215,13 +225,11 @@ def test_a_full_head_takes_over_from_a_sampled_one_and_a_new_head_is_said_to_be_
 def test_the_state_of_a_loss_is_kept_across_stages_and_in_checkpoints(loss: Loss, tmp_path: Path) -> None:
     import tensorflow as tf
 
-    spec = experiment(loss, 2 * loss)
-    trainer = begun(spec)
-    trainer.fit(batches(), verbose=0)
+    trainer, _, _ = trained(loss)
     state = [v.numpy() for v in trainer.losses_by_term[loss.term].variables]
     fresh = [v.numpy() for v in loss.layer(C, D, B).variables]
     assert all(not np.array_equal(a, b) for a, b in zip(state, fresh))
-    trainer.begin_stage(spec.plans()[1], 3, C)
+    trainer.begin_stage(experiment(loss, 2 * loss, label_smoothing=0.1).plans()[1], 3, C)
     layer = trainer.losses_by_term[loss.term]
     for kept, now in zip(state, layer.variables):
         np.testing.assert_array_equal(kept, now)

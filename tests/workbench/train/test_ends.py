@@ -19,7 +19,7 @@ import sys
 sys.path.insert(0, {tests!r})
 from specs import small
 from workbench import E, Safety
-base = small(safety=Safety(every_steps=2))
+base = small(stages=small().stages[:2], safety=Safety(every_steps=2))
 experiments = [
     base,
     base.but(safety=Safety(retries=1), name="tries-again"),
@@ -52,7 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     whole = start(root, folder, *words, WHOLE)
     out, _ = whole.communicate(timeout=1200)
     assert whole.returncode == 0, out
-    killed = start(root, folder, *words, KILLED, planted=("between stages", 2))
+    killed = start(root, folder, *words, KILLED, planted=("between stages", 1))
     killed.communicate(timeout=1200)
     assert killed.returncode == -signal.SIGKILL
     return folder

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.tensorflow
 SPEC = '''"""Does it record?"""
 import sys
 sys.path.insert(0, {tests!r})
-from specs import tiny
+from specs import small
 from workbench import HeldOutPairs, Safety
-base = tiny(evaluate=HeldOutPairs(identities=3, pairs=24, name="unseen"), safety=Safety(every_steps=2))
+base = small(evaluate=HeldOutPairs(identities=3, pairs=24, name="unseen"), safety=Safety(every_steps=2))
 experiments = [base, base.but(learning_rate=1e30, stages=base.stages[:1], weight_decay=None, name="diverges")]
 '''
 WHOLE = "20260101T000000Z-00000000"

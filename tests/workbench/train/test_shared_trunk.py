@@ -112,13 +112,15 @@ def test_two_branches_started_at_once_train_one_trunk_and_equal_their_full_runs(
     assert len(trunks(place)) == 2  # the rerun, and no second trunk
 
 
-def test_a_variant_and_its_branch_side_by_side_train_the_shared_epochs_once(place: Path, root: Path) -> None:
-    folder = place / "beside"
+def test_a_variant_keeps_what_its_branch_grows_from(place: Path, root: Path) -> None:
+    """One after the other; tests/acceptance/test_branches.py trains them side by side."""
+    folder = place / "after"
     (folder / "mlruns").mkdir(parents=True)
     shutil.copytree(place / "experiments", folder / "experiments")
-    process = start(root, folder, "run", "experiments/tree.py", "cos", "whole", "--jobs", "2")
-    out, _ = process.communicate(timeout=1200)
-    assert process.returncode == 0, out
+    for name in ("whole", "cos"):
+        process = start(root, folder, "run", "experiments/tree.py", name)
+        out, _ = process.communicate(timeout=1200)
+        assert process.returncode == 0, out
     found = [journal(folder, run) for run in trunks(folder)]
     executed = {each.start.name: [row.epoch for row in each.accepted()] for each in found}  # type: ignore[union-attr]
     assert executed == {"whole": [1, 2, 3, 4, 5], "cos": [5, 6]}

@@ -71,9 +71,8 @@ def _drawn(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     generator = np.random.default_rng([seed, 0x1AB])
     order = generator.permutation(len(labels))
     kept = np.zeros(len(labels), bool)
-    kept[order[np.unique(labels[order], return_index=True)[1]]] = (
-        True  # one image of each identity, at random
-    )
+    # One image of each identity, at random.
+    kept[order[np.unique(labels[order], return_index=True)[1]]] = True
     count, free = round(share * len(labels)), order[~kept[order]]
     if count > len(free):
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import hashlib
 import json
 from collections.abc import Sequence
@@ -24,21 +25,32 @@ VERSION = 1  # of the cached indexes
 SAMPLED = 256  # images whose content enters a sampled fingerprint
 
 
+@part
 class _Records(Source):
     """What both kinds of record files do: an index from the cache or made anew, then byte ranges."""
 
-    def open(self, places: Places) -> Images:
-        return encoded.opened(self.encoded(places), self.settings()["keep"])
+    identities: Union[int, None] = setting(None, at_least=2, doc="stated number of identities, checked")
+    images: Union[int, None] = setting(None, at_least=2, doc="stated number of images, checked")
+    broken: Literal["refuse", "skip"] = setting(
+        "refuse", doc="images that are not whole: named when they are met, or looked for and left out"
+    )
+    keep: Literal["auto", "decoded", "encoded", "no"] = setting(
+        "auto", place=True, doc="what stays in memory"
+    )
+    exact: bool = setting(False, place=True, doc="fingerprint of all content, not of a sample")
 
+    def open(self, places: Places) -> Images:
+        return encoded.opened(self.encoded(places), self.keep)
+
+    @abc.abstractmethod
     def encoded(self, places: Places) -> Stored:
         """Return the stored images: labels from 0 on, names, and how to read their bytes."""
-        raise NotImplementedError
 
     def _whole(
         self, places: Places, path: Path, kind: str, found: dict[str, np.ndarray]
     ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
         """Return an index without images that are not whole, where that is asked for, and what to say."""
-        if self.settings()["broken"] == "refuse":
+        if self.broken == "refuse":
             return found, ()
         ranges = _rec_ranges(path, found)
         checked = _cached(
@@ -59,15 +71,6 @@ class RecordIO(_Records):
     """
 
     path: str = setting(positional=True, doc="the .rec file, below WORKBENCH_DATA or absolute")
-    identities: Union[int, None] = setting(None, at_least=2, doc="stated number of identities, checked")
-    images: Union[int, None] = setting(None, at_least=2, doc="stated number of images, checked")
-    broken: Literal["refuse", "skip"] = setting(
-        "refuse", doc="images that are not whole: named when they are met, or looked for and left out"
-    )
-    keep: Literal["auto", "decoded", "encoded", "no"] = setting(
-        "auto", place=True, doc="what stays in memory"
-    )
-    exact: bool = setting(False, place=True, doc="fingerprint of all content, not of a sample")
 
     def encoded(self, places: Places) -> Stored:
         path = locate(self.path, places, f"RecordIO({self.path!r})", "a file")
@@ -103,19 +106,10 @@ class TFRecords(_Records):
     """A TFRecord file of images with labels and, where it has them, teacher embeddings."""
 
     path: str = setting(positional=True, doc="the file, below WORKBENCH_DATA or absolute")
-    identities: Union[int, None] = setting(None, at_least=2, doc="stated number of identities, checked")
-    images: Union[int, None] = setting(None, at_least=2, doc="stated number of images, checked")
     teacher: Union[int, None] = setting(None, at_least=1, doc="stated size of teacher embeddings, checked")
     image_key: str = setting("image", doc="feature with the encoded image")
     label_key: str = setting("label", doc="feature with the label")
     teacher_key: str = setting("embedding", doc="feature with the teacher embedding")
-    broken: Literal["refuse", "skip"] = setting(
-        "refuse", doc="images that are not whole: named when they are met, or looked for and left out"
-    )
-    keep: Literal["auto", "decoded", "encoded", "no"] = setting(
-        "auto", place=True, doc="what stays in memory"
-    )
-    exact: bool = setting(False, place=True, doc="fingerprint of all content, not of a sample")
 
     def encoded(self, places: Places) -> Stored:
         path = locate(self.path, places, f"TFRecords({self.path!r})", "a file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any, NamedTuple
 
 from workbench.lazy import tf
@@ -37,15 +38,15 @@ class WeightedHead(Head):
     cosine is a logit error of 0.03 and more. (On GPUs with TensorFloat-32 the products use it.)
     """
 
+    @abc.abstractmethod
     def slots(self, classes: int, size: int) -> dict[str, Slot]:
         """Return the weights by name for C `classes` and embeddings of d = `size` numbers."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def logits(
         self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], step: Step
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return margin-free logits [B, S] and, for each image, the column of its own identity [B]."""
-        raise NotImplementedError
 
     def layer(self, classes: int, size: int) -> tf.keras.layers.Layer:
         from workbench.models.heads.layers import HeadLayer
