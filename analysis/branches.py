@@ -28,7 +28,9 @@ def continued(records: Records, read: Callable[[Sequence[str]], Records]) -> Rec
     `read` returns the records of runs that are not among them, their own trunks included.
     """
     points = [
-        (run, *_point(text)) for run, text in zip(records.runs["run"], records.runs["trunk"]) if _is(text)
+        (run, *_point(text))
+        for run, text in zip(records.runs["run"], records.runs["trunk"])
+        if isinstance(text, str) and "@" in text
     ]
     if not points:
         return records
@@ -43,10 +45,6 @@ def continued(records: Records, read: Callable[[Sequence[str]], Records]) -> Rec
         epochs = concat_epochs([epochs, shared])
     kept = epochs[epochs["run"].isin(known)].reset_index(drop=True)
     return replace(records, epochs=kept)
-
-
-def _is(text: object) -> bool:
-    return isinstance(text, str) and "@" in text
 
 
 def _point(text: str) -> tuple[str, int]:

@@ -14,6 +14,7 @@ from analysis.sources.resolve import is_store
 from analysis.sources.store import DATABASES, SERVERS
 from workbench.errors import RecordError
 from workbench.names import user_directions
+from workbench.security.foreign_files import opened
 from workbench.tracking.store import Store
 from workbench.tracking.tracker import Tracker
 
@@ -62,7 +63,7 @@ def digest(paths: Sequence[Path], options: Options) -> str:
     for path in paths:
         for file in members(path):
             found.update(file.name.encode())
-            with file.open("rb") as stream:
+            with opened(file) as stream:
                 while block := stream.read(HASHED_BYTES):
                     found.update(block)
     found.update(_said(options).encode())

@@ -30,6 +30,7 @@ LOSSES = {
     "magface": MagFace(scale=32),
     "arcface-triplet": ArcFace(scale=32) + Triplet(),
 }
+baseline = "lfw_baseline/base"
 trunk = base.but(name="trunk")
 experiments = [
     trunk.branch(after_stage=1, stages=Stage(loss=loss, epochs=6, name="own"), name=name)

@@ -18,6 +18,7 @@ from click.shell_completion import CompletionItem
 
 from workbench.errors import RunStopped, WorkbenchError, suggestion
 from workbench.security.masked_output import mask_output
+from workbench.security.outputs import refuse_lost
 from workbench.security.visible_text import visible_streams
 
 # name: (module:function, one line of help)
@@ -123,6 +124,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 # Click's variable for a program of this name, set by a shell at the tab key.
 COMPLETING = "_WORKBENCH_COMPLETE"
+LONGEST_SHOWN = 120  # letters of a file's name in an error
 WATCHER = "analysis.forecast.stopping:watch"  # makes what `run --forecast` hands to the runner
 
 
@@ -193,6 +195,7 @@ def _main(arguments: list[str], debug: bool) -> int:
     if COMPLETING in os.environ:  # a shell asks, and click needs to know our bash
         importlib.import_module("workbench.commands.completion")
     try:
+        refuse_lost(arguments)
         result: Any = program.main(args=arguments, prog_name="workbench", standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
     except WorkbenchError as error:
@@ -216,6 +219,21 @@ def _main(arguments: list[str], debug: bool) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + int(signal.SIGPIPE)
+    except OSError as error:  # a name too long, a full disk, a folder of others: whatever no command foresaw
+        if debug:
+            raise
+        from workbench.security.masking import mask
+
+        _say(mask(f"error: {_of_system(error)}"))
+        return 2
+
+
+def _of_system(error: OSError) -> str:
+    """Return in one line what the system refused, and of which file."""
+    name = str(error.filename or "")
+    name = name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}..."
+    words = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    return f"{name}: {words}" if name else words
 
 
 def _say(line: str) -> None:

@@ -51,20 +51,17 @@ def _falling(x: Array) -> Array:
 
 FAMILIES: dict[str, Family] = {
     "exponential": Family(
-        lambda x, t: np.exp(-(x - 1) / t),
-        lambda T: [(t,) for t in _times(0.8, 1.5 * T, 14)],
+        lambda x, t: np.exp(-(x - 1) / t), lambda T: [(t,) for t in _times(0.8, 1.5 * T, 14)]
     ),
     "stretched exponential": Family(
         lambda x, t, b: np.exp(-((x / t) ** b)),
         lambda T: list(product(_times(0.5, 2 * T, 10), (0.4, 0.6, 0.8))),
     ),
     "double exponential": Family(
-        lambda x, s, t, w: w * np.exp(-(x - 1) / s) + (1 - w) * np.exp(-(x - 1) / t),
-        _pairs,
+        lambda x, s, t, w: w * np.exp(-(x - 1) / s) + (1 - w) * np.exp(-(x - 1) / t), _pairs
     ),
     "power law, 3 parameters": Family(
-        lambda x, a: x**-a,
-        lambda T: [(float(a),) for a in np.linspace(0.1, 2.0, 12)],
+        lambda x, a: x**-a, lambda T: [(float(a),) for a in np.linspace(0.1, 2.0, 12)]
     ),
     "power law, 4 parameters": Family(
         lambda x, s, a: (1 + (x - 1) / s) ** -a,

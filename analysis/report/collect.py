@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +12,8 @@ from analysis.sources import load, trainings
 from analysis.tables import folded, summary, verdicts
 from workbench.errors import RecordError, suggestion
 from workbench.names import badness, is_evaluation, lower_is_better
+from workbench.security.foreign_files import read_file
+from workbench.security.safe_source import docstring
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import stored_runs
@@ -115,8 +116,10 @@ def _unique(names: Sequence[str], runs: Sequence[str]) -> list[str]:
 
 
 def _first(records: Records, members: Sequence[Sequence[str]]) -> int:
-    """Return the row of the run that was started first."""
+    """Return the row of the run that was started first; a trunk is no baseline of its own branches."""
+    trunks = set(records.runs["parent"].dropna().astype(str))
     order = records.runs.sort_values("started", kind="stable", na_position="last")["run"].astype(str)
+    order = order[~order.isin(trunks)] if not order.isin(trunks).all() else order
     return next(position for position, group in enumerate(members) if order.iloc[0] in group)
 
 
@@ -138,8 +141,8 @@ def start_of(store: Store, run: str) -> StartRecord | None:
 def _prose(store: Store, run: str) -> str:
     path = store.run_artifacts(run) / "spec.py"
     try:
-        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    except (OSError, ValueError, SyntaxError):
+        text = docstring(read_file(path).decode())
+    except (OSError, ValueError):
         return ""  # a run without its spec's source still has its question
     return text.partition("\n")[2].strip()
 

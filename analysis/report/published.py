@@ -20,10 +20,7 @@ def section(study: Study) -> list[Section]:
     ours = published.ours_of(study.records, study.name, theirs.readings())
     names = list(dict.fromkeys([*theirs.names, *ours]))
     frame = published.written(published.shortened(published.comparison(theirs, ours, names)))
-    blocks: list[Block] = [
-        Text([_intro(theirs)]),
-        Table(frame, decimals=published.decimals(frame)),
-    ]
+    blocks: list[Block] = [Text([_intro(theirs)]), Table(frame, decimals=published.decimals(frame))]
     words = published_note(theirs, published.trained(ours))
     if words:
         blocks.append(Text([f"{words[0].upper()}{words[1:]}."]))

@@ -14,6 +14,7 @@ from analysis.sources.mlflow_common import TAG_REGULARISER
 from analysis.sources.options import Options
 from workbench import names
 from workbench.errors import RecordError
+from workbench.security.foreign_files import opened
 from workbench.tracking.journal import decode_line, read_journal, status
 from workbench.tracking.rows import EpochRecord, StartRecord
 
@@ -26,7 +27,7 @@ def is_sweep(path: Path) -> bool:
     Only its first line is read, where the run says what it is.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             start = decode_line(file.readline().rstrip(b"\n"))
     except (OSError, ValueError, RecordError):
         return False

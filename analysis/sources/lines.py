@@ -17,6 +17,7 @@ import numpy as np
 
 from analysis.sources.same_format_epochs import EpochFormat
 from workbench.errors import RecordError
+from workbench.security.foreign_files import opened, read_file
 
 Launch = TypeVar("Launch")
 BLOCK_BYTES = 1 << 20
@@ -83,7 +84,7 @@ def _last_printed(line: bytes) -> bytes:
 def _text_blocks(path: Path) -> Iterator[bytes]:
     """Yield a file's content in blocks; UTF-16, which a console of Windows writes, becomes UTF-8."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             block = file.read(BLOCK_BYTES)
             if block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 yield plain_text(block + file.read()).encode()
@@ -101,7 +102,7 @@ def decoded(path: Path) -> str:
     Raises `RecordError` for a file that cannot be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
     return plain_text(content)

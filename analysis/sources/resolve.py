@@ -10,6 +10,7 @@ from pathlib import Path
 from analysis.frames import without_reruns
 from analysis.sources.store import DATABASES, SERVERS, read_store
 from workbench.errors import RecordError
+from workbench.security.foreign_files import opened
 from workbench.tracking.store import Store
 
 SQLITE = b"SQLite format 3\x00"
@@ -40,7 +41,7 @@ def is_store(path: Path) -> bool:
 def is_database(path: Path) -> bool:
     """Tell a file of SQLite, whatever it is called, by its first bytes."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return file.read(len(SQLITE)) == SQLITE
     except OSError:
         return False

@@ -15,6 +15,7 @@ from typing import Any
 
 from analysis.sources.lines import plain_text
 from workbench.errors import RecordError
+from workbench.security.foreign_files import opened
 
 SNIFFED_BYTES = 1 << 19
 TEXT_LOGS = (  # module, what gives its logs away in their first bytes
@@ -101,7 +102,7 @@ def kind_of(path: Path) -> str:
 def _head(path: Path) -> bytes:
     """Return the first bytes, as UTF-8 without a byte order mark."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             head = file.read(SNIFFED_BYTES)
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror}", where=path) from error

@@ -22,6 +22,7 @@ from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH, FRACTION, Table, axis_of, shift_of
 from analysis.sources.options import Options
 from workbench.errors import RecordError
+from workbench.security.foreign_files import opened
 
 SUBFOLDERS = {"train": "", "validation": "val_"}
 DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # DT_FLOAT, DOUBLE, INT32, INT64, HALF
@@ -92,7 +93,7 @@ def _records(path: Path, notes: Notes) -> Iterator[bytes]:
 
     number = 0
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             while head := file.read(12):
                 number += 1
                 length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else 0

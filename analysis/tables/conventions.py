@@ -43,7 +43,7 @@ def convention_note(records: Records) -> str | None:
     own, said = set(runs["run"][sources.isna()]), []
     for words, others in ((HISTORIES, runs[history]), (RECORDS, runs[sources.notna() & ~history])):
         if _share_a_set(records, own, set(others["run"])):
-            said.append(words.format(_listed(others)))
+            said.append(words.format(few(sorted(others["name"].astype(str)))))
     return "; ".join(said) or None
 
 
@@ -64,7 +64,3 @@ def _share_a_set(records: Records, own: set[str], others: set[str]) -> bool:
         is_evaluation(str(metric)) and set(runs) & own and set(runs) & others
         for metric, runs in records.epochs.groupby("metric", observed=True)["run"]
     )
-
-
-def _listed(runs: pd.DataFrame) -> str:
-    return few(sorted(runs["name"].astype(str)))

@@ -19,6 +19,7 @@ import pandas as pd
 from analysis.frames import INFERRED, Note, Records, RunData, build, concat, is_missing, setting_columns
 from workbench import names
 from workbench.spec.labels import value_text
+from workbench.tracking.pair_scores import comparable_scores
 from workbench.tracking.store import Store
 from workbench.verification.folds import cross_validated
 
@@ -141,7 +142,9 @@ def _one(
     data = RunData(_title(rows), facts=facts, settings=_common(rows))
     last = _last_epochs(records.epochs, folds)
     sets = {
-        metric: folded for metric in last.index if (folded := read(store, folds, _numbers(rows), str(metric)))
+        metric: folded
+        for metric in last.index
+        if (folded := read(store, folds, tuple(int(number) for number in rows[FOLD]), str(metric)))
     }
     where = {"stage": int(last.get(names.STAGE, 1)), "stage_epoch": 1}
     epoch = int(records.epochs[records.epochs["run"].isin(folds)]["epoch"].max())
@@ -163,10 +166,6 @@ def _one(
     if unfinished:
         notes.append(Note(name, f"{unfinished} of its folds are not finished"))
     return data, sets, notes
-
-
-def _numbers(rows: pd.DataFrame) -> tuple[int, ...]:
-    return tuple(int(number) for number in rows[FOLD])
 
 
 def _common(rows: pd.DataFrame) -> dict[str, Any]:
@@ -208,13 +207,8 @@ def read(store: Store, runs: Sequence[str], numbers: Sequence[int], metric: str)
 
 def _scores(store: Store, run: str, metric: str) -> tuple[np.ndarray, np.ndarray, str] | None:
     """Return scores, kinds and the content of a run's pairs after its last epoch, None where it keeps none."""
-    path = store.run_artifacts(run) / "scores" / "last" / f"{metric}.npz"
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as kept:
-        if "same" not in kept or not np.isfinite(kept["scores"]).all():
-            return None
-        return kept["scores"], kept["same"].astype(bool), str(kept["pairs"])
+    kept = comparable_scores(store, run, metric, "last")
+    return (kept.scores, kept.same, kept.pairs) if kept and kept.same is not None else None
 
 
 def of_scores(

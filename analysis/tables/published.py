@@ -6,9 +6,9 @@ that `docs/results.json` keeps.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from analysis.tables.published_file import EACH, EPOCH, IJB, LAST, Published, Va
 from analysis.tables.render import fixed_point
 from analysis.tables.verdicts import PAIRS, UNKNOWN
 from workbench import names
+from workbench.errors import RecordError
+from workbench.security.foreign_files import read_file
+from workbench.security.safe_json import loads
 
 if TYPE_CHECKING:
     from workbench.tracking.store import Store
@@ -88,12 +91,25 @@ def ijb_means(store: Store, runs: Sequence[str]) -> dict[str, dict[str, tuple[fl
     rows: dict[str, dict[str, list[float]]] = {}
     for run in runs:
         for path in sorted((store.run_artifacts(run) / "ijb").glob("*.json")):
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            for name, row in facts["one_to_one"].items():
-                for far, value in row.items():
-                    if value is not None:
-                        rows.setdefault(f"{facts['set'].upper()} {far} {name}", []).append(float(value))
+            for key, value in _ijb_rates(path).items():
+                rows.setdefault(key, []).append(value)
     return {name: (float(np.mean(values)), None) for name, values in rows.items()}
+
+
+def _ijb_rates(path: Path) -> dict[str, float]:
+    """Return {"SET RATE READING": true accept rate} of one measurement; raises `RecordError` for a file that is none."""
+    try:
+        facts = loads(read_file(path))
+        return {
+            f"{facts['set'].upper()} {far} {name}": float(value)
+            for name, row in facts["one_to_one"].items()
+            for far, value in row.items()
+            if value is not None
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise RecordError(
+            f"cannot be used: {error!r}", where=path, do="measure again with `workbench ijb`"
+        ) from error
 
 
 def kind_of(run: Any) -> str:
@@ -190,7 +206,11 @@ def comparison(published: Published, ours: Mapping[str, Ours], variants: Iterabl
 
 def shortened(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a comparison for readers: without columns that are empty, and without rows that say nothing."""
-    kept = [column for column in frame.columns if column in ("run", "set") or not _empty(frame[column])]
+    kept = [
+        column
+        for column in frame.columns
+        if column in ("run", "set") or not all(is_missing(value) or value == "" for value in frame[column])
+    ]
     if "published" not in kept and "verdict" in kept:  # there is nothing that it could be about
         kept.remove("verdict")
     return frame[kept]
@@ -220,10 +240,6 @@ def written(frame: pd.DataFrame) -> pd.DataFrame:
             for value, big in zip(frame[name], large)
         ]
     return result
-
-
-def _empty(column: pd.Series) -> bool:
-    return all(is_missing(value) or value == "" for value in column)
 
 
 def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, Any]]:

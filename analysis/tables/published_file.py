@@ -14,13 +14,13 @@ models that are trained here nowhere; its rows stand in the place of variants.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import RecordError, suggestion
+from workbench.security.safe_json import loads
 
 EACH, LAST = "each", "last"
 EPOCH, IJB = "epoch ", "ijb"  # readings of values of one epoch ("epoch 16"), and of `workbench ijb`
@@ -113,7 +113,7 @@ def published_of(study: str) -> Published:
 def read_published(path: Path) -> Published:
     """Return the numbers of a file; raises `RecordError` naming what is wrong with it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = loads(path.read_text(encoding="utf-8"))
         ijb = dict(content.get("ijb", {}))
         return Published(
             path.stem,

@@ -72,7 +72,7 @@ def render(
         for position in positions:
             at = columns.index(name)
             cells[position][at] = f"{OPEN}{cells[position][at]}{CLOSE}"
-    align = ["right" if _numeric(frame[name]) else "left" for name in columns]
+    align = ["right" if frame[name].dtype.kind in "fiu" else "left" for name in columns]
     titles = [
         "time" if name == "seconds" else name.replace("_", " ") if name in DECIMALS else _shown(name, form)
         for name in columns
@@ -124,10 +124,6 @@ def clock(seconds: float) -> str:
 def _measured(value: float) -> bool:
     """Tell a measured value from a setting such as 0.1 or 5e-4: it has more than four decimals."""
     return math.isfinite(value) and abs(value) >= SMALLEST_MEASURED and round(value, 4) != value
-
-
-def _numeric(column: pd.Series) -> bool:
-    return column.dtype.kind in "fiu"
 
 
 def _plain(value: Any) -> Any:

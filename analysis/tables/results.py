@@ -20,6 +20,7 @@ from analysis.tables.published_file import EACH, LAST
 from analysis.tables.render import render
 from workbench.errors import RecordError
 from workbench.files import write_whole
+from workbench.security.safe_json import loads
 from workbench.spec.load import load_variants
 from workbench.spec.variant import Variant
 
@@ -35,7 +36,7 @@ def read_results(path: Path) -> Results:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = loads(path.read_text(encoding="utf-8"))
         return {
             study: {name: _ours(row) for name, row in variants.items()} for study, variants in content.items()
         }

@@ -20,6 +20,7 @@ from analysis.tables.summary import at_best_epoch, seed_groups
 from analysis.tables.val_images import val_images
 from workbench.errors import RecordError, suggestion
 from workbench.names import LEARNING_RATE, badness, lower_is_better
+from workbench.tracking.pair_scores import comparable_scores
 from workbench.tracking.store import Store
 
 PAIRS = {"lfw": 6000, "cfp_fp": 7000, "cfp_ff": 7000, "agedb_30": 6000, "calfw": 6000, "cplfw": 6000}
@@ -67,17 +68,12 @@ class Row:
 def read_scores(store: Store, run: str, metric: str, which: str = "best") -> Scores | None:
     """Return a run's right decisions at the best threshold, after its `which` ("best" or "last") epoch.
 
-    None where no scores are stored, or not of every pair.
+    None where no scores are stored, or not of every pair; damaged ones are told and count as none.
     """
-    path = store.run_artifacts(run) / "scores" / which / f"{metric}.npz"
-    if not path.is_file():
+    kept = comparable_scores(store, run, metric, which)
+    if kept is None or kept.same is None:
         return None
-    with np.load(path, allow_pickle=False) as kept:
-        if "same" not in kept:
-            return None
-        scores, same, pairs = kept["scores"], kept["same"].astype(bool), str(kept["pairs"])
-        epoch = int(kept["epoch"]) if "epoch" in kept else 0
-    return None if not np.isfinite(scores).all() else Scores(decisions(scores, same), pairs, epoch)
+    return Scores(decisions(kept.scores, kept.same), kept.pairs, kept.epoch)
 
 
 def decisions(scores: np.ndarray, same: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hostile_models import MODELS, hostile_model
 from stores import epoch, start
@@ -28,12 +29,15 @@ from stores import epoch, start
 from workbench import FromModel
 from workbench.cli import main
 from workbench.errors import InputError
+from workbench.files import write_json
 from workbench.names import UNREADABLE
 from workbench.security import foreign_files
 from workbench.security.children import bounded_memory
 from workbench.tracking.journal import encode_line
 from workbench.tracking.journal_lines import encode_row
+from workbench.tracking.logged_models import Registration, keep
 from workbench.tracking.merging import merge
+from workbench.tracking.reader_notes import ReaderNotes, write_notes
 from workbench.tracking.rows import CheckpointRecord, EndRecord, to_json
 from workbench.tracking.store import Store, find_store
 
@@ -95,8 +99,23 @@ def whole_store(folder: Path) -> Store:
         store.journal(run).write_bytes(b"".join(map(encode_line, rows)))
         store.run_artifacts(run).mkdir(parents=True)
         (store.run_artifacts(run) / "spec.py").write_text("x = 1\n")
+        beside(store, run)
     assert main(["sync", "--store", str(store.root)]) == 0
     return store
+
+
+def beside(store: Store, run: str) -> None:
+    """Write what lies beside a record: scores of pairs, rates of a protocol, a reader's notes, a registration."""
+    for which in ("best", "last"):
+        path = store.run_artifacts(run) / "scores" / which / "lfw.npz"
+        path.parent.mkdir(parents=True)
+        scores = np.linspace(-1, 1, 40, dtype=np.float32)
+        np.savez_compressed(path, scores=scores, same=scores > 0.1, pairs="p", epoch=6)
+    write_json(
+        store.run_artifacts(run) / "ijb" / "IJBX.json", {"set": "ijbx", "one_to_one": {"N1": {"1e-4": 0.5}}}
+    )
+    write_notes(store, run, ReaderNotes("a note", {"paper": "yes"}))
+    keep(store, Registration(run, "faces", time=1e9))
 
 
 def said(capsys: pytest.CaptureFixture[str], store: Store, words: list[str]) -> tuple[int, str]:

@@ -33,6 +33,10 @@ OPEN_TO_ANALYSIS = (
     "workbench.tracking.credentials",
     "workbench.security.safe_yaml",  # the same of YAML
     "workbench.security.safe_pickle",  # a pickled history, as any file of someone else
+    "workbench.security.safe_json",
+    "workbench.security.safe_source",  # the docstring of a spec kept with a record
+    "workbench.security.foreign_files",  # regular files only: a pipe in the place of a log blocks nobody
+    "workbench.tracking.pair_scores",
     "workbench.verification.folds",  # thresholds of one fold from the others
     "workbench.tracking.tracker",  # `workbench import` records old runs as any run is recorded
     "workbench.views",  # its `default_views`, which imports MLflow when it is called

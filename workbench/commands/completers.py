@@ -15,6 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from workbench.errors import WorkbenchError
+from workbench.security.safe_source import UNPARSABLE
 from workbench.tracking.runs import LAST, title
 from workbench.tracking.store import Store, find_store
 
@@ -75,7 +76,7 @@ def _specs(store: Store, context: click.Context, word: str) -> Iterator[str]:
 
 
 def _names_in(path: Path) -> Iterator[str]:
-    with contextlib.suppress(SyntaxError, ValueError, OSError):
+    with contextlib.suppress(OSError, *UNPARSABLE):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "name" and isinstance(node.value, ast.Constant):
                 yield str(node.value.value)

@@ -18,6 +18,7 @@ from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.overrides import override_settings, parse_part, parse_value
 from workbench.spec.plan import Plan
 from workbench.tracking.store import find_store
+from workbench.train.signals import orderly_end
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
@@ -183,6 +184,7 @@ def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) 
 @click.argument("target", type=FILE)
 @click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
 @DEBUG
+@orderly_end()
 def extract(source: str, target: Path, size: int | None) -> None:
     """Write the images of SOURCE (.rec, .tfrecord, .npz, or a part) to the folder TARGET.
 
@@ -200,6 +202,7 @@ def extract(source: str, target: Path, size: int | None) -> None:
 @click.argument("target", type=FILE)
 @click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
 @DEBUG
+@orderly_end()
 def pack(source: str, target: Path, size: int | None) -> None:
     """Write the images of SOURCE into one file: TARGET.rec (with .idx and .lst) or TARGET.tfrecord."""
     from workbench.data import convert
@@ -224,6 +227,7 @@ def pack(source: str, target: Path, size: int | None) -> None:
 )
 @click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
 @DEBUG
+@orderly_end()
 def pairs(
     source: str, target: Path, pairs: int | None, seed: int, listed: Path | None, size: int | None
 ) -> None:
@@ -253,6 +257,7 @@ def pairs(
 )
 @click.option("--force", is_flag=True, help="Replace the sheet if it is there.")
 @DEBUG
+@orderly_end()
 def align(
     folder: Path, landmarks: Path, target: Path, size: int, sheet_path: Path | None, force: bool
 ) -> None:
@@ -311,6 +316,7 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
     "--trust-code", is_flag=True, help="Open a model, or a run of another store, though it holds code."
 )
 @DEBUG
+@orderly_end()
 def distill(
     model: str,
     source: str,

@@ -16,6 +16,7 @@ from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import PairImages
 from workbench.spec.watchers import Evaluation
+from workbench.tracking.pair_scores import read_pair_scores
 from workbench.tracking.runs import find_run, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.train.from_record import no_spec, recorded_experiment
@@ -140,17 +141,14 @@ def chosen_set(experiment: Experiment, name: str | None, run: str) -> str:
 
 def kept_scores(store: Store, run: str, label: str, which: str = "best") -> tuple[np.ndarray, int]:
     """Return the per-pair scores that a run kept, float32 [P], and their epoch; raises `RecordError`."""
-    path = store.run_artifacts(run) / "scores" / which / f"{label}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return file["scores"], int(file["epoch"])
-    except (OSError, KeyError, ValueError) as error:
+    kept = read_pair_scores(store, run, label, which)
+    if kept is None:
         raise RecordError(
             f"keeps no {which} scores of {label}",
             where=run,
-            expected=str(path),
             do="train at least one epoch with that evaluation set",
-        ) from error
+        )
+    return kept.scores, kept.epoch
 
 
 def _caption(pairs: PairImages, scores: np.ndarray, number: int) -> str:

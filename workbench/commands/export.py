@@ -17,6 +17,7 @@ from workbench.data.example_images import spread
 from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, WHOLE, Target, write
 from workbench.lazy import tf
+from workbench.train.signals import orderly_end
 
 if TYPE_CHECKING:
     from workbench.export.compare import Comparison
@@ -73,6 +74,7 @@ class Subject:
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON line.")
 @STORE
 @DEBUG
+@orderly_end()
 def export(
     model: str,
     format_: str | None,

@@ -13,7 +13,9 @@ import click
 import numpy as np
 
 from workbench.data import example_images
-from workbench.errors import RecordError, SpecError, StoreError
+from workbench.errors import InputError, RecordError, SpecError, StoreError
+from workbench.models import load_keras
+from workbench.security.foreign_files import read_file
 from workbench.spec.datasets import default_places
 from workbench.tracking import logged_models
 from workbench.tracking.locks import Held
@@ -41,7 +43,7 @@ def register(
     refuse_names(name, alias)
     found = open_run(text, store, trust_code=trust_code)
     model = logged_model.model_name(which, outputs)
-    if not _is_current(found, model, which):
+    if not (_is_current(found, model, which) and _is_harmless(found, model)):
         logged_model.make(found.store, found.experiment, found.start, which, outputs)
     off = _difference(found, model, which, outputs)
     if off > CLOSE:
@@ -81,6 +83,16 @@ def _is_current(found: RecordedRun, model: str, which: str) -> bool:
     state, _ = checkpoint.chosen(found.checkpoints, which)
     kept = (safe_yaml.read(description).get("metadata") or {}).get("epoch")
     return state is not None and kept == checkpoint.epoch_of(state)
+
+
+def _is_harmless(found: RecordedRun, model: str) -> bool:
+    """Tell whether MLflow may open the model: a merged one may hold code under the same name, and is made anew."""
+    place = logged_models.folder(found.store, found.run) / model
+    try:
+        load_keras.require_trust(place / logged_models.GRAPH)
+    except InputError:
+        return False
+    return logged_models.is_plain(read_file(place / logged_models.DESCRIPTION))
 
 
 def _difference(found: RecordedRun, model: str, which: str, outputs: Outputs) -> float:

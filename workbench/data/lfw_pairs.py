@@ -17,7 +17,7 @@ import numpy as np
 from workbench.data import image_check
 from workbench.data.pair_files import fingerprint, once
 from workbench.errors import DataError
-from workbench.security.foreign_names import is_count
+from workbench.security.foreign_names import is_count, is_inner
 from workbench.spec.interfaces import PairImages
 
 
@@ -114,7 +114,7 @@ def _pair(line: str, path: Path, number: int) -> Pair:
     if not is_count(words[1]) or not is_count(words[3]):
         raise wrong
     for name in (words[0], words[2]):
-        if "/" in name or "\\" in name or "\0" in name or name in ("", ".", ".."):
+        if "/" in name or "\\" in name or not is_inner(f"{name}/{name}_0000.jpeg"):
             raise wrong
     return Pair(_image(words[0], words[1]), _image(words[2], words[3]), same, number)
 

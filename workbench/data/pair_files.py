@@ -19,6 +19,7 @@ import numpy as np
 
 from workbench.errors import DataError, suggestion
 from workbench.security import safe_pickle
+from workbench.security.foreign_names import listed
 from workbench.spec.interfaces import PairImages
 
 ENCODED = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"GIF8")  # how files of images begin
@@ -155,7 +156,7 @@ def read_list(path: Path, folder: Path | None = None, group: str = "group") -> P
     first = [place(line["first"], number) for number, line in numbered]
     second = [place(line["second"], number) for number, line in numbered]
     same = np.array([_truth(line["same"], path, number) for number, line in numbered])
-    pictures = [(folder / name).read_bytes() for name in numbers]
+    pictures = [listed(folder, name, where=path).read_bytes() for name in numbers]
     distinct, positions = once(pictures)
     names = list(numbers)
     pairs = positions[np.array(first)], positions[np.array(second)]
@@ -246,7 +247,7 @@ def _placer(numbers: dict[str, int], folder: Path, path: Path) -> Callable[[str,
 
     def place(name: str, line: int) -> int:
         if name not in numbers:
-            if not name or not (folder / name).is_file():
+            if not name or not listed(folder, name, where=f"{path}:{line}").is_file():
                 raise DataError(
                     f"names {name!r}, which is not in {folder}",
                     where=f"{path}:{line}",

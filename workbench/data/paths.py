@@ -23,7 +23,12 @@ def locate(path: str, places: Places, where: str, kind: str = "a folder") -> Pat
             other = "a file" if kind == "a folder" else "a folder"
             raise DataError(f"{candidate} is {other}", where=where, expected=kind)
     looked = ", ".join(str(candidate) for candidate in candidates)
-    beside = [name for c in candidates if c.parent.is_dir() for name in _names(c.parent)]
+    beside = [
+        name
+        for c in candidates
+        if c.parent.is_dir()
+        for name in sorted(entry.name for entry in c.parent.iterdir())[:200]
+    ]
     hint = f"; {suggestion(Path(path).name, beside)}" if beside else ""
     raise DataError(
         f"{path!r} is not there (looked at {looked})",
@@ -31,7 +36,3 @@ def locate(path: str, places: Places, where: str, kind: str = "a folder") -> Pat
         expected=kind,
         do=f"set WORKBENCH_DATA to the folder above it{hint}",
     )
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir())[:200]

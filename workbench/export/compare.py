@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import statistics
@@ -15,6 +16,8 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.export.formats import quiet
+from workbench.security import safe_json
+from workbench.security.foreign_files import read_file
 from workbench.verification import models, report, scoring
 from workbench.verification.embedders import Embedder, ImageSet
 
@@ -130,9 +133,9 @@ def size_of(path: Path) -> int:
 def keep(path: Path, rows: Sequence[Comparison], wrapped: bool, images: int) -> None:
     """Write the comparisons to `path`; those of other formats that it holds already stay in it."""
     exports = {row.name: row.to_json() for row in rows}
-    if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))["exports"]
-        exports = {**{row["name"]: row for row in before}, **exports}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # not there, or none of ours
+        before = {row["name"]: row for row in safe_json.loads(read_file(path))["exports"]}
+        exports = {**before, **exports}
     record = {"wrapped": wrapped, "images": images, "exports": list(exports.values())}
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

@@ -17,9 +17,9 @@ from workbench.export import linked_weights
 from workbench.export.formats import quiet
 from workbench.lazy import tf
 from workbench.surgery.wrap import wrapped
+from workbench.tracking.logged_models import GRAPH
 from workbench.tracking.mlflow_client import quiet_mlflow
 
-SAVED_MODEL = "tf2model"  # MLflow's name of the folder with TensorFlow's files
 SERVING_EXAMPLE = "serving_input_example.json"
 
 
@@ -63,7 +63,7 @@ def write(
             metadata=dict(facts),
         )
     if checkpoint is not None:
-        linked_weights.link(folder / SAVED_MODEL, checkpoint)
+        linked_weights.link(folder / GRAPH, checkpoint)
     # MLflow writes each of the example's numbers on a line of its own, five times what they need.
     example = folder / SERVING_EXAMPLE
     example.write_text(json.dumps(json.loads(example.read_text(encoding="utf-8"))), encoding="utf-8")

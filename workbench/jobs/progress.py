@@ -153,7 +153,7 @@ class LiveProgress(PlainProgress):
         for work in working:
             row = self._rows.get(work.task.run)
             values = _few(row.metrics) if row else "starting"
-            left = _left(work, row)
+            left = row.seconds * max(0, work.task.variant.experiment.epochs - row.epoch) if row else None
             cells = (
                 self._number(work).strip("[]"),
                 work.task.run,
@@ -192,10 +192,6 @@ def _last_rows(journal: Path) -> Iterator[Record]:
 
 def _progress(work: Work, row: EpochRecord | None) -> str:
     return f"{row.epoch if row else 0}/{work.task.variant.experiment.epochs}"
-
-
-def _left(work: Work, row: EpochRecord | None) -> float | None:
-    return row.seconds * max(0, work.task.variant.experiment.epochs - row.epoch) if row else None
 
 
 def _few(metrics: Any) -> str:

@@ -11,8 +11,10 @@ import numpy as np
 from workbench.data import example_images
 from workbench.errors import DataError, RecordError
 from workbench.lazy import tf
+from workbench.pixels import normalise_array
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
+from workbench.tracking.journal import read_journal
 from workbench.tracking.store import Store
 from workbench.train import checkpoint
 from workbench.train.classifier import Outputs, with_classes
@@ -37,6 +39,12 @@ def load(
     return embedder if outputs == "embedding" else with_classes(embedder, experiment, state, outputs, run)
 
 
+def states(store: Store, run: str) -> list[tuple[str, int, int]]:
+    """Return what tells the checkpoints of a run apart from those of another moment."""
+    found = ((path.name, path.stat()) for path in store.run_checkpoints(run).glob("*.safetensors"))
+    return sorted((name, facts.st_ino, facts.st_mtime_ns) for name, facts in found)
+
+
 def state_of(store: Store, run: str, which: str | int) -> checkpoint.State:
     """Return the state of the `"best"` or `"last"` epoch, or of an epoch by its number."""
     from workbench.train.shared_trunk import read_at
@@ -45,6 +53,9 @@ def state_of(store: Store, run: str, which: str | int) -> checkpoint.State:
     if isinstance(which, int):
         state = read_at(folder, which) or _best_at(folder, which)
         if state is None:
+            trained = max((row.epoch for row in read_journal(store.journal(run)).accepted()), default=0)
+            if not 1 <= which <= trained:
+                raise RecordError(f"no epoch {which}: {trained} were trained", where=run)
             raise RecordError(
                 f"no state after epoch {which} is kept",
                 where=run,
@@ -121,7 +132,7 @@ def predict(store: Store, run: str, experiment: Experiment, images: Any, which: 
     identities = RunData(experiment, default_places(store.root.parent)).identities(plan)
     network = load(store, run, experiment, which)
     pixels = pixels_of(images, experiment.backbone.image_size)
-    embeddings = network((pixels.astype(np.float32) - 127.5) / 128, training=False)
+    embeddings = network(normalise_array(pixels), training=False)
     embeddings = tf.cast(embeddings, tf.float32)
     layer = head.layer(len(identities), int(embeddings.shape[-1]))
     labels = tf.zeros(len(pixels), tf.int32)

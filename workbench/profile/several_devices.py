@@ -43,7 +43,7 @@ def reduce_part(group: Group, gradients: Sequence[Any], same_rows: bool) -> Cost
     def alone() -> list[tf.Tensor]:
         return [_values(_filled(one, level.read_value())) for one in given]
 
-    size = sum(_bytes(one) for one in given) / 1e6
+    size = sum(4 * int(tf.size(getattr(one, "values", one))) for one in given) / 1e6
     cost = timed("reduce", compiled(on_each(group, summed)))
     bare = timed("bare", compiled(on_each(group, alone)))
     return cost.less(bare, "reduce", f"{size:,.2f} MB of gradients over {group.replicas} devices")
@@ -98,10 +98,6 @@ def _filled(gradient: Any, level: tf.Tensor) -> Any:
 def _values(gradient: Any) -> tf.Tensor:
     """Return one number that has to wait for all of `gradient`."""
     return tf.reduce_sum(getattr(gradient, "values", gradient))
-
-
-def _bytes(gradient: Any) -> int:
-    return 4 * int(tf.size(getattr(gradient, "values", gradient)))
 
 
 # ---------------------------------------------------------------- the whole step

@@ -102,7 +102,9 @@ def spec(run: RecordedRun) -> Ingredient:
     except InputError as error:
         return Ingredient("spec", False, (str(error),), "the record's settings are used")
     differing = now.diff(run.experiment)
-    gone = [name for name, (here, _) in differing.items() if here is None and _owner(name) in differing]
+    gone = [
+        name for name, (here, _) in differing.items() if here is None and name.rpartition(".")[0] in differing
+    ]
     differing = {name: values for name, values in differing.items() if name not in gone}
     words_ = tuple(
         f"{name}: {_shown(there)} in the record, {_shown(here)} in {path} now"
@@ -120,10 +122,6 @@ def _variants(path: Path) -> dict[str, Variant]:
             found.setdefault(trunk_name(root), dataclasses.replace(variant, experiment=root))
             root = trunk_of(root)
     return found
-
-
-def _owner(name: str) -> str:
-    return name.rpartition(".")[0]
 
 
 def _as_started(run: RecordedRun, variant: Variant) -> Any:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from workbench.security.foreign_names import is_inner, resolved
 
@@ -28,9 +29,14 @@ def open_file(path: Path, follow: bool = True) -> int:
     return regular(os.open(path, _FILE | (0 if follow else os.O_NOFOLLOW)), path)
 
 
+def opened(path: Path) -> BinaryIO:
+    """Return the regular file at `path`, open for reading; OSError for a pipe, a device or a folder, at once."""
+    return os.fdopen(open_file(path), "rb")
+
+
 def read_file(path: Path) -> bytes:
     """Return the content of the regular file at `path`; OSError for a pipe, a device or a folder."""
-    with os.fdopen(open_file(path), "rb") as file:
+    with opened(path) as file:
         return file.read()
 
 

@@ -81,10 +81,30 @@ def within(
     if fault is None and not resolved(path).is_relative_to(resolved(folder)):
         fault = "leads out of its folder through a link"
     if fault is not None:
-        shown = repr(name)
-        shown = shown if len(shown) <= 80 else f"{shown[:76]}...{shown[-1]}"
-        raise error(f"{what} {shown} {fault}", where=where, expected="a relative path that stays inside")
+        raise error(
+            f"{what} {_shown(name)} {fault}", where=where, expected="a relative path that stays inside"
+        )
     return path
+
+
+def listed(folder: Path, name: str, *, where: object) -> Path:
+    """Return the file below `folder` that a list of files to read names; a whole path counts where it leads there.
+
+    Links inside the folder are followed: it is the reader's own, and many a collection is made of them. Raises
+    `DataError` for a name that leads out.
+    """
+    inner = os.path.relpath(name, folder) if name.startswith("/") else name
+    fault = fault_of(inner)
+    if fault is not None:
+        raise DataError(
+            f"names {_shown(name)}, which {fault}", where=where, expected=f"an image file below {folder}"
+        )
+    return folder / inner
+
+
+def _shown(name: object) -> str:
+    text = repr(name)
+    return text if len(text) <= 80 else f"{text[:76]}...{text[-1]}"
 
 
 def resolved(path: Path) -> Path:

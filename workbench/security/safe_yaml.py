@@ -17,6 +17,16 @@ LARGEST = 1_000_000  # bytes; an experiment's or run's `meta.yaml` has a thousan
 
 def read(path: Path) -> Any:
     """Return what the YAML file at `path` holds; raises `DataError` for one that is none, too large, or refers."""
+    try:
+        with os.fdopen(open_file(path), "rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error}", where=path, expected="a YAML file") from error
+    return loads(content, path)
+
+
+def loads(content: bytes, where: object = "YAML") -> Any:
+    """Return what a YAML text holds, as `read` does; `where` is for messages."""
     import yaml
 
     class Plain(yaml.SafeLoader):
@@ -25,12 +35,10 @@ def read(path: Path) -> Any:
                 raise yaml.YAMLError("it refers to parts of itself")
             return super().compose_node(parent, index)
 
+    if len(content) > LARGEST:
+        raise DataError(f"is larger than {LARGEST:,} bytes", where=where, expected="a small YAML file")
     try:
-        with os.fdopen(open_file(path), "rb") as file:
-            content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise DataError(f"is larger than {LARGEST:,} bytes", where=path, expected="a small YAML file")
         return Plain(content.decode("utf-8", "replace")).get_single_data()
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         words = " ".join(str(error).split())[:200]
-        raise DataError(f"cannot be read: {words}", where=path, expected="a YAML file") from error
+        raise DataError(f"cannot be read: {words}", where=where, expected="a YAML file") from error

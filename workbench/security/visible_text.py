@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Controls of a terminal, marks that turn the direction of a line, ends of lines of other systems, and halves of
-# letters, which no stream can write. Line breaks and tabs are our own.
+# Controls of a terminal, marks that turn the direction of a line, ends of lines of other systems, what takes no room
+# (two names that differ in it look alike), and halves of letters, which no stream can write. Line breaks and tabs are
+# our own; joiners of letters are part of how some languages write.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # how a cell begins that a spreadsheet would work out
 
@@ -32,7 +34,9 @@ def visible(text: str) -> str:
 
 def _written_out(found: re.Match[str]) -> str:
     number = ord(found[0])
-    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+    return (
+        f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" if number < 65536 else f"\\U{number:08x}"
+    )
 
 
 def one_line(text: object) -> str:
@@ -76,6 +80,12 @@ def _is_number(text: str) -> bool:
 def markdown_cell(text: object) -> str:
     """Return `text` as it may stand in a line of Markdown: no HTML, no end of a cell, no link or picture."""
     return re.sub(r"([\\`\[\]<>|])", r"\\\1", one_line(text))
+
+
+def markdown_prose(text: str) -> str:
+    """Return prose of a spec, which may well be Markdown, without HTML and without links that a browser would run."""
+    plain = re.sub(r"<(?=[A-Za-z/!?])", r"\\<", visible(text))
+    return re.sub(r"\](?=\(\s*(?!https?:)[A-Za-z][\w+.-]*:)", r"\\]", plain)
 
 
 def link(address: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import workbench
 from workbench.errors import SpecError, suggestion
+from workbench.security.safe_source import UNPARSABLE
 from workbench.spec.parameters import is_default
 from workbench.spec.part import REGISTRY, find, replace
 from workbench.spec.variant import Variant
@@ -37,7 +38,7 @@ def parse_value(text: str) -> Any:
     """Return the value a text means: a number, True, None, a tuple, a part `ArcFace(scale=32)`, else text."""
     try:
         tree = ast.parse(text, mode="eval").body
-    except SyntaxError:
+    except UNPARSABLE:
         return text
     return _evaluate(tree, text)
 
@@ -51,8 +52,9 @@ def parse_part(text: str, family: str, example: str) -> Any:
     whole = text if "(" in text else f"{text}()"
     try:
         tree = ast.parse(whole, mode="eval").body
-    except SyntaxError as error:
-        raise SpecError(f"cannot be read: {error.msg}", where=text, expected=f"such as {example}") from error
+    except UNPARSABLE as error:
+        words = getattr(error, "msg", error)
+        raise SpecError(f"cannot be read: {words}", where=text, expected=f"such as {example}") from error
     members = [name for name, room in workbench.PARTS.items() if room.startswith(family)]
     for node in ast.walk(tree):
         name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None

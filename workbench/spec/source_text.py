@@ -166,10 +166,8 @@ def is_library(file: str) -> bool:
     paths = sysconfig.get_paths()
     inside = any(path.is_relative_to(Path(paths[name]).resolve()) for name in ("stdlib", "platstdlib"))
     return (
-        inside or any(word in path.parts for word in ("site-packages", "dist-packages")) or _in_prefix(path)
+        inside
+        or any(word in path.parts for word in ("site-packages", "dist-packages"))
+        # Where this Python keeps its own, such as a zip of the standard library.
+        or path.is_relative_to(Path(sys.base_prefix).resolve() / "lib")
     )
-
-
-def _in_prefix(path: Path) -> bool:
-    """Tell whether a file lies where this Python keeps its own, such as a zip of the standard library."""
-    return path.is_relative_to(Path(sys.base_prefix).resolve() / "lib")

@@ -28,7 +28,7 @@ from workbench.sweep.keras_space import domains_of, extra_parameters
 from workbench.sweep.spec import Sweep
 from workbench.tracking.journal import is_locked, read_journal
 from workbench.tracking.store import Store
-from workbench.tracking.sweeps import TrialRequest, folder
+from workbench.tracking.sweeps import TrialRequest, folder, read_json
 from workbench.train.progress import Screen
 from workbench.train.request import PAUSED, RunRequest, RunResult
 
@@ -203,7 +203,7 @@ class TrialRunner:
 
     def _noted(self, trial: str) -> str:
         path = folder(self.store, self.run) / f"trial-{trial}.json"
-        return str(json.loads(path.read_text(encoding="utf-8"))["reason"]) if path.exists() else ""
+        return str(read_json(path).get("reason", "")) if path.exists() else ""
 
 
 def best_of(rows: list[Any], metric: str, lower: bool) -> tuple[float, int]:

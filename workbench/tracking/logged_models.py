@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import filecmp
-import json
+import math
 import os
 import shutil
 import time
@@ -18,13 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import RecordError
+from workbench.errors import DataError, RecordError
 from workbench.files import link_or_copy, replacing, write_json
-from workbench.security.foreign_files import files_below
+from workbench.security import safe_json, safe_yaml
+from workbench.security.foreign_files import files_below, read_file
 from workbench.tracking.store import Store
 
 FOLDER, REGISTERED = "models", "registered.json"
 DESCRIPTION = "MLmodel"  # MLflow's own name of the file that makes a folder a model
+GRAPH = "tf2model"  # MLflow's own name of the SavedModel in that folder
 BEST = "model"  # the logged model of a run's best epoch: `runs:/ID/model`
 
 
@@ -47,6 +49,27 @@ class Registration:
 def folder(store: Store, run: str) -> Path:
     """Return the folder of a run's models."""
     return store.run_folder(run) / FOLDER
+
+
+def is_plain(content: bytes | None) -> bool:
+    """Tell whether an MLmodel is one that this program writes: MLflow loads it without running code of its folder.
+
+    One of somebody else may name a module to import, a folder of code or a pickle, and MLflow does as it says.
+    """
+    try:
+        flavors = safe_yaml.loads(content or b"")["flavors"]
+        function, graph = flavors["python_function"], flavors["tensorflow"]
+        return (
+            set(flavors) == {"python_function", "tensorflow"}
+            and set(function) <= {"env", "loader_module", "python_version"}
+            and set(graph) <= {"code", "model_type", "saved_model_dir"}
+            and function["loader_module"] == "mlflow.tensorflow"
+            and graph["model_type"] == "tf2-module"
+            and graph["saved_model_dir"] == GRAPH
+            and not graph.get("code")
+        )
+    except (DataError, KeyError, TypeError):
+        return False
 
 
 def names(store: Store, run: str) -> list[str]:
@@ -99,15 +122,20 @@ def registrations(store: Store, run: str) -> list[Registration]:
     if not path.is_file() or path.is_symlink():
         return []
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = safe_json.loads(read_file(path))
         return [_registration(run, row) for row in rows]
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise RecordError(f"is damaged: {error!r}", where=path, do="move it away; register again") from error
 
 
 def _registration(run: str, row: dict[str, Any]) -> Registration:
-    texts = {key: str(row.get(key, "")) for key in ("name", "model", "alias", "model_id")}
-    return Registration(run=run, time=float(row["time"]), version=int(row.get("version", 0)), **texts)
+    texts = {key: row.get(key, "") for key in ("name", "model", "alias", "model_id")}
+    moment, version = float(row["time"]), int(row.get("version", 0))
+    if not all(isinstance(text, str) for text in texts.values()) or not texts["name"]:
+        raise ValueError("a name is not text")
+    if not (math.isfinite(moment) and 0 <= version < 2**31):
+        raise ValueError("time or version is impossible")
+    return Registration(run=run, time=moment, version=version, **texts)
 
 
 def keep(store: Store, registration: Registration) -> None:
@@ -120,8 +148,12 @@ def keep(store: Store, registration: Registration) -> None:
     write_json(path, [dataclasses.asdict(row) for row in rows], durable=True)
 
 
-def all_registrations(store: Store) -> list[Registration]:
-    """Return the registrations of a store in the order in which they were made."""
-    # Only runs that have the file: of a hundred runs one or two were registered.
-    runs = [run for run in store.runs() if (store.run_folder(run) / REGISTERED).is_file()]
-    return sorted((one for run in runs for one in registrations(store, run)), key=lambda one: one.time)
+def all_registrations(store: Store) -> tuple[list[Registration], dict[str, str]]:
+    """Return the registrations of a store in the order in which they were made, and of which runs they are damaged."""
+    found, damaged = list[Registration](), dict[str, str]()
+    for run in store.runs():
+        try:
+            found += registrations(store, run)
+        except RecordError as error:
+            damaged[run] = str(error)
+    return sorted(found, key=lambda one: one.time), damaged

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import filecmp
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +19,7 @@ from workbench.files import clear_temporary_files, replacing, sync
 from workbench.names import TAG_IMPORTED
 from workbench.security.foreign_files import copy_inside, files_below, is_inside, read_inside
 from workbench.security.foreign_names import within
+from workbench.tracking import logged_models
 from workbench.tracking.journal import JournalWriter, is_locked, read_journal
 from workbench.tracking.locks import lock
 from workbench.tracking.logged_models import share_weights
@@ -59,9 +60,11 @@ def merge(other: Path, store: Store, say: Say) -> Merged:
         # All conflicts are found before the first file is copied, so that a refusal changes nothing.
         todo = _plan(source, store, done)
         for run in todo:
+            strange = _strange_models(source, run)
+            done.left.update((f"{run}: {name}", "is not a model of this program") for name in strange)
             for place in (store.run_folder(run), store.run_checkpoints(run), store.root / SWEEPS / run):
                 clear_temporary_files(place)  # of a merge that was killed
-            done.withheld += _copy_run(source, store, run)
+            done.withheld += _copy_run(source, store, run, strange)
             if run not in done.same:
                 say(f"{run}: {'copied' if run in done.new else 'brought up to date'}")
     return done
@@ -160,13 +163,30 @@ def _foreign(source: Store) -> int:
 # ---------------------------------------------------------------- copying
 
 
-def _copy_run(source: Store, store: Store, run: str) -> list[str]:
-    """Copy files, then checkpoints, then the journal, which makes them count; return files that hold secrets."""
+def _strange_models(source: Store, run: str) -> list[str]:
+    """Return the MLflow models of a run that this program did not write: MLflow would import what they name."""
+    place = source.run_folder(run).relative_to(source.root) / logged_models.FOLDER
+    folder = PurePosixPath(place.as_posix())
+    files = {name.relative_to(folder) for name in files_below(source.root, str(folder))}
+    found = []
+    for name in sorted({path.parts[0] for path in files}):
+        described = PurePosixPath(name) / logged_models.DESCRIPTION
+        content = read_inside(source.root, folder / described) if described in files else None
+        if not logged_models.is_plain(content):
+            found.append(f"{logged_models.FOLDER}/{name}")
+    return found
+
+
+def _copy_run(source: Store, store: Store, run: str, strange: list[str]) -> list[str]:
+    """Copy files, then checkpoints, then the journal, which makes them count; return files that hold secrets.
+
+    What is `strange` among the run's files stays where it is.
+    """
     # Decided before any file is copied: the journal that is longer says whose files are the newer ones.
     continues = not store.journal(run).exists() or len(trusted(source.journal(run))) > len(
         trusted(store.journal(run))
     )
-    withheld = _copy_files(source.root, store.run_folder(run), store, theirs=continues)
+    withheld = _copy_files(source.root, store.run_folder(run), store, continues, without=strange)
     withheld += _copy_files(source.root, store.root / SWEEPS / run, store, continues, beside=False)
     _copy_checkpoints(source.root, store.run_checkpoints(run), store, theirs=continues)
     share_weights(store, run)
@@ -183,7 +203,9 @@ def _files(source: Path, target: Path, store: Store) -> Iterator[tuple[PurePosix
             yield found, within(target, found.relative_to(inner).as_posix(), where=source)
 
 
-def _copy_files(source: Path, target: Path, store: Store, theirs: bool, beside: bool = True) -> list[str]:
+def _copy_files(
+    source: Path, target: Path, store: Store, theirs: bool, beside: bool = True, without: Sequence[str] = ()
+) -> list[str]:
     """Copy the files of a run, masked; of two different ones `theirs` says whether the other folder's counts.
 
     Files that do not count are kept beside (`merged-<digest>/`), so that nothing is lost. Returns the names
@@ -192,6 +214,8 @@ def _copy_files(source: Path, target: Path, store: Store, theirs: bool, beside: 
     withheld = []
     for path, place in _files(source, target, store):
         inner = place.relative_to(target)
+        if "/".join(inner.parts[:2]) in without:
+            continue
         theirs_is = read_inside(source, path)
         # A merge is often repeated after a kill; what is equal already is not written again.
         if place.exists() and theirs_is == place.read_bytes():

@@ -20,6 +20,8 @@ def require_reachable(store: Store) -> None:
     if store.is_local:
         return
     if store.uri.startswith("http"):
+        # A search for one study, not a look at the page: only a request with a name and password says whether
+        # it knows us.
         _ask_server(store.uri)
     elif store.uri.startswith("postgresql"):
         postgres.connect(store.uri).close()
@@ -32,6 +34,7 @@ def _ask_server(uri: str) -> None:
     try:
         answer = requests.post(address, json={"max_results": 1}, timeout=SECONDS, auth=credentials())
     except requests.RequestException as error:
+        # The library's own words hold addresses and object ids over three lines.
         reason = "no answer" if isinstance(error, requests.ConnectionError) else str(error)[:120]
         raise StoreError(
             f"the tracking server cannot be reached: {reason}",

@@ -6,7 +6,6 @@ the run (`merge`), and MLflow shows the same as tags.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from workbench.errors import InputError
 from workbench.files import write_json
 from workbench.names import TAG_PREFIX
+from workbench.security import safe_json
 from workbench.security.foreign_files import read_inside
 from workbench.security.masking import mask
 from workbench.tracking.store import Store
@@ -40,11 +40,14 @@ def read_notes(store: Store, run: str) -> ReaderNotes:
     """Return what readers said of a run; nothing where the file is missing, damaged or another's making."""
     path = store.run_folder(run) / FILE
     try:
+        # The size first: a file from elsewhere may be gigabytes, and notes are read for each row of a
+        # listing.
         small = path.is_file() and path.stat().st_size <= LARGEST
-        found = json.loads(read_inside(store.run_folder(run), FILE.as_posix())) if small else {}
+        found = safe_json.loads(read_inside(store.run_folder(run), FILE.as_posix())) if small else {}
         tags = {str(key): str(value)[:LONGEST] for key, value in dict(found.get("tags", {})).items()}
         kept = {key: value for key, value in tags.items() if KEY.fullmatch(key)}
         return ReaderNotes(str(found.get("note", ""))[:LONGEST], kept)
+    # Notes are no part of the record: damaged ones are none, and the run stays readable.
     except (OSError, ValueError, TypeError, AttributeError):
         return ReaderNotes()
 
@@ -59,6 +62,7 @@ def write_notes(store: Store, run: str, notes: ReaderNotes) -> None:
 def parse_tag(text: str) -> tuple[str, str]:
     """Return key and value of `KEY=VALUE` or `KEY`; raises `InputError` for a key that is none."""
     key, _, value = (part.strip() for part in text.partition("="))
+    # Keys of our own and of MLflow decide what views show; a reader's tag must not take their place.
     if not KEY.fullmatch(key) or key.startswith((TAG_PREFIX, "mlflow.")):
         raise InputError(
             f"{text!r} is not a tag",

@@ -46,7 +46,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_moment(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and abs(value) <= LAST_MOMENT
+    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= LAST_MOMENT
 
 
 def _is_setting(value: Any) -> bool:

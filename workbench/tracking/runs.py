@@ -105,6 +105,7 @@ def _refuse_removed(store: Store, text: str) -> None:
     """Raise RecordError for a run that is in the store's trash."""
     from workbench.tracking.trash import removed
 
+    # Said before "no run": whoever removed it yesterday would look for a typo.
     if any(text in (one.run, one.title, one.title.rpartition(":")[0]) for one in removed(store)):
         raise RecordError(f"run {text!r} is in the trash", where=store.root, do=f"`workbench restore {text}`")
 
@@ -120,6 +121,7 @@ def _unknown(store: Store, text: str) -> RecordError:
             f"{text!r} is a study, not a run", where=store.root, do=f"name one of its runs: {shown}"
         )
     _refuse_removed(store, text)
+    # The newest first, for of titles that look alike it is the one most likely meant.
     titles = list(dict.fromkeys(title(start) for start in reversed(known)))
     by_end = {name.partition("/")[2]: name for name in titles} | {start.name: title(start) for start in known}
     near = nearest(text, titles) or [by_end[name] for name in nearest(text, by_end)]
@@ -161,6 +163,7 @@ def read_state(store: Store, run: str) -> RunState:
     if not path.exists():
         raise RecordError("has no journal", where=run, do="`workbench list` shows the runs")
     locked = is_locked(path)  # asked before reading: a run may end between the two
+    # Never an error: one hostile file in a merged store must not end the listing of all.
     journal = _believed(path, run)
     if journal.unreadable:
         return RunState(run, UNREADABLE, journal)
@@ -176,6 +179,7 @@ def _believed(path: Path, run: str) -> Journal:
         journal = read_journal(path)
     except RecordError as error:
         return Journal(path, unreadable=error.what)
+    # A journal copied under another name would give one run the results of another.
     other = next((start.run for start in journal.starts if start.run != run), None)
     return Journal(path, unreadable=f"its journal is that of run {other}") if other else journal
 

@@ -24,6 +24,7 @@ import numpy as np
 from workbench.errors import RecordError
 from workbench.files import replacing
 from workbench.lazy import tf
+from workbench.security import safe_json
 from workbench.security.masking import masked
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def read(path: Path) -> State:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        state = State(arrays, json.loads(metadata["facts"]))
+        state = State(arrays, safe_json.loads(metadata["facts"]))
         # Inside the try: a damaged file may decode into sizes that do not fit memory, or names that are not text.
         sound = digest(state) == metadata["digest"]
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 from workbench.errors import DataError, RecordError
 from workbench.lazy import tf
 from workbench.models import load_keras
+from workbench.security import safe_npz
 from workbench.spec.interfaces import Places, Start
 from workbench.spec.part import part, setting
 
@@ -108,11 +109,10 @@ def read_centers(path: str, identities: tuple[str, ...], where: Places) -> np.nd
     found = next((root / path for root in (*where.roots, Path.cwd()) if (root / path).exists()), None)
     if found is None:
         raise DataError("no such file", where=path, do="write it with `workbench clean`")
-    try:
-        with np.load(found, allow_pickle=False) as file:
-            centers, names = file["centers"], [str(name) for name in file["identities"]]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError("holds no centers", where=found, expected="a file of `workbench clean`") from error
+    arrays = safe_npz.load(found, ("centers", "identities"))
+    centers, names = arrays["centers"], [str(name) for name in np.ravel(arrays["identities"])]
+    if centers.ndim != 2 or len(names) != len(centers) or centers.dtype.kind != "f":
+        raise DataError("holds no centers", where=found, expected="a file of `workbench clean`")
     row = {name: number for number, name in enumerate(names)}
     missing = [name for name in identities if name not in row]
     if missing:

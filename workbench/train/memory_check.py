@@ -8,17 +8,14 @@ needs, and the weights with their gradients. A step takes more than that, up to 
 from __future__ import annotations
 
 import math
-import resource
-from pathlib import Path
 from typing import Any
 
 from workbench import names
 from workbench.lazy import tf
+from workbench.security.free_memory import available_bytes, gigabytes
 from workbench.spec.plan import Plan
 from workbench.surgery.freezing import leaves
 from workbench.train.request import StopTraining
-
-GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def require_memory(trainer: Any, plan: Plan, workers: int = 1) -> None:
@@ -30,8 +27,8 @@ def require_memory(trainer: Any, plan: Plan, workers: int = 1) -> None:
     if taken > there:
         raise StopTraining(
             names.FAILED,
-            f"out of memory: a step with {own} images takes at least {_gigabytes(taken)}, "
-            f"{_gigabytes(there)} are free; try a smaller batch_size or network",
+            f"out of memory: a step with {own} images takes at least {gigabytes(taken)}, "
+            f"{gigabytes(there)} are free; try a smaller batch_size or network",
         )
 
 
@@ -54,27 +51,3 @@ def _numbers(layer: Any) -> int:
     shapes = getattr(layer, "output_shape", None)
     found = [shapes] if isinstance(shapes, tuple) and not isinstance(shapes[0], tuple) else list(shapes or ())
     return sum(math.prod(shape[1:]) for shape in found if None not in shape[1:])
-
-
-def available_bytes() -> int:
-    """Return the bytes that this process may still take: free on the machine, and left of its container's limit."""
-    facts = dict(line.split(":", 1) for line in _text("/proc/meminfo").splitlines() if ":" in line)
-    free = [1024 * int(facts.get(name, "0").split()[0]) for name in ("MemAvailable", "SwapFree")]
-    own = dict(line.split(":", 1) for line in _text("/proc/self/status").splitlines() if ":" in line)
-    used = {name: 1024 * int(own.get(name, "0").split()[0]) for name in ("VmRSS", "VmData", "VmSize")}
-    left = [int(text) - used["VmRSS"] for text in map(_text, GROUPS) if text.strip().isdigit()]
-    for kind, name in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
-        most = resource.getrlimit(kind)[0]
-        left += [most - used[name]] if most != resource.RLIM_INFINITY else []
-    return max(0, min([sum(free) or 1 << 62, *left]))
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 2**30:.1f} GB"

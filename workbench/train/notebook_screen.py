@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from workbench.files import write_json
 from workbench.spec.plan import Plan
 from workbench.train.progress import LiveScreen, Screen, duration, values_line
 
@@ -115,10 +116,8 @@ class ProgressFile(Screen):
     def step(self, plan: Plan, epoch: int, step: int, steps: int, values: Mapping[str, float]) -> None:
         facts = {"stage": plan.number, "epoch": epoch, "last": plan.last_epoch, "step": step, "steps": steps}
         # Renamed into place: the notebook reads at any moment and must never meet half a line.
-        aside = self.path.with_suffix(".tmp")
         with contextlib.suppress(OSError):  # a full disk: the picture of a run must not end it
-            aside.write_text(json.dumps({**facts, "values": {name: float(v) for name, v in values.items()}}))
-            aside.replace(self.path)
+            write_json(self.path, {**facts, "values": {name: float(v) for name, v in values.items()}})
 
     def close(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -40,15 +40,15 @@ def resume_state(request: RunRequest, screen: Screen) -> checkpoint.State | None
     facts = chosen.state.facts
     # The journal knows of states that are not in the folder any more: a silent step back
     # would repeat epochs without anybody knowing why.
-    if recorded is not None and recorded.step > int(facts["step"]) and not _named(recorded.file, chosen):
+    if (
+        recorded is not None
+        and recorded.step > int(facts["step"])
+        and not any(text.startswith(f"{recorded.file}:") for text in chosen.passed)
+    ):
         screen.warn(f"{recorded.file}, the state after epoch {recorded.epoch}, is missing; passed over")
     inside = f" and {facts['epoch_step']} steps" if facts["epoch_step"] else ""
     screen.say(f"going on after epoch {facts['epoch']}{inside}, from {chosen.file}")
     return chosen.state
-
-
-def _named(file: str, chosen: Chosen) -> bool:
-    return any(text.startswith(f"{file}:") for text in chosen.passed)
 
 
 def _none_left(request: RunRequest, chosen: Chosen, epochs: int) -> RecordError:

@@ -19,8 +19,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
 from workbench import names
 from workbench.errors import RecordError, RunFailed, RunStopped, SpecError
 from workbench.spec.branch import same_until, trunk_name, trunk_of
@@ -29,6 +27,7 @@ from workbench.spec.experiment import Experiment
 from workbench.spec.part import from_json
 from workbench.tracking import locks, provenance
 from workbench.tracking.journal import Journal, first_start
+from workbench.tracking.pair_scores import sound_scores
 from workbench.tracking.rows import StartRecord, new_run_name
 from workbench.tracking.runs import RunState, is_resumable, read_state
 from workbench.tracking.store import Store
@@ -281,10 +280,10 @@ def inherit(request: RunRequest, state: checkpoint.State, tracker: Tracker) -> N
     for name in (checkpoint.kept_name(int(trunk["epoch"]), best=True), checkpoint.BEST):
         if (folder / name).exists() and _is_of(folder / name, best["step"]) and not target.exists():
             _link(folder / name, target)
-    for path in sorted((request.store.run_artifacts(str(trunk["run"])) / BEST_SCORES).glob("*.npz")):
-        with np.load(path, allow_pickle=False) as scores:
-            same = int(scores["epoch"]) == best["epoch"]
-        if same:
+    run = str(trunk["run"])
+    for path in sorted((request.store.run_artifacts(run) / BEST_SCORES).glob("*.npz")):
+        kept = sound_scores(request.store, run, path.stem)
+        if kept is not None and kept.epoch == best["epoch"]:
             tracker.artifact(f"{BEST_SCORES}/{path.name}", path=path)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import DataError
+from workbench.security import safe_npz
 from workbench.verification import scoring
 
 BATCH = 128  # images a call, at most
@@ -156,13 +157,7 @@ def save(path: Path, embedded: Embedded) -> None:
 
 def load(path: Path) -> Embedded:
     """Return saved embeddings: `plain` (or `embeddings`) [N, d], and where there, `mirrored` and `names`."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"cannot be read: {error}", where=path, expected="embeddings in a .npz file"
-        ) from error
+    arrays = safe_npz.load(path, every=True)
     plain = arrays.get("plain", arrays.get("embeddings"))
     mirrored, names = arrays.get("mirrored"), arrays.get("names", np.empty(0, np.str_))
     if plain is None or plain.ndim != 2 or not plain.size or plain.dtype.kind != "f":

@@ -117,13 +117,9 @@ def run(
         text
         for r in results[:1]
         for name, i in r.identifications.items()
-        for text in _prefixed(name, i.messages)
+        for text in [f"1:N {name}: {message}" for message in i.messages]
     ]
     return ProtocolResult(tuple(results), (*messages, *([reason] if reason else said), *found))
-
-
-def _prefixed(name: str, messages: Sequence[str]) -> list[str]:
-    return [f"1:N {name}: {message}" for message in messages]
 
 
 def _measured(

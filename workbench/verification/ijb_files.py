@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import DataError
+from workbench.security.foreign_names import listed
 from workbench.verification.templates import Members
 
 PAIRS_AT_ONCE = 2_000_000  # lines of the pair list read at a time
@@ -46,7 +47,7 @@ class Protocol:
     probes: Subjects | None
 
     def path(self, image: str) -> Path:
-        return self.folder / "loose_crop" / image
+        return listed(self.folder / "loose_crop", image, where=f"{self.name}_name_5pts_score.txt")
 
 
 def read(folder: Path) -> Protocol:

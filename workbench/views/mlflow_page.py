@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from workbench.security.safe_source import docstring
+from workbench.security.visible_text import markdown_cell, markdown_prose
 from workbench.tracking.rows import StartRecord
 from workbench.views.links import sentence
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
+# MLflow draws tables without any space between columns.
+SPACE = "&emsp; | "
 LONGEST_DIGEST = 36  # MLflow's limit; the whole fingerprint stands in the profile
 
 
@@ -23,25 +26,23 @@ def run_name(start: StartRecord) -> str:
 
 def description(start: StartRecord, spec: str = "") -> str:
     """Return a run's description in Markdown: the docstring of its `spec` file, its stages as a table, and links."""
-    text = _docstring(spec) or str(start.provenance.get("question", ""))
+    text = markdown_prose(docstring(spec) or str(start.provenance.get("question", "")))
     rows = [
-        f"| {stage.get('number', number)} | {stage.get('name', '')} | {stage.get('epochs', '')} | "
-        f"{_cell(start.parameters, number, 'loss')} |"
+        (
+            markdown_cell(stage.get("number", number)),
+            markdown_cell(stage.get("name", "")),
+            markdown_cell(stage.get("epochs", "")),
+            _cell(start.parameters, number, "loss"),
+        )
         for number, stage in enumerate(start.stages, start=1)
     ]
-    table = ["| stage | name | epochs | loss |", "| --- | --- | --- | --- |", *rows] if rows else []
+    lines = [f"| {SPACE.join(row)} |" for row in (("stage", "name", "epochs", "loss"), *rows)]
+    table = [lines[0], "| --- | --- | --- | --- |", *lines[1:]] if rows else []
     return "\n\n".join(part for part in (text, "\n".join(table), sentence(start)) if part)
 
 
-def _docstring(spec: str) -> str:
-    try:
-        return ast.get_docstring(ast.parse(spec)) or ""
-    except SyntaxError:  # a spec of another Python, or one cut short
-        return ""
-
-
 def _cell(parameters: Mapping[str, Any], stage: int, field: str) -> str:
-    return str(parameters.get(f"stages.{stage}.{field}", "")).replace("|", r"\|")
+    return markdown_cell(parameters.get(f"stages.{stage}.{field}", ""))
 
 
 def dataset_inputs(start: StartRecord) -> Iterator[DatasetInput]:

@@ -18,6 +18,7 @@ from workbench.tracking.journal import first_start
 from workbench.tracking.logged_models import Registration
 from workbench.tracking.runs import title
 from workbench.tracking.store import Store
+from workbench.tracking.sync_thread import reason
 from workbench.views.mlflow_models import tell_registered
 
 if TYPE_CHECKING:
@@ -35,17 +36,24 @@ class Registry:
     client: MlflowClient
     store: Store
 
-    def register_all(self) -> list[Registration]:
-        """Make every version that is noted and not there; return those made. A run not yet in MLflow waits."""
-        made = []
-        for note in logged_models.all_registrations(self.store):
+    def register_all(self) -> dict[str, str]:
+        """Make every version that is noted and not there; return the runs of which one cannot be made, and why.
+
+        A run not yet in MLflow waits.
+        """
+        from mlflow.exceptions import MlflowException
+
+        notes, failed = logged_models.all_registrations(self.store)
+        for note in notes:
             model = self._model(note)
             if model is None or model.model_id == note.model_id:
                 continue  # not there yet, or registered before
-            done = self._register(note, model)
-            logged_models.keep(self.store, done)
-            made.append(done)
-        return made
+            try:
+                logged_models.keep(self.store, self._register(note, model))
+            except MlflowException as error:  # a name of another machine that it does not take
+                self.client.search_experiments(max_results=1)  # raises where it is away: all the others wait
+                failed[note.run] = f"cannot be registered as {note.name!r}: {reason(error)}"
+        return failed
 
     def _model(self, note: Registration) -> LoggedModel | None:
         """Return the logged model of a note, None while MLflow does not have it."""

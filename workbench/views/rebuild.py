@@ -44,6 +44,7 @@ from workbench.views.sync import sync_run
 from workbench.views.tensorboard import TensorBoardView
 
 COLLECT_EVERY = 50  # runs; MLflow's objects are plain data, so collecting garbage seldom is safe
+REFUSED = "INVALID_PARAMETER_VALUE"  # MLflow's code of a value that it does not take: one run's fault, not the disk's
 Say = Callable[[str], None]
 
 
@@ -164,9 +165,11 @@ def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str
             view = MlflowView(store, client, fresh=True, studies=studies)
             try:
                 sync_run(store, run, [view], say)
-            except InputError as error:
-                failed[run] = str(error)
-                say(f"{run}: {error}")
+            except Exception as error:
+                if not isinstance(error, InputError) and getattr(error, "error_code", "") != REFUSED:
+                    raise
+                failed[run] = reason(error)
+                say(f"{run}: {failed[run]}")
             finally:  # a full disk ends all, and what was begun must be found
                 for folder in (view.place, *view.model_places):
                     if folder is not None:
@@ -174,7 +177,9 @@ def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str
             if number % COLLECT_EVERY == 0:
                 gc.collect()
                 say(f"{number} of {len(store.runs())} runs")
-        Registry(client, store).register_all()
+        for run, words in Registry(client, store).register_all().items():
+            failed.setdefault(run, words)
+            say(f"{run}: {words}")
     return failed
 
 

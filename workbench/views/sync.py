@@ -72,7 +72,9 @@ def sync(store: Store, say: Say) -> Synced:
             done.failed[run] = reason(error)
             say(f"{run}: {done.failed[run]}")
             _ping(store, client)
-    Registry(client, store).register_all()
+    for run, words in Registry(client, store).register_all().items():
+        done.failed.setdefault(run, words)
+        say(f"{run}: {words}")
     return done
 
 
@@ -84,7 +86,9 @@ def register_run(store: Store, run: str) -> None:
     client = _reach(store)
     with views_of_run(store, run):
         sync_run(store, run, [MlflowView(store, client, revive=False)], lambda line: None)
-    Registry(client, store).register_all()
+    words = Registry(client, store).register_all().get(run)
+    if words:
+        raise StoreError(words, where=run)
 
 
 def sync_run(store: Store, run: str, views: list[View], say: Say) -> bool:

@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from makers import add_run
+from makers import add_run, records, run
 
+from analysis.report import collect
 from analysis.report.html import html
 from analysis.report.markdown import markdown
 from analysis.report.page import Links, Page, Picture, Section, Table, Text
@@ -219,3 +220,13 @@ def test_epochs_chosen_by_a_metric_that_is_no_set_are_ranked_by_the_set(project:
     text, _ = made(project)
     assert "Best by unseen: base with 0.9 at epoch 1" in text  # the loss is equal: its first epoch
     assert "the epochs were chosen on loss, so unseen is free of the optimism" in text.lower()
+
+
+def test_a_trunk_is_no_baseline_of_its_own_branches() -> None:
+    kept = {"loss": [2.0, 1.0]}
+    found = records(
+        run("trunk", kept, facts={"started": "2026-01-01"}),
+        run("later", kept, facts={"started": "2026-01-03", "parent": "trunk"}),
+        run("first", kept, facts={"started": "2026-01-02", "parent": "trunk"}),
+    )
+    assert collect._first(found, [["trunk"], ["later"], ["first"]]) == 2

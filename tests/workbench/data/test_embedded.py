@@ -15,8 +15,8 @@ from material import mutations, places, survives
 
 from workbench import Digits, KerasData, Npz, SyntheticFaces
 from workbench.data.sources import face_drawing
-from workbench.data.sources.arrays import load_npz
 from workbench.errors import DataError
+from workbench.security import safe_npz
 
 
 def test_drawn_faces_follow_from_seed_person_and_number() -> None:
@@ -152,7 +152,9 @@ def test_npz_that_lies_about_its_size(tmp_path: Path) -> None:
 def test_damaged_npz_files(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     write_npz(path, images=np.zeros((3, 4, 4), np.uint8), labels=np.arange(3))
-    survives(lambda file: load_npz(file, ("images", "labels")), path, mutations(path.read_bytes(), 300), 2000)
+    survives(
+        lambda file: safe_npz.load(file, ("images", "labels")), path, mutations(path.read_bytes(), 300), 2000
+    )
 
 
 @pytest.mark.tensorflow

@@ -176,7 +176,7 @@ def test_a_pipe_among_our_own_journals_blocks_nobody(two: tuple[Store, Store]) -
     here, _ = two
     os.mkfifo(here.journal(RUN))
     assert not is_locked(here.journal(RUN))
-    with pytest.raises(RecordError, match="no regular file"):
+    with pytest.raises(RecordError, match="not a regular file"):
         read_journal(here.journal(RUN))
 
 
@@ -275,3 +275,96 @@ def test_artifacts_that_are_links_reach_no_view(tmp_path: Path) -> None:
     with files.without_links(folder) as clean:
         assert [path.name for path in clean.iterdir()] == ["note"]
     assert folder_state(folder).startswith("1 files")
+
+
+# ---------------------------------------------------------------- outputs
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["table", "log.json", "-o", "log.json"],
+        ["table", "log.json", "--output=log.json"],
+        ["plot", "-o", "./log.json", "link.json"],
+        ["verify", "faces.bin", "--save-embeddings", "faces.bin"],
+        ["table", "-o", "mlruns/journal/20260101T000001Z-00000001.jsonl"],
+        ["table", "-o", "mlruns/mlflow.db"],
+        ["clean", "@last", "-o", "mlruns/checkpoints/x/list.txt"],
+    ],
+    ids=" ".join,
+)
+def test_no_command_writes_over_its_input_or_the_records(
+    project: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    (project / "mlruns" / "journal").mkdir(parents=True, exist_ok=True)
+    for name in ("log.json", "faces.bin", "mlruns/mlflow.db", f"mlruns/journal/{RUN}.jsonl"):
+        (project / name).write_text("mine")
+    (project / "link.json").symlink_to("log.json")
+    before = snapshot(project)
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ") and ("is an input" in told or "part of the records" in told)
+    assert snapshot(project) == before
+
+
+def test_every_option_that_names_an_output_is_looked_at() -> None:
+    import click
+
+    from workbench.cli import COMMANDS, program
+    from workbench.security.outputs import OPTIONS
+
+    context, todo, found = click.Context(program), [], set()
+    todo += [program.get_command(context, name) for name in COMMANDS]
+    while todo:
+        command = todo.pop()
+        todo += command.commands.values() if isinstance(command, click.Group) else []
+        options = [one for one in command.params if isinstance(one, click.Option)]
+        found |= {
+            name
+            for one in options
+            for name in one.opts
+            if any(word in name for word in ("out", "save", "sheet", "write"))
+        }
+    assert found - {"--outputs", "--without-regulariser", *OPTIONS} == set()
+
+
+# ---------------------------------------------------------------- lists of files to read
+
+
+@pytest.mark.parametrize("form", ["a.png {} 1\n", "first,second,same\na.png,{},1\n"])
+def test_a_list_of_pairs_names_files_of_its_folder_only(tmp_path: Path, form: str) -> None:
+    from PIL import Image
+
+    from workbench.data.pair_formats import read
+
+    folder, listed = tmp_path / "faces", tmp_path / "pairs.csv" if "," in form else tmp_path / "pairs.txt"
+    folder.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "secret").write_text("of this machine")
+    for name in ("faces/a.png", "faces/b.png", "elsewhere/c.png"):
+        Image.new("RGB", (8, 8), "gray" if "a.png" in name else "red").save(tmp_path / name)
+    (folder / "linked.png").symlink_to(tmp_path / "elsewhere" / "c.png")
+    for name in ("b.png", "./b.png", str(folder / "b.png"), "linked.png"):
+        listed.write_text(form.format(name))
+        assert len(read(listed, folder).encoded) == 2
+    for name in ("../secret", str(tmp_path / "secret"), "/etc/passwd", "x/../../secret", "x" * 5000):
+        listed.write_text(form.format(name))
+        with pytest.raises(DataError, match="leads out|is longer"):
+            read(listed, folder)
+
+
+def test_lists_of_protocols_name_files_of_their_folder_only(tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    from workbench.data import lfw_pairs
+    from workbench.verification.ijb_files import Protocol
+
+    for name in ("x" * 5000, "..", "a\x1bb", "a\\b"):
+        (tmp_path / "pairs.txt").write_text(f"1\t1\n{name}\t1\t2\n{name}\t1\tb\t1\n")
+        with pytest.raises(DataError, match="name n1 n2"):
+            lfw_pairs.read(tmp_path / "pairs.txt", tmp_path)
+    there = SimpleNamespace(folder=tmp_path, name="IJBX")
+    assert Protocol.path(there, "1.jpg") == tmp_path / "loose_crop" / "1.jpg"
+    for name in ("../../secret", "/etc/passwd"):
+        with pytest.raises(DataError, match="leads out"):
+            Protocol.path(there, name)

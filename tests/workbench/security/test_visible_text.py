@@ -73,6 +73,7 @@ def test_an_error_shows_no_escape_sequence(project: Path, capsys: pytest.Capture
 
 def test_visible_keeps_letters_and_writes_out_what_acts() -> None:
     assert visible("ä 中 🙂 …\n\t[x]") == "ä 中 🙂 …\n\t[x]"
+    assert visible("a\u200bb\ufeff\xad\u2060\U000e0041") == r"a\u200bb\ufeff\xad\u2060\U000e0041"
     assert visible("\x1b\x9b\x7f\u202e\u2028\r\ud800") == r"\x1b\x9b\x7f\u202e\u2028\x0d\ud800"
 
 
@@ -162,3 +163,26 @@ def test_a_process_outlives_its_streams(tmp_path: Path, root: Path, closed: str)
         cwd=root,
     )
     assert mark.read_text() == "all" and done.returncode == 0
+
+
+def test_the_description_of_a_run_in_mlflow_holds_no_html(tmp_path: Path) -> None:
+    from workbench.views.mlflow_page import description
+
+    stages = ({"number": 1, "name": SCRIPT, "epochs": 2},)
+    row = start(RUNS[0], stages=stages, parameters={"stages.1.loss": SCRIPT}, provenance={"question": SCRIPT})
+    prose = "Is `a < b`? [yes](https://host/x) [no](javascript:alert(1)) <img src=x onerror=y>"
+    for spec in ("", f'"""{prose}"""', "-" * 200_000 + "1", "\0", "("):
+        text = description(row, spec)
+        assert not re.search(r"(?<!\\)<(script|img)", text) and not re.search(r"(?<!\\)\]\(javascript", text)
+    text = description(row, f'"""{prose}"""')
+    assert "`a < b`" in text and "](https://host/x)" in text
+
+
+@pytest.mark.parametrize("word", ["a" * 5000, "a/" * 3000, "9" * 400])
+@pytest.mark.parametrize("command", ["table", "plot", "show", "import", "report", "resume", "merge", "check"])
+def test_a_name_that_no_file_can_have_is_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str], command: str, word: str
+) -> None:
+    assert main([command, word]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ") and told.count("\n") == 1, told[:300]

@@ -71,6 +71,7 @@ IMPOSSIBLE = {
     "name of a megabyte": changed(epoch(1), metrics={"x" * 10**6: 1.0}),
     "time of text": changed(epoch(1), time="now"),
     "time after all days": changed(epoch(1), time=1e300),
+    "time before all days": changed(epoch(1), time=-1.0),
     "seconds of a list": changed(epoch(1), seconds=[]),
     "status of nobody": changed(EndRecord(status="finished"), status="done"),
     "status of a list": changed(EndRecord(status="finished"), status=["finished"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import threading
@@ -195,6 +196,12 @@ HERE, ELSEWHERE = "mlflow-artifacts:/7", "file:///etc"
         ({"name": "a", "artifact_location": "FILE:///etc"}, False),
         ({"name": "a", "artifact_location": f"{HERE}/../../etc"}, False),
         ({"name": "a", "artifact_location": [ELSEWHERE]}, False),
+        ({"name": "a", "artifact_location": f"{HERE}/%252e%252e/etc"}, False),
+        ({"name": "a", "artifact_location": "mlflow-artifacts://other:80/7"}, False),
+        ({"trace": {"trace_info": {"tags": {"mlflow.artifactLocation": ELSEWHERE}}}}, False),
+        ({"key": "mlflow.trace.archiveLocation", "value": ELSEWHERE}, False),
+        ({"tags": [{"key": "mlflow.artifactLocation", "value": ELSEWHERE}]}, False),
+        ({"tags": [{"key": "note", "value": ELSEWHERE}], "source": ELSEWHERE}, True),
         ('{"name": "a", "artifact_location": "file:///etc"}', False),
     ],
 )
@@ -215,8 +222,33 @@ def test_a_user_names_no_place_of_files_of_the_servers_machine(monkeypatch, path
     with app.test_request_context(f"{path}/mlflow/experiments/create", method="POST", json=body):
         answer = server_authorization.authorize()
     assert answer == "anna" if right else answer.status_code == 400
-    with app.test_request_context(f"{path}/mlflow/runs/create", method="POST", json=body):
+    with app.test_request_context(f"{path}/mlflow/assistant/config", method="PUT", json={}):
+        assert server_authorization.authorize().status_code == 403
+    upload = f"{path}/mlflow-artifacts/artifacts/7/x"
+    with app.test_request_context(upload, method="PUT", data=json.dumps(body)):
         assert server_authorization.authorize() == "anna"
+        assert flask.request.stream.read()  # whoever keeps the file finds it
+
+
+@pytest.mark.parametrize(
+    ("source", "right"),
+    [
+        ("runs:/1/model", True),
+        ("models:/m-1", True),
+        (f"{HERE}/model", True),
+        ("dummy-source", True),
+        ("", True),
+        (ELSEWHERE, False),
+        ("/etc", False),
+        ("s3://bucket/of/others", False),
+        ("runs:/1/%2e%2e/x", False),
+        (["runs:/1"], False),
+    ],
+)
+def test_a_version_of_a_model_lies_with_the_server(source: object, right: bool) -> None:
+    from workbench.tracking import server_authorization
+
+    assert server_authorization.is_own({"name": "m", "source": source}, version=True) is right
 
 
 def test_the_server_asks_its_door(tmp_path: Path) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
 
 from workbench.data.paths import locate
 from workbench.data.sources import builtin, in_memory
-from workbench.errors import DataError, suggestion
+from workbench.errors import DataError
+from workbench.security import safe_npz
 from workbench.spec.interfaces import Images, Places, Source
 from workbench.spec.part import part, setting
 
@@ -29,7 +28,7 @@ class Npz(Source):
 
     def open(self, places: Places) -> Images:
         path = locate(self.path, places, f"Npz({self.path!r})", "a file")
-        arrays = load_npz(path, (self.image_key, self.label_key), ("names",))
+        arrays = safe_npz.load(path, (self.image_key, self.label_key), ("names",))
         pixels, written = arrays[self.image_key], arrays[self.label_key]
         _check(path, pixels, written)
         values, labels = np.unique(written, return_inverse=True)
@@ -44,46 +43,6 @@ class Npz(Source):
 
     def stand_in(self) -> Source:
         return builtin.small_faces(self.hold_out)
-
-
-def load_npz(path: Any, wanted: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """Return named arrays of a `.npz`; raises `DataError` for damage, objects, or more than it can hold."""
-    try:
-        _refuse_bombs(path)
-        with np.load(path, allow_pickle=False) as file:
-            for key in wanted:
-                if key not in file.files:
-                    raise DataError(f"has no array {key!r}", where=path, do=suggestion(key, file.files))
-            return {key: file[key] for key in (*wanted, *optional) if key in file.files}
-    except DataError:
-        raise
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        KeyError,
-        AttributeError,
-        MemoryError,
-        NotImplementedError,
-        RuntimeError,
-        zlib.error,
-        zipfile.BadZipFile,
-        zipfile.error,
-    ) as error:
-        reason = (
-            "holds Python objects" if "allow_pickle" in str(error) or "Object" in str(error) else "is damaged"
-        )
-        raise DataError(
-            f"{reason}, or is not a .npz", where=path, expected="plain arrays written by np.savez"
-        ) from error
-
-
-def _refuse_bombs(path: Any) -> None:
-    """Refuse an archive whose content is a thousand times its size: memory must not follow a lie."""
-    with zipfile.ZipFile(path) as archive:
-        size = max(1, sum(info.compress_size for info in archive.infolist()))
-        if sum(info.file_size for info in archive.infolist()) > 1000 * size + 2**20:
-            raise DataError("states a content far beyond its size", where=path, expected="a real .npz")
 
 
 def _check(path: Any, pixels: np.ndarray, labels: np.ndarray) -> None:

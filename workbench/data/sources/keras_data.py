@@ -13,10 +13,9 @@ from typing import Any, Literal
 import numpy as np
 
 from workbench.data.sources import builtin, in_memory
-from workbench.data.sources.arrays import load_npz
 from workbench.errors import DataError
 from workbench.lazy import tf
-from workbench.security import safe_pickle
+from workbench.security import safe_npz, safe_pickle
 from workbench.spec.interfaces import Images, Places, Source
 from workbench.spec.part import part, setting
 
@@ -93,7 +92,7 @@ class KerasData(Source):
             if self.name in BATCHES:
                 return read_batches(path, *BATCHES[self.name], self.subset)
             keys = f"x_{self.subset}", f"y_{self.subset}"
-            arrays = load_npz(path, keys)
+            arrays = safe_npz.load(path, keys)
             return _checked(path, arrays[keys[0]], arrays[keys[1]])
         except DataError as error:
             do = f"{error.do or 'copy it again'}, or remove {path}: then Keras downloads it"

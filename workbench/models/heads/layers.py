@@ -18,11 +18,7 @@ def add(layer: tf.keras.layers.Layer, name: str, slot: Slot) -> tf.Variable:
     if start == "glorot_uniform" and len(slot.shape) == 2 and slot.shape[0] > LARGE:
         start = GlorotInParts()
     return layer.add_weight(
-        name=name,
-        shape=slot.shape,
-        initializer=start,
-        trainable=slot.trained,
-        dtype=slot.dtype,
+        name=name, shape=slot.shape, initializer=start, trainable=slot.trained, dtype=slot.dtype
     )
 
 

@@ -30,10 +30,7 @@ class Sampled(WeightedHead):
 
     def slots(self, classes: int, size: int) -> dict[str, Slot]:
         seed = tf.keras.initializers.RandomUniform(0, 2**31 - 1)
-        return {
-            "kernel": Slot((classes, size)),
-            "stream": Slot((2,), seed, trained=False, dtype="int32"),
-        }
+        return {"kernel": Slot((classes, size)), "stream": Slot((2,), seed, trained=False, dtype="int32")}
 
     def signature(self, classes: int, size: int) -> tuple[Any, ...]:
         return ("normalised", classes, size)
