@@ -122,7 +122,10 @@ def test_a_model_exported_by_one_stack_is_opened_by_the_other(place, root, tmp_p
         done(first, place, root, "-m", "workbench", "export", run, "--format", target, "--out", out)
     (h5,) = (place / out).glob("*.h5")
     done(first, place, root, "-c", SAVE, str(h5), str(h5.with_suffix(".keras")))
-    paths = sorted(str(path.relative_to(place)) for path in (place / out).iterdir())
+    models = (
+        path for path in (place / out).iterdir() if path.suffix != ".json"
+    )  # what the formats compared gave
+    paths = sorted(str(path.relative_to(place)) for path in models)
     assert [path.rpartition("_")[2].rpartition(".")[2] for path in paths] == ["h5", "keras", "model"]
     for who in (first, then):
         (tmp_path / who).mkdir()

@@ -122,7 +122,7 @@ def content(store: Store) -> dict[str, Any]:
     }
     held = everything(store)
     for run in held.values():
-        del run["tags"]["workbench.files"]  # tells whether files are as they were by their times
+        del run["tags"]["mlflow.workbench.files"]  # tells whether files are as they were by their times
     return {"mlflow": held, "tensorboard": shown, "files": files}
 
 

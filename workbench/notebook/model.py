@@ -14,6 +14,7 @@ from workbench.lazy import tf
 from workbench.pixels import normalise_array
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
+from workbench.tracking.journal import read_journal
 from workbench.tracking.store import Store
 from workbench.train import checkpoint
 from workbench.train.classifier import Outputs, with_classes
@@ -38,6 +39,12 @@ def load(
     return embedder if outputs == "embedding" else with_classes(embedder, experiment, state, outputs, run)
 
 
+def states(store: Store, run: str) -> list[tuple[str, int, int]]:
+    """Return what tells the checkpoints of a run apart from those of another moment."""
+    found = ((path.name, path.stat()) for path in store.run_checkpoints(run).glob("*.safetensors"))
+    return sorted((name, facts.st_ino, facts.st_mtime_ns) for name, facts in found)
+
+
 def state_of(store: Store, run: str, which: str | int) -> checkpoint.State:
     """Return the state of the `"best"` or `"last"` epoch, or of an epoch by its number."""
     from workbench.train.shared_trunk import read_at
@@ -46,6 +53,9 @@ def state_of(store: Store, run: str, which: str | int) -> checkpoint.State:
     if isinstance(which, int):
         state = read_at(folder, which) or _best_at(folder, which)
         if state is None:
+            trained = max((row.epoch for row in read_journal(store.journal(run)).accepted()), default=0)
+            if not 1 <= which <= trained:
+                raise RecordError(f"no epoch {which}: {trained} were trained", where=run)
             raise RecordError(
                 f"no state after epoch {which} is kept",
                 where=run,

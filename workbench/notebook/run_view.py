@@ -37,6 +37,14 @@ class Run:
     def __init__(self, store: Store, run: str) -> None:
         self.store, self.run = store, run
         self._models: dict[str, Any] = {}
+        self._states: Any = None  # the checkpoints that those are from
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both are the same run of the same store, whoever found them."""
+        return isinstance(other, Run) and (self.store, self.run) == (other.store, other.run)
+
+    def __hash__(self) -> int:
+        return hash((self.store, self.run))
 
     # ------------------------------------------------------------ the record
 
@@ -157,7 +165,8 @@ class Run:
 
     def figure(self, metrics: Sequence[str] | str | None = None, **options: Any) -> Figure:
         """Return its curves, as `workbench plot` draws them; `options` are those of `analysis.plot_curves`."""
-        return api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
+        drawn = api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
+        return api().analysis("figures.displayed").displayed(drawn)
 
     def forecast(self, metric: str | None = None, to: int | None = None) -> Any:
         """Return the forecast of a metric up to epoch `to` (its last one), the study's other runs as prior."""
@@ -181,6 +190,9 @@ class Run:
         """
         from workbench.notebook import model
 
+        states = model.states(self.store, self.run)
+        if states != self._states:  # of a run at work, or one that was resumed
+            self._models, self._states = {}, states
         key = f"{which} {outputs}"
         if key not in self._models:
             self._models[key] = model.load(self.store, self.run, self.experiment, which, outputs)

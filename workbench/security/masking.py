@@ -285,13 +285,7 @@ def _scanner() -> tuple[_Look, ...]:
 
 def _own_secrets() -> tuple[str, ...]:
     """Return the values of secret environment variables that are long and odd enough to be looked for."""
-    return _telling(tuple(os.environ.items()))
-
-
-@functools.lru_cache(maxsize=4)
-def _telling(environment: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    # Judged once: the start of a run masks a thousand texts, and each would wait a tenth of a millisecond for it.
-    found = [value for name, value in environment if _is_own_secret(name, value)]
+    found = [value for name, value in os.environ.items() if _is_own_secret(name, value)]
     return tuple(sorted(found, key=len, reverse=True))
 
 

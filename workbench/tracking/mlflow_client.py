@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sqlite3
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 # Two threads that import MLflow at once see one half of it each: its parts import one another in circles.
 IMPORTING = threading.Lock()
+PLACEHOLDER = "mlflow-artifacts:/"  # a place that MLflow makes no folder for
 SCHEMA_PATIENCE = 120.0  # seconds to wait while another process makes the database
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -79,4 +82,8 @@ def migrate(path: Path, artifacts: Path) -> None:
 
     quiet_mlflow()
     make: Any = SqlAlchemyStore
-    make(f"sqlite:///{path}", str(artifacts))
+    make(f"sqlite:///{path}", PLACEHOLDER)
+    # MLflow writes the place of its first experiment into a statement as text: a quote in the path ends that.
+    artifacts.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE experiments SET artifact_location = ?", (str(artifacts / "0"),))

@@ -26,6 +26,7 @@ from workbench.files import replacing
 from workbench.lazy import tf
 from workbench.security import safe_json
 from workbench.security.masking import masked
+from workbench.train import state_facts
 
 if TYPE_CHECKING:
     from workbench.train.trainer import Trainer
@@ -182,6 +183,9 @@ def read(path: Path) -> State:
         raise RecordError(f"no sound checkpoint: {error}", where=path) from error
     if not sound:
         raise RecordError("no sound checkpoint: its digest does not fit its content", where=path)
+    # A state of another machine may say anything with a fitting digest, and what it says leads to files and rows.
+    if not state_facts.are_possible(state.facts):
+        raise RecordError("no sound checkpoint: it says what no training does", where=path)
     return state
 
 

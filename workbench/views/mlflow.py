@@ -28,6 +28,7 @@ from workbench.views.mlflow_page import dataset_inputs, description, run_name
 from workbench.views.mlflow_sweeps import TAG_NESTED, TAG_WINNER, mark_trials, winner_tags
 from workbench.views.mlflow_values import (
     CUT_MARK,
+    HIDDEN_PREFIX,
     LONGEST_TAG,
     TAG_REASON,
     best_so_far,
@@ -46,13 +47,19 @@ if TYPE_CHECKING:
 
 BATCH_ITEMS = 100  # MLflow's limit for the parameters, and for the tags, of one log_batch
 ARTIFACTS = "artifacts"  # MLflow's own name of the folder of a run's files
-TAG_FILES = names.TAG_PREFIX + "files"
+TAG_FILES = HIDDEN_PREFIX + "files"
 TAG_NOTE = "mlflow.note.content"  # MLflow's own tag: the description of a run
-TAG_DATASETS = names.TAG_PREFIX + "datasets"  # how many inputs were logged
-TAG_MODELS = names.TAG_PREFIX + "models"
-TAG_READER = names.TAG_PREFIX + "reader"  # the keys of the tags that readers gave
+TAG_DATASETS = HIDDEN_PREFIX + "datasets"  # how many inputs were logged
+TAG_MODELS = HIDDEN_PREFIX + "models"
+TAG_READER = HIDDEN_PREFIX + "reader"  # the keys of the tags that readers gave
 NOTE = "note"  # how MLflow's column of a reader's note is called
 TAG_SUPERSEDED = names.TAG_PREFIX + "superseded"
+ONCE_SHOWN = (
+    TAG_FILES,
+    TAG_DATASETS,
+    TAG_MODELS,
+    TAG_READER,
+)  # as `workbench.files` and so on, in older stores
 _MLFLOW_STATUS = {names.RUNNING: "RUNNING", names.FINISHED: "FINISHED", names.FAILED: "FAILED"}
 
 
@@ -143,9 +150,20 @@ class MlflowView:
         self._tags, self._parameters = dict(found.data.tags), set(found.data.params)
         self._status, self.run_id = found.info.status, found.info.run_id
         self._experiment = found.info.experiment_id
+        self._hide_tags()
         if self.store.is_local:
             self.place = Path(found.info.artifact_uri.removeprefix("file://")).parent
         return True
+
+    def _hide_tags(self) -> None:
+        """Give tags for the program alone the names that MLflow's pages hide, where an older version wrote them."""
+        assert self._client is not None
+        for tag in ONCE_SHOWN:
+            shown = tag.replace(HIDDEN_PREFIX, names.TAG_PREFIX)
+            if shown in self._tags:
+                self._send_tags({tag: self._tags[shown]})
+                self._client.delete_tag(self.run_id, shown)
+                del self._tags[shown]
 
     def _create(self, study: str, journal: Journal, start: StartRecord, status: str) -> Any:
         assert self._client is not None

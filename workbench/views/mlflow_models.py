@@ -21,6 +21,7 @@ from workbench.tracking.rows import EpochRecord, StartRecord
 from workbench.tracking.runs import title
 from workbench.tracking.store import Store
 from workbench.views.mlflow_values import (
+    HIDDEN_PREFIX,
     folder_state,
     milliseconds,
     parameter_texts,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
 KIND = "image network"  # MLflow's type of a model: a word of ours
-TAG_STATE = TAG_PREFIX + "files"
+TAG_STATE = HIDDEN_PREFIX + "files"
 READY: Literal["READY"] = "READY"
 BATCH = 100  # MLflow's limit for the parameters of one request
 METADATA, EPOCH = "metadata", "epoch"
@@ -54,7 +55,7 @@ class ModelSender:
         for name in logged_models.names(self.store, start.run):
             folder = logged_models.folder(self.store, start.run) / name
             state, found = folder_state(folder), known.get(name)
-            if found is not None and found.tags.get(TAG_STATE) == state and found.status == READY:
+            if found is not None and _state_of(found) == state and found.status == READY:
                 continue
             self._send_one(folder, state, found, start, rows)
             sent += 1
@@ -135,6 +136,11 @@ class ModelSender:
             if direction(key) is not None  # rates and stages say nothing of a network
         ]
         self.client.log_batch(self.run_id, metrics=metrics)
+
+
+def _state_of(model: LoggedModel) -> str | None:
+    """Return the state of the files that MLflow has of a model; an older version wrote it under a shown name."""
+    return model.tags.get(TAG_STATE) or model.tags.get(TAG_STATE.replace(HIDDEN_PREFIX, TAG_PREFIX))
 
 
 def _words(start: StartRecord, facts: Mapping[str, Any]) -> str:

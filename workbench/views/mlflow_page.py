@@ -13,6 +13,8 @@ from workbench.views.links import sentence
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
+# MLflow draws tables without any space between columns.
+SPACE = "&emsp; | "
 LONGEST_DIGEST = 36  # MLflow's limit; the whole fingerprint stands in the profile
 
 
@@ -26,11 +28,16 @@ def description(start: StartRecord, spec: str = "") -> str:
     """Return a run's description in Markdown: the docstring of its `spec` file, its stages as a table, and links."""
     text = markdown_prose(docstring(spec) or str(start.provenance.get("question", "")))
     rows = [
-        f"| {markdown_cell(stage.get('number', number))} | {markdown_cell(stage.get('name', ''))} | "
-        f"{markdown_cell(stage.get('epochs', ''))} | {_cell(start.parameters, number, 'loss')} |"
+        (
+            markdown_cell(stage.get("number", number)),
+            markdown_cell(stage.get("name", "")),
+            markdown_cell(stage.get("epochs", "")),
+            _cell(start.parameters, number, "loss"),
+        )
         for number, stage in enumerate(start.stages, start=1)
     ]
-    table = ["| stage | name | epochs | loss |", "| --- | --- | --- | --- |", *rows] if rows else []
+    lines = [f"| {SPACE.join(row)} |" for row in (("stage", "name", "epochs", "loss"), *rows)]
+    table = [lines[0], "| --- | --- | --- | --- |", *lines[1:]] if rows else []
     return "\n\n".join(part for part in (text, "\n".join(table), sentence(start)) if part)
 
 

@@ -21,6 +21,7 @@ BATCH_METRICS = 1000  # MLflow's limit for one log_batch
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 5000
 CUT_MARK = " ... (cut; whole in parameters.json)"
+HIDDEN_PREFIX = "mlflow.workbench."  # of tags that are for the program alone: MLflow's pages hide what begins with `mlflow.`
 TAG_REASON = names.TAG_PREFIX + "reason"
 TAG_ATTEMPTS = names.TAG_PREFIX + "attempts"
 

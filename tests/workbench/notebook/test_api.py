@@ -123,6 +123,8 @@ def test_a_run_is_its_record_as_frames(cell: dict[str, Any], project: Path) -> N
         run.model("best")
     with pytest.raises(RecordError, match="no state after epoch 2 is kept"):
         run.model(2)
+    with pytest.raises(RecordError, match="no epoch 9: 3 were trained"):
+        run.model(9)
 
 
 def test_runs_show_what_tells_them_apart_and_compare(cell: dict[str, Any], project: Path) -> None:
@@ -136,6 +138,11 @@ def test_runs_show_what_tells_them_apart_and_compare(cell: dict[str, Any], proje
     table = found.table()
     assert table["label_smoothing"].tolist() == [0.0, 0.1] and table["seed"].tolist() == ["0", "1"]
     assert workbench.find("@last").title == "digits/smooth:1"
+    assert workbench.find("@last") == found[1] != found[0] and len({*found, workbench.find("@last")}) == 2
+    assert (
+        found.figure()._repr_png_()[1:4] == b"PNG"
+    )  # pyplot, by whose import a notebook learns it, is not there
+    assert found[0].figure()._repr_png_()[1:4] == b"PNG"
     assert workbench.runs("other") == [] and repr(workbench.runs("other")) == "<Runs: none>"
 
 

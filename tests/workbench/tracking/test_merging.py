@@ -60,6 +60,11 @@ def contents(folder: Path) -> dict[str, str]:
 
 A, B, C = (f"20260101T00000{n}Z-0000000{n}" for n in (1, 2, 3))
 
+PLAIN_MODEL = """flavors:
+  python_function: {loader_module: mlflow.tensorflow}
+  tensorflow: {model_type: tf2-module, saved_model_dir: tf2model}
+"""
+
 
 @pytest.fixture
 def two(tmp_path: Path) -> tuple[Store, Store]:
@@ -94,7 +99,7 @@ def test_a_model_that_shares_its_checkpoints_file_does_so_after_a_merge(tmp_path
     (state,) = there.run_checkpoints(A).iterdir()
     with placing(there, A, "model") as folder:
         folder.mkdir()
-        (folder / "MLmodel").write_text("flavors: {}")
+        (folder / "MLmodel").write_text(PLAIN_MODEL)
         os.link(state, folder / "weights")
     for _ in range(2):
         merge(there.root, here, silent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 from stores import everything, start
 
@@ -12,6 +13,7 @@ from workbench.tracking.tracker import Tracker
 from workbench.views import default_views, links
 from workbench.views.mlflow_page import description, run_name
 from workbench.views.rebuild import rebuild
+from workbench.views.sync import sync
 
 SPEC = '"""Does it help?\n\nCost: a minute.  Expected: nothing.\n"""\nexperiment = 1\n'
 DATA = [
@@ -63,7 +65,7 @@ def test_the_page_tells_name_question_stages_data_best_values_and_load(store: St
     run = recorded(store)
     shown = everything(store)[run]
     assert shown["facts"][0] == "wide:3"
-    note = shown["tags"]["mlflow.note.content"]
+    note = shown["tags"]["mlflow.note.content"].replace("&emsp;", "")
     assert "Does it help?" in note and "Expected: nothing" in note and "| 1 | easy | 2 | ArcFace |" in note
     assert [(name, context) for name, _, _, context in shown["inputs"]] == [
         ("ImageFolder", "training"),
@@ -101,3 +103,19 @@ def test_names_and_descriptions_without_a_spec() -> None:
     assert run_name(start(name="a", seed=1, quick=True)) == "a:1 (quick)"
     first = start(stages=(), provenance={"question": "Why?"})
     assert description(first, "not ( python") == f"Why?\n\n{links.sentence(first)}"
+
+
+def test_tags_for_the_program_alone_have_names_that_mlflow_hides_also_in_an_older_store(store: Store) -> None:
+    run = recorded(store)
+    before = everything(store)[run]["tags"]
+    ours = {name.removeprefix("workbench.") for name in before if name.startswith("workbench.")}
+    assert ours == {"run", "id", "study", "name", "seed", "quick", "status", "attempts"}
+    hidden = {name for name in before if name.startswith("mlflow.workbench.")}
+    assert hidden == {"mlflow.workbench.files", "mlflow.workbench.datasets"}
+    with sqlite3.connect(store.database) as database:  # as earlier versions named them
+        database.execute("UPDATE tags SET key = substr(key, 8) WHERE key LIKE 'mlflow.workbench.%'")
+    assert "workbench.files" in everything(store)[run]["tags"]
+    assert sync(store, silent).changed == [run]
+    assert everything(store)[run]["tags"] == before
+    assert len(everything(store)[run]["inputs"]) == len(DATA)
+    assert sync(store, silent).changed == []
