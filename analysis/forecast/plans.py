@@ -20,7 +20,7 @@ class Schedule(Protocol):
 
 
 class Stage(Protocol):
-    """What is needed of `workbench.spec.interfaces.Plan`."""
+    """What is needed of `workbench.spec.plan.Plan`."""
 
     epochs: int
     first_epoch: int

@@ -106,9 +106,9 @@ def test_uint8_takes_and_gives_bytes(place):
 def test_the_table_says_what_it_compared_and_the_record_keeps_other_formats(place):
     said = call(place / "small.h5", "--format", "h5", "--out", place / "one", "--images", 3)
     assert "| h5 " in said and "3 random images" in said and "ms an image" in said
-    call(place / "small.h5", "--format", "tflite", "--out", place / "one", "--images", 3)
+    call(place / "small.h5", "--format", "saved_model", "--out", place / "one", "--images", 3)
     kept = json.loads((place / "one" / "small_exports.json").read_text())
-    assert [row["name"] for row in kept["exports"]] == ["keras (original)", "h5", "tflite"]
+    assert [row["name"] for row in kept["exports"]] == ["keras (original)", "h5", "saved_model"]
 
 
 def test_one_format_that_cannot_be_written_does_not_stop_the_others(place, monkeypatch):

@@ -21,7 +21,7 @@ OWN = ("Focal", "TwoBlocks", "MeanAndMax", "Speckle", "HalfSine", "Stripes", "Sp
 def spec(project: Path, root: Path) -> Path:
     """The blocks of the chapter as one spec file."""
     text = (root / "docs" / "own_parts.md").read_text(encoding="utf-8")
-    path = project / "experiments" / "custom_parts.py"
+    path = project / "experiments" / "own_parts.py"
     path.write_text("\n\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
     return path
 

@@ -38,9 +38,10 @@ tuned = Experiment(
 experiments = [tuned, tuned.but(name="wider", **{"backbone.width": 0.5})]
 '''
 
-# The chapter's spec with a network of fewer layers and without its logged models, which take longer than the training.
+# The chapter's spec with two convolutions and without its logged models, which take longer than the training.
 SMALLER = (
-    ("width=0.25)", "width=0.25, depth=0.34)"),
+    ("MobileFaceNet(image_size=32, width=0.25)", "LeakyCNN(image_size=32, filters=(8, 8))"),
+    ("MobileFaceNet, Softmax", "LeakyCNN, Softmax"),
     ("batch_size=128,", 'batch_size=128, log_model="none",'),
 )
 

@@ -53,15 +53,18 @@ def test_it_is_said_while_the_step_is_still_at_work(root: Path) -> None:
         ([signal.SIGINT], (True, False, "Ctrl-C")),
         ([signal.SIGINT, signal.SIGINT], (True, True, "Ctrl-C")),
         ([signal.SIGTERM], (False, True, "SIGTERM")),
+        ([signal.SIGHUP], (False, True, "SIGHUP")),
         ([signal.SIGTERM, signal.SIGINT], (True, True, "SIGTERM")),
     ],
 )
 def test_what_each_signal_asks_for(numbers: list[int], expected: tuple[bool, bool, str]) -> None:
     said: list[str] = []
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as where these tests were started with nohup
     with StopSignals(60, said.append).listening() as signals:
         for number in numbers:
             os.kill(os.getpid(), number)
             time.sleep(0.01)
+    signal.signal(signal.SIGHUP, ignored)
     assert (signals.finish, signals.stop, signals.asked_by) == expected
     assert said == list(ASKED[: numbers.count(signal.SIGINT)])
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
