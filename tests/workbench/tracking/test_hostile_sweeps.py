@@ -12,7 +12,7 @@ from workbench.tracking import sweeps
 from workbench.tracking.store import find_store
 
 GOOD, BAD = "20260101T000001Z-00000001", "20260101T000002Z-00000002"
-DEEP = '{"a":' * 5000 + "1" + "}" * 5000
+DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000  # Python 3.13 reads 5,000
 
 
 @pytest.mark.parametrize("facts", [DEEP, "[]", "", '{"name": []}', "\udcff"], ids=lambda text: text[:8])

@@ -40,11 +40,11 @@ def test_centers_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file.*workbench clean"):
         read_centers("other.npz", ("a",), where)
     path.write_bytes(b"PK nothing")
-    with pytest.raises(DataError, match="holds no centers"):
+    with pytest.raises(DataError, match="is damaged|holds Python objects"):
         read_centers(str(path), ("a",), where)
     with open(path, "wb") as file:  # an array of Python objects would run code when read
         np.savez(file, centers=np.array([print], dtype=object), identities=np.array(["a"]))
-    with pytest.raises(DataError, match="holds no centers"):
+    with pytest.raises(DataError, match="is damaged|holds Python objects"):
         read_centers(str(path), ("a",), where)
 
 

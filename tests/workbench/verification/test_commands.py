@@ -217,7 +217,7 @@ def test_a_file_that_is_no_archive_is_refused(lfw: Path, capsys) -> None:
     (lfw / "bad.npz").write_bytes(b"nothing")
     status, _, err = run(capsys, "verify", lfw / "bad.npz", lfw / "lfw.bin")
     assert status == 2
-    assert "bad.npz: cannot be read" in err
+    assert "bad.npz: is damaged" in err
 
 
 @pytest.mark.parametrize(
