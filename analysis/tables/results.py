@@ -68,9 +68,9 @@ def refreshed(
             raise RecordError(
                 f"no run of the study {study!r}", where="the store", do="run or import one first"
             )
-    known = {path.stem for folder in published_file.folders() for path in folder.glob("*.py")}
+    specs = _specs()
     result = dict(old)
-    for study in studies or [study for study in there if study in known]:
+    for study in studies or [study for study in there if study in specs]:
         ats = dict.fromkeys((*published_file.published_of(study).readings(), EACH, LAST))
         own, facts = records, {}
         if store is not None and not published_file.published_of(study).names:
@@ -80,7 +80,10 @@ def refreshed(
             )
         found = published.ours_of(own, study, tuple(ats), store)
         found = {name: replace(ours, judged=facts.get(name)) for name, ours in found.items()}
-        kept = {name: ours for name, ours in found.items() if ours.kind in (RUN, IMPORTED)}
+        names = list(found)
+        if study in specs:  # the trials of a sweep are no variants: each is one run, and there are many
+            names = [*row_names(load_variants(specs[study])), *published_file.published_of(study).names]
+        kept = {name: ours for name, ours in found.items() if name in names and ours.kind in (RUN, IMPORTED)}
         if kept:
             result[study] = kept
     return result
@@ -106,12 +109,7 @@ def _line(ours: Ours) -> str:
 
 def page(path: Path) -> str:
     """Return the tables of all studies that are published or have results, as Markdown, from a file alone."""
-    results, parts = read_results(path), []
-    specs = {
-        spec.stem: spec
-        for folder in reversed(published_file.folders())
-        for spec in sorted(folder.glob("*.py"))
-    }
+    results, parts, specs = read_results(path), [], _specs()
     for study in sorted(specs):
         theirs, ours = published_file.published_of(study), results.get(study, {})
         if not theirs.names and not ours:
@@ -121,6 +119,15 @@ def page(path: Path) -> str:
             f"### {study}\n\n{variants[0].question}\n\n{reading(theirs, ours)}\n\n{_table(theirs, ours, variants)}"
         )
     return "\n\n".join(parts)
+
+
+def _specs() -> dict[str, Path]:
+    """Return the spec file of each study by its name; a project's own goes before one that comes along."""
+    return {
+        spec.stem: spec
+        for folder in reversed(published_file.folders())
+        for spec in sorted(folder.glob("*.py"))
+    }
 
 
 def reading(theirs: published_file.Published, ours: Mapping[str, Ours]) -> str:
