@@ -74,3 +74,6 @@ def test_a_baseline_is_a_study_and_a_name(specs: Path) -> None:
     (specs / "experiments" / "other.py").write_text(SPEC + "baseline = 'base'\nexperiments = [base]\n")
     with pytest.raises(SpecError, match="study and name"):
         baseline_of("other")
+
+    add_run(specs, 2, "plain-hyperband-0000", [0.9], study="plain", seed=0, group=2)
+    assert list(refreshed(specs, "plain")) == ["base"]

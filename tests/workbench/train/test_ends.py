@@ -103,7 +103,7 @@ def test_a_failure_that_passes_is_tried_again_and_changes_nothing(place: Path, r
 
 def test_retries_have_a_limit(place: Path, root: Path) -> None:
     run = "20260101T000000Z-00000003"
-    done = flaky(place, "3,5", run)
+    done = flaky(place, "3,4", run)
     assert done.returncode == 1
     assert done.stderr.count("trying again") == 1
     assert "Input/output error" in done.stderr.splitlines()[-1]
