@@ -70,7 +70,7 @@ FORMS = {  # file: its text, what is read by run (or of the only one), words of 
     "cut.jsonl": (
         '{"epoch": 1, "loss": 1.5}\n{"epoch": 2, "loss": 1.2}\n{"epoch": 3, "lo',
         TWO,
-        "no JSON object",
+        "not a JSON object",
     ),
     "objects.json": (
         '[{"epoch":1,"loss":1.5,"val":{"acc":0.5}},{"epoch":2,"loss":1.2}]',

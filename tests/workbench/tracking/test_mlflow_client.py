@@ -14,7 +14,9 @@ MLFLOW = {
     "mlflow/__init__.py": "import time, whose\nwhose.comes()\ntime.sleep(1)\nwhose.inside.clear()",
     "mlflow/store/__init__.py": CHILD,
     "mlflow/store/tracking/__init__.py": "",
-    "mlflow/store/tracking/sqlalchemy_store.py": "class SqlAlchemyStore:\n    def __init__(self, *words): pass",
+    "mlflow/store/tracking/sqlalchemy_store.py": "import sqlite3\nclass SqlAlchemyStore:\n    def __init__(self, where, place):\n"
+    "        with sqlite3.connect(where.removeprefix('sqlite:///')) as made:\n"
+    "            made.execute('CREATE TABLE experiments (artifact_location TEXT)')",
     "mlflow/system_metrics/__init__.py": CHILD,
     "mlflow/system_metrics/metrics/__init__.py": "",
     "mlflow/system_metrics/metrics/cpu_monitor.py": "class CPUMonitor: pass",

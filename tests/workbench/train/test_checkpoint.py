@@ -23,7 +23,7 @@ def state() -> State:
         "flag": np.array([True, False]),
         "none": np.zeros((0, 2), np.float32),
     }
-    return State(arrays, {"epoch": 3, "best": {"value": 0.5}})
+    return State(arrays, {"epoch": 3, "best": {"metric": "lfw", "epoch": 2, "value": 0.5}})
 
 
 def same(one: State, other: State) -> bool:
