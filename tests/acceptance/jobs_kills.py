@@ -55,8 +55,8 @@ PATIENCE = 900.0
 OWN_TAGS = (
     "workbench.run",
     "workbench.attempts",
-    "workbench.files",
-    "workbench.models",
+    "mlflow.workbench.files",
+    "mlflow.workbench.models",
     "mlflow.note.content",
     "mlflow.user",
     "mlflow.log-model.history",
