@@ -52,7 +52,7 @@ fast: $(TEST) ## run the quick tests only: about half a minute
 
 # Tests in which one TensorFlow could differ from the next: which Keras, losses, optimizers, checkpoint and resume, sweep,
 # export; and with OTHER, the interpreter of the other stack, that records and models go from one to the other.
-CHOSEN := tests/workbench/test_lazy.py tests/workbench/losses/test_values.py tests/workbench/optimizers/test_updates.py \
+CHOSEN := tests/workbench/test_lazy.py tests/workbench/augment/test_augmentations.py tests/workbench/losses/test_values.py tests/workbench/optimizers/test_updates.py \
 	tests/workbench/train/test_run.py tests/workbench/train/test_checkpoint.py tests/workbench/sweep/test_hypermodel.py \
 	tests/workbench/export
 OTHER ?=

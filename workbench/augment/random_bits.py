@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import abc
 
+import numpy as np
+
 from workbench.lazy import tf
 from workbench.spec.interfaces import Augmentation
 
@@ -82,7 +84,10 @@ def _words(seed: tf.Tensor) -> tf.Tensor:
 
 def uniform(seed: tf.Tensor, count: int, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
     """Return `count` float32 numbers in [low, high) for each seed: int32 [..., 2] -> [..., count]."""
-    steps = tf.constant([(position + 1) * _GOLDEN % 2**64 for position in range(count)], tf.uint64)
+    # As an array: newer TensorFlows make a list of numbers beyond int64 a constant by way of float64, in graphs alone.
+    steps = tf.constant(
+        np.array([(position + 1) * _GOLDEN % 2**64 for position in range(count)], np.uint64), tf.uint64
+    )
     bits = _mix(_words(seed)[..., None] + steps)
     top = tf.cast(tf.bitwise.right_shift(bits, tf.constant(40, tf.uint64)), tf.float32)
     return low + (high - low) * (top * 2.0**-24)
