@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -157,7 +156,11 @@ def _in_keras_home(load: Callable[..., Any]) -> Iterator[None]:
     if usual is None:  # a later Keras that fetches in another way, and heeds KERAS_HOME
         yield
         return
-    names["get_file"] = functools.partial(usual, cache_dir=str(keras_home()))
+
+    def get_file(*words: Any, **given: Any) -> Any:
+        return usual(*words, **{**given, "cache_dir": str(keras_home())})  # later loaders say None themselves
+
+    names["get_file"] = get_file
     try:
         yield
     finally:
