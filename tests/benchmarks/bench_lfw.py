@@ -21,7 +21,7 @@ REPEATS = 5
 SPEC = """
 from lfw_view2 import fast
 from workbench import Softmax, Stage
-small = fast.but(stages=Stage(loss=Softmax(), epochs=4), learning_rate=0.05)
+small = fast.folds()[0].but(stages=Stage(loss=Softmax(), epochs=4), learning_rate=0.05)
 experiments = [small.but(seed=seed, name=f"r{seed}") for seed in (1, 2)]
 """
 
