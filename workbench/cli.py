@@ -202,9 +202,7 @@ def _main(arguments: list[str], debug: bool) -> int:
         if debug:
             raise
         if not isinstance(error, RunStopped):  # no error, and said already
-            from workbench.security.masking import mask
-
-            _say(mask(f"error: {error}"))
+            _say_error(error)
         return error.exit_status
     except click.exceptions.Abort:
         return 130
@@ -222,9 +220,7 @@ def _main(arguments: list[str], debug: bool) -> int:
     except OSError as error:  # a name too long, a full disk, a folder of others: whatever no command foresaw
         if debug:
             raise
-        from workbench.security.masking import mask
-
-        _say(mask(f"error: {_of_system(error)}"))
+        _say_error(_of_system(error))
         return 2
 
 
@@ -240,6 +236,12 @@ def _say(line: str) -> None:
     """Say the last line on standard error, if that is still there."""
     with contextlib.suppress(OSError):
         click.echo(line, err=True)
+
+
+def _say_error(words: object) -> None:
+    from workbench.security.masking import mask  # late: most commands end without an error
+
+    _say(mask(f"error: {words}"))
 
 
 def entry() -> None:

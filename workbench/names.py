@@ -253,13 +253,18 @@ def is_evaluation(metric: str) -> bool:
     ) and counts(metric)
 
 
-def metric_that_counts(known: Iterable[str]) -> str | None:
-    """Return the metric of a run that chooses the best epoch where its record does not say; None if none can.
+def metric_that_counts(known: Iterable[str], requested: Iterable[object] = ()) -> str | None:
+    """Return the metric that chooses the best epoch: the first one `requested` that is known, else the usual; or None.
 
+    `requested` is what records and specs say, in the order in which it goes, None and missing values among it.
     The last evaluation set goes before held-out data, that before training; what is not a loss before losses;
     accuracies before other measures, and the plain one before the best of five.
     """
-    able = [name for name in dict.fromkeys(map(str, known)) if counts(name) and not name.startswith(_NEVER)]
+    there = dict.fromkeys(map(str, known))
+    said = next((name for name in requested if isinstance(name, str) and name in there), None)
+    if said is not None:
+        return said
+    able = [name for name in there if counts(name) and not name.startswith(_NEVER)]
     split = any(_SPLITS.intersection(words_of(name)[:1]) == {"train"} for name in able)
 
     def rank(position: int) -> tuple[int, ...]:

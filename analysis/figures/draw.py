@@ -96,8 +96,10 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 def _looks(panels: Sequence[Panel], look: Look) -> dict[str, dict[str, Any]]:
     # A run that is nothing but the trunk of others is drawn as what it is, under one name.
-    apart = [(curve, _trunks(panel)) for panel in panels for curve in panel.curves]
-    names = dict.fromkeys(curve.label for curve, trunks in apart if _points(curve) not in trunks)
+    apart = [(panel.curves, _trunks(panel)) for panel in panels]
+    names = dict.fromkeys(
+        curve.label for curves, trunks in apart for curve in curves if _points(curve) not in trunks
+    )
     colors = look.colors(len(names))
     period = len(COLORS)  # from here on colours come again, with other dashes
     looks: dict[str, dict[str, Any]] = {
@@ -150,7 +152,8 @@ def _parts(curve: Curve) -> list[tuple[Curve, str]]:
 
 def _points(curve: Curve) -> bytes:
     """Return what two curves share that lie on one another."""
-    return bytes(curve.x.tobytes() + b"|" + curve.y.tobytes())
+    points: bytes = curve.x.tobytes() + b"|" + curve.y.tobytes()
+    return points
 
 
 def _trunks(panel: Panel) -> set[bytes]:

@@ -119,8 +119,8 @@ def _first(records: Records, members: Sequence[Sequence[str]]) -> int:
     """Return the row of the run that was started first; a trunk is no baseline of its own branches."""
     trunks = set(records.runs["parent"].dropna().astype(str))
     order = records.runs.sort_values("started", kind="stable", na_position="last")["run"].astype(str)
-    order = order[~order.isin(trunks)] if not order.isin(trunks).all() else order
-    return next(position for position, group in enumerate(members) if order.iloc[0] in group)
+    first = next((run for run in order if run not in trunks), order.iloc[0])
+    return next(position for position, group in enumerate(members) if first in group)
 
 
 def _question(store: Store, runs: Sequence[str]) -> tuple[str, str]:

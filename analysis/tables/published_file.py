@@ -74,12 +74,18 @@ def folders() -> tuple[Path, ...]:
     return (Path.cwd() / "experiments", Path(__file__).resolve().parents[2] / "experiments")
 
 
-def spec_of(study: str) -> Path:
-    """Return the spec file of a study; raises `RecordError` with the nearest names where there is none."""
+def specs() -> dict[str, Path]:
+    """Return the spec file of each study by its name; the first folder that holds one counts."""
     known: dict[str, Path] = {}
     for folder in folders():
         for path in sorted(folder.glob("*.py")):
             known.setdefault(path.stem, path)
+    return known
+
+
+def spec_of(study: str) -> Path:
+    """Return the spec file of a study; raises `RecordError` with the nearest names where there is none."""
+    known = specs()
     name = Path(study).stem
     if name not in known:
         raise RecordError(

@@ -68,12 +68,13 @@ def refreshed(
             raise RecordError(
                 f"no run of the study {study!r}", where="the store", do="run or import one first"
             )
-    specs = _specs()
+    specs = published_file.specs()
     result = dict(old)
     for study in studies or [study for study in there if study in specs]:
-        ats = dict.fromkeys((*published_file.published_of(study).readings(), EACH, LAST))
+        theirs = published_file.published_of(study)
+        ats = dict.fromkeys((*theirs.readings(), EACH, LAST))
         own, facts = records, {}
-        if store is not None and not published_file.published_of(study).names:
+        if store is not None and not theirs.names:
             own, facts = (
                 study_verdicts.gathered(records, study, store),
                 study_verdicts.verdicts_of(records, study, store),
@@ -82,7 +83,7 @@ def refreshed(
         found = {name: replace(ours, judged=facts.get(name)) for name, ours in found.items()}
         names = list(found)
         if study in specs:  # the trials of a sweep are no variants: each is one run, and there are many
-            names = [*row_names(load_variants(specs[study])), *published_file.published_of(study).names]
+            names = [*row_names(load_variants(specs[study])), *theirs.names]
         kept = {name: ours for name, ours in found.items() if name in names and ours.kind in (RUN, IMPORTED)}
         if kept:
             result[study] = kept
@@ -109,7 +110,7 @@ def _line(ours: Ours) -> str:
 
 def page(path: Path) -> str:
     """Return the tables of all studies that are published or have results, as Markdown, from a file alone."""
-    results, parts, specs = read_results(path), [], _specs()
+    results, parts, specs = read_results(path), [], published_file.specs()
     for study in sorted(specs):
         theirs, ours = published_file.published_of(study), results.get(study, {})
         if not theirs.names and not ours:
@@ -119,15 +120,6 @@ def page(path: Path) -> str:
             f"### {study}\n\n{variants[0].question}\n\n{reading(theirs, ours)}\n\n{_table(theirs, ours, variants)}"
         )
     return "\n\n".join(parts)
-
-
-def _specs() -> dict[str, Path]:
-    """Return the spec file of each study by its name; a project's own goes before one that comes along."""
-    return {
-        spec.stem: spec
-        for folder in reversed(published_file.folders())
-        for spec in sorted(folder.glob("*.py"))
-    }
 
 
 def reading(theirs: published_file.Published, ours: Mapping[str, Ours]) -> str:

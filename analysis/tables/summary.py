@@ -46,11 +46,7 @@ STAGE_SETTING = re.compile(r"stages\.(\d+)\.(.+)")
 def default_metric(records: Records) -> str:
     """Return the metric that chooses the best epoch: what the runs say (`select`), else the usual ones."""
     known = list(records.epochs["metric"].unique())
-    if "select" in records.runs.columns:
-        for value in records.runs["select"]:
-            if value in known:
-                return str(value)
-    found = metric_that_counts(known)
+    found = metric_that_counts(known, records.runs.get("select", ()))
     if found is None and known:
         raise RecordError(no_direction(*(of_unknown_direction(known) or known)))
     if found is None:

@@ -25,7 +25,7 @@ from workbench.tracking.store import Store
 
 PAIRS = {"lfw": 6000, "cfp_fp": 7000, "cfp_ff": 7000, "agedb_30": 6000, "calfw": 6000, "cplfw": 6000}
 SEED = 20200101  # of the bootstrap and of permutations: the same records give the same words
-PLATEAU_EPOCHS = 5  # fewer after the last break of the learning rate are not plateau
+PLATEAU_EPOCHS = 5  # fewer after the last break of the learning rate are not a plateau
 BASELINE = "the baseline"
 UNKNOWN = "not comparable"
 OTHER_PAIRS = "other pairs"

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from material import mutations, survives
+from material import mutations, survives, write_small_tfrecord
 
 from workbench.data.sources import tfrecords
 
 
 def test_a_thousand_damaged_files(tmp_path: Path) -> None:
-    rows = [
-        (k // 2, f"p{k // 2}", f"{k}", b"an image of some bytes %d" % k, np.ones(3, np.float16))
-        for k in range(4)
-    ]
     path = tmp_path / "x.tfrecord"
-    tfrecords.write(path, rows)
-    whole = path.read_bytes()
+    whole = write_small_tfrecord(path)
 
     def read(file: Path) -> object:
         return tfrecords.content(file, tfrecords.Keys())

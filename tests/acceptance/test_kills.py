@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+from scripts import passes
 
 KILLS, SEED = 54, 3
 
 
 def test_every_resume_after_a_kill_is_bit_equal(root: Path) -> None:
-    script = root / "tests" / "acceptance" / "kills.py"
-    words = [sys.executable, str(script), "--kills", str(KILLS), "--seed", str(SEED)]
-    done = subprocess.run(words, text=True, stdout=subprocess.PIPE, timeout=3500)
-    print(done.stdout)
-    assert done.returncode == 0
-    assert "0 differ []" in done.stdout
+    printed = passes(root, "kills.py", "--kills", KILLS, "--seed", SEED, timeout=3500)
+    assert "0 differ []" in printed

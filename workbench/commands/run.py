@@ -279,8 +279,7 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
 
 def what_next(variant: Variant, best: Mapping[str, Mapping[str, float]]) -> str:
     """Return what a run ends with: its best value, and the commands that look at it and compare it."""
-    chosen = variant.experiment.selector()
-    counted = chosen if chosen in best else metric_that_counts(best)
+    counted = metric_that_counts(best, (variant.experiment.selector(),))
     found = best.get(counted or "")
     lines = [f"best {counted} {found['value']:.4f} at epoch {found['epoch']}"] if found else []
     title = f"{variant.study}/{variant.name}:{variant.experiment.seed}"

@@ -197,8 +197,8 @@ def _time(state: RunState) -> str:
 def _counting(state: RunState, best: dict[str, dict[str, float]]) -> str | None:
     """Return the metric by which a run is judged: what its spec or sweep says, else the usual one."""
     start = state.journal.start if state.journal else None
-    said = start.tags.get(names.TAG_OBJECTIVE) or start.parameters.get("select") if start else None
-    return str(said) if said in best else names.metric_that_counts(best)
+    said = (start.tags.get(names.TAG_OBJECTIVE) or start.parameters.get("select"),) if start else ()
+    return names.metric_that_counts(best, said)
 
 
 def _best(state: RunState, best: dict[str, dict[str, float]]) -> str:

@@ -12,13 +12,8 @@ from pathlib import Path
 from workbench.errors import DataError
 from workbench.security.foreign_names import resolved
 
-OPTIONS = (
-    "-o",
-    "--output",
-    "--out",
-    "--save-embeddings",
-    "--sheet",
-)  # of all commands, that name what is written
+# Of all commands, those that name what is written.
+OPTIONS = ("-o", "--output", "--out", "--save-embeddings", "--sheet")
 
 
 def refuse_lost(words: Sequence[str]) -> None:

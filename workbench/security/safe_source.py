@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import ast
 
-UNPARSABLE = (
-    SyntaxError,
-    ValueError,
-    RecursionError,
-    MemoryError,
-)  # a thousand minus signs are too deep a tree
+# The last two: a thousand minus signs are too deep a tree.
+UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 def docstring(text: str) -> str:

@@ -40,8 +40,7 @@ def read_pair_scores(store: Store, run: str, name: str, which: str = "best") -> 
     right = scores.ndim == 1 and scores.dtype.kind == "f" and len(scores) > 0
     if same is not None:
         right = right and same.dtype.kind in "biu" and same.shape == scores.shape
-    if not (right and pairs.ndim == 0 and pairs.dtype.kind == "U"):
-        right = False
+    right = right and pairs.ndim == 0 and pairs.dtype.kind == "U"
     if not (right and epoch.ndim == 0 and epoch.dtype.kind in "iu" and 0 <= int(epoch) < 2**31):
         raise RecordError(
             "holds no scores of pairs", where=path, expected="one score and one flag for each pair"

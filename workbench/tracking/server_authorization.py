@@ -15,19 +15,15 @@ from urllib.parse import unquote, urlsplit
 
 FUNCTION = f"{__name__}:authorize"
 FIELDS = ("artifact_location", "artifactLocation")  # MLflow reads both spellings
-TAGS = (
-    "mlflow.artifactLocation",
-    "mlflow.trace.archiveLocation",
-)  # where the server looks for a trace's data
+# Where the server looks for a trace's data.
+TAGS = ("mlflow.artifactLocation", "mlflow.trace.archiveLocation")
 VERSIONS = "/mlflow/model-versions/create"
 OWN = "mlflow-artifacts"
 SOURCES = (OWN, "runs", "models", "none")  # of a version of a model; `none:/` fills a gap of numbers
 PROMPTS = ("dummy-source", "prompt-template")  # what MLflow's clients say of a prompt, which has no files
 ASSISTANT = "/mlflow/assistant"
-FILES = (
-    "/mlflow-artifacts/",
-    "/upload-artifact",
-)  # whose bodies are files, of any size, read by who takes them
+# Whose bodies are files, of any size, read by who takes them.
+FILES = ("/mlflow-artifacts/", "/upload-artifact")
 
 
 def authorize() -> Any:

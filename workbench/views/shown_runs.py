@@ -79,8 +79,7 @@ def objective_of(shown: Sequence[ShownRun]) -> str | None:
     """Return the metric that chooses among runs: what a sweep seeks, what the specs select, else what counts."""
     known = metrics(shown)
     requested = [one.start.tags.get(TAG_OBJECTIVE) or one.start.spec.get("select") for one in shown]
-    objective = next((str(one) for one in requested if one in known), None)
-    return objective or metric_that_counts(known)
+    return metric_that_counts(known, requested)
 
 
 def metrics(shown: Sequence[ShownRun]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from workbench.data.sources import face_drawing
+from workbench.data.sources import face_drawing, tfrecords
 from workbench.spec.interfaces import Images, Places
 from workbench.spec.plan import Plan
 
@@ -76,6 +76,16 @@ def same_bits(first: list[tuple[np.ndarray, ...]], second: list[tuple[np.ndarray
         for x, y in zip(first, second)
         for a, b in zip(x, y, strict=True)
     )
+
+
+def write_small_tfrecord(path: Path) -> bytes:
+    """Write four records of two people with a teacher's embeddings, and return the bytes of the file."""
+    rows = [
+        (k // 2, f"p{k // 2}", f"{k}", b"an image of some bytes %d" % k, np.ones(3, np.float16))
+        for k in range(4)
+    ]
+    tfrecords.write(path, rows)
+    return path.read_bytes()
 
 
 def mutations(content: bytes, count: int, seed: int = 0) -> list[bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from material import mutations, places, survives, write_faces
+from material import mutations, places, survives, write_faces, write_small_tfrecord
 
 from workbench import ImageFolder, TFRecords
 from workbench.data import convert
@@ -100,14 +100,9 @@ def test_stated_sizes(root: Path) -> None:
 
 
 def test_damaged_files(root: Path) -> None:
-    """Mutations and cuts; tests/acceptance/test_damage.py makes a thousand."""
-    rows = [
-        (k // 2, f"p{k // 2}", f"{k}", b"an image of some bytes %d" % k, np.ones(3, np.float16))
-        for k in range(4)
-    ]
+    """Mutations and cuts; tests/acceptance/test_damaged_tfrecords.py makes a thousand."""
     path = root / "x.tfrecord"
-    tfrecords.write(path, rows)
-    whole = path.read_bytes()
+    whole = write_small_tfrecord(path)
     counts = survives(
         lambda file: tfrecords.content(file, tfrecords.Keys()), path, mutations(whole, 120), 2000
     )
