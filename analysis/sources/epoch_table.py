@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from analysis.frames import INFERRED, MEASURED, Notes, RunData
+from analysis.sources.found import names_of, run_of
 from workbench.names import SECONDS, is_evaluation, words_of
 from workbench.names import counts as counts_as_metric
 
@@ -32,7 +33,7 @@ DURATION = re.compile(
     r"_?(?:(?:train[ _])?(?:epoch[ _])?(?:time|duration|elapsed|runtime)(?:[ _/(]*s(?:ec(?:onds)?)?\)?)?)",
     re.I,
 )
-TRAINING, HELD_OUT = "train", frozenset(["val", "valid", "validation", "test", "eval", "evaluation", "dev"])
+HELD_OUT = frozenset(["val", "valid", "validation", "test", "eval", "evaluation", "dev"])
 MOST_STEPS_A_VALUE = 10  # steps that are logged more rarely are of training, and no epochs
 LARGEST_EPOCH = 10_000_000  # beyond it a number is a time stamp or a count of images, no epoch
 FRACTION = 0.005  # fractional epochs are often rounded to two decimals
@@ -75,11 +76,9 @@ def runs_of(
     axis = axis_of(table, notes)
     shift = shift_of(axis, notes, epochs_from)
     parts = _launches(table, axis, notes)
-    names = [name] if len(parts) == 1 else [f"{name}#{number}" for number in range(1, len(parts) + 1)]
     found = []
-    for run, (rows, attempts) in zip(names, parts, strict=True):
-        facts = {"name": run, "origin": str(path), "status": "finished"}
-        data = RunData(run=run, file=str(path), facts=facts)
+    for run, (rows, attempts) in zip(names_of(name, len(parts)), parts, strict=True):
+        data = run_of(path, run)
         _fill(data, table.rows(rows), axis, rows, attempts, shift, notes)
         found.append(data)
     return found

@@ -19,6 +19,7 @@ import numpy as np
 
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH, Table, runs_of
+from analysis.sources.found import run_of
 from analysis.sources.json_forms import FORMS, PLAIN, inner, number, numbers_of, parsed, table_of, text_of
 from analysis.sources.lines import decoded
 from analysis.sources.options import Options
@@ -185,8 +186,7 @@ def _run(
 ) -> RunData:
     total = max(map(len, history.values()))
     _check(history, stages, path)
-    facts = {"name": name, "origin": str(path), "status": "finished"}
-    data = RunData(run=name, file=str(path), facts=facts, first_epoch=first_epoch)
+    data = run_of(path, name, first_epoch)
     for metric, values in history.items():
         if EPOCH.fullmatch(metric.strip()) and len(history) > 1:
             continue
