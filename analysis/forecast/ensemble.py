@@ -15,6 +15,7 @@ from analysis.forecast.curve import LOSS, Prepared
 from analysis.forecast.families import bank
 from analysis.forecast.lr_effects import annealing, axis, relative
 from analysis.forecast.settings import Settings
+from analysis.stats import noise
 
 Array = np.ndarray
 BY_RATE = " by rate"  # marks a family fitted over summed learning rates
@@ -40,7 +41,6 @@ class Ensemble:
     past: Array
     skill: float
     evidence: float
-    noise: float
 
 
 def fit_ensemble(prepared: Prepared, settings: Settings) -> Ensemble:
@@ -64,23 +64,13 @@ def fit_ensemble(prepared: Prepared, settings: Settings) -> Ensemble:
     share = weigh(prior, error, evidence, settings)
     past = _past(pool, share, y, seen, starts, settings)
     low, middle, high = quantiles(pool[:, -1], share, (0.1, 0.5, 0.9))
-    noise = noise_std(y)
     change = gain_std * (annealed - annealed[n - 1])
     model_error = _model_error(y, np.maximum(np.arange(1, length + 1) - n, 0), settings)
     # Four independent sources of error, added as variances.
-    deviation = np.sqrt(noise**2 + ((high - low) / NORMAL_80) ** 2 + change**2 + model_error**2)
+    deviation = np.sqrt(noise.trimmed(y) ** 2 + ((high - low) / NORMAL_80) ** 2 + change**2 + model_error**2)
     skill = _skill(past, y)
     every = (*names, *BASELINES, PLAIN_LAST)
-    return Ensemble(every, pool, share, starts, middle, deviation, past, skill, evidence, noise)
-
-
-def noise_std(y: Array) -> float:
-    """Return the noise's standard deviation from second differences, the largest twentieth left out."""
-    if len(y) < 3:
-        return 0.0
-    # Second differences, for a straight trend vanishes in them; over 6, their variance in units of the noise's.
-    square = np.sort((np.diff(y, 2)[-max(6, (len(y) - 2) // 2) :]) ** 2 / 6)
-    return float(np.sqrt(square[: max(1, int(0.95 * len(square)))].mean()))
+    return Ensemble(every, pool, share, starts, middle, deviation, past, skill, evidence)
 
 
 def _weights(prepared: Prepared, starts: Array, settings: Settings) -> Array:
@@ -138,7 +128,7 @@ def _past(pool: Array, share: Array, y: Array, seen: Array, starts: Array, setti
         index = np.flatnonzero(seen[origin:]) + origin
         spread = (high - low)[k, index] / NORMAL_80
         model_error = _model_error(y[:origin], index + 1 - origin, settings)
-        deviation = np.sqrt(noise_std(y[:origin]) ** 2 + spread**2 + model_error**2)
+        deviation = np.sqrt(noise.trimmed(y[:origin]) ** 2 + spread**2 + model_error**2)
         rows.append(
             np.stack([np.full(len(index), origin), index, middle[k, index], y[index], deviation], axis=1)
         )
