@@ -29,9 +29,8 @@ def recorded(records: Records, metric: str) -> pd.DataFrame:
     stopped has no final value of its own: its `verdict` says so, unless it was resumed to its end.
     """
     prefix = f"{FORECAST_PREFIX}{metric}"
-    epochs = per_epoch(records.epochs)
+    epochs, rows = per_epoch(records.epochs), []
     wide = epochs[epochs["metric"].astype(str).str.startswith(prefix) | (epochs["metric"] == metric)]
-    rows = []
     for run, part in wide.groupby("run", observed=True):
         table = part.pivot_table(index="epoch", columns="metric", values="value", observed=True)
         if prefix in table and metric in table:

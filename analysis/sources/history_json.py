@@ -93,9 +93,9 @@ def read_content(
     history = _history(_flat_lists(content), notes, path)
     epochs = _epochs_of(history)
     if epochs is not None:
-        columns = {"epoch": epochs, **history}
-        present = {"epoch": ~np.isnan(epochs), **_all(history)}
-        table = Table(columns, present, np.full(len(epochs), -1))
+        present = {name: np.ones(len(epochs), dtype=bool) for name in history}
+        present["epoch"] = ~np.isnan(epochs)
+        table = Table({"epoch": epochs, **history}, present, np.full(len(epochs), -1))
         return runs_of(table, path, notes, name, options.epochs_from)
     return [_run(history, path, name, text, notes, options.stages, options.first_epoch)]
 
@@ -169,10 +169,6 @@ def _epochs_of(history: dict[str, np.ndarray]) -> np.ndarray | None:
     if name is None or any(len(own) != longest for own in history.values()) or len(history) == 1:
         return None
     return history.pop(name)
-
-
-def _all(history: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: np.ones(len(values), dtype=bool) for name, values in history.items()}
 
 
 def _run(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from analysis.sources.same_format_epochs import EpochFormat
 from workbench.errors import RecordError
-from workbench.security.foreign_files import opened, read_file
+from workbench.security.foreign_files import opened
 
 BLOCK_BYTES = 1 << 20
 LONGEST_LINE_BYTES = 1 << 23  # a "line" beyond this is not a line of a log
@@ -72,19 +74,26 @@ def _last_printed(line: bytes) -> bytes:
     return line[max(line.rfind(b"\r"), line.rfind(b"\b")) + 1 :]
 
 
-def _text_blocks(path: Path) -> Iterator[bytes]:
-    """Yield a file's content in blocks; UTF-16, which a console of Windows writes, becomes UTF-8."""
+@contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """Hold a file of the user's open; raises `RecordError` where it cannot be opened or read."""
     try:
         with opened(path) as file:
-            block = file.read(BLOCK_BYTES)
-            if block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                yield plain_text(block + file.read()).encode()
-                return
-            yield block.removeprefix(codecs.BOM_UTF8)
-            while block := file.read(BLOCK_BYTES):
-                yield block
+            yield file
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
+
+
+def _text_blocks(path: Path) -> Iterator[bytes]:
+    """Yield a file's content in blocks; UTF-16, which a console of Windows writes, becomes UTF-8."""
+    with reading(path) as file:
+        block = file.read(BLOCK_BYTES)
+        if block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            yield plain_text(block + file.read()).encode()
+            return
+        yield block.removeprefix(codecs.BOM_UTF8)
+        while block := file.read(BLOCK_BYTES):
+            yield block
 
 
 def decoded(path: Path) -> str:
@@ -92,11 +101,8 @@ def decoded(path: Path) -> str:
 
     Raises `RecordError` for a file that cannot be read.
     """
-    try:
-        content = read_file(path)
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
-    return plain_text(content)
+    with reading(path) as file:
+        return plain_text(file.read())
 
 
 def plain_text(content: bytes) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from analysis.frames import Note, Notes, RunData
 from analysis.sources.mlflow_common import facts_of, is_derived, run_data, times_of
 from analysis.sources.options import Options
+from analysis.sources.sniff import is_hidden
 from workbench.errors import DataError, RecordError
 from workbench.security.safe_yaml import read as read_yaml
 
@@ -30,7 +31,7 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
     studies: dict[Path, str] = {}
     runs = []
     for meta in sorted(path.rglob("meta.yaml")):
-        if hidden(meta.relative_to(path)):
+        if is_hidden(meta.relative_to(path)):
             continue
         content = _yaml(meta, notes)
         if "experiment_id" in content and not {"run_id", "run_uuid"} & set(content):
@@ -47,11 +48,6 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
         folder = Path(data.file)
         data.facts["study"] = data.facts.get("study") or studies.get(folder.parent) or _study(folder.parent)
     return runs, notes.all()
-
-
-def hidden(path: Path) -> bool:
-    """Tell files that no program of ours or theirs wrote: `.DS_Store`, `._name`, `.trash/` ..."""
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _study(folder: Path) -> str | None:
@@ -77,7 +73,7 @@ def _texts(folder: Path) -> dict[str, str]:
     return {
         name.as_posix(): path.read_text(encoding="utf-8", errors="replace")
         for name, path in named.items()
-        if not hidden(name)
+        if not is_hidden(name)
     }
 
 

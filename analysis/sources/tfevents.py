@@ -22,10 +22,10 @@ import pandas as pd
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH
 from analysis.sources.found import names_of, run_of
+from analysis.sources.lines import reading
 from analysis.sources.options import Options
 from analysis.sources.step_epochs import epochs_at
 from workbench.errors import RecordError
-from workbench.security.foreign_files import opened
 
 SUBFOLDERS = {"train": "", "validation": "val_"}
 DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # DT_FLOAT, DOUBLE, INT32, INT64, HALF
@@ -94,27 +94,25 @@ def scalars(path: Path, notes: Notes) -> Iterator[Scalar]:
 def _records(path: Path, notes: Notes) -> Iterator[bytes]:
     from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
+    def fits(content: bytes, checksum: bytes) -> bool:
+        return struct.unpack("<I", checksum)[0] == masked_crc32c(content)
+
     number = 0
-    try:
-        with opened(path) as file:
-            while head := file.read(12):
-                number += 1
-                length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else 0
-                if len(head) < 12 or struct.unpack("<I", head[8:])[0] != masked_crc32c(head[:8]):
-                    notes.add("a record's length is cut or damaged: nothing after it is read", number)
-                    return
-                body = file.read(length + 4)
-                if len(body) < length + 4:
-                    notes.add("the file is cut in the middle of a record", number)
-                    return
-                if length <= LARGEST_CHECKED and struct.unpack("<I", body[-4:])[0] != masked_crc32c(
-                    body[:-4]
-                ):
-                    notes.add("a record is damaged (its checksum does not fit), not used", number)
-                    continue
-                yield body[:-4]
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
+    with reading(path) as file:
+        while head := file.read(12):
+            number += 1
+            if len(head) < 12 or not fits(head[:8], head[8:]):
+                notes.add("a record's length is cut or damaged: nothing after it is read", number)
+                return
+            length = struct.unpack("<Q", head[:8])[0]
+            body = file.read(length + 4)
+            if len(body) < length + 4:
+                notes.add("the file is cut in the middle of a record", number)
+                return
+            if length <= LARGEST_CHECKED and not fits(body[:-4], body[-4:]):
+                notes.add("a record is damaged (its checksum does not fit), not used", number)
+                continue
+            yield body[:-4]
 
 
 def _scalar(value: Any) -> float | None:
