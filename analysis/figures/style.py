@@ -63,10 +63,11 @@ STYLES: dict[str, dict[str, Any]] = {  # what each changes of the usual one
 def new_figure(width: float, height: float, settings: Mapping[str, Any] = STYLE) -> Iterator[Figure]:
     """Hold a style (matplotlib's settings) while a figure of so many inches is drawn, without pyplot's state."""
     import matplotlib
-    from matplotlib.figure import Figure
+
+    from analysis.figures.shown_figure import ShownFigure
 
     with matplotlib.rc_context(dict(settings)):
-        yield Figure(figsize=(width, height), layout="constrained")
+        yield ShownFigure(figsize=(width, height), layout="constrained")
 
 
 @dataclass(frozen=True)

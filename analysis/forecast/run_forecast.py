@@ -28,10 +28,9 @@ class RunForecast:
 
     def figure(self) -> Figure:
         """Return the fan chart."""
-        from analysis.figures.displayed import displayed
         from analysis.forecast.fan_chart import fan_chart
 
-        return displayed(fan_chart([self.advice], [self.curve]))
+        return fan_chart([self.advice], [self.curve])
 
     def __repr__(self) -> str:
         line = self.advice.line()

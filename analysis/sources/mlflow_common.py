@@ -19,13 +19,6 @@ from workbench.tracking.store import MLFLOW_INFINITY
 TAG_REGULARISER = "workbench.loss_regulariser"  # whether a recorded loss includes or excludes it
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 STAGE_SETTING = re.compile(r"stages\.(\d+)\.(?:epochs|name)")
-STATUS = {
-    "RUNNING": "running",
-    "FINISHED": "finished",
-    "FAILED": "failed",
-    "KILLED": "killed",
-    "SCHEDULED": "running",
-}
 
 
 def parse_parameter(text: str) -> Any:
@@ -62,7 +55,9 @@ def facts_of(
         "study": tags.get(names.TAG_STUDY),
         "name": tags.get(names.TAG_NAME) or name or tags.get("mlflow.runName"),
         "seed": None if seed is None else parse_parameter(seed),
-        "status": tags.get(names.TAG_STATUS) or STATUS.get(status, status.lower() or "finished"),
+        "status": tags.get(names.TAG_STATUS)
+        or status.lower().replace("scheduled", names.RUNNING)
+        or names.FINISHED,
         "origin": origin,
         "parent": tags.get(names.TAG_PARENT),
         "trunk": tags.get(names.TAG_TRUNK),

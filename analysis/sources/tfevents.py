@@ -123,10 +123,8 @@ def _scalar(value: Any) -> float | None:
         return None
     if tensor.tensor_content:
         return float(np.frombuffer(tensor.tensor_content, DTYPES[tensor.dtype])[0])
-    for name in ("float_val", "double_val", "int_val", "int64_val"):
-        if len(getattr(tensor, name)):
-            return float(getattr(tensor, name)[0])
-    return None
+    found = [*tensor.float_val, *tensor.double_val, *tensor.int_val, *tensor.int64_val]
+    return float(found[0]) if found else None
 
 
 def _runs(folder: Path, files: list[Path], epochs_from: int | None) -> tuple[list[RunData], list[Note]]:
