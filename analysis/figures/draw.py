@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures.curves import Curve, Panel
+from analysis.figures.panel import Curve, Panel
 from analysis.figures.style import COLORS, DASHES, SMALLEST, STYLE, Look, new_figure
 from workbench.errors import InputError, RecordError
 from workbench.names import LEARNING_RATE, lower_is_better

@@ -68,7 +68,7 @@ def _intervals(found: pd.DataFrame, scores: pd.DataFrame, count: int) -> list[Ro
     for share, group in part.groupby("share"):
         for column, low, high in (("coverage80", 0.75, 0.9), ("coverage50", 0.42, 0.6)):
             held = group[column]
-            name = f"{who} from {share:.0%}: {column.removeprefix("coverage")} % interval"
+            name = f"{who} from {share:.0%}: {column.removeprefix('coverage')} % interval"
             note = (
                 f"least {held.min():.0%}, {int((held < low).sum())} of {len(held)} families below {low:.0%}"
             )
@@ -76,7 +76,9 @@ def _intervals(found: pd.DataFrame, scores: pd.DataFrame, count: int) -> list[Ro
                 Row(f"{name} holds, mean of families", float(held.mean()), at_least=low, unit="", note=note)
             )
             inside = float(held.between(low, high).mean())
-            common, most = reachable(result[result["share"] == share], int(column.removeprefix("coverage")) / 100, low, high)
+            common, most = reachable(
+                result[result["share"] == share], int(column.removeprefix("coverage")) / 100, low, high
+            )
             note = f"{common:.0%} of the spread is a family's own: a forecaster right over all of them has {most:.0%}"
             name = f"{name}: families from {low:.0%} to {high:.0%}"
             made.append(Row(name, inside, at_least=1.0, unit="", note=note))
