@@ -74,6 +74,11 @@ def _last_printed(line: bytes) -> bytes:
     return line[max(line.rfind(b"\r"), line.rfind(b"\b")) + 1 :]
 
 
+def is_hidden(path: Path) -> bool:
+    """Tell files that no program of ours or theirs wrote: `.DS_Store`, `._name`, `.trash/` ..."""
+    return any(part.startswith(".") for part in path.parts)
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[BinaryIO]:
     """Hold a file of the user's open; raises `RecordError` where it cannot be opened or read."""

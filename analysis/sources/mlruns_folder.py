@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from analysis.frames import Note, Notes, RunData
+from analysis.sources.lines import is_hidden
 from analysis.sources.mlflow_common import facts_of, is_derived, run_data, times_of
 from analysis.sources.options import Options
-from analysis.sources.sniff import is_hidden
 from workbench.errors import DataError, RecordError
 from workbench.security.safe_yaml import read as read_yaml
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from analysis.sources.lines import plain_text, reading
+from analysis.sources.lines import is_hidden, plain_text, reading
 from workbench.errors import RecordError
 
 SNIFFED_BYTES = 1 << 19
@@ -146,11 +146,6 @@ def records_in(folder: Path) -> list[Path]:
     if not found:
         found = [path for path in folder.rglob("*") if path.suffix in RECORDS]
     return sorted(path for path in set(found) if path.is_file() and not is_hidden(path.relative_to(folder)))
-
-
-def is_hidden(path: Path) -> bool:
-    """Tell files that no program of ours or theirs wrote: `.DS_Store`, `._name`, `.trash/` ..."""
-    return any(part.startswith(".") for part in path.parts)
 
 
 def reader(kind: str) -> Callable[..., Any]:
