@@ -72,15 +72,11 @@ def choose_accuracy(
         values = {key: history[key] for key in picks if key in history}
         return {key: v[epoch] if epoch < len(v) else math.nan for key, v in values.items()} | {"epoch": epoch}
 
-    def own_best(metric: str, values: Sequence[float]) -> str:
-        epoch = best_position(metric, values)
-        return f"{values[epoch]:.4f}, {epoch:2d}"
-
     def sums(history: History) -> list[float]:
         return [sum(values) for values in zip(*(history[key] for key in picks if key in history))]
 
     best = table(lambda history: at_epoch(history, best_position(metric, history[metric])))
-    own = table(lambda history: {key: own_best(key, history[key]) for key in picks if key in history})
+    own = table(lambda history: {key: _own_best(key, history[key]) for key in picks if key in history})
     total = table(lambda history: at_epoch(history, best_position(metric, sums(history))))
     latest = table(
         lambda history: (
@@ -130,6 +126,11 @@ def best_position(metric: str, values: Sequence[float]) -> int:
     """Return the 0-based position of the first best value of a metric, NaN never being best (0 if all are NaN)."""
     order = badness(np.asarray(values, float), lower_is_better(metric))
     return 0 if np.isnan(order).all() else int(np.nanargmin(order))
+
+
+def _own_best(metric: str, values: Sequence[float]) -> str:
+    epoch = best_position(metric, values)
+    return f"{values[epoch]:.4f}, {epoch:2d}"
 
 
 def _markdown(rows: Table, picks: Sequence[str]) -> str:
