@@ -1,8 +1,8 @@
-"""The forecaster's own record on finished runs, beside its rivals', so that nobody has to believe it.
+"""The forecaster's own record on finished runs, beside other methods', so that nobody has to believe it.
 
 Every finished curve is forecast from parts of itself: with the other runs as prior (never the run itself),
 and without any. Reported are the mean absolute error of the final value and of the whole rest, how often
-the intervals held, and the Brier score of "ends better than run X" over all other runs X (a rival that
+the intervals held, and the Brier score of "ends better than run X" over all other runs X (a method that
 names a number says 0 or 1). A forecast that says "no forecast" is scored as what it then shows, the last value.
 """
 
@@ -119,7 +119,7 @@ def _trial(
         WITHOUT: forecast(known, end, (), settings),
     }
     truth = values[seen:]
-    # Other curves of the same run are not rivals: their end is nearly this one's.
+    # Other curves of the same run are nothing to beat: their end is nearly this one's.
     finals = np.array([other.values[-1] for other in curves if other is not curve and other.run != curve.run])
     lower = lower_is_better(curve.metric)
     guesses = {name: _guess(one, values[:seen], len(truth)) for name, one in forecasts.items()}
@@ -155,7 +155,7 @@ def _covered(made: Forecast, final: float) -> tuple[bool, bool]:
 
 
 def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
-    """Return what the simple rivals and the hand methods say of the next `count` values.
+    """Return what the baselines and the classic methods say of the next `count` values.
 
     Where a method fails or runs off, its last value or the range of the metric is taken: in its favour.
     """
@@ -168,7 +168,7 @@ def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
         guesses[name] = _tried(partial(classic.extrapolate, seen, count, method), seen, count)
     for name, shifted in POWER_LAWS.items():
         guesses[name] = _tried(partial(power_law, seen, count, shifted), seen, count)
-    # Held to what the metric can be: also the rivals' due, for a reader would do the same.
+    # Held to what the metric can be: also what others say, for a reader would do the same.
     top = 1.0 if seen.max() <= 1 else 100.0
     return {name: g if kind == LOSS else np.clip(g, 0.0, top) for name, g in guesses.items()}
 
@@ -178,7 +178,7 @@ def _tried(guess: Callable[[], Array], seen: Array, count: int) -> Array:
         found = guess()
     except DataError:
         return np.full(count, seen[-1])
-    # In the rival's favour: a method that runs off is scored as if somebody had noticed.
+    # In its favour: a method that runs off is scored as if somebody had noticed.
     return np.where(np.isfinite(found), found, seen[-1])
 
 

@@ -26,7 +26,7 @@ NORMAL_80 = 2.563  # the 80 percent interval of a normal distribution, in standa
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Forecasts `pool` (rivals, origins, length), the last origin being now; `middle`, `deviation` (length,).
+    """Forecasts `pool` (members, origins, length), the last origin being now; `middle`, `deviation` (length,).
 
     `past` holds the back-tests of the combined forecast as rows (origin, epoch index, forecast, value,
     deviation); `skill` is its mean error over that of the last value, `evidence` the epochs it rests on.
@@ -109,7 +109,7 @@ def _gain(
 
 
 def _prior(fitted: Array, part: float, settings: Settings) -> Array:
-    """Return all rivals' weights before back-tests; `part` is the share of the run that has been seen."""
+    """Return all members' weights before back-tests; `part` is the share of the run that has been seen."""
     plain = np.array([*BASELINES.values(), PLAIN_SHARE])
     level = settings.level_share * part
     return np.concatenate([(1 - level) * fitted / fitted.sum(), level * plain / plain.sum()])
@@ -154,9 +154,9 @@ def origins(n: int, settings: Settings) -> Array:
 
 
 def errors(forecasts: Array, y: Array, seen: Array, starts: Array) -> tuple[Array, float]:
-    """Return each rival's mean absolute back-test error and the weight of evidence in epochs.
+    """Return each member's mean absolute back-test error and the weight of evidence in epochs.
 
-    `forecasts` is (rivals, origins, T), the last origin being now; `seen` (n,) is 0 where a value is
+    `forecasts` is (members, origins, T), the last origin being now; `seen` (n,) is 0 where a value is
     missing. Errors far from their origin count more, in proportion to horizon / origin, and an
     origin with many epochs after it counts with the root of their number, for they err together.
     """
@@ -171,7 +171,7 @@ def errors(forecasts: Array, y: Array, seen: Array, starts: Array) -> tuple[Arra
 
 
 def weigh(prior: Array, error: Array, evidence: float, settings: Settings) -> Array:
-    """Return the rivals' weights, adding up to 1: prior times (shrunk back-test error)^-power."""
+    """Return the members' weights, adding up to 1: prior times (shrunk back-test error)^-power."""
     middle = float(np.median(error)) or 1.0
     shrunk = (error / middle * evidence + settings.backtest_prior) / (evidence + settings.backtest_prior)
     # Shrunk towards "all equal" by the evidence there is: two back-tests must not decide.
@@ -180,7 +180,7 @@ def weigh(prior: Array, error: Array, evidence: float, settings: Settings) -> Ar
 
 
 def quantiles(values: Array, weights: Array, levels: tuple[float, ...]) -> Array:
-    """Return weighted quantiles over the first axis of `values` (rivals, ...): (levels, ...).
+    """Return weighted quantiles over the first axis of `values` (members, ...): (levels, ...).
 
     A value stands in the middle of its weight; between values the quantile is interpolated linearly.
     """

@@ -1,4 +1,4 @@
-"""The grid fits, the rivals and the weights against independent solvers and formulas."""
+"""The grid fits, the baselines and the weights against independent solvers and formulas."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_spike_moves_a_robust_fit_less_than_a_plain_one() -> None:
     assert np.abs(robust - clean).max() < 0.5 * np.abs(plain - clean).max()
 
 
-def test_rivals_say_what_their_names_say() -> None:
+def test_baselines_say_what_their_names_say() -> None:
     y = np.array([5.0, 4.0, 3.5, 3.2, 3.0])
     found = dict(zip(BASELINES, baselines(y, np.array([5]), 7), strict=True))
     assert found["last value"][0, 5:].tolist() == [3.0, 3.0]
