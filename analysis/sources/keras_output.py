@@ -24,8 +24,8 @@ from analysis.sources.options import Options
 from analysis.sources.same_format_epochs import PAIR, USUAL, EpochFormat, epochs_of
 from workbench.names import THRESHOLD_SUFFIX
 
-EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d+)/(\d+)\s*")
-BAR = re.compile(r"(\d+)/(\d+|Unknown|\?)(?: {1,2}\[[=>. -]*\]| [━╸╺─╌▁-█]+| -)")
+EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d{1,8})/(\d{1,8})\s*")
+BAR = re.compile(r"(\d+)/(\d{1,15}|Unknown|\?)(?: {1,2}\[[=>. -]*\]| [━╸╺─╌▁-█]+| -)")
 # Of Keras 1 and 2.0 with `verbose=2`: ` - 5s - loss: ...`.
 BARE = re.compile(r"\s*(?=- \d+m?s)|\s*(?=\d+s - )")
 NUMBER = r"[-+]?(?:\d+\.\d{4}(?:e[-+]\d+)?|\d+(?:\.\d+)?(?:e[-+]?\d+)?|nan|inf)"
