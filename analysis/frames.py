@@ -143,7 +143,7 @@ def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | No
         raise RecordError(f"two runs are called {twice[0]!r}", do="give them different names")
     notes = [*notes, *(Note(data.file, words) for data in runs if (words := named_plainly(data)))]
     declare_sets(metric for data in runs for metric, *_ in data.values)
-    rows = [{"run": data.run, **data.facts, **beside(data.settings, data.facts)} for data in runs]
+    rows = [{"run": data.run, **data.facts, **as_columns(data.settings, data.facts)} for data in runs]
     return Records(run_frame(rows), _epoch_frame(runs), tuple(notes), partial)
 
 
@@ -305,7 +305,7 @@ def optional_int(values: np.ndarray) -> Any:
     return pd.arrays.IntegerArray(values, values == MISSING)
 
 
-def beside(settings: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+def as_columns(settings: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings as columns; one that is called like a fact of the run and says something else gets
     `setting.` in front. Our own runs have their seed in both."""
     return {

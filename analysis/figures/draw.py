@@ -40,7 +40,7 @@ def draw(panels: Sequence[Panel], smooth: int = 0, look: Look | None = None) -> 
         raise RecordError("no epochs to draw")
     columns = _columns(len(panels), look)
     rows = math.ceil(len(panels) / columns)
-    lines = _looks(panels, look)
+    lines = _line_styles(panels, look)
     width = look.width or max(columns * PANEL_INCHES[0], 5.2)
     handles = [*_line_handles(lines), *_mark_handles(panels)]
     wrapped, across, high = _legend_layout(handles, width, look.font_size - 0.5)
@@ -88,7 +88,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def _looks(panels: Sequence[Panel], look: Look) -> dict[str, dict[str, Any]]:
+def _line_styles(panels: Sequence[Panel], look: Look) -> dict[str, dict[str, Any]]:
     # A run that is nothing but the trunk of others is drawn as what it is, under one name.
     apart = [(panel.curves, _trunks(panel)) for panel in panels]
     names = dict.fromkeys(

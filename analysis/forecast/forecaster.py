@@ -183,8 +183,8 @@ def _forecast(
     n, targets = len(prepared.y), _targets(prepared, settings)
     ends, inner = _corrected(ends, (targets - n) / (prepared.length - n), correction, settings)
     # After the correction by other runs, whose word on the end counts here too.
-    nearer = _last_nearer(ends[:, -1], inputs)
-    point = np.clip(_guess(prepared, inputs, ends), inner[0], inner[1])
+    nearer = _chance_of_last_nearer(ends[:, -1], inputs)
+    point = np.clip(_cautious_value(prepared, inputs, ends), inner[0], inner[1])
     verdict, reason = FORECAST, ""
     if nearer >= settings.last_nearer and abs(score(ends[:, -1], inputs.last)) < settings.near_last:
         # The interval stays: where the middle is in doubt its width is still what the curves show.
@@ -234,7 +234,7 @@ def _corrected(
     return ordered(at_score(ends, scores)), at_score(ends, inner)
 
 
-def _guess(prepared: Prepared, inputs: Features, ends: Array) -> Array:
+def _cautious_value(prepared: Prepared, inputs: Features, ends: Array) -> Array:
     """Return what the forecast of each epoch would be if the distribution were wide: a cautious value.
 
     Where the learning rates are known, the middle one of the fits' value, the last value and the population's median; else half
@@ -245,7 +245,7 @@ def _guess(prepared: Prepared, inputs: Features, ends: Array) -> Array:
     return np.median([inputs.fits, np.full_like(inputs.fits, inputs.last), ends[MIDDLE]], axis=0)
 
 
-def _last_nearer(ends: Array, inputs: Features) -> float:
+def _chance_of_last_nearer(ends: Array, inputs: Features) -> float:
     """Return the probability that the end is nearer to the last value than to what the fits say."""
     fits, last = float(inputs.fits[-1]), inputs.last
     below = probability_below(ends, (fits + last) / 2)

@@ -36,7 +36,7 @@ PLAIN_DEPTH = 3  # objects within a row become `outer/inner`; deeper ones are no
 
 def parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
     """Return the content, and for JSON lines the line of each object; a `Table` or arrays where all are numbers."""
-    if found := _at_once(text):
+    if found := _read_by_arrow(text):
         return found
     try:
         return json.loads(text), None  # as deep as Python's own stack: what is deeper is not a record
@@ -47,7 +47,7 @@ def parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
         return found
 
 
-def _at_once(text: str) -> tuple[Any, list[int] | None] | None:
+def _read_by_arrow(text: str) -> tuple[Any, list[int] | None] | None:
     """Return the arrays of one object of lists of numbers, or the table of JSON lines of numbers, read by Arrow; None
     for anything else."""
     lines = text.split("\n")

@@ -17,7 +17,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.frames import EPOCH_COLUMNS, INFERRED, KINDS, Notes, Records, beside, optional_int, run_frame
+from analysis.frames import (
+    EPOCH_COLUMNS,
+    INFERRED,
+    KINDS,
+    Notes,
+    Records,
+    as_columns,
+    optional_int,
+    run_frame,
+)
 from analysis.sources.mlflow_common import (
     facts_of,
     is_derived,
@@ -175,7 +184,7 @@ def _runs(query: Query, wanted: Sequence[str] | None) -> tuple[list[dict[str, An
         facts |= times_of(started, ended)
         settings = {key: parse_parameter(value) for key, value in parameters.get(run_id, {}).items()}
         declare_recorded(settings, own_tags)
-        rows.append({TAG_RUN: own_tags.get(TAG_RUN), **facts, **beside(settings, facts)})
+        rows.append({TAG_RUN: own_tags.get(TAG_RUN), **facts, **as_columns(settings, facts)})
         ids.append(run_id)
     missing = set(wanted or ()) - {row["run"] for row in rows} - set(ids)
     if missing:
