@@ -118,7 +118,7 @@ def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]], smoo
                 label = TRUNK
                 drawn.add(points)
             _draw_curve(axis, part, looks[label], smooth)
-    first, last = min(curve.x[0] for curve in panel.curves), max(curve.x[-1] for curve in panel.curves)
+    first, last = panel.extent
     if last - first < 1:  # a single epoch: room on both sides, so that its tick is a whole number
         axis.set_xlim(first - 1, last + 1)
     axis.set_title(panel.title, loc="left")

@@ -161,7 +161,9 @@ def _parts(lines: list[str], at: int, delimiter: str, notes: Notes) -> list[Part
         if '"' in line and line.count('"') % 2:
             line, position = _whole_quote(lines, position, line)
         row = _row(line, delimiter)
-        if row.count(CELL_END) == signs and not (row[:1].isalpha() and lead and _begins_with(row, lead)):
+        if row.count(CELL_END) == signs and not (
+            row[:1].isalpha() and lead and row.partition(CELL_END)[0].strip().lower() == lead
+        ):
             parts[-1].rows.append(row)
             parts[-1].lines.append(number)
         elif line.strip():
@@ -189,10 +191,6 @@ def _odd(
     else:
         notes.add("a row that is cut or mixed with another, not used", number)
     return first
-
-
-def _begins_with(row: str, name: str) -> bool:
-    return row[: row.find(CELL_END)].strip().lower() == name
 
 
 def _row(line: str, delimiter: str) -> str:

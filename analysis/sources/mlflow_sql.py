@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -124,27 +123,23 @@ def read(query: Query, runs: Sequence[str] | None = None, epochs_from: int | Non
         notes.add("the store holds no run")
     frame = run_frame([{name: value for name, value in row.items() if name != TAG_RUN} for row in rows])
     ours = np.array([bool(row.get(TAG_RUN)) for row in rows], dtype=bool)
-    foreign = _foreign(columns, ours, notes, epochs_from)
-    epochs = _epochs(columns, frame["run"].tolist(), stages, foreign, query.origin)
+    if not ours.all():
+        columns = _with_epochs(columns, ours, notes, epochs_from)
+    epochs = _epochs(columns, frame["run"].tolist(), stages, query.origin)
     return Records(frame, epochs, tuple(notes.all()))
 
 
-@dataclass
-class Foreign:
-    """What was made of the steps of other programs' runs: which rows are kept, their steps and their kinds."""
+def _with_epochs(
+    columns: dict[str, Any], ours: np.ndarray, notes: Notes, epochs_from: int | None
+) -> dict[str, Any]:
+    """Return the columns with epochs in the place of other programs' steps; our own steps are epochs already.
 
-    step: np.ndarray | None = None
-    kind: np.ndarray | None = None
-
-
-def _foreign(columns: dict[str, Any], ours: np.ndarray, notes: Notes, epochs_from: int | None) -> Foreign:
-    """Put epochs in the place of other programs' steps, run by run; our own steps are epochs already."""
+    `step` and `kind` are added, and rows left out that only say which epoch it was.
+    """
     run, steps = columns["run"], columns["epoch"]
-    if not len(run) or ours.all():
-        return Foreign()
     order = np.argsort(run, kind="stable")
     ends = np.searchsorted(run[order], np.arange(len(ours) + 1))
-    found = Foreign(np.full(len(run), -1, "int64"), np.zeros(len(run), "int8"))
+    step, kind = np.full(len(run), -1, "int64"), np.zeros(len(run), "int8")
     epochs, keep = steps.astype("int64"), np.ones(len(run), dtype=bool)
     for code in np.flatnonzero(~ours).tolist():
         rows = order[ends[code] : ends[code + 1]]
@@ -157,15 +152,12 @@ def _foreign(columns: dict[str, Any], ours: np.ndarray, notes: Notes, epochs_fro
         for name, own in by_metric.items():
             keep[own] = name not in how.left_out
             epochs[own] = how.of(name, steps[own])
-            found.kind[own] = KINDS.index(how.kind_of(name))
+            kind[own] = KINDS.index(how.kind_of(name))
             if how.kind == INFERRED or how.left_out:
-                found.step[own] = steps[own]
-    columns["epoch"] = epochs.astype("int32") if epochs.max(initial=0) <= LARGEST_EPOCH else epochs
-    if not keep.all():
-        for name in ("run", "metric", "value", "epoch"):
-            columns[name] = columns[name][keep]
-        found = Foreign(found.step[keep], found.kind[keep])
-    return found
+                step[own] = steps[own]
+    epochs = epochs.astype("int32") if epochs.max(initial=0) <= LARGEST_EPOCH else epochs
+    found = {**columns, "epoch": epochs, "step": step, "kind": kind}
+    return {name: column if name == "names" else column[keep] for name, column in found.items()}
 
 
 def _runs(query: Query, wanted: Sequence[str] | None) -> tuple[list[dict[str, Any]], list[str]]:
@@ -247,7 +239,6 @@ def _epochs(
     columns: dict[str, Any],
     runs: list[str],
     stages: list[list[tuple[str, int]]],
-    foreign: Foreign,
     origin: str,
 ) -> pd.DataFrame:
     run, epoch, names = columns["run"], columns["epoch"], columns["names"]
@@ -260,12 +251,10 @@ def _epochs(
         "stage_name": _stage_names(run, stage, stages),
         "stage_epoch": stage_epoch,
         "epoch": epoch,
-        "step": optional_int(np.full(size, -1) if foreign.step is None else foreign.step),
+        "step": optional_int(columns.get("step", np.full(size, -1))),
         "metric": pd.Categorical.from_codes(columns["metric"], categories=names),
         "value": columns["value"],
-        "kind": pd.Categorical.from_codes(
-            np.zeros(size, "int8") if foreign.kind is None else foreign.kind, categories=list(KINDS)
-        ),
+        "kind": pd.Categorical.from_codes(columns.get("kind", np.zeros(size, "int8")), list(KINDS)),
         "file": pd.Categorical.from_codes(np.zeros(size, "int8"), categories=[origin]),
         "line": optional_int(np.full(size, -1)),
     }
