@@ -289,6 +289,7 @@ def concat_epochs(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     columns = {}
     for name in EPOCH_COLUMNS:
         parts = [frame[name] for frame in frames]
+        # pandas would make objects of categories that differ: one text a row instead of one number.
         if isinstance(parts[0].dtype, pd.CategoricalDtype):
             if len({str(part.cat.categories.dtype) for part in parts}) > 1:  # a part without rows or values
                 parts = [part.astype(object).astype(pd.CategoricalDtype()) for part in parts if len(part)]

@@ -45,6 +45,7 @@ def draw(panels: Sequence[Panel], smooth: int = 0, look: Look | None = None) -> 
     handles = [*_line_handles(lines), *_mark_handles(panels)]
     wrapped, across, high = _legend_layout(handles, width, look.font_size - 0.5)
     tall = rows * (width / columns) * PANEL_INCHES[1] / PANEL_INCHES[0]
+    # The legend's height first: it stands below the panels and must not take their room.
     with new_figure(width, tall + high + 0.3 + 0.3 * bool(look.title), look.settings) as figure:
         for number, panel in enumerate(panels, start=1):
             axis = figure.add_subplot(rows, columns, number)

@@ -47,7 +47,6 @@ class Forecast:
     weights: dict[str, float] = field(default_factory=dict)
     backtests: Array = field(default_factory=lambda: np.empty((0, 4)))
     """Rows (origin, epoch, forecast, value)."""
-    seed: int = 0
     prepared: Prepared | None = None
     features: Features | None = None
     ends: Array = field(default_factory=lambda: np.empty((0, 0)))
@@ -91,7 +90,7 @@ class Forecast:
         if self.prepared is None or self.features is None:
             return self.curve.last, float("nan")
         # A seed of the forecast's own: the same curve gives the same answer, whatever was drawn before.
-        generator = np.random.default_rng(self.seed)
+        generator = np.random.default_rng(0)
         seen = self.features.log(self.prepared.y)
         # Cut at both ends: beyond the outermost quantiles the distribution is not known.
         scores = ndtri(generator.uniform(0.005, 0.995, PATHS))[:, None]
@@ -121,7 +120,6 @@ def forecast(
     to: int | None = None,
     others: CrossRunPrior | Sequence[Curve] = (),
     settings: Settings = DEFAULT,
-    seed: int = 0,
     known: Population | None = None,
 ) -> Forecast:
     """Forecast `curve` up to epoch `to` (its planned end by default), with `others` as prior if given.
@@ -150,7 +148,6 @@ def forecast(
         ends,
         group.correction_of(curve, prepared, inputs, ends),
         settings,
-        seed,
     )
 
 
@@ -178,7 +175,6 @@ def _forecast(
     ends: Array,
     correction: Correction | None,
     settings: Settings,
-    seed: int,
 ) -> Forecast:
     n, targets = len(prepared.y), _targets(prepared, settings)
     ends, inner = _corrected(ends, (targets - n) / (prepared.length - n), correction, settings)
@@ -213,7 +209,6 @@ def _forecast(
                 *map(prepared.value, past[:, 2:4].T),
             ]
         ),
-        seed=seed,
         prepared=prepared,
         features=inputs,
         ends=whole,

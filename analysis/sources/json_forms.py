@@ -57,6 +57,7 @@ def _read_by_arrow(text: str) -> tuple[Any, list[int] | None] | None:
     import pyarrow
     from pyarrow import json as arrow
 
+    # In one block: Arrow refuses an object that goes over the border of two.
     content = pyarrow.py_buffer(text.encode())
     try:
         table = arrow.read_json(

@@ -101,6 +101,7 @@ def _engine_query(address: str) -> Iterator[Query]:
     try:
         patience = {"connect_timeout": CONNECT_SECONDS} if address.startswith("postgresql") else {}
         engine = sqlalchemy.create_engine(address, connect_args=patience)
+        # A cursor of the server: the client's usual one would fetch all values before the first of them is seen.
         with engine.connect().execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS) as connection:
             yield Query(connection.exec_driver_sql, shown)
     except ModuleNotFoundError as error:
@@ -195,6 +196,7 @@ def _metrics(query: Query, ids: dict[str, int], everything: bool) -> dict[str, A
     """Return run codes, metric codes and names, values and steps of the wanted runs' metrics."""
     text = METRICS
     if not everything and len(ids) <= MOST_SELECTED:
+        # Ids become part of the query's text: MLflow's are letters and digits, anything else could be SQL.
         text += " WHERE run_uuid IN ({})".format(
             ", ".join(f"'{run}'" for run in ids if run.isalnum()) or "''"
         )
@@ -217,7 +219,8 @@ def _metrics(query: Query, ids: dict[str, int], everything: bool) -> dict[str, A
         )
     empty = [np.empty(0, "int32")] * 4
     joined = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else empty
-    if joined[3].size and joined[3].max() <= LARGEST_EPOCH:  # all but steps of other programs
+    # Half the memory of millions of rows; steps of other programs may be milliseconds, which need the other half.
+    if joined[3].size and joined[3].max() <= LARGEST_EPOCH:
         joined[3] = joined[3].astype("int32")
     derived = [code for name, code in names.items() if is_derived(name)]
     if derived:

@@ -98,7 +98,7 @@ def _folder(folder: Path, options: Options) -> tuple[list[RunData], list[Note]]:
     """Return the runs of a training's folder: of the files in it that trainings call their records."""
     files = records_in(folder)
     if not files and any(folder.rglob("*.wandb")):
-        raise RecordError(*WANDB_REFUSED, where=folder, do=EXPORT)
+        raise RecordError(WANDB_REFUSED, where=folder, do=EXPORT)
     if not files:
         raise RecordError("holds no record that is understood", where=folder, expected=nearest_form(folder))
     runs, notes = _of_files(folder, files, options)
