@@ -25,8 +25,6 @@ from typing import Any, ClassVar, Literal
 
 from workbench.lazy import tf
 from workbench.losses import angles
-from workbench.losses.base import need_radians
-from workbench.losses.crossentropy import cross_entropy
 from workbench.losses.softmax import ScaledLoss
 from workbench.spec.interfaces import Batch
 from workbench.spec.part import part, setting
@@ -58,14 +56,11 @@ class ArcFace(ScaledLoss):
     """
 
     term: ClassVar[str] = "arcface_loss"
+    radians: ClassVar[tuple[str, ...]] = ("margin",)
 
     margin: float = setting(0.5, doc="m, added to the angle, radians")
     beyond: Beyond = setting("monotone", doc="t where theta + m passes pi")
     form: Literal["acos", "trig"] = setting("acos", doc="how t is computed")
-
-    def check(self) -> None:
-        super().check()
-        need_radians(self, "margin", self.margin)
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
         if self.form == "acos":
@@ -119,15 +114,12 @@ class CombinedMargin(ScaledLoss):
     """
 
     term: ClassVar[str] = "combined_margin_loss"
+    radians: ClassVar[tuple[str, ...]] = ("m2",)
 
     m1: float = setting(1.0, above=0, at_most=8, doc="factor on the target's angle")
     m2: float = setting(0.3, doc="added to the angle, radians")
     m3: float = setting(0.2, at_least=0, at_most=1, doc="taken off the cosine")
     beyond: Beyond = setting("monotone", doc="t where m1 theta + m2 passes pi")
-
-    def check(self) -> None:
-        super().check()
-        need_radians(self, "m2", self.m2)
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
         return margined(cosine, self.m1, self.m2, self.m3, self.beyond)
@@ -142,25 +134,17 @@ class AirFace(ScaledLoss):
     """
 
     term: ClassVar[str] = "airface_loss"
+    radians: ClassVar[tuple[str, ...]] = ("margin",)
 
     margin: float = setting(0.4, doc="m, added to the angle, radians")
-
-    def check(self) -> None:
-        super().check()
-        need_radians(self, "margin", self.margin)
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
         return linear(cosine) - 2.0 * self.margin / math.pi
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
-        each = cross_entropy(
-            linear(batch.logits),
-            batch.targets,
-            margin=lambda z: z - 2.0 * self.margin / math.pi,
-            scale=self.scale,
-            smoothing=batch.label_smoothing,
-        )
-        return tf.reduce_mean(each)
+        turned = batch._replace(logits=linear(batch.logits))
+        shift = 2.0 * self.margin / math.pi
+        return tf.reduce_mean(self.entropies(turned, margin=lambda z: z - shift, scale=self.scale))
 
 
 def linear(cosine: tf.Tensor) -> tf.Tensor:

@@ -15,13 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import DataError, InputError, few
+from workbench.files import size_of
 from workbench.lazy import inside_keras, inside_tensorflow, tf
 from workbench.models import open_in_child
 from workbench.security import model_files
 from workbench.security.allowed_operations import OPERATIONS, SAVING
-from workbench.security.children import bounded_memory
+from workbench.security.children import bounded_memory, model_memory
 
-MEMORY = 4 << 30  # bytes that opening a file may take, or sixteen times its size
+# What Keras, h5py and zipfile raise for damaged files: whatever the wrong number that they met led to.
+DAMAGED = (
+    *(OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, ImportError),
+    *(RecursionError, AssertionError, NotImplementedError),
+)
 CODE_CLASSES = ("Lambda", "__lambda__", "TensorFlowOpLayer", "ClassMethod", "TorchModuleWrapper")
 # Where Keras keeps what a configuration may name; its utilities and back ends are not among them.
 MODULES = re.compile(
@@ -70,29 +75,14 @@ def opened(path: Path, trust_code: bool = False) -> tf.keras.Model:
         options["safe_mode"] = not trust_code
     found = model_files.configurations(path) if path.is_file() else []
     configuration = (found[-1] if path.suffix == ".keras" else found[0]) if found else None
-    errors = (
-        OSError,
-        ValueError,
-        AttributeError,
-        TypeError,
-        KeyError,
-        ImportError,
-        IndexError,
-        ArithmeticError,
-    )
     try:
-        with newer_keras.readable(path, configuration) as file, bounded_memory(max(MEMORY, 16 * _size(path))):
+        with newer_keras.readable(path, configuration) as file, bounded_memory(model_memory(size_of(path))):
             return tf.keras.models.load_model(file, **options)
     except tf.errors.ResourceExhaustedError as error:
         raise MemoryError(str(error)) from error
-    except (*errors, RecursionError, AssertionError, NotImplementedError, tf.errors.OpError) as error:
+    except (*DAMAGED, tf.errors.OpError) as error:
         words = " ".join(str(error).split())[:300]
         raise DataError(f"cannot be read: {words}", where=path, expected="a saved Keras model") from error
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files)  # a link may lead nowhere, or in a circle
 
 
 def require_trust(path: str | Path, trust_code: bool = False) -> None:

@@ -13,7 +13,11 @@ Replace = Callable[[Any], Any]
 
 
 class _Again:
-    """Hands out the same tensor as often as Keras pops it from its list of uses."""
+    """Hands out the same tensor as often as Keras pops it from its list of uses.
+
+    `map_arguments` of a Keras node takes a list with a copy of the tensor for each of its uses; here the uses
+    need not be counted.
+    """
 
     def __init__(self, tensor: Any) -> None:
         self.tensor = tensor

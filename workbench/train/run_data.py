@@ -184,7 +184,7 @@ class RunData:
         `shard` = (k, n) gives the k-th of n equal parts of each batch.
         """
         split, steps = self.splits[plan.data], self.steps(plan)
-        draw = None if mined is None else samplers.of_triplets(mined, steps * plan.batch_size, seed)
+        draw = None if mined is None else samplers.shuffled(mined, steps * plan.batch_size, seed)
         return pipeline.training(
             split.images, split.train, plan, self.size, seed, steps, start, shard=shard, draw=draw
         )

@@ -18,6 +18,7 @@ import numpy as np
 from workbench.errors import DataError
 from workbench.security import safe_npz
 from workbench.verification import scoring
+from workbench.verification.sorted_scores import blocks
 
 BATCH = 128  # images a call, at most
 
@@ -120,6 +121,11 @@ def notes_of(embeddings: np.ndarray) -> tuple[str, ...]:
     return ()
 
 
+def filled_up(images: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` images: those given, and black ones after them, for a model compiled for one size of batch."""
+    return np.concatenate([images, np.zeros((count - len(images), *images.shape[1:]), images.dtype)])
+
+
 def in_batches(
     call: Callable[[np.ndarray], tuple[Any, Any]], pixels: np.ndarray, label: str
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -129,11 +135,8 @@ def in_batches(
         raise DataError("no images", where=label, expected="at least one image")
     each = math.ceil(count / math.ceil(count / BATCH))
     parts: list[tuple[Any, Any]] = []
-    for start in range(0, count, each):
-        images = pixels[start : start + each]
-        if len(images) < each:
-            images = np.concatenate([images, np.zeros((each - len(images), *images.shape[1:]), images.dtype)])
-        parts.append(call(images))
+    for part in blocks(count, each):
+        parts.append(call(filled_up(pixels[part], each)))
     plain, mirrored = (
         np.concatenate([np.asarray(part[side], np.float32) for part in parts]) for side in (0, 1)
     )

@@ -255,7 +255,7 @@ def test_index_is_small_and_holds_many(tmp_path: Path) -> None:
     assert size / count < 60
     half = made.subset(np.arange(1, count, 2))
     assert half.file(10) == b"000021.jpg"
-    assert folder_index.Names(made, made.identities)[99_999] == "00999/099999.jpg"
+    assert folder_index.Names(made)[99_999] == "00999/099999.jpg"
 
 
 def test_stated_sizes_are_checked_as_settings() -> None:

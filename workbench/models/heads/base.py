@@ -14,7 +14,7 @@ class Slot(NamedTuple):
     """A weight that a head or a loss asks for: its shape, where it starts, and whether it is trained.
 
     `start` is a number (all entries alike), the name of a Keras initializer or such an initializer. A
-    state that is not trained is written alike on all devices: from what `devices.across` gathers.
+    state that is not trained is written alike on all devices: from what `distribute.collectives` gathers.
     """
 
     shape: tuple[int, ...]
@@ -38,9 +38,9 @@ class WeightedHead(Head):
     cosine is a logit error of 0.03 and more. (On GPUs with TensorFloat-32 the products use it.)
     """
 
-    @abc.abstractmethod
     def slots(self, classes: int, size: int) -> dict[str, Slot]:
-        """Return the weights by name for C `classes` and embeddings of d = `size` numbers."""
+        """Return the weights by name for C `classes` and embeddings of d = `size` numbers: one row a class."""
+        return {"kernel": Slot((classes, size))}
 
     @abc.abstractmethod
     def logits(
