@@ -147,17 +147,13 @@ def to_tfrecords(images: Encoded, target: Path, teacher: np.ndarray | None = Non
 
     def rows() -> Iterator[tuple[int, str, str, bytes, Any]]:
         for number, label in enumerate(images.labels.tolist()):
-            vector = teacher[number] if teacher is not None else _own_teacher(images, number)
+            vector = None if teacher is None else teacher[number]
+            if teacher is None and images.teacher is not None:
+                vector = np.asarray(images.teacher(tf.constant(number, tf.int64)), np.float32)
             yield label, images.identities[label], str(images.names[number]), images.read(number), vector
 
     with aside(target) as file:
         return tfrecords.write(file, rows())
-
-
-def _own_teacher(images: Encoded, number: int) -> np.ndarray | None:
-    if images.teacher is None:
-        return None
-    return np.asarray(images.teacher(tf.constant(number, tf.int64)), np.float32)
 
 
 def drawn_pairs(images: Encoded, pairs: int | None, seed: int) -> tuple[list[bytes], list[bool]]:

@@ -36,6 +36,7 @@ def compared(source: Source, images: Images, places: Places) -> Images:
         return images
     path = places.cache / FILE
     known = _known(path.read_bytes()) if path.is_file() else {}
+    # Without the hold-out share, which chooses among the images and changes none.
     settings = {**to_json(source, identity=True), "hold_out": None}
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     before = known.get(key)

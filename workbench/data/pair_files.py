@@ -149,6 +149,7 @@ def once(pictures: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
     for number, picture in enumerate(pictures):
         shape = picture.shape if isinstance(picture, np.ndarray) else None
         content = picture.tobytes() if isinstance(picture, np.ndarray) else picture
+        # With the shape, for equal bytes may be two pictures; by digest, for the keys of a large set would hold it twice.
         key = (hashlib.blake2b(content, digest_size=16).digest(), shape)
         if key not in places:
             places[key] = len(distinct)

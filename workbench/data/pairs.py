@@ -181,6 +181,7 @@ class HeldOutPairs(PairSet):
                 expected=f"at most {most}"
                 + ("" if self.source is not None else ", two must be left to train on"),
             )
+        # Not the stream of the pairs: who is held out must not move with how pairs are drawn.
         order = np.random.default_rng([self.seed, 0x1D]).permutation(len(known))
         return {known[number] for number in order[: self.identities]}
 

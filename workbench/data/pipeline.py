@@ -88,9 +88,10 @@ def training(
     """
     steps, chain = steps_per_epoch, tuple(plan.augment)
     _check(records, plan.batch_size, shard)
-    if draw is None:
-        count = steps * plan.batch_size
-        draw = samplers.drawing(plan.sampler, images.labels, records, count, plan.batch_size, seed)
+    count = steps * plan.batch_size
+    if draw is None and plan.sampler is not None:
+        draw = plan.sampler.draw(images.labels, records, count, plan.batch_size, seed)
+    draw = draw or samplers.shuffled(records, count, seed)
     # One word an epoch, made here once: inside the graph there is no SeedSequence.
     words = [epoch_seed(seed, epoch) for epoch in range(plan.first_epoch, plan.last_epoch + 1)]
     order = _order(draw, plan, steps, start_step, shard, words)

@@ -38,15 +38,6 @@ def shuffled(rows: np.ndarray, count: int, seed: int) -> Draw:
     return lambda epoch: _permutations(generator(seed, epoch), rows, count).astype(np.int64)
 
 
-def drawing(
-    sampler: Sampler | None, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int
-) -> Draw:
-    """Return the draw of a stage: its sampler's, or a permutation of `records` each epoch."""
-    if sampler is None:
-        return shuffled(records, count, seed)
-    return sampler.draw(labels, records, count, batch, seed)
-
-
 @part
 class Identities(Sampler):
     """Batches of `identities` people with `images` images of each, as triplet losses need them.

@@ -163,6 +163,7 @@ class AdaFace(ScaledLoss):
         }
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
+        # The bounds of the authors' code: one huge norm must not move the mean of all.
         norm = tf.stop_gradient(tf.clip_by_value(norms(batch.embeddings), 0.001, 100.0))
         mean, deviation = self._statistics(norm, state, batch.training)
         z = tf.clip_by_value((norm - mean) / (deviation + 0.001) * self.h, -1.0, 1.0)

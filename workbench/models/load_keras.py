@@ -74,6 +74,7 @@ def opened(path: Path, trust_code: bool = False) -> tf.keras.Model:
     if path.suffix == ".keras":
         options["safe_mode"] = not trust_code
     found = model_files.configurations(path) if path.is_file() else []
+    # A file may be both, an archive behind HDF5: Keras goes by the ending, and so must what is made of it here.
     configuration = (found[-1] if path.suffix == ".keras" else found[0]) if found else None
     try:
         with newer_keras.readable(path, configuration) as file, bounded_memory(model_memory(size_of(path))):

@@ -15,8 +15,15 @@ from workbench.surgery.rewrite import rewrite, unfused
 def relu_to_prelu(model: tf.keras.Model, start: float = 0.0, capped: bool = False) -> tf.keras.Model:
     """Return `model` with a PReLU, one slope a channel that starts at `start`, for every ReLU layer.
 
-    With `start=0` the outputs are equal until the slopes are trained. `capped` also replaces ReLU6,
-    whose cap is lost. The ReLU of a convolution or dense layer becomes a layer `NAME_prelu` after it.
+    The ReLU of a convolution or dense layer becomes a layer `NAME_prelu` after it.
+
+    Args:
+        model: A functional Keras model; it stays as it is.
+        start: Slope below zero at the start; with 0 the outputs are equal until the slopes are trained.
+        capped: Replace ReLU6 too, whose cap is lost; the gates of hard swishes stay.
+
+    Raises:
+        SpecError: There is no such layer.
     """
 
     def prelu(layer: tf.keras.layers.Layer, name: str) -> tf.keras.layers.Layer:

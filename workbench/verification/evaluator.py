@@ -36,6 +36,7 @@ class Evaluator:
     def __init__(self, name: str, pairs: PairImages, size: int) -> None:
         self.name, self.pairs, self.size = name, pairs, size
         pixels = pair_sets.image_set(pairs, name).pixels(size)
+        # Files that differ may decode to one picture, and drawn pairs were not looked through at all.
         distinct, places = pair_files.once(list(pixels))
         self.pixels = pixels if len(distinct) == len(pixels) else np.stack(distinct)
         self.first, self.second = places[pairs.first], places[pairs.second]

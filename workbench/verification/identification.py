@@ -15,7 +15,7 @@ from workbench.verification.sorted_scores import blocks
 
 RANKS = (1, 5, 10)
 FPIRS = (0.01, 0.1)
-PROBE_BLOCK = 512
+PROBE_BLOCK = 512  # probes whose products with the whole gallery are held at once
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ def _open_set(
     found: dict[float, Estimate | None] = {}
     thresholds, messages = {}, []
     for fpir in fpirs:
+        # 1e-9 and 1e-12: a product that is rounded may lie a hair below the whole number that it is.
         if fpir * len(strangers) < 1 - 1e-9:
             found[fpir] = None
             need = math.ceil(1 / fpir - 1e-6)

@@ -136,6 +136,7 @@ def d_prime(scores: np.ndarray, same: np.ndarray) -> float:
 
 def false_accepts_allowed(far: float, impostors: int) -> int:
     """Return the most impostor pairs k with k / impostors <= far."""
+    # One more, then down: the product is rounded (0.29 * 100 lies below 29), and the quotient decides.
     allowed = min(impostors, int(far * impostors) + 1)
     while allowed / impostors > far:
         allowed -= 1
@@ -150,7 +151,7 @@ def tar_at_far(ordered: SortedScores, far: float) -> TarAtFar:
     """
     if not 0 < far < 1:
         raise DataError(f"false accept rate {far}", expected="a rate between 0 and 1")
-    if far * ordered.impostors < 1 - 1e-9:
+    if far * ordered.impostors < 1 - 1e-9:  # a product that is rounded may lie a hair below 1
         need = math.ceil(1 / far - 1e-6)
         return TarAtFar(
             far, None, message=f"FAR {far:g} needs {need:,} impostor pairs, there are {ordered.impostors:,}"

@@ -46,6 +46,7 @@ def _nearest(probes: np.ndarray, gallery: np.ndarray, count: int) -> Neighbors:
     first = min(max(GALLERY_BLOCK, count), len(gallery))
     products = probes @ gallery[:first].T
     limit = np.partition(products, first - count, axis=1)[:, first - count]
+    # Equal ones too: `_best` takes the lower numbers of them. In later blocks, whose numbers are higher, they lose.
     rows, columns = np.nonzero(products >= limit[:, None])
     best = _best(rows, columns, products[rows, columns], len(probes), count)
     for start in range(first, len(gallery), GALLERY_BLOCK):

@@ -21,7 +21,8 @@ import numpy as np
 from workbench.errors import DataError
 from workbench.security import children
 
-START_SECONDS, OPEN_SECONDS, RUN_SECONDS = 300.0, 60.0, 600.0
+START_SECONDS = 300.0  # for importing TensorFlow, on a machine that is busy with something else
+OPEN_SECONDS, RUN_SECONDS = 60.0, 600.0
 
 
 class TFLite:
@@ -73,6 +74,7 @@ class TFLite:
             while len(found) < size:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     self._end("takes too long to answer")
+                # Some at a time: Python makes room for all it is asked to read, and the length is the child's word.
                 part = os.read(stream.fileno(), min(size - len(found), 1 << 20))
                 if not part:
                     self._end(children.said_of(self._process.wait()))
@@ -107,7 +109,7 @@ def _facts(details: dict[str, Any]) -> dict[str, Any]:
 def _serve(path: Path, ask: BinaryIO, answer: BinaryIO) -> None:
     from workbench.lazy import tf
 
-    interpret = tf.lite.Interpreter
+    interpret = tf.lite.Interpreter  # imports TensorFlow before the limit: its memory is not the file's share
     _send(answer, b"ready")
     with children.bounded_memory(children.model_memory(path.stat().st_size)):
         try:
@@ -121,7 +123,9 @@ def _serve(path: Path, ask: BinaryIO, answer: BinaryIO) -> None:
         while head := ask.read(8):
             batch = np.load(io.BytesIO(ask.read(int.from_bytes(head, "little"))), allow_pickle=False)
             try:
-                if shape != batch.shape:
+                if (
+                    shape != batch.shape
+                ):  # batches are of one shape but for the last, and allocating costs time
                     model.resize_tensor_input(entry["index"], batch.shape)
                     model.allocate_tensors()
                     shape = batch.shape

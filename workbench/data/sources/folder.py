@@ -39,8 +39,10 @@ class ImageFolder(Source):
     only: People = setting((), doc="sub-folders to use, or PeopleOf a set; () uses all")
     leave_out: People = setting((), doc="sub-folders not to use, or PeopleOf an evaluation set")
     first: Union[int, None] = setting(None, at_least=2, doc="use the first n identities by name")
-    include: Union[str, None] = setting(None, doc="file that lists the images to use, identity/file a line")
-    exclude: Union[str, None] = setting(None, doc="file that lists images not to use")
+    include: Union[str, None] = setting(
+        None, doc="file of the images to use, identity/file a line; # comments"
+    )
+    exclude: Union[str, None] = setting(None, doc="file of images not to use, as in include")
     min_images: int = setting(1, at_least=1, doc="identities with fewer images are left out")
     max_images: Union[int, None] = setting(None, at_least=1, doc="the first n images of each identity")
     broken: Literal["refuse", "skip"] = setting("refuse", doc="what happens to images that are not whole")

@@ -109,6 +109,7 @@ def scan(root: str, thorough: bool = False) -> tuple[Index, np.ndarray]:
     _refuse_two_spellings(identities, root)
     folders = [os.fsencode(os.path.join(root, name)) for name in identities]
     times = np.array([os.stat(folder).st_mtime_ns for folder in (os.fsencode(root), *folders)], np.int64)
+    # More threads than cores: they wait for the disk.
     with ThreadPoolExecutor(max_workers=min(16, 4 * (os.cpu_count() or 1))) as pool:
         parts = list(pool.map(lambda folder: _scan_identity(folder, thorough), folders))
     names = [name for part in parts for name, _, _ in part[0]]
@@ -161,6 +162,7 @@ def _scan_identity(folder: bytes, thorough: bool) -> tuple[list[tuple[bytes, int
 
 
 def _refuse_two_spellings(identities: list[str], root: str) -> None:
+    """Raise `DataError` for `Jane_Doe` beside `jane doe`: one person trained as two is an error that no curve shows."""
     seen: dict[str, str] = {}
     for name in identities:
         plain = "".join(unicodedata.normalize("NFKC", name).casefold().replace("_", " ").split())

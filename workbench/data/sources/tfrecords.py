@@ -78,7 +78,9 @@ def content(path: Path, keys: Keys) -> Content:
             where=path,
             expected="whole TFRecords with right checksums",
         ) from error
-    _check_end(path, number, position)
+    if number == 0 or position != path.stat().st_size:
+        what = "holds no records" if number == 0 else f"has bytes behind its last record (byte {position})"
+        raise DataError(what, where=path, expected="TFRecords of images")
     found = np.array(images, np.int64).reshape(-1, 3).T
     taught = np.array(teachers, np.int64).reshape(-1, 2).T
     if len(kinds) > 1 or len(np.unique(taught[1])) > 1 or 0 < len(taught[0]) < number:
@@ -86,13 +88,7 @@ def content(path: Path, keys: Keys) -> Content:
             f"teacher embeddings {keys.teacher!r} of different sizes, or in some records only", where=path
         )
     labels, offsets, lengths = (np.ascontiguousarray(column) for column in found)
-    return Content(labels, offsets, lengths, names, identities, *taught, "".join(kinds))
-
-
-def _check_end(path: Path, records: int, position: int) -> None:
-    if records == 0 or position != path.stat().st_size:
-        what = "holds no records" if records == 0 else f"has bytes behind its last record (byte {position})"
-        raise DataError(what, where=path, expected="TFRecords of images")
+    return Content(labels, offsets, lengths, names, identities, taught[0], taught[1], "".join(kinds))
 
 
 class _Record(NamedTuple):

@@ -79,6 +79,7 @@ class KerasNet(Backbone):
 
     def check(self) -> None:
         name = self.source()[0]
+        # A stem of stride 1 halves what the strides need; where it is not 32, convolutions without padding set the bound.
         least = APPLICATIONS[name] // (2 if self.stem_stride == 1 and APPLICATIONS[name] == 32 else 1)
         if self.image_size < least:
             raise SpecError(
