@@ -57,7 +57,7 @@ class Batched(Augmentation):
         return self.images(image[None], seed[None])[0]
 
 
-class Together(Batched):
+class DrawnBatch(Batched):
     """An augmentation that changes a whole batch in one go, by a fixed count of even numbers an image."""
 
     @property
@@ -66,11 +66,11 @@ class Together(Batched):
         """How many numbers in [0, 1) an image takes."""
 
     @abc.abstractmethod
-    def changed_together(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+    def changed_batch(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         """Return uint8 images [B, h, w, 3] changed by `chance`, float32 [B, numbers]."""
 
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        return self.changed_together(images, uniform(seeds, self.numbers))
+        return self.changed_batch(images, uniform(seeds, self.numbers))
 
 
 def _mix(state: tf.Tensor) -> tf.Tensor:

@@ -49,7 +49,7 @@ class CurricularFace(ScaledLoss):
         return {"t": Slot((), 0.0, trained=False)}
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
-        return margined(cosine, 1.0, self.margin, 0.0, self.beyond)
+        return margined(cosine, self.beyond, m2=self.margin)
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         cosine = tf.stop_gradient(pick(batch.logits, batch.targets))
@@ -112,7 +112,7 @@ class MagFace(ScaledLoss):
 
     def turned(self, cosine: tf.Tensor, margin: Any) -> tf.Tensor:
         """Return the target's logit for a margin of its own image by image."""
-        return margined(cosine, 1.0, margin, 0.0, self.beyond)
+        return margined(cosine, self.beyond, m2=margin)
 
     def curves(self) -> dict[str, Any]:
         ends = ((self.lower_norm, self.lower_margin), (self.upper_norm, self.upper_margin))
@@ -234,7 +234,7 @@ class AdaCos(CosineLoss):
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
         """Return the target's logit, unscaled, for its cosine."""
-        return margined(cosine, 1.0, self.margin, 0.0, self.beyond)
+        return margined(cosine, self.beyond, m2=self.margin)
 
     def curves(self) -> dict[str, Any]:
         """Return the function from cosine to unscaled target logit that a picture shows, by label."""

@@ -33,7 +33,9 @@ Beyond = Literal["monotone", "sine", "cosine"]
 MagBeyond = Literal["easy", "minimum", "monotone", "sine", "cosine"]  # what `MagFace` offers
 
 
-def margined(cosine: tf.Tensor, m1: float, m2: Any, m3: float, beyond: MagBeyond) -> tf.Tensor:
+def margined(
+    cosine: tf.Tensor, beyond: MagBeyond, *, m1: float = 1.0, m2: Any = 0.0, m3: float = 0.0
+) -> tf.Tensor:
     """Return t = cos(m1 theta + m2) - m3, and what `beyond` says where m1 theta + m2 >= pi."""
     turned = m1 * angles.angle(cosine) + m2
     if beyond == "easy":
@@ -64,7 +66,7 @@ class ArcFace(ScaledLoss):
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
         if self.form == "acos":
-            return margined(cosine, 1.0, self.margin, 0.0, self.beyond)
+            return margined(cosine, self.beyond, m2=self.margin)
         m = self.margin
         t = cosine * math.cos(m) - angles.sine(cosine) * math.sin(m)
         other = {"monotone": -2.0 - t, "sine": cosine - m * math.sin(m), "cosine": cosine}
@@ -100,7 +102,7 @@ class SphereFace(ScaledLoss):
     beyond: Beyond = setting("monotone", doc="t where m1 theta passes pi")
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
-        return margined(cosine, self.m1, 0.0, 0.0, self.beyond)
+        return margined(cosine, self.beyond, m1=self.m1)
 
 
 @part
@@ -122,7 +124,7 @@ class CombinedMargin(ScaledLoss):
     beyond: Beyond = setting("monotone", doc="t where m1 theta + m2 passes pi")
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
-        return margined(cosine, self.m1, self.m2, self.m3, self.beyond)
+        return margined(cosine, self.beyond, m1=self.m1, m2=self.m2, m3=self.m3)
 
 
 @part

@@ -34,7 +34,13 @@ def resnet(layers: int, version: int, width: float, depth: float, shape: Shape) 
         return x
 
     return source.ResNet(
-        stacks, version == 2, True, f"resnet{layers}", include_top=False, weights=None, input_shape=shape
+        stacks,
+        preact=version == 2,
+        use_bias=True,
+        model_name=f"resnet{layers}",
+        include_top=False,
+        weights=None,
+        input_shape=shape,
     )
 
 

@@ -89,17 +89,17 @@ class VarGFaceNet(Network):
         """Return a normal block, or with a stride a down-sampling one of one or two summed branches."""
         add, wide = tf.keras.layers.Add, expansion or self.expansion
         paths = [
-            self._separable(x, filters, stride, f"{name}_{n}", branches == 1, wide)
+            self._separable(x, filters, stride, f"{name}_{n}", active=branches == 1, expansion=wide)
             for n in range(1, branches + 1)
         ]
         y = paths[0] if branches == 1 else self.act(add(name=f"{name}_merge")(paths), f"{name}_merge")
-        y = self._separable(y, filters, 1, f"{name}_out", False, wide)
+        y = self._separable(y, filters, 1, f"{name}_out", active=False, expansion=wide)
         if self.squeeze_excite_ratio and branches == 1:
             y = self.squeeze_excite(
                 y, max(1, int(filters * self.squeeze_excite_ratio)), name, self.activation
             )
         if stride == 2 or x.shape[-1] != filters:
-            x = self._separable(x, filters, stride, f"{name}_short", False, wide)
+            x = self._separable(x, filters, stride, f"{name}_short", active=False, expansion=wide)
         return self.act(add(name=f"{name}_add")([x, y]), name)
 
     def _embed(self, x: tf.Tensor) -> tf.Tensor:
