@@ -151,7 +151,8 @@ def values_at(records: Records, run: str, at: str) -> dict[str, tuple[float, int
         best = dict.fromkeys(best, int(table.index.max()) if at == LAST else _best_epoch(table, at))
     found = {str(m): (float(table.loc[e, m]), e) for m, e in best.items() if not is_missing(table.loc[e, m])}
     for metric, rows in peaks.groupby("metric", observed=True):
-        top = rows.loc[rows["value"].idxmax()]
+        lower = names.lower_is_better(str(metric))
+        top = rows.loc[names.badness(rows["value"], lower).idxmin()]
         found[str(metric)] = (float(top["value"]), int(top["epoch"]))
     return found
 
