@@ -69,7 +69,11 @@ class Scoreboard:
     def _note(self, name: str, value: float) -> None:
         # The lowest of an error, the highest of an accuracy: a spec's own measure may be either.
         side = self.experiment.direction(name)
-        if side is not None and np.isfinite(value) and names.is_better(name, value, self.inside.get(name), side):
+        if (
+            side is not None
+            and np.isfinite(value)
+            and names.is_better(name, value, self.inside.get(name), side)
+        ):
             self.inside[name] = value
 
     def peaks(self, values: Mapping[str, float]) -> dict[str, float]:
