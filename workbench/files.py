@@ -7,14 +7,16 @@ to a temporary file, in the same file system, and takes the name of the target i
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 @contextlib.contextmanager
@@ -40,6 +42,18 @@ def replacing(path: Path, *, durable: bool = False, temporary_in: Path | None = 
             sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_private(path: Path) -> Iterator[TextIO]:
+    """Give a file to write a secret to, which takes the place of `path` when the block ends well.
+
+    Private from its first byte: with the rights set afterwards there is a moment in which others can open it.
+    """
+    with replacing(path) as temporary:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
+            yield file
 
 
 # The names that `replacing` makes, with the process that made them.
@@ -68,6 +82,27 @@ def write_whole(path: Path, content: bytes | str, *, durable: bool = False) -> P
 def write_json(path: Path, value: Any, *, durable: bool = False) -> Path:
     """Write `value` as JSON to `path`, whole or not at all, and return `path`."""
     return write_whole(path, json.dumps(value), durable=durable)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write all of `content`: `os.write` may take a part only, on a nearly full disk above all."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def lock_within(descriptor: int, kind: int, seconds: float) -> bool:
+    """Take the lock `kind` (of `fcntl.flock`) on an open file within some seconds; tell whether it was free by then."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            # Asked again and again instead of waiting in the kernel: a waiting process must still hear a signal.
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
 
 
 def sync(path: Path) -> None:

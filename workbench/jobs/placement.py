@@ -52,14 +52,13 @@ class Place:
 
     def bind(self) -> None:
         """Keep the calling process, and all that it starts, to the cores of the place (Linux)."""
-        if self.cores and hasattr(os, "sched_setaffinity"):
+        if self.cores:
             os.sched_setaffinity(0, self.cores)
 
 
 def machine() -> Machine:
     """Return the GPUs and cores that this process may use, without importing TensorFlow."""
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return Machine(tuple(_visible(_installed_gpus())), tuple(sorted(cores)))
+    return Machine(tuple(_visible(_installed_gpus())), tuple(sorted(os.sched_getaffinity(0))))
 
 
 def _installed_gpus() -> list[str]:
@@ -87,13 +86,8 @@ def _visible(installed: list[str]) -> Iterator[str]:
         yield name
 
 
-def place(job: int, jobs: int, devices: str | None = None) -> Place:
-    """Return the place of job number `job` (from 0) of `jobs` that work at once on this machine."""
-    return places(jobs, devices)[job]
-
-
 def shared_place(job: int, jobs: int, here: Machine | None = None) -> Place:
-    """Return the place of one of `jobs` equal workers: as `place`, but with more workers than devices they share."""
+    """Return the place of one of `jobs` equal workers: as `places` gives them, but with more workers than devices they share."""
     here = here or machine()
     devices: list[str | int] = [*here.gpus] or [*here.cores]
     return _place(devices[job::jobs] or [devices[job % len(devices)]])

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from workbench.jobs.placement import GPU_VARIABLE, THREAD_VARIABLES, Place
 from workbench.jobs.process import INTERRUPTED, STOPPED, Child
-from workbench.tracking.journal import is_locked
+from workbench.tracking.journal import wait_for_lock
 
 POLL_SECONDS = 0.3
 LOCK_SECONDS = 180  # for a run's process on a lost node to save and let go of its journal
@@ -123,7 +123,7 @@ def train(task: RayTask) -> RayResult:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:
         file.write(f"on {host()}\n")
-    _wait_for_lock(Path(task.journal))
+    wait_for_lock(Path(task.journal), LOCK_SECONDS)
     asked = _stop_request(task)
     if asked:
         return RayResult(INTERRUPTED if asked == 2 else STOPPED)
@@ -134,6 +134,7 @@ def train(task: RayTask) -> RayResult:
         try:
             status = child.poll()
             if status is not None:
+                # A stop that nobody asked for here: the node is being shut down, or its memory was needed.
                 return RayResult(status, lost=not handed and (status == STOPPED or child.killed))
             asked = _stop_request(task)
             if asked and asked != handed:
@@ -158,9 +159,3 @@ def _stop_request(task: RayTask) -> int:
         return int(Path(task.stop).read_text() or 0)
     except (OSError, ValueError):
         return 0
-
-
-def _wait_for_lock(journal: Path) -> None:
-    deadline = time.monotonic() + LOCK_SECONDS
-    while is_locked(journal) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)

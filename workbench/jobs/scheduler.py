@@ -90,6 +90,7 @@ def run_all(
                 place = free.pop(0)
                 working.append(Work(len(tasks) - len(waiting), task, place, start(task, place)))
                 reporter.started(working[-1])
+            # Each signal once to each run: a second Ctrl-C asks for more than the first.
             for number in asked[handed:]:
                 handed += 1
                 for work in working:

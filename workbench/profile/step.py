@@ -153,6 +153,7 @@ def profile(
     whole = experiment.plans()[number - 1]
     plan = dataclasses.replace(whole, batch_size=whole.batch_size // group.replicas)
     steps, seed = data.steps(whole), experiment.seed
+    # One device by itself first: with the group's strategy in place each sum would wait for the others.
     with alone():
         trainer = several_devices.trainer_of(experiment, data, plan, Group(group.device))
         parts, gradients = on_one(experiment, data, whole, trainer, min(batches, steps))
@@ -165,6 +166,7 @@ def profile(
     step = several_devices.whole_step(trainer, data, seed, group) if group.replicas > 1 else None
     if step is not None:
         sums.append(step.less(total([*parts[DATA:], *sums]), "wait", WAITING))
+    # Last: the profiler slows what it looks at.
     several_devices.traced(trainer, data, seed, group, trace)
     trained = sum(int(variable.shape.num_elements()) for variable in trainer.trained())
     found = Profile(

@@ -136,11 +136,9 @@ def best_so_far(rows: Iterable[EpochRecord], objective: str | None) -> dict[int,
 
 
 def metric_batches(
-    rows: Iterable[EpochRecord],
-    best: Mapping[int, Mapping[str, float]] | None = None,
-    keys: Mapping[str, str] | None = None,
+    rows: Iterable[EpochRecord], best: Mapping[int, Mapping[str, float]], keys: Mapping[str, str]
 ) -> Iterator[list[Metric]]:
-    """Yield the metrics of whole epochs in batches, `best` values by epoch with them, under `keys` where given; the
+    """Yield the metrics of whole epochs in batches, `best` values by epoch with them, under their `keys`; the
     `stage` of an epoch, which marks it as logged, is the last of its values, so that an epoch cut by an error is
     sent again."""
     from mlflow.entities import Metric
@@ -149,14 +147,14 @@ def metric_batches(
     for row in rows:
         moment = milliseconds(row.time)
         values = {name: value for name, value in row.metrics.items() if name != names.STAGE}
-        values.update((best or {}).get(row.epoch, {}))
+        values.update(best.get(row.epoch, {}))
         values.update({f"{names.SYSTEM_PREFIX}{name}": value for name, value in row.system.items()})
         values[names.STAGE] = float(row.stage)
         if batch and len(batch) + len(values) > BATCH_METRICS:
             yield batch
             batch = []
         batch += [
-            Metric((keys or {}).get(key) or safe_key(key), float(value), moment, row.epoch)
+            Metric(keys.get(key) or safe_key(key), float(value), moment, row.epoch)
             for key, value in values.items()
         ]
     yield from parts(batch, BATCH_METRICS)

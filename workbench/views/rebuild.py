@@ -14,7 +14,7 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -23,12 +23,12 @@ from typing import Any
 
 from workbench.errors import InputError, StoreError
 from workbench.files import sync
-from workbench.security.children import die_with_parent
+from workbench.security.children import die_with_parent, reset_signals
 from workbench.tracking.journal import is_locked
 from workbench.tracking.locks import all_views
 from workbench.tracking.mlflow_client import migrate, open_client
 from workbench.tracking.store import Store
-from workbench.tracking.sync_thread import reason
+from workbench.tracking.sync_thread import Say, reason
 from workbench.views.artifact_folders import (
     ASIDE,
     MADE,
@@ -45,7 +45,6 @@ from workbench.views.tensorboard import TensorBoardView
 
 COLLECT_EVERY = 50  # runs; MLflow's objects are plain data, so collecting garbage seldom is safe
 REFUSED = "INVALID_PARAMETER_VALUE"  # MLflow's code of a value that it does not take: one run's fault, not the disk's
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,7 @@ def rebuild(store: Store, say: Say) -> Rebuilt:
         )
     store.require_writable()
     with all_views(store):
+        # A training begins its views after it has locked its journal: with the views locked none can come between.
         busy = [run for run in store.runs() if is_locked(store.journal(run))]
         if busy:
             raise StoreError(
@@ -138,12 +138,11 @@ def _build(store: Store, aside: Path, folders: list[Path], say: Say) -> dict[str
     return failed
 
 
-def write_boards(store: Store, root: Path, parent: int | None = None) -> None:
+def write_boards(store: Store, root: Path, parent: int) -> None:
     """Write the TensorBoard files of all runs below `root`, as long as the process `parent` is there."""
-    if parent is not None:
-        die_with_parent(parent, signal.SIGKILL)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+    # Killed, not asked: half the files are worth nothing, and the folder aside goes with them.
+    die_with_parent(parent, signal.SIGKILL)
+    reset_signals()
     root.mkdir()
     for run in store.runs():
         try:
@@ -214,13 +213,16 @@ def _seldom_collected() -> Iterator[None]:
 
 def _swap(store: Store, aside: Path, backup: Path) -> int:
     """Put the new files in place and the old ones into `backup`; returns the count of foreign runs."""
+    # Durable before anything is replaced by it: it was written without waiting for the disk.
     sync(aside / "mlflow.db")
     backup.mkdir()
     old, foreign = artifact_folders(store)
     if store.database.exists():
+        # A second name, not a rename: at no moment is there no database.
         os.link(store.database, backup / "mlflow.db")
     note_old(aside, backup, old)  # a kill after the next line leaves them to whoever comes next
     (aside / "mlflow.db").replace(store.database)  # from here on the new records count
+    sync(store.root)  # the name as well, before the old files are moved away
     if store.tensorboard.exists():
         store.tensorboard.rename(backup / "tensorboard")
     (aside / "tensorboard").rename(store.tensorboard)

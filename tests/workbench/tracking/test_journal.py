@@ -13,7 +13,8 @@ import pytest
 
 from workbench.errors import RecordError, StoreError
 from workbench.tracking import journal as module
-from workbench.tracking.journal import JournalWriter, parse_journal, read_journal, status
+from workbench.tracking.journal import JournalWriter, parse_journal, read_journal, rows_from_end, status
+from workbench.tracking.journal_file import BEGINNING
 from workbench.tracking.rows import CheckpointRecord, EndRecord, EpochRecord, StartRecord
 
 
@@ -265,7 +266,7 @@ def test_a_process_killed_before_the_first_row_leaves_no_run(path, root):
     process.wait()
     process.stdout.close()
     assert list(path.parent.glob("*.jsonl")) == []
-    (path.with_suffix(".d") / module.BEGINNING).write_bytes(b"half a row")
+    (path.with_suffix(".d") / BEGINNING).write_bytes(b"half a row")
     with JournalWriter(path) as writer:
         writer.append(StartRecord(run="r"))
         assert status(path) == "running"
