@@ -159,7 +159,7 @@ def train_in_full(variant: Variant, store: Store, as_json: bool) -> None:
     from workbench.tracking.runs import read_states
 
     for state in reversed(read_states(store)):
-        start = state.journal.start if state.journal else None
+        start = state.start
         if start and (start.study, start.name, start.id) == (
             variant.study,
             variant.name,
