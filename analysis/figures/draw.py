@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures.curves import Curve, Panel
+from analysis.figures.panel import Curve, Panel
 from analysis.figures.style import COLORS as COLORS
 from analysis.figures.style import DASHES, STYLE, Look
 from workbench.errors import InputError, RecordError

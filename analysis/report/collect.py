@@ -11,7 +11,7 @@ from analysis.frames import FROM_JOURNALS, Records, is_missing
 from analysis.sources import load, trainings
 from analysis.tables import folded, summary, verdicts
 from workbench.errors import RecordError, suggestion
-from workbench.names import badness, is_evaluation, lower_is_better
+from workbench.names import is_evaluation
 from workbench.security.foreign_files import read_file
 from workbench.security.safe_source import docstring
 from workbench.tracking.journal import read_journal
@@ -62,8 +62,7 @@ class Study:
 
     def order(self) -> list[int]:
         """Return the positions of all rows, the best by `metric` first, rows without a value last."""
-        values = badness(self.frame[self.metric].astype("float64"), lower_is_better(self.metric))
-        return [int(position) for position in values.argsort(kind="stable").tolist()] if len(values) else []
+        return verdicts.best_first(self.frame[self.metric], self.metric)
 
 
 def read_study(

@@ -17,7 +17,6 @@ from analysis.stats import significance
 from analysis.tables import summary, verdicts
 from analysis.tables.conventions import convention_note
 from analysis.tables.render import cell
-from workbench.names import badness, lower_is_better
 from workbench.spec import labels
 
 TOP, BOTTOM = 10, 5  # rows shown of more than ALL_ROWS; the rest is folded
@@ -237,7 +236,7 @@ def _verdicts(study: Study) -> list[Block]:
         )
         blocks.append(Text([said + note + "."]))
         frame = frame.dropna(axis="columns", how="all").drop(columns=_empty(frame))
-        order = badness(frame[metric], lower_is_better(metric)).argsort(kind="stable").tolist()
+        order = verdicts.best_first(frame[metric], metric)
         if study.baseline in order[TOP:-BOTTOM] and len(order) > ALL_ROWS:
             ends = sorted([*_ends(order), study.baseline], key=order.index)
         else:

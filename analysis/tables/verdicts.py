@@ -218,6 +218,13 @@ def unknown_rows(rows: Sequence[Row], metric: str, other: Row) -> int:
     return sum(row is not other and _compared(row, other, metric) is None for row in rows)
 
 
+def best_first(values: pd.Series, metric: str) -> list[int]:
+    """Return the positions of all `values` of `metric`, the best first, missing ones last."""
+    # NumPy's order, not the column's: pandas 2 gives a missing value the position -1.
+    order = np.argsort(badness(values.to_numpy("float64"), lower_is_better(metric)), kind="stable")
+    return [int(position) for position in order]
+
+
 def best_rows(rows: Sequence[Row], metric: str) -> list[int]:
     """Return the positions of the best row and of all that are not distinguishable from it.
 

@@ -14,7 +14,7 @@ from workbench.spec import labels
 from workbench.tracking.best import best_values
 from workbench.tracking.branch_history import all_rows
 from workbench.tracking.reader_notes import read_notes
-from workbench.tracking.runs import RunState, title
+from workbench.tracking.runs import RunState
 from workbench.tracking.store import Store
 from workbench.train.progress import duration
 
@@ -155,7 +155,7 @@ def _own_text(store: Store, state: RunState, column: str, best: dict[str, dict[s
         "seed": ""
         if sweep or (names.TAG_IMPORTED in start.tags and "seed" not in start.parameters)
         else str(start.seed),
-        "title": title(start),
+        "title": start.title,
         "id": start.id,
         "host": start.host,
     }

@@ -64,7 +64,7 @@ class Run:
     @property
     def title(self) -> str:
         """What a person calls it: `study/name:seed`."""
-        return stored.title(self.start)
+        return self.start.title
 
     @property
     def name(self) -> str:
@@ -275,9 +275,7 @@ class Run:
         start, rows = self.start, self._rows()
         epochs = sum(int(stage["epochs"]) for stage in start.stages)
         quick = ", quick" if start.quick else ""
-        text = (
-            f"{stored.title(start)}  {self.status}{quick}, epoch {rows[-1].epoch if rows else 0} of {epochs}"
-        )
+        text = f"{start.title}  {self.status}{quick}, epoch {rows[-1].epoch if rows else 0} of {epochs}"
         curves: dict[str, list[float]] = {}
         for row in rows:
             for name, value in row.metrics.items():
