@@ -59,11 +59,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def host() -> str:
-    """Return what the node's log calls it."""
-    return f"{socket.gethostname()}, process {os.getpid()}"
-
-
 def probe(
     token: str, folder: str, files: Sequence[str], wanted: Mapping[str, str], store: str | None
 ) -> list[str]:
@@ -122,7 +117,7 @@ def train(task: RayTask) -> RayResult:
     log = Path(task.log)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:
-        file.write(f"on {host()}\n")
+        file.write(f"on {socket.gethostname()}, process {os.getpid()}\n")
     wait_for_lock(Path(task.journal), LOCK_SECONDS)
     asked = _stop_request(task)
     if asked:

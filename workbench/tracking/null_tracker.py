@@ -76,13 +76,9 @@ class TeeStream:
         return self.stream.isatty()
 
 
-def worker_log(store: Store, run: str, rank: int) -> Path:
-    """Return where a worker's log lies."""
-    return store.run_folder(run) / "workers" / f"{rank}.log"
-
-
 def tee_log(screen: Any, store: Store, run: str, rank: int, workers: int) -> None:
     """Let `screen` write into the worker's log too, and begin it with who this process is."""
-    screen.stream = TeeStream(screen.stream or sys.stdout, worker_log(store, run, rank))
+    log = store.run_folder(run) / "workers" / f"{rank}.log"
+    screen.stream = TeeStream(screen.stream or sys.stdout, log)
     role = "the chief" if rank == 0 else "follows worker 0"
     screen.say(f"worker {rank} of {workers} ({role}): process {os.getpid()} on {socket.gethostname()}")
