@@ -1,11 +1,13 @@
-"""Files that killed processes left aside are cleared away, and those of processes at work are not."""
+"""Files are replaced whole or not at all; those that killed processes left aside are cleared away, and no others."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from workbench.files import clear_temporary_files, replacing
+import pytest
+
+from workbench.files import clear_temporary_files, replacing, replacing_private
 
 
 def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
@@ -29,3 +31,20 @@ def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
         clear_temporary_files(tmp_path / "run")
         assert sorted(folder.iterdir()) == sorted([*kept, aside])
     assert list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_secret_is_for_its_owner_alone_from_the_first_byte_and_stays_where_the_new_one_fails(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text("old")
+    path.chmod(0o644)
+    with pytest.raises(RuntimeError), replacing_private(path) as file:
+        file.write("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    with replacing_private(path) as file:
+        assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600
+        file.write("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and path.stat().st_mode & 0o777 == 0o600
