@@ -31,8 +31,7 @@ def replacing(path: Path, *, durable: bool = False, temporary_in: Path | None = 
             of the same file system.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Process and thread in the name: two writers of one target must not write into one temporary file.
-    temporary = (temporary_in or path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
+    temporary = (temporary_in or path.parent) / _temporary(path.name)
     try:
         yield temporary
         if durable:
@@ -56,20 +55,45 @@ def replacing_private(path: Path) -> Iterator[TextIO]:
             yield file
 
 
-# The names that `replacing` makes, with the process that made them.
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to make, which takes the place of `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new, old = (path.with_name(_temporary(name)) for name in (path.name, f"{path.name}.old"))
+    try:
+        yield new
+        if path.exists():
+            # Renamed, not removed: a folder cannot replace one that is not empty, and the old one is there until the
+            # new one is.
+            path.rename(old)
+        new.rename(path)
+    finally:
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _temporary(name: str) -> str:
+    """Return a hidden name, with process and thread in it: two writers of one target must not write into one file."""
+    return f".{name}.{os.getpid()}.{threading.get_ident()}"
+
+
+# Such names, with the process that made them.
 TEMPORARY = re.compile(r"\..+\.(\d+)\.\d{9,}")
 
 
 def clear_temporary_files(folder: Path) -> None:
-    """Remove the files that killed processes of this machine were writing below `folder`, no link followed.
+    """Remove the files and folders that killed processes of this machine were making below `folder`, no link followed.
 
     The caller sees to it that no other machine writes there.
     """
-    for at, _, files in os.walk(folder, followlinks=False):
-        for name in files:
-            made = TEMPORARY.fullmatch(name)
+    for at, folders, files in os.walk(folder, followlinks=False):
+        for name in (*folders, *files):
+            made, path = TEMPORARY.fullmatch(name), Path(at) / name
             if made and not Path(f"/proc/{made[1]}").exists():
-                (Path(at) / name).unlink(missing_ok=True)
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes | str, *, durable: bool = False) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.files import clear_temporary_files, replacing, replacing_private
+from workbench.files import clear_temporary_files, replacing, replacing_folder, replacing_private
 
 
 def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
@@ -48,3 +48,27 @@ def test_a_secret_is_for_its_owner_alone_from_the_first_byte_and_stays_where_the
         file.write("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new" and path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_is_replaced_when_the_new_one_is_whole_and_others_at_work_keep_theirs(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "models" / "best"
+    with replacing_folder(path) as new:
+        new.mkdir()
+        (new / "weights").write_text("old")
+    with pytest.raises(OSError, match="full"), replacing_folder(path) as new:
+        new.mkdir()
+        raise OSError("full")
+    with replacing_folder(tmp_path / "models" / "last") as other:
+        other.mkdir()
+        with replacing_folder(path) as new:
+            new.mkdir()
+            assert (path / "weights").read_text() == "old"
+        clear_temporary_files(tmp_path)
+        assert other.is_dir() and not list(path.iterdir())
+        killed = path.with_name(f".best.{2**22 + 1}.123456789012")
+        killed.mkdir()
+        clear_temporary_files(tmp_path)
+        assert not killed.exists()
+    assert sorted(path.parent.iterdir()) == [path, path.with_name("last")]

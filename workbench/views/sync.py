@@ -20,7 +20,7 @@ from workbench.tracking.locks import Held, all_views, views_of_run
 from workbench.tracking.mlflow_client import open_client, unreachable
 from workbench.tracking.runs import read_state
 from workbench.tracking.store import Store
-from workbench.tracking.sync_thread import Say, View, place, reason
+from workbench.tracking.sync_thread import Say, View, keep_artifact, reason
 from workbench.views.artifact_folders import clear_killed
 from workbench.views.mlflow import MlflowView
 from workbench.views.model_registry import Registry
@@ -118,10 +118,9 @@ def sync_run(store: Store, run: str, views: list[View], say: Say) -> bool:
 
 def keep_history(store: Store, journal: Journal) -> None:
     """Give a run that could not do so itself (it was killed) its `history.json`."""
-    path = store.run_artifacts(journal.run) / HISTORY
-    text = history_text(all_rows(journal))
-    if not path.exists() or path.read_bytes() != text.encode():
-        place(path, text.encode())
+    path, text = store.run_artifacts(journal.run) / HISTORY, history_text(all_rows(journal)).encode()
+    if not path.exists() or path.read_bytes() != text:
+        keep_artifact(store, journal.run, HISTORY, text)
 
 
 def _reach(store: Store) -> MlflowClient:
