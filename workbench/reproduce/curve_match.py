@@ -100,14 +100,13 @@ def match(before: Values, now: Values, seeds: Sequence[Values] = (), weights: bo
         return Match(EQUAL, epochs, metrics, values=len(places), weights=weights)
     outside = [place for place in odd if not _within(place, before, now[place], seeds)]
     fits = len(outside) <= (1 - WITHIN) * len(places)
-    tell = [(name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in odd]
-    differences = tuple((name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in outside)
+    told = {place: (place[1], place[0], before[place], now[place]) for place in odd}
     return Match(
         BAND if fits else DIFFERS,
         epochs,
         metrics,
-        tell[0] if tell else None,
-        differences,
+        told[odd[0]] if odd else None,
+        tuple(told[place] for place in outside),
         len(places),
         band_words(seeds),
         weights,

@@ -87,12 +87,8 @@ class Journal:
 
     @property
     def end(self) -> EndRecord | None:
-        """The last attempt's end; None while it runs and after an interruption.
-
-        States that became durable while the end was written may stand after it.
-        """
-        last = next((row for row in reversed(self.rows) if not isinstance(row, CheckpointRecord)), None)
-        return last if isinstance(last, EndRecord) else None
+        """The last attempt's end; None while it runs and after an interruption."""
+        return _end(reversed(self.rows))
 
     def accepted(self) -> list[EpochRecord]:
         """Return the epochs that count, ascending: a later attempt supersedes what it repeats."""
@@ -125,6 +121,13 @@ class Journal:
             return rows
         last = max(checkpoint.epoch if checkpoint else 0, (end.final_epoch or 0) if end else 0)
         return [row for row in rows if row.epoch <= last]
+
+
+def _end(rows: Iterator[Record]) -> EndRecord | None:
+    """Return the end with which a journal ends, of its rows from the last one back."""
+    # States that became durable while the end was written may stand after it.
+    last = next((row for row in rows if not isinstance(row, CheckpointRecord)), None)
+    return last if isinstance(last, EndRecord) else None
 
 
 def _drop(kept: list[EpochRecord] | list[CheckpointRecord], epoch: int) -> None:
@@ -179,14 +182,12 @@ def status(path: str | Path) -> str:
     Reads the last line only, so asking for hundreds of runs is quick.
     """
     locked = is_locked(Path(path))  # asked before reading: a run may end between the two
-    return status_of(last_row(Path(path)), locked)
+    return status_of(_end(rows_from_end(Path(path))), locked)
 
 
-def status_of(last: Record | None, locked: bool) -> str:
-    """Return the state of a run whose journal ends with the row `last` and is `locked` or not."""
-    if isinstance(last, EndRecord):
-        return last.status
-    return RUNNING if locked else INTERRUPTED
+def status_of(end: EndRecord | None, locked: bool) -> str:
+    """Return the state of a run by its last attempt's end, and by whether its journal is locked."""
+    return end.status if end else RUNNING if locked else INTERRUPTED
 
 
 def is_locked(path: Path) -> bool:
@@ -235,16 +236,6 @@ def rows_from_end(path: Path) -> Iterator[Record]:
                         yield decode_line(line)
     except OSError as error:
         raise RecordError(f"cannot read the journal: {error.strerror}", where=path) from error
-
-
-def last_row(path: Path) -> Record | None:
-    """Return the last row that counts: states that became durable while the end was written change no end."""
-    late: CheckpointRecord | None = None
-    for row in rows_from_end(path):
-        if not isinstance(row, CheckpointRecord):
-            return row if late is None or isinstance(row, EndRecord) else late
-        late = late or row
-    return late
 
 
 class JournalWriter:

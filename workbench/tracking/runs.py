@@ -170,8 +170,7 @@ def read_state(store: Store, run: str) -> RunState:
     journal = _believed(path, run)
     if journal.unreadable:
         return RunState(run, UNREADABLE, journal)
-    last = journal.end or (journal.rows[-1] if journal.rows else None)
-    return RunState(run, status_of(last, locked), journal)
+    return RunState(run, status_of(journal.end, locked), journal)
 
 
 def _believed(path: Path, run: str) -> Journal:
