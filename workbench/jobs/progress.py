@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from workbench import names
 from workbench.files import read_end
 from workbench.jobs.estimate import Costs
-from workbench.jobs.scheduler import Work
+from workbench.jobs.scheduler import ProgressReporter, Work
 from workbench.security.visible_text import console, markup, visible
 from workbench.tracking.journal import read_journal, rows_from_end
 from workbench.tracking.rows import EpochRecord, StartRecord
@@ -31,23 +31,7 @@ def log_of(store: Store, run: str) -> Path:
     return store.run_folder(run) / OUTPUT
 
 
-class NullProgress:
-    """The board of runs one after another: each shows itself."""
-
-    def started(self, work: Work) -> None:
-        """Say nothing: the run's own first line does."""
-
-    def ended(self, work: Work, status: int) -> None:
-        """Say nothing: the run's own last line did."""
-
-    def update(self, working: Sequence[Work], waiting: int) -> None:
-        """Say nothing."""
-
-    def close(self) -> None:
-        """Nothing was opened."""
-
-
-class PlainProgress:
+class PlainProgress(ProgressReporter):
     """Lines: each start, each epoch that is seen, each end with its reason."""
 
     def __init__(self, store: Store, stream: TextIO, runs: int, costs: Costs) -> None:
@@ -93,9 +77,6 @@ class PlainProgress:
         for work in changed:
             row = self._rows[work.task.run]
             self.say(f"{self._number(work)} epoch {_progress(work, row)}  {values_line(row.metrics)}")
-
-    def close(self) -> None:
-        """Nothing was opened."""
 
     def _number(self, work: Work) -> str:
         return f"[{work.number}/{self.runs}]"

@@ -150,7 +150,10 @@ class MlflowView:
             client.delete_run(found.info.run_id)
             found = None
         if found is None:
-            found = self._create(study, journal, start, status)
+            self.changes += 1
+            self._logged, moment = {}, milliseconds(start.time)
+            tags = wanted_tags(journal, start, status)
+            found = client.create_run(study, start_time=moment, tags=tags, run_name=run_name(start))
         self._fresh = False
         self._tags, self._parameters = dict(found.data.tags), set(found.data.params)
         self._status, self.run_id = found.info.status, found.info.run_id
@@ -167,16 +170,6 @@ class MlflowView:
             if shown in self._tags:
                 self._send_tags({tag: self._tags[shown]})
                 self._delete_tag(shown)
-
-    def _create(self, study: str, journal: Journal, start: StartRecord, status: str) -> Any:
-        self.changes += 1
-        self._logged = {}
-        return self._client.create_run(
-            study,
-            start_time=milliseconds(start.time),
-            tags=wanted_tags(journal, start, status),
-            run_name=run_name(start),
-        )
 
     def _study(self, study: str) -> str:
         """Return the id of the MLflow experiment named after the study, made when it is not there."""
