@@ -42,7 +42,7 @@ class Costs:
         if not rows:
             return
         each = statistics.median(row.seconds for row in rows)
-        self._seconds.setdefault(start.id, each)
+        self._seconds.setdefault(start.id, each)  # the newest counts: they come first
         if len(self._rates) < TIMED_RUNS and (work := _recorded_work(start.spec)):
             self._rates.append(each * sum(int(stage["epochs"]) for stage in start.stages) / work)
 

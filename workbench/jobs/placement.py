@@ -48,6 +48,7 @@ class Place:
             return {GPU_VARIABLE: ",".join(self.gpus)}
         if not self.cores:
             return {}
+        # No GPU either, where cores were asked for on a machine that has some: another job may have it.
         return {GPU_VARIABLE: "-1", **dict.fromkeys(THREAD_VARIABLES, str(len(self.cores)))}
 
     def bind(self) -> None:
@@ -67,6 +68,7 @@ def _installed_gpus() -> list[str]:
     if program is None:
         return []
     try:
+        # With a limit: beside a driver in trouble the program hangs.
         words = [program, "--query-gpu=index", "--format=csv,noheader"]
         found = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):

@@ -179,7 +179,7 @@ class RayJob:
     def poll(self) -> int | None:
         """Return the run's exit status, None while it waits or works."""
         if self._asked and _size(self._log) == self._before:  # no node took it up yet
-            self._ray.cancel(self._answer, force=True)
+            self._ray.cancel(self._answer, force=True)  # nothing was begun that could be saved
             return self._end(INTERRUPTED if self._asked == signal.SIGINT else STOPPED)
         ready, _ = self._ray.wait([self._answer], timeout=0)
         if not ready:

@@ -122,7 +122,7 @@ def train(task: RayTask) -> RayResult:
     asked = _stop_request(task)
     if asked:
         return RayResult(INTERRUPTED if asked == 2 else STOPPED)
-    os.chdir(task.folder)
+    os.chdir(task.folder)  # the words name files as they were typed there
     child = Child([sys.executable, *task.words], Place(), log, _variables(task))
     handed = 0
     while True:

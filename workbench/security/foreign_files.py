@@ -45,6 +45,7 @@ def open_inside(folder: Path, inner: PurePosixPath | str) -> int:
     parts = PurePosixPath(inner).parts
     if not is_inner(str(inner)):
         raise OSError(f"{inner} leads out of {folder}")
+    # From descriptor to descriptor: a path that is looked at first and opened then may be another in between.
     at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in parts[:-1]:

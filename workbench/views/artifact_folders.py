@@ -29,6 +29,7 @@ def note_made(aside: Path, folders: Iterable[Path]) -> None:
 
 def clear_killed(store: Store) -> None:
     """Remove what killed rebuilds left; the caller holds the lock that a rebuild at work would hold."""
+    # By the whole form of the name: a person may keep a folder `rebuild-notes` there.
     for aside in sorted(store.root.glob(f"{ASIDE}*")):
         if OF_REBUILD.fullmatch(aside.name) and aside.is_dir() and not aside.is_symlink():
             undo(store, aside)
@@ -61,6 +62,7 @@ def _finish(store: Store, aside: Path, known: set[Path]) -> None:
     """Put away what a rebuild did not, which was killed when its records counted already."""
     if (aside / "mlflow.db").exists() or not is_inside(aside, OLD):
         return
+    # A store may come from elsewhere, and the note with it: nothing outside of this one is moved.
     backup, *old = map(Path, (aside / OLD).read_text(encoding="utf-8").splitlines())
     if backup.parent == store.root and backup.is_dir() and not backup.is_symlink():
         there = (folder for folder in old if is_below(folder, store.artifacts) and folder.is_dir())

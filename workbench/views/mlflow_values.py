@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 BATCH_METRICS = 1000  # MLflow's limit for one log_batch
-LONGEST_PARAMETER = 6000
+LONGEST_PARAMETER = 6000  # characters; MLflow refuses longer ones
 LONGEST_TAG = 5000
 CUT_MARK = " ... (cut; whole in parameters.json)"
 HIDDEN_PREFIX = "mlflow.workbench."  # of tags that are for the program alone: MLflow's pages hide what begins with `mlflow.`
@@ -107,6 +107,7 @@ def milliseconds(seconds: float) -> int:
 
 def folder_state(folder: Path) -> str:
     """Return a short text that changes when a file in `folder` is added or changed; "" for no files."""
+    # By size and time, not content: it is asked for at every row, and files may be gigabytes.
     files = [folder / name for name in files_below(folder)] if folder.is_dir() else []
     facts = [
         (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files
