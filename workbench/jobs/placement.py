@@ -88,8 +88,13 @@ def _visible(installed: list[str]) -> Iterator[str]:
         yield name
 
 
+def place(job: int, jobs: int, devices: str | None = None) -> Place:
+    """Return the place of job number `job` (from 0) of `jobs` that work at once on this machine."""
+    return places(jobs, devices)[job]
+
+
 def shared_place(job: int, jobs: int, here: Machine | None = None) -> Place:
-    """Return the place of one of `jobs` equal workers: as `places` gives them, but with more workers than devices they share."""
+    """Return the place of one of `jobs` equal workers: as `place`, but with more workers than devices they share."""
     here = here or machine()
     devices: list[str | int] = [*here.gpus] or [*here.cores]
     return _place(devices[job::jobs] or [devices[job % len(devices)]])

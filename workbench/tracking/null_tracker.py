@@ -68,12 +68,8 @@ class TeeStream:
             self.log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}Z {mask(text.rstrip())}\n")
         return self.stream.write(text)
 
-    def flush(self) -> None:
-        """Flush the stream; the log is flushed line by line."""
-        self.stream.flush()
-
-    def isatty(self) -> bool:
-        return self.stream.isatty()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)  # flush (the log is flushed line by line), isatty ...
 
 
 def tee_log(screen: Any, store: Store, run: str, rank: int, workers: int) -> None:

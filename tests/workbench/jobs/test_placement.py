@@ -11,7 +11,7 @@ import pytest
 
 from workbench.errors import InputError
 from workbench.jobs import placement as module
-from workbench.jobs.placement import Machine, Place, machine, places, shared_place
+from workbench.jobs.placement import Machine, Place, machine, place, places, shared_place
 
 CPU = Machine((), (0, 1, 2, 3))
 GPU = Machine(("0", "1"), (0, 1, 2, 3))
@@ -98,9 +98,9 @@ def test_gpus_are_those_that_cuda_sees(tmp_path: Path, monkeypatch, outer, expec
     assert machine().gpus == expected
 
 
-def test_jobs_get_a_gpu_each(monkeypatch) -> None:
+def test_the_place_of_one_job(monkeypatch) -> None:
     monkeypatch.setattr(module, "machine", lambda: GPU)
-    assert places(2) == [Place(("0",)), Place(("1",))]
+    assert [place(k, 2) for k in (0, 1)] == [Place(("0",)), Place(("1",))]
 
 
 def test_workers_of_a_sweep_share_where_there_are_more_than_devices() -> None:
