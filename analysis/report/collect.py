@@ -15,7 +15,6 @@ from workbench.names import is_evaluation
 from workbench.security.foreign_files import read_file
 from workbench.security.safe_source import docstring
 from workbench.tracking.journal import read_journal
-from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import stored_runs
 from workbench.tracking.store import Store, StoredRun, connect
 
@@ -124,17 +123,11 @@ def _first(records: Records, members: Sequence[Sequence[str]]) -> int:
 
 def _question(store: Store, runs: Sequence[str]) -> tuple[str, str]:
     """Return the newest recorded question of the study, and the rest of its spec's docstring."""
-    for run in sorted(runs, reverse=True):
-        start = start_of(store, run)
+    for run in sorted((run for run in runs if store.journal(run).is_file()), reverse=True):
+        start = read_journal(store.journal(run)).start
         if start and start.provenance.get("question"):
             return str(start.provenance["question"]), _prose(store, run)
     return "", ""
-
-
-def start_of(store: Store, run: str) -> StartRecord | None:
-    """Return the first row of a run's journal, None for a run without a journal."""
-    path = store.journal(run)
-    return read_journal(path).start if path.is_file() else None
 
 
 def _prose(store: Store, run: str) -> str:

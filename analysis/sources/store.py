@@ -14,6 +14,11 @@ SERVERS = ("http://", "https://")
 DATABASES = ("postgresql://", "postgresql+psycopg2://", "mysql://", "sqlite:///")
 
 
+def is_address(item: str) -> bool:
+    """Tell the address of a tracking server or of a database from a path."""
+    return item.startswith((*SERVERS, *DATABASES))
+
+
 def read_store(
     store: Store, runs: Sequence[str] | None = None, journals: bool = False, epochs_from: int | None = None
 ) -> Records:

@@ -45,11 +45,11 @@ def drawn(
 
     Raises `RecordError` where the checkpoint has no classification head, `InputError` where nothing was held out.
     """
-    from workbench.train import checkpoint
+    from workbench.train import checkpoint, checkpoint_file
     from workbench.train.from_record import network_of
 
     require_images(experiment, run, do="choose a run that has one of them, or an evaluation set")
-    state, words = checkpoint.chosen(store.run_checkpoints(run), which)
+    state, words = checkpoint_file.chosen(store.run_checkpoints(run), which)
     if state is None:
         raise RecordError("no checkpoint", where=run, do="run the experiment first, or resume it")
     network = network_of(experiment, state, "probabilities", run)

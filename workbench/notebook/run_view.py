@@ -165,8 +165,7 @@ class Run:
 
     def figure(self, metrics: Sequence[str] | str | None = None, **options: Any) -> Figure:
         """Return its curves, as `workbench plot` draws them; `options` are those of `analysis.plot_curves`."""
-        drawn = api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
-        return api().analysis("figures.displayed").displayed(drawn)
+        return api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
 
     def forecast(self, metric: str | None = None, to: int | None = None) -> Any:
         """Return the forecast of a metric up to epoch `to` (its last one), the study's other runs as prior."""

@@ -15,6 +15,7 @@ from analysis.commands.table_text import TableQuery, records_of
 from analysis.tables import folded, verdicts
 from analysis.tables.summary import summary
 from workbench.cli import main
+from workbench.errors import RecordError
 from workbench.tracking.store import find_store
 
 
@@ -136,6 +137,15 @@ def test_the_band_of_roc_curves_is_theirs() -> None:
     assert np.allclose(mean, np.mean(curves, 0))
     assert np.allclose(error, np.std(curves, 0, ddof=1) / np.sqrt(10))
     assert rates[0] == pytest.approx(1 / 100)
+
+
+def test_a_fold_of_one_kind_of_pairs_has_no_curve() -> None:
+    scores, same = drawn(0.6, 3)
+    same[4] = True
+    found = folded.of_scores(scores.ravel(), same.ravel(), np.repeat(np.arange(10), 60), range(1, 11))
+    for measure in (folded.roc_band, folded.mean_area):
+        with pytest.raises(RecordError, match="fold 5: all 60 pairs are genuine"):
+            measure(found)
 
 
 def test_folds_as_one_result_together_and_among_published_ones(
