@@ -64,9 +64,9 @@ class BayesianOptimization(Tuner):
     def oracle(self, **common: Any) -> ResumableOracle:
         from workbench.sweep.oracles import BayesianOracle
 
-        # The number of trials is the host's to watch: see `ResumableOracle.populate_space`.
-        settings = {name: value for name, value in self.settings().items() if name != "max_trials"}
-        return BayesianOracle(**settings, **common)
+        return BayesianOracle(
+            num_initial_points=self.num_initial_points, alpha=self.alpha, beta=self.beta, **common
+        )
 
 
 @part
@@ -98,7 +98,12 @@ class Hyperband(Tuner):
     def oracle(self, **common: Any) -> ResumableOracle:
         from workbench.sweep.oracles import HyperbandOracle
 
-        return HyperbandOracle(**self.settings(), **common)
+        return HyperbandOracle(
+            max_epochs=self.max_epochs,
+            factor=self.factor,
+            hyperband_iterations=self.hyperband_iterations,
+            **common,
+        )
 
     def epochs(self, values: Mapping[str, Any], whole: int) -> int:
         return min(int(values[RUNGS]), whole)  # a spec's --quick form may be shorter
