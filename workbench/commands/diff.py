@@ -62,11 +62,11 @@ def diff(first: str, second: str, code: bool, store: str | None, as_json: bool) 
 
 
 def _start(state: RunState) -> StartRecord:
-    if state.journal is None or state.journal.start is None:
+    if state.start is None:
         raise RecordError(
             "its journal has no readable start", where=state.run, do="`workbench show` says more"
         )
-    return state.journal.start
+    return state.start
 
 
 def _settings(start: StartRecord) -> dict[str, str]:
@@ -95,7 +95,7 @@ def _differing(both: Sequence[Mapping[str, str]]) -> dict[str, tuple[str | None,
 
 def _results(states: Sequence[RunState]) -> dict[str, list[dict[str, float] | None]]:
     """Return the best value of every metric in both runs; by-products of a set and the rate are left out."""
-    found = [best_values(all_rows(state.journal)) if state.journal else {} for state in states]
+    found = [best_values(all_rows(state.journal)) for state in states]
     every = dict.fromkeys(name for one in found for name in one if not is_detail(name))
     return {name: [one.get(name) for one in found] for name in every if name != names.STAGE}
 

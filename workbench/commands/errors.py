@@ -114,7 +114,7 @@ def found_errors(
 
 def _start(store: Store, run: str) -> Any:
     journal = read_state(store, run).journal
-    if journal is None or journal.start is None:
+    if journal.start is None:
         raise no_spec(run)
     return journal.start
 

@@ -63,9 +63,9 @@ def open_run(
     store = find_store(address)
     run = find_run(store, text)
     journal = read_state(store, run).journal
-    if journal is not None and journal.unreadable:
+    if journal.unreadable:
         raise RecordError(f"unreadable: {journal.unreadable}", where=run)
-    if journal is None or journal.start is None:
+    if journal.start is None:
         raise no_spec(run)
     experiment = recorded_experiment(journal.start, any_code, store, trust_code)
     return RecordedRun(store, run, journal.start, experiment, trust_code or is_own(store, journal.start))
@@ -83,7 +83,7 @@ def recorded_variant(store: Store, run: str, resumable: bool = False, trust_code
     Raises `RecordError` where the journal has no start, or (with `resumable`) nothing is left to do.
     """
     state = read_state(store, run)
-    start = state.journal.start if state.journal else None
+    start = state.start
     if start is None:
         noted = remarks(state.journal) or ["its journal has no readable start"]
         raise RecordError(noted[0], where=run, do=f"`workbench show {run}` says more")
