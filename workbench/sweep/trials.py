@@ -77,13 +77,13 @@ class TrialRunner:
             return
         try:
             for number in range(len(TrialRequest.of(values).runs)):
-                self._bring(trial, values, number)
+                self._train_run(trial, values, number)
         except RunFailed:
             return
         except InputError as error:
             self.note(trial, str(error))
 
-    def _bring(self, trial: str, values: Mapping[str, Any], number: int) -> None:
+    def _train_run(self, trial: str, values: Mapping[str, Any], number: int) -> None:
         """Bring one run of a trial (counted from 0) to its epochs, from wherever a kill left it."""
         from workbench.train.runner import run
 
