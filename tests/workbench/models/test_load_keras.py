@@ -209,10 +209,10 @@ def test_models_of_this_project_need_no_trust(tmp_path: Path, attentive: Any) ->
     import tensorflow as tf
     from specs import tiny
 
-    from workbench import MobileFaceNet, surgery
+    from workbench import PlainCNN, surgery
     from workbench.models.build import build_model
 
-    wrapped = surgery.wrapped(build_model(tiny(backbone=MobileFaceNet().quick())))
+    wrapped = surgery.wrapped(build_model(tiny(backbone=PlainCNN().quick())))
     for number, made in enumerate((wrapped, plain_model(), attentive)):
         for form in ("m.keras", "m.h5"):
             path = tmp_path / f"{number}{form}"
