@@ -10,6 +10,7 @@ import ready_schema
 import sqlalchemy.orm
 
 from workbench.lazy import tf
+from workbench.security import masking
 from workbench.tracking.mlflow_client import quiet_mlflow
 
 quiet_mlflow()
@@ -43,6 +44,7 @@ OF_A_RUN = (
 for _name in OF_A_RUN:
     importlib.import_module(_name)
 sqlalchemy.orm.configure_mappers()
+masking.mask("a text")  # the first one finds the detectors
 ready_schema.share()
 tf.keras.layers.Dense  # noqa: B018 - Keras is loaded when one of its names is asked for
 gc.set_threshold(50_000, 20, 20)  # as in the process of the tests itself
