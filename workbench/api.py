@@ -230,7 +230,7 @@ def sweep(
     from workbench.sweep import run as running
     from workbench.sweep.load_sweeps import choose_sweeps, load_sweeps
     from workbench.tracking import sweeps
-    from workbench.train.progress import screen
+    from workbench.train.choose_screen import screen
 
     place = find_store(None if store is None else str(store))
     place.require_writable()

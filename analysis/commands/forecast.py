@@ -58,7 +58,7 @@ def forecast(
     Prints median, intervals, chances and the time left, or "no forecast" and why; several runs are ranked
     by whether they are worth continuing.
     """
-    from analysis.commands.table import counted_from, lengths, say_notes
+    from analysis.commands.record_options import counted_from, lengths, say_notes
     from analysis.figures.draw import FORMATS
     from analysis.forecast.runs import curves
     from analysis.sources import Options, load

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from analysis.commands.plot import MEANINGS
-from analysis.commands.table import counted_from, lengths, say_notes, say_unknown
+from analysis.commands.record_options import counted_from, lengths, say_notes, say_unknown
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
@@ -83,7 +83,8 @@ def import_records(
 ) -> None:
     """Write old histories and logs into the store as finished runs; importing twice changes nothing."""
     from analysis.import_runs import import_files
-    from analysis.sources import Options, resolve
+    from analysis.sources import Options
+    from analysis.sources.resolve import resolve
     from analysis.tables.summary import best_lines
     from workbench.tracking.runs import read_state
     from workbench.tracking.store import find_store

@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from analysis.commands.table_text import TableQuery, records_of, written
 from workbench.errors import InputError, WorkbenchError
 from workbench.files import write_whole
 
@@ -26,9 +27,10 @@ MARKDOWN = re.compile(r"(<!-- table:(?P<query>.*?)-->\n)(?P<body>.*?)(<!-- /tabl
 LATEX = re.compile(r"(%[ ]*table:(?P<query>[^\n]*)\n)(?P<body>.*?)(%[ ]*/table)", re.DOTALL)
 
 
-def renew(path: Path, store: str | None, write: bool) -> int:
+def renew(path: Path, table: click.Command, store: str | None, write: bool) -> int:
     """Write the blocks of `path` anew, or (not `write`) only tell which are no longer true.
 
+    `table` is the command whose words a query holds, `store` where a query that names none looks.
     Returns the exit status: 1 where a block was false and not written. Raises `InputError` for a file
     without blocks and for a query that finds nothing, naming its line; then nothing is written.
     """
@@ -46,7 +48,7 @@ def renew(path: Path, store: str | None, write: bool) -> int:
     result, end, false = "", 0, []
     for block in blocks:
         line = text.count("\n", 0, block.start()) + 1
-        body = answer(block["query"], store, "latex" if latex else "markdown", f"{path}, line {line}")
+        body = answer(table, block["query"], store, "latex" if latex else "markdown", f"{path}, line {line}")
         space = "" if latex else "\n"
         fresh = f"{space}{body}\n{space}"
         if fresh != block["body"]:
@@ -58,39 +60,31 @@ def renew(path: Path, store: str | None, write: bool) -> int:
     return _tell(path, len(blocks), false, write)
 
 
-def answer(query: str, store: str | None, form: str, where: str) -> str:
+def answer(table: click.Command, query: str, store: str | None, form: str, where: str) -> str:
     """Return the table that a query asks for; raises `InputError` with the block's place."""
-    from analysis.commands import table as command
-
-    words = shlex.split(query)
     try:
-        with command.table.make_context("table", words) as context:  # which holds what `--lower` says
-            return _answer(context.params | {"store": context.params["store"] or store}, form)
+        with table.make_context("table", shlex.split(query)) as context:  # which holds what `--lower` says
+            asked = context.params | {"store": context.params["store"] or store, "form": form}
+            return _answer(asked)
     except click.ClickException as error:
         raise InputError(error.format_message(), where=where) from error
     except WorkbenchError as error:
         raise InputError(str(error), where=where) from error
 
 
-def _answer(asked: dict[str, Any], form: str) -> str:
-    from analysis.commands import table as command
+def _answer(asked: dict[str, Any]) -> str:
     from analysis.tables.conventions import convention_note
 
     if asked["published"]:
         from analysis.commands.published import published_text
 
-        return published_text(asked["items"], form, asked["store"])[0]
-    options = {
-        "stages": command.lengths(asked["stages"]),
-        "epochs_from": command.counted_from(asked["epochs_from"]),
-    }
-    picked = {name: asked[name] for name in ("items", "per_stage", "quick", "store")}
-    records = command.chosen(form=form, options=options, **picked)
-    rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store", "columns")}
-    text, note = command.written(records, form=form, **rest), convention_note(records)
+        return published_text(asked["items"], asked["form"], asked["store"])[0]
+    query = TableQuery.of(asked)
+    records = records_of(query)
+    text, note = written(records, query), convention_note(records)
     if note is None:
         return text
-    return f"{text}\n% note: {note}" if form == "latex" else f"{text}\n\nNote: {note}."
+    return f"{text}\n% note: {note}" if query.form == "latex" else f"{text}\n\nNote: {note}."
 
 
 def _tell(path: Path, count: int, false: list[int], write: bool) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import workbench.commands.completers as completers
-from analysis.commands.table import counted_from, lengths, say_notes, without_quick
+from analysis.commands.record_options import counted_from, lengths, say_notes, without_quick
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, suggestion

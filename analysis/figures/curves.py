@@ -8,13 +8,15 @@ marked where it happened, and losses that mean different things never share an a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.branches import SHARED
+from analysis.figures.draw import draw
+from analysis.figures.panel import Curve, Panel
 from analysis.figures.style import PALETTE, Look
 from analysis.frames import Records, best, is_missing, run_frame, run_labels
 from analysis.stats.loss_axes import LossAxis, less_regulariser, loss_keys
@@ -24,39 +26,6 @@ from workbench.names import ACCURACY, LEARNING_RATE, LOSS, direction, is_evaluat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-@dataclass
-class Curve:
-    """One line of one panel. `x` are epochs, a NaN in `y` is a gap; `low` and `high` bound a band of seeds.
-
-    `best` are the positions of each stage's best value; `broken` (x, y, text) the values that are not
-    finite, at the height of the last finite one. Up to `shared` (an epoch) it is its trunk's curve.
-    """
-
-    run: str
-    label: str
-    x: np.ndarray
-    y: np.ndarray
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    best: list[int] = field(default_factory=list)
-    broken: list[tuple[float, float, str]] = field(default_factory=list)
-    seeds: int = 1
-    shared: float = 0.0
-
-
-@dataclass
-class Panel:
-    """What one axis shows: curves of one metric that can be compared, borders of stages and rates."""
-
-    metric: str
-    title: str
-    curves: list[Curve]
-    borders: dict[float, tuple[str, list[str]]] = field(default_factory=dict)  # x: (name, labels of runs)
-    breaks: list[float] = field(default_factory=list)
-    reference: tuple[float, str] | None = None
-    top: float | None = None
 
 
 def plot_curves(
@@ -87,8 +56,6 @@ def plot_curves(
     Returns a matplotlib figure; `analysis.figures.draw.save` writes it.
     Raises `InputError` for an unknown `by`, `RecordError` for unknown metrics and runs with no epochs.
     """
-    from analysis.figures.draw import draw
-
     if by not in ("stage", "run"):
         raise InputError(f"by={by!r}", expected="'stage' or 'run'")
     records = frame if isinstance(frame, Records) else from_epochs(frame)
@@ -142,7 +109,7 @@ def panels(
             made.append(_panel(name, key, rows, keys, groups, by, records))
     borders, breaks = _borders(records, groups) if by == "stage" else ({}, {})
     for panel in made:
-        low, high = _extent(panel)
+        low, high = panel.extent
         panel.borders = {x: found for x, found in borders.items() if low < x < high}
         here = {curve.label for curve in panel.curves}
         panel.breaks = [
@@ -210,10 +177,10 @@ def _panel(
         before = rows[(rows["run"] == members[0]) & (rows["attempt"] == SHARED)]
         curve.shared = 0.0 if before.empty else float(before["epoch"].max())
         curves.append(_joined(curve, trunk))
-    if key is None or not curves:
-        return Panel(metric, metric, curves)
-    first, last = min(c.x[0] for c in curves), max(c.x[-1] for c in curves)
-    return Panel(metric, key.title(metric, first, last), curves)
+    panel = Panel(metric, metric, curves)
+    if key is not None and curves:
+        panel.title = key.title(metric, *panel.extent)
+    return panel
 
 
 def line(rows: pd.DataFrame, metric: str, by: str) -> Curve | None:
@@ -294,12 +261,6 @@ def _borders(
         for x in rate_breaks(last):
             breaks.setdefault(x, set()).add(label_of[run])
     return borders, breaks
-
-
-def _extent(panel: Panel) -> tuple[float, float]:
-    if not panel.curves:
-        return 0.0, 0.0
-    return min(curve.x[0] for curve in panel.curves), max(curve.x[-1] for curve in panel.curves)
 
 
 def window(panel: Panel, from_epoch: int) -> Panel:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures.curves import Curve, Panel
-from analysis.figures.style import COLORS as COLORS
-from analysis.figures.style import DASHES, STYLE, Look
+from analysis.figures.panel import Curve, Panel
+from analysis.figures.style import COLORS, DASHES, SMALLEST, STYLE, Look, new_figure
 from workbench.errors import InputError, RecordError
 from workbench.names import LEARNING_RATE, lower_is_better
 
@@ -31,27 +30,23 @@ HANDLE = 3.4  # letters that the sample of a line in the legend takes
 BORDER: Any = {"color": "#909090", "linewidth": 0.8, "linestyle": (0, (4, 3))}  # where a stage begins
 # Where the rate drops or restarts.
 BREAK: Any = {"color": "#b0b0b0", "linewidth": 0.7, "linestyle": (0, (1, 3))}
-SMALLEST = 7  # points; nothing in a figure is written smaller
 
 
 def draw(panels: Sequence[Panel], smooth: int = 0, look: Look | None = None) -> Figure:
     """Draw panels into a new figure with one legend below; raises `RecordError` when none has a curve."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
     look = look or Look()
     panels = [panel for panel in panels if panel.curves]
     if not panels:
         raise RecordError("no epochs to draw")
     columns = _columns(len(panels), look)
     rows = math.ceil(len(panels) / columns)
-    lines = _looks(panels, look)
-    with matplotlib.rc_context(look.settings):
-        width = look.width or max(columns * PANEL_INCHES[0], 5.2)
-        handles = [*_line_handles(lines), *_mark_handles(panels)]
-        wrapped, across, high = _legend_layout(handles, width, look.font_size - 0.5)
-        tall = rows * (width / columns) * PANEL_INCHES[1] / PANEL_INCHES[0]
-        figure = Figure(figsize=(width, tall + high + 0.3 + 0.3 * bool(look.title)), layout="constrained")
+    lines = _line_styles(panels, look)
+    width = look.width or max(columns * PANEL_INCHES[0], 5.2)
+    handles = [*_line_handles(lines), *_mark_handles(panels)]
+    wrapped, across, high = _legend_layout(handles, width, look.font_size - 0.5)
+    tall = rows * (width / columns) * PANEL_INCHES[1] / PANEL_INCHES[0]
+    # The legend's height first: it stands below the panels and must not take their room.
+    with new_figure(width, tall + high + 0.3 + 0.3 * bool(look.title), look.settings) as figure:
         for number, panel in enumerate(panels, start=1):
             axis = figure.add_subplot(rows, columns, number)
             _draw_panel(axis, panel, lines, smooth)
@@ -94,7 +89,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def _looks(panels: Sequence[Panel], look: Look) -> dict[str, dict[str, Any]]:
+def _line_styles(panels: Sequence[Panel], look: Look) -> dict[str, dict[str, Any]]:
     # A run that is nothing but the trunk of others is drawn as what it is, under one name.
     apart = [(panel.curves, _trunks(panel)) for panel in panels]
     names = dict.fromkeys(
@@ -124,7 +119,7 @@ def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]], smoo
                 label = TRUNK
                 drawn.add(points)
             _draw_curve(axis, part, looks[label], smooth)
-    first, last = min(curve.x[0] for curve in panel.curves), max(curve.x[-1] for curve in panel.curves)
+    first, last = panel.extent
     if last - first < 1:  # a single epoch: room on both sides, so that its tick is a whole number
         axis.set_xlim(first - 1, last + 1)
     axis.set_title(panel.title, loc="left")
@@ -152,8 +147,7 @@ def _parts(curve: Curve) -> list[tuple[Curve, str]]:
 
 def _points(curve: Curve) -> bytes:
     """Return what two curves share that lie on one another."""
-    points: bytes = curve.x.tobytes() + b"|" + curve.y.tobytes()
-    return points
+    return curve.x.tobytes() + b"|" + curve.y.tobytes()
 
 
 def _trunks(panel: Panel) -> set[bytes]:
@@ -298,9 +292,7 @@ def _heights(axis: Axes, panel: Panel, x: float, share: float) -> np.ndarray:
             found.append(np.column_stack([at, np.interp(at, xs, ys)]))
     if not found:
         return np.empty(0)
-    places = axis.transAxes.inverted().transform(axis.transData.transform(np.concatenate(found)))
-    heights: np.ndarray = places[:, 1]
-    return heights
+    return axis.transAxes.inverted().transform(axis.transData.transform(np.concatenate(found)))[:, 1]
 
 
 def _line_handles(looks: dict[str, dict[str, Any]]) -> list[Any]:

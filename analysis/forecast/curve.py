@@ -76,11 +76,15 @@ class Curve:
         """The last epoch with a value."""
         return int(max(self.epochs)) if len(self.epochs) else len(self.values)
 
+    @property
+    def numbers(self) -> list[int]:
+        """The epoch of each value."""
+        return list(self.epochs) or list(range(1, len(self.values) + 1))
+
     def until(self, epoch: int) -> Curve:
         """Return the curve as it was after `epoch`; the plans stay, the values after it are unknown."""
-        numbers = list(self.epochs) or list(range(1, len(self.values) + 1))
-        keep = [k for k, number in enumerate(numbers) if number <= epoch]
-        changed = {"values": [self.values[k] for k in keep], "epochs": [numbers[k] for k in keep]}
+        seen = [(number, value) for number, value in zip(self.numbers, self.values) if number <= epoch]
+        changed = {"values": [value for _, value in seen], "epochs": [number for number, _ in seen]}
         # Never finished, though the run may be: whoever looks back from here must not know the end. The total
         # stays, for it was planned from the start.
         return Curve(**{**self.__dict__, **changed, "total": self.total or self.last, "finished": False})
@@ -160,7 +164,7 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     notes: list[str] = []
     # The order of the steps matters: gaps before units, units before spikes (which are judged by level), spikes
     # before stages, for a spike looks like a jump.
-    values, seen = _laid_out(curve, notes)
+    values, seen = _by_epoch(curve, notes)
     kind = _kind(curve.metric, float(values[seen].max()))
     unit = _unit(values[seen], kind, notes)
     # After the unit, so that 1 - accuracy holds for percent too; before the spikes, which are looked for
@@ -180,20 +184,20 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
         raise Refused(f"epoch {to} has been reached")
     # Last: a stage that has too few epochs is refused for that, not for the shape of them.
     _refuse_hopeless(values, kind, start)
-    return _numbered(curve, kind, unit, (values, seen), (start, to), settings, notes)
+    return _above_floor(curve, kind, unit, (values, seen), (start, to), settings, notes)
 
 
-def _numbered(
+def _above_floor(
     curve: Curve,
     kind: str,
     unit: float,
-    laid_out: tuple[Array, Array],
+    by_epoch: tuple[Array, Array],
     window: tuple[int, int],
     settings: Settings,
     notes: list[str],
 ) -> Prepared:
     """Return checked values as numbers above their floor, of a very long past at every so many epochs only."""
-    (values, seen), (start, to) = laid_out, window
+    (values, seen), (start, to) = by_epoch, window
     floor = _floor(values, kind, notes)
     scale = float(np.max(values - floor))
     rates, constant = _rates(curve, start, to, notes)
@@ -235,9 +239,9 @@ def _kind(metric: str, top: float) -> str:
     return LOSS if kind == ERROR and (top > PERCENT or 1 < top <= NO_SHARE) else kind
 
 
-def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
+def _by_epoch(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
     """Return one value an epoch and which of them were seen; of an epoch recorded twice, the later."""
-    epochs = np.asarray(curve.epochs or range(1, len(curve.values) + 1), dtype=int)
+    epochs = np.asarray(curve.numbers, dtype=int)
     given = np.asarray(curve.values, dtype=float)
     if not len(given):
         raise Refused("no values")

@@ -16,6 +16,7 @@ from analysis.forecast.baselines import BASELINES
 from analysis.forecast.curve import LOSS, Prepared
 from analysis.forecast.ensemble import BY_RATE, PLAIN_LAST, Ensemble, quantiles
 from analysis.forecast.lr_effects import relative
+from analysis.stats import noise
 
 Array = np.ndarray
 SOFT = 0.02  # of the present level, added before taking logs: a value may be zero
@@ -95,7 +96,7 @@ def features(prepared: Prepared, ensemble: Ensemble, targets: Array) -> Features
     # Without a table yet: its `log` is needed to make the features themselves.
     found = Features(np.empty(0), np.empty(0), np.empty(0), 0.0, level, np.empty(0))
     logs = found.log(prepared.y)
-    facts = _fits(ensemble, found, targets) | _past(ensemble, found, logs)
+    facts = _fits(ensemble, found, targets) | _misses(ensemble, found, logs)
     facts |= _shape(logs, targets) | _schedule(prepared, targets)
     facts["loss"] = float(prepared.kind == LOSS)
     facts["evaluation"] = float(prepared.evaluation)
@@ -142,13 +143,10 @@ def _fits(ensemble: Ensemble, scale: Features, targets: Array) -> dict[str, Arra
     }
 
 
-def _past(ensemble: Ensemble, scale: Features, logs: Array) -> dict[str, float]:
+def _misses(ensemble: Ensemble, scale: Features, logs: Array) -> dict[str, float]:
     """Return noise, and how far the back-tests and the last value missed."""
-    # Second differences, from which a straight trend drops out; the largest tenth is left out as jumps, and
-    # the variance of such a difference is six times the noise's.
-    second = np.diff(logs, 2)[-max(6, len(logs) // 2) :] ** 2
-    noise = float(np.sqrt(np.mean(np.sort(second)[: max(1, int(0.9 * len(second)))]) / 6))
-    found = {"noise": noise, "bias": 0.0, "miss": noise, "last value's miss": noise}
+    deviation = noise.trimmed_logs(logs)
+    found = {"noise": deviation, "bias": 0.0, "miss": deviation, "last value's miss": deviation}
     if len(ensemble.past):
         origin, index, forecast, value, _ = ensemble.past.T
         # By how far ahead a back-test looked, measured in what it had seen: far ones tell more about the end.

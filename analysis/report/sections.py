@@ -17,19 +17,23 @@ from analysis.stats import significance
 from analysis.tables import summary, verdicts
 from analysis.tables.conventions import convention_note
 from analysis.tables.render import cell
-from workbench.names import badness, lower_is_better
 from workbench.spec import labels
 
 TOP, BOTTOM = 10, 5  # rows shown of more than ALL_ROWS; the rest is folded
 COLUMNS = 5  # rows that have a column each in the table of differences
 SETTINGS_SHOWN = 4  # columns of settings beside results; more stand in the table of differences only
+COSTS = [
+    "seconds",
+    "images_per_second",
+    "device_hours",
+]  # columns that a table of the ends leaves to the full one
 VALUES_SHOWN = 6  # distinct values of a setting that are written out
 
 
 def page(study: Study, folder: Path) -> Page:
     """Return the whole report of a study, links being relative to `folder`."""
     sections = [
-        Section("In short", _short(study)),
+        Section("In short", _in_short(study)),
         Section("What differs", _differences(study)),
         Section("Curves", _curves(study)),
         Section("Results", _results(study)),
@@ -42,7 +46,7 @@ def page(study: Study, folder: Path) -> Page:
     return Page(study.name, question, sections)
 
 
-def _short(study: Study) -> list[Block]:
+def _in_short(study: Study) -> list[Block]:
     select, metric = study.select, study.metric
     states = study.trained.runs["status"].fillna("unknown").value_counts()
     said = [
@@ -55,7 +59,9 @@ def _short(study: Study) -> list[Block]:
     epoch = (
         "" if is_missing(row.get("epoch")) else f" at epoch {cell({'epoch': float(row['epoch'])}, 'epoch')}"
     )
-    said.append(f"Best by {metric}: {row['run']} with {_shown(study, top)}{epoch}. {_alike(study, top)}")
+    said.append(
+        f"Best by {metric}: {row['run']} with {_value_text(study, top)}{epoch}. {_as_good(study, top)}"
+    )
     words = study.judged(metric)["verdict"].tolist()
     counts = [
         (words.count(word), word) for word in (significance.BETTER, significance.WORSE, significance.SAME)
@@ -71,7 +77,7 @@ def _short(study: Study) -> list[Block]:
     return [*([Text([prose])] if prose else []), Text(said, listed=True)]
 
 
-def _alike(study: Study, top: int) -> str:
+def _as_good(study: Study, top: int) -> str:
     """Say how many rows are indistinguishable from the best one, and of how many that is not known."""
     own = study.rows[study.metric]
     if len(own) == 1:
@@ -92,7 +98,7 @@ def _alike(study: Study, top: int) -> str:
     return said + "."
 
 
-def _shown(study: Study, position: int) -> str:
+def _value_text(study: Study, position: int) -> str:
     row = study.frame.iloc[position].to_dict()
     row[study.metric] = float(row[study.metric])
     text = cell(row, study.metric)
@@ -147,10 +153,8 @@ def _values(values: Sequence[object]) -> str:
 
 
 def _curves(study: Study) -> list[Block]:
-    blocks: list[Block] = [figures.curves(study)]
-    if len(study.frame) > figures.LINES_TOLD_APART:
-        blocks.append(figures.distribution(study))
-    return blocks
+    many = len(study.frame) > figures.LINES_TOLD_APART
+    return [figures.curves(study), *([figures.distribution(study)] if many else [])]
 
 
 def _results(study: Study) -> list[Block]:
@@ -162,8 +166,8 @@ def _results(study: Study) -> list[Block]:
         return [*blocks, _sorted(study, _without_settings(study), bold, lambda order: order)]
     blocks.append(Table(_spread(study)))
     blocks.append(Text([f"The best {TOP} and the last {BOTTOM} of {len(study.frame)} rows:"]))
-    narrow = _without_settings(study).drop(columns=_crowd(study.frame))
-    blocks.append(_sorted(study, narrow, bold, _ends))
+    narrow = _without_settings(study).drop(columns=COSTS, errors="ignore")
+    blocks.append(_sorted(study, narrow, bold, _first_and_last))
     whole = _sorted(study, study.frame, bold, lambda order: order)
     return [*blocks, Table(whole.frame, whole.bold, fold=f"All {len(study.frame)} rows")]
 
@@ -175,13 +179,8 @@ def _without_settings(study: Study) -> pd.DataFrame:
     return study.frame.drop(columns=settings) if len(settings) > SETTINGS_SHOWN else study.frame
 
 
-def _ends(order: list[int]) -> list[int]:
+def _first_and_last(order: list[int]) -> list[int]:
     return order if len(order) <= ALL_ROWS else [*order[:TOP], *order[-BOTTOM:]]
-
-
-def _crowd(frame: pd.DataFrame) -> list[str]:
-    """Return the columns that a table of the ends leaves to the full one: times and speeds."""
-    return [name for name in ("seconds", "images_per_second", "device_hours") if name in frame]
 
 
 def _sorted(
@@ -236,19 +235,17 @@ def _verdicts(study: Study) -> list[Block]:
             f"{n} {word}" for word, n in counts.items() if word != verdicts.BASELINE
         )
         blocks.append(Text([said + note + "."]))
-        frame = frame.dropna(axis="columns", how="all").drop(columns=_empty(frame))
-        order = badness(frame[metric], lower_is_better(metric)).argsort(kind="stable").tolist()
+        frame = frame.dropna(axis="columns", how="all")
+        if (frame["test"] == "").all():
+            frame = frame.drop(columns="test")
+        order = verdicts.best_first(frame[metric], metric)
         if study.baseline in order[TOP:-BOTTOM] and len(order) > ALL_ROWS:
-            ends = sorted([*_ends(order), study.baseline], key=order.index)
+            ends = sorted([*_first_and_last(order), study.baseline], key=order.index)
         else:
-            ends = _ends(order)
+            ends = _first_and_last(order)
         blocks.append(Table(frame.iloc[ends].reset_index(drop=True)))
         if len(ends) < len(order):
             blocks.append(
                 Table(frame.iloc[order].reset_index(drop=True), fold=f"All {len(order)} rows of {metric}")
             )
     return blocks
-
-
-def _empty(frame: pd.DataFrame) -> list[str]:
-    return ["test"] if (frame["test"] == "").all() else []

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.frames import Note, Notes, RunData
-from analysis.sources.csv_cells import CELL_END, NUMBER, as_numbers, at_once, numbers
+from analysis.sources.csv_cells import CELL_END, NUMBER, as_numbers, numbers, read_by_arrow
 from analysis.sources.epoch_table import CLOCK, EPOCH, INDEX, STEP, Table, runs_of
 from analysis.sources.lines import decoded
 from analysis.sources.options import Options
@@ -64,10 +64,9 @@ def by_run(table: Table, name: str) -> dict[str, Table]:
     found = {}
     for run, own in runs.items():
         names = {column: column for column in shared} | own
-        there = np.any([table.present[column] for column in own], axis=0)
-        columns = {called: table.columns[column][there] for column, called in names.items()}
-        present = {called: table.present[column][there] for column, called in names.items()}
-        found[run] = Table(columns, present, table.lines[there])
+        part = table.rows(np.any([table.present[column] for column in own], axis=0))
+        columns = {called: part.columns[column] for column, called in names.items()}
+        found[run] = Table(columns, {called: part.present[c] for c, called in names.items()}, part.lines)
     return found
 
 
@@ -145,7 +144,7 @@ def _plain_table(text: str, lines: list[str], at: int, notes: Notes) -> Table | 
     if delimiter == " " or '"' in body or (lead and lead in body.lower()) or not whole:
         return None
     numbers_at = np.arange(at + 2, at + 2 + count)
-    found = at_once(body.replace(delimiter, CELL_END), len(header), count)
+    found = read_by_arrow(body.replace(delimiter, CELL_END), len(header), count)
     return None if found is None else Table(*as_numbers(header, found, numbers_at, notes), numbers_at)
 
 
@@ -162,7 +161,9 @@ def _parts(lines: list[str], at: int, delimiter: str, notes: Notes) -> list[Part
         if '"' in line and line.count('"') % 2:
             line, position = _whole_quote(lines, position, line)
         row = _row(line, delimiter)
-        if row.count(CELL_END) == signs and not (row[:1].isalpha() and lead and _begins_with(row, lead)):
+        if row.count(CELL_END) == signs and not (
+            row[:1].isalpha() and lead and row.partition(CELL_END)[0].strip().lower() == lead
+        ):
             parts[-1].rows.append(row)
             parts[-1].lines.append(number)
         elif line.strip():
@@ -190,10 +191,6 @@ def _odd(
     else:
         notes.add("a row that is cut or mixed with another, not used", number)
     return first
-
-
-def _begins_with(row: str, name: str) -> bool:
-    return row[: row.find(CELL_END)].strip().lower() == name
 
 
 def _row(line: str, delimiter: str) -> str:
@@ -237,12 +234,9 @@ def _below(tables: list[Table]) -> Table:
     """Put tables one below the other; a column that one of them lacks is absent there."""
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
     sizes = [len(table.lines) for table in tables]
-    columns = {
-        name: np.concatenate([t.columns.get(name, np.full(n, np.nan)) for t, n in zip(tables, sizes)])
-        for name in names
-    }
-    present = {
-        name: np.concatenate([t.present.get(name, np.zeros(n, bool)) for t, n in zip(tables, sizes)])
-        for name in names
-    }
+    columns, present = {}, {}
+    for name in names:
+        parts = [t.columns.get(name, np.full(n, np.nan)) for t, n in zip(tables, sizes)]
+        there = [t.present.get(name, np.zeros(n, bool)) for t, n in zip(tables, sizes)]
+        columns[name], present[name] = np.concatenate(parts), np.concatenate(there)
     return Table(columns, present, np.concatenate([table.lines for table in tables]))

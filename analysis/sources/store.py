@@ -14,6 +14,11 @@ SERVERS = ("http://", "https://")
 DATABASES = ("postgresql://", "postgresql+psycopg2://", "mysql://", "sqlite:///")
 
 
+def is_address(item: str) -> bool:
+    """Tell the address of a tracking server or of a database from a path."""
+    return item.startswith((*SERVERS, *DATABASES))
+
+
 def read_store(
     store: Store, runs: Sequence[str] | None = None, journals: bool = False, epochs_from: int | None = None
 ) -> Records:
@@ -43,6 +48,7 @@ def _own(store: Store, runs: Sequence[str] | None, journals: bool, epochs_from: 
     parts = []
     if store.database.exists():
         parts = _database(store, runs, own if journals else [], epochs_from)
+    # After the tables: a run that no view has seen yet, or none may see, is in its journal alone.
     known = {run for part in parts for run in part.runs["run"]}
     rest = [name for name in own if name not in known]
     if rest:

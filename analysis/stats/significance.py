@@ -189,19 +189,12 @@ def verdicts(comparisons: Sequence[Comparison | None], lower: bool = False) -> l
     return said
 
 
-def optimism(
-    deviation: float, epochs: int, draws: int = 20_000, rng: np.random.Generator | None = None
-) -> float:
+def optimism(deviation: float, epochs: int) -> float:
     """Return by how much the best of `epochs` measurements exceeds a typical one through noise alone.
 
-    The expected largest of `epochs` independent normal draws of standard `deviation`: the first-order
-    statistic's mean, by quadrature where no generator is given, else from `draws` random ones.
+    That is the expected largest of `epochs` independent normal draws of standard `deviation`.
     """
-    if epochs < 2:
-        return 0.0
-    if rng is not None:
-        return float(deviation * rng.normal(size=(draws, epochs)).max(1).mean())
-    return deviation * _mean_largest(epochs)
+    return deviation * _mean_largest(epochs) if epochs > 1 else 0.0
 
 
 @functools.cache
@@ -213,16 +206,3 @@ def _mean_largest(count: int) -> float:
     below = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in x])
     density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
     return float(integrate.trapezoid(x * count * below ** (count - 1) * density, x))
-
-
-def plateau_noise(values: Sequence[float] | np.ndarray) -> float:
-    """Return the standard deviation of a curve's noise from the differences of neighbouring epochs.
-
-    For independent noise Var(x[t+1] - x[t]) = 2 sigma^2; a slow trend hardly enters. The median absolute
-    difference is used, divided by 0.6745 sqrt(2), so that a few real jumps do not count.
-    """
-    differences = np.diff(np.asarray(values, float))
-    differences = differences[np.isfinite(differences)]
-    if len(differences) < 2:
-        return math.nan
-    return float(np.median(np.abs(differences)) / (0.674490 * math.sqrt(2)))

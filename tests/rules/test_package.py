@@ -34,6 +34,7 @@ PACKAGES = {
     "grpc": "grpcio",
     "faiss": "faiss-cpu",
     "psycopg2": "psycopg2-binary",
+    "tomllib": "tomli",  # of the standard library from Python 3.11 on
 }
 OPTIONAL = {  # imported inside functions only; the extra that brings them
     "faiss": "ann",

@@ -43,7 +43,6 @@ def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | N
     dominant centers, for `FromRun(..., centers="LIST.npz")`.
     """
     from workbench.models.heads.subcenter_cleanup import clean as cleaned
-    from workbench.models.heads.subcenter_cleanup import dominant_centers
 
     experiment, state = _recorded(run, store, trust_code)
     plan, centers = _centers(experiment, state, run)
@@ -55,17 +54,17 @@ def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | N
         )
     found = cleaned(_embeddings(experiment, state, images, records), images.labels[records], centers, angle)
     _write(output, [str(images.names[number]) for number in records[found.kept]])
-    _write_centers(output, dominant_centers(centers, found.dominant), images.identities)
+    _write_centers(output, found.centers, images.identities)
     _say(found, images, records, angle, output)
 
 
 def _recorded(run: str, store: str | None, trust_code: bool) -> tuple[Experiment, State]:
     """Return the experiment and the last checkpoint of a run (the only one that holds its head)."""
-    from workbench.train import checkpoint
+    from workbench.train import checkpoint_file
     from workbench.train.from_record import open_run
 
     found = open_run(run, store, trust_code=trust_code)
-    state = checkpoint.newest(found.checkpoints)
+    state = checkpoint_file.newest(found.checkpoints)
     if state is None:
         raise RecordError("has no checkpoint", where=found.run, do="choose a run that has one")
     return found.experiment, state

@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem
 
 from workbench.errors import WorkbenchError
 from workbench.security.safe_source import UNPARSABLE
-from workbench.tracking.runs import LAST, title
+from workbench.tracking.runs import LAST
 from workbench.tracking.store import Store, find_store
 
 SPECS = "experiments"
@@ -46,7 +46,7 @@ def titles(store: Store, study: str | None = None) -> Iterator[str]:
     for run in reversed(store.runs()):
         start = first_start(store.journal(run))
         if start is not None and study in (None, start.study) and start.tags.get(TAG_KIND) != SWEEP:
-            yield title(start)
+            yield start.title
 
 
 def _runs(store: Store, context: click.Context, word: str) -> Iterator[str]:
@@ -83,7 +83,7 @@ def _names_in(path: Path) -> Iterator[str]:
 
 
 def _removed(store: Store, context: click.Context, word: str) -> Iterator[str]:
-    from workbench.tracking.trash import removed
+    from workbench.tracking.removed_runs import removed
 
     for run in removed(store):
         yield run.title

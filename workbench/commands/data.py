@@ -140,7 +140,7 @@ def strip(source: str, augmentation: str, over: str, number: int, rows: int, siz
 
 def _one_image(source: str, number: int, size: int) -> Any:
     """Return an image file, or one image of a source, as uint8 [1, size, size, 3]."""
-    from workbench.data import contact_sheet
+    from workbench.data import decode
     from workbench.verification.pair_sets import of_files
 
     path = Path(source)
@@ -153,17 +153,17 @@ def _one_image(source: str, number: int, size: int) -> Any:
         raise DataError(f"no image {number}", where=source, expected=f"0 to {len(images.labels) - 1}")
     import numpy as np
 
-    return contact_sheet.read(images, np.array([number]), size)
+    return decode.records(images, np.array([number]), size)
 
 
 def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) -> Any:
     import numpy as np
 
-    from workbench.data import contact_sheet, pipeline
+    from workbench.data import contact_sheet, decode, pipeline
 
     images, train, _ = pipeline.open_split(plan.data, places(), seed)
     numbers = train[np.unique(np.linspace(0, len(train) - 1, count).astype(int))]
-    originals = contact_sheet.read(images, numbers, size)
+    originals = decode.records(images, numbers, size)
     pictures, captions = [originals], ["original"]
     epochs = range(plan.first_epoch, plan.first_epoch + min(rows, plan.epochs)) if plan.augment else ()
     for epoch in epochs:
@@ -240,7 +240,8 @@ def pairs(
         from workbench.data import pair_formats, paths
 
         folder = paths.locate(source, places(), "data pairs")
-        count = convert.to_bin(*convert.of_list(pair_formats.read(listed, folder)), target)
+        found = pair_formats.read(listed, folder)
+        count = convert.to_bin(*convert.in_pairs(found.encoded, found), target)
     else:
         images = convert.stored(source_of(source), places(), size)
         count = convert.to_bin(*convert.drawn_pairs(images, pairs, seed), target)

@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from workbench.commands import class_errors, completers
+from workbench.commands.class_errors import SHOWN_SIZE, shortened
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.errors import RecordError, suggestion
 from workbench.spec.datasets import default_places
@@ -23,8 +24,6 @@ from workbench.train.from_record import no_spec, recorded_experiment
 from workbench.verification.measures import best_accuracy, one_class
 from workbench.verification.sorted_scores import SortedScores
 from workbench.verification.top_errors import Worst, worst
-
-SHOWN_SIZE = 112  # pixels of an image on the sheet
 
 
 @click.command()
@@ -115,7 +114,7 @@ def found_errors(
 
 def _start(store: Store, run: str) -> Any:
     journal = read_state(store, run).journal
-    if journal is None or journal.start is None:
+    if journal.start is None:
         raise no_spec(run)
     return journal.start
 
@@ -155,14 +154,6 @@ def _caption(pairs: PairImages, scores: np.ndarray, number: int) -> str:
     """Return the score and the names of both images, a line each: long names side by side lie across each other."""
     places = (pairs.first[number], pairs.second[number])
     return "\n".join([f"{scores[number]:.3f}", *(shortened(_name(pairs, place)) for place in places)])
-
-
-def shortened(name: str, letters: int = 40) -> str:
-    """Return an image's name without its ending, and without a folder that it repeats; its end where it is long."""
-    folder, _, stem = name.rpartition("/")
-    stem = Path(stem).stem if Path(stem).suffix else stem
-    text = stem if not folder or stem.startswith(Path(folder).name) else f"{folder}/{stem}"
-    return text if len(text) <= letters else "..." + text[3 - letters :]
 
 
 def draw(path: Path, pairs: PairImages, scores: np.ndarray, found: Worst, facts: dict[str, Any]) -> None:

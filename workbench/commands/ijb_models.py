@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from workbench.commands import ijb as one
+from workbench.commands.ijb_results import measured, plain, write
 from workbench.errors import DataError, suggestion
 from workbench.verification import ijb
 from workbench.verification.ijb import ProtocolResult
@@ -23,7 +23,7 @@ def compare(protocol: Protocol, models: Sequence[str], options: Mapping[str, Any
         raise DataError("--save-embeddings with several models", do="give it with one MODEL at a time")
     found: Measured = []
     for model in models:
-        name, outcome, messages = one.measured(protocol, model, options)
+        name, outcome, messages = measured(protocol, model, options)
         if name in dict(found):
             raise DataError(f"{model!r} is there twice", where="workbench ijb", expected="different models")
         found.append((name, outcome))
@@ -34,7 +34,7 @@ def compare(protocol: Protocol, models: Sequence[str], options: Mapping[str, Any
     facts = {
         "set": protocol.name,
         "reading": reading,
-        "models": {name: one.plain(outcome) for name, outcome in found},
+        "models": {name: plain(outcome) for name, outcome in found},
     }
     if options["out"]:
         results = {
@@ -43,7 +43,7 @@ def compare(protocol: Protocol, models: Sequence[str], options: Mapping[str, Any
             for result in outcome.results
             if str(result.reading) == reading
         }
-        one.write(options["out"], f"{protocol.name}, {reading}", shown, facts, results)
+        write(options["out"], f"{protocol.name}, {reading}", shown, facts, results)
     click.echo(json.dumps(facts) if options["as_json"] else shown)
 
 

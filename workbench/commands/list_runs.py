@@ -21,9 +21,9 @@ from workbench.spec import labels
 from workbench.tracking.best import summary
 from workbench.tracking.reader_notes import read_notes
 from workbench.tracking.remarks import remarks
+from workbench.tracking.removed_runs import removed
 from workbench.tracking.runs import RunState, read_state, read_states
 from workbench.tracking.store import Store, find_store
-from workbench.tracking.trash import removed
 
 SHOWN_SETTINGS = 4  # columns of differing settings in a list
 LEAST_WIDTH = 140
@@ -97,14 +97,14 @@ def remark_lines(state: RunState) -> list[str]:
 
 
 def _is_of(state: RunState, study: str | None) -> bool:
-    start = state.journal.start if state.journal else None
+    start = state.start
     if start is None:
         return study is None
     return study in (None, start.study, f"{start.study}/{start.name}")
 
 
 def _is_quick(state: RunState) -> bool:
-    start = state.journal.start if state.journal else None
+    start = state.start
     return start is not None and start.quick
 
 
@@ -133,7 +133,7 @@ def _none(
     store: Store, every: Sequence[RunState], study: str | None, tag: str | None, hidden: str
 ) -> InputError:
     """Return the refusal of a list without a run: an unknown study by its nearest, else how to make a run."""
-    starts = [state.journal.start for state in every if state.journal and state.journal.start]
+    starts = [state.start for state in every if state.start]
     studies = sorted({start.study for start in starts})
     if study is not None and study not in {*studies, *(f"{s.study}/{s.name}" for s in starts)} and studies:
         return InputError(f"no study {study!r}", where=store.root, do=suggestion(study, studies))

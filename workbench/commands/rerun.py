@@ -107,7 +107,7 @@ def _require_curve(found: RecordedRun) -> None:
 
 def train(found: RecordedRun, name: str, as_json: bool = False) -> int:
     """Train the recorded experiment as the run `name`, with the code of this process."""
-    from workbench.train.progress import screen
+    from workbench.train.choose_screen import screen
     from workbench.train.request import RunRequest
     from workbench.train.runner import run
 

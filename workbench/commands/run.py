@@ -1,27 +1,27 @@
 """`workbench run`: train the experiments of spec files, here, in processes side by side, or on a cluster.
 
-A single run works in this process. Several go to the queue (`several.py`), each in a process of its own.
+A single run works in this process. Several go to the queue (`run_many.py`), each in a process of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol, TextIO
+from typing import Protocol
 
 import click
 
 from workbench.commands import completers
 from workbench.commands.common_options import debug_option, store_option
+from workbench.commands.run_many import on_cluster, print_json, several
 from workbench.distribute.roles import refuse_several
 from workbench.errors import InputError, RunFailed, SpecError
 from workbench.jobs.placement import Place, places
-from workbench.jobs.task import Task, planned, with_forecast
+from workbench.jobs.task import Task, planned
 from workbench.names import TAG_FORECAST, metric_that_counts
 from workbench.optimizers import plateau, schedule_preview
 from workbench.security.visible_text import surviving_lost_streams
@@ -106,7 +106,7 @@ def run(
     if run_name is None:  # a run that goes on elsewhere does not depend on the server
         require_reachable(place)
     where = _where(jobs, devices, ray)
-    tasks = with_forecast(_tasks(variants, place, resume, run_name), forecast)
+    tasks = [replace(task, forecast=forecast) for task in _tasks(variants, place, resume, run_name)]
     if not tasks:
         return 0
     for task in tasks:
@@ -114,16 +114,12 @@ def run(
     refuse_several([task.variant.experiment.devices for task in tasks])
     watched(tasks[0], store)  # a wrong --forecast is refused before anything runs
     if ray:
-        from workbench.commands.run_many import on_cluster
-
         return on_cluster(tasks, place, ray, jobs, address=store, as_json=as_json, debug=debug)
     if len(tasks) == 1:
         for spot in where[:1]:
             os.environ.update(spot.environment())
             spot.bind()
         return run_here(tasks[0], place, as_json)
-    from workbench.commands.run_many import several
-
     return several(tasks, place, where, address=store, as_json=as_json, debug=debug)
 
 
@@ -247,7 +243,7 @@ def _tasks(variants: list[Variant], store: Store, resume: bool, name: str | None
 
 def run_here(task: Task, store: Store, as_json: bool) -> int:
     """Run in this process; retry as the experiment's `safety.retries` allows."""
-    from workbench.train.progress import screen
+    from workbench.train.choose_screen import screen
     from workbench.train.runner import run
 
     retries = task.variant.experiment.safety.retries
@@ -288,12 +284,3 @@ def what_next(variant: Variant, best: Mapping[str, Mapping[str, float]]) -> str:
     words = [("show", title), ("plot", variant.study), ("table", variant.study), ("ui", "")]
     steps = [" ".join(["workbench", *map(shlex.quote, filter(None, pair))]) for pair in words]
     return "\n".join([*lines, "next: " + "; ".join(steps)])
-
-
-def print_json(store: Store, runs: list[str], stream: TextIO | None = None) -> None:
-    """Print one line a run: `{"run", "study", "name", "status", "best": {...}}`."""
-    from workbench.tracking.best import summary
-
-    for name in runs:
-        if store.journal(name).exists():
-            click.echo(json.dumps(summary(store, name)), file=stream)

@@ -22,7 +22,7 @@ from workbench.tracking.branch_history import all_rows
 from workbench.tracking.journal import first_start
 from workbench.tracking.reader_notes import read_notes
 from workbench.tracking.rows import EpochRecord, StartRecord
-from workbench.tracking.runs import RunState, find_run, read_state, title
+from workbench.tracking.runs import RunState, find_run, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.train.progress import FIRST, duration, is_detail, values_line
 
@@ -51,7 +51,7 @@ def show(run: str, settings: bool, store: str | None, as_json: bool) -> None:
 def description(store: Store, state: RunState, settings: bool = False) -> list[str]:
     """Return the lines that `show` prints."""
     journal = state.journal
-    if journal is None or journal.start is None:
+    if journal.start is None:
         return [f"run {state.run}  {state.status}", *remark_lines(state)]
     start = journal.start
     lines = [*_head(store, state, start), "", *curve_lines(list(all_rows(journal)))]
@@ -66,13 +66,12 @@ def description(store: Store, state: RunState, settings: bool = False) -> list[s
 
 
 def _head(store: Store, state: RunState, start: StartRecord) -> list[str]:
-    assert state.journal is not None
     end, trunk = state.journal.end, state.journal.trunk
     began = datetime.fromtimestamp(start.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     reason = f": {end.reason}" if end and end.reason else ""
     quick = ", quick" if start.quick else ""
     lines = [
-        f"run {state.run}  {title(start)}  {state.status}{reason}",
+        f"run {state.run}  {start.title}  {state.status}{reason}",
         f"  id {start.id}, seed {start.seed}{quick}, attempt {state.journal.attempt}, began {began} on {start.host}",
     ]
     lines += [f"  branch of run {trunk['run']} after epoch {trunk['epoch']}"] if trunk else []
@@ -141,13 +140,13 @@ def _setting_lines(start: StartRecord) -> list[str]:
 
 def epoch_lines(state: RunState) -> list[str]:
     """Return one line an epoch, with a heading a stage."""
-    assert state.journal is not None and state.journal.start is not None
+    assert state.start is not None
     lines, stage = [], 0
-    trunk = state.journal.trunk if state.journal else {}
+    trunk = state.journal.trunk
     # Runs that were imported earlier have stages without numbers.
     stage_names = {
         int(stage.get("number", at)): str(stage.get("name", ""))
-        for at, stage in enumerate(state.journal.start.stages, start=1)
+        for at, stage in enumerate(state.start.stages, start=1)
     }
     if trunk:
         lines.append(f"epochs 1 to {trunk['epoch']} are shared with its trunk, run {trunk['run']}")

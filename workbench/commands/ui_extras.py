@@ -134,7 +134,7 @@ def _add_image(folder: Path, tag: str, png: bytes, epoch: int) -> None:
 
 def _experiment(store: Store, run: str, trust_code: bool) -> tuple[Experiment, Any]:
     journal = read_state(store, run).journal
-    if journal is None or journal.start is None:
+    if journal.start is None:
         raise no_spec(run)
     if not journal.start.stages:
         raise RecordError("tells no stages", where=run, do="choose a run that was trained here")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.augment.random_bits import fold
+from workbench.augment.random_bits import fold, fold_mixing
 from workbench.lazy import tf
-from workbench.spec.interfaces import Augmentation, Images
+from workbench.spec.interfaces import Augmentation
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,7 +36,7 @@ def changed(images: np.ndarray, numbers: np.ndarray, chain: Sequence[Augmentatio
     result = tf.constant(np.stack(rows))
     mixing = [one for one in chain if type(one).batch is not Augmentation.batch]
     for position, one in enumerate(mixing):
-        seed = fold(tf.constant([word, 0], tf.int32), 1000 + position)
+        seed = fold_mixing(tf.constant([word, 0], tf.int32), position)
         result, _ = one.batch(tf.cast(result, tf.float32), tf.zeros([len(rows)], tf.int32), seed)
     return tf.saturate_cast(tf.round(tf.cast(result, tf.float32)), tf.uint8).numpy()
 
@@ -45,12 +45,6 @@ def over_range(image: np.ndarray, number: int, chosen: Sequence[Augmentation], w
     """Return one image (uint8 [1, s, s, 3]) as it is and after each of `chosen`, all by the same chance."""
     numbers = np.array([number])
     return np.concatenate([image, *(changed(image, numbers, (one,), word) for one in chosen)])
-
-
-def read(images: Images, numbers: np.ndarray, size: int) -> np.ndarray:
-    """Return the images of some records as uint8 [n, size, size, 3]."""
-    reader = images.reader(size)
-    return np.stack([reader(tf.constant(number, tf.int64)).numpy() for number in numbers])
 
 
 def sheet(

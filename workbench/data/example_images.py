@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from workbench.data import decode
 from workbench.spec.datasets import Places
 from workbench.spec.interfaces import Source
 
@@ -11,6 +12,5 @@ from workbench.spec.interfaces import Source
 def spread(source: Source, where: Places, size: int, count: int) -> np.ndarray:
     """Return uint8 images [n, size, size, 3] of a source, spread evenly over its records; n is at most `count`."""
     opened = source.open(where)
-    read, total = opened.reader(size), len(opened.labels)
-    places = np.linspace(0, total - 1, min(count, total)).astype(np.int64)
-    return np.stack([np.asarray(read(place)) for place in places])
+    total = len(opened.labels)
+    return decode.records(opened, np.linspace(0, total - 1, min(count, total)).astype(np.int64), size)

@@ -17,6 +17,7 @@ from workbench.models.backbones.sizes import AT_112
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Backbone, Source
 from workbench.spec.part import from_json
+from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import RunState
 
 UNKNOWN_IMAGES = 100_000
@@ -32,17 +33,16 @@ class Costs:
         self._seconds: dict[str, float] = {}  # seconds of an epoch, by id
         self._rates: list[float] = []  # seconds for a unit of work
         for state in reversed(states):
-            if state.journal is not None and state.journal.start is not None:
-                self._learn(state)
+            if state.start is not None:
+                self._learn(state, state.start)
 
-    def _learn(self, state: RunState) -> None:
-        assert state.journal is not None and state.journal.start is not None
-        start, rows = state.journal.start, state.journal.accepted()
+    def _learn(self, state: RunState, start: StartRecord) -> None:
+        rows = state.journal.accepted()
         self._epochs[state.run] = len(rows)
         if not rows:
             return
         each = statistics.median(row.seconds for row in rows)
-        self._seconds.setdefault(start.id, each)
+        self._seconds.setdefault(start.id, each)  # the newest counts: they come first
         if len(self._rates) < TIMED_RUNS and (work := _recorded_work(start.spec)):
             self._rates.append(each * sum(int(stage["epochs"]) for stage in start.stages) / work)
 
@@ -84,13 +84,15 @@ def images(source: Source) -> float:
 
 def multiply_adds(backbone: Backbone) -> float:
     """Return the multiply-adds of one image, scaled from the measured size of the nearest named backbone."""
-    found = UNKNOWN_WORK
-    best = -1
-    for name, (place, settings) in TABLE.items():
-        if name in AT_112 and place.endswith(f":{type(backbone).__name__}"):
-            fitting = sum(getattr(backbone, key, None) == value for key, value in settings.items())
-            if fitting > best:
-                best, found = fitting, float(AT_112[name][1])
+    known = [
+        (
+            sum(getattr(backbone, key, None) == value for key, value in settings.items()),
+            float(AT_112[name][1]),
+        )
+        for name, (place, settings) in TABLE.items()
+        if name in AT_112 and place.endswith(f":{type(backbone).__name__}")
+    ]
+    _, found = max(known, key=lambda one: one[0], default=(0, UNKNOWN_WORK))
     width = getattr(backbone, "width", 1.0)
     return found * (backbone.image_size / 112) ** 2 * (width**2 if isinstance(width, float) else 1.0)
 

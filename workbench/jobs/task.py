@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from workbench import names
 from workbench.distribute.roles import is_worker
@@ -57,7 +57,7 @@ class Claims:
         """Read off `states` (oldest first) what can be resumed, and what is finished or at work."""
         claims = cls()
         for state in states:
-            start = state.journal.start if state.journal else None
+            start = state.start
             if start is None or start.parent is not None:
                 continue
             key = (start.id, start.seed)
@@ -95,8 +95,3 @@ def planned(
                 f"note: {variant.study}/{variant.name} seed {key[2]} is {found.status} as {found.run}: left alone"
             )
     return list(tasks.values())
-
-
-def with_forecast(tasks: Sequence[Task], forecast: str | None) -> list[Task]:
-    """Return the tasks, each with the forecast that it is to make at every epoch."""
-    return [replace(task, forecast=forecast) for task in tasks]

@@ -20,7 +20,8 @@ from workbench.spec.quick import QUICK_STEPS, quick_variant
 from workbench.tracking.provenance import engine_folder
 from workbench.tracking.store import Store
 from workbench.train import notebook_screen
-from workbench.train.progress import Screen, screen
+from workbench.train.choose_screen import screen
+from workbench.train.progress import Screen
 from workbench.train.request import EpochCallback, RunRequest
 
 POLL_SECONDS = 0.2  # between two looks at a run in a process of its own

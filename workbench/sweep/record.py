@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from workbench.sweep.trials import TrialRunner
 from workbench.tracking import provenance
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import CheckpointRecord, EpochRecord, StartRecord
-from workbench.tracking.sweeps import STATE, deviation
+from workbench.tracking.sweeps import STATE
 from workbench.tracking.tracker import Tracker
 from workbench.views.mlflow import MlflowView
 
@@ -26,37 +27,32 @@ class SweepRecorder:
         journal = read_journal(path) if path.exists() else None
         rows = journal.accepted() if journal else []
         self._recorded = {int(row.metrics[TRIAL]) for row in rows}
-        self._rows = len(rows)
         self._failed = int(rows[-1].metrics.get(FAILED_TRIALS, 0)) if rows else 0
         self._target = runner.sweep.target
-        start = _start(runner, planned, self._rows + 1)
+        start = _start(runner, planned, len(rows) + 1)
         view = MlflowView(runner.store)  # no session in TensorBoard: it would stand among the trials
         self.tracker = Tracker.open(runner.store, start, say=say, views=[view])
 
     def ended(self, trial: str, result: Mapping[str, Any]) -> None:
         """Add the row of an ended trial, once."""
         if int(trial) in self._recorded:
-            return
+            return  # every start goes through all ended trials, for rows that a kill left out
         self._recorded.add(int(trial))
-        self._rows += 1
+        count = len(self._recorded)
         metrics = {TRIAL: float(int(trial))}
         if result["value"] is None:
             self._failed += 1
         else:
             metrics[self._target] = result["value"]
             if len(result["values"]) > 1:
-                metrics[f"{self._target}_std"] = deviation(result["values"])
+                metrics[f"{self._target}_std"] = statistics.stdev(result["values"])
         metrics[FAILED_TRIALS] = float(self._failed)
-        row = EpochRecord(
-            stage=1,
-            stage_epoch=self._rows,
-            epoch=self._rows,
-            step=self._rows,
-            metrics=metrics,
-            seconds=result["seconds"],
+        seconds = result["seconds"]
+        self.tracker.epoch(
+            EpochRecord(stage=1, stage_epoch=count, epoch=count, step=count, metrics=metrics, seconds=seconds)
         )
-        self.tracker.epoch(row)
-        self.tracker.checkpoint(CheckpointRecord(epoch=self._rows, file=STATE, digest="", step=self._rows))
+        # The search saved its state before it came here: as with a run's checkpoint, views may show the row.
+        self.tracker.checkpoint(CheckpointRecord(epoch=count, file=STATE, digest="", step=count))
 
     def end(self, status: str, reason: str) -> None:
         """Record how the sweep ended."""

@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
 
 from workbench import names
@@ -21,7 +21,7 @@ from workbench.spec import html
 from workbench.spec.experiment import Experiment
 from workbench.spec.part import Part, part, replace, setting, to_json
 from workbench.spec.recorded_metrics import recorded_metrics, refuse_select
-from workbench.sweep.search_space import Domain, lattice
+from workbench.sweep.search_space import Domain, grid, lattice
 from workbench.sweep.tuners import Tuner
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Sweep(Part):
         return html.sweep(self)
 
     def check(self) -> None:
+        # The mapping that people write becomes pairs: a frozen value is hashed, and the order of settings matters.
         object.__setattr__(self, "space", _pairs(self.space))
         for name, domain in self.space:
             self._check_condition(name, domain)
@@ -182,33 +183,6 @@ def _pairs(space: Any) -> tuple[tuple[str, Domain], ...]:
     return tuple((str(name), domain) for name, domain in pairs)
 
 
-def grid(
-    values: Mapping[str, tuple[Any, ...]], space: tuple[tuple[str, Domain], ...]
-) -> Iterator[dict[str, Any]]:
-    """Yield every combination of raw values, conditional settings only where their condition holds."""
-
-    def grow(number: int, chosen: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        if number == len(space):
-            yield dict(chosen)
-            return
-        name, domain = space[number]
-        if not is_active(domain, chosen, dict(space)):
-            yield from grow(number + 1, chosen)
-            return
-        for value in values[name]:
-            yield from grow(number + 1, {**chosen, name: value})
-
-    return grow(0, {})
-
-
-def is_active(domain: Domain, chosen: Mapping[str, Any], domains: Mapping[str, Domain]) -> bool:
-    """Tell whether a setting's condition holds among the raw values chosen so far."""
-    if domain.only_if is None:
-        return True
-    parent, wanted = domain.only_if
-    return parent in chosen and chosen[parent] in {domains[parent].encode(value) for value in wanted}
-
-
 def _trial_values(space: tuple[tuple[str, Domain], ...]) -> list[dict[str, Any]]:
     """Return combinations that are to be tried as specs: all of the candidates, or a sample of them with
     every candidate in it."""
@@ -216,6 +190,7 @@ def _trial_values(space: tuple[tuple[str, Domain], ...]) -> list[dict[str, Any]]
     count = math.prod(len(found) for found in values.values())
     if count <= TRIED:
         return list(grid(values, space))
+    # Always the same sample: a spec that is refused today is refused tomorrow.
     chance, found = random.Random(0), []
     for number in range(max(TRIED, max(len(own) for own in values.values()))):
         drawn = {
@@ -229,19 +204,19 @@ def _trial_values(space: tuple[tuple[str, Domain], ...]) -> list[dict[str, Any]]
     return found
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return in words what differs between two sweeps' JSON: base, space, tuner and the rest."""
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
+    """Return in words what differs between two sweeps' JSON, or between the parts of them at `path`."""
     said = []
     for name in dict.fromkeys((*old, *new)):
         before, after = old.get(name), new.get(name)
-        if before == after or name == "name":
+        if before == after:
             continue
-        if name == "space":
+        if not path and name == "space":
             said += _space_changes(dict(before or ()), dict(after or ()))
         elif isinstance(before, Mapping) and isinstance(after, Mapping):
-            said += [f"{name}.{text}" for text in _differing(before, after)] or [f"{name} differs"]
+            said += changes(before, after, f"{path}{name}.")
         else:
-            said.append(f"{name} was {_text(before)} and is {_text(after)}")
+            said.append(f"{path}{name} was {_text(before)} and is {_text(after)}")
     return said
 
 
@@ -253,17 +228,6 @@ def _space_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             said.append(f"{name!r} is new in the space" + (f" (it had {close[0]!r})" if close else ""))
         elif old[name] != domain:
             said.append(f"{name!r} was {_text(old[name])} and is {_text(domain)}")
-    return said
-
-
-def _differing(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
-    said = []
-    for name in dict.fromkeys((*old, *new)):
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, Mapping) and isinstance(after, Mapping) and before != after:
-            said += _differing(before, after, f"{path}{name}.")
-        elif before != after:
-            said.append(f"{path}{name} was {_text(before)} and is {_text(after)}")
     return said
 
 

@@ -9,13 +9,11 @@ from workbench.tracking.journal import SUFFIX, Journal, read_journal
 SHOWN = 5  # lines and epochs named one by one
 
 
-def remarks(journal: Journal | None, deep: bool = True) -> list[str]:
+def remarks(journal: Journal, deep: bool = True) -> list[str]:
     """Return, in words, what of a run cannot be believed or is missing; empty for a sound record.
 
     `deep` looks at the trunk of a branch too, whose epochs are shown with it.
     """
-    if journal is None:
-        return []
     if journal.unreadable:
         return [f"unreadable: {journal.unreadable}"]
     found = damage_of(journal)

@@ -13,6 +13,7 @@ from pathlib import Path
 from workbench.errors import RecordError, nearest, suggestion
 from workbench.names import INTERRUPTED, SWEEP, TAG_KIND, TAG_RERUN, TAG_RUN, UNREADABLE
 from workbench.tracking.journal import Journal, first_start, is_locked, read_journal, status_of
+from workbench.tracking.removed_runs import removed
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.store import Store, StoredRun, read_runs
 
@@ -24,11 +25,16 @@ MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class RunState:
-    """One run of a store: its journal (None for a run that MLflow alone knows) and true status."""
+    """One run of a store: its journal and true status."""
 
     run: str
     status: str
-    journal: Journal | None
+    journal: Journal
+
+    @property
+    def start(self) -> StartRecord | None:
+        """The first attempt's start; None when no start row is intact."""
+        return self.journal.start
 
 
 def find_run(store: Store, text: str) -> str:
@@ -73,8 +79,7 @@ def find_titled(store: Store, text: str) -> str | None:
     match = TITLE.fullmatch(text)
     if text != LAST and match is None:
         return None
-    starts = [first_start(store.journal(run)) for run in store.runs()]
-    known = [start for start in starts if start is not None and start.tags.get(TAG_KIND) != SWEEP]
+    known = _trainings(store)
     # Reruns and quick runs first, then by time: the last of the list is the newest full training.
     known.sort(key=lambda start: (TAG_RERUN not in start.tags, not start.quick, start.time))
     if match is None:
@@ -93,7 +98,7 @@ def find_titled(store: Store, text: str) -> str | None:
         )
     if not found:
         _refuse_removed(store, text)
-        seeded = [title(start) for start in known]  # those of the right name go before others that look alike
+        seeded = [start.title for start in known]  # those of the right name go before others that look alike
         named = sorted({name for name in seeded if name.rpartition(":")[0] == text.rpartition(":")[0]})
         if named:
             raise RecordError(f"no run {text!r}", where=store.root, do=f"there is {', '.join(named[:SHOWN])}")
@@ -101,20 +106,23 @@ def find_titled(store: Store, text: str) -> str | None:
     return found[-1].run
 
 
+def _trainings(store: Store) -> list[StartRecord]:
+    """Return the starts of all runs that train something, the oldest first."""
+    starts = (first_start(store.journal(run)) for run in store.runs())
+    return [start for start in starts if start is not None and start.tags.get(TAG_KIND) != SWEEP]
+
+
 def _refuse_removed(store: Store, text: str) -> None:
     """Raise RecordError for a run that is in the store's trash."""
-    from workbench.tracking.trash import removed
-
     # Said before "no run": whoever removed it yesterday would look for a typo.
-    if any(text in (one.run, one.title, one.title.rpartition(":")[0]) for one in removed(store)):
+    if any(one.is_called(text) for one in removed(store)):
         raise RecordError(f"run {text!r} is in the trash", where=store.root, do=f"`workbench restore {text}`")
 
 
 def _unknown(store: Store, text: str) -> RecordError:
     """Return the refusal of a word that means no run: a study's by its runs, any other by the nearest titles."""
-    starts = [first_start(store.journal(run)) for run in store.runs()]
-    known = [start for start in starts if start is not None and start.tags.get(TAG_KIND) != SWEEP]
-    own = [title(start) for start in known if start.study == text]
+    known = _trainings(store)
+    own = [start.title for start in known if start.study == text]
     if own:
         shown = ", ".join(list(dict.fromkeys(own))[:SHOWN])
         return RecordError(
@@ -122,16 +130,11 @@ def _unknown(store: Store, text: str) -> RecordError:
         )
     _refuse_removed(store, text)
     # The newest first, for of titles that look alike it is the one most likely meant.
-    titles = list(dict.fromkeys(title(start) for start in reversed(known)))
-    by_end = {name.partition("/")[2]: name for name in titles} | {start.name: title(start) for start in known}
+    titles = list(dict.fromkeys(start.title for start in reversed(known)))
+    by_end = {name.partition("/")[2]: name for name in titles} | {start.name: start.title for start in known}
     near = nearest(text, titles) or [by_end[name] for name in nearest(text, by_end)]
     do = suggestion(near[0], near) if near else "`workbench list` shows the runs"
     return RecordError(f"no run {text!r}", where=store.root, do=do)
-
-
-def title(start: StartRecord) -> str:
-    """Return what a person calls a run: `study/name:seed`."""
-    return f"{start.study}/{start.name}:{start.seed}"
 
 
 def _on_server(store: Store, mlflow_id: str) -> list[str]:
@@ -167,8 +170,7 @@ def read_state(store: Store, run: str) -> RunState:
     journal = _believed(path, run)
     if journal.unreadable:
         return RunState(run, UNREADABLE, journal)
-    last = journal.end or (journal.rows[-1] if journal.rows else None)
-    return RunState(run, status_of(last, locked), journal)
+    return RunState(run, status_of(journal.end, locked), journal)
 
 
 def _believed(path: Path, run: str) -> Journal:
@@ -186,17 +188,14 @@ def _believed(path: Path, run: str) -> Journal:
 
 def unfinished(store: Store, identity: str, seed: int) -> list[str]:
     """Return the runs of this spec id and seed that a resume can go on with, the newest first."""
-    found = []
-    for state in read_states(store):
-        start = state.journal.start if state.journal else None
-        if start and (start.id, start.seed) == (identity, seed) and is_resumable(state):
-            found.append(state.run)
-    return found[::-1]
+    return [
+        state.run
+        for state in reversed(read_states(store))
+        if state.start and (state.start.id, state.start.seed) == (identity, seed) and is_resumable(state)
+    ]
 
 
 def is_resumable(state: RunState) -> bool:
     """Tell whether a run ended before its time and is no longer at work."""
-    end = state.journal.end if state.journal else None
-    if state.status == INTERRUPTED:
-        return True
-    return end is not None and end.status in ("stopped", "killed", "failed")
+    end = state.journal.end
+    return state.status == INTERRUPTED or (end is not None and end.status in ("stopped", "killed", "failed"))

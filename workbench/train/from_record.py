@@ -23,7 +23,7 @@ from workbench.tracking.remarks import remarks
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
 from workbench.tracking.store import Store, find_store
-from workbench.train import checkpoint
+from workbench.train import checkpoint, checkpoint_file
 from workbench.train.classifier import Outputs, with_classes
 
 KEPT = "spec.py"  # among a run's artifacts: its spec file as it was
@@ -63,9 +63,9 @@ def open_run(
     store = find_store(address)
     run = find_run(store, text)
     journal = read_state(store, run).journal
-    if journal is not None and journal.unreadable:
+    if journal.unreadable:
         raise RecordError(f"unreadable: {journal.unreadable}", where=run)
-    if journal is None or journal.start is None:
+    if journal.start is None:
         raise no_spec(run)
     experiment = recorded_experiment(journal.start, any_code, store, trust_code)
     return RecordedRun(store, run, journal.start, experiment, trust_code or is_own(store, journal.start))
@@ -83,7 +83,7 @@ def recorded_variant(store: Store, run: str, resumable: bool = False, trust_code
     Raises `RecordError` where the journal has no start, or (with `resumable`) nothing is left to do.
     """
     state = read_state(store, run)
-    start = state.journal.start if state.journal else None
+    start = state.start
     if start is None:
         noted = remarks(state.journal) or ["its journal has no readable start"]
         raise RecordError(noted[0], where=run, do=f"`workbench show {run}` says more")
@@ -286,7 +286,7 @@ def load_chosen(
     experiment: Experiment, folder: Path, which: str = "best", outputs: Outputs = "embedding"
 ) -> tuple[tf.keras.Model, str]:
     """Return what `load_model` does, and in words which checkpoint it is: `best, epoch 7`."""
-    state, words = checkpoint.chosen(folder, which)
+    state, words = checkpoint_file.chosen(folder, which)
     if state is None:
         raise RecordError("no checkpoint", where=folder, do="run the experiment first, or resume it")
     return network_of(experiment, state, outputs, folder.name), words

@@ -18,14 +18,13 @@ from workbench.security import safe_json, safe_yaml
 from workbench.security.foreign_files import files_below
 from workbench.tracking import logged_models
 from workbench.tracking.rows import EpochRecord, StartRecord
-from workbench.tracking.runs import title
 from workbench.tracking.store import Store
 from workbench.views.mlflow_values import (
     HIDDEN_PREFIX,
+    batched,
     folder_state,
     milliseconds,
     parameter_texts,
-    parts,
     safe_key,
     safe_name,
 )
@@ -101,7 +100,7 @@ class ModelSender:
         model = self.client.create_logged_model(
             self.experiment, name=safe_name(name), source_run_id=self.run_id, tags=tags, model_type=KIND
         )
-        for part in parts(settings, BATCH):
+        for part in batched(settings, BATCH):
             self.client.log_model_params(model.model_id, dict(part))
         return model
 
@@ -147,7 +146,7 @@ def _words(start: StartRecord, facts: Mapping[str, Any]) -> str:
     """Return the description of a model: whose network it is, after which epoch, and what it takes and gives."""
     outputs = facts.get("outputs", "embedding")
     gives = "vectors of length 1" if outputs == "embedding" else f"{outputs} by class"
-    return f"The network of {title(start)} ({facts.get('checkpoint', 'a checkpoint')}): images as bytes in, {gives} out."
+    return f"The network of {start.title} ({facts.get('checkpoint', 'a checkpoint')}): images as bytes in, {gives} out."
 
 
 def _link(folder: Path, place: Path, description: dict[str, Any]) -> None:
@@ -155,15 +154,10 @@ def _link(folder: Path, place: Path, description: dict[str, Any]) -> None:
 
     for inner in files_below(folder):
         if str(inner) != logged_models.DESCRIPTION:
-            with replacing(place / inner, temporary_in=_outside(place)) as temporary:
+            # Aside in the folder above: MLflow lists what lies within as the files of the model.
+            with replacing(place / inner, temporary_in=place.parent) as temporary:
                 link_or_copy(folder / inner, temporary)
     write_whole(place / logged_models.DESCRIPTION, yaml.safe_dump(description, sort_keys=False))
-
-
-def _outside(place: Path) -> Path:
-    """Return the folder above, where MLflow lists nothing while a file is made; it is made, too."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place.parent
 
 
 def tell_registered(client: MlflowClient, model_id: str, name: str, version: str) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from workbench.jobs.placement import Place, machine
 from workbench.jobs.process import Child, exit_status, overall
-from workbench.jobs.progress import NullProgress, reason
-from workbench.jobs.scheduler import run_all
+from workbench.jobs.progress import reason
+from workbench.jobs.scheduler import ProgressReporter, run_all
 from workbench.jobs.task import Task
 from workbench.spec.variant import Variant
 
@@ -40,7 +40,7 @@ def tasks(*names: str) -> list[Task]:
     return [Task(Variant(name, None), name, False) for name in names]  # type: ignore[arg-type]
 
 
-class Recorder(NullProgress):
+class Recorder(ProgressReporter):
     """A board that keeps the exit status of each run and the most that worked at once."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ def test_two_at_once_and_a_failure_ends_nothing_else(tmp_path: Path) -> None:
 
 def test_a_child_keeps_to_its_core(tmp_path: Path) -> None:
     core = machine().cores[-1]
-    run_all(tasks("a"), [Place(cores=(core,))], starter(tmp_path), NullProgress())
+    run_all(tasks("a"), [Place(cores=(core,))], starter(tmp_path), ProgressReporter())
     assert f"[{core}] -1" in (tmp_path / "a.log").read_text()
 
 
@@ -112,14 +112,14 @@ def test_a_signal_is_handed_on_once_and_nothing_begins_after_it(tmp_path: Path, 
 
 
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests begun with nohup would hand on that it is ignored
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from test_scheduler import starter, tasks
-from workbench.jobs.progress import NullProgress
 from workbench.jobs.placement import Place
-from workbench.jobs.scheduler import run_all
-sys.exit(run_all(tasks("a", "b"), [Place(), Place()], starter(Path({folder!r}), a=(1200, 0), b=(1200, 0)), NullProgress()))
+from workbench.jobs.scheduler import ProgressReporter, run_all
+sys.exit(run_all(tasks("a", "b"), [Place(), Place()], starter(Path({folder!r}), a=(1200, 0), b=(1200, 0)), ProgressReporter()))
 """
 
 
@@ -130,7 +130,7 @@ def test_children_stop_gently_when_their_parent_dies(tmp_path: Path, root: Path,
     for name in "ab":
         wait_for(tmp_path / f"{name}.log", "began")
     parent.send_signal(number)
-    parent.wait(1200)
+    parent.wait(300)
     # One SIGTERM comes; the kernel may send a second one where a thread of the parent is killed after its first
     # thread, which started the children. A run takes no notice of it.
     expected = ("1", "2") if number == signal.SIGKILL else ("1",)
