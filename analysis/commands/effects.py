@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 import workbench.commands.completers as completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, STORE, json_option
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.effects import Trials
     from analysis.frames import Records
     from workbench.tracking.sweeps import SweepRecord
 
@@ -33,7 +36,7 @@ PLOTS = ("slices", "parallel", "heat")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The figure: SVG, PNG or PDF.")
 @STORE
 @direction_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line an effect.")
+@json_option("one JSON line an effect")
 @DEBUG
 def effects(
     items: tuple[str, ...],
@@ -100,7 +103,7 @@ def _kind(plot: str | None, settings: str | None, output: str | None) -> str | N
     return kind
 
 
-def draw(data, kind: str, settings: str | None, path: Path) -> None:  # type: ignore[no-untyped-def]
+def draw(data: Trials, kind: str, settings: str | None, path: Path) -> None:
     """Draw one picture into a file."""
     from analysis.figures import sweeps as figures
     from analysis.figures.draw import save
@@ -113,7 +116,7 @@ def draw(data, kind: str, settings: str | None, path: Path) -> None:  # type: ig
     click.echo(f"{save(made, path)}: {len(data.frame)} trials")
 
 
-def words(data, found, bests: list[str]) -> list[str]:  # type: ignore[no-untyped-def]
+def words(data: Trials, found: pd.DataFrame, bests: list[str]) -> list[str]:
     """Return the answer as lines: what was compared, the bests, the effects, what cannot be judged."""
     from analysis import effects as sweeps
     from analysis.figures.sweeps import title

@@ -12,13 +12,14 @@ and in LaTeX the same with `% table: ...` and `% /table`. The query is what stan
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import click
 
+from analysis.commands import table as command
 from workbench.errors import InputError, WorkbenchError
 from workbench.files import write_whole
 
@@ -60,37 +61,30 @@ def renew(path: Path, store: str | None, write: bool) -> int:
 
 def answer(query: str, store: str | None, form: str, where: str) -> str:
     """Return the table that a query asks for; raises `InputError` with the block's place."""
-    from analysis.commands import table as command
-
     words = shlex.split(query)
     try:
         with command.table.make_context("table", words) as context:  # which holds what `--lower` says
-            return _answer(context.params | {"store": context.params["store"] or store}, form)
+            given = {field.name: context.params[field.name] for field in dataclasses.fields(command.Query)}
+            asked = command.Query(**given | {"form": form, "store": given["store"] or store})
+            return _answer(asked, context.params["published"])
     except click.ClickException as error:
         raise InputError(error.format_message(), where=where) from error
     except WorkbenchError as error:
         raise InputError(str(error), where=where) from error
 
 
-def _answer(asked: dict[str, Any], form: str) -> str:
-    from analysis.commands import table as command
+def _answer(query: command.Query, published: bool) -> str:
     from analysis.tables.conventions import convention_note
 
-    if asked["published"]:
+    if published:
         from analysis.commands.published import published_text
 
-        return published_text(asked["items"], form, asked["store"])[0]
-    options = {
-        "stages": command.lengths(asked["stages"]),
-        "epochs_from": command.counted_from(asked["epochs_from"]),
-    }
-    picked = {name: asked[name] for name in ("items", "per_stage", "quick", "store")}
-    records = command.chosen(form=form, options=options, **picked)
-    rest = {name: asked[name] for name in ("select", "per_stage", "baselines", "judge", "store", "columns")}
-    text, note = command.written(records, form=form, **rest), convention_note(records)
+        return published_text(query)[0]
+    records = command.chosen(query)
+    text, note = command.written(records, query), convention_note(records)
     if note is None:
         return text
-    return f"{text}\n% note: {note}" if form == "latex" else f"{text}\n\nNote: {note}."
+    return f"{text}\n% note: {note}" if query.form == "latex" else f"{text}\n\nNote: {note}."
 
 
 def _tell(path: Path, count: int, false: list[int], write: bool) -> int:

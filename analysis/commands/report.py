@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import workbench.commands.completers as completers
+from analysis.commands.record_options import QUICK, SELECT
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 
@@ -16,7 +17,7 @@ from workbench.commands.direction_options import direction_options
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False), help="The folder.  [default: mlruns/reports/STUDY]"
 )
-@click.option("--select", metavar="METRIC", help="The metric that chooses the best epoch.")
+@SELECT
 @click.option(
     "--baseline",
     "baselines",
@@ -24,7 +25,7 @@ from workbench.commands.direction_options import direction_options
     metavar="RUN",
     help="What is judged against; else the first run.",
 )
-@click.option("--quick", is_flag=True, help="Include --quick runs.")
+@QUICK
 @STORE
 @direction_options
 @DEBUG

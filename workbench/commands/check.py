@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG
+from workbench.commands.common_options import DEBUG, SET
 from workbench.commands.dry_run import DryRun
 from workbench.optimizers import plateau, schedule_preview
 from workbench.spec.branch import trunk_of
@@ -37,7 +37,7 @@ ALWAYS = ("branch:", "start:", "device", "network ", "stage ", "estimate ")  # s
 @click.argument(
     "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completers.specs
 )
-@click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
+@SET
 @click.option("--no-steps", is_flag=True, help="Check the settings only, without building networks.")
 @click.option("--small", is_flag=True, help="Try small forms only; build no network at full size.")
 @DEBUG

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, PATH, STORE, TRUST_CODE
 from workbench.errors import DataError, RecordError, few
-from workbench.lazy import tf
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", shell_complete=completers.runs)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="LIST", help="File to write."
-)
+@click.option("-o", "--output", type=PATH, required=True, metavar="LIST", help="File to write.")
 @click.option(
     "--angle",
     type=click.FloatRange(0, 180, min_open=True),
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Images farther than this from their identity's main center are dropped, degrees.",
 )
-@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
+@TRUST_CODE
 @STORE
 @DEBUG
 def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | None) -> None:
@@ -100,19 +97,10 @@ def _images(experiment: Experiment, plan: Plan) -> tuple[Images, np.ndarray]:
 
 def _embeddings(experiment: Experiment, state: State, images: Images, records: np.ndarray) -> np.ndarray:
     """Return the embeddings [n, d] of some records by the checkpoint's network."""
-    import numpy as np
+    from workbench.data import pipeline
+    from workbench.train.from_record import network_of
 
-    from workbench.models.build import build_model
-    from workbench.pixels import normalise
-    from workbench.train import checkpoint
-
-    network = build_model(experiment)
-    checkpoint.restore_embedder(network, state)
-    read = images.reader(experiment.backbone.image_size)
-    pixels = tf.data.Dataset.from_tensor_slices(records.astype(np.int64)).map(read, tf.data.AUTOTUNE)
-    batches = pixels.batch(256).map(normalise).prefetch(2)
-    call = tf.function(lambda batch: network(batch, training=False), reduce_retracing=True)
-    return np.concatenate([call(batch).numpy().astype(np.float32) for batch in batches])
+    return pipeline.embeddings(network_of(experiment, state), images, records, experiment.backbone.image_size)
 
 
 def _write(path: Path, names: list[str]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from workbench.commands import completers
 from workbench.commands.classified import classified, require_images
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, PATH, STORE, WHICH, json_option
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Source
 from workbench.verification.confusion import MOST, Confusion, confusion
@@ -28,11 +28,9 @@ NAMED = 60  # classes up to which it names them
     "source",
     help="Labelled images: a folder, a file or a part such as Digits(); by default the run's own.",
 )
-@click.option(
-    "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Checkpoint."
-)
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="The picture; by default confusion.png.")
-@click.option("--json", "as_json", is_flag=True, help="Print counts and rows as one JSON line.")
+@WHICH
+@click.option("-o", "--out", type=PATH, help="The picture; by default confusion.png.")
+@json_option("counts and rows as one JSON line")
 @STORE
 @DEBUG
 def command(

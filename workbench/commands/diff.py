@@ -10,15 +10,15 @@ import click
 
 from workbench import names
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, JSON, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.commands.list_runs import remark_lines
 from workbench.commands.run_columns import without_places
-from workbench.errors import RecordError
 from workbench.security.visible_text import one_line
 from workbench.spec.labels import value_text
 from workbench.tracking.best import best_values
 from workbench.tracking.branch_history import all_rows
+from workbench.tracking.remarks import require_start
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import RunState, find_run, read_state, title
 from workbench.tracking.store import Store, find_store
@@ -37,13 +37,13 @@ FACTS = ("commit", "dirty", "engine", "data", "steps")  # of the provenance, wha
 @click.option("--code", is_flag=True, help="Show the lines in which the spec files differ, too.")
 @STORE
 @direction_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
+@JSON
 @DEBUG
 def diff(first: str, second: str, code: bool, store: str | None, as_json: bool) -> None:
     """Show what differs between two RUNs: settings, what they were made of, best values with their epochs."""
     place = find_store(store)
     states = [read_state(place, find_run(place, text)) for text in (first, second)]
-    starts = [_start(state) for state in states]
+    starts = [require_start(state.journal) for state in states]
     settings = _differing([_settings(start) for start in starts])
     made_of = _differing([_made_of(start) for start in starts])
     results = _results(states)
@@ -59,14 +59,6 @@ def diff(first: str, second: str, code: bool, store: str | None, as_json: bool) 
     for state in states:
         for line in remark_lines(state):
             click.echo(line)
-
-
-def _start(state: RunState) -> StartRecord:
-    if state.journal is None or state.journal.start is None:
-        raise RecordError(
-            "its journal has no readable start", where=state.run, do="`workbench show` says more"
-        )
-    return state.journal.start
 
 
 def _settings(start: StartRecord) -> dict[str, str]:
@@ -95,7 +87,7 @@ def _differing(both: Sequence[Mapping[str, str]]) -> dict[str, tuple[str | None,
 
 def _results(states: Sequence[RunState]) -> dict[str, list[dict[str, float] | None]]:
     """Return the best value of every metric in both runs; by-products of a set and the rate are left out."""
-    found = [best_values(all_rows(state.journal)) if state.journal else {} for state in states]
+    found = [best_values(all_rows(state.journal)) for state in states]
     every = dict.fromkeys(name for one in found for name in one if not is_detail(name))
     return {name: [one.get(name) for one in found] for name in every if name != names.STAGE}
 

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from workbench.commands import completers
-from workbench.commands.model_option import embedder_of, model_options, rates
+from workbench.commands.common_options import PATH, json_option
+from workbench.commands.model_option import ModelOptions, model_options, rates
 from workbench.errors import DataError
 from workbench.files import write_json
 from workbench.security.visible_text import console
@@ -27,16 +28,14 @@ NAMING = (  # said above the tables: the two projects that publish such rows nam
 
 @click.command("ijb")
 @click.argument("items", nargs=-1, metavar="[MODEL]... [FOLDER]", shell_complete=completers.models)
-@click.option(
-    "--sample", type=click.Path(path_type=Path), help="Write a small drawn set in the same formats here."
-)
+@click.option("--sample", type=PATH, help="Write a small drawn set in the same formats here.")
 @click.option("--far", multiple=True, metavar="RATES", help="False accept rates, e.g. 1e-4,1e-3.")
 @click.option("--reading", metavar="N1D1F1", help="The reading that several models are compared by.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables.md, tables.json and roc.png.")
-@click.option("--save-embeddings", type=click.Path(path_type=Path), help="Keep the embeddings as .npz.")
-@click.option("--json", "as_json", is_flag=True, help="Print the tables as one JSON line.")
+@click.option("--out", type=PATH, help="Folder for tables.md, tables.json and roc.png.")
+@click.option("--save-embeddings", type=PATH, help="Keep the embeddings as .npz.")
+@json_option("the tables as one JSON line")
 @model_options
-def run(items: tuple[str, ...], sample: Path | None, **options: Any) -> None:
+def run(items: tuple[str, ...], sample: Path | None, opened: ModelOptions, **options: Any) -> None:
     """Measure each MODEL on the IJB-B or IJB-C set in FOLDER (meta/ and loose_crop/), in all eight readings.
 
     Several models make one table, a row each. What was found of a run is kept among its artifacts.
@@ -54,9 +53,9 @@ def run(items: tuple[str, ...], sample: Path | None, **options: Any) -> None:
     if len(models) > 1:
         from workbench.commands import ijb_models
 
-        ijb_models.compare(protocol, models, options)
+        ijb_models.compare(protocol, models, opened, options)
         return
-    name, outcome, messages = measured(protocol, models[0], options)
+    name, outcome, messages = measured(protocol, models[0], opened, options)
     shown = tables(protocol.name, outcome)
     facts = {"model": name, "set": protocol.name, **plain(outcome)}
     if options["out"]:
@@ -71,18 +70,16 @@ def run(items: tuple[str, ...], sample: Path | None, **options: Any) -> None:
 
 
 def measured(
-    protocol: ijb_files.Protocol, model: str, options: Mapping[str, Any]
+    protocol: ijb_files.Protocol, model: str, opened: ModelOptions, options: Mapping[str, Any]
 ) -> tuple[str, ijb.ProtocolResult, Sequence[str]]:
     """Return the name of a model, what the protocol says of it, and remarks; a run keeps what was said."""
-    embedder = embedder_of(
-        model, options["store"], options["which"], options["size"], options["raw"], options["trust_code"]
-    )
+    embedder = opened.embedder(model)
     embedded = ijb.embed(protocol, embedder, _shown)
     if options["save_embeddings"]:
         embedders.save(options["save_embeddings"], embedded)
     fars = rates(options["far"]) if options["far"] else FARS
     outcome = ijb.run(protocol, embedded, fars=fars)
-    keep(protocol, model, options["store"], {"model": embedder.label, "set": protocol.name, **plain(outcome)})
+    keep(protocol, model, opened.store, {"model": embedder.label, "set": protocol.name, **plain(outcome)})
     return embedder.label, outcome, embedded.messages
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from workbench.commands import ijb as one
+from workbench.commands.model_option import ModelOptions
 from workbench.errors import DataError, suggestion
 from workbench.verification import ijb
 from workbench.verification.ijb import ProtocolResult
@@ -17,13 +18,15 @@ from workbench.verification.ijb_files import Protocol
 Measured = list[tuple[str, ProtocolResult]]
 
 
-def compare(protocol: Protocol, models: Sequence[str], options: Mapping[str, Any]) -> None:
+def compare(
+    protocol: Protocol, models: Sequence[str], opened: ModelOptions, options: Mapping[str, Any]
+) -> None:
     """Measure the models in turn and print their rows; raises `InputError` for what cannot be measured."""
     if options["save_embeddings"]:
         raise DataError("--save-embeddings with several models", do="give it with one MODEL at a time")
     found: Measured = []
     for model in models:
-        name, outcome, messages = one.measured(protocol, model, options)
+        name, outcome, messages = one.measured(protocol, model, opened, options)
         if name in dict(found):
             raise DataError(f"{model!r} is there twice", where="workbench ijb", expected="different models")
         found.append((name, outcome))

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, STORE, json_option
 from workbench.commands.direction_options import direction_options
 from workbench.commands.run_columns import OWN, Columns, begun, parameters
 from workbench.errors import InputError, StoreError, suggestion
@@ -50,7 +50,7 @@ FOLDED = ("study", "name", "note", "tags")  # columns that may be folded on a na
 @click.option("--quick", is_flag=True, help="Show --quick runs too.")
 @STORE
 @direction_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
+@json_option("one JSON line a run")
 @DEBUG
 def list_runs(
     study: str | None,
@@ -70,7 +70,7 @@ def list_runs(
     place.require_there()
     every = read_states(place)
     states = sorted((state for state in every if _is_of(state, study) and _has(place, state, tag)), key=begun)
-    shown = [state for state in states if quick or not _is_quick(state)]
+    shown = [state for state in states if quick or not (state.start and state.start.quick)]
     hidden = _hidden(place, len(states) - len(shown))
     if not shown and not as_json:
         raise _none(place, every, study, tag, hidden)
@@ -97,15 +97,10 @@ def remark_lines(state: RunState) -> list[str]:
 
 
 def _is_of(state: RunState, study: str | None) -> bool:
-    start = state.journal.start if state.journal else None
+    start = state.start
     if start is None:
         return study is None
     return study in (None, start.study, f"{start.study}/{start.name}")
-
-
-def _is_quick(state: RunState) -> bool:
-    start = state.journal.start if state.journal else None
-    return start is not None and start.quick
 
 
 def _has(store: Store, state: RunState, tag: str | None) -> bool:
@@ -133,7 +128,7 @@ def _none(
     store: Store, every: Sequence[RunState], study: str | None, tag: str | None, hidden: str
 ) -> InputError:
     """Return the refusal of a list without a run: an unknown study by its nearest, else how to make a run."""
-    starts = [state.journal.start for state in every if state.journal and state.journal.start]
+    starts = [state.start for state in every if state.start]
     studies = sorted({start.study for start in starts})
     if study is not None and study not in {*studies, *(f"{s.study}/{s.name}" for s in starts)} and studies:
         return InputError(f"no study {study!r}", where=store.root, do=suggestion(study, studies))

@@ -11,7 +11,7 @@ import click
 
 from workbench import PARTS
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG
+from workbench.commands.common_options import DEBUG, PATH
 from workbench.errors import SpecError
 from workbench.spec.interfaces import Loss
 from workbench.spec.overrides import parse_part
@@ -34,7 +34,7 @@ STYLES = ("-", "--", "-.", ":")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Draw into this file: png, svg, pdf.",
 )

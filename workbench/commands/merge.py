@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from workbench.commands.common_options import DEBUG
+from workbench.commands.common_options import DEBUG, PATH
 from workbench.tracking.store import find_store
 from workbench.train.signals import orderly_end
 
 
 @click.command()
-@click.argument("other", metavar="OTHER_MLRUNS", type=click.Path(path_type=Path))
+@click.argument("other", metavar="OTHER_MLRUNS", type=PATH)
 @click.option("--into", metavar="STORE", help="The store to merge into (default: the project's mlruns/).")
 @DEBUG
 @orderly_end()

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, STORE, TRUST_CODE, json_option
 from workbench.errors import InputError, RecordError, RunStopped
 from workbench.names import FINISHED, TAG_RERUN
 from workbench.reproduce import curve_match, ingredients
@@ -29,9 +29,9 @@ from workbench.train.request import PAUSED
 @click.argument("run", shell_complete=completers.runs)
 @click.option("--check", "check_only", is_flag=True, help="Only say which ingredient differs; train nothing.")
 @click.option("--here", is_flag=True, help="Train with the code that is here, whatever the record says.")
-@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
+@TRUST_CODE
 @STORE
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line on standard output.")
+@json_option("one JSON line on standard output")
 @DEBUG
 @click.option("--run-name", hidden=True, help="Train only, as a run of this name (in a copy of the code).")
 @surviving_lost_streams()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, STORE, TRUST_CODE, json_option
 from workbench.commands.run import run_here
 from workbench.distribute.roles import is_worker
 from workbench.jobs.task import Task
@@ -23,9 +23,9 @@ __all__ = ["recorded_experiment", "recorded_variant", "resume"]
 @click.option(
     "--from-start", is_flag=True, help="Train again from epoch 1, where no sound state is left or wanted."
 )
-@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
+@TRUST_CODE
 @STORE
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line on standard output.")
+@json_option("one JSON line on standard output")
 @DEBUG
 @surviving_lost_streams()
 def resume(run: str, from_start: bool, trust_code: bool, store: str | None, as_json: bool) -> int:

@@ -17,7 +17,7 @@ from typing import Protocol, TextIO
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import debug_option, store_option
+from workbench.commands.common_options import SET, TRY_QUICK, debug_option, json_option, store_option
 from workbench.distribute.roles import refuse_several
 from workbench.errors import InputError, RunFailed, SpecError
 from workbench.jobs.placement import Place, places
@@ -43,18 +43,10 @@ from workbench.train.request import EpochCallback, RunRequest
 @click.argument(
     "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completers.specs
 )
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="SETTING=VALUE",
-    help="Override a setting, by its dotted name.",
-)
+@SET
 @click.option("--seed", type=int, help="Seed of weights, shuffling and augmentation.")
 @click.option("--seeds", metavar="0,1,2", help="Run every variant once for each seed; 0-2 means 0,1,2.")
-@click.option(
-    "--quick", is_flag=True, help="Try the whole run in minutes: little data, small images, few steps."
-)
+@TRY_QUICK
 @click.option(
     "--resume",
     is_flag=True,
@@ -75,7 +67,7 @@ from workbench.train.request import EpochCallback, RunRequest
     metavar="TEXT",
     help="Forecast at every epoch, and stop hopeless runs: 'lfw beat=0.99 stop=0.05 grace=10'.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
+@json_option("one JSON line a run on standard output")
 @debug_option()
 @click.option("--run-name", hidden=True, help="Name of the run's record (given to child processes).")
 @surviving_lost_streams()

@@ -41,13 +41,13 @@ UNNAMED = re.compile(r"stages\.(\d+)\.name=stage \1")  # of imported records tha
 
 def begun(state: RunState) -> tuple[str, float]:
     """Return what puts runs into the order of their starts: those of one second have names in no order."""
-    start = state.journal.start if state.journal else None
+    start = state.start
     return state.run[:SECOND], start.time if start else 0.0
 
 
 def parameters(state: RunState) -> dict[str, Any]:
     """Return a run's parameters, places of execution and the numbers that stand for names of stages left out."""
-    start = state.journal.start if state.journal else None
+    start = state.start
     trained = start is not None and start.tags.get(names.TAG_KIND) != names.SWEEP
     return without_places(start.parameters) if start is not None and trained else {}
 
@@ -107,7 +107,7 @@ class Columns:
         return "" if value is None and column in self.metrics else labels.value_text(value)
 
     def _key(self, state: RunState, column: str) -> Any:
-        start = state.journal.start if state.journal else None
+        start = state.start
         best = self._best.get(state.run, {})
         if column == "started":
             return begun(state)
@@ -121,7 +121,7 @@ class Columns:
             value = float(best[column]["value"])
             return names.badness(value, names.lower_is_better(column))
         if column == "epochs":
-            rows = all_rows(state.journal) if state.journal else []
+            rows = all_rows(state.journal)
             return rows[-1].epoch if rows else 0
         if column in OWN:
             return _own_text(self.store, state, column, best) or None
@@ -136,11 +136,11 @@ def _comparable(value: Any) -> tuple[int, Any]:
 
 
 def _best_of(state: RunState) -> dict[str, dict[str, float]]:
-    return best_values(all_rows(state.journal)) if state.journal else {}
+    return best_values(all_rows(state.journal))
 
 
 def _own_text(store: Store, state: RunState, column: str, best: dict[str, dict[str, float]]) -> str:
-    start = state.journal.start if state.journal else None
+    start = state.start
     if column in ("run", "status"):
         return state.run if column == "run" else state.status
     if column in ("tags", "note"):
@@ -184,7 +184,7 @@ def _progress(state: RunState) -> str:
 
 
 def _seconds(state: RunState) -> float | None:
-    rows = all_rows(state.journal) if state.journal else []
+    rows = all_rows(state.journal)
     found = sum(row.seconds for row in rows)
     return found if rows and math.isfinite(found) else None
 
@@ -196,14 +196,14 @@ def _time(state: RunState) -> str:
 
 def _counting(state: RunState, best: dict[str, dict[str, float]]) -> str | None:
     """Return the metric by which a run is judged: what its spec or sweep says, else the usual one."""
-    start = state.journal.start if state.journal else None
+    start = state.start
     said = (start.tags.get(names.TAG_OBJECTIVE) or start.parameters.get("select"),) if start else ()
     return names.metric_that_counts(best, said)
 
 
 def _best(state: RunState, best: dict[str, dict[str, float]]) -> str:
     """Return the best of the selecting metric and of the sets: `lfw 0.9822 @38`, 1-based epochs."""
-    start = state.journal.start if state.journal else None
+    start = state.start
     if start and start.tags.get(names.TAG_KIND) == names.SWEEP:  # its epochs are trials
         target = start.tags.get(names.TAG_OBJECTIVE, "")
         return f"{target} {best[target]['value']:.4f}" if target in best else ""

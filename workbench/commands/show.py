@@ -11,7 +11,7 @@ import click
 
 from workbench import names
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, JSON, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.commands.list_runs import remark_lines
 from workbench.commands.run_columns import without_places
@@ -35,7 +35,7 @@ CURVE_WIDTH = 40  # epochs drawn as one letter each; longer curves are thinned o
 @click.option("--settings", is_flag=True, help="List all settings, and where each comes from.")
 @STORE
 @direction_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
+@JSON
 @DEBUG
 def show(run: str, settings: bool, store: str | None, as_json: bool) -> None:
     """Show one RUN: `study/name:seed`, @last, its record's name or a unique beginning of it, its MLflow id."""
@@ -50,23 +50,21 @@ def show(run: str, settings: bool, store: str | None, as_json: bool) -> None:
 
 def description(store: Store, state: RunState, settings: bool = False) -> list[str]:
     """Return the lines that `show` prints."""
-    journal = state.journal
-    if journal is None or journal.start is None:
+    start = state.start
+    if start is None:
         return [f"run {state.run}  {state.status}", *remark_lines(state)]
-    start = journal.start
-    lines = [*_head(store, state, start), "", *curve_lines(list(all_rows(journal)))]
+    lines = [*_head(store, state, start), "", *curve_lines(all_rows(state.journal))]
     lines += ["", _apart(store, state, start)]
     lines += (
         _setting_lines(start)
         if settings
         else [f"settings: {len(start.parameters)}, listed by `workbench show {state.run} --settings`"]
     )
-    lines += ["", *epoch_lines(state), "", *_file_lines(store, state)]
+    lines += ["", *epoch_lines(state, start), "", *_file_lines(store, state)]
     return [*lines, *remark_lines(state)]
 
 
 def _head(store: Store, state: RunState, start: StartRecord) -> list[str]:
-    assert state.journal is not None
     end, trunk = state.journal.end, state.journal.trunk
     began = datetime.fromtimestamp(start.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     reason = f": {end.reason}" if end and end.reason else ""
@@ -139,15 +137,13 @@ def _setting_lines(start: StartRecord) -> list[str]:
     return lines
 
 
-def epoch_lines(state: RunState) -> list[str]:
+def epoch_lines(state: RunState, start: StartRecord) -> list[str]:
     """Return one line an epoch, with a heading a stage."""
-    assert state.journal is not None and state.journal.start is not None
-    lines, stage = [], 0
-    trunk = state.journal.trunk if state.journal else {}
+    lines, stage, trunk = [], 0, state.journal.trunk
     # Runs that were imported earlier have stages without numbers.
     stage_names = {
         int(stage.get("number", at)): str(stage.get("name", ""))
-        for at, stage in enumerate(state.journal.start.stages, start=1)
+        for at, stage in enumerate(start.stages, start=1)
     }
     if trunk:
         lines.append(f"epochs 1 to {trunk['epoch']} are shared with its trunk, run {trunk['run']}")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, store_option
+from workbench.commands.common_options import DEBUG, TRY_QUICK, json_option, store_option
 from workbench.errors import InputError
 from workbench.security.visible_text import surviving_lost_streams
 from workbench.spec.variant import Variant
@@ -29,16 +29,14 @@ from workbench.tracking.store import Store, find_store
 @click.option(
     "--allow-changed-space", is_flag=True, help="Resume although the sweep's settings are no longer the same."
 )
-@click.option(
-    "--quick", is_flag=True, help="Try the whole run in minutes: little data, small images, few steps."
-)
+@TRY_QUICK
 @click.option(
     "--emit", metavar="FILE", type=click.Path(dir_okay=False), help="Write the best settings as a spec."
 )
 @click.option("--train-best", is_flag=True, help="Then train the best settings in full, as a run of its own.")
 @click.option("--verbose", is_flag=True, help="Show the epochs of the trials too.")
 @store_option("Where to record: a folder or an MLflow server.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
+@json_option("one JSON line a run on standard output")
 @DEBUG
 @surviving_lost_streams()
 def sweep(
@@ -159,7 +157,7 @@ def train_in_full(variant: Variant, store: Store, as_json: bool) -> None:
     from workbench.tracking.runs import read_states
 
     for state in reversed(read_states(store)):
-        start = state.journal.start if state.journal else None
+        start = state.start
         if start and (start.study, start.name, start.id) == (
             variant.study,
             variant.name,

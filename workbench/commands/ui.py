@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from workbench.commands import ui_reports
-from workbench.commands.common_options import STORE, debug_option
+from workbench.commands.common_options import STORE, TRUST_CODE, debug_option
 from workbench.commands.ui_board import BoardOptions, BoardPage, board_of
 from workbench.errors import InputError, StoreError
 from workbench.security.children import guarded
@@ -73,7 +73,7 @@ class Ports:
 )
 @click.option("--report-port", type=int, default=REPORT_PORT, show_default=True, help="Port of the reports.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; only this machine's own.")
-@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
+@TRUST_CODE
 @debug_option("Show the servers' own output.")
 @orderly_end()
 def ui(

@@ -11,7 +11,7 @@ import numpy as np
 
 from workbench.augment.random_bits import fold
 from workbench.lazy import tf
-from workbench.spec.interfaces import Augmentation, Images
+from workbench.spec.interfaces import Augmentation
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -45,12 +45,6 @@ def over_range(image: np.ndarray, number: int, chosen: Sequence[Augmentation], w
     """Return one image (uint8 [1, s, s, 3]) as it is and after each of `chosen`, all by the same chance."""
     numbers = np.array([number])
     return np.concatenate([image, *(changed(image, numbers, (one,), word) for one in chosen)])
-
-
-def read(images: Images, numbers: np.ndarray, size: int) -> np.ndarray:
-    """Return the images of some records as uint8 [n, size, size, 3]."""
-    reader = images.reader(size)
-    return np.stack([reader(tf.constant(number, tf.int64)).numpy() for number in numbers])
 
 
 def sheet(

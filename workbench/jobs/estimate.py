@@ -17,6 +17,7 @@ from workbench.models.backbones.sizes import AT_112
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Backbone, Source
 from workbench.spec.part import from_json
+from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import RunState
 
 UNKNOWN_IMAGES = 100_000
@@ -32,12 +33,11 @@ class Costs:
         self._seconds: dict[str, float] = {}  # seconds of an epoch, by id
         self._rates: list[float] = []  # seconds for a unit of work
         for state in reversed(states):
-            if state.journal is not None and state.journal.start is not None:
-                self._learn(state)
+            if state.start is not None:
+                self._learn(state, state.start)
 
-    def _learn(self, state: RunState) -> None:
-        assert state.journal is not None and state.journal.start is not None
-        start, rows = state.journal.start, state.journal.accepted()
+    def _learn(self, state: RunState, start: StartRecord) -> None:
+        rows = state.journal.accepted()
         self._epochs[state.run] = len(rows)
         if not rows:
             return

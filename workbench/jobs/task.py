@@ -57,7 +57,7 @@ class Claims:
         """Read off `states` (oldest first) what can be resumed, and what is finished or at work."""
         claims = cls()
         for state in states:
-            start = state.journal.start if state.journal else None
+            start = state.start
             if start is None or start.parent is not None:
                 continue
             key = (start.id, start.seed)

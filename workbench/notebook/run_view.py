@@ -19,6 +19,7 @@ from workbench.tracking.branch_history import all_rows
 from workbench.tracking.journal import Journal, read_journal
 from workbench.tracking.logged_models import BEST
 from workbench.tracking.pair_scores import read_pair_scores
+from workbench.tracking.remarks import require_start
 from workbench.tracking.rows import EpochRecord, StartRecord
 from workbench.tracking.store import Store
 
@@ -56,10 +57,7 @@ class Run:
     @property
     def start(self) -> StartRecord:
         """What was recorded when the run began."""
-        found = self.journal.start
-        if found is None:
-            raise RecordError("its journal has no readable start", where=self.run)
-        return found
+        return require_start(self.journal)
 
     @property
     def title(self) -> str:

@@ -153,13 +153,8 @@ def other_seeds(store: Store, identity: str, seed: int) -> list[Values]:
     """Return the curves of finished runs of the same settings with other seeds, one a seed."""
     found: dict[int, Values] = {}
     for state in read_states(store):
-        start = state.journal.start if state.journal else None
-        if (
-            start is None
-            or state.journal is None
-            or state.status != names.FINISHED
-            or names.TAG_RERUN in start.tags
-        ):
+        start = state.start
+        if start is None or state.status != names.FINISHED or names.TAG_RERUN in start.tags:
             continue
         if start.id == identity and start.seed != seed:
             found[start.seed] = values_of(state.journal.accepted())

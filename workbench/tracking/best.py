@@ -36,13 +36,13 @@ def summary(store: Store, run: str) -> dict[str, Any]:
     A record that is not sound has `remarks` too, the words that `show` and `list` say of it.
     """
     state = read_state(store, run)
-    start = state.journal.start if state.journal else None
+    start = state.start
     found = {
         "run": run,
         "study": start.study if start else "",
         "name": start.name if start else "",
         "status": state.status,
-        "best": best_values(all_rows(state.journal)) if state.journal else {},
+        "best": best_values(all_rows(state.journal)),
     }
     noted = remarks(state.journal)
     return {**found, "remarks": noted} if noted else found

@@ -11,10 +11,10 @@ from workbench.tracking.journal import SUFFIX, Journal, read_journal
 from workbench.tracking.rows import EpochRecord
 
 
-def shared_rows(journal: Journal | None) -> list[EpochRecord]:
+def shared_rows(journal: Journal) -> list[EpochRecord]:
     """Return the epochs that a branch shares with its trunk, ascending, as far as they can be read."""
-    found = journal.trunk if journal else {}
-    if journal is None or not found:
+    found = journal.trunk
+    if not found:
         return []
     try:
         trunk = read_journal(journal.path.with_name(f"{found['run']}{SUFFIX}"))

@@ -24,11 +24,16 @@ MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class RunState:
-    """One run of a store: its journal (None for a run that MLflow alone knows) and true status."""
+    """One run of a store: its journal and true status."""
 
     run: str
     status: str
-    journal: Journal | None
+    journal: Journal
+
+    @property
+    def start(self) -> StartRecord | None:
+        """The first attempt's start; None where no start row is intact."""
+        return self.journal.start
 
 
 def find_run(store: Store, text: str) -> str:
@@ -188,7 +193,7 @@ def unfinished(store: Store, identity: str, seed: int) -> list[str]:
     """Return the runs of this spec id and seed that a resume can go on with, the newest first."""
     found = []
     for state in read_states(store):
-        start = state.journal.start if state.journal else None
+        start = state.start
         if start and (start.id, start.seed) == (identity, seed) and is_resumable(state):
             found.append(state.run)
     return found[::-1]
@@ -196,7 +201,7 @@ def unfinished(store: Store, identity: str, seed: int) -> list[str]:
 
 def is_resumable(state: RunState) -> bool:
     """Tell whether a run ended before its time and is no longer at work."""
-    end = state.journal.end if state.journal else None
+    end = state.journal.end
     if state.status == INTERRUPTED:
         return True
     return end is not None and end.status in ("stopped", "killed", "failed")

@@ -78,7 +78,7 @@ def refuse_needed(store: Store, runs: Sequence[str]) -> None:
             raise RecordError("is still running", where=run, do="stop it first")
     for state in read_states(store):
         # A branch shows its trunk's epochs as its own, and cannot be resumed without them.
-        trunk = state.journal.trunk if state.journal and state.run not in going else {}
+        trunk = state.journal.trunk if state.run not in going else {}
         if trunk and trunk["run"] in going:
             raise RecordError(
                 f"run {state.run} is a branch of it", where=str(trunk["run"]), do="remove both in one command"

@@ -174,7 +174,6 @@ def look(store: Store, wanted: TrunkRequest, screen: Screen | None = None) -> Tr
         state = _candidate(store, run, wanted, screen)
         if state is None:
             continue
-        assert state.journal is not None
         at_point = read_at(store.run_checkpoints(run), wanted.epoch)
         if at_point is not None:
             return TrunkRun(run, state.journal, at_point)
@@ -196,7 +195,7 @@ def _candidate(store: Store, run: str, wanted: TrunkRequest, screen: Screen | No
         return None
     state = read_state(store, run)
     # Every attempt, for data may have changed between a run's beginning and its resume.
-    for attempt in state.journal.starts if state.journal else ():
+    for attempt in state.journal.starts:
         seen = attempt.provenance.get("data", {})
         other = [name for name, content in wanted.data.items() if seen.get(name) != content]
         if other:

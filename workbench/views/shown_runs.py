@@ -49,7 +49,7 @@ def read(store: Store, runs: Iterable[str]) -> list[ShownRun]:
         except RecordError:
             continue
         journal = state.journal
-        if journal is not None and journal.start is not None:
+        if journal.start is not None:
             found.append(ShownRun(journal.start, journal, journal.published(), state.status))
     return found
 

@@ -98,7 +98,6 @@ def sync_run(store: Store, run: str, views: list[View], say: Say) -> bool:
     """
     store.refuse_links(run)
     state = read_state(store, run)
-    assert state.journal is not None
     journal = state.journal
     if journal.damage:
         lines = ", ".join(str(spot.line) for spot in journal.damage[:5]) + ", ..." * (len(journal.damage) > 5)

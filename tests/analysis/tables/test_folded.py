@@ -11,7 +11,7 @@ import pytest
 from makers import add_run
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from analysis.commands.table import chosen
+from analysis.commands.table import Query, chosen
 from analysis.tables import folded, verdicts
 from analysis.tables.summary import summary
 from workbench.cli import main
@@ -63,7 +63,7 @@ def test_ten_folds_are_one_row(project: Path, capsys: pytest.CaptureFixture[str]
     scores = add_folds(project, "base", 0.5, 100)
     same = drawn(0.5, 100)[1]
     wanted = protocol(scores, same)
-    records = folded.collapsed(chosen((), "markdown", False, None, False, None), find_store(None))
+    records = folded.collapsed(chosen(Query()), find_store(None))
     frame = summary(records, "unseen")
     assert len(frame) == 1
     row = frame.iloc[0]
@@ -77,7 +77,7 @@ def test_ten_folds_are_one_row(project: Path, capsys: pytest.CaptureFixture[str]
 
 def test_the_time_of_folds_is_unknown_where_one_of_them_has_none(project: Path) -> None:
     add_folds(project, "base", 0.5, 100)
-    records = chosen((), "markdown", False, None, False, None)
+    records = chosen(Query())
     place = find_store(None)
     records.runs["seconds"] = 3.0
     assert folded.collapsed(records, place).runs["seconds"].tolist() == [30.0]
@@ -90,7 +90,7 @@ def test_two_experiments_are_compared_over_all_their_pairs(
 ) -> None:
     add_folds(project, "base", 0.7, 100)
     add_folds(project, "better", 0.4, 200)
-    records = folded.collapsed(chosen((), "markdown", False, None, False, None), find_store(None))
+    records = folded.collapsed(chosen(Query()), find_store(None))
     rows = verdicts.rows_of(records, summary(records, "unseen"), "unseen", find_store(None))
     assert [row.pairs for row in rows] == [600, 600]
     assert main(["table", "--baseline", "base", "--select", "unseen"]) == 0
@@ -101,7 +101,7 @@ def test_two_experiments_are_compared_over_all_their_pairs(
 def test_seeds_of_folds_are_one_row_with_a_spread(project: Path) -> None:
     add_folds(project, "base", 0.5, 100)
     add_folds(project, "base", 0.5, 100, seed=1)
-    records = folded.collapsed(chosen((), "markdown", False, None, False, None), find_store(None))
+    records = folded.collapsed(chosen(Query()), find_store(None))
     frame = summary(records, "unseen")
     assert frame[["run", "seeds", "folds"]].values.tolist() == [["base", 2, 10]]
 
@@ -118,7 +118,7 @@ def test_folds_that_are_not_all_there_are_said(project: Path, capsys: pytest.Cap
 def test_the_newest_run_of_a_fold_counts(project: Path) -> None:
     add_folds(project, "base", 0.5, 100)
     add_folds(project, "base", 0.5, 100, count=3, later=500)
-    runs = chosen((), "markdown", False, None, False, None).runs
+    runs = chosen(Query()).runs
     (members,) = folded.groups(runs)
     starts = [runs["run"].iloc[position][9:15] for position in members]
     assert starts == ["000600", "000601", "000602", *(f"{103 + k:06d}" for k in range(7))]
