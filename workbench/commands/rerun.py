@@ -15,6 +15,7 @@ import click
 from workbench.commands import completers
 from workbench.commands.common_options import DEBUG, STORE, TRUST_CODE, json_option
 from workbench.errors import InputError, RecordError, RunStopped
+from workbench.jobs.task import program
 from workbench.names import FINISHED, TAG_RERUN
 from workbench.reproduce import curve_match, ingredients
 from workbench.reproduce.checkout import checkout, spec_within
@@ -66,9 +67,7 @@ def rerun(
     else:
         with checkout(found) as folder:
             status = (
-                train(found, name, as_json)
-                if folder is None
-                else _train_in(folder, found, name, store, trust_code)
+                train(found, name, as_json) if folder is None else _train_in(folder, found, name, trust_code)
             )
     if status:
         return status
@@ -141,10 +140,9 @@ def _early_end(found: RecordedRun) -> int | None:
     return rows[-1].epoch if meant and rows and rows[-1].epoch < found.experiment.epochs else None
 
 
-def _train_in(folder: Path, found: RecordedRun, name: str, store: str | None, trust_code: bool) -> int:
+def _train_in(folder: Path, found: RecordedRun, name: str, trust_code: bool) -> int:
     """Train in a copy of the run's code, in a process of its own."""
-    address = str(found.store.root) if found.store.is_local else store or found.store.uri
-    words = [sys.executable, "-m", "workbench", "rerun", found.run, "--run-name", name, "--store", address]
+    words = program("rerun", found.run, "--run-name", name, "--store", found.store.address)
     words += ["--trust-code"] * trust_code
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
     click.echo(f"training in a copy of its code: {folder}", err=True)

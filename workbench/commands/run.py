@@ -19,10 +19,10 @@ import click
 from workbench.commands import completers
 from workbench.commands.common_options import SET, TRY_QUICK, debug_option, json_option, store_option
 from workbench.distribute.roles import refuse_several
-from workbench.errors import InputError, RunFailed, SpecError
+from workbench.errors import InputError, SpecError
 from workbench.jobs.placement import Place, places
 from workbench.jobs.task import Task, planned, with_forecast
-from workbench.names import TAG_FORECAST, metric_that_counts
+from workbench.names import metric_that_counts
 from workbench.optimizers import plateau, schedule_preview
 from workbench.security.visible_text import surviving_lost_streams
 from workbench.spec.branch import kept_epochs
@@ -31,12 +31,12 @@ from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places, Source
 from workbench.spec.load import choose_variants, files_and_names, load_variants
 from workbench.spec.overrides import override_settings, with_seed
-from workbench.spec.quick import QUICK_STEPS, quick_variant
+from workbench.spec.quick import quick_variant
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
 from workbench.tracking.ping import require_reachable
 from workbench.tracking.store import Store, find_store
-from workbench.train.request import EpochCallback, RunRequest
+from workbench.train.request import EpochCallback
 
 
 @click.command()
@@ -239,31 +239,16 @@ def _tasks(variants: list[Variant], store: Store, resume: bool, name: str | None
 
 def run_here(task: Task, store: Store, as_json: bool) -> int:
     """Run in this process; retry as the experiment's `safety.retries` allows."""
-    from workbench.train.progress import screen
-    from workbench.train.runner import run
+    from workbench.jobs.in_process import train_task
 
-    retries = task.variant.experiment.safety.retries
     stream = sys.stderr if as_json else sys.stdout
-    steps = QUICK_STEPS if task.variant.quick else None
-    tags = {TAG_FORECAST: task.forecast} if task.forecast else {}
-    request = RunRequest(
-        task.variant, store, task.run, resume=task.resume, steps=steps, tags=tags, from_start=task.from_start
-    )
-    watcher = watched(task, str(store.root) if store.is_local else store.uri)
+    watcher = watched(task, store.address)
     if watcher is not None:
         click.echo(watcher.opening(), file=stream)
     try:
-        while True:
-            try:
-                result = run(request, screen(stream), watcher)
-                click.echo(what_next(task.variant, result.best), file=stream)
-                return 0
-            except RunFailed as failure:
-                if not retries:
-                    raise
-                retries -= 1
-                click.echo(f"note: {failure}; trying again ({retries} more)", err=True)
-                request = replace(request, resume=True, from_start=False)
+        result = train_task(task, store, stream, watcher, lambda line: click.echo(line, err=True))
+        click.echo(what_next(task.variant, result.best), file=stream)
+        return 0
     finally:
         if as_json:
             print_json(store, [task.run])

@@ -168,15 +168,11 @@ class Run:
 
     def forecast(self, metric: str | None = None, to: int | None = None) -> Any:
         """Return the forecast of a metric up to epoch `to` (its last one), the study's other runs as prior."""
-        return (
-            api().analysis("forecast.run_forecast").forecast_of(self._records(), metric, to, self._address())
-        )
+        forecast_of = api().analysis("forecast.run_forecast").forecast_of
+        return forecast_of(self._records(), metric, to, self.store.address)
 
     def _records(self) -> Any:
         return api().analysis("sources").read_store(self.store, [self.run], journals=True)
-
-    def _address(self) -> str:
-        return str(self.store.root) if self.store.is_local else self.store.uri
 
     # ------------------------------------------------------------ the model
 

@@ -1,12 +1,10 @@
-"""A run from Python, in this process or in one of its own: the same engine and records as the command line."""
+"""A run from Python in a process of its own, its lines and its progress shown here as they come."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +12,13 @@ from workbench.errors import InputError, RunFailed, RunKilled, RunStopped
 from workbench.jobs.placement import Place
 from workbench.jobs.process import INTERRUPTED, STOPPED, Child
 from workbench.jobs.progress import log_of
-from workbench.jobs.task import Task
-from workbench.spec.datasets import default_places
-from workbench.spec.quick import QUICK_STEPS, quick_variant
 from workbench.tracking.provenance import engine_folder
 from workbench.tracking.store import Store
 from workbench.train import notebook_screen
 from workbench.train.progress import Screen, screen
-from workbench.train.request import EpochCallback, RunRequest
 
 POLL_SECONDS = 0.2  # between two looks at a run in a process of its own
 BAD_INPUT = 2
-
-
-def train_in_process(task: Task, store: Store, watcher: EpochCallback | None = None) -> None:
-    """Train in this process; raises what ends the run before its time."""
-    from workbench.train.runner import run
-
-    variant = task.variant
-    steps = QUICK_STEPS if variant.quick else None
-    if variant.quick and not task.resume:
-        variant = quick_variant(variant, default_places(store.root.parent))
-    request = RunRequest(variant, store, task.run, resume=task.resume, steps=steps)
-    retries = variant.experiment.safety.retries
-    while True:
-        try:
-            run(request, screen(), watcher)
-            return
-        except RunFailed:
-            if not retries:
-                raise
-            retries -= 1
-            request = replace(request, resume=True)
 
 
 def train_in_child(words: list[str], run: str, store: Store) -> None:
@@ -116,9 +89,3 @@ class LogFollower:
         ):
             self._seen = found
             self.screen.at(**found)
-
-
-def sweep_words(path: Path, name: str, store: str, trials: int | None) -> list[str]:
-    """Return the command that searches a sweep's file."""
-    words = [sys.executable, "-m", "workbench", "sweep", str(path), name, "--store", store]
-    return words + (["--trials", str(trials)] if trials else [])
