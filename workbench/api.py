@@ -188,14 +188,9 @@ def check(
 
     place = _store(store)
     variant = variant_of(experiment, place, name, None)
-    where = default_places(place.root.parent)
-    trials = DryRun(True, where) if steps else None
+    trials = DryRun(True, default_places(place.root.parent)) if steps else None
     head = f"{variant.study}/{variant.name}  id {variant.experiment.id}"
-    blocks = [
-        *checking.report(variant, where, trials),
-        *checking.start_lines(variant.experiment, place, trials),
-    ]
-    return Report([head, *blocks])
+    return Report([head, *checking.blocks(variant, place, trials)])
 
 
 def sweep(

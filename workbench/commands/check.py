@@ -57,10 +57,15 @@ def check(files: tuple[str, ...], assignments: tuple[str, ...], no_steps: bool, 
         variant = override_settings(variant, assignments)
         click.echo(f"{variant.study}/{variant.name}  id {variant.experiment.id}")
         question = [variant.question] if variant.question else []
-        starts = start_lines(variant.experiment, store, trials)
-        blocks = chain(question, report(variant, where, trials), starts)
-        for block in news(blocks, said.setdefault(variant.study, set())):
+        found = chain(question, blocks(variant, store, trials))
+        for block in news(found, said.setdefault(variant.study, set())):
             click.echo(textwrap.indent(block, "  "))
+
+
+def blocks(variant: Variant, store: Store, trials: DryRun | None) -> Iterator[str]:
+    """Yield all that is said of one experiment; `store` is where weights of other runs are looked for."""
+    yield from report(variant, default_places(store.root.parent), trials)
+    yield from start_lines(variant.experiment, store, trials)
 
 
 def news(blocks: Iterable[str], said: set[str]) -> Iterator[str]:
@@ -142,10 +147,6 @@ def _replaced(experiment: Experiment, parts: list[Any]) -> Experiment:
     if experiment.validation is not None and any(isinstance(part, Source) for part in parts):
         experiment = with_hold_out(experiment)  # stand-ins of two sources may show other identities
         parts = [p.but(hold_out=HELD_OUT) if isinstance(p, Source) else p for p in parts]
-    for part in parts:
-        other = part.stand_in()
-        stages = tuple(stage.but(data=other) if stage.data == part else stage for stage in experiment.stages)
-        sets = tuple(other if pairs == part else pairs for pairs in experiment.sets)
-        data = other if experiment.data == part else experiment.data
-        experiment = experiment.but(data=data, evaluate=sets, stages=stages)
-    return experiment
+    others = {part: part.stand_in() for part in parts}
+    sets = tuple(others.get(pairs, pairs) for pairs in experiment.sets)
+    return experiment.with_sources(lambda source: others.get(source, source), evaluate=sets)

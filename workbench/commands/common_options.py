@@ -12,6 +12,11 @@ Command = Callable[..., Any]
 Option = Callable[[Command], Command]
 
 
+def say(line: str) -> None:
+    """Print a line for people to the error output, where it does not stand among results."""
+    click.echo(line, err=True)
+
+
 def store_option(text: str = "Where the records are.") -> Option:
     """Return `--store`, with a help of its own where a command writes there or takes more than the others."""
     return click.option("--store", metavar="URI", help=text)

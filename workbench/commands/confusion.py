@@ -14,7 +14,7 @@ from workbench.commands import completers
 from workbench.commands.classified import classified, require_images
 from workbench.commands.common_options import DEBUG, PATH, STORE, WHICH, json_option
 from workbench.spec.experiment import Experiment
-from workbench.spec.interfaces import Source
+from workbench.spec.quick import with_hold_out
 from workbench.verification.confusion import MOST, Confusion, confusion
 
 ANNOTATED = 20  # classes up to which the picture says the numbers
@@ -64,16 +64,7 @@ def _with_data(experiment: Experiment, source: str | None, run: str) -> Experime
     from workbench.commands.data import source_of
 
     if source is not None:
-        given = source_of(source)
-        whole = experiment.but(
-            validation=None,
-            data=experiment.data.but(hold_out=0.0),
-            stages=tuple(
-                stage.but(data=stage.data.but(hold_out=0.0)) if isinstance(stage.data, Source) else stage
-                for stage in experiment.stages
-            ),
-        )
-        return whole.but(validation=given)
+        return with_hold_out(experiment, 0.0).but(validation=source_of(source))
     require_images(experiment, run, do="say --data SOURCE")
     return experiment
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from workbench.commands.common_options import DEBUG, PATH
+from workbench.commands.common_options import DEBUG, PATH, say
 from workbench.tracking.store import find_store
 from workbench.train.signals import orderly_end
 
@@ -26,9 +26,6 @@ def merge(other: Path, into: str | None) -> int:
     from workbench.views.sync import sync
 
     store = find_store(into)
-
-    def say(line: str) -> None:
-        click.echo(line, err=True)
 
     done = merged(other, store, say)
     for run in done.busy:

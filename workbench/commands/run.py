@@ -17,7 +17,7 @@ from typing import Protocol, TextIO
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import SET, TRY_QUICK, debug_option, json_option, store_option
+from workbench.commands.common_options import SET, TRY_QUICK, debug_option, json_option, say, store_option
 from workbench.distribute.roles import refuse_several
 from workbench.errors import InputError, SpecError
 from workbench.jobs.placement import Place, places
@@ -231,7 +231,7 @@ def _range(word: str) -> list[int]:
 def _tasks(variants: list[Variant], store: Store, resume: bool, name: str | None) -> list[Task]:
     if name:
         return [Task(variant, name, store.journal(name).exists()) for variant in variants]
-    return planned(variants, store, resume, lambda text: click.echo(text, err=True))
+    return planned(variants, store, resume, say)
 
 
 # ---------------------------------------------------------------- here
@@ -246,7 +246,7 @@ def run_here(task: Task, store: Store, as_json: bool) -> int:
     if watcher is not None:
         click.echo(watcher.opening(), file=stream)
     try:
-        result = train_task(task, store, stream, watcher, lambda line: click.echo(line, err=True))
+        result = train_task(task, store, stream, watcher, say)
         click.echo(what_next(task.variant, result.best), file=stream)
         return 0
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any, Literal, Union
 
 from workbench import names
@@ -123,7 +124,7 @@ class Experiment(Part):
             if not isinstance(stage, Stage):
                 raise SpecError(f"{stage!r} is not possible", where="Experiment.stages", expected="a Stage")
         object.__setattr__(self, "stages", stages)
-        given = self.evaluate if isinstance(self.evaluate, tuple) else (self.evaluate,)
+        given = _as_tuple(self.evaluate)
         labelled = [part for part in (self.validation, *given) if isinstance(part, Source)]
         if len(set(labelled)) > 1:
             raise SpecError(
@@ -134,8 +135,7 @@ class Experiment(Part):
             )
         object.__setattr__(self, "evaluate", tuple(part for part in given if isinstance(part, PairSet)))
         object.__setattr__(self, "validation", labelled[0] if labelled else None)
-        if isinstance(self.watch, Watcher):
-            object.__setattr__(self, "watch", (self.watch,))
+        object.__setattr__(self, "watch", _as_tuple(self.watch))
 
     def _check_validation(self) -> None:
         if self.validation and any(source.hold_out for source in (*self.trained_on, self.validation)):
@@ -199,11 +199,21 @@ class Experiment(Part):
         """
         return folding.folds(self, count)
 
+    def with_sources(self, change: Callable[[Source], Source], **settings: Any) -> Experiment:
+        """Return a copy in which every source of training data is what `change` makes of it, and `settings` hold.
+
+        Stages with data of their own keep theirs, changed too.
+        """
+        stages = tuple(
+            stage.but(data=change(stage.data)) if isinstance(stage.data, Source) else stage
+            for stage in self.stages
+        )
+        return self.but(data=change(self.data), stages=stages, **settings)
+
     @property
     def sets(self) -> tuple[PairSet, ...]:
         """The evaluation sets of pairs, always as a tuple."""
-        assert isinstance(self.evaluate, tuple)
-        return tuple(part for part in self.evaluate if isinstance(part, PairSet))
+        return self.evaluate  # type: ignore[return-value]  # `_normalise` has made it so
 
     @property
     def trained_on(self) -> tuple[Source, ...]:
@@ -220,7 +230,7 @@ class Experiment(Part):
     @property
     def watchers(self) -> tuple[Watcher, ...]:
         """The watchers, always as a tuple."""
-        return self.watch if isinstance(self.watch, tuple) else (self.watch,)
+        return self.watch  # type: ignore[return-value]  # `_normalise` has made it so
 
     @property
     def epochs(self) -> int:
@@ -325,9 +335,7 @@ class Experiment(Part):
 
     def to_json(self) -> dict[str, Any]:
         """Return the whole spec as JSON values, seed, name and places included."""
-        result = to_json(self)
-        assert isinstance(result, dict)
-        return result
+        return dict(to_json(self))
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from workbench.lazy import tf
 from workbench.spec.part import Part, part, setting
-
-if TYPE_CHECKING:
-    pass
 
 
 @part

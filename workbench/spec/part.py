@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import importlib
 import math
 import types
@@ -162,14 +163,10 @@ def _plain(error: TypeError, cls: type) -> str:
     return text.replace("required keyword-only arguments", "settings that it needs")
 
 
-_HINTS: dict[type, dict[str, Any]] = {}
-
-
-def hints(cls: type) -> dict[str, Any]:
+@functools.cache
+def hints(cls: Any) -> dict[str, Any]:
     """Return the resolved types of a part's settings."""
-    if cls not in _HINTS:
-        _HINTS[cls] = typing.get_type_hints(cls)
-    return _HINTS[cls]
+    return typing.get_type_hints(cls)
 
 
 def _validate(value: Any) -> None:
@@ -227,10 +224,11 @@ def coerce(value: Any, hint: Any, where: str) -> Any:
         return _coerce_tuple(value, arguments, where)
     if hint is type(None) and value is None:
         return None
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if hint is float and _is_number(value):
         return float(value)
-    if isinstance(hint, type) and origin is None and _fits(value, hint):
-        return value
+    if isinstance(hint, type) and origin is None and isinstance(value, hint):
+        if not (hint is int and isinstance(value, bool)):  # True is an int to Python, and no number of epochs
+            return value
     if isinstance(hint, type) and issubclass(hint, Part) and _is_number(value) and hint.from_number:
         module, _, name = hint.from_number.partition(":")
         return getattr(importlib.import_module(module), name)(value)
@@ -239,12 +237,6 @@ def coerce(value: Any, hint: Any, where: str) -> Any:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _fits(value: Any, hint: type) -> bool:
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
 
 
 def _coerce_union(value: Any, members: tuple[Any, ...], where: str) -> Any:

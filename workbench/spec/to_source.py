@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +32,16 @@ def spec_text(variant: Variant) -> str:
 
 def _imports(experiment: Part, body: str) -> list[str]:
     """Return the imports of what the text of an experiment names."""
-    used = {type(part) for _, part in walk(experiment)} | {type(part) for part in _terms(experiment)}
+    used = {type(part) for _, part in walk(experiment)}
     used = {cls for cls in used if re.search(rf"\b{cls.__name__}\(", body)}
     public = sorted(cls.__name__ for cls in used if cls.__name__ in workbench.PARTS)
     lines = [f"from workbench import {', '.join(public)}"]
     if len(lines[0]) > WIDTH:
         lines = ["from workbench import (", *(f"{INDENT}{name}," for name in public), ")"]
-    own = [
-        cls for cls in used if cls.__name__ not in workbench.PARTS and cls.__name__ not in ("Sum", "Weighted")
-    ]
+    own = [cls for cls in used if cls.__name__ not in (*workbench.PARTS, "Sum", "Weighted")]
     for cls in sorted(own, key=lambda cls: cls.__name__):  # a part of the spec file itself
         lines.append(f"from {cls.__module__.removeprefix('workbench_spec_')} import {cls.__name__}")
     return lines
-
-
-def _terms(value: Any) -> Iterator[Part]:
-    for _, part in walk(value):
-        yield part
 
 
 def source(value: Any, depth: int = 0) -> str:
