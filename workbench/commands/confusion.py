@@ -45,7 +45,8 @@ def command(
     found = open_run(run, store)
     experiment = _with_data(found.experiment, source, found.run)
     network = load_model(found.experiment, found.checkpoints, which, "logits")
-    result = measured(network, experiment, found.store.root.parent, found.run)
+    seen = classified(network, experiment, found.store.root.parent, found.run, MOST)
+    result = confusion(seen.true, seen.predicted, seen.names)
     path = out or Path("confusion.png")
     title = f"{found.start.study}/{found.start.name or found.run}, {which} checkpoint: accuracy {result.accuracy:.4f}"
     draw(result, title, path)
@@ -67,12 +68,6 @@ def _with_data(experiment: Experiment, source: str | None, run: str) -> Experime
         return with_hold_out(experiment, 0.0).but(validation=source_of(source))
     require_images(experiment, run, do="say --data SOURCE")
     return experiment
-
-
-def measured(network: Any, experiment: Experiment, project: Path, run: str) -> Confusion:
-    """Return the confusion of a run's classifier on its validation set or hold-out."""
-    found = classified(network, experiment, project, run, MOST)
-    return confusion(found.true, found.predicted, found.names)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

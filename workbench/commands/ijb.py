@@ -20,6 +20,7 @@ from workbench.verification import embedders, ijb, ijb_files
 from workbench.verification.measures import FARS
 from workbench.verification.models import is_file
 
+Table = tuple[list[str], list[str], list[list[float]]]  # columns, names of the rows, values
 NAMING = (  # said above the tables: the two projects that publish such rows name them the other way round
     "N0: features at length 1; N1: lengths kept, as InsightFace names them (Keras_insightface swaps N0 and N1); "
     "D1: weighed by the detector's score; F1: mirror image added"
@@ -105,38 +106,33 @@ def _shown(work: list[slice]) -> Iterable[slice]:
     return track(work, "embedding", console=screen, disable=not screen.is_terminal, transient=True)
 
 
+def one_to_one(outcome: ijb.ProtocolResult) -> Table:
+    """Return TAR at FAR, a row a reading: the columns, the readings and the values."""
+    columns, rows = ijb.tar_rows(outcome)
+    return columns, [str(result.reading) for result in outcome.results], rows
+
+
 def tables(name: str, outcome: ijb.ProtocolResult) -> str:
     """Return the 1:1 and 1:N tables as Markdown, with what could not be said below."""
-    columns, rows = ijb.tar_rows(outcome)
-    parts = [
-        NAMING,
-        "",
-        ijb.markdown(
-            columns, [str(result.reading) for result in outcome.results], rows, f"{name} 1:1, TAR at FAR"
-        ),
-    ]
+    parts = [NAMING, "", ijb.markdown(*one_to_one(outcome), f"{name} 1:1, TAR at FAR")]
     for gallery, table in ijb.identification_tables(outcome).items():
         parts += ["", ijb.markdown(*table, f"{name} 1:N, {gallery}")]
-    return "\n".join(
-        parts + ([""] + [f"- {message}" for message in outcome.messages] if outcome.messages else [])
-    )
+    messages = ["", *(f"- {message}" for message in outcome.messages)] if outcome.messages else []
+    return "\n".join(parts + messages)
 
 
 def plain(outcome: ijb.ProtocolResult) -> dict[str, Any]:
     """Return the outcome as plain JSON values; what is not said is null."""
-    columns, rows = ijb.tar_rows(outcome)
-    readings = [str(result.reading) for result in outcome.results]
 
-    def table(
-        columns: list[str], names: list[str], rows: list[list[float]]
-    ) -> dict[str, dict[str, float | None]]:
+    def values(table: Table) -> dict[str, dict[str, float | None]]:
+        columns, names, rows = table
         cells = [[None if value != value else value for value in row] for row in rows]
         return {name: dict(zip(columns, row, strict=True)) for name, row in zip(names, cells, strict=True)}
 
     return {
         "naming": NAMING,
-        "one_to_one": table(columns, readings, rows),
-        "one_to_many": {name: table(*found) for name, found in ijb.identification_tables(outcome).items()},
+        "one_to_one": values(one_to_one(outcome)),
+        "one_to_many": {name: values(found) for name, found in ijb.identification_tables(outcome).items()},
         "messages": list(outcome.messages),
     }
 

@@ -14,10 +14,12 @@ from workbench.lazy import tf
 from workbench.pixels import normalise_array
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import terms
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import Store
 from workbench.train import checkpoint
-from workbench.train.classifier import Outputs, with_classes
+from workbench.train.classifier import Outputs, scale_of
+from workbench.train.from_record import network_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,11 +34,7 @@ def load(
 
     Raises `RecordError` where that state is not kept, or holds no head.
     """
-    from workbench.models.build import build_model
-
-    embedder, state = build_model(experiment), state_of(store, run, which)
-    checkpoint.restore_embedder(embedder, state)
-    return embedder if outputs == "embedding" else with_classes(embedder, experiment, state, outputs, run)
+    return network_of(experiment, state_of(store, run, which), outputs, run)
 
 
 def states(store: Store, run: str) -> list[tuple[str, int, int]]:
@@ -124,22 +122,22 @@ def predict(store: Store, run: str, experiment: Experiment, images: Any, which: 
 
     state = state_of(store, run, which)
     plan = experiment.plans()[int(state.facts["stage"]) - 1]
+    term = next((term for term in terms(plan.loss) if term.loss.classifier() is not None), None)
     head = plan.loss.classifier()
-    if head is None:
+    if term is None or head is None:
         raise RecordError(
             f"stage {plan.number} ({plan.name}) has no classification head", where=run, do="use embed()"
         )
     identities = RunData(experiment, default_places(store.root.parent)).identities(plan)
-    network = load(store, run, experiment, which)
+    network = network_of(experiment, state)
     pixels = pixels_of(images, experiment.backbone.image_size)
-    embeddings = network(normalise_array(pixels), training=False)
-    embeddings = tf.cast(embeddings, tf.float32)
+    embeddings = tf.cast(network(normalise_array(pixels), training=False), tf.float32)
     layer = head.layer(len(identities), int(embeddings.shape[-1]))
     labels = tf.zeros(len(pixels), tf.int32)
     layer(embeddings, labels, training=False)  # makes its weights
     _fill(layer, state, run)
     logits, _ = layer(embeddings, labels, training=False)
-    shown = tf.nn.softmax(logits * (getattr(plan.loss, "scale", 1.0) or 1.0)).numpy()
+    shown = tf.nn.softmax(logits * scale_of(term, state.arrays)).numpy()
     best = shown.argmax(1)
     return pd.DataFrame(
         {

@@ -170,7 +170,7 @@ def hints(cls: Any) -> dict[str, Any]:
 
 
 def _validate(value: Any) -> None:
-    cls = type(value)
+    cls: Any = type(value)
     types_ = hints(cls)
     for field in dataclasses.fields(cls):
         where = f"{cls.__name__}.{field.name}"
