@@ -12,6 +12,7 @@ import workbench.commands.completers as completers
 from analysis.commands.record_options import say_notes
 from workbench.commands.common_options import DEBUG, PATH, STORE, json_option
 from workbench.errors import InputError, RecordError, suggestion
+from workbench.tracking.store import find_store
 
 if TYPE_CHECKING:
     from analysis.frames import Records
@@ -71,7 +72,6 @@ def gathered(study: str, names: tuple[str, ...], metric: str | None, store: str 
     """Return the results of a study's experiments by name; raises `RecordError` where there are none."""
     from analysis.sources import load
     from analysis.tables import folded
-    from workbench.tracking.store import find_store
 
     place = find_store(store)
     records = folded.collapsed(load([study], store, journals=True).by_start(), place)

@@ -13,6 +13,8 @@ from analysis.commands.record_options import EPOCHS_FROM, ITEMS, STAGES, say_not
 from workbench.commands.common_options import DEBUG, STORE, json_option
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError, StoreError
+from workbench.tracking.runs import find_titled
+from workbench.tracking.store import find_store
 
 if TYPE_CHECKING:
     from analysis.forecast.curve import Curve
@@ -147,9 +149,6 @@ def _recommended(
 
 def _meant(beat: str, store: str | None) -> str:
     """Return the run's own name for `study/name:seed` or `@last`, anything else as it is: a number, a file."""
-    from workbench.tracking.runs import find_titled
-    from workbench.tracking.store import find_store
-
     with contextlib.suppress(RecordError):
         return find_titled(find_store(store), beat) or beat
     return beat

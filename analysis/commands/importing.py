@@ -15,6 +15,8 @@ from workbench.commands.common_options import DEBUG, STORE, json_option
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
 from workbench.security.foreign_names import LONGEST_LABEL, label
+from workbench.tracking.runs import read_state
+from workbench.tracking.store import find_store
 
 
 @click.command("import")
@@ -77,8 +79,6 @@ def import_records(
     from analysis.import_runs import import_files
     from analysis.sources import Options, resolve
     from analysis.tables.summary import best_lines
-    from workbench.tracking.runs import read_state
-    from workbench.tracking.store import find_store
 
     _refuse_no_names({"--study": (study,), "--name": run_names})
     place = find_store(store)

@@ -14,6 +14,7 @@ from analysis.commands.record_options import say
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
+from workbench.spec.load import load_variants
 from workbench.tracking.store import Store, find_store
 
 if TYPE_CHECKING:
@@ -90,7 +91,6 @@ def variants(study: str) -> list[str]:
     """
     from analysis.tables.published_file import published_of, references, spec_of
     from analysis.tables.results import row_names
-    from workbench.spec.load import load_variants
 
     if study in references():
         return published_of(study).names

@@ -10,6 +10,7 @@ import workbench.commands.completers as completers
 from analysis.commands.record_options import QUICK, SELECT
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
+from workbench.tracking.store import find_store
 
 
 @click.command()
@@ -40,7 +41,6 @@ def report(
     """Write a STUDY's question, differences, curves, tables, verdicts, costs and links as one page."""
     from analysis.report.collect import read_study
     from analysis.report.write import write
-    from workbench.tracking.store import find_store
 
     place = find_store(store)
     known = read_study(study, place, store, select, baselines, quick)

@@ -16,7 +16,7 @@ import click
 from workbench.commands import completers
 from workbench.commands.common_options import DEBUG, SET
 from workbench.commands.dry_run import DryRun
-from workbench.optimizers import plateau, schedule_preview
+from workbench.optimizers import equivalents, plateau, schedule_preview
 from workbench.spec.branch import trunk_of
 from workbench.spec.custom_parts import custom_part_lines
 from workbench.spec.datasets import default_places
@@ -86,8 +86,6 @@ def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[s
 
     `trials` builds networks and runs steps; None checks the settings only.
     """
-    from workbench.optimizers import equivalents
-
     experiment = variant.experiment
     schedule_preview.refuse(experiment.plans())
     plateau.refuse_unmeasured(experiment)

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from workbench.commands import completers
 from workbench.commands.common_options import DEBUG, PATH, STORE, TRUST_CODE
 from workbench.errors import DataError, RecordError, few
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from workbench.spec.experiment import Experiment
     from workbench.spec.interfaces import Images
     from workbench.spec.plan import Plan
@@ -86,8 +85,6 @@ def _centers(experiment: Experiment, state: State, run: str) -> tuple[Plan, Any]
 
 def _images(experiment: Experiment, plan: Plan) -> tuple[Images, np.ndarray]:
     """Return the data of a stage and its records without the identities of evaluation sets."""
-    import numpy as np
-
     from workbench.commands.data import places
     from workbench.train.run_data import RunData
 
@@ -111,15 +108,11 @@ def _write(path: Path, names: list[str]) -> None:
 
 
 def _write_centers(path: Path, centers: np.ndarray, identities: tuple[str, ...]) -> None:
-    import numpy as np
-
     with open(f"{path}.npz", "wb") as file:
         np.savez(file, centers=centers.astype(np.float32), identities=np.array(identities, dtype=np.str_))
 
 
 def _say(found: Any, images: Images, records: np.ndarray, angle: float, output: Path) -> None:
-    import numpy as np
-
     labels = images.labels[records]
     left = np.bincount(labels[found.kept], minlength=len(images.identities))
     lost = [images.identities[number] for number in np.flatnonzero(left == 0)]
@@ -139,8 +132,6 @@ def _say(found: Any, images: Images, records: np.ndarray, angle: float, output: 
 
 def found_again(dropped: np.ndarray, wrong: np.ndarray) -> str:
     """Say how many of the labels that are `wrong` on purpose are among the `dropped` records."""
-    import numpy as np
-
     hits = len(np.intersect1d(dropped, wrong))
     precision = f"{hits / len(dropped):.3f}" if len(dropped) else "none dropped"
     return (

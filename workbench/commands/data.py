@@ -12,8 +12,13 @@ import numpy as np
 
 from workbench.commands import completers
 from workbench.commands.common_options import DEBUG, PATH, SET, WHICH, trust_option
+from workbench.data import contact_sheet, convert, example_images, face_alignment, pair_formats, paths
 from workbench.data.image_check import ENDINGS
+from workbench.data.sources.arrays import Npz
+from workbench.data.sources.folder import ImageFolder
+from workbench.data.sources.record_files import RecordIO, TFRecords
 from workbench.errors import DataError, SpecError
+from workbench.security.foreign_names import new_file, resolved
 from workbench.spec.datasets import default_places
 from workbench.spec.interfaces import Augmentation, Places, Source
 from workbench.spec.load import choose_variants, load_variants
@@ -21,6 +26,7 @@ from workbench.spec.overrides import override_settings, parse_part, parse_value
 from workbench.spec.plan import Plan
 from workbench.tracking.store import find_store
 from workbench.train.signals import orderly_end
+from workbench.verification.pair_sets import of_files
 
 SOURCE, TARGET = click.argument("source"), click.argument("target", type=PATH)
 ARRAY_SIZE = click.option(
@@ -46,10 +52,6 @@ def source_of(text: str) -> Source:
 
     Raises `SpecError` for anything else.
     """
-    from workbench.data.sources.arrays import Npz
-    from workbench.data.sources.folder import ImageFolder
-    from workbench.data.sources.record_files import RecordIO, TFRecords
-
     if re.fullmatch(r"[A-Za-z]+\(.*\)", text, re.S):
         value = parse_part(text, "workbench.data.sources", "ImageFolder('faces')")
         if not isinstance(value, Source):
@@ -122,7 +124,7 @@ def strip(source: str, augmentation: str, over: str, number: int, rows: int, siz
 
     Such as: strip face.png "RandAugment()" --over magnitude=0,5,10,20
     """
-    from workbench.data import contact_sheet, pipeline
+    from workbench.data import pipeline  # which loads TensorFlow
 
     one = parse_part(augmentation, "workbench.augment", "RandAugment(magnitude=5)")
     if not isinstance(one, Augmentation):
@@ -146,9 +148,6 @@ def strip(source: str, augmentation: str, over: str, number: int, rows: int, siz
 
 def _one_image(source: str, number: int, size: int) -> Any:
     """Return an image file, or one image of a source, as uint8 [1, size, size, 3]."""
-    from workbench.data import example_images
-    from workbench.verification.pair_sets import of_files
-
     path = Path(source)
     if path.suffix.lower() in ENDINGS:
         if not path.is_file():
@@ -161,7 +160,7 @@ def _one_image(source: str, number: int, size: int) -> Any:
 
 
 def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) -> Any:
-    from workbench.data import contact_sheet, example_images, pipeline
+    from workbench.data import pipeline  # which loads TensorFlow
 
     images, train, _ = pipeline.open_split(plan.data, places(), seed)
     numbers = train[example_images.evenly(len(train), count)]
@@ -182,8 +181,6 @@ def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) 
 
 
 def _convert(source: str, target: Path, size: int | None, write: Callable[[Any, Path], int]) -> None:
-    from workbench.data import convert
-
     images = convert.stored(source_of(source), places(), size)
     count = write(images, target)
     click.echo(f"{count} images of {len(images.identities)} identities in {target}")
@@ -200,8 +197,6 @@ def extract(source: str, target: Path, size: int | None) -> None:
 
     One sub-folder an identity; encoded images keep their bytes.
     """
-    from workbench.data import convert
-
     _convert(source, target, size, convert.to_folder)
 
 
@@ -213,8 +208,6 @@ def extract(source: str, target: Path, size: int | None) -> None:
 @orderly_end()
 def pack(source: str, target: Path, size: int | None) -> None:
     """Write the images of SOURCE into one file: TARGET.rec (with .idx and .lst) or TARGET.tfrecord."""
-    from workbench.data import convert
-
     writers = {".rec": convert.to_recordio, ".tfrecord": convert.to_tfrecords}
     if target.suffix not in writers:
         raise DataError(f"{target} has no ending that says its form", expected=" or ".join(writers))
@@ -238,13 +231,9 @@ def pairs(
     source: str, target: Path, pairs: int | None, seed: int, listed: Path | None, size: int | None
 ) -> None:
     """Write the evaluation set TARGET.bin: pairs of the images of SOURCE."""
-    from workbench.data import convert
-
     if target.suffix != ".bin":
         raise DataError(f"{target} is not a name of a set", expected="a name that ends in .bin")
     if listed is not None:
-        from workbench.data import pair_formats, paths
-
         folder = paths.locate(source, places(), "data pairs")
         count = convert.to_bin(*convert.of_list(pair_formats.read(listed, folder)), target)
     else:
@@ -268,9 +257,6 @@ def align(
     folder: Path, landmarks: Path, target: Path, size: int, sheet_path: Path | None, force: bool
 ) -> None:
     """Move the faces of FOLDER to the field's template by the five points in LANDMARKS, into TARGET."""
-    from workbench.data import convert, face_alignment
-    from workbench.security.foreign_names import new_file, resolved
-
     points = face_alignment.read_landmarks(landmarks)
     path = sheet_path or target.with_name(target.name + ".png")
     originals = tuple(folder / name for name in points)
@@ -286,8 +272,6 @@ def align(
 def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: list[str], size: int) -> Any:
     """Return a sheet: photographs with their points above, the aligned faces below."""
     from PIL import Image
-
-    from workbench.data import contact_sheet, example_images, face_alignment
 
     chosen = example_images.evenly(len(names), 10)
     originals = list(points)
@@ -331,7 +315,6 @@ def distill(
     """Write TARGET.tfrecord: the images of SOURCE with the embeddings of MODEL (a run or a model file)."""
     from workbench.commands.logits import logits_of
     from workbench.commands.model_option import ModelOptions
-    from workbench.data import convert
     from workbench.verification import teacher
 
     if target.suffix != ".tfrecord":

@@ -18,6 +18,8 @@ from workbench.data.image_check import ENDINGS
 from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, WHOLE, Target, write
 from workbench.lazy import tf
+from workbench.spec.datasets import default_places
+from workbench.spec.watchers import Evaluation
 from workbench.train.from_record import load_model, open_run
 from workbench.train.signals import orderly_end
 
@@ -218,8 +220,6 @@ def _of_folder(folder: Path, size: int, count: int) -> np.ndarray:
 
 
 def _of_run(text: str, asked: ExportOptions) -> Subject:
-    from workbench.spec.datasets import default_places
-    from workbench.spec.watchers import Evaluation
     from workbench.verification.evaluator import Evaluator
 
     found = open_run(text, asked.store, trust_code=asked.trust_code)

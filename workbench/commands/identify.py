@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from tabulate import tabulate
 
 from workbench.commands import completers
 from workbench.commands.common_options import JSON, PATH
@@ -76,8 +77,6 @@ def identify(
 
 def table(images: tuple[Path, ...], answers: list[Any]) -> str:
     """Return the answers as a Markdown table."""
-    from tabulate import tabulate
-
     rows = [
         (
             markdown_cell(image),

@@ -16,7 +16,9 @@ from workbench.commands.model_option import ModelOptions, model_options, rates
 from workbench.errors import DataError
 from workbench.files import write_json
 from workbench.security.visible_text import console
-from workbench.verification import embedders, ijb, ijb_files
+from workbench.tracking.runs import find_run
+from workbench.tracking.store import find_store
+from workbench.verification import embedders, ijb, ijb_files, plots
 from workbench.verification.measures import FARS
 from workbench.verification.models import is_file
 
@@ -88,9 +90,6 @@ def keep(protocol: ijb_files.Protocol, model: str, store: str | None, facts: Map
     """Write what was said of a run beside its other artifacts, where published numbers look for it."""
     if is_file(model):
         return
-    from workbench.tracking.runs import find_run
-    from workbench.tracking.store import find_store
-
     place = find_store(store)
     if place.is_local:
         folder = place.run_artifacts(find_run(place, model)) / "ijb"
@@ -139,8 +138,6 @@ def plain(outcome: ijb.ProtocolResult) -> dict[str, Any]:
 
 def write(folder: Path, title: str, shown: str, facts: Mapping[str, Any], results: Mapping[str, Any]) -> None:
     """Write tables.md, tables.json and a figure with the ROC curve of each result, by its label."""
-    from workbench.verification import plots
-
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tables.md").write_text(shown + "\n", encoding="utf-8")
     (folder / "tables.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from workbench import PARTS
 from workbench.commands import completers
@@ -120,23 +121,17 @@ def _curves(chosen: list[Any], panel: str) -> dict[str, Any]:
 
 
 def _over_cosine(target: Any) -> Any:
-    import numpy as np
-
     cosine = np.cos(np.linspace(0, math.pi, 2001)).astype(np.float32)
     return cosine, np.asarray(target(cosine))
 
 
 def _over_probability(changed: Any) -> Any:
-    import numpy as np
-
     probability = np.linspace(0, 1, 501)
     return probability, changed(probability)
 
 
 def _softmax(scale: float) -> Any:
     """Return the softmax of 100 cosines spread evenly over 0 to 1, as many identities, at a scale."""
-    import numpy as np
-
     cosine = np.linspace(0, 1, 100)
     powers = np.exp(scale * (cosine - 1))
     return cosine, powers / powers.sum()
@@ -167,12 +162,8 @@ def _label(axes: Any, panel: str) -> None:
 
 
 def _degrees(cosine: Any) -> Any:
-    import numpy as np
-
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def _cosine(degrees: Any) -> Any:
-    import numpy as np
-
     return np.cos(np.radians(degrees))

@@ -23,7 +23,7 @@ from workbench.security.visible_text import surviving_lost_streams
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import new_run_name
 from workbench.train.from_record import RecordedRun, open_run, variant_of
-from workbench.train.request import PAUSED
+from workbench.train.request import PAUSED, RunRequest
 
 
 @click.command()
@@ -60,7 +60,8 @@ def rerun(
     if check_only:
         _answer(as_json, {"of": found.run, "ingredients": compared.to_json()})
         return 0
-    _require_curve(found)
+    if not found.journal.accepted():
+        raise RecordError("has no epoch to compare with", where=found.run, do="choose a run that has some")
     name = new_run_name()
     if here:
         status = train(found, name, as_json)
@@ -92,22 +93,16 @@ def _answer(as_json: bool, answer: Mapping[str, object]) -> None:
 
 def _trunk_lines(found: RecordedRun) -> list[str]:
     """Say of a branch what is not trained again."""
-    trunk = read_journal(found.store.journal(found.run)).trunk
+    trunk = found.journal.trunk
     if not trunk:
         return []
     how = f"`workbench rerun {trunk['run']}` repeats them"
     return [f"  its epochs 1 to {trunk['epoch']} are those of its trunk, taken as they are ({how})"]
 
 
-def _require_curve(found: RecordedRun) -> None:
-    if not read_journal(found.store.journal(found.run)).accepted():
-        raise RecordError("has no epoch to compare with", where=found.run, do="choose a run that has some")
-
-
 def train(found: RecordedRun, name: str, as_json: bool = False) -> int:
     """Train the recorded experiment as the run `name`, with the code of this process."""
     from workbench.train.progress import screen
-    from workbench.train.request import RunRequest
     from workbench.train.runner import run
 
     start, variant = found.start, variant_of(found.start, found.experiment, found.trusted)
@@ -134,8 +129,7 @@ def train(found: RecordedRun, name: str, as_json: bool = False) -> int:
 
 def _early_end(found: RecordedRun) -> int | None:
     """Return the epoch at which the run was ended before its last, by a forecast or its sweep; else None."""
-    journal = read_journal(found.store.journal(found.run))
-    rows, end = journal.accepted(), journal.end
+    rows, end = found.journal.accepted(), found.journal.end
     meant = end is not None and (end.status == FINISHED or end.reason.startswith(PAUSED))
     return rows[-1].epoch if meant and rows and rows[-1].epoch < found.experiment.epochs else None
 
@@ -160,8 +154,7 @@ def _train_in(folder: Path, found: RecordedRun, name: str, trust_code: bool) -> 
 
 def verify(found: RecordedRun, name: str) -> curve_match.Match:
     """Return the verdict on the run `name` as a rerun of `found`."""
-    before, now = (
-        curve_match.values_of(read_journal(found.store.journal(run)).accepted()) for run in (found.run, name)
-    )
+    before = curve_match.values_of(found.journal.accepted())
+    now = curve_match.values_of(read_journal(found.store.journal(name)).accepted())
     seeds = curve_match.other_seeds(found.store, found.start.id, found.start.seed)
     return curve_match.match(before, now, seeds, curve_match.weights_equal(found.store, found.run, name))

@@ -38,6 +38,6 @@ def resume(run: str, from_start: bool, trust_code: bool, store: str | None, as_j
     variant = recorded_variant(place, name, trust_code=trust_code)
     if not is_worker(variant.experiment.devices):  # a worker does what its chief was asked to do
         variant = recorded_variant(place, name, resumable=True, trust_code=trust_code)
-    journal = read_state(place, name).journal
-    tags = journal.start.tags if journal and journal.start else {}
-    return run_here(Task(variant, name, True, tags.get(TAG_FORECAST), from_start), place, as_json)
+    start = read_state(place, name).start
+    forecast = start.tags.get(TAG_FORECAST) if start else None
+    return run_here(Task(variant, name, True, forecast, from_start), place, as_json)

@@ -34,6 +34,7 @@ from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.quick import quick_variant
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
+from workbench.tracking.best import summary
 from workbench.tracking.ping import require_reachable
 from workbench.tracking.store import Store, find_store
 from workbench.train.request import EpochCallback
@@ -269,8 +270,6 @@ def what_next(variant: Variant, best: Mapping[str, Mapping[str, float]]) -> str:
 
 def print_json(store: Store, runs: list[str], stream: TextIO | None = None) -> None:
     """Print one line a run: `{"run", "study", "name", "status", "best": {...}}`."""
-    from workbench.tracking.best import summary
-
     for name in runs:
         if store.journal(name).exists():
             click.echo(json.dumps(summary(store, name)), file=stream)

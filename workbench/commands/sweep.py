@@ -12,8 +12,12 @@ import click
 from workbench.commands import completers
 from workbench.commands.common_options import DEBUG, TRY_QUICK, json_option, say, store_option
 from workbench.errors import InputError
+from workbench.jobs.task import planned
 from workbench.security.visible_text import surviving_lost_streams
+from workbench.spec.to_source import write_spec
+from workbench.tracking.best import summary
 from workbench.tracking.store import find_store
+from workbench.tracking.sweeps import read
 
 
 @click.command()
@@ -112,8 +116,6 @@ def writable(path: Path) -> None:
 def report(runner: Any, screen: Any, as_json: bool) -> None:
     """Show the trials, the best first, and what to do next; with JSON one line a run."""
     from workbench.sweep.summary import closing
-    from workbench.tracking.best import summary
-    from workbench.tracking.sweeps import read
 
     record = read(runner.store, runner.run)
     screen.say(closing(record, runner.sweep.domains))
@@ -129,8 +131,6 @@ def best(runner: Any, emit: str | None, train: bool, as_json: bool) -> None:
     if not (emit or train):
         return
     from workbench.commands.run import run_here
-    from workbench.jobs.task import planned
-    from workbench.spec.to_source import write_spec
     from workbench.sweep.best_spec import best_variant
 
     variant = best_variant(runner)

@@ -14,7 +14,7 @@ import numpy as np
 from workbench.commands import class_errors
 from workbench.commands.classified import has_images
 from workbench.commands.errors import chosen_set, draw, found_errors, pair_sets_of
-from workbench.data import example_images, pipeline
+from workbench.data import example_images
 from workbench.errors import RecordError
 from workbench.optimizers import schedule_preview
 from workbench.spec.datasets import Images, default_places
@@ -63,6 +63,8 @@ def add_learning_rate(store: Store, run: str, folder: Path, trust_code: bool) ->
 
 def add_embeddings(store: Store, run: str, folder: Path, trust_code: bool) -> None:
     """Add embeddings of images of the run's data by its best network, with identities and thumbnails."""
+    from workbench.data import pipeline  # which loads TensorFlow
+
     found = _trained(store, run, trust_code)
     experiment, size = found.experiment, found.experiment.backbone.image_size
     network = load_model(experiment, found.checkpoints)

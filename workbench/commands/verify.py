@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import numpy as np
+from tabulate import tabulate
 
 from workbench.commands import completers
 from workbench.commands.common_options import PATH, json_option
@@ -92,8 +93,6 @@ def group_json(group: Group) -> dict[str, Any]:
 
 def text(label: str, pairs: Path, found: Scored, groups: list[Group]) -> str:
     """Return the report as Markdown: one table of measures, one of subgroups where there are any."""
-    from tabulate import tabulate
-
     lines = [
         markdown_cell(f"{label} on {pairs}"),
         "",
@@ -152,8 +151,6 @@ def show_matrix(
     embedder: Embedder, paths: list[Path], mirrored: bool, out: Path | None, as_json: bool
 ) -> None:
     """Print the cosines of a handful of images as a table; with `out`, draw them too."""
-    from tabulate import tabulate
-
     from workbench.verification import pair_sets, plots
 
     images = pair_sets.of_files(paths)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.data import example_images
+from workbench.data import decode, example_images
 from workbench.errors import DataError, RecordError
 from workbench.lazy import tf
 from workbench.pixels import normalise_array
@@ -85,8 +85,6 @@ def pixels_of(images: Any, size: int) -> np.ndarray:
         from workbench.verification.pair_sets import of_files
 
         return of_files([Path(image) for image in images]).pixels(size)
-    from workbench.data import decode
-
     given = np.asarray(images)
     given = given[None] if given.ndim == 3 and given.shape[-1] in (1, 3) else given
     if given.dtype != np.uint8 or given.ndim not in (3, 4):

@@ -10,11 +10,11 @@ import numpy as np
 from workbench import names
 from workbench.errors import RecordError, suggestion
 from workbench.lazy import tf
-from workbench.notebook import api
+from workbench.notebook import api, model
 from workbench.spec import html
 from workbench.spec.experiment import Experiment
 from workbench.tracking import runs as stored
-from workbench.tracking.best import best_values
+from workbench.tracking.best import best_values, summary
 from workbench.tracking.branch_history import all_rows
 from workbench.tracking.journal import Journal, read_journal
 from workbench.tracking.logged_models import BEST
@@ -182,8 +182,6 @@ class Run:
         It takes float images [N, s, s, 3] in -1..1; with `outputs` "logits" or "probabilities" it gives those of
         the classes. Raises `RecordError` where that state is not kept, or has no head.
         """
-        from workbench.notebook import model
-
         states = model.states(self.store, self.run)
         if states != self._states:  # of a run at work, or one that was resumed
             self._models, self._states = {}, states
@@ -194,14 +192,10 @@ class Run:
 
     def images(self, count: int = 16) -> np.ndarray:
         """Return images of its training data, spread evenly over its records, uint8 [N, s, s, 3]."""
-        from workbench.notebook import model
-
         return model.images_of(self.experiment, self.store, count)
 
     def embed(self, images: Images, which: str | int = "best") -> np.ndarray:
         """Return float32 embeddings [N, d] of images, uint8 [N, h, w, 3] or paths, each with its mirror image."""
-        from workbench.notebook import model
-
         return model.embed(self.model(which), images, self.experiment.backbone.image_size, self.run)
 
     def predict(self, images: Images, which: str | int = "best") -> pd.DataFrame:
@@ -209,8 +203,6 @@ class Run:
 
         Columns `identity`, `label` and `probability`. Raises `RecordError` for a run without a head.
         """
-        from workbench.notebook import model
-
         return model.predict(self.store, self.run, self.experiment, images, which)
 
     # ------------------------------------------------------------ what comes next
@@ -261,8 +253,6 @@ class Run:
 
     def summary(self) -> Mapping[str, Any]:
         """Return the line that `--json` prints of it."""
-        from workbench.tracking.best import summary
-
         return summary(self.store, self.run)
 
     def _shown(self) -> tuple[str, dict[str, list[float]], list[EpochRecord]]:

@@ -18,6 +18,7 @@ from workbench.spec.load import load_module, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.part import CODE, OtherCode, from_json
 from workbench.spec.variant import Variant
+from workbench.tracking.journal import Journal, read_journal
 from workbench.tracking.origin import is_own, is_unchanged
 from workbench.tracking.remarks import require_start
 from workbench.tracking.rows import StartRecord
@@ -44,6 +45,11 @@ class RecordedRun:
     def has_its_code(self) -> bool:
         """Whether its own parts have the sources here that they had when it ran."""
         return self.start.id in (self.experiment.id, self.experiment.identity(codes=False))
+
+    @property
+    def journal(self) -> Journal:
+        """Its record, as it is now."""
+        return read_journal(self.store.journal(self.run))
 
     @property
     def checkpoints(self) -> Path:
