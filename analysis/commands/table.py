@@ -137,11 +137,11 @@ def chosen(query: Query) -> Records:
     if query.form not in FORMATS:
         raise InputError(f"no format {query.form!r}", where="--format", do=suggestion(query.form, FORMATS))
     count = len(selected(query.items, find_store(query.store)))
-    few = count <= FROM_JOURNALS
-    if not (query.per_stage or few):
-        click.echo(read_from_database(count), err=True)
+    journals = query.per_stage or count <= FROM_JOURNALS
     options = Options(stages=query.stages, epochs_from=query.epochs_from)
-    records = load(query.items, query.store, options, journals=query.per_stage or few).by_start()
+    records = load(query.items, query.store, options, journals=journals).by_start()
+    if not journals and records.epochs["step"].isna().any():  # those of runs in journals alone are there
+        click.echo(read_from_database(count), err=True)
     if query.items:
         return records
     records = without_reruns(records)

@@ -283,4 +283,9 @@ def test_a_table_of_very_many_runs_says_what_it_lacks(project, capsys, monkeypat
     assert said(capsys)[1] == ""
     monkeypatch.setattr(frames, "FROM_JOURNALS", 2)
     assert main(["table"]) == 0
+    assert said(capsys)[1] == ""  # there is no database yet: journals leave nothing out
+    run = "20260101T000000Z-00000000"
+    tags = {"workbench.run": run, "workbench.study": "s"}
+    mlflow_database(find_store().root, [{"id": "a" * 32, "tags": tags, "metrics": {"loss": {1: 1.0}}}])
+    assert main(["table"]) == 0
     assert "3 runs, more than 2: read from MLflow's database" in said(capsys)[1]

@@ -25,7 +25,6 @@ from workbench.tracking.runs import RunState, read_state, read_states
 from workbench.tracking.store import Store, find_store
 from workbench.tracking.trash import removed
 
-SHOWN_SETTINGS = 4  # columns of differing settings in a list
 LEAST_WIDTH = 140
 WHOLE_ROWS = 1000  # columns of text in a pipe or file, where nothing needs to be folded
 FOLDED = ("study", "name", "note", "tags")  # columns that may be folded on a narrow terminal
@@ -148,22 +147,23 @@ def runs_table(store: Store, runs: Sequence[str]) -> str:
 def table_of(store: Store, states: Sequence[RunState], chosen: Sequence[str] | None = None) -> str:
     """Return a text table: one row a run, a column for each of the few settings that tell them apart.
 
-    On a terminal there are as many of these as fit; in a pipe or a file no row is folded. `chosen` are the
-    columns to show instead.
+    On a terminal there are as many of these as fit, and a line names the others; in a pipe or a file no row is
+    folded. `chosen` are the columns to show instead.
     """
     width = max(LEAST_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WHOLE_ROWS
     known = Columns(store, states)
     if chosen is not None:
         return _drawn(known, states, chosen, [], width)
     distinct = labels.distinguishing([parameters(state) for state in states])
-    settings = list(distinct[0])[:SHOWN_SETTINGS] if distinct else []
+    settings = list(distinct[0]) if distinct else []
     usual = ["run", "study", "name", *known.filled(("seed", "from", "tags"), states)]
-    for count in range(len(settings), 0, -1):
+    for count in range(len(settings), -1, -1):
         differing = [{name: row.get(name) for name in settings[:count]} for row in distinct]
-        text = _drawn(known, states, usual, differing, WHOLE_ROWS)
-        if max(map(len, text.splitlines())) <= width:
-            return text
-    return _drawn(known, states, usual, [], width)
+        text = _drawn(known, states, usual, differing, WHOLE_ROWS if count else width)
+        if not count or max(map(len, text.splitlines())) <= width:
+            break
+    rest = [name for name in settings[count:] if name not in usual]
+    return f"{text}\nmore that differs, for --columns: {', '.join(rest)}" if rest else text
 
 
 def _drawn(

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-FEW_SETTINGS = 4  # columns of differing settings in what is shown
 KEYS_ASIDE = ("devices", "seed")  # settings that no run is told apart by
 
 
@@ -53,7 +52,7 @@ class Runs(list):  # type: ignore[type-arg]
             for run in self
         ]
         distinct = labels.distinguishing(settings)
-        names = list(distinct[0])[:FEW_SETTINGS] if distinct else []
+        names = list(distinct[0]) if distinct else []
         lines, curves = [], []
         for run, differing in zip(self, distinct):
             text, own, rows = run._shown()
@@ -69,12 +68,10 @@ class Runs(list):  # type: ignore[type-arg]
     def __repr__(self) -> str:
         if not self:
             return "<Runs: none>"
+        from tabulate import tabulate
+
         titles, lines, _ = self._lines()
-        widths = [max(len(row[at]) for row in [titles, *lines]) for at in range(len(titles))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-            for row in [titles, *lines]
-        )
+        return tabulate(lines, titles, "plain", disable_numparse=True)
 
     def _repr_html_(self) -> str:
         if not self:
