@@ -1,19 +1,22 @@
 """`choose_accuracy`: the four tables that a notebook picks its winners from, out of history files.
 
 The epochs here are 0-based, as in those notebooks; everywhere else in the workbench they are 1-based.
-A NaN never counts as best.
+A NaN never counts as best, and of losses and errors the lowest is.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from analysis.sources.history_json import History
 from analysis.sources.run_history import Named, named_history
 from workbench.errors import RecordError, suggestion
+from workbench.names import badness, lower_is_better
 
 EVALS_NAME = ["lfw", "cfp_fp", "agedb_30", "IJBB", "IJBC"]
 
@@ -65,10 +68,21 @@ def choose_accuracy(
             rows = dict(sorted(rows.items(), key=lambda item: item[1][metric]))
         return rows
 
-    best = table(lambda history: at_epoch(history, picks, first_best(history[metric])))
-    own = table(lambda history: {key: _own_best(history[key]) for key in picks if key in history})
-    total = table(lambda history: at_epoch(history, picks, first_best(_sums(history, picks))))
-    latest = table(lambda history: _latest(history, picks, metric))
+    def at_epoch(history: History, epoch: int) -> dict[str, Any]:
+        values = {key: history[key] for key in picks if key in history}
+        return {key: v[epoch] if epoch < len(v) else math.nan for key, v in values.items()} | {"epoch": epoch}
+
+    def sums(history: History) -> list[float]:
+        return [sum(values) for values in zip(*(history[key] for key in picks if key in history))]
+
+    best = table(lambda history: at_epoch(history, best_position(metric, history[metric])))
+    own = table(lambda history: {key: _own_best(key, history[key]) for key in picks if key in history})
+    total = table(lambda history: at_epoch(history, best_position(metric, sums(history))))
+    latest = table(
+        lambda history: (
+            {key: history[key][-1] for key in picks if history.get(key)} | {"epoch": len(history[metric])}
+        )
+    )
     for title, rows in ((f"{metric} max", best), ("all max", own), ("sum max", total), ("latest", latest)):
         print(f">>>> {title} :\n{_markdown(rows, picks)}\n")  # noqa: T201 - what it is called for
     return best, own, total
@@ -76,8 +90,7 @@ def choose_accuracy(
 
 def _called(named: Named) -> Path:
     """Return what a row is named by: the file, or of a run its name."""
-    of_file = named.path is not None and named.label == named.path.stem
-    return named.path if of_file and named.path is not None else Path(f"{named.label}.json")
+    return named.path if named.path and named.label == named.path.stem else Path(f"{named.label}.json")
 
 
 def row_names(paths: Sequence[Path], skip: int = 0) -> list[str]:
@@ -109,30 +122,15 @@ def _apart(paths: Sequence[Path], skip: int) -> list[str]:
     return next((names for names in kinds if len(set(names)) == len(names)), kinds[-1])
 
 
-def first_best(values: Sequence[float], lower: bool = False) -> int:
-    """Return the 0-based position of the first best value, NaN never being best (0 if all are NaN)."""
-    worst = math.inf if lower else -math.inf
-    clean = [worst if math.isnan(value) else value for value in values]
-    return clean.index(min(clean) if lower else max(clean))
+def best_position(metric: str, values: Sequence[float]) -> int:
+    """Return the 0-based position of the first best value of a metric, NaN never being best (0 if all are NaN)."""
+    order = badness(np.asarray(values, float), lower_is_better(metric))
+    return 0 if np.isnan(order).all() else int(np.nanargmin(order))
 
 
-def at_epoch(history: Mapping[str, Sequence[float]], picks: Sequence[str], epoch: int) -> dict[str, Any]:
-    """Return the picked metrics at a 0-based epoch, and the epoch; metrics without a value there are NaN."""
-    values = {key: history[key] for key in picks if key in history}
-    return {key: v[epoch] if epoch < len(v) else math.nan for key, v in values.items()} | {"epoch": epoch}
-
-
-def _sums(history: History, picks: Sequence[str]) -> list[float]:
-    return [sum(values) for values in zip(*(history[key] for key in picks if key in history), strict=False)]
-
-
-def _own_best(values: Sequence[float]) -> str:
-    epoch = first_best(values)
+def _own_best(metric: str, values: Sequence[float]) -> str:
+    epoch = best_position(metric, values)
     return f"{values[epoch]:.4f}, {epoch:2d}"
-
-
-def _latest(history: History, picks: Sequence[str], metric: str) -> dict[str, Any]:
-    return {key: history[key][-1] for key in picks if history.get(key)} | {"epoch": len(history[metric])}
 
 
 def _markdown(rows: Table, picks: Sequence[str]) -> str:

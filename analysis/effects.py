@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.frames import Records, is_missing
+from analysis.frames import Records, best, is_missing
 from analysis.stats import significance as sig
+from analysis.stats.mean_ci import t_point
 from workbench.errors import RecordError, suggestion
-from workbench.names import LEARNING_RATE, STAGE, badness, lower_is_better
+from workbench.names import LEARNING_RATE, STAGE, VAL_PREFIX, badness, is_evaluation, lower_is_better
 from workbench.spec.labels import short_names
 from workbench.tracking.sweeps import SweepRecord
 
@@ -75,10 +77,10 @@ def trials(
         raise RecordError("no trial succeeded", where=f"sweep {record.name}", do="`workbench list` says why")
     reached = {name: trial.request.epochs for name, trial in chains.items()}
     epoch = epoch or min(reached.values())
-    best = _best_until(records.epochs, metric, epoch)
+    reached_by_then = best(records.epochs[records.epochs["epoch"] <= epoch], metric).set_index("run")["value"]
     rows = []
     for name, trial in chains.items():
-        values = [best[run] for run in trial.request.runs if run in best]
+        values = [reached_by_then[run] for run in trial.request.runs if run in reached_by_then]
         if reached[name] < epoch or len(values) < len(trial.request.runs):
             continue
         settings = {setting: trial.request.settings.get(setting) for setting in record.facts["space"]}
@@ -101,13 +103,6 @@ def trials(
     return Trials(record, pd.DataFrame(rows), metric, epoch, began - len(rows))
 
 
-def _best_until(epochs: pd.DataFrame, metric: str, epoch: int) -> dict[str, float]:
-    """Return each run's best finite value of a metric up to an epoch."""
-    rows = epochs[(epochs["metric"] == metric) & (epochs["epoch"] <= epoch) & np.isfinite(epochs["value"])]
-    grouped = rows.groupby("run", observed=True)["value"]
-    return dict(grouped.min() if lower_is_better(metric) else grouped.max())
-
-
 # ---------------------------------------------------------------- levels
 
 
@@ -128,8 +123,7 @@ def levels(data: Trials, setting: str) -> tuple[list[str], pd.Series]:
 
 
 def _thirds(facts: Any) -> list[str]:
-    limits = borders(facts)
-    return [_range_text(facts, low, high) for low, high in zip(limits[:-1], limits[1:])]
+    return [_range_text(facts, low, high) for low, high in pairwise(borders(facts))]
 
 
 def _third(facts: Any, values: np.ndarray) -> np.ndarray:
@@ -173,14 +167,30 @@ def text_of(value: Any) -> str:
 # ---------------------------------------------------------------- effects
 
 
-def effects(data: Trials) -> pd.DataFrame:
-    """Return what each level of each setting does against the setting's first level (or the base's value).
+@dataclass
+class Effect:
+    """What a level of a setting does against the setting's first level (or the base's value).
 
-    Columns: `setting`, `level`, `against`, `effect`, `low`, `high` (95 %), `count`, `by` ("pairs" or
-    "model"), `verdict` (better, worse, indistinguishable, or why it cannot be judged).
+    `low` and `high` bound the effect with 95 %, `count` is that of pairs or trials, `by` says which ("pairs" or
+    "model"), `verdict` is better, worse, indistinguishable, or why it cannot be judged.
     """
+
+    setting: str
+    level: str
+    against: str
+    effect: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    count: int = 0
+    by: str = ""
+    verdict: str = ""
+
+
+def effects(data: Trials) -> pd.DataFrame:
+    """Return the effect of each level of each setting, in columns as `Effect` names them."""
     model = Additive(data)
-    rows, comparisons = [], []
+    rows: list[Effect] = []
+    comparisons: list[sig.Comparison | None] = []
     for setting in data.settings:
         names, column = levels(data, setting)
         reference = _reference(data, setting, names)
@@ -189,41 +199,19 @@ def effects(data: Trials) -> pd.DataFrame:
                 continue
             found, count, by = _compare(data, model, setting, column, level, reference)
             comparisons.append(found)
-            said = "" if found else _why_not(column, level, reference, count)
-            rows.append(
-                {
-                    "setting": setting,
-                    "level": level,
-                    "against": reference,
-                    "effect": found.difference if found else math.nan,
-                    "low": found.low if found else math.nan,
-                    "high": found.high if found else math.nan,
-                    "count": count,
-                    "by": by,
-                    "verdict": said,
-                }
-            )
+            row = Effect(setting, level, reference, count=count, by=by)
+            if found:
+                row.effect, row.low, row.high = found[:3]
+            else:
+                row.verdict = _why_not(column, level, reference, count)
+            rows.append(row)
         if len(names) < 2:
-            rows.append(_single(setting, names))
+            only = f"only {names[0]} was tried" if names else "no trial had it"
+            rows.append(Effect(setting, "".join(names), "", verdict=f"{NOT_JUDGED}: {only}"))
             comparisons.append(None)
     for row, verdict in zip(rows, sig.verdicts(comparisons, data.lower), strict=True):
-        row["verdict"] = verdict or row["verdict"]
-    return pd.DataFrame(rows)
-
-
-def _single(setting: str, names: list[str]) -> dict[str, Any]:
-    only = f"only {names[0]} was tried" if names else "no trial had it"
-    return {
-        "setting": setting,
-        "level": names[0] if names else "",
-        "against": "",
-        "effect": math.nan,
-        "low": math.nan,
-        "high": math.nan,
-        "count": 0,
-        "by": "",
-        "verdict": f"{NOT_JUDGED}: {only}",
-    }
+        row.verdict = verdict or row.verdict
+    return pd.DataFrame([asdict(row) for row in rows])
 
 
 def _reference(data: Trials, setting: str, names: list[str]) -> str:
@@ -279,17 +267,21 @@ def pairs(data: Trials, setting: str, column: pd.Series, level: str, reference: 
 
 def paired(differences: Sequence[float]) -> sig.Comparison:
     """Return the mean of paired differences with its t interval; equal ones are tested by their signs."""
-    from scipy import stats
-
     values = np.asarray(differences, float)
     mean, spread = float(values.mean()), float(values.std(ddof=1))
     if spread < 1e-12:
         p = sig.sign_test(len(values), 0) if abs(mean) > 1e-12 else 1.0
         return sig.Comparison(mean, mean, mean, p, "pairs")
-    error = spread / math.sqrt(len(values))
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * error
-    p = 2 * float(stats.t.sf(abs(mean) / error, len(values) - 1))
-    return sig.Comparison(mean, mean - half, mean + half, p, "pairs")
+    return _by_t(mean, spread / math.sqrt(len(values)), len(values) - 1, "pairs")
+
+
+def _by_t(effect: float, error: float, freedom: int, method: str) -> sig.Comparison:
+    """Return an effect of a standard error against 0, by Student's t."""
+    from scipy.special import stdtr
+
+    half = t_point(freedom) * error
+    p = 2 * float(stdtr(freedom, -abs(effect) / error))
+    return sig.Comparison(effect, effect - half, effect + half, p, method)
 
 
 class Additive:
@@ -320,8 +312,6 @@ class Additive:
 
     def compare(self, setting: str, level: str, reference: str) -> sig.Comparison | None:
         """Return `level` minus `reference`, None where the trials do not tell."""
-        from scipy import stats
-
         if min(self._counts[setting, name] for name in (level, reference)) < LEAST or self.freedom < LEAST:
             return None
         contrast = np.zeros(self._design.shape[1])
@@ -333,9 +323,7 @@ class Additive:
         error = math.sqrt(max(0.0, self.variance * float(contrast @ self._inverse @ contrast)))
         if error < 1e-12:
             return None
-        half = float(stats.t.ppf(0.975, self.freedom)) * error
-        p = 2 * float(stats.t.sf(abs(effect) / error, self.freedom))
-        return sig.Comparison(effect, effect - half, effect + half, p, "model")
+        return _by_t(effect, error, self.freedom, "model")
 
 
 def lines(data: Trials, found: pd.DataFrame) -> list[str]:
@@ -362,9 +350,6 @@ def beyond_chance_alone(found: pd.DataFrame) -> bool:
 def bests(record: SweepRecord, records: Records) -> list[str]:
     """Return the best value of the objective and of the other measures of held-out data, each with its
     trial and epoch: they need not be of one trial."""
-    from analysis.frames import best
-    from workbench.names import VAL_PREFIX, is_evaluation
-
     known = [str(name) for name in records.epochs["metric"].unique()]
     wanted = [n for n in known if n == record.objective or n.startswith(VAL_PREFIX) or is_evaluation(n)]
     chains = {run: trial.request.chain for trial in record.trials for run in trial.request.runs}

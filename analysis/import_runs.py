@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames import Note, Records, is_missing, per_epoch, settings_of
+from analysis.frames import Note, Records, concat_epochs, is_missing, per_epoch, settings_of
 from analysis.import_sources import Source, identity_of, keep_originals, own_folder, sources_of
 from analysis.sources import Options
 from analysis.sources.mlflow_common import TAG_REGULARISER
@@ -64,8 +64,6 @@ def import_files(
         for source, records in read
         for number, run in enumerate(records.runs["run"])
     ]
-    from analysis.frames import concat_epochs
-
     epochs = concat_epochs([records.epochs for _, records in read])
     notes = tuple(note for _, records in read for note in records.notes)
     return written, Records(pd.concat([records.runs for _, records in read]), epochs, notes)
@@ -205,15 +203,8 @@ def _start(
 
 def settings_for(settings: Settings, paths: Sequence[Path], name: str) -> dict[str, str | int | float | bool]:
     """Return the settings that are given for a run: those for all, for its file (by path, name or stem), for its name."""
-    keys = [
-        "",
-        *(
-            key
-            for path in paths
-            for key in (path.stem.removesuffix("_hist"), path.stem, path.name, str(path))
-        ),
-        name,
-    ]
+    of_files = [(path.stem.removesuffix("_hist"), path.stem, path.name, str(path)) for path in paths]
+    keys = ["", *(key for own in of_files for key in own), name]
     return {setting: value for key in keys for setting, value in settings.get(key, {}).items()}
 
 
@@ -284,15 +275,10 @@ def unknown_share(epochs: pd.DataFrame, total: float, count: int) -> float:
 def _peaks(epochs: pd.DataFrame) -> dict[Any, dict[str, float]]:
     """Return the best value of each evaluation within each epoch that has several."""
     found: dict[Any, dict[str, float]] = {}
-    sets = [
-        name
-        for name in epochs["metric"].unique()
-        if names.is_evaluation(name) and not str(name).endswith(names.PEAK_SUFFIX)
-    ]
-    rows = epochs[epochs["metric"].isin(sets)]
-    groups = rows.groupby(["epoch", "metric"], observed=True)["value"]
-    for (epoch, metric), count, low, high in zip(groups.groups, groups.size(), groups.min(), groups.max()):
-        if count > 1:
-            peak = low if names.lower_is_better(metric) else high
-            found.setdefault(epoch, {})[f"{metric}{names.PEAK_SUFFIX}"] = float(peak)
+    several = epochs[epochs.duplicated(["epoch", "metric"], keep=False)]
+    sets = [name for name in several["metric"].unique() if names.is_evaluation(name)]
+    rows = several[several["metric"].isin(sets) & several["value"].notna()]
+    for (epoch, metric), values in rows.groupby(["epoch", "metric"], observed=True)["value"]:
+        peak = values.loc[names.badness(values, names.lower_is_better(metric)).idxmin()]
+        found.setdefault(epoch, {})[f"{metric}{names.PEAK_SUFFIX}"] = float(peak)
     return found

@@ -11,7 +11,7 @@ from typing import Any
 from analysis.frames import Records
 from analysis.sources import Options, expand, load, read_files
 from analysis.sources.resolve import is_store
-from analysis.sources.store import DATABASES, SERVERS
+from analysis.sources.store import is_address
 from workbench.errors import RecordError
 from workbench.names import user_directions
 from workbench.security.foreign_files import opened
@@ -39,7 +39,7 @@ class Source:
 
 def sources_of(item: str, together: bool, store: Store) -> list[Source]:
     """Return what an item means: files or folders, one by one, or a store of another program."""
-    if item.startswith((*SERVERS, *DATABASES)):
+    if is_address(item):
         return [Source([], item)]
     paths = expand(item)
     if not paths:

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.accuracies import EVALS_NAME, choose_accuracy
-from analysis.sources.run_history import named_history
+from analysis.figures.style import HUES, SEABORN
+from analysis.sources.run_history import Named, named_history
 from workbench.errors import InputError, RecordError, suggestion
+from workbench.names import badness, lower_is_better
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,19 +31,7 @@ __all__ = ["EVALS_NAME", "choose_accuracy", "hist_plot_split", "set_colors", "se
 
 LINE_STYLES = ("-", "--", "-.", ":")
 INCHES = 8  # one panel of a new figure, before the scale
-PALETTES = (  # those that a wrong name is compared with; seaborn knows more
-    "deep",
-    "muted",
-    "bright",
-    "pastel",
-    "dark",
-    "colorblind",
-    "rainbow",
-    "husl",
-    "hls",
-    "Set2",
-    "viridis",
-)
+MAPS = ("rainbow", "Set2", "viridis")  # a few of matplotlib's, that a wrong name is compared with
 WHOLE = (100,)  # stages of a history of which nothing is said
 STYLED = (
     "axes.facecolor",
@@ -83,7 +73,9 @@ def _colors(count: int, palette: str) -> list[Any]:
     try:
         return list(seaborn.color_palette(palette, n_colors=count))
     except ValueError as error:
-        raise InputError(f"no colours {count!r} of {palette!r}", do=suggestion(palette, PALETTES)) from error
+        raise InputError(
+            f"no colours {count!r} of {palette!r}", do=suggestion(palette, (*SEABORN, *HUES, *MAPS))
+        ) from error
 
 
 def set_scale(scale: float) -> None:
@@ -130,10 +122,10 @@ def hist_plot_split(
     Raises:
         RecordError: An unreadable history, one without `loss`, a dict without a label.
     """
-    metrics, label, path, own = _load(history, fig_label)
-    epochs = (own or WHOLE) if epochs is None else epochs
-    drawn, customs = _drawn(metrics, customs, label)
-    stages = {name: _split(metrics[key], epochs) for name, key in drawn.items()}
+    given = _load(history, fig_label)
+    epochs = (given.stages or WHOLE) if epochs is None else epochs
+    drawn, customs = _drawn(given.metrics, customs, given.label)
+    stages = {name: _split(given.metrics[key], epochs) for name, key in drawn.items()}
     last = {name: parts[-1][-1] for name, parts in stages.items() if parts}
     stages, names, first = _skip(stages, epochs, names, skip_epochs, init_epoch)
 
@@ -144,26 +136,24 @@ def hist_plot_split(
     joins = {} if first > init_epoch + 1 else dict(pre_item or {})
     for name, parts in stages.items():
         axis, style = places[name]
-        text = label if name in ("loss", "accuracy") else f"{name} - {label}"
+        text = given.label if name in ("loss", "accuracy") else f"{name} - {given.label}"
         limit = limit_loss_max if name == "loss" else math.inf
         _curve(axis, parts, first, joins.get(name, 0), limit, color=color, linestyle=style, label=text)
-        _mark_best(axis, parts, first, lower=name == "loss", limit=limit)
+        _mark_best(axis, parts, first, name, limit)
     _stage_lines(axes, stages["loss"], names, first, color)
     _finish(axes, places)
-    target = _target(save, path)
+    target = _target(save, given.path)
     if target:
         axes[0].figure.savefig(target)
     return axes, last
 
 
-def _load(
-    history: Any, label: str | None
-) -> tuple[dict[str, list[float]], str, Path | None, tuple[int, ...]]:
-    """Return the metrics, the label, the file to save beside and, where they are known, the stages."""
+def _load(history: Any, label: str | None) -> Named:
+    """Return one history of all that is given, with its label, the file to save beside and the stages if known."""
     if isinstance(history, Mapping):
         if label is None:
             raise RecordError("a history given as a dict has no name", do="give it a fig_label")
-        return {key: list(values) for key, values in history.items()}, label, None, ()
+        return Named(label, {key: list(values) for key, values in history.items()})
     items = list(history) if isinstance(history, (list, tuple)) else [history]
     if not items:
         raise RecordError("no history given", expected="a path, a run, a list of them or a dict")
@@ -173,7 +163,7 @@ def _load(
         for key, values in named.metrics.items():
             joined.setdefault(key, []).extend(values)
     stages = tuple(length for named in found for length in named.stages) if found[-1].stages else ()
-    return joined, label or found[-1].label, found[-1].path, stages
+    return Named(label or found[-1].label, joined, found[-1].path, stages)
 
 
 def _drawn(
@@ -262,8 +252,8 @@ def _places(
 
 
 def _next_color(axis: Axes) -> Any:
-    colors = _colors(_look.count, _look.palette)
-    return colors[sum(line.get_gid() == CURVE for line in axis.lines) % len(colors)]
+    drawn = sum(line.get_gid() == CURVE for line in axis.lines)
+    return _colors(_look.count, _look.palette)[drawn % _look.count]
 
 
 def _curve(
@@ -279,11 +269,12 @@ def _curve(
     axis.plot(range(first, first + len(values)), values, gid=CURVE, **look)
 
 
-def _mark_best(axis: Axes, parts: list[list[float]], first: int, lower: bool, limit: float) -> None:
+def _mark_best(axis: Axes, parts: list[list[float]], first: int, metric: str, limit: float) -> None:
+    lower = lower_is_better(metric)
     for part in parts:
         known = [value for value in part if not math.isnan(value)]
-        best = (min if lower else max)(known, default=0)
-        if best:
+        best = min(known, key=lambda value: badness(value, lower), default=0)
+        if best:  # as in the notebook the last of equal ones is marked, and a 0 is not
             epoch = first + len(part) - 1 - part[::-1].index(best)
             height = min(best, limit)
             axis.scatter(epoch, height, color="r", marker="v", gid=MARK, zorder=3)

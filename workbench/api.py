@@ -218,7 +218,7 @@ def sweep(
     from workbench.sweep import run as running
     from workbench.sweep.load_sweeps import choose_sweeps, load_sweeps
     from workbench.tracking import sweeps
-    from workbench.train.progress import screen
+    from workbench.train.choose_screen import screen
 
     place = _store(store)
     place.require_writable()

@@ -12,14 +12,14 @@ and in LaTeX the same with `% table: ...` and `% /table`. The query is what stan
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from analysis.commands import table as command
+from analysis.commands.table_text import TableQuery, records_of, written
 from workbench.errors import InputError, WorkbenchError
 from workbench.files import write_whole
 
@@ -27,9 +27,10 @@ MARKDOWN = re.compile(r"(<!-- table:(?P<query>.*?)-->\n)(?P<body>.*?)(<!-- /tabl
 LATEX = re.compile(r"(%[ ]*table:(?P<query>[^\n]*)\n)(?P<body>.*?)(%[ ]*/table)", re.DOTALL)
 
 
-def renew(path: Path, store: str | None, write: bool) -> int:
+def renew(path: Path, table: click.Command, store: str | None, write: bool) -> int:
     """Write the blocks of `path` anew, or (not `write`) only tell which are no longer true.
 
+    `table` is the command whose words a query holds, `store` where a query that names none looks.
     Returns the exit status: 1 where a block was false and not written. Raises `InputError` for a file
     without blocks and for a query that finds nothing, naming its line; then nothing is written.
     """
@@ -47,7 +48,7 @@ def renew(path: Path, store: str | None, write: bool) -> int:
     result, end, false = "", 0, []
     for block in blocks:
         line = text.count("\n", 0, block.start()) + 1
-        body = answer(block["query"], store, "latex" if latex else "markdown", f"{path}, line {line}")
+        body = answer(table, block["query"], store, "latex" if latex else "markdown", f"{path}, line {line}")
         space = "" if latex else "\n"
         fresh = f"{space}{body}\n{space}"
         if fresh != block["body"]:
@@ -59,29 +60,28 @@ def renew(path: Path, store: str | None, write: bool) -> int:
     return _tell(path, len(blocks), false, write)
 
 
-def answer(query: str, store: str | None, form: str, where: str) -> str:
+def answer(table: click.Command, query: str, store: str | None, form: str, where: str) -> str:
     """Return the table that a query asks for; raises `InputError` with the block's place."""
-    words = shlex.split(query)
     try:
-        with command.table.make_context("table", words) as context:  # which holds what `--lower` says
-            given = {field.name: context.params[field.name] for field in dataclasses.fields(command.Query)}
-            asked = command.Query(**given | {"form": form, "store": given["store"] or store})
-            return _answer(asked, context.params["published"])
+        with table.make_context("table", shlex.split(query)) as context:  # which holds what `--lower` says
+            query = TableQuery.of(context.params)
+            query = replace(query, store=query.store or store, form=form)
+            return _answer(query, context.params["published"])
     except click.ClickException as error:
         raise InputError(error.format_message(), where=where) from error
     except WorkbenchError as error:
         raise InputError(str(error), where=where) from error
 
 
-def _answer(query: command.Query, published: bool) -> str:
+def _answer(query: TableQuery, published: bool) -> str:
     from analysis.tables.conventions import convention_note
 
     if published:
         from analysis.commands.published import published_text
 
         return published_text(query)[0]
-    records = command.chosen(query)
-    text, note = command.written(records, query), convention_note(records)
+    records = records_of(query)
+    text, note = written(records, query), convention_note(records)
     if note is None:
         return text
     return f"{text}\n% note: {note}" if query.form == "latex" else f"{text}\n\nNote: {note}."

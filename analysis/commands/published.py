@@ -18,7 +18,7 @@ from workbench.spec.load import load_variants
 from workbench.tracking.store import Store, find_store
 
 if TYPE_CHECKING:
-    from analysis.commands.table import Query
+    from analysis.commands.table_text import TableQuery
     from analysis.frames import Records
     from analysis.tables.published_file import Published
 
@@ -58,7 +58,7 @@ def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | Non
     click.echo(f"{file}: {len(new)} studies, changed: {', '.join(changed) or 'none'}")
 
 
-def show_published(query: Query, output: str | None, as_json: bool) -> None:
+def show_published(query: TableQuery, output: str | None, as_json: bool) -> None:
     """Print the published numbers of one study beside ours, and what is missing."""
     text, lines = published_text(replace(query, form="json") if as_json else query)
     say(text, output)
@@ -66,7 +66,7 @@ def show_published(query: Query, output: str | None, as_json: bool) -> None:
         click.echo(line, err=True)
 
 
-def published_text(query: Query) -> tuple[str, list[str]]:
+def published_text(query: TableQuery) -> tuple[str, list[str]]:
     """Return the table of one study as text, and remarks on it; raises `InputError`."""
     from analysis.tables import published, published_file
     from analysis.tables.render import render

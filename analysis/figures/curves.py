@@ -8,13 +8,15 @@ marked where it happened, and losses that mean different things never share an a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.branches import SHARED
+from analysis.figures.draw import draw
+from analysis.figures.panel import Curve, Panel
 from analysis.figures.style import PALETTE, Look
 from analysis.frames import Records, best, is_missing, run_frame, run_labels
 from analysis.stats.loss_axes import LossAxis, less_regulariser, loss_keys
@@ -24,39 +26,6 @@ from workbench.names import ACCURACY, LEARNING_RATE, LOSS, direction, is_evaluat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-@dataclass
-class Curve:
-    """One line of one panel. `x` are epochs, a NaN in `y` is a gap; `low` and `high` bound a band of seeds.
-
-    `best` are the positions of each stage's best value; `broken` (x, y, text) the values that are not
-    finite, at the height of the last finite one. Up to `shared` (an epoch) it is its trunk's curve.
-    """
-
-    run: str
-    label: str
-    x: np.ndarray
-    y: np.ndarray
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    best: list[int] = field(default_factory=list)
-    broken: list[tuple[float, float, str]] = field(default_factory=list)
-    seeds: int = 1
-    shared: float = 0.0
-
-
-@dataclass
-class Panel:
-    """What one axis shows: curves of one metric that can be compared, borders of stages and rates."""
-
-    metric: str
-    title: str
-    curves: list[Curve]
-    borders: dict[float, tuple[str, list[str]]] = field(default_factory=dict)  # x: (name, labels of runs)
-    breaks: list[float] = field(default_factory=list)
-    reference: tuple[float, str] | None = None
-    top: float | None = None
 
 
 def plot_curves(
@@ -87,8 +56,6 @@ def plot_curves(
     Returns a matplotlib figure; `analysis.figures.draw.save` writes it.
     Raises `InputError` for an unknown `by`, `RecordError` for unknown metrics and runs with no epochs.
     """
-    from analysis.figures.draw import draw
-
     if by not in ("stage", "run"):
         raise InputError(f"by={by!r}", expected="'stage' or 'run'")
     records = frame if isinstance(frame, Records) else from_epochs(frame)

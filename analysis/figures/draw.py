@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures.curves import Curve, Panel
-from analysis.figures.style import COLORS as COLORS
-from analysis.figures.style import DASHES, STYLE, Look
+from analysis.figures.panel import Curve, Panel
+from analysis.figures.style import COLORS, DASHES, SMALLEST, STYLE, Look, new_figure
 from workbench.errors import InputError, RecordError
 from workbench.names import LEARNING_RATE, lower_is_better
 
@@ -31,14 +30,10 @@ HANDLE = 3.4  # letters that the sample of a line in the legend takes
 BORDER: Any = {"color": "#909090", "linewidth": 0.8, "linestyle": (0, (4, 3))}  # where a stage begins
 # Where the rate drops or restarts.
 BREAK: Any = {"color": "#b0b0b0", "linewidth": 0.7, "linestyle": (0, (1, 3))}
-SMALLEST = 7  # points; nothing in a figure is written smaller
 
 
 def draw(panels: Sequence[Panel], smooth: int = 0, look: Look | None = None) -> Figure:
     """Draw panels into a new figure with one legend below; raises `RecordError` when none has a curve."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
     look = look or Look()
     panels = [panel for panel in panels if panel.curves]
     if not panels:
@@ -46,12 +41,11 @@ def draw(panels: Sequence[Panel], smooth: int = 0, look: Look | None = None) -> 
     columns = _columns(len(panels), look)
     rows = math.ceil(len(panels) / columns)
     lines = _looks(panels, look)
-    with matplotlib.rc_context(look.settings):
-        width = look.width or max(columns * PANEL_INCHES[0], 5.2)
-        handles = [*_line_handles(lines), *_mark_handles(panels)]
-        wrapped, across, high = _legend_layout(handles, width, look.font_size - 0.5)
-        tall = rows * (width / columns) * PANEL_INCHES[1] / PANEL_INCHES[0]
-        figure = Figure(figsize=(width, tall + high + 0.3 + 0.3 * bool(look.title)), layout="constrained")
+    width = look.width or max(columns * PANEL_INCHES[0], 5.2)
+    handles = [*_line_handles(lines), *_mark_handles(panels)]
+    wrapped, across, high = _legend_layout(handles, width, look.font_size - 0.5)
+    tall = rows * (width / columns) * PANEL_INCHES[1] / PANEL_INCHES[0]
+    with new_figure(width, tall + high + 0.3 + 0.3 * bool(look.title), look.settings) as figure:
         for number, panel in enumerate(panels, start=1):
             axis = figure.add_subplot(rows, columns, number)
             _draw_panel(axis, panel, lines, smooth)
@@ -152,8 +146,7 @@ def _parts(curve: Curve) -> list[tuple[Curve, str]]:
 
 def _points(curve: Curve) -> bytes:
     """Return what two curves share that lie on one another."""
-    points: bytes = curve.x.tobytes() + b"|" + curve.y.tobytes()
-    return points
+    return curve.x.tobytes() + b"|" + curve.y.tobytes()
 
 
 def _trunks(panel: Panel) -> set[bytes]:
@@ -298,9 +291,7 @@ def _heights(axis: Axes, panel: Panel, x: float, share: float) -> np.ndarray:
             found.append(np.column_stack([at, np.interp(at, xs, ys)]))
     if not found:
         return np.empty(0)
-    places = axis.transAxes.inverted().transform(axis.transData.transform(np.concatenate(found)))
-    heights: np.ndarray = places[:, 1]
-    return heights
+    return axis.transAxes.inverted().transform(axis.transData.transform(np.concatenate(found)))[:, 1]
 
 
 def _line_handles(looks: dict[str, dict[str, Any]]) -> list[Any]:

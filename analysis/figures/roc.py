@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from analysis.figures.draw import COLORS, STYLE, plain_logarithm
+from analysis.figures.draw import plain_logarithm
+from analysis.figures.style import COLORS, new_figure
 from analysis.tables.folded import Folded, roc_band
 
 if TYPE_CHECKING:
@@ -14,11 +15,7 @@ if TYPE_CHECKING:
 
 def roc(results: Mapping[str, Folded], title: str = "") -> Figure:
     """Return TAR over FAR (logarithmic, from one impostor pair of a fold on) of each result by its name."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    with new_figure(6.4, 4.6) as figure:
         axes = figure.subplots()
         for number, (name, folded) in enumerate(results.items()):
             far, tar, error = roc_band(folded)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError, suggestion
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe and Ito, "Color Universal Design" (2008), without its yellow, in an order that alternates dark
 # and light; with the dashes beside them lines are told apart in grey too
@@ -21,6 +25,8 @@ DASHES = (
     (0, (4, 1, 1, 1, 1, 1)),
 )
 PALETTE = "okabe-ito"
+SEABORN = ("deep", "muted", "bright", "pastel", "dark", "colorblind")  # of six to ten colours each
+HUES = ("husl", "hls")  # of as many as are asked for
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -36,6 +42,7 @@ STYLE: Any = {
     "lines.linewidth": 1.3,
 }
 _LIGHT, _DARK = "#e6e6e6", "#1b1b1b"
+SMALLEST = 7  # points; nothing in a figure is written smaller
 STYLES: dict[str, dict[str, Any]] = {  # what each changes of the usual one
     "plain": {},
     "paper": {"font.family": "serif", "font.size": 8, "axes.titlesize": 8.5, "axes.grid": False},
@@ -50,6 +57,17 @@ STYLES: dict[str, dict[str, Any]] = {  # what each changes of the usual one
         "ytick.color": _LIGHT,
     },
 }
+
+
+@contextmanager
+def new_figure(width: float, height: float, settings: Mapping[str, Any] = STYLE) -> Iterator[Figure]:
+    """Hold a style (matplotlib's settings) while a figure of so many inches is drawn, without pyplot's state."""
+    import matplotlib
+
+    from analysis.figures.shown_figure import ShownFigure
+
+    with matplotlib.rc_context(dict(settings)):
+        yield ShownFigure(figsize=(width, height), layout="constrained")
 
 
 @dataclass(frozen=True)
@@ -108,8 +126,7 @@ def _named(name: str, count: int) -> list[Any]:
     import matplotlib
     import seaborn
 
-    usual = ("deep", "muted", "bright", "pastel", "dark", "colorblind", "husl", "hls")
-    known = (PALETTE, *usual, *matplotlib.colormaps)
+    known = (PALETTE, *SEABORN, *HUES, *matplotlib.colormaps)
     if name not in known:
         raise InputError(f"no palette {name!r}", where="--palette", do=suggestion(name, known))
-    return list(seaborn.color_palette(name, max(count, 2) if name not in usual[:6] else None))
+    return list(seaborn.color_palette(name, None if name in SEABORN else max(count, 2)))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.effects import Trials, borders, levels, text_of
-from analysis.figures.draw import SMALLEST, STYLE
+from analysis.figures.style import SMALLEST, STYLE, new_figure
 from analysis.frames import is_missing
 from workbench.errors import InputError, suggestion
 from workbench.names import badness
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+PLAIN = {**STYLE, "axes.grid": False}
 MAP = "viridis"  # even to the eye, and in grey; read by colour-blind people
 COLUMNS = 3
 PANEL = (3.6, 2.7)  # inches
@@ -50,17 +51,15 @@ def title(data: Trials) -> str:
 
 def parallel(data: Trials) -> Figure:
     """Draw one line a trial through its settings to its value; the best are dark and on top."""
-    import matplotlib
-    from matplotlib.figure import Figure
+    from matplotlib import colormaps
 
     axes = [*data.settings, None]
     ranks = data.frame["value"].rank(ascending=data.lower, method="first").to_numpy()
     shade = 1 - (ranks - 1) / max(1, len(ranks) - 1)  # 1: the best
     columns = [position(data, name) if name else _values(data) for name in axes]
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(max(6.0, 1.7 * len(axes)), 4.2), layout="constrained")
+    with new_figure(max(6.0, 1.7 * len(axes)), 4.2, PLAIN) as figure:
         axis = figure.add_subplot()
-        colors = matplotlib.colormaps[MAP]
+        colors = colormaps[MAP]
         jitter = np.linspace(-0.02, 0.02, len(ranks))  # so that lines through one choice can be told apart
         chosen = np.array([name is not None and _is_choice(data, name) for name in axes])
         for row in np.argsort(shade, kind="stable"):
@@ -114,14 +113,10 @@ def _scale(axis: Axes, x: float, ticks: list[tuple[float, str]]) -> None:
 
 def slices(data: Trials) -> Figure:
     """Draw the value against each setting alone: a point a trial, a bar at the mean of each level."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
     count = len(data.settings)
     rows = math.ceil(count / COLUMNS)
     columns = math.ceil(count / rows)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(max(5.0, columns * PANEL[0]), rows * PANEL[1] + 0.4), layout="constrained")
+    with new_figure(max(5.0, columns * PANEL[0]), rows * PANEL[1] + 0.4) as figure:
         first: Any = None
         for number, setting in enumerate(data.settings, start=1):
             axis = figure.add_subplot(rows, columns, number, sharey=first)
@@ -152,8 +147,6 @@ def _slice(axis: Axes, data: Trials, setting: str) -> None:
 
 def heat(data: Trials, across: str, down: str) -> Figure:
     """Draw the mean value of two settings' levels as a map with its numbers, the best cell framed."""
-    import matplotlib
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     names = {**{name: name for name in data.settings}, **{short: name for name, short in data.short.items()}}
@@ -164,9 +157,8 @@ def heat(data: Trials, across: str, down: str) -> Figure:
     if across == down:
         raise InputError(f"{across} twice", expected="two settings")
     means, counts = table_of(data, across, down)
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        size = (max(4.6, 1.0 * len(means.columns) + 2.2), max(2.8, 0.55 * len(means.index) + 1.6))
-        figure = Figure(figsize=size, layout="constrained")
+    size = (max(4.6, 1.0 * len(means.columns) + 2.2), max(2.8, 0.55 * len(means.index) + 1.6))
+    with new_figure(*size, PLAIN) as figure:
         axis = figure.add_subplot()
         image = axis.imshow(means.to_numpy(float), cmap=MAP + ("_r" if data.lower else ""), aspect="auto")
         best = np.nanargmin(badness(means.to_numpy(), data.lower))

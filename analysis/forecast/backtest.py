@@ -1,13 +1,14 @@
-"""The forecaster's own record on finished runs, beside its rivals', so that nobody has to believe it.
+"""The forecaster's own record on finished runs, beside other methods', so that nobody has to believe it.
 
 Every finished curve is forecast from parts of itself: with the other runs as prior (never the run itself),
 and without any. Reported are the mean absolute error of the final value and of the whole rest, how often
-the intervals held, and the Brier score of "ends better than run X" over all other runs X (a rival that
+the intervals held, and the Brier score of "ends better than run X" over all other runs X (a method that
 names a number says 0 or 1). A forecast that says "no forecast" is scored as what it then shows, the last value.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,7 @@ from analysis.forecast.cross_run_prior import CrossRunPrior
 from analysis.forecast.curve import LOSS, Curve, Refused, kind_of, prepare
 from analysis.forecast.ensemble import BY_RATE, fit_ensemble
 from analysis.forecast.families import FAMILIES
-from analysis.forecast.forecaster import FORECAST, Forecast, forecast
+from analysis.forecast.forecaster import Forecast, forecast
 from analysis.forecast.settings import DEFAULT, Settings
 from workbench.errors import DataError, RecordError
 from workbench.names import badness, lower_is_better
@@ -41,21 +42,27 @@ AT_LEAST = 8  # epochs of a finished curve that is scored
 
 @dataclass(frozen=True)
 class Trial:
-    """One curve forecast from its first `seen` epochs: the guesses of the rest by every method."""
+    """One curve forecast from its first `seen` epochs: the guesses of the rest by every method.
+
+    `covered` says whether the 80 and 50 percent intervals hold the final value, `chances` are those of ending better
+    than each other run, `beaten` (0 or 1) which of them it did.
+    """
 
     curve: Curve
     seen: int
     truth: Array
     guesses: dict[str, Array]
-    held: dict[str, tuple[bool, bool]]
+    covered: dict[str, tuple[bool, bool]]
     chances: dict[str, Array]
     beaten: Array
-    spoke: bool
 
 
 @dataclass(frozen=True)
 class Score:
-    """A method's record from one share of the curves; errors are mean absolute ones, `ratio`s to last value's."""
+    """A method's record from one share of the curves; errors are mean absolute ones, `ratio`s to last value's.
+
+    `coverage80` is the share of finals within their 80 percent interval.
+    """
 
     share: float
     method: str
@@ -63,8 +70,8 @@ class Score:
     rest: float
     ratio: float
     rest_ratio: float
-    held80: float | None
-    held50: float | None
+    coverage80: float | None
+    coverage50: float | None
     brier: float
     curves: int
 
@@ -112,7 +119,7 @@ def _trial(
         WITHOUT: forecast(known, end, (), settings),
     }
     truth = values[seen:]
-    # Other curves of the same run are not rivals: their end is nearly this one's.
+    # Other curves of the same run are nothing to beat: their end is nearly this one's.
     finals = np.array([other.values[-1] for other in curves if other is not curve and other.run != curve.run])
     lower = lower_is_better(curve.metric)
     guesses = {name: _guess(one, values[:seen], len(truth)) for name, one in forecasts.items()}
@@ -126,9 +133,9 @@ def _trial(
         for name, one in forecasts.items()
         if one.known
     }
-    held = {name: _held(one, truth[-1]) for name, one in forecasts.items() if one.known}
+    covered = {name: _covered(one, truth[-1]) for name, one in forecasts.items() if one.known}
     beaten = (badness(truth[-1], lower) < badness(finals, lower)).astype(float)
-    return Trial(curve, seen, truth, guesses, held, chances, beaten, forecasts[WITHOUT].verdict == FORECAST)
+    return Trial(curve, seen, truth, guesses, covered, chances, beaten)
 
 
 def _guess(made: Forecast, seen: Array, count: int) -> Array:
@@ -142,13 +149,13 @@ def _outright(final: float, others: Array, lower: bool) -> Array:
     return np.where(final == others, 0.5, badness(final, lower) < badness(others, lower))
 
 
-def _held(made: Forecast, final: float) -> tuple[bool, bool]:
+def _covered(made: Forecast, final: float) -> tuple[bool, bool]:
     (low80, high80), (low50, high50) = made.interval(0.8), made.interval(0.5)
     return bool(low80[-1] <= final <= high80[-1]), bool(low50[-1] <= final <= high50[-1])
 
 
 def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
-    """Return what the simple rivals and the hand methods say of the next `count` values.
+    """Return what the baselines and the classic methods say of the next `count` values.
 
     Where a method fails or runs off, its last value or the range of the metric is taken: in its favour.
     """
@@ -161,7 +168,7 @@ def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
         guesses[name] = _tried(partial(classic.extrapolate, seen, count, method), seen, count)
     for name, shifted in POWER_LAWS.items():
         guesses[name] = _tried(partial(power_law, seen, count, shifted), seen, count)
-    # Held to what the metric can be: also the rivals' due, for a reader would do the same.
+    # Held to what the metric can be: also what others say, for a reader would do the same.
     top = 1.0 if seen.max() <= 1 else 100.0
     return {name: g if kind == LOSS else np.clip(g, 0.0, top) for name, g in guesses.items()}
 
@@ -171,14 +178,12 @@ def _tried(guess: Callable[[], Array], seen: Array, count: int) -> Array:
         found = guess()
     except DataError:
         return np.full(count, seen[-1])
-    # In the rival's favour: a method that runs off is scored as if somebody had noticed.
+    # In its favour: a method that runs off is scored as if somebody had noticed.
     return np.where(np.isfinite(found), found, seen[-1])
 
 
 def power_law(seen: Array, count: int, shifted: bool = True) -> Array:
     """Continue the least-squares fit of a (x + s)^-b + c, x from 1, b from 0.01 to 5, and s >= 0 or 0 if not `shifted`."""
-    import warnings
-
     from scipy.optimize import curve_fit
 
     x = np.arange(1.0, len(seen) + 1)
@@ -238,7 +243,7 @@ def _errors(done: Sequence[Trial], name: str) -> tuple[float, float]:
 
 def _row(done: Sequence[Trial], name: str, share: float, base: tuple[float, float]) -> Score:
     final, rest = _errors(done, name)
-    held = [trial.held[name] for trial in done if name in trial.held]
+    covered = [trial.covered[name] for trial in done if name in trial.covered]
     misses = [np.mean((t.chances[name] - t.beaten) ** 2) for t in done if len(t.beaten)]
     return Score(
         share=share,
@@ -247,8 +252,8 @@ def _row(done: Sequence[Trial], name: str, share: float, base: tuple[float, floa
         rest=rest,
         ratio=final / base[0] if base[0] > 0 else float("nan"),
         rest_ratio=rest / base[1] if base[1] > 0 else float("nan"),
-        held80=float(np.mean([each[0] for each in held])) if held else None,
-        held50=float(np.mean([each[1] for each in held])) if held else None,
+        coverage80=float(np.mean([each[0] for each in covered])) if covered else None,
+        coverage50=float(np.mean([each[1] for each in covered])) if covered else None,
         brier=float(np.mean(misses)) if misses else float("nan"),
         curves=len(done),
     )
@@ -259,7 +264,7 @@ def table(rows: Sequence[Score]) -> str:
     parts = []
     for share in dict.fromkeys(row.share for row in rows):
         lines = [
-            f"| from {share:.0%} of the curve | final value | ratio | whole rest | ratio | 80 % held | Brier |",
+            f"| from {share:.0%} of the curve | final value | ratio | whole rest | ratio | 80 % coverage | Brier |",
             "| --- " * 7 + "|",
         ]
         lines += [_line(row) for row in rows if row.share == share]
@@ -268,9 +273,6 @@ def table(rows: Sequence[Score]) -> str:
 
 
 def _line(row: Score) -> str:
-    held = "" if row.held80 is None else f"{row.held80:.0%}"
+    coverage = "" if row.coverage80 is None else f"{row.coverage80:.0%}"
     brier = "" if np.isnan(row.brier) else f"{row.brier:.3f}"
-    return f"| {row.method} | {row.final:.4f} | {row.ratio:.2f} | {row.rest:.4f} | {row.rest_ratio:.2f} | {held} | {brier} |"
-
-
-__all__ = ["SHARES", "Score", "Trial", "score", "summarise", "table", "trials"]
+    return f"| {row.method} | {row.final:.4f} | {row.ratio:.2f} | {row.rest:.4f} | {row.rest_ratio:.2f} | {coverage} | {brier} |"

@@ -1,4 +1,4 @@
-"""The rivals that fit no curve: what a forecast has to beat before anybody should believe it.
+"""The baselines, which fit no curve: what a forecast has to beat before anybody should believe it.
 
 Each takes the seen part above its floor and returns its forecasts from all origins at all epochs.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 Array = np.ndarray
 
-# rival: its share of the weight of this group before any back-test
+# its share of the weight of this group before any back-test
 BASELINES: dict[str, float] = {
     "last value": 1.0,
     "last slope": 0.1,
@@ -29,7 +29,7 @@ def slope(values: Array) -> float:
 
 
 def baselines(y: Array, origins: Array, length: int) -> Array:
-    """Return forecasts (rivals, origins, length) in the order of `BASELINES`; `y` is (n,)."""
+    """Return forecasts (baselines, origins, length) in the order of `BASELINES`; `y` is (n,)."""
     found = np.empty((len(BASELINES), len(origins), length))
     for k, origin in enumerate(origins):
         seen, recent = y[:origin], y[max(0, origin - 5) : origin]

@@ -1,6 +1,6 @@
 """The four ways in which losses used to be extrapolated by hand, by name, for comparison and old habits.
 
-They are rivals to be beaten, not advice: on many real curves they lose to "it stays where it is".
+They are there to be beaten, no advice: on many real curves they lose to "it stays where it is".
 """
 
 from __future__ import annotations

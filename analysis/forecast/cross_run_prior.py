@@ -188,9 +188,8 @@ def _forecast_of(
 ) -> Neighbor | None:
     """Return `other` as forecast from its first `seen` epochs; None where that, or the truth, is missing."""
     now, end = other.first + seen - 1, other.first + length - 1
-    numbers = list(other.epochs) or list(range(1, len(other.values) + 1))
     # By epoch, for a curve may have holes.
-    truth = dict(zip(numbers, other.values, strict=True))
+    truth = dict(zip(other.numbers, other.values, strict=True))
     try:
         prepared = prepare(other.until(now), end, settings)
     except Refused:

@@ -76,11 +76,15 @@ class Curve:
         """The last epoch with a value."""
         return int(max(self.epochs)) if len(self.epochs) else len(self.values)
 
+    @property
+    def numbers(self) -> list[int]:
+        """The epoch of each value."""
+        return list(self.epochs) or list(range(1, len(self.values) + 1))
+
     def until(self, epoch: int) -> Curve:
         """Return the curve as it was after `epoch`; the plans stay, the values after it are unknown."""
-        numbers = list(self.epochs) or list(range(1, len(self.values) + 1))
-        keep = [k for k, number in enumerate(numbers) if number <= epoch]
-        changed = {"values": [self.values[k] for k in keep], "epochs": [numbers[k] for k in keep]}
+        seen = [(number, value) for number, value in zip(self.numbers, self.values) if number <= epoch]
+        changed = {"values": [value for _, value in seen], "epochs": [number for number, _ in seen]}
         # Never finished, though the run may be: whoever looks back from here must not know the end. The total
         # stays, for it was planned from the start.
         return Curve(**{**self.__dict__, **changed, "total": self.total or self.last, "finished": False})
@@ -237,7 +241,7 @@ def _kind(metric: str, top: float) -> str:
 
 def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
     """Return one value an epoch and which of them were seen; of an epoch recorded twice, the later."""
-    epochs = np.asarray(curve.epochs or range(1, len(curve.values) + 1), dtype=int)
+    epochs = np.asarray(curve.numbers, dtype=int)
     given = np.asarray(curve.values, dtype=float)
     if not len(given):
         raise Refused("no values")

@@ -15,6 +15,7 @@ from analysis.forecast.curve import LOSS, Prepared
 from analysis.forecast.families import bank
 from analysis.forecast.lr_effects import annealing, axis, relative
 from analysis.forecast.settings import Settings
+from analysis.stats import noise
 
 Array = np.ndarray
 BY_RATE = " by rate"  # marks a family fitted over summed learning rates
@@ -25,7 +26,7 @@ NORMAL_80 = 2.563  # the 80 percent interval of a normal distribution, in standa
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Forecasts `pool` (rivals, origins, length), the last origin being now; `middle`, `deviation` (length,).
+    """Forecasts `pool` (members, origins, length), the last origin being now; `middle`, `deviation` (length,).
 
     `past` holds the back-tests of the combined forecast as rows (origin, epoch index, forecast, value,
     deviation); `skill` is its mean error over that of the last value, `evidence` the epochs it rests on.
@@ -40,7 +41,6 @@ class Ensemble:
     past: Array
     skill: float
     evidence: float
-    noise: float
 
 
 def fit_ensemble(prepared: Prepared, settings: Settings) -> Ensemble:
@@ -64,23 +64,13 @@ def fit_ensemble(prepared: Prepared, settings: Settings) -> Ensemble:
     share = weigh(prior, error, evidence, settings)
     past = _past(pool, share, y, seen, starts, settings)
     low, middle, high = quantiles(pool[:, -1], share, (0.1, 0.5, 0.9))
-    noise = noise_std(y)
     change = gain_std * (annealed - annealed[n - 1])
     model_error = _model_error(y, np.maximum(np.arange(1, length + 1) - n, 0), settings)
     # Four independent sources of error, added as variances.
-    deviation = np.sqrt(noise**2 + ((high - low) / NORMAL_80) ** 2 + change**2 + model_error**2)
+    deviation = np.sqrt(noise.trimmed(y) ** 2 + ((high - low) / NORMAL_80) ** 2 + change**2 + model_error**2)
     skill = _skill(past, y)
     every = (*names, *BASELINES, PLAIN_LAST)
-    return Ensemble(every, pool, share, starts, middle, deviation, past, skill, evidence, noise)
-
-
-def noise_std(y: Array) -> float:
-    """Return the noise's standard deviation from second differences, the largest twentieth left out."""
-    if len(y) < 3:
-        return 0.0
-    # Second differences, for a straight trend vanishes in them; over 6, their variance in units of the noise's.
-    square = np.sort((np.diff(y, 2)[-max(6, (len(y) - 2) // 2) :]) ** 2 / 6)
-    return float(np.sqrt(square[: max(1, int(0.95 * len(square)))].mean()))
+    return Ensemble(every, pool, share, starts, middle, deviation, past, skill, evidence)
 
 
 def _weights(prepared: Prepared, starts: Array, settings: Settings) -> Array:
@@ -119,7 +109,7 @@ def _gain(
 
 
 def _prior(fitted: Array, part: float, settings: Settings) -> Array:
-    """Return all rivals' weights before back-tests; `part` is the share of the run that has been seen."""
+    """Return all members' weights before back-tests; `part` is the share of the run that has been seen."""
     plain = np.array([*BASELINES.values(), PLAIN_SHARE])
     level = settings.level_share * part
     return np.concatenate([(1 - level) * fitted / fitted.sum(), level * plain / plain.sum()])
@@ -138,7 +128,7 @@ def _past(pool: Array, share: Array, y: Array, seen: Array, starts: Array, setti
         index = np.flatnonzero(seen[origin:]) + origin
         spread = (high - low)[k, index] / NORMAL_80
         model_error = _model_error(y[:origin], index + 1 - origin, settings)
-        deviation = np.sqrt(noise_std(y[:origin]) ** 2 + spread**2 + model_error**2)
+        deviation = np.sqrt(noise.trimmed(y[:origin]) ** 2 + spread**2 + model_error**2)
         rows.append(
             np.stack([np.full(len(index), origin), index, middle[k, index], y[index], deviation], axis=1)
         )
@@ -164,9 +154,9 @@ def origins(n: int, settings: Settings) -> Array:
 
 
 def errors(forecasts: Array, y: Array, seen: Array, starts: Array) -> tuple[Array, float]:
-    """Return each rival's mean absolute back-test error and the weight of evidence in epochs.
+    """Return each member's mean absolute back-test error and the weight of evidence in epochs.
 
-    `forecasts` is (rivals, origins, T), the last origin being now; `seen` (n,) is 0 where a value is
+    `forecasts` is (members, origins, T), the last origin being now; `seen` (n,) is 0 where a value is
     missing. Errors far from their origin count more, in proportion to horizon / origin, and an
     origin with many epochs after it counts with the root of their number, for they err together.
     """
@@ -181,7 +171,7 @@ def errors(forecasts: Array, y: Array, seen: Array, starts: Array) -> tuple[Arra
 
 
 def weigh(prior: Array, error: Array, evidence: float, settings: Settings) -> Array:
-    """Return the rivals' weights, adding up to 1: prior times (shrunk back-test error)^-power."""
+    """Return the members' weights, adding up to 1: prior times (shrunk back-test error)^-power."""
     middle = float(np.median(error)) or 1.0
     shrunk = (error / middle * evidence + settings.backtest_prior) / (evidence + settings.backtest_prior)
     # Shrunk towards "all equal" by the evidence there is: two back-tests must not decide.
@@ -190,7 +180,7 @@ def weigh(prior: Array, error: Array, evidence: float, settings: Settings) -> Ar
 
 
 def quantiles(values: Array, weights: Array, levels: tuple[float, ...]) -> Array:
-    """Return weighted quantiles over the first axis of `values` (rivals, ...): (levels, ...).
+    """Return weighted quantiles over the first axis of `values` (members, ...): (levels, ...).
 
     A value stands in the middle of its weight; between values the quantile is interpolated linearly.
     """

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures.draw import COLORS, PANEL_INCHES, SMALLEST, STYLE
+from analysis.figures.draw import PANEL_INCHES
+from analysis.figures.style import COLORS, SMALLEST, new_figure
 from analysis.forecast.classic import extrapolate
 from analysis.forecast.curve import Curve
 from analysis.forecast.forecaster import FORECAST
@@ -43,18 +44,13 @@ def fan_chart(
     four extrapolations of `classic` beside the forecast, each where it can be made.
     """
     came = {curve.run: curve for curve in truth}
-    import matplotlib
-    from matplotlib.figure import Figure
-
     # More panels than this are not a figure; the legend says how many there are.
     shown = list(recommended)[:MOST]
     columns = min(3, len(shown)) if len(shown) != 4 else 2
     rows = math.ceil(len(shown) / columns)
     wide = 1.55 if len(shown) == 1 else 1.0
-    style: Any = STYLE
-    with matplotlib.rc_context(style):
-        size = (columns * PANEL_INCHES[0] * wide, rows * PANEL_INCHES[1] * (1.2 if wide > 1 else 1) + 0.4)
-        figure = Figure(figsize=size, layout="constrained")
+    tall = rows * PANEL_INCHES[1] * (1.2 if wide > 1 else 1) + 0.4
+    with new_figure(columns * PANEL_INCHES[0] * wide, tall) as figure:
         axes = [figure.add_subplot(rows, columns, number + 1) for number in range(len(shown))]
         for axis, one in zip(axes, shown, strict=True):
             _panel(axis, one, came.get(one.forecast.curve.run), TITLE if columns > 1 else 84, by_hand)
@@ -68,9 +64,8 @@ def _panel(
     from matplotlib.ticker import MaxNLocator
 
     forecast, curve = recommended.forecast, recommended.forecast.curve
-    numbers = list(curve.epochs) or list(range(1, len(curve.values) + 1))
     values = np.asarray(curve.values, dtype=float)
-    axis.plot(numbers, values, color=SEEN, linewidth=1.4, zorder=3)
+    axis.plot(curve.numbers, values, color=SEEN, linewidth=1.4, zorder=3)
     if forecast.known:
         _future(axis, recommended)
         _backtests(axis, recommended)
@@ -113,7 +108,7 @@ def _classic(axis: Axes, recommended: Recommendation) -> None:
 
 
 def _came(axis: Axes, came: Curve, since: int) -> None:
-    numbers = np.array(list(came.epochs) or list(range(1, len(came.values) + 1)))
+    numbers = np.array(came.numbers)
     later = numbers >= since
     values = np.asarray(came.values, dtype=float)
     axis.plot(numbers[later], values[later], color=CAME, linewidth=1.1, zorder=2.8)

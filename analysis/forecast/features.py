@@ -16,6 +16,7 @@ from analysis.forecast.baselines import BASELINES
 from analysis.forecast.curve import LOSS, Prepared
 from analysis.forecast.ensemble import BY_RATE, PLAIN_LAST, Ensemble, quantiles
 from analysis.forecast.lr_effects import relative
+from analysis.stats import noise
 
 Array = np.ndarray
 SOFT = 0.02  # of the present level, added before taking logs: a value may be zero
@@ -144,11 +145,8 @@ def _fits(ensemble: Ensemble, scale: Features, targets: Array) -> dict[str, Arra
 
 def _past(ensemble: Ensemble, scale: Features, logs: Array) -> dict[str, float]:
     """Return noise, and how far the back-tests and the last value missed."""
-    # Second differences, from which a straight trend drops out; the largest tenth is left out as jumps, and
-    # the variance of such a difference is six times the noise's.
-    second = np.diff(logs, 2)[-max(6, len(logs) // 2) :] ** 2
-    noise = float(np.sqrt(np.mean(np.sort(second)[: max(1, int(0.9 * len(second)))]) / 6))
-    found = {"noise": noise, "bias": 0.0, "miss": noise, "last value's miss": noise}
+    deviation = noise.trimmed_logs(logs)
+    found = {"noise": deviation, "bias": 0.0, "miss": deviation, "last value's miss": deviation}
     if len(ensemble.past):
         origin, index, forecast, value, _ = ensemble.past.T
         # By how far ahead a back-test looked, measured in what it had seen: far ones tell more about the end.

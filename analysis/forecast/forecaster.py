@@ -15,6 +15,7 @@ from analysis.forecast.ensemble import Ensemble, fit_ensemble
 from analysis.forecast.features import Features, features
 from analysis.forecast.population import MIDDLE, Population
 from analysis.forecast.settings import DEFAULT, Settings
+from analysis.stats import noise
 
 Array = np.ndarray
 FORECAST, NO_FORECAST = "forecast", "no forecast"
@@ -92,13 +93,11 @@ class Forecast:
         # A seed of the forecast's own: the same curve gives the same answer, whatever was drawn before.
         generator = np.random.default_rng(self.seed)
         seen = self.features.log(self.prepared.y)
-        # Of the newest epochs: noise falls with the rate. A difference has twice the variance of a value.
-        noise = float(np.std(np.diff(seen[-8:])) / np.sqrt(2))
         # Cut at both ends: beyond the outermost quantiles the distribution is not known.
         scores = ndtri(generator.uniform(0.005, 0.995, PATHS))[:, None]
         # One level all the way: runs that are good early stay good, so that epochs are not drawn one by one.
         paths = at_score(self.ends, np.repeat(scores, len(self.epochs), axis=1))
-        paths = paths + noise * generator.normal(size=paths.shape)
+        paths = paths + noise.of_newest(seen, 8) * generator.normal(size=paths.shape)
         paths = np.maximum(paths, self.features.log(self.prepared.least))  # nothing is better than no error
         # A filled gap holds the value before it and must not count as an epoch that was measured.
         so_far = np.where(self.prepared.seen > 0, seen, np.inf)

@@ -13,6 +13,7 @@ import numpy as np
 
 from analysis.forecast.fit import solve
 from analysis.forecast.settings import Settings
+from analysis.stats import noise
 
 Array = np.ndarray
 MATTERS = 0.02  # a schedule that never falls by more than this share of its peak is a constant one
@@ -37,14 +38,6 @@ def breaks(rates: Array, ratio: float) -> list[int]:
     return [int(index) + 1 for index in np.flatnonzero(step >= np.log(ratio))]
 
 
-def noise(y: Array) -> float:
-    """Return the standard deviation of the noise of `y`, robustly, from its second differences."""
-    if len(y) < 4:
-        return 0.0
-    second = np.diff(y, 2)[-max(6, (len(y) - 2) // 2) :]
-    return float(1.4826 * np.median(np.abs(second)) / np.sqrt(6))
-
-
 def annealing(
     y: Array, weights: Array, rates: Array, shapes: Array, is_loss: bool, settings: Settings
 ) -> tuple[float, float]:
@@ -58,7 +51,7 @@ def annealing(
     annealed = 1 - relative(rates)[:n]
     high = np.flatnonzero(annealed < annealed.min() + 0.3)
     # Noise at high rates only: after an anneal it is gone, and the gain is measured by what there was.
-    size = noise(y[: high[-1] + 1])
+    size = noise.robust(y[: high[-1] + 1])
     level = float(np.median(y[-3:]))
     if is_loss:
         gains, prior = np.array(settings.loss_gains) * level, np.array(settings.loss_gain_weights)

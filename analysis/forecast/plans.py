@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from workbench.errors import SpecError
 from workbench.spec.part import from_json
+from workbench.spec.plan import Plan
 
 LAST_STEP = 0.999  # of an epoch: the recorded rate is that of the epoch's last step
-
-
-class Schedule(Protocol):
-    """A learning rate as a function of the epochs done."""
-
-    def at(self, t: float) -> float:
-        """Return the rate after `t` epochs."""
-
-
-class Stage(Protocol):
-    """What is needed of `workbench.spec.plan.Plan`."""
-
-    epochs: int
-    first_epoch: int
-    schedule: Schedule
-    schedule_offset: float
-    advances_schedule: bool
 
 
 @dataclass(frozen=True)
@@ -38,9 +22,14 @@ class Planned:
     rates: tuple[float, ...]
 
 
-def planned(plans: Sequence[Stage]) -> Planned:
+def planned(plans: Sequence[Plan]) -> Planned:
     """Return the plan of an experiment from its stages (`Experiment.plans()`)."""
-    rates = [rate for plan in plans for rate in _rates(plan)]
+    rates = [
+        # Not 1.0: at the very end a restarting schedule already gives the next cycle's rate.
+        float(plan.schedule.at(plan.schedule_offset + (epoch + LAST_STEP if plan.advances_schedule else 0.0)))
+        for plan in plans
+        for epoch in range(plan.epochs)
+    ]
     return Planned(len(rates), tuple(plan.first_epoch for plan in plans), tuple(rates))
 
 
@@ -51,10 +40,3 @@ def from_spec(spec: Mapping[str, Any]) -> Planned | None:
     except (SpecError, TypeError, KeyError):  # a spec of another version says nothing about the future
         return None
     return planned(experiment.plans()) if experiment is not None else None
-
-
-def _rates(plan: Stage) -> Iterable[float]:
-    for epoch in range(plan.epochs):
-        # Not 1.0: at the very end a restarting schedule already gives the next cycle's rate.
-        done = epoch + LAST_STEP if plan.advances_schedule else 0.0
-        yield float(plan.schedule.at(plan.schedule_offset + done))

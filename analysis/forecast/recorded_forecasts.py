@@ -14,7 +14,7 @@ COLUMNS = (
     "forecasts",
     "error",
     "last_value_error",
-    "held80",
+    "coverage80",
     "brier",
     "stopped_at",
     "verdict",
@@ -25,13 +25,12 @@ def recorded(records: Records, metric: str) -> pd.DataFrame:
     """Return one row a run that recorded forecasts of `metric` (none: an empty frame).
 
     `error` and `last_value_error` are mean absolute errors of the final value over the epochs that had a forecast,
-    `held80` the share of 80 percent intervals that held, `brier` the score of the chances. A run that was
+    `coverage80` the share of 80 percent intervals that hold it, `brier` the score of the chances. A run that was
     stopped has no final value of its own: its `verdict` says so, unless it was resumed to its end.
     """
     prefix = f"{FORECAST_PREFIX}{metric}"
-    epochs = per_epoch(records.epochs)
+    epochs, rows = per_epoch(records.epochs), []
     wide = epochs[epochs["metric"].astype(str).str.startswith(prefix) | (epochs["metric"] == metric)]
-    rows = []
     for run, part in wide.groupby("run", observed=True):
         table = part.pivot_table(index="epoch", columns="metric", values="value", observed=True)
         if prefix in table and metric in table:
@@ -55,8 +54,8 @@ def _row(run: str, status: object, table: pd.DataFrame, metric: str, prefix: str
         }
     row["error"] = float((rows[prefix] - final).abs().mean())
     row["last_value_error"] = float((rows[metric] - final).abs().mean())
-    held = (rows[f"{prefix}_low"] <= final) & (final <= rows[f"{prefix}_high"])
-    row["held80"] = float(held.mean())
+    covered = (rows[f"{prefix}_low"] <= final) & (final <= rows[f"{prefix}_high"])
+    row["coverage80"] = float(covered.mean())
     chance, beat = f"{prefix}_chance", f"{prefix}_beat"
     if chance not in rows:
         return {**row, "verdict": ""}

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.forecast.cross_run_prior import CrossRunPrior
 from analysis.forecast.forecaster import forecast
-from analysis.forecast.runs import curves
+from analysis.forecast.runs import curves, study_curves
 from analysis.frames import Records
-from analysis.sources import trainings
 from analysis.tables.summary import default_metric
 
 if TYPE_CHECKING:
@@ -29,10 +28,9 @@ class RunForecast:
 
     def figure(self) -> Figure:
         """Return the fan chart."""
-        from analysis.figures.displayed import displayed
         from analysis.forecast.fan_chart import fan_chart
 
-        return displayed(fan_chart([self.advice], [self.curve]))
+        return fan_chart([self.advice], [self.curve])
 
     def __repr__(self) -> str:
         line = self.advice.line()
@@ -48,9 +46,6 @@ def forecast_of(records: Records, metric: str | None, to: int | None, store: str
     """Return the forecast of the one run in `records`; raises `RecordError` where it has no metric that counts."""
     metric = metric or default_metric(records)
     curve = curves(records, metric, store)[0]
-    known = trainings(store)
-    study = records.runs["study"].iloc[0]
-    kept = known.only(known.runs["run"][known.runs["study"] == study])
-    others = curves(kept, metric, store) if metric in set(kept.epochs["metric"]) else []
+    others = study_curves(records.runs["study"].iloc[0], metric, store)
     end = to or curve.total or (curve.last if curve.finished else None)
     return RunForecast(curve, forecast(curve, end, CrossRunPrior([one for one in others if one.finished])))

@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.forecast.curve import Curve
 from analysis.forecast.plans import Planned, from_spec
 from analysis.frames import Records, is_missing, per_epoch, run_labels
+from analysis.sources import trainings
 from workbench.errors import RecordError, StoreError, suggestion
 from workbench.names import FINISHED, LEARNING_RATE, SECONDS
 from workbench.tracking.journal import read_journal
@@ -35,15 +36,21 @@ def curves(records: Records, metric: str, store: str | None = None) -> list[Curv
     rates = dict(tuple(epochs[epochs["metric"] == LEARNING_RATE].groupby("run", observed=True)))
     times = epochs[epochs["metric"] == SECONDS].groupby("run", observed=True)["value"].median()
     labels, place = run_labels(records.runs), _place(store)
-    data = {facts["run"]: data_set(facts) for facts in records.runs.to_dict("records")}
     found = []
-    for facts in records.runs.itertuples(index=False):
-        if facts.run in rows:
+    for facts in records.runs.to_dict("records"):
+        run = facts["run"]
+        if run in rows:
             # The journal's spec knows the future rates; from rows alone only the past ones are known.
-            plan = _planned(place, facts.run)
-            made = _curve(facts, metric, rows[facts.run], rates.get(facts.run), plan, times.get(facts.run))
-            found.append(replace(made, name=labels[facts.run], data=data[facts.run]))
+            made = _curve(facts, metric, rows[run], rates.get(run), _planned(place, run), times.get(run))
+            found.append(replace(made, name=labels[run], data=data_set(facts)))
     return found
+
+
+def study_curves(study: str, metric: str, store: str | None) -> list[Curve]:
+    """Return the curves of a study's trainings in a store, none where no run of it has the metric."""
+    records = trainings(store)
+    own = records.only(records.runs["run"][records.runs["study"] == study])
+    return curves(own, metric, store) if metric in set(own.epochs["metric"]) else []
 
 
 def data_set(settings: Mapping[str, Any]) -> str:
@@ -54,7 +61,7 @@ def data_set(settings: Mapping[str, Any]) -> str:
 
 
 def _curve(
-    facts: object,
+    facts: Mapping[str, Any],
     metric: str,
     rows: pd.DataFrame,
     rates: pd.DataFrame | None,
@@ -62,12 +69,11 @@ def _curve(
     seconds: float | None,
 ) -> Curve:
     epochs, values = rows["epoch"].tolist(), rows["value"].tolist()
-    first, status = min(epochs), getattr(facts, "status", None)
-    whole = getattr(facts, "seconds", None)
+    first = min(epochs)
+    known = {name: value for name, value in facts.items() if not is_missing(value)}
     # Imported runs know their whole time at most.
-    if seconds is None and not is_missing(whole) and whole:
-        seconds = float(whole) / len(epochs)
-    finished = is_missing(status) or status == FINISHED
+    if seconds is None and known.get("seconds"):
+        seconds = float(known["seconds"]) / len(epochs)
     if plan is not None:
         total, stages, planned = plan.total, plan.stages, plan.rates[first - 1 :]
     else:
@@ -75,7 +81,6 @@ def _curve(
         # A log does not say where it was meant to end: whoever asks gives --to.
         total, stages = None, (first, *(int(epoch) for epoch in starts))
         planned = () if rates is None else _aligned(rates, first)
-    study, quick = getattr(facts, "study", None), getattr(facts, "quick", None)
     return Curve(
         metric=metric,
         values=values,
@@ -83,11 +88,11 @@ def _curve(
         total=total,
         rates=planned,
         stages=stages,
-        finished=finished,
+        finished=known.get("status", FINISHED) == FINISHED,
         seconds=None if seconds is None else float(seconds),
-        run=str(facts.run),  # type: ignore[attr-defined]
-        study="" if is_missing(study) else str(study),
-        quick=not is_missing(quick) and bool(quick),
+        run=str(facts["run"]),
+        study=str(known.get("study", "")),
+        quick=bool(known.get("quick", False)),
     )
 
 

@@ -25,12 +25,12 @@ class Settings:
     origins: tuple[float, ...] = (0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.92)
     """Where back-tests start, as shares of the part already seen."""
     level_share: float = 0.7
-    """Weight of the rivals that fit no curve, before any back-test, when the whole run has been seen;
+    """Weight of the baselines, before any back-test, when the whole run has been seen;
     it shrinks in proportion to the share of the run that has been seen."""
     backtest_prior: float = 8.0
-    """Epochs' worth of back-tests that are taken to say "all rivals are equally good"."""
+    """Epochs' worth of back-tests that are taken to say "all members are equally good"."""
     power: float = 1.0
-    """A rival's weight falls with its back-test error to this power."""
+    """A member's weight falls with its back-test error to this power."""
     gains: tuple[float, ...] = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0)
     """Gains of a full anneal that are thought possible, in standard deviations of the curve's noise."""
     gain_weights: tuple[float, ...] = (0.2, 0.2, 0.25, 0.15, 0.1, 0.1)

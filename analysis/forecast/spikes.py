@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from analysis.stats.noise import usual_step
+
 Array = np.ndarray
 WIDEST = 3  # epochs of a spike; what stays up for longer is a shift
 STEPS, SHARE = 12.0, 0.5  # how high a spike is: usual steps, and a share of the level beside it
@@ -24,8 +26,7 @@ def without_spikes(values: Array, seen: Array, first: int, notes: list[str]) -> 
     """
     if len(values) < SHORTEST:
         return values, seen
-    # The median makes it blind to the spikes themselves; 1.4826 turns it into a standard deviation.
-    usual = 1.4826 * float(np.median(np.abs(np.diff(values))))
+    usual = usual_step(values)
     found: list[int] = []
     # A cheaper look first: only where a step is high enough is the level on both sides worked out.
     for k in (np.flatnonzero(np.diff(values) > (1 - SIDE) * STEPS * usual) + 1).tolist():

@@ -191,21 +191,15 @@ def watch(
 
 
 def _finished(metric: str, study: str, store: str | None, parameters: Mapping[str, Any]) -> list[Curve]:
-    from analysis.forecast.runs import curves, data_set, priors
-    from analysis.sources import trainings
+    from analysis.forecast.runs import data_set, priors, study_curves
 
-    if not study:
-        return []
     try:
         # Read here, when a training starts: during it the study's other runs may end, and the prior would
         # change under the rule's feet.
-        records = trainings(store)
+        found = study_curves(study, metric, store) if study else []
     except StoreError:  # the first run of a new store has no others to learn from
         return []
-    mine = records.only(records.runs["run"][records.runs["study"] == study])
-    if metric not in set(mine.epochs["metric"]):
-        return []
     data = data_set(parameters)
-    usable, _ = priors(curves(mine, metric, store))
+    usable, _ = priors(found)
     # Runs that do not say their data stay: old imports have no such setting.
     return [curve for curve in usable if not data or not curve.data or curve.data == data]

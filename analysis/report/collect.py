@@ -11,11 +11,10 @@ from analysis.frames import FROM_JOURNALS, Records, is_missing
 from analysis.sources import load, trainings
 from analysis.tables import folded, summary, verdicts
 from workbench.errors import RecordError, suggestion
-from workbench.names import badness, is_evaluation, lower_is_better
+from workbench.names import is_evaluation
 from workbench.security.foreign_files import read_file
 from workbench.security.safe_source import docstring
 from workbench.tracking.journal import read_journal
-from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import stored_runs
 from workbench.tracking.store import Store, StoredRun, connect
 
@@ -62,8 +61,7 @@ class Study:
 
     def order(self) -> list[int]:
         """Return the positions of all rows, the best by `metric` first, rows without a value last."""
-        values = badness(self.frame[self.metric].astype("float64"), lower_is_better(self.metric))
-        return [int(position) for position in values.argsort(kind="stable").tolist()] if len(values) else []
+        return verdicts.best_first(self.frame[self.metric], self.metric)
 
 
 def read_study(
@@ -125,17 +123,11 @@ def _first(records: Records, members: Sequence[Sequence[str]]) -> int:
 
 def _question(store: Store, runs: Sequence[str]) -> tuple[str, str]:
     """Return the newest recorded question of the study, and the rest of its spec's docstring."""
-    for run in sorted(runs, reverse=True):
-        start = start_of(store, run)
+    for run in sorted((run for run in runs if store.journal(run).is_file()), reverse=True):
+        start = read_journal(store.journal(run)).start
         if start and start.provenance.get("question"):
             return str(start.provenance["question"]), _prose(store, run)
     return "", ""
-
-
-def start_of(store: Store, run: str) -> StartRecord | None:
-    """Return the first row of a run's journal, None for a run without a journal."""
-    path = store.journal(run)
-    return read_journal(path).start if path.is_file() else None
 
 
 def _prose(store: Store, run: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.figures.curves import plot_curves
-from analysis.figures.draw import COLORS, STYLE
+from analysis.figures.style import COLORS, STYLE, new_figure
 from analysis.report.collect import Study
 from analysis.report.page import Picture
 from workbench.names import lower_is_better
@@ -35,12 +35,8 @@ def curves(study: Study) -> Picture:
 
 def distribution(study: Study) -> Picture:
     """Draw where the best values of all rows lie, with the baseline and all that may be the best."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
     values = study.frame[study.metric].to_numpy("float64")
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.8, 3.2), layout="constrained")
+    with new_figure(8.8, 3.2) as figure:
         left, right = figure.subplots(1, 2)
         _histogram(left, values[np.isfinite(values)], study)
         _ranks(right, study)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from html import escape as escaped
 
 from analysis.report.page import Block, Links, Page, Picture, Text
@@ -65,11 +66,8 @@ def _block(block: Block) -> str:
     return _folded(f'<div class="wide">{table}</div>', block.fold)
 
 
-def _link_row(title: str, words: str, links: object) -> str:
-    shown = " ".join(
-        f'<a href="{escape(link(address))}">{escape(text)}</a>'
-        for text, address in links  # type: ignore[attr-defined]
-    )
+def _link_row(title: str, words: str, links: Sequence[tuple[str, str]]) -> str:
+    shown = " ".join(f'<a href="{escape(link(address))}">{escape(text)}</a>' for text, address in links)
     return f"<li>{escape(title)} <small>{escape(words)}</small> {shown}</li>"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 
 from analysis.report.page import Block, Links, Page, Picture, Text
@@ -35,8 +36,8 @@ def _block(block: Block) -> str:
     return _folded(render(block.frame, "markdown", block.bold, block.decimals), block.fold)
 
 
-def _link_row(title: str, words: str, links: object) -> str:
-    shown = ", ".join(f"[{escaped(text)}](<{link(address)}>)" for text, address in links)  # type: ignore[attr-defined]
+def _link_row(title: str, words: str, links: Sequence[tuple[str, str]]) -> str:
+    shown = ", ".join(f"[{escaped(text)}](<{link(address)}>)" for text, address in links)
     return f"- {escaped(title)}: {escaped(words)}" + (f" ({shown})" if shown else "")
 
 

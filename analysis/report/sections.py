@@ -17,12 +17,16 @@ from analysis.stats import significance
 from analysis.tables import summary, verdicts
 from analysis.tables.conventions import convention_note
 from analysis.tables.render import cell
-from workbench.names import badness, lower_is_better
 from workbench.spec import labels
 
 TOP, BOTTOM = 10, 5  # rows shown of more than ALL_ROWS; the rest is folded
 COLUMNS = 5  # rows that have a column each in the table of differences
 SETTINGS_SHOWN = 4  # columns of settings beside results; more stand in the table of differences only
+COSTS = [
+    "seconds",
+    "images_per_second",
+    "device_hours",
+]  # columns that a table of the ends leaves to the full one
 VALUES_SHOWN = 6  # distinct values of a setting that are written out
 
 
@@ -147,10 +151,8 @@ def _values(values: Sequence[object]) -> str:
 
 
 def _curves(study: Study) -> list[Block]:
-    blocks: list[Block] = [figures.curves(study)]
-    if len(study.frame) > figures.LINES_TOLD_APART:
-        blocks.append(figures.distribution(study))
-    return blocks
+    many = len(study.frame) > figures.LINES_TOLD_APART
+    return [figures.curves(study), *([figures.distribution(study)] if many else [])]
 
 
 def _results(study: Study) -> list[Block]:
@@ -162,7 +164,7 @@ def _results(study: Study) -> list[Block]:
         return [*blocks, _sorted(study, _without_settings(study), bold, lambda order: order)]
     blocks.append(Table(_spread(study)))
     blocks.append(Text([f"The best {TOP} and the last {BOTTOM} of {len(study.frame)} rows:"]))
-    narrow = _without_settings(study).drop(columns=_crowd(study.frame))
+    narrow = _without_settings(study).drop(columns=COSTS, errors="ignore")
     blocks.append(_sorted(study, narrow, bold, _ends))
     whole = _sorted(study, study.frame, bold, lambda order: order)
     return [*blocks, Table(whole.frame, whole.bold, fold=f"All {len(study.frame)} rows")]
@@ -177,11 +179,6 @@ def _without_settings(study: Study) -> pd.DataFrame:
 
 def _ends(order: list[int]) -> list[int]:
     return order if len(order) <= ALL_ROWS else [*order[:TOP], *order[-BOTTOM:]]
-
-
-def _crowd(frame: pd.DataFrame) -> list[str]:
-    """Return the columns that a table of the ends leaves to the full one: times and speeds."""
-    return [name for name in ("seconds", "images_per_second", "device_hours") if name in frame]
 
 
 def _sorted(
@@ -236,8 +233,10 @@ def _verdicts(study: Study) -> list[Block]:
             f"{n} {word}" for word, n in counts.items() if word != verdicts.BASELINE
         )
         blocks.append(Text([said + note + "."]))
-        frame = frame.dropna(axis="columns", how="all").drop(columns=_empty(frame))
-        order = badness(frame[metric], lower_is_better(metric)).argsort(kind="stable").tolist()
+        frame = frame.dropna(axis="columns", how="all")
+        if (frame["test"] == "").all():
+            frame = frame.drop(columns="test")
+        order = verdicts.best_first(frame[metric], metric)
         if study.baseline in order[TOP:-BOTTOM] and len(order) > ALL_ROWS:
             ends = sorted([*_ends(order), study.baseline], key=order.index)
         else:
@@ -248,7 +247,3 @@ def _verdicts(study: Study) -> list[Block]:
                 Table(frame.iloc[order].reset_index(drop=True), fold=f"All {len(order)} rows of {metric}")
             )
     return blocks
-
-
-def _empty(frame: pd.DataFrame) -> list[str]:
-    return ["test"] if (frame["test"] == "").all() else []

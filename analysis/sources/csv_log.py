@@ -64,10 +64,9 @@ def by_run(table: Table, name: str) -> dict[str, Table]:
     found = {}
     for run, own in runs.items():
         names = {column: column for column in shared} | own
-        there = np.any([table.present[column] for column in own], axis=0)
-        columns = {called: table.columns[column][there] for column, called in names.items()}
-        present = {called: table.present[column][there] for column, called in names.items()}
-        found[run] = Table(columns, present, table.lines[there])
+        part = table.rows(np.any([table.present[column] for column in own], axis=0))
+        columns = {called: part.columns[column] for column, called in names.items()}
+        found[run] = Table(columns, {called: part.present[c] for c, called in names.items()}, part.lines)
     return found
 
 
@@ -237,12 +236,9 @@ def _below(tables: list[Table]) -> Table:
     """Put tables one below the other; a column that one of them lacks is absent there."""
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
     sizes = [len(table.lines) for table in tables]
-    columns = {
-        name: np.concatenate([t.columns.get(name, np.full(n, np.nan)) for t, n in zip(tables, sizes)])
-        for name in names
-    }
-    present = {
-        name: np.concatenate([t.present.get(name, np.zeros(n, bool)) for t, n in zip(tables, sizes)])
-        for name in names
-    }
+    columns, present = {}, {}
+    for name in names:
+        parts = [t.columns.get(name, np.full(n, np.nan)) for t, n in zip(tables, sizes)]
+        there = [t.present.get(name, np.zeros(n, bool)) for t, n in zip(tables, sizes)]
+        columns[name], present[name] = np.concatenate(parts), np.concatenate(there)
     return Table(columns, present, np.concatenate([table.lines for table in tables]))

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.frames import INFERRED, MEASURED, Notes, RunData
+from analysis.sources.found import names_of, run_of
 from workbench.names import SECONDS, is_evaluation, words_of
 from workbench.names import counts as counts_as_metric
 
@@ -32,7 +34,7 @@ DURATION = re.compile(
     r"_?(?:(?:train[ _])?(?:epoch[ _])?(?:time|duration|elapsed|runtime)(?:[ _/(]*s(?:ec(?:onds)?)?\)?)?)",
     re.I,
 )
-TRAINING, HELD_OUT = "train", frozenset(["val", "valid", "validation", "test", "eval", "evaluation", "dev"])
+HELD_OUT = frozenset(["val", "valid", "validation", "test", "eval", "evaluation", "dev"])
 MOST_STEPS_A_VALUE = 10  # steps that are logged more rarely are of training, and no epochs
 LARGEST_EPOCH = 10_000_000  # beyond it a number is a time stamp or a count of images, no epoch
 FRACTION = 0.005  # fractional epochs are often rounded to two decimals
@@ -75,11 +77,9 @@ def runs_of(
     axis = axis_of(table, notes)
     shift = shift_of(axis, notes, epochs_from)
     parts = _launches(table, axis, notes)
-    names = [name] if len(parts) == 1 else [f"{name}#{number}" for number in range(1, len(parts) + 1)]
     found = []
-    for run, (rows, attempts) in zip(names, parts, strict=True):
-        facts = {"name": run, "origin": str(path), "status": "finished"}
-        data = RunData(run=run, file=str(path), facts=facts)
+    for run, (rows, attempts) in zip(names_of(name, len(parts)), parts, strict=True):
+        data = run_of(path, run)
         _fill(data, table.rows(rows), axis, rows, attempts, shift, notes)
         found.append(data)
     return found
@@ -90,7 +90,6 @@ def runs_of(
 
 def axis_of(table: Table, notes: Notes) -> Axis:
     """Find the epoch of every row: of a column, from the steps, or the number of the row."""
-    size = len(table.lines)
     used = {name for name in table.columns if INDEX.fullmatch(name.strip()) or CLOCK.fullmatch(name.strip())}
     steps, step_name = _whole(table, STEP)
     epochs, epoch_name = _whole(table, EPOCH)
@@ -110,14 +109,14 @@ def axis_of(table: Table, notes: Notes) -> Axis:
                 notes.add("an epoch that is not possible: the row is not used", line)
             epochs = np.where(wild, -1.0, epochs)
     if epochs is None:
-        return _without_epochs(table, steps, step_name, used, notes, size)
+        return _without_epochs(table, steps, step_name, used, notes)
     if np.isnan(epochs).any():
         if steps is not None and _has_two_counts(epochs, steps):
             steps = np.where(np.isnan(epochs), np.nan, steps)
             notes.add(
                 "rows without an epoch count their steps in another way: they end the epoch before them (inferred)"
             )
-            return Axis(_carried(epochs), steps, used)
+            return Axis(pd.Series(epochs).ffill().bfill().to_numpy(), steps, used)
         epochs = _filled(epochs, steps)
         notes.add("rows without an epoch: it is that of the next row that has one (inferred)")
     return Axis(epochs, steps, used)
@@ -145,29 +144,21 @@ def _has_two_counts(epochs: np.ndarray, steps: np.ndarray) -> bool:
     return bool(odd.any() and (steps[odd] < before[odd]).all() and (np.diff(steps[there]) > 0).all())
 
 
-def _carried(epochs: np.ndarray) -> np.ndarray:
-    """Give rows without an epoch that of the row before, or behind where none is before."""
-    there = np.flatnonzero(~np.isnan(epochs))
-    position = np.clip(np.searchsorted(there, np.arange(len(epochs)), side="right") - 1, 0, None)
-    return epochs[there][position]
-
-
 def _filled(epochs: np.ndarray, steps: np.ndarray | None) -> np.ndarray:
     """Give rows without an epoch that of the next row (by step, where there are steps) that has one."""
     order = (
         np.arange(len(epochs)) if steps is None else np.argsort(np.nan_to_num(steps, nan=-1), kind="stable")
     )
-    there = np.flatnonzero(~np.isnan(epochs[order]))
-    position = np.minimum(np.searchsorted(there, np.arange(len(epochs))), len(there) - 1)
     result = epochs.copy()
-    result[order] = np.where(np.isnan(epochs[order]), epochs[order][there[position]], epochs[order])
+    result[order] = pd.Series(epochs[order]).bfill().ffill()
     return result
 
 
 def _without_epochs(
-    table: Table, steps: np.ndarray | None, step_name: str | None, used: set[str], notes: Notes, size: int
+    table: Table, steps: np.ndarray | None, step_name: str | None, used: set[str], notes: Notes
 ) -> Axis:
     """Number the rows, or count evaluations where steps of training lie between them."""
+    size = len(table.lines)
     if steps is None or np.isnan(steps).all():
         notes.add("no epoch in the file: a row is taken for an epoch, from 1 on (inferred)")
         return Axis(np.arange(1.0, size + 1), None, used, counted=False)
@@ -286,10 +277,8 @@ def _back(
 
 
 def _equal(table: Table, one: int, other: int) -> bool:
-    return all(
-        values[one] == values[other] or (values[one] != values[one] and values[other] != values[other])
-        for values in table.columns.values()
-    )
+    rows = np.array([values[[one, other]] for values in table.columns.values()])
+    return np.array_equal(rows[:, 0], rows[:, 1], equal_nan=True)
 
 
 def _same_step_axis(axis: Axis, own: list[int], row: int) -> bool:

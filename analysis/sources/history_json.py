@@ -19,6 +19,7 @@ import numpy as np
 
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH, Table, runs_of
+from analysis.sources.found import run_of
 from analysis.sources.json_forms import FORMS, PLAIN, inner, number, numbers_of, parsed, table_of, text_of
 from analysis.sources.lines import decoded
 from analysis.sources.options import Options
@@ -92,9 +93,9 @@ def read_content(
     history = _history(_flat_lists(content), notes, path)
     epochs = _epochs_of(history)
     if epochs is not None:
-        columns = {"epoch": epochs, **history}
-        present = {"epoch": ~np.isnan(epochs), **_all(history)}
-        table = Table(columns, present, np.full(len(epochs), -1))
+        present = {name: np.ones(len(epochs), dtype=bool) for name in history}
+        present["epoch"] = ~np.isnan(epochs)
+        table = Table({"epoch": epochs, **history}, present, np.full(len(epochs), -1))
         return runs_of(table, path, notes, name, options.epochs_from)
     return [_run(history, path, name, text, notes, options.stages, options.first_epoch)]
 
@@ -170,10 +171,6 @@ def _epochs_of(history: dict[str, np.ndarray]) -> np.ndarray | None:
     return history.pop(name)
 
 
-def _all(history: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: np.ones(len(values), dtype=bool) for name, values in history.items()}
-
-
 def _run(
     history: dict[str, np.ndarray],
     path: Path,
@@ -185,8 +182,7 @@ def _run(
 ) -> RunData:
     total = max(map(len, history.values()))
     _check(history, stages, path)
-    facts = {"name": name, "origin": str(path), "status": "finished"}
-    data = RunData(run=name, file=str(path), facts=facts, first_epoch=first_epoch)
+    data = run_of(path, name, first_epoch)
     for metric, values in history.items():
         if EPOCH.fullmatch(metric.strip()) and len(history) > 1:
             continue

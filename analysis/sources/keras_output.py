@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from analysis.frames import PARSED, Note, Notes, RunData
+from analysis.sources.found import Value, add_values, names_of, run_of
 from analysis.sources.lines import bar_lines, set_name
 from analysis.sources.options import Options
 from analysis.sources.same_format_epochs import PAIR, USUAL, EpochFormat, epochs_of
+from workbench.names import THRESHOLD_SUFFIX
 
 EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d+)/(\d+)\s*")
 BAR = re.compile(r"(\d+)/(\d+|Unknown|\?)(?: {1,2}\[[=>. -]*\]| [━╸╺─╌▁-█]+| -)")
@@ -50,6 +52,7 @@ CONTEXT = re.compile(
 STEP_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|ms|us)/(?:step|sample)")
 SECONDS_OF = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 RATES = ("lr", "learning_rate")
+SUPERSEDED = "a value that a later one supersedes (resumed training), not used"
 
 
 @dataclass
@@ -67,9 +70,9 @@ class State:
 
 @dataclass
 class Launch:
-    """The values of one run so far: (metric, epoch, value, line, attempt)."""
+    """The values of one run so far: those printed by themselves, and those of whole epochs."""
 
-    rows: list[tuple[str, int, float, int, int]] = field(default_factory=list)
+    rows: list[Value] = field(default_factory=list)
     # Epoch, line, attempt, values.
     ended: list[tuple[int, int, int, dict[str, float]]] = field(default_factory=list)
     epoch: int = 0  # the epoch announced; its values are still to come while `open`
@@ -91,7 +94,7 @@ class Launch:
             if not self.state.whole:
                 notes.add("mixed with another line: what can be read is used", line)
             if self.rate is not None and not any(name in values for name in RATES):
-                self.rows.append(("lr", self.epoch, self.rate[0], self.rate[1], self.attempt))
+                self.rows.append(Value("lr", self.epoch, *self.rate, attempt=self.attempt))
             if self.state.seconds is not None:
                 values.setdefault("seconds", self.state.seconds)
             self.ended.append((self.epoch, line, self.attempt, values))
@@ -116,7 +119,7 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
             notes.add(f"epoch {launch.epoch} has no values: the training was ended within it")
         launch.close(notes)
     launches = [launch for launch in launches if not launch.empty]
-    names = [path.stem] if len(launches) == 1 else [f"{path.stem}#{n}" for n in range(1, len(launches) + 1)]
+    names = names_of(path.stem, len(launches))
     return [_run(launch, path, name) for launch, name in zip(launches, names, strict=True)], notes.all()
 
 
@@ -214,12 +217,12 @@ def _announce(launches: list[Launch], epoch: int, planned: int, line: int, notes
     elif not launch.empty and epoch <= launch.done:
         launch.attempt += 1
         for row in launch.rows:
-            if row[1] >= epoch:
-                notes.add("a value that a later one supersedes (resumed training), not used", row[3])
+            if row.epoch >= epoch:
+                notes.add(SUPERSEDED, row.line)
         for own in launch.ended:
             for _ in own[3] if own[0] >= epoch else ():
-                notes.add("a value that a later one supersedes (resumed training), not used", own[1])
-        launch.rows = [row for row in launch.rows if row[1] < epoch]
+                notes.add(SUPERSEDED, own[1])
+        launch.rows = [row for row in launch.rows if row.epoch < epoch]
         launch.ended = [own for own in launch.ended if own[0] < epoch]
         launch.done = epoch - 1
     launch.epoch, launch.planned, launch.open, launch.state = epoch, planned, True, None
@@ -229,9 +232,10 @@ def _values(launch: Launch, text: str, line: int, notes: Notes, alike: EpochForm
     """Take in a line of values, an evaluation or a learning rate; return whether it was one."""
     if text.startswith(">>>>") and (found := EVALUATION.fullmatch(text)):
         name = set_name(found[1])
-        launch.rows.append((name, launch.epoch, float(found[2]), line, launch.attempt))
+        value = Value(name, launch.epoch, float(found[2]), line, attempt=launch.attempt)
+        launch.rows.append(value)
         if found[3]:
-            launch.rows.append((f"{name}_thresh", launch.epoch, float(found[3]), line, launch.attempt))
+            launch.rows.append(value._replace(metric=name + THRESHOLD_SUFFIX, value=float(found[3])))
         return True
     if text.startswith(("Epoch", "Learning")) and (found := RATE.fullmatch(text)):
         launch.rate = (float(found[3]), line)
@@ -300,9 +304,8 @@ def _seconds(match: re.Match[str]) -> float:
 
 
 def _run(launch: Launch, path: Path, name: str) -> RunData:
-    first = min([row[1] for row in launch.rows] + [own[0] for own in launch.ended])
-    facts = {"name": name, "origin": str(path), "status": "finished"}
-    data = RunData(run=name, file=str(path), facts=facts, first_epoch=max(first, 1))
+    first = min([row.epoch for row in launch.rows] + [own[0] for own in launch.ended])
+    data = run_of(path, name, max(first, 1))
     ended = [own for own in launch.ended if own[0] >= 1]
     at = np.array([own[:3] for own in ended], dtype="int64").reshape(-1, 3)
     for metric in dict.fromkeys(itertools.chain.from_iterable(own[3] for own in ended)):
@@ -311,11 +314,7 @@ def _run(launch: Launch, path: Path, name: str) -> RunData:
         epochs, lines, attempts = at[there].T
         known = [value for value in values if value is not None]
         data.add(metric, PARSED, epochs, known, line=lines, attempt=attempts)
-    for metric in dict.fromkeys(row[0] for row in launch.rows):
-        rows = [row for row in launch.rows if row[0] == metric and row[1] >= 1]
-        if rows:
-            _, epochs, values, lines, attempts = zip(*rows, strict=True)
-            data.add(metric, PARSED, epochs, values, line=lines, attempt=attempts)
+    add_values(data, (row for row in launch.rows if row.epoch >= 1))
     spans = [values["seconds"] for *_, values in ended if "seconds" in values]
     data.facts["seconds"] = sum(spans) if spans else None
     return data

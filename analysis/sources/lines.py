@@ -1,25 +1,18 @@
-"""Reading big text logs: blocks of whole lines in bounded memory, and columns out of many like lines.
-
-A log of 100 MB is mostly one kind of line. Matching and converting those a block at a time, in C, is
-what makes 30 MB/s possible; everything rare goes line by line through readable code.
-"""
+"""Reading text files, of any encoding and of any size: blocks of whole lines in bounded memory."""
 
 from __future__ import annotations
 
 import codecs
-import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
+from typing import BinaryIO
 
 from analysis.sources.same_format_epochs import EpochFormat
 from workbench.errors import RecordError
-from workbench.security.foreign_files import opened, read_file
+from workbench.security.foreign_files import opened
 
-Launch = TypeVar("Launch")
 BLOCK_BYTES = 1 << 20
 LONGEST_LINE_BYTES = 1 << 23  # a "line" beyond this is not a line of a log
 
@@ -81,19 +74,31 @@ def _last_printed(line: bytes) -> bytes:
     return line[max(line.rfind(b"\r"), line.rfind(b"\b")) + 1 :]
 
 
-def _text_blocks(path: Path) -> Iterator[bytes]:
-    """Yield a file's content in blocks; UTF-16, which a console of Windows writes, becomes UTF-8."""
+def is_hidden(path: Path) -> bool:
+    """Tell files that no program of ours or theirs wrote: `.DS_Store`, `._name`, `.trash/` ..."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """Hold a file of the user's open; raises `RecordError` where it cannot be opened or read."""
     try:
         with opened(path) as file:
-            block = file.read(BLOCK_BYTES)
-            if block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                yield plain_text(block + file.read()).encode()
-                return
-            yield block.removeprefix(codecs.BOM_UTF8)
-            while block := file.read(BLOCK_BYTES):
-                yield block
+            yield file
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
+
+
+def _text_blocks(path: Path) -> Iterator[bytes]:
+    """Yield a file's content in blocks; UTF-16, which a console of Windows writes, becomes UTF-8."""
+    with reading(path) as file:
+        block = file.read(BLOCK_BYTES)
+        if block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            yield plain_text(block + file.read()).encode()
+            return
+        yield block.removeprefix(codecs.BOM_UTF8)
+        while block := file.read(BLOCK_BYTES):
+            yield block
 
 
 def decoded(path: Path) -> str:
@@ -101,11 +106,8 @@ def decoded(path: Path) -> str:
 
     Raises `RecordError` for a file that cannot be read.
     """
-    try:
-        content = read_file(path)
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
-    return plain_text(content)
+    with reading(path) as file:
+        return plain_text(file.read())
 
 
 def plain_text(content: bytes) -> str:
@@ -123,91 +125,6 @@ def plain_text(content: bytes) -> str:
         return text
     text = text.replace("\r\r\n", "\n").replace("\r\n", "\n")
     return text if "\n" in text else text.replace("\r", "\n")
-
-
-def launches_in(
-    path: Path,
-    make: Callable[[], Launch],
-    frequent: bytes,
-    many: Callable[[Launch, list[bytes], list[int]], None],
-    begins: Callable[[Launch, bytes], bool],
-    one: Callable[[Launch, bytes, int, bool], None],
-) -> list[Launch]:
-    """Go through a log of one or several launches of a program, each a value of `make()`.
-
-    Consecutive lines that hold `frequent` go to `many(launch, lines, numbers)` together, any other to
-    `one(launch, line, number, cut)`; a line for which `begins(launch, line)` holds starts a new launch.
-    """
-    launches = [make()]
-    for first, lines, cut in blocks(path):
-        waiting: list[int] = []
-        for position, line in enumerate(lines):
-            if frequent in line:
-                waiting.append(position)
-                continue
-            if waiting:
-                many(launches[-1], [lines[i] for i in waiting], [first + i for i in waiting])
-                waiting = []
-            if begins(launches[-1], line):
-                launches.append(make())
-            one(launches[-1], line, first + position, cut)
-        if waiting:
-            many(launches[-1], [lines[i] for i in waiting], [first + i for i in waiting])
-    return launches
-
-
-def columns(
-    pattern: re.Pattern[bytes], lines: Sequence[bytes], numbers: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Match many like lines at once.
-
-    `pattern` matches one whole line (`^...$`, multi-line) with at least two groups, each a number. Returns
-    the numbers as a (lines, groups) array, the line numbers that matched, and those that did not.
-    """
-    found = pattern.findall(b"\n".join(lines))
-    bad: list[int] = []
-    if len(found) != len(lines):
-        matches = [pattern.fullmatch(line) for line in lines]
-        found = [match.groups() for match in matches if match]
-        bad = [number for number, match in zip(numbers, matches, strict=True) if not match]
-        numbers = [number for number, match in zip(numbers, matches, strict=True) if match]
-    flat = np.fromiter(map(float, itertools.chain.from_iterable(found)), "float64")
-    return flat.reshape(-1, pattern.groups), np.asarray(numbers, dtype=np.int64), bad
-
-
-class EpochMeans:
-    """Sums of printed values by epoch, so that memory depends on the number of epochs alone."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = list(names)
-        self.count: dict[int, int] = {}
-        self.last_line: dict[int, int] = {}
-        self.last_step: dict[int, int] = {}
-        self._sums: dict[int, np.ndarray] = {}
-
-    def add(self, epochs: np.ndarray, values: np.ndarray, lines: np.ndarray, steps: np.ndarray) -> None:
-        """Add lines: their epochs, their values (lines, names), their numbers and their steps."""
-        for epoch in np.unique(epochs).tolist():
-            here = epochs == epoch
-            self._sums[epoch] = self._sums.get(epoch, 0.0) + values[here].sum(axis=0)
-            self.count[epoch] = self.count.get(epoch, 0) + int(here.sum())
-            self.last_line[epoch] = int(lines[here][-1])
-            self.last_step[epoch] = int(steps[here][-1])
-
-    def mean(self, name: str) -> tuple[list[int], list[float], list[int]]:
-        """Return epochs, means and last line numbers."""
-        position = self.names.index(name)
-        epochs = sorted(self.count)
-        means = [float(self._sums[epoch][position]) / self.count[epoch] for epoch in epochs]
-        return epochs, means, [self.last_line[epoch] for epoch in epochs]
-
-
-def ascending(keys: np.ndarray, highest: int) -> tuple[np.ndarray, int]:
-    """Return which keys go beyond all before them (`highest` the largest of earlier blocks), and the new largest."""
-    if not keys.size:
-        return np.zeros(0, dtype=bool), highest
-    reached = np.maximum.accumulate(np.concatenate([[highest], keys]))
-    return keys > reached[:-1], int(reached[-1])
 
 
 def set_name(text: str) -> str:

@@ -9,7 +9,7 @@ from analysis.frames import Records, concat, without_reruns
 from analysis.sources.options import Options
 from analysis.sources.read_files import read_files
 from analysis.sources.resolve import expand, is_store, named
-from analysis.sources.store import DATABASES, SERVERS, read_store
+from analysis.sources.store import is_address, read_store
 from workbench.tracking.store import find_store
 
 
@@ -36,7 +36,7 @@ def load(
         return read_store(find_store(store), None, journals, options.epochs_from)
     paths, runs, parts = [], [], []
     for item in items:
-        if item.startswith((*SERVERS, *DATABASES)):
+        if is_address(item):
             parts.append(read_store(find_store(item), None, journals, options.epochs_from))
             continue
         found = expand(item)
@@ -57,9 +57,8 @@ def load(
 def _read_path(path: Path, journals: bool, epochs_from: int | None) -> Records:
     """Return the records of a folder or a database that is a store."""
     if path.is_dir() or path.name == "mlflow.db":
-        return read_store(
-            find_store(str(path if path.is_dir() else path.parent)), None, journals, epochs_from
-        )
+        root = path if path.is_dir() else path.parent
+        return read_store(find_store(str(root)), None, journals, epochs_from)
     from analysis.sources.mlflow_sql import read_database
 
     return read_database(path, epochs_from=epochs_from)

@@ -1,30 +1,24 @@
-"""What the sources of MLflow records share: types of parameters, facts of a run, steps as epochs."""
+"""What the sources of MLflow records share: types of parameters, facts of a run, its metrics."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 
 from analysis.frames import INFERRED, MEASURED, Notes, RunData
-from analysis.sources.epoch_table import EPOCH, FRACTION, Table, axis_of, shift_of
+from analysis.sources.step_epochs import Points, steps_as_epochs
 from workbench import names
 from workbench.security.foreign_names import is_count
 from workbench.spec.labels import value_text
+from workbench.tracking.store import MLFLOW_INFINITY
 
 TAG_REGULARISER = "workbench.loss_regulariser"  # whether a recorded loss includes or excludes it
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 STAGE_SETTING = re.compile(r"stages\.(\d+)\.(?:epochs|name)")
-STATUS = {
-    "RUNNING": "running",
-    "FINISHED": "finished",
-    "FAILED": "failed",
-    "KILLED": "killed",
-    "SCHEDULED": "running",
-}
 
 
 def parse_parameter(text: str) -> Any:
@@ -44,6 +38,12 @@ def is_derived(metric: str) -> bool:
     return metric.startswith((names.BEST_PREFIX, names.SYSTEM_PREFIX))
 
 
+def with_infinity(values: np.ndarray) -> np.ndarray:
+    """Return values as measured: MLflow keeps the largest number in the place of an infinite one."""
+    values[np.abs(values) >= MLFLOW_INFINITY] *= np.inf
+    return values
+
+
 def facts_of(
     tags: Mapping[str, str], run_id: str, name: str, origin: str, status: str = ""
 ) -> dict[str, Any]:
@@ -55,7 +55,9 @@ def facts_of(
         "study": tags.get(names.TAG_STUDY),
         "name": tags.get(names.TAG_NAME) or name or tags.get("mlflow.runName"),
         "seed": None if seed is None else parse_parameter(seed),
-        "status": tags.get(names.TAG_STATUS) or STATUS.get(status, status.lower() or "finished"),
+        "status": tags.get(names.TAG_STATUS)
+        or status.lower().replace("scheduled", names.RUNNING)
+        or names.FINISHED,
         "origin": origin,
         "parent": tags.get(names.TAG_PARENT),
         "trunk": tags.get(names.TAG_TRUNK),
@@ -88,66 +90,29 @@ def _stage_name(parameters: Mapping[str, Any], prefix: str, number: int) -> str:
     return f"{text}, head" if parameters.get(f"{prefix}train") == "head" else text
 
 
-# Steps and values by metric, in the order of their times.
-Points = Mapping[str, tuple[np.ndarray, np.ndarray]]
+def times_of(start: Any, end: Any) -> dict[str, Any]:
+    """Return when a run started and how many seconds it took, from MLflow's milliseconds; None where it is not known."""
+    start, end = int(start or 0), int(end or 0)
+    return {
+        "started": datetime.fromtimestamp(start / 1000, timezone.utc) if start else None,
+        "seconds": (end - start) / 1000 if 0 < start < end else None,
+    }
 
 
-@dataclass
-class Steps:
-    """How another program's steps become epochs: `epochs` of the `known` steps, and of what kind that is."""
-
-    known: np.ndarray
-    epochs: np.ndarray
-    kind: str
-    left_out: tuple[str, ...]  # metrics that are the epoch itself
-    numbered: tuple[str, ...]  # metrics whose values have no steps: their order counts
-
-    def of(self, metric: str, steps: np.ndarray) -> np.ndarray:
-        """Return the epochs of a metric's values."""
-        if metric in self.numbered:
-            return np.arange(1, len(steps) + 1)
-        return self.epochs[np.minimum(np.searchsorted(self.known, steps), len(self.known) - 1)]
-
-    def kind_of(self, metric: str) -> str:
-        return INFERRED if metric in self.numbered else self.kind
-
-
-def steps_as_epochs(points: Points, notes: Notes, epochs_from: int | None = None) -> Steps:
-    """Say how the steps of another program's run become epochs.
-
-    A metric `epoch` says it (Lightning); steps that count one by one are epochs; others, such as steps of
-    training or milliseconds, are inferred. Values that all have step 0 were logged without one.
-    """
-    numbered = tuple(n for n, (steps, _) in points.items() if len(steps) > 1 and not np.any(steps))
-    marks = {n: own for n, own in points.items() if EPOCH.fullmatch(n.strip()) and n not in numbered}
-    usual = {n: own for n, own in points.items() if n not in marks and n not in numbered and len(own[0])}
-    if numbered:
-        notes.add("values without steps: numbered in their order (inferred)")
-    steps = np.unique(np.concatenate([own[0] for own in usual.values()])) if usual else np.zeros(1, "int64")
-    columns, present = {"step": steps.astype("float64")}, {"step": np.ones(len(steps), bool)}
-    for name, own in usual.items():
-        present[name] = np.isin(steps, own[0])
-        columns[name] = np.where(present[name], 0.0, np.nan)
-    for own in marks.values():
-        at = np.searchsorted(steps, own[0]).clip(max=len(steps) - 1)
-        columns["epoch"] = np.full(len(steps), np.nan)
-        columns["epoch"][at] = own[1]
-        present["epoch"] = ~np.isnan(columns["epoch"])
-    axis = axis_of(Table(columns, present, np.full(len(steps), -1)), notes)
-    epochs = np.ceil(axis.epochs - FRACTION).astype("int64") + shift_of(axis, notes, epochs_from)
-    kind = MEASURED if axis.counted else INFERRED
-    return Steps(steps, np.maximum(epochs, 1), kind, tuple(marks), numbered)
-
-
-def add_metrics(
-    data: RunData,
-    points: Points,
+def run_data(
+    facts: dict[str, Any],
     tags: Mapping[str, str],
+    parameters: Mapping[str, str],
+    points: Points,
     notes: Notes,
+    epochs_from: int | None,
     lines: Mapping[str, np.ndarray] | None = None,
-    epochs_from: int | None = None,
-) -> None:
-    """Add the metrics of a run: our own steps are epochs, another program's are looked at."""
+) -> RunData:
+    """Return a run of MLflow's with its metrics: our own steps are epochs, another program's are looked at."""
+    settings = {name: parse_parameter(text) for name, text in parameters.items()}
+    names.declare_recorded(settings, tags)
+    run, origin = facts.pop("run"), facts["origin"]
+    data = RunData(run=run, file=origin, facts=facts, settings=settings, stages=stages_of(settings))
     how = None if names.TAG_RUN in tags else steps_as_epochs(points, notes, epochs_from)
     for metric, (steps, values) in points.items():
         columns = {} if lines is None else {"line": lines[metric]}
@@ -157,9 +122,11 @@ def add_metrics(
             if how.kind == INFERRED or how.left_out:
                 columns["step"] = steps
             data.add(metric, how.kind_of(metric), how.of(metric, steps), values, **columns)
+    _place_by_metric(data)
+    return data
 
 
-def place_by_metric(data: RunData) -> None:
+def _place_by_metric(data: RunData) -> None:
     """Give every value its stage from the run's own metric `stage`, where it has one."""
     found = [columns for metric, _, _, columns in data.values if metric == names.STAGE]
     if not found:

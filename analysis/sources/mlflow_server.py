@@ -8,23 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 
 from analysis.frames import Note, Notes, Records, RunData, build
-from analysis.sources.mlflow_common import (
-    add_metrics,
-    facts_of,
-    is_derived,
-    is_sweep,
-    parse_parameter,
-    place_by_metric,
-    stages_of,
-)
+from analysis.sources.mlflow_common import facts_of, is_derived, is_sweep, run_data, times_of, with_infinity
 from workbench.errors import RecordError, StoreError
-from workbench.names import TAG_RUN, declare_recorded
+from workbench.names import TAG_RUN
 from workbench.tracking.credentials import credentials
 
 THREADS = 8
@@ -160,31 +151,14 @@ def _run(
     epochs_from: int | None,
 ) -> RunData:
     info, tags = run["info"], _tags(run)
-    parameters = {p["key"]: parse_parameter(p["value"]) for p in run["data"].get("params", [])}
     facts = facts_of(tags, info["run_id"], info.get("run_name", ""), address, info.get("status", ""))
     facts["study"] = facts["study"] or studies.get(info["experiment_id"])
-    start, end = int(info.get("start_time", 0)), int(info.get("end_time", 0))
-    facts["started"] = datetime.fromtimestamp(start / 1000, timezone.utc) if start else None
-    facts["seconds"] = (end - start) / 1000 if 0 < start < end else None
-    declare_recorded(parameters, tags)
-    data = RunData(
-        run=facts.pop("run"), file=address, facts=facts, settings=parameters, stages=stages_of(parameters)
-    )
-    own = {
-        metric: points for (run_id, metric), points in answers.items() if run_id == info["run_id"] and points
-    }
-    steps = {metric: np.array([step for step, _ in points]) for metric, points in own.items()}
-    values = {metric: np.array([value for _, value in points]) for metric, points in own.items()}
-    for metric, found in values.items():
-        found[np.abs(found) >= np.finfo("float64").max] *= np.inf
-        order = np.argsort(steps[metric], kind="stable")
-        steps[metric], values[metric] = steps[metric][order], found[order]
-    add_metrics(
-        data,
-        {metric: (steps[metric], values[metric]) for metric in own},
-        tags,
-        notes,
-        epochs_from=epochs_from,
-    )
-    place_by_metric(data)
-    return data
+    facts |= times_of(info.get("start_time"), info.get("end_time"))
+    found = {}
+    for (run_id, metric), points in answers.items():
+        if run_id == info["run_id"] and points:
+            steps, values = (np.array(column) for column in zip(*points))
+            order = np.argsort(steps, kind="stable")
+            found[metric] = (steps[order], with_infinity(values[order]))
+    parameters = {p["key"]: p["value"] for p in run["data"].get("params", [])}
+    return run_data(facts, tags, parameters, found, notes, epochs_from)

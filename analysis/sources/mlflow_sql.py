@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,13 @@ from analysis.sources.mlflow_common import (
     is_sweep,
     parse_parameter,
     stages_of,
-    steps_as_epochs,
+    times_of,
+    with_infinity,
 )
+from analysis.sources.step_epochs import steps_as_epochs
 from workbench.errors import RecordError, StoreError
 from workbench.names import STAGE, TAG_RUN, declare_recorded, declare_sets
-from workbench.tracking.store import MLFLOW_INFINITY, connect
+from workbench.tracking.store import connect
 
 CHUNK_ROWS = 50_000
 CONNECT_SECONDS = 10
@@ -171,8 +172,7 @@ def _runs(query: Query, wanted: Sequence[str] | None) -> tuple[list[dict[str, An
         if chosen is not None and facts["run"] not in chosen and run_id not in chosen:
             continue
         facts["study"] = facts["study"] or study
-        facts["started"] = datetime.fromtimestamp(started / 1000, timezone.utc) if started else None
-        facts["seconds"] = (ended - started) / 1000 if started and ended and ended > started else None
+        facts |= times_of(started, ended)
         settings = {key: parse_parameter(value) for key, value in parameters.get(run_id, {}).items()}
         declare_recorded(settings, own_tags)
         rows.append({TAG_RUN: own_tags.get(TAG_RUN), **facts, **beside(settings, facts)})
@@ -205,13 +205,12 @@ def _metrics(query: Query, ids: dict[str, int], everything: bool) -> dict[str, A
         values = np.fromiter(value, "float64", size)
         if any(is_nan):
             values[np.fromiter(is_nan, bool, size)] = np.nan
-        values[np.abs(values) >= MLFLOW_INFINITY] *= np.inf
         run_codes = np.fromiter(map(ids.get, run, repeat(-1)), "int32", size)
         parts.append(
             (
                 run_codes,
                 np.fromiter(map(names.__getitem__, key), "int16", size),
-                values,
+                with_infinity(values),
                 np.fromiter(step, "int64", size),
             )
         )

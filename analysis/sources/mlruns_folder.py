@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from analysis.frames import Note, Notes, RunData
-from analysis.sources.mlflow_common import (
-    add_metrics,
-    facts_of,
-    is_derived,
-    parse_parameter,
-    place_by_metric,
-    stages_of,
-)
+from analysis.sources.lines import is_hidden
+from analysis.sources.mlflow_common import facts_of, is_derived, run_data, times_of
 from analysis.sources.options import Options
 from workbench.errors import DataError, RecordError
-from workbench.names import declare_recorded
 from workbench.security.safe_yaml import read as read_yaml
 
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")  # by MLflow's numbers, from 1 on
@@ -39,7 +31,7 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
     studies: dict[Path, str] = {}
     runs = []
     for meta in sorted(path.rglob("meta.yaml")):
-        if hidden(meta.relative_to(path)):
+        if is_hidden(meta.relative_to(path)):
             continue
         content = _yaml(meta, notes)
         if "experiment_id" in content and not {"run_id", "run_uuid"} & set(content):
@@ -56,11 +48,6 @@ def read(path: Path, options: Options | None = None) -> tuple[list[RunData], lis
         folder = Path(data.file)
         data.facts["study"] = data.facts.get("study") or studies.get(folder.parent) or _study(folder.parent)
     return runs, notes.all()
-
-
-def hidden(path: Path) -> bool:
-    """Tell files that no program of ours or theirs wrote: `.DS_Store`, `._name`, `.trash/` ..."""
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _study(folder: Path) -> str | None:
@@ -86,34 +73,26 @@ def _texts(folder: Path) -> dict[str, str]:
     return {
         name.as_posix(): path.read_text(encoding="utf-8", errors="replace")
         for name, path in named.items()
-        if not hidden(name)
+        if not is_hidden(name)
     }
 
 
 def _run(folder: Path, meta: dict[str, Any], notes: Notes, epochs_from: int | None) -> RunData:
     tags = _texts(folder / "tags")
-    parameters = {name: parse_parameter(text.strip("\n")) for name, text in _texts(folder / "params").items()}
+    parameters = {name: text.strip("\n") for name, text in _texts(folder / "params").items()}
     run = str(meta.get("run_id") or meta.get("run_uuid"))
     name = str(meta.get("run_name") or meta.get("name") or "")
     facts = facts_of(tags, run, name=name, origin=str(folder), status=status_of(meta.get("status")))
-    if meta.get("start_time"):
-        facts["started"] = datetime.fromtimestamp(int(meta["start_time"]) / 1000, timezone.utc)
-        if meta.get("end_time"):
-            facts["seconds"] = (int(meta["end_time"]) - int(meta["start_time"])) / 1000
-    data = RunData(run=facts.pop("run"), file=str(folder), facts=facts, settings=parameters)
-    data.stages = stages_of(parameters)
-    declare_recorded(parameters, tags)
-    own = {
-        name: _values(text, folder / "metrics" / name, notes)
-        for name, text in _texts(folder / "metrics").items()
-        if not is_derived(name)
-    }
-    points = {name: (steps, values) for name, (values, steps, _) in own.items()}
-    add_metrics(data, points, tags, notes, {name: lines for name, (*_, lines) in own.items()}, epochs_from)
+    facts |= times_of(meta.get("start_time"), meta.get("end_time"))
+    points, lines = {}, {}
+    for metric, text in _texts(folder / "metrics").items():
+        if not is_derived(metric):
+            values, steps, lines[metric] = _values(text, folder / "metrics" / metric, notes)
+            points[metric] = (steps, values)
+    data = run_data(facts, tags, parameters, points, notes, epochs_from, lines)
     data.values = [
         (metric, kind, str(folder / "metrics" / metric), block) for metric, kind, _, block in data.values
     ]
-    place_by_metric(data)
     return data
 
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from analysis.frames import INFERRED, PARSED, Note, Notes, RunData
-from analysis.sources.lines import EpochMeans, ascending, columns, launches_in, set_name
+from analysis.frames import INFERRED, MISSING, PARSED, Note, Notes, RunData
+from analysis.sources import insightface_logs
+from analysis.sources.found import Value
+from analysis.sources.insightface_logs import BESIDE, CUT, EVALUATION, UNKNOWN_LINE, EpochMeans, read_launches
 from analysis.sources.options import Options
 
 DATE = rb"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d"
@@ -37,10 +38,6 @@ MESSAGE = re.compile(PREFIX + rb"(.*)", re.DOTALL)
 TRAIN = re.compile(rb"Epoch\[(\d+)\] (Train|Validation)-(\w[\w-]*)=(-?\d+\.\d{6}(?:e[-+]\d+)?|nan|-?inf)")
 PLAIN = {"acc": "accuracy", "lossvalue": "loss"}  # their names for them
 SECONDS = re.compile(rb"Epoch\[(\d+)\] Time cost=(\d+\.\d{3})")
-BESIDE = {b"XNorm": "_xnorm", b"Best-Threshold": "_thresh"}  # what is printed beside an accuracy
-EVALUATION = re.compile(
-    rb"\[([^\[\]]+)\]\[(\d+)\](Accuracy-Flip|Accuracy|XNorm|Best-Threshold): (\d+\.\d{5,6}|nan|inf)(?:\+-(\d+\.\d{5}))?"
-)
 RATE = re.compile(rb"lr-batch-epoch: (\S+) (\d+) (\d+)")
 NAMESPACE = re.compile(rb"Called with argument: Namespace\((.*)\)(?: .*)?")
 ARGUMENT = re.compile(r"(\w+)=('[^']*'|\[[^\]]*\]|\([^)]*\)|[^,()]+)")
@@ -61,134 +58,134 @@ CONTEXT = re.compile(
 
 
 @dataclass
-class Launch:
-    """What one start of the training program left in the log; epochs are 0-based as printed."""
+class Launch(insightface_logs.Launch):
+    """What one start of the training program left in the log; epochs are 0-based as printed.
 
-    arguments: dict[str, Any] = field(default_factory=dict)
-    arguments_line: int = 0
+    A step below MISSING is a place within its epoch, negative, until the length of an epoch is known.
+    """
+
+    FREQUENT, THING = b"] Batch [", "batch"
+
     means: EpochMeans = field(default_factory=lambda: EpochMeans(["images_per_second"]))
-    # Metric, epoch, value, step, line.
-    rows: list[tuple[str, int, float, int, int]] = field(default_factory=list)
-    seen: set[tuple[str, int]] = field(default_factory=set)
-    highest: int = -1
-    printed_epoch: int = UNKNOWN
+    epoch: int = UNKNOWN
+    settings_line: int = MISSING
     batch: int = -1
     epoch_steps: int | None = None  # steps of an epoch, exact, from a step and the batch it fell on
-    stamps: list[bytes] = field(default_factory=list)
     # Epoch, learning rate from then on, line.
     changes: list[tuple[int, float, int]] = field(default_factory=list)
     killed: bool = False
 
-    @property
-    def empty(self) -> bool:
-        return not (self.rows or self.means.count)
+    def ends_at(self, line: bytes) -> bool:
+        return b"Called with argument" in line and not (self.empty and not self.settings)
 
-    @property
-    def untouched(self) -> bool:
-        return self.empty and not self.arguments
+    def take_frequent(self, lines: list[bytes], numbers: list[int], notes: Notes) -> None:
+        """Take in consecutive batch lines: mean speed by epoch."""
+        found, kept = self.matched(BATCH, lines, numbers, lambda own: (own[:, 0] << 32) + own[:, 1], notes)
+        if len(found):
+            epochs, batches = found[:, 0].astype("int64"), found[:, 1].astype("int64")
+            self.begin(int(epochs[0]))
+            self.means.add(epochs, found[:, 2:], kept, batches)
+            self.epoch, self.batch = int(epochs[-1]), int(batches[-1])
+            for line in (lines[0], lines[-1]):
+                if stamp := STAMP.match(line):
+                    self.stamp(stamp[1])
+
+    def begin(self, epoch: int) -> None:
+        """Note the epoch that a line names; values before it in a log without a head fell into the same."""
+        if self.epoch == UNKNOWN:
+            self.found = [v._replace(epoch=epoch) if v.epoch == UNKNOWN else v for v in self.found]
+        self.epoch = epoch
+
+    def take(self, line: bytes, number: int, cut: bool, notes: Notes) -> None:
+        """Take in any other line."""
+        match = MESSAGE.fullmatch(line)
+        assert match is not None  # every part of the pattern is optional
+        text = match[1]
+        if stamp := STAMP.match(line):
+            self.stamp(stamp[1])
+        if found := EVALUATION.fullmatch(text):
+            step = int(found[2])
+            if found[3] not in BESIDE and self.epoch > 0 and step > self.batch + 1:
+                self.epoch_steps = (step - self.batch - 1) // self.epoch
+            self.add_evaluation(found, number, notes)
+        elif found := RATE.fullmatch(text):
+            self.begin(int(found[3]))
+            self.batch = int(found[2])
+            self.found.append(Value("lr", self.epoch, number_of(found[1]), number, -(self.batch + 1)))
+        elif found := MEASURE.fullmatch(text):  # of a step: its accuracy on the batch, or its loss
+            name, step, value = ("accuracy", *found.group(1, 2)) if found[1] else ("loss", *found.group(3, 4))
+            self.add(Value(f"batch_{name}", self.epoch, float(value), number, int(step)), notes)
+        elif found := TRAIN.fullmatch(text):
+            self.begin(int(found[1]))
+            name = found[3].decode()
+            metric = ("" if found[2] == b"Train" else "val_") + PLAIN.get(name, name.replace("-", "_"))
+            self.add(Value(metric, self.epoch, float(found[4]), number), notes)
+        elif found := SECONDS.fullmatch(text):
+            self.add(Value("seconds", int(found[1]), float(found[2]), number), notes)
+        elif not self.take_setting(text, number):
+            if cut:
+                notes.add(CUT, number)
+            elif not CONTEXT.match(text):
+                notes.add(UNKNOWN_LINE, number)
+
+    def take_setting(self, text: bytes, number: int) -> bool:
+        """Take in what a line says of the launch as a whole; return whether it was such a line."""
+        if found := NAMESPACE.fullmatch(text):
+            self.epoch = max(self.epoch, 0)  # the log has its head: it begins with epoch 0
+            self.settings, self.settings_line = _arguments(found[1].decode("utf-8", "replace")), number
+        elif found := STEPS.fullmatch(text):
+            if not self.settings.get("lr_steps"):  # none given: the printed list is what is used
+                self.settings["lr_steps"] = found[1].decode().strip("[]")
+        elif found := CHANGE.fullmatch(text):
+            self.changes.append((self.epoch, number_of(found[1]), number))
+        elif text == ENDED:
+            self.killed = True
+        else:
+            return False
+        return True
+
+    def run(self, path: Path, name: str) -> RunData:
+        """Return the launch as a run, with means by epoch and the learning rates that are known or follow."""
+        self.begin(max(self.epoch, 0))  # where no line says an epoch there is one
+        self.found = [value._replace(step=self.step_of(value)) for value in self.found]
+        data = super().run(path, name)
+        costs = sum(value.value for value in self.found if value.metric == "seconds")
+        data.facts["seconds"] = data.facts["seconds"] or costs or None
+        data.facts["status"] = "killed" if self.killed else "finished"
+        _add_batch_means(data)
+        epochs, speeds, lines = self.means.mean("images_per_second")
+        data.add("images_per_second", INFERRED, [epoch + 1 for epoch in epochs], speeds, line=lines)
+        for epoch, rate, line in self.changes:
+            data.add("lr", PARSED, max(epoch, 0) + 1, rate, line=line)
+        self.add_inferred_rates(data)
+        return data
+
+    def step_of(self, value: Value) -> int:
+        """Return the global step of a value; MISSING where only its place within an epoch of unknown length is known."""
+        if value.step >= MISSING:
+            return value.step
+        if value.epoch == 0:
+            return -value.step
+        return MISSING if self.epoch_steps is None else value.epoch * self.epoch_steps - value.step
+
+    def add_inferred_rates(self, data: RunData) -> None:
+        """Add the learning rate of each epoch's last printed batch as `lr` and `lr_steps` imply it."""
+        rate, text = self.settings.get("lr"), str(self.settings.get("lr_steps", ""))
+        if not isinstance(rate, float | int) or not re.fullmatch(r"[\d, ]*", text):
+            return
+        drops = [int(step) for step in re.findall(r"\d+", text)]
+        known = sorted(self.means.last_step)
+        if self.epoch_steps is None:
+            known = known[:1]  # later steps are not known
+        for epoch in known:
+            step = epoch * (self.epoch_steps or 0) + self.means.last_step[epoch] + 1
+            value = rate * 0.1 ** sum(drop <= step for drop in drops)
+            data.add("lr", INFERRED, epoch + 1, value, step=step, line=self.settings_line)
 
 
 def read(path: Path, options: Options | None = None) -> tuple[list[RunData], list[Note]]:
     """Return one run a launch, and the remarks. Raises `RecordError` for a file that cannot be read."""
-    notes = Notes(str(path))
-    launches = launches_in(
-        path,
-        Launch,
-        frequent=b"] Batch [",
-        many=lambda launch, lines, numbers: _batches(launch, lines, numbers, notes),
-        begins=lambda launch, line: b"Called with argument" in line and not launch.untouched,
-        one=lambda launch, line, number, cut: _line(launch, line, number, notes, cut),
-    )
-    runs = [_run(launch, path, number) for number, launch in enumerate(launches, 1) if not launch.empty]
-    if len(runs) == 1:
-        runs[0].run = path.stem
-        runs[0].facts["name"] = path.stem
-    return runs, notes.all()
-
-
-def _batches(launch: Launch, lines: list[bytes], numbers: list[int], notes: Notes) -> None:
-    """Take in consecutive batch lines: mean speed by epoch; what does not fit or goes back is reported."""
-    found, kept, bad = columns(BATCH, lines, numbers)
-    for number in bad:
-        notes.add("a batch line that is cut or mixed with another", number)
-    if not len(found):
-        return
-    epochs, batches = found[:, 0].astype("int64"), found[:, 1].astype("int64")
-    forward, launch.highest = ascending((epochs << 32) + batches, launch.highest)
-    for number in kept[~forward].tolist():
-        notes.add("a batch line that repeats or goes back (two programs in one file?), not used", number)
-    epochs, batches, speed, kept = (
-        epochs[forward],
-        batches[forward],
-        found[forward, 2],
-        kept[forward],
-    )
-    if len(epochs):
-        _at_epoch(launch, int(epochs[0]))
-        launch.means.add(epochs, speed[:, None], kept, batches)
-        launch.printed_epoch, launch.batch = int(epochs[-1]), int(batches[-1])
-    for line in (lines[0], lines[-1]):
-        if stamp := STAMP.match(line):
-            launch.stamps[1:] = [stamp[1]]
-
-
-def _at_epoch(launch: Launch, epoch: int) -> None:
-    """Note the epoch that a line names; values before it in a log without a head fell into the same."""
-    if launch.printed_epoch == UNKNOWN:
-        launch.rows = [
-            (metric, epoch, *rest) if at == UNKNOWN else (metric, at, *rest)
-            for metric, at, *rest in launch.rows
-        ]
-    launch.printed_epoch = epoch
-
-
-def _line(launch: Launch, line: bytes, number: int, notes: Notes, cut: bool) -> None:
-    match = MESSAGE.fullmatch(line)
-    assert match is not None  # every part of the pattern is optional
-    text = match[1]
-    if stamp := STAMP.match(line):
-        launch.stamps[1:] = [stamp[1]]  # the first and the latest
-    if found := EVALUATION.fullmatch(text):
-        _evaluation(launch, found, number, notes)
-    elif found := RATE.fullmatch(text):
-        _at_epoch(launch, int(found[3]))
-        launch.batch = int(found[2])
-        launch.rows.append(("lr", launch.printed_epoch, float(found[1]), -(launch.batch + 1), number))
-    elif found := CHANGE.fullmatch(text):
-        launch.changes.append((launch.printed_epoch, number_of(found[1]), number))
-    elif found := MEASURE.fullmatch(text):
-        _measure(launch, found, number, notes)
-    elif found := TRAIN.fullmatch(text):
-        _at_epoch(launch, int(found[1]))
-        name = found[3].decode()
-        metric = ("" if found[2] == b"Train" else "val_") + PLAIN.get(name, name.replace("-", "_"))
-        _once(launch, metric, int(found[1]), float(found[4]), -1, number, notes)
-    elif found := SECONDS.fullmatch(text):
-        _once(launch, "seconds", int(found[1]), float(found[2]), -1, number, notes)
-    elif found := NAMESPACE.fullmatch(text):
-        launch.printed_epoch = max(launch.printed_epoch, 0)  # the log has its head: it begins with epoch 0
-        launch.arguments, launch.arguments_line = _arguments(found[1].decode("utf-8", "replace")), number
-    elif found := STEPS.fullmatch(text):
-        if not launch.arguments.get("lr_steps"):  # none given: the printed list is what is used
-            launch.arguments["lr_steps"] = found[1].decode().strip("[]")
-    elif text == ENDED:
-        launch.killed = True
-    elif cut:
-        notes.add("the log is cut in the middle of this line, which is not used", number)
-    elif not CONTEXT.match(text):
-        notes.add("not understood (cut, mixed with another line, or another program's)", number)
-
-
-def _evaluation(launch: Launch, found: re.Match[bytes], number: int, notes: Notes) -> None:
-    name, step = set_name(found[1].decode("utf-8", "replace")), int(found[2])
-    if found[3] in BESIDE:
-        _once(launch, name + BESIDE[found[3]], launch.printed_epoch, float(found[4]), step, number, notes)
-        return
-    if launch.printed_epoch > 0 and step > launch.batch + 1:
-        launch.epoch_steps = (step - launch.batch - 1) // launch.printed_epoch
-    new = _once(launch, name, launch.printed_epoch, float(found[4]), step, number, notes)
-    if new and found[5]:
-        _once(launch, f"{name}_tenfold_std", launch.printed_epoch, float(found[5]), step, number, notes)
+    return read_launches(path, path.stem, Launch)
 
 
 def number_of(text: bytes) -> float:
@@ -197,25 +194,6 @@ def number_of(text: bytes) -> float:
         return float(text)
     except ValueError:
         return float("nan")
-
-
-def _measure(launch: Launch, found: re.Match[bytes], number: int, notes: Notes) -> None:
-    """Take in what train_parall prints of a step: its accuracy on the batch, or its loss."""
-    metric, step, value = ("accuracy", found[1], found[2]) if found[1] else ("loss", found[3], found[4])
-    _once(launch, f"batch_{metric}", launch.printed_epoch, float(value), int(step), number, notes)
-
-
-def _once(
-    launch: Launch, metric: str, epoch: int, value: float, step: int, number: int, notes: Notes
-) -> bool:
-    """Take in a value unless it was there before; return whether it was new."""
-    key = (metric, step if step >= 0 else -1 - epoch)
-    if key in launch.seen:
-        notes.add("a value that was there before is repeated; the first is used", number)
-        return False
-    launch.seen.add(key)
-    launch.rows.append((metric, epoch, value, step, number))
-    return True
 
 
 def _arguments(text: str) -> dict[str, Any]:
@@ -228,34 +206,7 @@ def _arguments(text: str) -> dict[str, Any]:
     return found
 
 
-def _run(launch: Launch, path: Path, number: int) -> RunData:
-    data = RunData(run=f"{path.stem}#{number}", file=str(path))
-    _at_epoch(launch, max(launch.printed_epoch, 0))  # where no line says an epoch there is one
-    times = [
-        datetime.strptime(s.decode(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc) for s in launch.stamps
-    ]
-    costs = sum(row[2] for row in launch.rows if row[0] == "seconds")
-    data.facts = {
-        "name": data.run,
-        "origin": str(path),
-        "status": "killed" if launch.killed else "finished",
-        "started": times[0] if times else None,
-        "seconds": (times[-1] - times[0]).total_seconds() if times[1:] else costs or None,
-    }
-    data.settings = {name: value for name, value in launch.arguments.items() if value not in (None, "")}
-    for metric in dict.fromkeys(row[0] for row in launch.rows):
-        rows = [row for row in launch.rows if row[0] == metric]
-        steps = [_step(launch, epoch, step) for _, epoch, _, step, _ in rows]
-        epochs = [row[1] + 1 for row in rows]
-        data.add(metric, PARSED, epochs, [row[2] for row in rows], step=steps, line=[row[4] for row in rows])
-    _batch_means(data)
-    epochs, speeds, lines = launch.means.mean("images_per_second")
-    data.add("images_per_second", INFERRED, [epoch + 1 for epoch in epochs], speeds, line=lines)
-    _inferred_rates(launch, data)
-    return data
-
-
-def _batch_means(data: RunData) -> None:
+def _add_batch_means(data: RunData) -> None:
     """Add the means by epoch of what is printed of single batches, where nothing better is."""
     known = {metric: block for metric, _, _, block in data.values}
     for metric, block in known.items():
@@ -263,29 +214,3 @@ def _batch_means(data: RunData) -> None:
         if name != metric and name not in known:
             epochs, position, count = np.unique(block["epoch"], return_inverse=True, return_counts=True)
             data.add(name, INFERRED, epochs, np.bincount(position, block["value"]) / count)
-
-
-def _step(launch: Launch, epoch: int, step: int) -> int:
-    """Return the global step; rows that know only their batch (negative) need the length of an epoch."""
-    if step >= 0 or step == -1:
-        return step
-    if epoch == 0:
-        return -step
-    return -1 if launch.epoch_steps is None else epoch * launch.epoch_steps - step
-
-
-def _inferred_rates(launch: Launch, data: RunData) -> None:
-    """Add the learning rate of each epoch's last printed batch as `lr` and `lr_steps` imply it."""
-    rate, text = launch.arguments.get("lr"), str(launch.arguments.get("lr_steps", ""))
-    known = sorted(launch.means.last_step)
-    for epoch, value, line in launch.changes:
-        data.add("lr", PARSED, max(epoch, 0) + 1, value, line=line)
-    if not isinstance(rate, float | int) or not re.fullmatch(r"[\d, ]*", text):
-        return
-    drops = [int(step) for step in re.findall(r"\d+", text)]
-    if known[1:] and launch.epoch_steps is None:
-        known = known[:1]  # later steps are not known
-    for epoch in known:
-        step = epoch * (launch.epoch_steps or 0) + launch.means.last_step[epoch] + 1
-        value = rate * 0.1 ** sum(drop <= step for drop in drops)
-        data.add("lr", INFERRED, epoch + 1, value, step=step, line=launch.arguments_line or -1)

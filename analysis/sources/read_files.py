@@ -34,19 +34,8 @@ def read_files(paths: Sequence[Path], options: Options | None = None) -> Records
     Of several, one that cannot be read is reported and left out. Raises `RecordError` where nothing is read.
     """
     options = options or Options()
-    runs: list[RunData] = []
-    notes: list[Note] = []
-    refused: list[WorkbenchError] = []
-    paths = _together(paths)
-    for path in paths:
-        try:
-            found, remarks = read_path(path, options)
-        except WorkbenchError as error:
-            refused.append(error)
-            notes.append(Note(str(path), f"not read: {str(error).removeprefix(f'{path}: ')}"))
-            continue
-        runs += found
-        notes += remarks
+    read, notes, refused = _each(_together(paths), options)
+    runs = [data for found in read.values() for data in found]
     if not runs:
         raise refused[0]
     if options.as_one_run and len(runs) > 1:
@@ -59,6 +48,23 @@ def read_files(paths: Sequence[Path], options: Options | None = None) -> Records
         notes += _apply(data, options)
     _different(runs)
     return build(runs, notes)
+
+
+def _each(
+    paths: Sequence[Path], options: Options
+) -> tuple[dict[Path, list[RunData]], list[Note], list[WorkbenchError]]:
+    """Return the runs of each path that can be read, the remarks, and why others cannot, which is remarked too."""
+    runs: dict[Path, list[RunData]] = {}
+    notes: list[Note] = []
+    refused: list[WorkbenchError] = []
+    for path in paths:
+        try:
+            runs[path], remarks = read_path(path, options)
+            notes += remarks
+        except WorkbenchError as error:
+            refused.append(error)
+            notes.append(Note(str(path), f"not read: {str(error).removeprefix(f'{path}: ')}"))
+    return runs, notes, refused
 
 
 def read_path(path: Path, options: Options) -> tuple[list[RunData], list[Note]]:
@@ -115,23 +121,14 @@ def _beside_events(folder: Path) -> list[Path]:
 
 def _of_files(folder: Path, files: Sequence[Path], options: Options) -> tuple[list[RunData], list[Note]]:
     """Return the runs of the files of a folder that can be read, and the remarks."""
-    runs: list[RunData] = []
-    notes: list[Note] = []
-    for file in files:
-        try:
-            found, remarks = read_path(file, options)
-        except WorkbenchError as error:
-            notes.append(Note(str(file), f"not read: {str(error).removeprefix(f'{file}: ')}"))
-            continue
-        usual = file.name in LOOKED_FOR
+    read, notes, _ = _each(files, options)
+    for file, found in read.items():
         # `version_0/metrics.csv` is called by its folder.
-        if usual and (file.parent != folder or len(files) == 1):
+        if file.name in LOOKED_FOR and (file.parent != folder or len(files) == 1):
             for data in found:
                 name = "/".join(file.relative_to(folder).parent.parts) or folder.resolve().name
                 data.run = data.facts["name"] = data.run.replace(file.stem, name, 1)
-        runs += found
-        notes += remarks
-    return runs, notes
+    return [data for found in read.values() for data in found], notes
 
 
 def joined(runs: Sequence[RunData]) -> RunData:
@@ -153,7 +150,7 @@ def joined(runs: Sequence[RunData]) -> RunData:
 
 
 def _last_step(data: RunData) -> int:
-    return max((int(block["step"].max()) for *_, block in data.values if "step" in block), default=0)
+    return max((int(block["step"].max(initial=0)) for *_, block in data.values if "step" in block), default=0)
 
 
 def _shift(data: RunData, epochs: int, steps: int) -> None:
@@ -172,10 +169,8 @@ def _apply(data: RunData, options: Options) -> list[Note]:
         shown = ",".join(map(str, options.stages))
         notes.append(Note(data.file, f"--stages {shown} do not fit its {length} epochs: not used"))
     elif options.stages:
-        names = [
-            *options.stage_names,
-            *(f"stage {n}" for n in range(len(options.stage_names) + 1, len(options.stages) + 1)),
-        ]
+        unnamed = [f"stage {number}" for number in range(1, len(options.stages) + 1)]
+        names = [*options.stage_names, *unnamed[len(options.stage_names) :]]
         data.stages = list(zip(names, options.stages))
         for *_, block in data.values:
             block.pop("stage", None)

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.frames import without_reruns
-from analysis.sources.store import DATABASES, SERVERS, read_store
+from analysis.sources.sniff import is_database
+from analysis.sources.store import is_address, read_store
 from workbench.errors import RecordError
-from workbench.security.foreign_files import opened
 from workbench.tracking.store import Store
-
-SQLITE = b"SQLite format 3\x00"
 
 
 def expand(item: str) -> list[Path]:
@@ -36,15 +34,6 @@ def is_store(path: Path) -> bool:
     if path.is_dir():
         return (path / "mlflow.db").is_file() or (path / "journal").is_dir()
     return path.name == "mlflow.db" or is_database(path)
-
-
-def is_database(path: Path) -> bool:
-    """Tell a file of SQLite, whatever it is called, by its first bytes."""
-    try:
-        with opened(path) as file:
-            return file.read(len(SQLITE)) == SQLITE
-    except OSError:
-        return False
 
 
 def named(store: Store, items: Sequence[str]) -> list[str]:
@@ -71,7 +60,7 @@ def spread(store: Store, item: str) -> list[str]:
     sweep = sweeps.find(store, item)
     if sweep:
         return list(sweep.runs)
-    if item.startswith((*SERVERS, *DATABASES)) or expand(item):
+    if is_address(item) or expand(item):
         return [item]
     return runs_or_study(store, item)
 

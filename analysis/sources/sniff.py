@@ -13,11 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from analysis.sources.lines import plain_text
+from analysis.sources.lines import is_hidden, plain_text, reading
 from workbench.errors import RecordError
-from workbench.security.foreign_files import opened
 
 SNIFFED_BYTES = 1 << 19
+SQLITE = b"SQLite format 3\x00"
 TEXT_LOGS = (  # module, what gives its logs away in their first bytes
     ("journal", rb"\A[0-9a-f]{8} \{"),
     ("arcface_torch_log", rb"^Training: \d{4}-\d\d-\d\d [\d:,]+-"),
@@ -80,7 +80,7 @@ def kind_of(path: Path) -> str:
     head = _head(path)
     if "tfevents" in path.name:
         return "tfevents"
-    if head.startswith(b"SQLite format 3\x00"):
+    if is_database(path):
         return "mlflow_sql"
     if path.suffix == ".wandb" or head.startswith(WANDB):
         raise RecordError(*WANDB_REFUSED, where=path, do=EXPORT)
@@ -101,14 +101,20 @@ def kind_of(path: Path) -> str:
 
 def _head(path: Path) -> bytes:
     """Return the first bytes, as UTF-8 without a byte order mark."""
-    try:
-        with opened(path) as file:
-            head = file.read(SNIFFED_BYTES)
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
+    with reading(path) as file:
+        head = file.read(SNIFFED_BYTES)
     if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or head[1:64:2].count(0) > 16:
         return plain_text(head[: len(head) // 2 * 2]).encode()
     return head.removeprefix(codecs.BOM_UTF8)
+
+
+def is_database(path: Path) -> bool:
+    """Tell a file of SQLite, whatever it is called, by its first bytes."""
+    try:
+        with reading(path) as file:
+            return file.read(len(SQLITE)) == SQLITE
+    except RecordError:
+        return False
 
 
 def _by_form(path: Path, head: bytes) -> str | None:
@@ -139,11 +145,7 @@ def records_in(folder: Path) -> list[Path]:
     found = [path for name in LOOKED_FOR for path in folder.rglob(name)]
     if not found:
         found = [path for path in folder.rglob("*") if path.suffix in RECORDS]
-    return sorted(path for path in dict.fromkeys(found) if path.is_file() and not _is_hidden(path, folder))
-
-
-def _is_hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return sorted(path for path in set(found) if path.is_file() and not is_hidden(path.relative_to(folder)))
 
 
 def reader(kind: str) -> Callable[..., Any]:

@@ -13,6 +13,11 @@ SERVERS = ("http://", "https://")
 DATABASES = ("postgresql://", "postgresql+psycopg2://", "mysql://", "sqlite:///")
 
 
+def is_address(item: str) -> bool:
+    """Tell the address of a tracking server or of a database from a path."""
+    return item.startswith((*SERVERS, *DATABASES))
+
+
 class EmptyStore(StoreError):
     """A store without any record."""
 

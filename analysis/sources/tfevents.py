@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
-from analysis.sources.epoch_table import EPOCH, FRACTION, Table, axis_of, shift_of
+from analysis.sources.epoch_table import EPOCH
+from analysis.sources.found import names_of, run_of
+from analysis.sources.lines import reading
 from analysis.sources.options import Options
+from analysis.sources.step_epochs import epochs_at
 from workbench.errors import RecordError
-from workbench.security.foreign_files import opened
 
 SUBFOLDERS = {"train": "", "validation": "val_"}
 DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # DT_FLOAT, DOUBLE, INT32, INT64, HALF
@@ -91,27 +94,25 @@ def scalars(path: Path, notes: Notes) -> Iterator[Scalar]:
 def _records(path: Path, notes: Notes) -> Iterator[bytes]:
     from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
+    def fits(content: bytes, checksum: bytes) -> bool:
+        return struct.unpack("<I", checksum)[0] == masked_crc32c(content)
+
     number = 0
-    try:
-        with opened(path) as file:
-            while head := file.read(12):
-                number += 1
-                length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else 0
-                if len(head) < 12 or struct.unpack("<I", head[8:])[0] != masked_crc32c(head[:8]):
-                    notes.add("a record's length is cut or damaged: nothing after it is read", number)
-                    return
-                body = file.read(length + 4)
-                if len(body) < length + 4:
-                    notes.add("the file is cut in the middle of a record", number)
-                    return
-                if length <= LARGEST_CHECKED and struct.unpack("<I", body[-4:])[0] != masked_crc32c(
-                    body[:-4]
-                ):
-                    notes.add("a record is damaged (its checksum does not fit), not used", number)
-                    continue
-                yield body[:-4]
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
+    with reading(path) as file:
+        while head := file.read(12):
+            number += 1
+            if len(head) < 12 or not fits(head[:8], head[8:]):
+                notes.add("a record's length is cut or damaged: nothing after it is read", number)
+                return
+            length = struct.unpack("<Q", head[:8])[0]
+            body = file.read(length + 4)
+            if len(body) < length + 4:
+                notes.add("the file is cut in the middle of a record", number)
+                return
+            if length <= LARGEST_CHECKED and not fits(body[:-4], body[-4:]):
+                notes.add("a record is damaged (its checksum does not fit), not used", number)
+                continue
+            yield body[:-4]
 
 
 def _scalar(value: Any) -> float | None:
@@ -122,10 +123,8 @@ def _scalar(value: Any) -> float | None:
         return None
     if tensor.tensor_content:
         return float(np.frombuffer(tensor.tensor_content, DTYPES[tensor.dtype])[0])
-    for name in ("float_val", "double_val", "int_val", "int64_val"):
-        if len(getattr(tensor, name)):
-            return float(getattr(tensor, name)[0])
-    return None
+    found = [*tensor.float_val, *tensor.double_val, *tensor.int_val, *tensor.int64_val]
+    return float(found[0]) if found else None
 
 
 def _runs(folder: Path, files: list[Path], epochs_from: int | None) -> tuple[list[RunData], list[Note]]:
@@ -142,10 +141,8 @@ def _runs(folder: Path, files: list[Path], epochs_from: int | None) -> tuple[lis
     if len(launches) > 1:
         notes.add(f"{len(launches)} launches in one folder: each is a run")
     name = folder.name or str(folder)
-    names = [name] if len(launches) == 1 else [f"{name}#{n}" for n in range(1, len(launches) + 1)]
-    runs = [
-        _run(folder, own, launch, notes, epochs_from) for own, launch in zip(names, launches, strict=True)
-    ]
+    names = names_of(name, len(launches))
+    runs = [_run(folder, own, one, notes, epochs_from) for own, one in zip(names, launches, strict=True)]
     return [run for run in runs if run.values], remarks + notes.all()
 
 
@@ -211,14 +208,11 @@ def _superseded_from(launch: Launch, rows: list[Row]) -> float | None:
 
 
 def _run(folder: Path, name: str, launch: Launch, notes: Notes, epochs_from: int | None) -> RunData:
-    facts: dict[str, Any] = {"name": name, "origin": str(folder), "status": "finished"}
-    data = RunData(run=name, file=str(folder), facts=facts)
+    data = run_of(folder, name)
     times = [row.wall for row in launch.rows]
     if times:
-        import pandas as pd
-
-        facts["started"] = pd.Timestamp(min(times), unit="s", tz="UTC")
-        facts["seconds"] = max(times) - min(times)
+        data.facts["started"] = pd.Timestamp(min(times), unit="s", tz="UTC")
+        data.facts["seconds"] = max(times) - min(times)
     _add(data, launch, notes, epochs_from)
     return data
 
@@ -264,34 +258,15 @@ def _keras_epochs(by_epoch: list[Row]) -> Place:
 
 def _epochs(launch: Launch, marks: list[Row], notes: Notes, epochs_from: int | None) -> Place:
     """Say how steps become epochs: by the scalar `epoch` in the files, else as steps that are epochs, else by order."""
-    names = list(dict.fromkeys(row.metric for row in launch.rows if row not in marks))
-    table = _as_table(launch, marks, names)
-    axis = axis_of(table, notes)
-    shift = shift_of(axis, notes, epochs_from)
-    known, first = np.unique(table.columns["step"], return_index=True)
-    epochs = axis.epochs[first]
-    whole = np.maximum(np.ceil(epochs - FRACTION), 0).astype("int64") + shift
-    whole = np.maximum(whole, 1)
+    known = np.unique([row.scalar[1] for row in launch.rows])
+    steps_of: dict[str, list[int]] = {}
+    for row in launch.rows:
+        if not EPOCH.fullmatch(row.scalar[0]):
+            steps_of.setdefault(row.metric, []).append(row.scalar[1])
+    said = [(np.array([row.scalar[1] for row in marks]), np.array([row.scalar[2] for row in marks]))]
+    epochs, kind = epochs_at(known, steps_of, said if marks else (), notes, epochs_from)
 
     def place(steps: np.ndarray, clock: np.ndarray) -> tuple[np.ndarray, str]:
-        position = np.minimum(np.searchsorted(known, steps), len(known) - 1)
-        return whole[position], MEASURED if axis.counted else INFERRED
+        return epochs[np.minimum(np.searchsorted(known, steps), len(known) - 1)], kind
 
     return place
-
-
-def _as_table(launch: Launch, marks: list[Row], names: list[str]) -> Table:
-    """Return the launch as a table with a row a step, as far as the question of its epochs needs it."""
-    steps = np.unique([row.scalar[1] for row in launch.rows])
-    columns = {"step": steps.astype("float64")}
-    present = {"step": np.ones(len(steps), dtype=bool)}
-    for name in names:
-        own = np.unique([row.scalar[1] for row in launch.rows if row.metric == name])
-        present[name] = np.isin(steps, own)
-        columns[name] = np.where(present[name], 0.0, np.nan)
-    if marks:
-        at = np.searchsorted(steps, [row.scalar[1] for row in marks])
-        columns["epoch"] = np.full(len(steps), np.nan)
-        columns["epoch"][at] = [row.scalar[2] for row in marks]
-        present["epoch"] = ~np.isnan(columns["epoch"])
-    return Table(columns, present, np.full(len(steps), -1))

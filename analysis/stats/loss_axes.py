@@ -90,7 +90,7 @@ def loss_keys(records: Records, rows: pd.DataFrame) -> dict[tuple[str, int], Los
             name = _loss_text(settings[run], stage)
             before = 0 if name else sum(jump <= epoch for jump in jumps)
             said = f"({meaning[run] or 'unknown if it includes'} the regulariser)" if mixed else ""
-            found[run, stage] = LossAxis(name, before, said)
+            found[run, stage] = LossAxis(name, after_jumps=before, regulariser=said)
     return found if len(set(found.values())) > 1 else {}
 
 

@@ -213,16 +213,3 @@ def _mean_largest(count: int) -> float:
     below = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in x])
     density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
     return float(integrate.trapezoid(x * count * below ** (count - 1) * density, x))
-
-
-def plateau_noise(values: Sequence[float] | np.ndarray) -> float:
-    """Return the standard deviation of a curve's noise from the differences of neighbouring epochs.
-
-    For independent noise Var(x[t+1] - x[t]) = 2 sigma^2; a slow trend hardly enters. The median absolute
-    difference is used, divided by 0.6745 sqrt(2), so that a few real jumps do not count.
-    """
-    differences = np.diff(np.asarray(values, float))
-    differences = differences[np.isfinite(differences)]
-    if len(differences) < 2:
-        return math.nan
-    return float(np.median(np.abs(differences)) / (0.674490 * math.sqrt(2)))

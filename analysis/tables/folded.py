@@ -18,10 +18,13 @@ import pandas as pd
 
 from analysis.frames import INFERRED, Note, Records, RunData, build, concat, is_missing, setting_columns
 from workbench import names
+from workbench.errors import RecordError
 from workbench.spec.labels import value_text
 from workbench.tracking.pair_scores import comparable_scores
 from workbench.tracking.store import Store
 from workbench.verification.folds import cross_validated
+from workbench.verification.measures import area, one_class, roc_at
+from workbench.verification.sorted_scores import SortedScores
 
 FOLD, FOLD_COUNT, RECIPE, RECIPE_NAME = "fold", "fold.count", "fold.recipe", "fold.name"
 LEAST = 2  # folds that give a result: a threshold needs another fold
@@ -53,8 +56,16 @@ class Folded:
 
     @property
     def right(self) -> np.ndarray:
-        decided: np.ndarray = (self.scores >= self.thresholds[self.fold_of]) == self.same
-        return decided
+        return (self.scores >= self.thresholds[self.fold_of]) == self.same
+
+    def by_fold(self) -> list[SortedScores]:
+        """Return the scores of each fold's own pairs; raises `RecordError` for a fold that lacks one kind of pairs."""
+        own = [self.fold_of == fold for fold in range(len(self.numbers))]
+        found = [SortedScores(self.scores[here], self.same[here]) for here in own]
+        for number, scores in zip(self.numbers, found):
+            if why := one_class(scores):
+                raise RecordError(why, where=f"fold {number}")
+        return found
 
 
 def groups(runs: pd.DataFrame) -> list[list[int]]:
@@ -68,10 +79,8 @@ def groups(runs: pd.DataFrame) -> list[list[int]]:
     order = runs.assign(done=runs["status"].eq(names.FINISHED)).sort_values(
         ["done", "started"], kind="stable"
     )
-    for position in order.index:
-        row = runs.loc[position]
-        if not is_missing(row[RECIPE]) and not is_missing(row[FOLD]):
-            key = (str(row["study"]), str(row[RECIPE]), value_text(row["seed"]))
+    for position, row in order.iterrows():
+        if (key := _key(row)) is not None:
             found.setdefault(key, {})[int(row[FOLD])] = int(position)
     first_seen = sorted(found.values(), key=lambda folds: min(folds.values()))
     return [[folds[number] for number in sorted(folds)] for folds in first_seen if len(folds) >= LEAST]
@@ -104,23 +113,18 @@ def collapsed(records: Records, store: Store) -> Records:
         made.append(data)
         found[data.run] = sets
         notes += said
-    gone = {
-        str(runs["run"].iloc[position]) for position in range(len(runs)) if _is_fold(runs, position, together)
-    }
-    rest = records.only([run for run in runs["run"].astype(str) if run not in gone])
-    parts = [*([rest] if len(rest.runs) else []), build(made)]
-    joined = concat(parts)
+    keys = [_key(row) for _, row in runs.iterrows()]
+    gone = {keys[members[0]] for members in together}  # an older run of a fold is left out with the others
+    rest = records.only(runs["run"][[key is None or key not in gone for key in keys]])
+    joined = concat([*([rest] if len(rest.runs) else []), build(made)])
     return replace(joined, notes=(*records.notes, *notes), partial=records.partial, folded=found).by_start()
 
 
-def _is_fold(runs: pd.DataFrame, position: int, together: Sequence[Sequence[int]]) -> bool:
-    """Tell whether a run is part of a result, or an older run of a fold that is."""
-    keys = {
-        (runs["study"].iloc[p[0]], runs[RECIPE].iloc[p[0]], value_text(runs["seed"].iloc[p[0]]))
-        for p in together
-    }
-    row = runs.iloc[position]
-    return not is_missing(row[RECIPE]) and (row["study"], row[RECIPE], value_text(row["seed"])) in keys
+def _key(row: pd.Series) -> tuple[str, str, str] | None:
+    """Return what runs share that are folds of one experiment with one seed; None for a run that is no fold."""
+    if is_missing(row[RECIPE]) or is_missing(row[FOLD]):
+        return None
+    return str(row["study"]), str(row[RECIPE]), value_text(row["seed"])
 
 
 def _one(
@@ -185,30 +189,23 @@ def _last_epochs(epochs: pd.DataFrame, runs: Sequence[str]) -> pd.Series:
     latest = own.groupby("run", observed=True)["epoch"].transform("max")
     speed = own[own["metric"] == names.IMAGES_PER_SECOND]
     last = pd.concat([own[(own["epoch"] == latest) & (own["metric"] != names.IMAGES_PER_SECOND)], speed])
-    means: pd.Series = last.groupby("metric", observed=True, sort=False)["value"].mean()
-    return means
+    return last.groupby("metric", observed=True, sort=False)["value"].mean()
 
 
 def read(store: Store, runs: Sequence[str], numbers: Sequence[int], metric: str) -> Folded | None:
     """Return the evaluation of folds on their sets; None where fewer than two keep scores of `metric`."""
-    kept = [(number, _scores(store, run, metric)) for number, run in zip(numbers, runs, strict=True)]
+    kept = [(n, comparable_scores(store, run, metric, "last")) for n, run in zip(numbers, runs, strict=True)]
     there = [(number, found) for number, found in kept if found is not None]
     if len(there) < LEAST:
         return None
-    digest = hashlib.sha256("".join(f"{number} {found[2]} " for number, found in there).encode())
+    digest = hashlib.sha256("".join(f"{number} {found.pairs} " for number, found in there).encode())
     return of_scores(
-        np.concatenate([found[0] for _, found in there]),
-        np.concatenate([found[1] for _, found in there]),
-        np.repeat(np.arange(len(there)), [len(found[0]) for _, found in there]),
+        np.concatenate([found.scores for _, found in there]),
+        np.concatenate([found.same for _, found in there]),
+        np.repeat(np.arange(len(there)), [len(found.scores) for _, found in there]),
         [number for number, _ in there],
         digest.hexdigest()[:16],
     )
-
-
-def _scores(store: Store, run: str, metric: str) -> tuple[np.ndarray, np.ndarray, str] | None:
-    """Return scores, kinds and the content of a run's pairs after its last epoch, None where it keeps none."""
-    kept = comparable_scores(store, run, metric, "last")
-    return (kept.scores, kept.same, kept.pairs) if kept and kept.same is not None else None
 
 
 def of_scores(
@@ -224,19 +221,11 @@ def roc_band(folded: Folded, points: int = 200) -> tuple[np.ndarray, np.ndarray,
 
     The rates are evenly spaced in the logarithm, from one impostor pair of a fold on.
     """
-    curves = []
-    counts = [int((~folded.same & (folded.fold_of == fold)).sum()) for fold in range(len(folded.numbers))]
-    rates = np.geomspace(1 / min(counts), 1, points)
-    for fold, count in enumerate(counts):
-        own = folded.fold_of == fold
-        impostors = np.sort(folded.scores[own & ~folded.same])[::-1]
-        genuine = np.sort(folded.scores[own & folded.same])
-        allowed = np.minimum(np.floor(rates * count + 1e-9).astype(int), count)
-        # as many impostors may pass as are allowed: the threshold lies just above the next one
-        limit = np.append(impostors, -np.inf)[allowed]
-        curves.append(1 - np.searchsorted(genuine, limit, side="right") / len(genuine))
-    stacked = np.stack(curves)
-    return rates, stacked.mean(0), stacked.std(0, ddof=1) / np.sqrt(len(curves))
+    folds = folded.by_fold()
+    lowest = 1 / min(fold.impostors for fold in folds)
+    curves = [roc_at(fold, points, lowest) for fold in folds]
+    tars = np.stack([tar for _, tar in curves])
+    return curves[0][0], tars.mean(0), tars.std(0, ddof=1) / np.sqrt(len(folds))
 
 
 def mean_area(folded: Folded) -> tuple[float, float]:
@@ -244,11 +233,5 @@ def mean_area(folded: Folded) -> tuple[float, float]:
 
     The area is the chance that a genuine pair scores higher than an impostor pair, ties counting half.
     """
-    areas = []
-    for fold in range(len(folded.numbers)):
-        own = folded.fold_of == fold
-        genuine = folded.scores[own & folded.same]
-        impostors = np.sort(folded.scores[own & ~folded.same])
-        below = np.searchsorted(impostors, genuine, "left") + np.searchsorted(impostors, genuine, "right")
-        areas.append(float(below.mean() / 2 / len(impostors)))
+    areas = [area(fold).value for fold in folded.by_fold()]
     return float(np.mean(areas)), float(np.std(areas, ddof=1) / np.sqrt(len(areas)))

@@ -140,9 +140,7 @@ def values_at(records: Records, run: str, at: str) -> dict[str, tuple[float, int
         return values_of_epoch(epochs, int(at.removeprefix(EPOCH)))
     metrics = epochs["metric"].astype(str)
     peaks = epochs[metrics.str.endswith(names.PEAK_SUFFIX)]  # the best within epochs too, of whichever epoch
-    epochs = epochs[
-        [names.is_evaluation(metric) or metric.startswith(names.VAL_PREFIX) for metric in metrics]
-    ]
+    epochs = epochs[[names.is_evaluation(name) or name.startswith(names.VAL_PREFIX) for name in metrics]]
     table = per_epoch(epochs).pivot_table(index="epoch", columns="metric", values="value", observed=True)
     if table.empty or (at not in (EACH, LAST) and at not in table):
         return {}
@@ -151,7 +149,7 @@ def values_at(records: Records, run: str, at: str) -> dict[str, tuple[float, int
         best = dict.fromkeys(best, int(table.index.max()) if at == LAST else _best_epoch(table, at))
     found = {str(m): (float(table.loc[e, m]), e) for m, e in best.items() if not is_missing(table.loc[e, m])}
     for metric, rows in peaks.groupby("metric", observed=True):
-        top = rows.loc[rows["value"].idxmax()]
+        top = rows.loc[names.badness(rows["value"], names.lower_is_better(str(metric))).idxmin()]
         found[str(metric)] = (float(top["value"]), int(top["epoch"]))
     return found
 
@@ -180,28 +178,14 @@ def comparison(published: Published, ours: Mapping[str, Ours], variants: Iterabl
     rows = [row for name in variants for row in _rows(name, published, ours.get(name))]
     compared = [_compared(row) for row in rows]
     for row, found, word in zip(rows, compared, sig.verdicts(compared)):
-        row["difference"] = (
-            found.difference if found else row["ours"] - row["published"] if _both(row) else np.nan
-        )
+        row["difference"] = row["ours"] - row["published"] if _both(row) else np.nan
         row["from"], row["to"] = (np.nan, np.nan) if found is None else (found.low, found.high)
         row["verdict"] = word or _why_not(row)
     frame = pd.DataFrame(rows)
     for column in ("epoch", "our epoch"):
         frame[column] = frame[column].astype("Int64")
-    order = [
-        "run",
-        "set",
-        "published",
-        "epoch",
-        "ours",
-        "our epoch",
-        "difference",
-        "from",
-        "to",
-        "verdict",
-        "runs",
-    ]
-    return frame[order]
+    theirs, own = ["published", "epoch"], ["ours", "our epoch"]
+    return frame[["run", "set", *theirs, *own, "difference", "from", "to", "verdict", "runs"]]
 
 
 def shortened(frame: pd.DataFrame) -> pd.DataFrame:
@@ -220,11 +204,9 @@ def decimals(frame: pd.DataFrame) -> dict[str, int]:
     """Return how many decimals the columns of a comparison are written with: as many as were published."""
     values = [float(value) for value in frame.get("published", ()) if not is_missing(value) and value != ""]
     most = max((len(repr(value).partition(".")[2]) for value in values if abs(value) < LARGE), default=FEWEST)
-    digits = min(max(most, FEWEST), MOST)
-    wanted = {"published": digits, "ours": digits, "difference": digits, "from": FEWEST, "to": FEWEST}
-    return {
-        name: number for name, number in wanted.items() if name in frame and frame[name].dtype.kind == "f"
-    }
+    wanted = dict.fromkeys(("published", "ours", "difference"), min(max(most, FEWEST), MOST))
+    wanted |= {"from": FEWEST, "to": FEWEST}
+    return {name: n for name, n in wanted.items() if name in frame and frame[name].dtype.kind == "f"}
 
 
 def written(frame: pd.DataFrame) -> pd.DataFrame:
@@ -279,11 +261,8 @@ def _own(ours: Ours | None, at: str, protocol: str) -> Values:
     values = {} if ours is None else ours.values.get(at, {})
     if at != IJB:
         return values
-    return {
-        key.removesuffix(f" {protocol}"): value
-        for key, value in values.items()
-        if key.endswith(f" {protocol}")
-    }
+    ending = f" {protocol}"
+    return {key.removesuffix(ending): value for key, value in values.items() if key.endswith(ending)}
 
 
 def _cases(metric: str, at: str, published: Published) -> int:

@@ -19,18 +19,7 @@ from workbench.spec.load import load_module
 from workbench.tracking.store import Store
 
 Facts = dict[str, Any]
-COLUMNS = {  # of the table, by the fact that fills it
-    "value": "value",
-    "error": "error",
-    "difference": "difference",
-    "from": "from",
-    "to": "to",
-    "verdict": "verdict",
-    "test": "test",
-    "epoch": "epochs",
-    "seconds": "seconds",
-    "runs": "runs",
-}
+SHOWN = ("value", "error", "difference", "from", "to", "verdict", "test", "epoch", "seconds")  # in the table
 
 
 def baseline_of(study: str) -> tuple[str, str] | None:
@@ -85,19 +74,10 @@ def _facts(line: pd.Series, row: verdicts.Row, metric: str, against: str) -> Fac
         "error": error,
         "low": line.get("low"),
         "high": line.get("high"),
-        "folds": int(line.get("folds", 1)),
-        "seeds": len(row.values),
-        "pairs": row.pairs,
-        "epoch": line.get("epoch"),
-        "seconds": line.get("seconds"),
-        "against": against,
-        "difference": line["difference"],
-        "from": line["from"],
-        "to": line["to"],
-        "p": line["p"],
-        "test": line["test"],
-        "verdict": line["verdict"],
     }
+    facts |= {"folds": int(line.get("folds", 1)), "seeds": len(row.values), "pairs": row.pairs}
+    facts |= {"epoch": line.get("epoch"), "seconds": line.get("seconds"), "against": against}
+    facts |= {name: line[name] for name in ("difference", "from", "to", "p", "test", "verdict")}
     return {name: _plain(value) for name, value in facts.items() if not is_missing(value)}
 
 
@@ -110,13 +90,10 @@ def table(rows: Mapping[str, Facts]) -> pd.DataFrame:
     """Return kept facts as a table for readers, columns without a value left out."""
     lines = []
     for name, facts in rows.items():
-        line = {column: facts.get(fact) for fact, column in COLUMNS.items()}
-        line["runs"] = _words(facts)
-        lines.append({"run": name, "set": facts["metric"], **line})
-    frame = pd.DataFrame(lines)
-    return frame[
-        [name for name in frame if not all(is_missing(value) or value == "" for value in frame[name])]
-    ]
+        line = {fact: facts.get(fact) for fact in SHOWN}
+        lines.append({"run": name, "set": facts["metric"], **line, "runs": _words(facts)})
+    frame = pd.DataFrame(lines).rename(columns={"epoch": "epochs"})
+    return frame[[name for name in frame if not all(is_missing(v) or v == "" for v in frame[name])]]
 
 
 def _words(facts: Facts) -> str:

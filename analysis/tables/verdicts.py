@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames import Records, is_missing, per_epoch
+from analysis.stats import noise
 from analysis.stats import significance as sig
 from analysis.stats.rate_breaks import rate_breaks
 from analysis.tables.summary import at_best_epoch, seed_groups
@@ -22,6 +23,8 @@ from workbench.errors import RecordError, suggestion
 from workbench.names import LEARNING_RATE, badness, lower_is_better
 from workbench.tracking.pair_scores import comparable_scores
 from workbench.tracking.store import Store
+from workbench.verification.measures import best_accuracy
+from workbench.verification.sorted_scores import SortedScores
 
 PAIRS = {"lfw": 6000, "cfp_fp": 7000, "cfp_ff": 7000, "agedb_30": 6000, "calfw": 6000, "cplfw": 6000}
 SEED = 20200101  # of the bootstrap and of permutations: the same records give the same words
@@ -71,20 +74,12 @@ def read_scores(store: Store, run: str, metric: str, which: str = "best") -> Sco
     None where no scores are stored, or not of every pair; damaged ones are told and count as none.
     """
     kept = comparable_scores(store, run, metric, which)
-    if kept is None or kept.same is None:
-        return None
-    return Scores(decisions(kept.scores, kept.same), kept.pairs, kept.epoch)
+    return None if kept is None else Scores(decisions(kept.scores, kept.same), kept.pairs, kept.epoch)
 
 
 def decisions(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
     """Return which pairs are decided rightly at the threshold of best accuracy, bool [P]."""
-    order = np.argsort(-scores, kind="stable")
-    ordered, hits = scores[order], np.cumsum(same[order])
-    right = hits + (~same).sum() - np.arange(1, len(same) + 1) + hits
-    right[:-1][ordered[:-1] == ordered[1:]] = -1  # equal scores fall on one side together
-    threshold = ordered[int(np.argmax(right))]
-    decided: np.ndarray = (scores >= threshold) == same
-    return decided
+    return (scores >= best_accuracy(SortedScores(scores, same))[1]) == same
 
 
 def rows_of(
@@ -218,6 +213,13 @@ def unknown_rows(rows: Sequence[Row], metric: str, other: Row) -> int:
     return sum(row is not other and _compared(row, other, metric) is None for row in rows)
 
 
+def best_first(values: pd.Series, metric: str) -> list[int]:
+    """Return the positions of all `values` of `metric`, the best first, missing ones last."""
+    # NumPy's order, not the column's: pandas 2 gives a missing value the position -1.
+    order = np.argsort(badness(values.to_numpy("float64"), lower_is_better(metric)), kind="stable")
+    return [int(position) for position in order]
+
+
 def best_rows(rows: Sequence[Row], metric: str) -> list[int]:
     """Return the positions of the best row and of all that are not distinguishable from it.
 
@@ -256,9 +258,9 @@ def optimism(records: Records, rows: Sequence[Row], metric: str) -> float:
     found = []
     for run, own in measured.groupby("run", observed=True):
         last = _last_plateau(own.sort_values(["epoch", "step"], kind="stable"), rates.get(run))
-        noise = sig.plateau_noise(last)
-        if run in shown and not is_missing(noise):
-            found.append(sig.optimism(noise, len(last)))
+        deviation = noise.of_plateau(last)
+        if run in shown and not is_missing(deviation):
+            found.append(sig.optimism(deviation, len(last)))
     return float(np.mean(found)) if found else np.nan
 
 

@@ -34,7 +34,7 @@ import planted  # noqa: E402
 from planted import PHASES  # noqa: E402
 
 from workbench.tracking.journal import read_journal  # noqa: E402
-from workbench.train import checkpoint  # noqa: E402
+from workbench.train import checkpoint_file  # noqa: E402
 
 SPEC = '''"""Is a resumed run the same run?"""
 from workbench import (ArcFace, Cosine, Experiment, Flip, GDC, HeldOutPairs, ImageFolder, MobileFaceNet, PlainCNN, SGD,
@@ -134,7 +134,7 @@ def program(project: Path, phase: str, count: int, *words: str) -> Any:
 
 def final(project: Path, run: str) -> tuple[dict[str, Any], list[Any]]:
     """Return the last state's arrays and the accepted rows without time, duration and attempt."""
-    state = checkpoint.newest(project / "mlruns" / "checkpoints" / run)
+    state = checkpoint_file.newest(project / "mlruns" / "checkpoints" / run)
     assert state is not None
     rows = read_journal(project / "mlruns" / "journal" / f"{run}.jsonl").accepted()
     return dict(state.arrays), [(r.epoch, r.stage, r.stage_epoch, r.step, dict(r.metrics)) for r in rows]

@@ -16,7 +16,7 @@ import pytest
 
 from workbench.tracking import branch_history
 from workbench.tracking.journal import Journal, read_journal
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 SPEC = '''"""Which loss for the last epochs on ORL?"""
 from workbench import *
@@ -78,7 +78,7 @@ def test_five_branches_of_one_trunk_train_it_once_and_equal_their_full_runs(
     for name in NAMES:
         assert rows(grown[name]) == rows(whole[name])
         one, other = (
-            checkpoint.newest(tmp_path / place / "mlruns" / "checkpoints" / found[name].run)
+            checkpoint_file.newest(tmp_path / place / "mlruns" / "checkpoints" / found[name].run)
             for place, found in (("grown", grown), ("whole", whole))
         )
         assert one is not None

@@ -18,7 +18,7 @@ import pytest
 
 from workbench.errors import RecordError
 from workbench.tracking.journal import read_journal
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 SPEC = '''"""Does damage show?"""
 import sys
@@ -55,12 +55,12 @@ def states(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[Path, 
     folder = tmp_path_factory.mktemp("damage")
     small = trained(folder, root, "small", "20260101T000000Z-00000001")
     large = trained(folder, root, "large", "20260101T000000Z-00000002")
-    return checkpoint.generations(small)[0], checkpoint.generations(large)[0]
+    return checkpoint_file.generations(small)[0], checkpoint_file.generations(large)[0]
 
 
 def refused(path: Path) -> bool:
     try:
-        checkpoint.read(path)
+        checkpoint_file.read(path)
     except RecordError:
         return True
     return False
@@ -111,14 +111,14 @@ def test_a_larger_state_cut_at_all_borders(states: tuple[Path, Path], tmp_path: 
 @pytest.mark.parametrize("which", [0, 1], ids=["small", "large"])
 def test_random_bytes_flipped(states: tuple[Path, Path], tmp_path: Path, which: int) -> None:
     path, rng = states[which], random.Random(which)
-    expected, whole, believed = checkpoint.read(path), path.read_bytes(), 0
+    expected, whole, believed = checkpoint_file.read(path), path.read_bytes(), 0
     damaged = tmp_path / path.name
     for _ in range(FLIPS):
         data = bytearray(whole)
         data[rng.randrange(len(data))] ^= rng.randrange(1, 256)
         damaged.write_bytes(data)
         try:
-            found = checkpoint.read(damaged)
+            found = checkpoint_file.read(damaged)
         except RecordError:
             continue
         believed += 1

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from workbench.tracking.journal import read_journal
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 SPEC = '''"""Does it survive a full disk?"""
 import sys
@@ -59,11 +59,11 @@ def test_a_full_disk_ends_clearly_and_the_run_goes_on_after_space_is_made(
     assert full.returncode == 1, full.stdout + full.stderr
     assert "Traceback" not in full.stderr
     assert "o space left" in full.stderr
-    assert checkpoint.newest(store / "checkpoints" / RUN) is not None
+    assert checkpoint_file.newest(store / "checkpoints" / RUN) is not None
     filler.unlink()
     again = program(root, tmp_path, "resume", RUN, "--store", str(store))
     assert again.returncode == 0, again.stdout + again.stderr
-    one, other = (checkpoint.newest(place / "checkpoints" / RUN) for place in (whole, store))
+    one, other = (checkpoint_file.newest(place / "checkpoints" / RUN) for place in (whole, store))
     assert one is not None and other is not None
     assert all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
     rows = [

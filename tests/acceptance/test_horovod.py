@@ -20,7 +20,7 @@ from fleet import Fleet, ended, largest_difference
 
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import find_store
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -75,7 +75,7 @@ def test_a_killed_process_stops_all_and_the_run_is_resumed_to_equal_bits(tmp_pat
     assert status == 0, text
     assert "resumed after epoch" in text
     assert store.runs() == [first, run]
-    mine, theirs = (dict(checkpoint.newest(store.run_checkpoints(name)).arrays) for name in (first, run))
+    mine, theirs = (dict(checkpoint_file.newest(store.run_checkpoints(name)).arrays) for name in (first, run))
     assert mine.keys() == theirs.keys()
     assert [name for name in mine if not np.array_equal(mine[name], theirs[name])] == []
 

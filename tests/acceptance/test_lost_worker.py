@@ -14,7 +14,7 @@ from fleet import Fleet, ended, wait_for_steps
 
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import find_store
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 pytestmark = pytest.mark.tensorflow
 
@@ -42,7 +42,7 @@ def test_a_lost_worker_stops_the_others_which_can_be_resumed_to_equal_bits(tmp_p
     assert [status for status, _ in again] == [0, 0], again
     assert "resumed after epoch" in again[1][1]
     assert runs(tmp_path) == [first, run]
-    states = [checkpoint.newest(tmp_path / "mlruns" / "checkpoints" / name) for name in (first, run)]
+    states = [checkpoint_file.newest(tmp_path / "mlruns" / "checkpoints" / name) for name in (first, run)]
     mine, theirs = (dict(state.arrays) for state in states)
     assert mine.keys() == theirs.keys()
     assert [name for name in mine if not np.array_equal(mine[name], theirs[name])] == []

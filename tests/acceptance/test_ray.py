@@ -24,7 +24,7 @@ from running import launch, write_project
 from workbench.jobs.progress import log_of
 from workbench.tracking.runs import read_states
 from workbench.tracking.store import find_store
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'workbench[ray]'")
 
@@ -101,7 +101,7 @@ def final(folder: Path, run: str) -> tuple[list, dict[str, np.ndarray]]:
     store = find_store(str(folder / "mlruns"))
     (found,) = [state.journal for state in read_states(store) if state.run == run]
     rows = [(r.epoch, r.stage, r.stage_epoch, r.step, dict(r.metrics)) for r in found.accepted()]
-    return rows, dict(checkpoint.newest(store.run_checkpoints(run)).arrays)
+    return rows, dict(checkpoint_file.newest(store.run_checkpoints(run)).arrays)
 
 
 @pytest.mark.timeout(1200)

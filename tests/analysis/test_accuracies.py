@@ -93,3 +93,11 @@ def test_bad_files(tmp_path, files):
         choose_accuracy([*files, tmp_path / "none.json"])
     with pytest.raises(RecordError, match="no evaluation set"):
         choose_accuracy([tmp_path / "none.json"])
+
+
+def test_of_a_loss_the_lowest_is_best(tmp_path):
+    path = tmp_path / "a_hist.json"
+    path.write_text(json.dumps({"val_loss": [3.0, 1.0, 2.0], "lfw": [0.7, 0.8, 0.9]}))
+    best, own, _ = choose_accuracy([path], metric_key="val_loss", key_picks=["lfw", "val_loss"])
+    assert best["a_hist"] == {"lfw": 0.8, "val_loss": 1.0, "epoch": 1}
+    assert own["a_hist"] == {"lfw": "0.9000,  2", "val_loss": "1.0000,  1"}

@@ -146,6 +146,26 @@ def test_arcface_torch_with_rates_and_repeats(tmp_path):
     assert [note.lines for note in found.notes] == [[4], [7]]
 
 
+@pytest.mark.parametrize(
+    "stamp, started",
+    [("2018-05-07T10:00:{:02d}", "2018-05-07 10:00:00+00:00"), ("2018-99-07 10:00:{:02d}", None)],
+)
+def test_stamps_of_another_form_and_impossible_ones(tmp_path, stamp, started):
+    lines = [f"[{stamp.format(n)}]{line[21:]}" for n, line in enumerate(mxnet_lines())]
+    found = load([write_lines(tmp_path / "a.log", lines)])
+    assert found.notes == () and len(values(found, "lfw")) == 2
+    assert found.runs["seconds"].iloc[0] == (
+        len(lines) - 1 if started else 20.0
+    )  # else of the printed epochs
+    assert str(found.runs["started"].iloc[0]) == (started or "NaT")
+
+
+def test_a_clock_that_goes_back_is_no_duration(tmp_path):
+    lines = [SPEED.format(9 - n, 10 - n, n // 2, n * 50 + 50) for n in range(4)]
+    found = load([write_lines(tmp_path / "training.log", lines)])
+    assert np.isnan(found.runs["seconds"].iloc[0]) and len(values(found, "seconds")) == 0
+
+
 def test_csv_resumed_repeated_and_cut(tmp_path):
     text = "epoch,loss,acc\n0,3,0.1\n1,2,0.2\n2,1.5,0.3\n2,1.5,0.3\n1,2.1,0.21\n2,1.6,NA\n3,1.2\n3,1.1,0.4"
     path = tmp_path / "a.csv"

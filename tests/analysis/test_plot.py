@@ -300,3 +300,9 @@ def test_colors_and_scale(history):
         plot.set_colors(10)
         plot.set_scale(1)
     assert plot.EVALS_NAME[:3] == ["lfw", "cfp_fp", "agedb_30"]
+
+
+def test_the_lowest_of_another_loss_is_marked(tmp_path):
+    metrics = {"loss": [3.0, 2.0], "val_loss": [4.0, 5.0]}
+    axes, _ = plot.hist_plot_split(metrics, [2], customs=["val_loss"], fig_label="a")
+    assert marks(axes[2]) == ["4.0000"]

@@ -17,7 +17,7 @@ def rows() -> list[Row]:
     """Measure writing (digest, safetensors, fsync, rename) and what training waits for (the copy)."""
     import tensorflow as tf
 
-    from workbench.train import checkpoint
+    from workbench.train import checkpoint_file
     from workbench.train.checkpoint import State
 
     sizes = np.full(100, PARAMETERS // 100)
@@ -28,14 +28,14 @@ def rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         write = compare(
-            lambda: checkpoint.write(place / "a.safetensors", state),
+            lambda: checkpoint_file.write(place / "a.safetensors", state),
             lambda: _raw(place / "raw", raw),
             repeats=9,
         )
         copy = compare(
             lambda: _captured(variables), lambda: [array.copy() for array in arrays.values()], repeats=15
         )
-        saver = checkpoint.Saver(place / "behind")
+        saver = checkpoint_file.Saver(place / "behind")
         wait = compare_measured(
             lambda: _waited(saver, variables),
             lambda: seconds(lambda: [a.copy() for a in arrays.values()]),

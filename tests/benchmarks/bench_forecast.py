@@ -66,9 +66,9 @@ def _intervals(found: pd.DataFrame, scores: pd.DataFrame, count: int) -> list[Ro
     part, result = scores[scores["others"] == count], found[found["others"] == count]
     who = f"{count} others" if count else "alone"
     for share, group in part.groupby("share"):
-        for column, low, high in (("held80", 0.75, 0.9), ("held50", 0.42, 0.6)):
+        for column, low, high in (("coverage80", 0.75, 0.9), ("coverage50", 0.42, 0.6)):
             held = group[column]
-            name = f"{who} from {share:.0%}: {column[4:]} % interval"
+            name = f"{who} from {share:.0%}: {column.removeprefix('coverage')} % interval"
             note = (
                 f"least {held.min():.0%}, {int((held < low).sum())} of {len(held)} families below {low:.0%}"
             )
@@ -76,7 +76,9 @@ def _intervals(found: pd.DataFrame, scores: pd.DataFrame, count: int) -> list[Ro
                 Row(f"{name} holds, mean of families", float(held.mean()), at_least=low, unit="", note=note)
             )
             inside = float(held.between(low, high).mean())
-            common, most = reachable(result[result["share"] == share], int(column[4:]) / 100, low, high)
+            common, most = reachable(
+                result[result["share"] == share], int(column.removeprefix("coverage")) / 100, low, high
+            )
             note = f"{common:.0%} of the spread is a family's own: a forecaster right over all of them has {most:.0%}"
             name = f"{name}: families from {low:.0%} to {high:.0%}"
             made.append(Row(name, inside, at_least=1.0, unit="", note=note))
@@ -209,18 +211,18 @@ def _table(scores: pd.DataFrame, count: int) -> str:
     lines = [
         f"**{head[0].upper()}{head[1:]}**",
         "",
-        "| family | rates | curves | error / last value's at 25, 50, 75 % | 80 % held | 50 % held |",
+        "| family | rates | curves | error / last value's at 25, 50, 75 % | 80 % coverage | 50 % coverage |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for (name, rates), group in part.groupby(["family", "rates"], sort=False):
         by = group.sort_values("share")
         ratio = " ".join(f"{value:.2f}" for value in by["ratio"])
-        held = [" ".join(f"{value:.0%}" for value in by[column]) for column in ("held80", "held50")]
+        held = [" ".join(f"{value:.0%}" for value in by[column]) for column in ("coverage80", "coverage50")]
         known = "known" if rates else "not known"
         lines.append(f"| {name} | {known} | {by['curves'].iloc[0]} | {ratio} | {held[0]} | {held[1]} |")
-    means = part.groupby("share")[["ratio", "held80", "held50"]].mean()
+    means = part.groupby("share")[["ratio", "coverage80", "coverage50"]].mean()
     ratio = " ".join(f"{value:.2f}" for value in means["ratio"])
-    held = [" ".join(f"{value:.0%}" for value in means[column]) for column in ("held80", "held50")]
+    held = [" ".join(f"{value:.0%}" for value in means[column]) for column in ("coverage80", "coverage50")]
     return "\n".join([*lines, f"| mean of families | | | {ratio} | {held[0]} | {held[1]} |"])
 
 

@@ -123,8 +123,8 @@ def _row(result: Forecast, curve: Curve, seen: int) -> dict:
     fits = result.prepared.value(result.features.value(result.features.fits[-1:]))[0]
     return row | {
         "error": abs(float(result.median[-1]) - end),
-        "held80": low80[-1] - near <= end <= high80[-1] + near,
-        "held50": low50[-1] - near <= end <= high50[-1] + near,
+        "coverage80": low80[-1] - near <= end <= high80[-1] + near,
+        "coverage50": low50[-1] - near <= end <= high50[-1] + near,
         "width": float(result.ends[HIGH, -1] - result.ends[LOW, -1]),
         "fits_error": abs(float(fits) - end),
         "truth": float(truth := result.features.log(result.prepared.above(end))),
@@ -181,8 +181,8 @@ def by_family(rows: pd.DataFrame) -> pd.DataFrame:
         curves=("run", "size"),
         error=("error", "sum"),
         last=("last_error", "sum"),
-        held80=("held80", "mean"),
-        held50=("held50", "mean"),
+        coverage80=("coverage80", "mean"),
+        coverage50=("coverage50", "mean"),
         width=("width", "mean"),
     ).reset_index()
     found["ratio"] = found["error"] / found["last"]

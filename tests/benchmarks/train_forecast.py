@@ -212,7 +212,7 @@ def coverage(rows: Examples, units: Array) -> str:
         held = [(units[low] <= rows.truth) & (rows.truth <= units[high]) for low, high in ((1, 5), (2, 4))]
         names = np.unique(rows.family[mask])
         means = [np.mean([each[mask & (rows.family == name)].mean() for name in names]) for each in held]
-        lines.append(f"{share:.0%}: 80 % held {means[0]:.0%}, 50 % held {means[1]:.0%}")
+        lines.append(f"{share:.0%}: 80 % coverage {means[0]:.0%}, 50 % coverage {means[1]:.0%}")
     return "\n".join(lines)
 
 

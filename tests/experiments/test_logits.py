@@ -31,7 +31,7 @@ def test_a_student_learns_from_the_logits_of_a_run(project: Path, capsys: pytest
 
     from workbench.data.sources.record_files import TFRecords
     from workbench.spec.datasets import Places
-    from workbench.train import checkpoint
+    from workbench.train import checkpoint_file
     from workbench.train.from_record import load_model, open_run
 
     (project / "experiments" / "s.py").write_text(SPEC)
@@ -43,7 +43,7 @@ def test_a_student_learns_from_the_logits_of_a_run(project: Path, capsys: pytest
     assert main([*words, "--float32"]) == 0
     assert "1797 images with 10 numbers" in capsys.readouterr().out
 
-    arrays = checkpoint.newest(found.checkpoints).arrays
+    arrays = checkpoint_file.newest(found.checkpoints).arrays
     images = TFRecords("logits.tfrecord").open(Places(roots=(project,), cache=project / "mlruns" / "cache"))
     pixels = np.stack([np.asarray(images.reader(size)(number)) for number in range(4)]).astype(np.float32)
     embeddings = load_model(found.experiment, found.checkpoints, "last")(

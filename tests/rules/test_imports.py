@@ -38,6 +38,8 @@ OPEN_TO_ANALYSIS = (
     "workbench.security.foreign_files",  # regular files only: a pipe in the place of a log blocks nobody
     "workbench.tracking.pair_scores",
     "workbench.verification.folds",  # thresholds of one fold from the others
+    "workbench.verification.measures",  # the exact measures and the order they are read off: NumPy alone
+    "workbench.verification.sorted_scores",
     "workbench.tracking.tracker",  # `workbench import` records old runs as any run is recorded
     "workbench.views",  # its `default_views`, which imports MLflow when it is called
 )

@@ -32,6 +32,7 @@ PACKAGES = {
     "keras": "tensorflow",
     "pkg_resources": "setuptools",
     "grpc": "grpcio",
+    "tomllib": "tomli",  # of the standard library from Python 3.11 on
 }
 OPTIONAL = {  # imported inside functions only; the extra that brings them
     "faiss": "ann",

@@ -14,7 +14,7 @@ import numpy as np
 from forked import Child
 
 from workbench.tracking.journal import Journal, read_journal
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "workbench"
@@ -101,6 +101,6 @@ def accepted(folder: Path, run: str) -> list[Any]:
 
 
 def arrays(folder: Path, run: str) -> dict[str, np.ndarray]:
-    state = checkpoint.newest(folder / "mlruns" / "checkpoints" / run)
+    state = checkpoint_file.newest(folder / "mlruns" / "checkpoints" / run)
     assert state is not None
     return dict(state.arrays)

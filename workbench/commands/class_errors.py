@@ -15,6 +15,7 @@ from workbench.spec.experiment import Experiment
 from workbench.tracking.store import Store
 from workbench.verification.top_errors import most_confident_errors
 
+SHOWN_SIZE = 112  # pixels of an image on the sheet
 LABEL = "classes"  # what `errors --set` and TensorBoard call them, beside the names of evaluation sets
 
 
@@ -44,11 +45,11 @@ def drawn(
 
     Raises `RecordError` where the checkpoint has no classification head, `InputError` where nothing was held out.
     """
-    from workbench.train import checkpoint
+    from workbench.train import checkpoint, checkpoint_file
     from workbench.train.from_record import network_of
 
     require_images(experiment, run, do="choose a run that has one of them, or an evaluation set")
-    state, words = checkpoint.chosen(store.run_checkpoints(run), which)
+    state, words = checkpoint_file.chosen(store.run_checkpoints(run), which)
     if state is None:
         raise RecordError("no checkpoint", where=run, do="run the experiment first, or resume it")
     network = network_of(experiment, state, "probabilities", run)
@@ -79,7 +80,6 @@ def _row(found: Classified, number: int) -> dict[str, Any]:
 
 def draw(found: Classified, numbers: np.ndarray, facts: dict[str, Any], path: Path) -> None:
     """Write the sheet: each image beside one of the class that was predicted."""
-    from workbench.commands.errors import SHOWN_SIZE, shortened
     from workbench.verification import plots
 
     read = found.images.reader(SHOWN_SIZE)
@@ -95,3 +95,11 @@ def draw(found: Classified, numbers: np.ndarray, facts: dict[str, Any], path: Pa
     heading = f"{facts['wrong']} of {facts['images']} predicted wrongly, the most confident first; beside each, an image of the predicted class"
     sheet = plots.contact_sheet([(heading, [section(number) for number in numbers])])
     plots.save(sheet, path)
+
+
+def shortened(name: str, letters: int = 40) -> str:
+    """Return an image's name without its ending, and without a folder that it repeats; its end where it is long."""
+    folder, _, stem = name.rpartition("/")
+    stem = Path(stem).stem if Path(stem).suffix else stem
+    text = stem if not folder or stem.startswith(Path(folder).name) else f"{folder}/{stem}"
+    return text if len(text) <= letters else "..." + text[3 - letters :]

@@ -57,11 +57,11 @@ def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | N
 
 def _recorded(run: str, store: str | None, trust_code: bool) -> tuple[Experiment, State]:
     """Return the experiment and the last checkpoint of a run (the only one that holds its head)."""
-    from workbench.train import checkpoint
+    from workbench.train import checkpoint_file
     from workbench.train.from_record import open_run
 
     found = open_run(run, store, trust_code=trust_code)
-    state = checkpoint.newest(found.checkpoints)
+    state = checkpoint_file.newest(found.checkpoints)
     if state is None:
         raise RecordError("has no checkpoint", where=found.run, do="choose a run that has one")
     return found.experiment, state

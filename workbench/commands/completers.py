@@ -19,9 +19,9 @@ from workbench.errors import WorkbenchError
 from workbench.names import SWEEP, TAG_KIND
 from workbench.security.safe_source import UNPARSABLE
 from workbench.tracking.journal import first_start
-from workbench.tracking.runs import LAST, title
+from workbench.tracking.removed_runs import removed
+from workbench.tracking.runs import LAST
 from workbench.tracking.store import Store, find_store
-from workbench.tracking.trash import removed
 
 SPECS = "experiments"
 Find = Callable[[Store, click.Context, str], Iterable[str]]
@@ -47,7 +47,7 @@ def titles(store: Store, study: str | None = None) -> Iterator[str]:
     for run in reversed(store.runs()):
         start = first_start(store.journal(run))
         if start is not None and study in (None, start.study) and start.tags.get(TAG_KIND) != SWEEP:
-            yield title(start)
+            yield start.title
 
 
 def _runs(store: Store, context: click.Context, word: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ from workbench.tracking.best import best_values
 from workbench.tracking.branch_history import all_rows
 from workbench.tracking.remarks import require_start
 from workbench.tracking.rows import StartRecord
-from workbench.tracking.runs import RunState, find_run, read_state, title
+from workbench.tracking.runs import RunState, find_run, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.train.from_record import KEPT
 from workbench.train.progress import is_detail
@@ -53,7 +53,7 @@ def diff(first: str, second: str, code: bool, store: str | None, as_json: bool) 
         click.echo(json.dumps(found))
         return
     same = len(set(starts[0].parameters) | set(starts[1].parameters)) - len(settings)
-    click.echo("\n".join(_lines([title(start) for start in starts], settings, same, made_of, results)))
+    click.echo("\n".join(_lines([start.title for start in starts], settings, same, made_of, results)))
     if code:
         click.echo("\n".join(_spec_lines(place, starts)))
     for state in states:
@@ -145,7 +145,7 @@ def _change(name: str, pair: Sequence[dict[str, float] | None]) -> str:
 def _spec_lines(store: Store, starts: Sequence[StartRecord]) -> Iterator[str]:
     paths = [store.run_artifacts(start.run) / KEPT for start in starts]
     texts = [path.read_text(encoding="utf-8").splitlines() if path.is_file() else [] for path in paths]
-    first, second = (title(start) for start in starts)
+    first, second = (start.title for start in starts)
     found = list(difflib.unified_diff(texts[0], texts[1], first, second, lineterm="", n=1))
     yield "\nspec files"
     yield from found or ["the same, or not kept"]

@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from workbench.commands import class_errors, completers
+from workbench.commands.class_errors import SHOWN_SIZE, shortened
 from workbench.commands.common_options import DEBUG, PATH, STORE, TRUST_CODE, json_option, which_option
 from workbench.errors import RecordError, suggestion
 from workbench.spec.datasets import default_places
@@ -23,8 +24,6 @@ from workbench.train.from_record import open_run
 from workbench.verification.measures import best_accuracy, one_class
 from workbench.verification.sorted_scores import SortedScores
 from workbench.verification.top_errors import Worst, worst
-
-SHOWN_SIZE = 112  # pixels of an image on the sheet
 
 
 @click.command()
@@ -160,14 +159,6 @@ def chosen_set(experiment: Experiment, name: str | None, run: str) -> str:
     if name not in labels:
         raise RecordError(f"no evaluation set {name!r}", where=run, do=suggestion(name, labels))
     return name
-
-
-def shortened(name: str, letters: int = 40) -> str:
-    """Return an image's name without its ending, and without a folder that it repeats; its end where it is long."""
-    folder, _, stem = name.rpartition("/")
-    stem = Path(stem).stem if Path(stem).suffix else stem
-    text = stem if not folder or stem.startswith(Path(folder).name) else f"{folder}/{stem}"
-    return text if len(text) <= letters else "..." + text[3 - letters :]
 
 
 def draw(path: Path, errors: PairErrors) -> None:

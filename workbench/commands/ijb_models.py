@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from workbench.commands import ijb as one
+from workbench.commands.ijb_results import Table, measured, one_to_one, plain, write
 from workbench.commands.model_option import ModelOptions
 from workbench.errors import DataError, suggestion
 from workbench.verification import ijb
@@ -26,7 +26,7 @@ def compare(
         raise DataError("--save-embeddings with several models", do="give it with one MODEL at a time")
     found: Measured = []
     for model in models:
-        name, outcome, messages = one.measured(protocol, model, opened, options)
+        name, outcome, messages = measured(protocol, model, opened, options)
         if name in dict(found):
             raise DataError(f"{model!r} is there twice", where="workbench ijb", expected="different models")
         found.append((name, outcome))
@@ -37,7 +37,7 @@ def compare(
     facts = {
         "set": protocol.name,
         "reading": reading,
-        "models": {name: one.plain(outcome) for name, outcome in found},
+        "models": {name: plain(outcome) for name, outcome in found},
     }
     if options["out"]:
         results = {
@@ -46,7 +46,7 @@ def compare(
             for result in outcome.results
             if str(result.reading) == reading
         }
-        one.write(options["out"], f"{protocol.name}, {reading}", shown, facts, results)
+        write(options["out"], f"{protocol.name}, {reading}", shown, facts, results)
     click.echo(json.dumps(facts) if options["as_json"] else shown)
 
 
@@ -68,12 +68,12 @@ def tables(name: str, found: Measured, reading: str) -> str:
     """Return TAR at FAR, and rank and TPIR for each gallery, a row a model, the best of a column in bold."""
     models = [model for model, _ in found]
 
-    def of_reading(each: Sequence[one.Table], title: str) -> str:
+    def of_reading(each: Sequence[Table], title: str) -> str:
         rows = [values[readings.index(reading)] for _, readings, values in each]
         return ijb.markdown(each[0][0], models, rows, title)
 
     outcomes = [outcome for _, outcome in found]
-    parts = [of_reading([*map(one.one_to_one, outcomes)], f"{name} 1:1, {reading}, TAR at FAR")]
+    parts = [of_reading([*map(one_to_one, outcomes)], f"{name} 1:1, {reading}, TAR at FAR")]
     galleries = [ijb.identification_tables(outcome) for outcome in outcomes]
     for gallery in galleries[0]:
         if all(gallery in other for other in galleries):

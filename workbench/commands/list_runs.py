@@ -21,9 +21,9 @@ from workbench.spec import labels
 from workbench.tracking.best import summary
 from workbench.tracking.reader_notes import read_notes
 from workbench.tracking.remarks import remarks
+from workbench.tracking.removed_runs import removed
 from workbench.tracking.runs import RunState, read_state, read_states
 from workbench.tracking.store import Store, find_store
-from workbench.tracking.trash import removed
 
 LEAST_WIDTH = 140
 WHOLE_ROWS = 1000  # columns of text in a pipe or file, where nothing needs to be folded

@@ -20,7 +20,7 @@ from workbench.spec.datasets import default_places
 from workbench.tracking import logged_models
 from workbench.tracking.locks import Held
 from workbench.tracking.logged_models import Registration
-from workbench.train import checkpoint, logged_model
+from workbench.train import checkpoint, checkpoint_file, logged_model
 from workbench.train.classifier import Outputs
 from workbench.train.from_record import RecordedRun, load_model
 
@@ -69,7 +69,7 @@ def _is_current(found: RecordedRun, model: str, which: str) -> bool:
     if model not in logged_models.names(found.store, found.run):
         return False
     description = logged_models.folder(found.store, found.run) / model / logged_models.DESCRIPTION
-    state, _ = checkpoint.chosen(found.checkpoints, which)
+    state, _ = checkpoint_file.chosen(found.checkpoints, which)
     kept = (safe_yaml.read(description).get("metadata") or {}).get("epoch")
     return state is not None and kept == checkpoint.epoch_of(state)
 

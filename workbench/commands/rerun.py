@@ -102,7 +102,7 @@ def _trunk_lines(found: RecordedRun) -> list[str]:
 
 def train(found: RecordedRun, name: str, as_json: bool = False) -> int:
     """Train the recorded experiment as the run `name`, with the code of this process."""
-    from workbench.train.progress import screen
+    from workbench.train.choose_screen import screen
     from workbench.train.runner import run
 
     start, variant = found.start, variant_of(found.start, found.experiment, found.trusted)

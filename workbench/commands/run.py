@@ -1,23 +1,23 @@
 """`workbench run`: train the experiments of spec files, here, in processes side by side, or on a cluster.
 
-A single run works in this process. Several go to the queue (`several.py`), each in a process of its own.
+A single run works in this process. Several go to the queue (`run_many.py`), each in a process of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol, TextIO
+from typing import Protocol
 
 import click
 
 from workbench.commands import completers
 from workbench.commands.common_options import SET, TRY_QUICK, debug_option, json_option, say, store_option
+from workbench.commands.run_many import on_cluster, print_json, several
 from workbench.distribute.roles import refuse_several
 from workbench.errors import InputError, SpecError
 from workbench.jobs.placement import Place, places
@@ -34,7 +34,6 @@ from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.quick import quick_variant
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
-from workbench.tracking.best import summary
 from workbench.tracking.ping import require_reachable
 from workbench.tracking.store import Store, find_store
 from workbench.train.request import EpochCallback
@@ -107,16 +106,12 @@ def run(
     refuse_several([task.variant.experiment.devices for task in tasks])
     watched(tasks[0], store)  # a wrong --forecast is refused before anything runs
     if ray:
-        from workbench.commands.run_many import on_cluster
-
         return on_cluster(tasks, place, ray, jobs, address=store, as_json=as_json, debug=debug)
     if len(tasks) == 1:
         for spot in where[:1]:
             os.environ.update(spot.environment())
             spot.bind()
         return run_here(tasks[0], place, as_json)
-    from workbench.commands.run_many import several
-
     return several(tasks, place, where, address=store, as_json=as_json, debug=debug)
 
 
@@ -266,10 +261,3 @@ def what_next(variant: Variant, best: Mapping[str, Mapping[str, float]]) -> str:
     words = [("show", title), ("plot", variant.study), ("table", variant.study), ("ui", "")]
     steps = [" ".join(["workbench", *map(shlex.quote, filter(None, pair))]) for pair in words]
     return "\n".join([*lines, "next: " + "; ".join(steps)])
-
-
-def print_json(store: Store, runs: list[str], stream: TextIO | None = None) -> None:
-    """Print one line a run: `{"run", "study", "name", "status", "best": {...}}`."""
-    for name in runs:
-        if store.journal(name).exists():
-            click.echo(json.dumps(summary(store, name)), file=stream)

@@ -15,7 +15,7 @@ from workbench.tracking.best import best_values
 from workbench.tracking.branch_history import all_rows
 from workbench.tracking.reader_notes import read_notes
 from workbench.tracking.rows import StartRecord
-from workbench.tracking.runs import RunState, title
+from workbench.tracking.runs import RunState
 from workbench.tracking.store import Store
 from workbench.train.progress import duration
 
@@ -147,7 +147,7 @@ def _own_text(store: Store, state: RunState, column: str, best: dict[str, dict[s
         unknown = names.TAG_IMPORTED in start.tags and "seed" not in start.parameters
         return "" if unknown or _is_sweep(start) else str(start.seed)
     if column == "title":
-        return title(start)
+        return start.title
     if column == "started":
         return datetime.fromtimestamp(start.time).astimezone().strftime("%Y-%m-%d %H:%M")
     if column == "time":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import TextIO
 
 import click
 
-from workbench.commands.run import print_json
 from workbench.jobs.dependencies import RunDependencies
 from workbench.jobs.estimate import Costs, longest_first
 from workbench.jobs.placement import Place
@@ -16,6 +16,7 @@ from workbench.jobs.process import Child
 from workbench.jobs.progress import LiveProgress, NullProgress, PlainProgress, log_of
 from workbench.jobs.scheduler import Job, ProgressReporter, run_all
 from workbench.jobs.task import Task
+from workbench.tracking.best import summary
 from workbench.tracking.runs import read_states
 from workbench.tracking.store import Store
 
@@ -112,3 +113,10 @@ def compare(store: Store, tasks: Sequence[Task]) -> None:
     click.echo(f"  workbench show {names[0]}      one run: settings, stages, every epoch")
     click.echo("  workbench list                 all runs")
     click.echo("  workbench ui                   MLflow and TensorBoard in the browser")
+
+
+def print_json(store: Store, runs: list[str], stream: TextIO | None = None) -> None:
+    """Print one line a run: `{"run", "study", "name", "status", "best": {...}}`."""
+    for name in runs:
+        if store.journal(name).exists():
+            click.echo(json.dumps(summary(store, name)), file=stream)

@@ -22,7 +22,7 @@ from workbench.tracking.branch_history import all_rows
 from workbench.tracking.journal import first_start
 from workbench.tracking.reader_notes import read_notes
 from workbench.tracking.rows import EpochRecord, StartRecord
-from workbench.tracking.runs import RunState, find_run, read_state, title
+from workbench.tracking.runs import RunState, find_run, read_state
 from workbench.tracking.store import Store, find_store
 from workbench.train.progress import FIRST, duration, is_detail, values_line
 
@@ -70,7 +70,7 @@ def _head(store: Store, state: RunState, start: StartRecord) -> list[str]:
     reason = f": {end.reason}" if end and end.reason else ""
     quick = ", quick" if start.quick else ""
     lines = [
-        f"run {state.run}  {title(start)}  {state.status}{reason}",
+        f"run {state.run}  {start.title}  {state.status}{reason}",
         f"  id {start.id}, seed {start.seed}{quick}, attempt {state.journal.attempt}, began {began} on {start.host}",
     ]
     lines += [f"  branch of run {trunk['run']} after epoch {trunk['epoch']}"] if trunk else []

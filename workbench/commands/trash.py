@@ -9,7 +9,7 @@ import click
 
 from workbench.commands import completers
 from workbench.commands.common_options import DEBUG, STORE
-from workbench.tracking import trash
+from workbench.tracking import removed_runs, trash
 from workbench.tracking.runs import find_run
 from workbench.tracking.store import find_store
 
@@ -31,7 +31,7 @@ def remove(runs: tuple[str, ...], store: str | None) -> None:
     hide(place, names)
     for name in names:
         trash.discard(place, name)
-        click.echo(f"removed {trash.find_removed(place, name).title}  ({name})")
+        click.echo(f"removed {removed_runs.find_removed(place, name).title}  ({name})")
     click.echo(f"`workbench restore {names[0]}` brings {'it' if len(names) == 1 else 'the first'} back")
 
 
@@ -45,14 +45,14 @@ def restore(runs: tuple[str, ...], store: str | None) -> None:
 
     place = find_store(store)
     if not runs:
-        for one in trash.removed(place):
-            size = _megabytes(place.root / trash.FOLDER / one.run)
+        for one in removed_runs.removed(place):
+            size = _megabytes(place.root / removed_runs.FOLDER / one.run)
             when = datetime.fromtimestamp(one.time).astimezone().strftime("%Y-%m-%d %H:%M")
             click.echo(f"{one.run}  {one.title}  {size:.1f} MB, removed {when}")
-        if not trash.removed(place):
+        if not removed_runs.removed(place):
             click.echo("the trash is empty")
         return
-    for one in [trash.find_removed(place, run) for run in runs]:
+    for one in [removed_runs.find_removed(place, run) for run in runs]:
         trash.bring_back(place, one.run)
         problem = show_again(place, one.run)
         click.echo(f"restored {one.title}  ({one.run})")

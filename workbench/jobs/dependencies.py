@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from workbench.jobs.task import Task
 from workbench.spec.branch import kept_epochs
 from workbench.tracking.store import Store
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 
 class RunDependencies:
@@ -41,7 +41,7 @@ class RunDependencies:
         """Tell whether no run at work has yet to reach a point from which the task grows."""
         trunks = self.trunks.get(task.run, {})
         return all(
-            (self.store.run_checkpoints(other.run) / checkpoint.kept_name(epoch)).exists()
+            (self.store.run_checkpoints(other.run) / checkpoint_file.kept_name(epoch)).exists()
             for other in at_work
             for epoch in trunks.get(other.run, ())
         )

@@ -11,7 +11,7 @@ from workbench.jobs.task import Task
 from workbench.names import TAG_FORECAST
 from workbench.spec.quick import QUICK_STEPS
 from workbench.tracking.store import Store
-from workbench.train.progress import screen
+from workbench.train.choose_screen import screen
 from workbench.train.request import EpochCallback, RunRequest, RunResult
 
 

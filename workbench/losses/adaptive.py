@@ -13,8 +13,8 @@ from workbench.losses.base import identities, need_radians
 from workbench.losses.crossentropy import cross_entropy, pick, put
 from workbench.losses.margin import Beyond, MagBeyond, margined
 from workbench.losses.softmax import CosineLoss, ScaledLoss
-from workbench.models.heads.base import Slot
 from workbench.models.heads.partial_fc import Sampled
+from workbench.models.heads.weights import Slot
 from workbench.spec.interfaces import Batch
 from workbench.spec.part import part, setting
 

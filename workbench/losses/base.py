@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import SpecError
 from workbench.lazy import tf
-from workbench.models.heads.base import Slot
+from workbench.models.heads.weights import Slot
 from workbench.spec.interfaces import Batch, Head, Loss
 from workbench.spec.part import part
 

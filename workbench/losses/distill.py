@@ -10,9 +10,9 @@ from workbench.losses.base import StatefulLoss, identities
 from workbench.losses.crossentropy import cross_entropy
 from workbench.losses.softmax import LogitsLoss
 from workbench.models.heads import matmul
-from workbench.models.heads.base import Slot
 from workbench.models.heads.full import Dense
 from workbench.models.heads.partial_fc import Sampled
+from workbench.models.heads.weights import Slot
 from workbench.spec.interfaces import Batch, Head
 from workbench.spec.part import part, setting
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from workbench.lazy import tf
-from workbench.losses.base import StatefulLoss
-from workbench.models.heads.base import Slot
 from workbench.models.heads.layers import add
+from workbench.models.heads.weights import Slot
 from workbench.spec.interfaces import Batch
+
+if TYPE_CHECKING:
+    from workbench.losses.base import StatefulLoss
 
 
 class LossLayer(tf.keras.layers.Layer):

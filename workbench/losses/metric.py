@@ -9,7 +9,7 @@ from workbench.errors import SpecError
 from workbench.lazy import addons, tf
 from workbench.losses.base import StatefulLoss
 from workbench.models.heads import matmul
-from workbench.models.heads.base import Slot
+from workbench.models.heads.weights import Slot
 from workbench.spec.interfaces import Batch
 from workbench.spec.part import part, setting
 

@@ -17,11 +17,10 @@ from typing import Any
 from workbench.errors import DataError, InputError, few
 from workbench.lazy import inside_keras, inside_tensorflow, tf
 from workbench.models import open_in_child
+from workbench.models.open_keras import open_keras
 from workbench.security import model_files
 from workbench.security.allowed_operations import OPERATIONS, SAVING
-from workbench.security.children import bounded_memory
 
-MEMORY = 4 << 30  # bytes that opening a file may take, or sixteen times its size
 CODE_CLASSES = ("Lambda", "__lambda__", "TensorFlowOpLayer", "ClassMethod", "TorchModuleWrapper")
 # Where Keras keeps what a configuration may name; its utilities and back ends are not among them.
 MODULES = re.compile(
@@ -55,44 +54,9 @@ def load_keras(path: str | Path, trust_code: bool = False) -> tf.keras.Model:
     if not trust_code:  # whose code runs need not crash anything, and must not run twice
         open_in_child.require_sound(path, "keras")
     try:
-        return opened(path, trust_code)
+        return open_keras(path, trust_code)
     except MemoryError as error:
         raise DataError("asks for more memory than there is", where=path, expected="a saved model") from error
-
-
-def opened(path: Path, trust_code: bool = False) -> tf.keras.Model:
-    """Return the model of a file that was looked into; raises `DataError` for a damaged one, or `MemoryError`."""
-    from workbench.models import newer_keras
-    from workbench.models.backbones import custom_objects
-
-    options: dict[str, Any] = {"compile": False, "custom_objects": custom_objects.layers()}
-    if path.suffix == ".keras":
-        options["safe_mode"] = not trust_code
-    found = model_files.configurations(path) if path.is_file() else []
-    configuration = (found[-1] if path.suffix == ".keras" else found[0]) if found else None
-    errors = (
-        OSError,
-        ValueError,
-        AttributeError,
-        TypeError,
-        KeyError,
-        ImportError,
-        IndexError,
-        ArithmeticError,
-    )
-    try:
-        with newer_keras.readable(path, configuration) as file, bounded_memory(max(MEMORY, 16 * _size(path))):
-            return tf.keras.models.load_model(file, **options)
-    except tf.errors.ResourceExhaustedError as error:
-        raise MemoryError(str(error)) from error
-    except (*errors, RecursionError, AssertionError, NotImplementedError, tf.errors.OpError) as error:
-        words = " ".join(str(error).split())[:300]
-        raise DataError(f"cannot be read: {words}", where=path, expected="a saved Keras model") from error
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files)  # a link may lead nowhere, or in a circle
 
 
 def require_trust(path: str | Path, trust_code: bool = False) -> None:

@@ -103,9 +103,9 @@ def _look(path: Path) -> None:
 
 def _keras(path: Path) -> None:
     from workbench.lazy import tf
-    from workbench.models.load_keras import opened
+    from workbench.models.open_keras import open_keras
 
-    network = opened(path)
+    network = open_keras(path)
     shape = getattr(network, "input_shape", None)
     if isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3:
         network(tf.zeros([TRIED, *(side or TRIED_SIDE for side in shape[1:3]), 3]), training=False)

@@ -35,8 +35,7 @@ class Runs(list):  # type: ignore[type-arg]
 
     def figure(self, metrics: Any = None, **options: Any) -> Figure:
         """Return their curves in one figure; `options` are those of `analysis.plot_curves`."""
-        drawn = api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
-        return api().analysis("figures.displayed").displayed(drawn)
+        return api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
 
     def _records(self) -> Any:
         if not self:

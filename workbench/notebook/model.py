@@ -17,7 +17,7 @@ from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import terms
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import Store
-from workbench.train import checkpoint
+from workbench.train import checkpoint, checkpoint_file
 from workbench.train.classifier import Outputs, scale_of
 from workbench.train.from_record import network_of
 
@@ -63,7 +63,7 @@ def state_of(store: Store, run: str, which: str | int) -> checkpoint.State:
         return state
     if which not in ("best", "last"):
         raise RecordError(f"no state {which!r}", where=run, expected='"best", "last" or an epoch')
-    state, words = checkpoint.chosen(folder, which)
+    state, words = checkpoint_file.chosen(folder, which)
     if state is None or (which == "best" and not words.startswith("best")):
         raise RecordError(
             f"no {which} checkpoint: {words}", where=run, do='ask for "last", or resume the run'
@@ -72,7 +72,7 @@ def state_of(store: Store, run: str, which: str | int) -> checkpoint.State:
 
 
 def _best_at(folder: Path, epoch: int) -> checkpoint.State | None:
-    state, words = checkpoint.chosen(folder, "best")
+    state, words = checkpoint_file.chosen(folder, "best")
     inside = state is not None and state.facts.get("epoch_step")
     return state if state is not None and not inside and words == f"best, epoch {epoch}" else None
 

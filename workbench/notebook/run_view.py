@@ -62,7 +62,7 @@ class Run:
     @property
     def title(self) -> str:
         """What a person calls it: `study/name:seed`."""
-        return stored.title(self.start)
+        return self.start.title
 
     @property
     def name(self) -> str:
@@ -163,8 +163,7 @@ class Run:
 
     def figure(self, metrics: Sequence[str] | str | None = None, **options: Any) -> Figure:
         """Return its curves, as `workbench plot` draws them; `options` are those of `analysis.plot_curves`."""
-        drawn = api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
-        return api().analysis("figures.displayed").displayed(drawn)
+        return api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
 
     def forecast(self, metric: str | None = None, to: int | None = None) -> Any:
         """Return the forecast of a metric up to epoch `to` (its last one), the study's other runs as prior."""
@@ -259,9 +258,7 @@ class Run:
         start, rows = self.start, self._rows()
         epochs = sum(int(stage["epochs"]) for stage in start.stages)
         quick = ", quick" if start.quick else ""
-        text = (
-            f"{stored.title(start)}  {self.status}{quick}, epoch {rows[-1].epoch if rows else 0} of {epochs}"
-        )
+        text = f"{start.title}  {self.status}{quick}, epoch {rows[-1].epoch if rows else 0} of {epochs}"
         curves: dict[str, list[float]] = {}
         for row in rows:
             for name, value in row.metrics.items():

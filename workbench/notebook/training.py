@@ -15,7 +15,8 @@ from workbench.jobs.progress import log_of
 from workbench.tracking.provenance import engine_folder
 from workbench.tracking.store import Store
 from workbench.train import notebook_screen
-from workbench.train.progress import Screen, screen
+from workbench.train.choose_screen import screen
+from workbench.train.progress import Screen
 
 POLL_SECONDS = 0.2  # between two looks at a run in a process of its own
 BAD_INPUT = 2

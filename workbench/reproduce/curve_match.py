@@ -165,9 +165,9 @@ def weights_equal(store: Store, one: str, other: str) -> bool | None:
     """Tell whether the last checkpoints of two runs hold the same weights; None without two at one step."""
     import numpy as np
 
-    from workbench.train import checkpoint
+    from workbench.train import checkpoint_file
 
-    first, second = (checkpoint.newest(store.run_checkpoints(run)) for run in (one, other))
+    first, second = (checkpoint_file.newest(store.run_checkpoints(run)) for run in (one, other))
     if first is None or second is None or first.facts.get("step") != second.facts.get("step"):
         return None
     weights = [name for name in first.arrays if name.startswith(("embedder/", "head/"))]

@@ -6,6 +6,7 @@ pickled objects, or a thousand times its own size in zeros.
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 import zlib
@@ -17,6 +18,7 @@ from workbench.errors import DataError, InputError, suggestion
 from workbench.security.foreign_files import open_file
 from workbench.security.free_memory import available_bytes, gigabytes
 
+READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 BROKEN = (
     ValueError,
     OSError,
@@ -52,7 +54,7 @@ def load(
                     if key not in file.files:
                         raise error(f"has no array {key!r}", where=path, do=suggestion(key, file.files))
                 names = file.files if every else [key for key in (*wanted, *optional) if key in file.files]
-                return {key: file[key] for key in names}
+                return {key: _whole(file, key) for key in names}
     except InputError:
         raise
     except BROKEN as fault:
@@ -61,6 +63,23 @@ def load(
         raise error(
             f"{reason}, or is not a .npz", where=path, expected="plain arrays written by np.savez"
         ) from fault
+
+
+def _whole(file: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
+    """Return one array; raises `ValueError` where it states more values than its part of the archive holds."""
+    # NumPy takes the memory for the stated shape before it reads the first value, so a damaged header of half a
+    # kilobyte could take all there is.
+    assert file.zip is not None
+    member = file.zip.getinfo(f"{key}.npy")
+    with file.zip.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in READ_HEADER:  # structured types with names beyond Latin-1: nothing here writes them
+            raise ValueError(f"version {version}")
+        shape, _, kind = READ_HEADER[version](stream)
+        if not kind.hasobject and math.prod(shape) * kind.itemsize > member.file_size - stream.tell():
+            raise ValueError("cut short")
+    array: np.ndarray = file[key]
+    return array
 
 
 def _refuse_bombs(stream: object, path: Path, error: type[InputError]) -> None:

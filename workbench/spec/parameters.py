@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workbench.spec.experiment import Experiment
 from workbench.spec.part import Part, walk
+
+if TYPE_CHECKING:
+    from workbench.spec.experiment import Experiment
 
 
 def is_default(experiment: Experiment, name: str) -> bool:

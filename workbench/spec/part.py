@@ -229,10 +229,15 @@ def coerce(value: Any, hint: Any, where: str) -> Any:
     if isinstance(hint, type) and origin is None and isinstance(value, hint):
         if not (hint is int and isinstance(value, bool)):  # True is an int to Python, and no number of epochs
             return value
-    if isinstance(hint, type) and issubclass(hint, Part) and _is_number(value) and hint.from_number:
+    if _is_part(hint) and _is_number(value) and hint.from_number:
         module, _, name = hint.from_number.partition(":")
         return getattr(importlib.import_module(module), name)(value)
     raise SpecError(f"{value!r} is not possible", where=where, expected=describe(hint))
+
+
+def _is_part(hint: Any) -> bool:
+    # On Python 3.10 `tuple[int, ...]` counts as a type, and `issubclass` refuses it.
+    return isinstance(hint, type) and typing.get_origin(hint) is None and issubclass(hint, Part)
 
 
 def _is_number(value: Any) -> bool:
@@ -257,7 +262,7 @@ def _coerce_union(value: Any, members: tuple[Any, ...], where: str) -> Any:
 def _coerce_tuple(value: Any, members: tuple[Any, ...], where: str) -> tuple[Any, ...]:
     if len(members) == 2 and members[1] is Ellipsis:
         items = [coerce(item, members[0], f"{where}[{i}]") for i, item in enumerate(value)]
-        if isinstance(members[0], type) and issubclass(members[0], Part):
+        if _is_part(members[0]):
             # a number may stand for several parts in a row: `augment=(100, Cutout())` is one row of three
             items = [inner for item in items for inner in (item if isinstance(item, tuple) else (item,))]
         return tuple(items)
@@ -278,8 +283,8 @@ def describe(hint: Any) -> str:
     words = {float: "a number", int: "a whole number", bool: "True or False", str: "a text"}
     if hint is type(None):
         return "None (off)"
-    if isinstance(hint, type) and issubclass(hint, Part):
-        return hint.__name__ + (" or a number" if hint.from_number else "")
+    if _is_part(hint):
+        return str(hint.__name__) + (" or a number" if hint.from_number else "")
     return words.get(hint, getattr(hint, "__name__", str(hint)))
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from workbench import names
 from workbench.errors import SpecError, suggestion
-from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import terms
 from workbench.spec.watchers import Evaluation
+
+if TYPE_CHECKING:
+    from workbench.spec.experiment import Experiment
 
 
 def recorded_metrics(experiment: Experiment) -> set[str]:

@@ -5,16 +5,19 @@ Nothing is recorded here: a trial of `workbench sweep` is a run, a trial of such
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.distribute import setup
 from workbench.lazy import keras_tuner, tf
 from workbench.models.build import build_model
 from workbench.spec.datasets import default_places
 from workbench.sweep.keras_space import declared
-from workbench.sweep.spec import Sweep, is_active
+from workbench.sweep.search_space import is_active
 from workbench.train.run_data import RunData
 from workbench.train.trainer import Trainer
+
+if TYPE_CHECKING:
+    from workbench.sweep.spec import Sweep
 
 
 class SpecModel(keras_tuner.HyperModel):

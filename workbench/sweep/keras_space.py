@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import SpecError
 from workbench.spec.experiment import Experiment
 from workbench.spec.part import replace
-from workbench.sweep.search_space import Domain, Range, lattice
-from workbench.sweep.spec import Sweep, grid
+from workbench.sweep.search_space import Domain, Range, grid, lattice
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
+
+    from workbench.sweep.spec import Sweep
 
 LISTED = 64  # values of a stepped range that are listed one by one as a domain
 

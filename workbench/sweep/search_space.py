@@ -7,6 +7,7 @@ anything else (parts, None, tuples) travel as their labels.
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
 from typing_extensions import Self
@@ -204,3 +205,30 @@ class Float(Range):
 def lattice(domain: Domain) -> tuple[Any, ...] | None:
     """Return every raw value of a domain in order, None where there are too many to list."""
     return domain.listed() if isinstance(domain, Range) else domain.candidates()
+
+
+def is_active(domain: Domain, chosen: Mapping[str, Any], domains: Mapping[str, Domain]) -> bool:
+    """Tell whether a setting's condition holds among the raw values chosen so far."""
+    if domain.only_if is None:
+        return True
+    parent, wanted = domain.only_if
+    return parent in chosen and chosen[parent] in {domains[parent].encode(value) for value in wanted}
+
+
+def grid(
+    values: Mapping[str, tuple[Any, ...]], space: tuple[tuple[str, Domain], ...]
+) -> Iterator[dict[str, Any]]:
+    """Yield every combination of raw values, conditional settings only where their condition holds."""
+
+    def grow(number: int, chosen: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if number == len(space):
+            yield dict(chosen)
+            return
+        name, domain = space[number]
+        if not is_active(domain, chosen, dict(space)):
+            yield from grow(number + 1, chosen)
+            return
+        for value in values[name]:
+            yield from grow(number + 1, {**chosen, name: value})
+
+    return grow(0, {})

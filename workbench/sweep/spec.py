@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
 
 from workbench import names
@@ -21,7 +21,7 @@ from workbench.spec import html
 from workbench.spec.experiment import Experiment
 from workbench.spec.part import Part, part, replace, setting, to_json
 from workbench.spec.recorded_metrics import recorded_metrics, refuse_select
-from workbench.sweep.search_space import Domain, lattice
+from workbench.sweep.search_space import Domain, grid, lattice
 from workbench.sweep.tuners import Tuner
 
 if TYPE_CHECKING:
@@ -180,33 +180,6 @@ def _pairs(space: Any) -> tuple[tuple[str, Domain], ...]:
                 expected="Choice, Int, Float or Boolean",
             )
     return tuple((str(name), domain) for name, domain in pairs)
-
-
-def grid(
-    values: Mapping[str, tuple[Any, ...]], space: tuple[tuple[str, Domain], ...]
-) -> Iterator[dict[str, Any]]:
-    """Yield every combination of raw values, conditional settings only where their condition holds."""
-
-    def grow(number: int, chosen: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        if number == len(space):
-            yield dict(chosen)
-            return
-        name, domain = space[number]
-        if not is_active(domain, chosen, dict(space)):
-            yield from grow(number + 1, chosen)
-            return
-        for value in values[name]:
-            yield from grow(number + 1, {**chosen, name: value})
-
-    return grow(0, {})
-
-
-def is_active(domain: Domain, chosen: Mapping[str, Any], domains: Mapping[str, Domain]) -> bool:
-    """Tell whether a setting's condition holds among the raw values chosen so far."""
-    if domain.only_if is None:
-        return True
-    parent, wanted = domain.only_if
-    return parent in chosen and chosen[parent] in {domains[parent].encode(value) for value in wanted}
 
 
 def _trial_values(space: tuple[tuple[str, Domain], ...]) -> list[dict[str, Any]]:

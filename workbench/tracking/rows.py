@@ -72,6 +72,11 @@ class StartRecord:
         _check(self.attempt >= 1, "attempt", self.attempt, "1 or more")
         _check(self.from_epoch >= 1, "from_epoch", self.from_epoch, "1 or more")
 
+    @property
+    def title(self) -> str:
+        """What a person calls the run: `study/name:seed`."""
+        return f"{self.study}/{self.name}:{self.seed}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:

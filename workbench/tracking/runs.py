@@ -13,6 +13,7 @@ from pathlib import Path
 from workbench.errors import RecordError, nearest, suggestion
 from workbench.names import INTERRUPTED, SWEEP, TAG_KIND, TAG_RERUN, TAG_RUN, UNREADABLE
 from workbench.tracking.journal import Journal, first_start, is_locked, read_journal, status_of
+from workbench.tracking.removed_runs import removed
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.store import Store, StoredRun, read_runs
 
@@ -98,7 +99,7 @@ def find_titled(store: Store, text: str) -> str | None:
         )
     if not found:
         _refuse_removed(store, text)
-        seeded = [title(start) for start in known]  # those of the right name go before others that look alike
+        seeded = [start.title for start in known]  # those of the right name go before others that look alike
         named = sorted({name for name in seeded if name.rpartition(":")[0] == text.rpartition(":")[0]})
         if named:
             raise RecordError(f"no run {text!r}", where=store.root, do=f"there is {', '.join(named[:SHOWN])}")
@@ -108,8 +109,6 @@ def find_titled(store: Store, text: str) -> str | None:
 
 def _refuse_removed(store: Store, text: str) -> None:
     """Raise RecordError for a run that is in the store's trash."""
-    from workbench.tracking.trash import removed
-
     # Said before "no run": whoever removed it yesterday would look for a typo.
     if any(text in (one.run, one.title, one.title.rpartition(":")[0]) for one in removed(store)):
         raise RecordError(f"run {text!r} is in the trash", where=store.root, do=f"`workbench restore {text}`")
@@ -119,7 +118,7 @@ def _unknown(store: Store, text: str) -> RecordError:
     """Return the refusal of a word that means no run: a study's by its runs, any other by the nearest titles."""
     starts = [first_start(store.journal(run)) for run in store.runs()]
     known = [start for start in starts if start is not None and start.tags.get(TAG_KIND) != SWEEP]
-    own = [title(start) for start in known if start.study == text]
+    own = [start.title for start in known if start.study == text]
     if own:
         shown = ", ".join(list(dict.fromkeys(own))[:SHOWN])
         return RecordError(
@@ -127,16 +126,11 @@ def _unknown(store: Store, text: str) -> RecordError:
         )
     _refuse_removed(store, text)
     # The newest first, for of titles that look alike it is the one most likely meant.
-    titles = list(dict.fromkeys(title(start) for start in reversed(known)))
-    by_end = {name.partition("/")[2]: name for name in titles} | {start.name: title(start) for start in known}
+    titles = list(dict.fromkeys(start.title for start in reversed(known)))
+    by_end = {name.partition("/")[2]: name for name in titles} | {start.name: start.title for start in known}
     near = nearest(text, titles) or [by_end[name] for name in nearest(text, by_end)]
     do = suggestion(near[0], near) if near else "`workbench list` shows the runs"
     return RecordError(f"no run {text!r}", where=store.root, do=do)
-
-
-def title(start: StartRecord) -> str:
-    """Return what a person calls a run: `study/name:seed`."""
-    return f"{start.study}/{start.name}:{start.seed}"
 
 
 def _on_server(store: Store, mlflow_id: str) -> list[str]:

@@ -8,58 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.errors import RecordError, StoreError, suggestion
-from workbench.security.foreign_names import is_run
-from workbench.tracking.journal import first_start, is_locked
-from workbench.tracking.rows import StartRecord
-from workbench.tracking.runs import read_states, title
+from workbench.errors import RecordError, StoreError
+from workbench.tracking.journal import is_locked
+from workbench.tracking.removed_runs import FOLDER, JOURNAL
+from workbench.tracking.runs import read_states
 from workbench.tracking.store import Store
 from workbench.tracking.sweeps import FOLDER as SWEEPS
 from workbench.tracking.sweeps import names as sweep_names
 from workbench.tracking.sweeps import read as read_sweep
-
-FOLDER = "trash"
-JOURNAL = "journal.jsonl"
-
-
-@dataclass(frozen=True)
-class Removed:
-    """A run in the trash: its record's name, what people call it, and when it was removed."""
-
-    run: str
-    title: str
-    time: float
-    start: StartRecord | None
-
-
-def removed(store: Store) -> list[Removed]:
-    """Return the runs in the trash, the one removed last at the end."""
-    folder = store.root / FOLDER
-    found = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        start = first_start(path / JOURNAL)
-        if is_run(path.name) and not path.is_symlink():
-            name = title(start) if start else path.name
-            found.append(Removed(path.name, name, path.stat().st_mtime, start))
-    return sorted(found, key=lambda one: (one.time, one.run))
-
-
-def find_removed(store: Store, text: str) -> Removed:
-    """Return the removed run that `text` means, of several the one removed last; raises `RecordError` for none."""
-    known = removed(store)
-    found = [one for one in known if text in (one.run, one.title, one.title.rpartition(":")[0])]
-    found = found or [one for one in known if text and one.run.startswith(text)]
-    if not found:
-        names = [one.title for one in known]
-        raise RecordError(
-            f"no removed run {text!r}",
-            where=store.root / FOLDER,
-            do=suggestion(text, names) if names else "the trash is empty",
-        )
-    return found[-1]
 
 
 def with_trials(store: Store, runs: Sequence[str]) -> list[str]:

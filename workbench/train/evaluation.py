@@ -27,6 +27,7 @@ class Scoreboard:
     """Measures of one run, its best value by the selecting metric, and peaks within the current epoch."""
 
     def __init__(self, experiment: Experiment, data: RunData, tracker: Tracker, screen: Screen) -> None:
+        self.experiment = experiment
         self.selector = experiment.selector()
         self.side = experiment.direction(self.selector)
         self.data, self.tracker, self.screen = data, tracker, screen
@@ -63,14 +64,23 @@ class Scoreboard:
         for name, value in values.items():
             # A peak of a threshold or of a spread means nothing: only the measure itself is kept.
             if not name.endswith(names.DERIVED_SUFFIXES):
-                self.inside[name] = max(value, self.inside.get(name, -np.inf))
+                self._note(name, value)
+
+    def _note(self, name: str, value: float) -> None:
+        # The lowest of an error, the highest of an accuracy: a spec's own measure may be either.
+        side = self.experiment.direction(name)
+        if (
+            side is not None
+            and np.isfinite(value)
+            and names.is_better(name, value, self.inside.get(name), side)
+        ):
+            self.inside[name] = value
 
     def peaks(self, values: Mapping[str, float]) -> dict[str, float]:
         """Return the epoch's peaks, its end included, and begin the next epoch without any."""
-        found = {
-            name + names.PEAK_SUFFIX: max(value, values.get(name, value))
-            for name, value in self.inside.items()
-        }
+        for name in self.inside:
+            self._note(name, values.get(name, np.nan))
+        found = {name + names.PEAK_SUFFIX: value for name, value in self.inside.items()}
         self.inside = {}
         return found
 

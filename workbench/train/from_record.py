@@ -24,7 +24,7 @@ from workbench.tracking.remarks import require_start
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
 from workbench.tracking.store import Store, find_store
-from workbench.train import checkpoint
+from workbench.train import checkpoint, checkpoint_file
 from workbench.train.classifier import Outputs, with_classes
 
 KEPT = "spec.py"  # among a run's artifacts: its spec file as it was
@@ -293,7 +293,7 @@ def load_chosen(
     experiment: Experiment, folder: Path, which: str = "best", outputs: Outputs = "embedding"
 ) -> tuple[tf.keras.Model, str]:
     """Return what `load_model` does, and in words which checkpoint it is: `best, epoch 7`."""
-    state, words = checkpoint.chosen(folder, which)
+    state, words = checkpoint_file.chosen(folder, which)
     if state is None:
         raise RecordError("no checkpoint", where=folder, do="run the experiment first, or resume it")
     return network_of(experiment, state, outputs, folder.name), words

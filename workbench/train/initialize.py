@@ -51,10 +51,10 @@ class FromRun(Start):
 
     def _state(self, store: Any) -> State:
         from workbench.tracking.runs import find_run
-        from workbench.train import checkpoint
+        from workbench.train import checkpoint_file
 
         folder = store.run_checkpoints(find_run(store, self.run))
-        state, _ = checkpoint.chosen(folder, self.which)
+        state, _ = checkpoint_file.chosen(folder, self.which)
         if state is None:
             raise RecordError("no checkpoint to start from", where=self.run, do="choose a run that has one")
         return state

@@ -19,7 +19,7 @@ from workbench.spec.experiment import Experiment
 from workbench.tracking import logged_models
 from workbench.tracking.rows import StartRecord, plain
 from workbench.tracking.store import Store
-from workbench.train import checkpoint
+from workbench.train import checkpoint, checkpoint_file
 from workbench.train.classifier import Outputs, with_classes
 from workbench.train.request import RunRequest
 
@@ -63,7 +63,7 @@ def make(
 
     Raises `RecordError` where there is no such checkpoint, or no head in it where `outputs` need one.
     """
-    state, words = checkpoint.chosen(store.run_checkpoints(start.run), which)
+    state, words = checkpoint_file.chosen(store.run_checkpoints(start.run), which)
     if state is None:
         raise RecordError("no checkpoint", where=start.run, do="run the experiment first, or resume it")
     network = build_model(experiment)
@@ -91,7 +91,7 @@ def _linked(store: Store, run: str, which: str) -> Path | None:
 
     The last ones go as newer ones come, and a link would keep a whole state for the sake of its network.
     """
-    best = store.run_checkpoints(run) / checkpoint.BEST
+    best = store.run_checkpoints(run) / checkpoint_file.BEST
     return best if store.is_local and which == "best" and best.is_file() else None
 
 

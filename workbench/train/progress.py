@@ -5,11 +5,9 @@ The runner speaks to this interface only, so a training never depends on how it 
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from workbench import names
@@ -131,22 +129,6 @@ class LiveScreen(Screen):
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
-
-
-def screen(stream: TextIO | None = None) -> Screen:
-    """Return the screen that fits: a notebook's in its kernel, live on a terminal, else plain lines.
-
-    A run that a notebook began in a process of its own also writes its steps into the file that was named.
-    """
-    from workbench.train import notebook_screen
-
-    stream = stream or sys.stdout
-    path = os.environ.get(notebook_screen.VARIABLE)
-    if path:
-        return notebook_screen.ProgressFile(Path(path), stream)
-    if stream is sys.stdout and notebook_screen.in_notebook():
-        return notebook_screen.NotebookScreen(stream)
-    return LiveScreen(stream) if stream is not None and stream.isatty() else Screen(stream)
 
 
 FIRST = (names.LOSS, names.ACCURACY, "val_loss", "val_accuracy", names.LEARNING_RATE)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from workbench.errors import RecordError
 from workbench.tracking.journal import Journal, read_journal
-from workbench.train import checkpoint
-from workbench.train.checkpoint import Chosen
+from workbench.train import checkpoint, checkpoint_file
+from workbench.train.checkpoint_file import Chosen
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest
 
@@ -26,7 +26,7 @@ def resume_state(request: RunRequest, screen: Screen) -> checkpoint.State | None
         _put_aside(request, journal)
         screen.warn("trained again from its first epoch, as asked; its states are kept beside")
         return None
-    chosen = checkpoint.choose(folder, request.run)
+    chosen = checkpoint_file.choose(folder, request.run)
     for text in chosen.passed:
         screen.warn(f"{text}; passed over")
     recorded = journal.checkpoint()
@@ -64,6 +64,6 @@ def _none_left(request: RunRequest, chosen: Chosen, epochs: int) -> RecordError:
 def _put_aside(request: RunRequest, journal: Journal) -> None:
     """Rename the states of earlier attempts, which a later resume would take for newer than the new ones."""
     folder = request.store.run_checkpoints(request.run)
-    for path in (*checkpoint.generations(folder), folder / checkpoint.BEST):
+    for path in (*checkpoint_file.generations(folder), folder / checkpoint_file.BEST):
         if path.exists():
             path.rename(path.with_name(f"before-attempt-{journal.attempt + 1}-{path.name}"))

@@ -29,7 +29,7 @@ from workbench.tracking import null_tracker, provenance
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, resume_state, shared_trunk
+from workbench.train import checkpoint, checkpoint_file, resume_state, shared_trunk
 from workbench.train.progress import Screen
 from workbench.train.request import EpochCallback, RunRequest, RunResult, StopTraining
 from workbench.train.run_data import RunData
@@ -151,7 +151,7 @@ def common_state(
     state = resume_state.resume_state(request, screen) if group.chief else None
     if group.workers == 1:
         return state
-    return checkpoint.unpacked(group.share(checkpoint.packed(state) if group.chief else None))
+    return checkpoint_file.unpacked(group.share(checkpoint_file.packed(state) if group.chief else None))
 
 
 def open_tracker(

@@ -18,7 +18,7 @@ from workbench.spec.plan import Plan
 from workbench.tracking.best import best_values
 from workbench.tracking.rows import CheckpointRecord, EpochRecord
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint, logged_model, memory_check, nan_report
+from workbench.train import checkpoint, checkpoint_file, logged_model, memory_check, nan_report
 from workbench.train.evaluation import Scoreboard
 from workbench.train.progress import Screen
 from workbench.train.request import EpochCallback, RunRequest, RunResult
@@ -53,7 +53,7 @@ class Session:
         self.signals = StopSignals(self.experiment.safety.grace_seconds, screen.say, screen.close)
         # The timer behind the signals and the saver's thread belong to this attempt alone; a second run in the same
         # process (a notebook, a sweep) makes its own.
-        self.saver = checkpoint.Saver(request.store.run_checkpoints(request.run))
+        self.saver = checkpoint_file.Saver(request.store.run_checkpoints(request.run))
         self.plan: Plan | None = None
         self.epoch, self.epoch_step, self.step = 0, 0, 0  # finished epochs, steps in the next, all steps
         self.spent = 0.0  # seconds of the unfinished epoch before this attempt
@@ -344,7 +344,7 @@ class Session:
         }
         # Copied here, in the training's thread: the next step changes the variables in place.
         state = checkpoint.capture(self.trainer, facts)
-        name = checkpoint.file_name(self.epoch, self.step)
+        name = checkpoint_file.file_name(self.epoch, self.step)
         self._last_save = time.monotonic()
         # Bound now: by the time the state is durable the training has moved on.
         epoch, step = self.epoch, self.step

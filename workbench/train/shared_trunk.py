@@ -32,7 +32,7 @@ from workbench.tracking.rows import StartRecord, new_run_name
 from workbench.tracking.runs import RunState, is_resumable, read_state
 from workbench.tracking.store import Store
 from workbench.tracking.tracker import Tracker
-from workbench.train import checkpoint
+from workbench.train import checkpoint, checkpoint_file
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest
 from workbench.train.run_data import RunData
@@ -231,9 +231,9 @@ def _will_keep(journal: Journal, wanted: TrunkRequest) -> bool:
 
 def read_at(folder: Path, epoch: int) -> checkpoint.State | None:
     """Return the sound state after `epoch` whole epochs, or None where it is not kept."""
-    for path in (folder / checkpoint.kept_name(epoch), *sorted(folder.glob(f"e{epoch:05d}-*"))):
+    for path in (folder / checkpoint_file.kept_name(epoch), *sorted(folder.glob(f"e{epoch:05d}-*"))):
         with contextlib.suppress(RecordError):
-            state = checkpoint.read(path)
+            state = checkpoint_file.read(path)
             if (state.facts["epoch"], state.facts["epoch_step"]) == (epoch, 0):
                 return state
     return None
@@ -275,8 +275,8 @@ def inherit(request: RunRequest, state: checkpoint.State, tracker: Tracker) -> N
     if best is None:
         return
     folder = request.store.run_checkpoints(str(trunk["run"]))
-    target = request.store.run_checkpoints(request.run) / checkpoint.BEST
-    for name in (checkpoint.kept_name(int(trunk["epoch"]), best=True), checkpoint.BEST):
+    target = request.store.run_checkpoints(request.run) / checkpoint_file.BEST
+    for name in (checkpoint_file.kept_name(int(trunk["epoch"]), best=True), checkpoint_file.BEST):
         if (folder / name).exists() and _is_of(folder / name, best["step"]) and not target.exists():
             _link(folder / name, target)
     run = str(trunk["run"])
@@ -288,7 +288,7 @@ def inherit(request: RunRequest, state: checkpoint.State, tracker: Tracker) -> N
 
 def _is_of(path: Path, step: int) -> bool:
     try:
-        return bool(checkpoint.read(path).facts["step"] == step)
+        return bool(checkpoint_file.read(path).facts["step"] == step)
     except RecordError:
         return False
 

@@ -18,7 +18,6 @@ from workbench.security import safe_json, safe_yaml
 from workbench.security.foreign_files import files_below
 from workbench.tracking import logged_models
 from workbench.tracking.rows import EpochRecord, StartRecord
-from workbench.tracking.runs import title
 from workbench.tracking.store import Store
 from workbench.views.mlflow_values import (
     HIDDEN_PREFIX,
@@ -147,7 +146,7 @@ def _words(start: StartRecord, facts: Mapping[str, Any]) -> str:
     """Return the description of a model: whose network it is, after which epoch, and what it takes and gives."""
     outputs = facts.get("outputs", "embedding")
     gives = "vectors of length 1" if outputs == "embedding" else f"{outputs} by class"
-    return f"The network of {title(start)} ({facts.get('checkpoint', 'a checkpoint')}): images as bytes in, {gives} out."
+    return f"The network of {start.title} ({facts.get('checkpoint', 'a checkpoint')}): images as bytes in, {gives} out."
 
 
 def _link(folder: Path, place: Path, description: dict[str, Any]) -> None:

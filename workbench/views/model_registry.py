@@ -16,7 +16,6 @@ from workbench.names import TAG_PREFIX, TAG_RUN
 from workbench.tracking import logged_models
 from workbench.tracking.journal import first_start
 from workbench.tracking.logged_models import Registration
-from workbench.tracking.runs import title
 from workbench.tracking.store import Store
 from workbench.tracking.sync_thread import reason
 from workbench.views.mlflow_models import tell_registered
@@ -97,7 +96,7 @@ class Registry:
             source,
             run_id=model.source_run_id,
             tags={TAG_RUN: note.run, TAG_TIME: repr(note.time)},
-            description=f"{note.model} of run {title(start) if start else note.run} ({note.run})",
+            description=f"{note.model} of run {start.title if start else note.run} ({note.run})",
             model_id=model.model_id,
         )
 

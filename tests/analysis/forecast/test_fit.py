@@ -1,4 +1,4 @@
-"""The grid fits, the rivals and the weights against independent solvers and formulas."""
+"""The grid fits, the baselines and the weights against independent solvers and formulas."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from analysis.forecast import ensemble, fit, lr_effects
 from analysis.forecast.baselines import BASELINES, baselines, slope
 from analysis.forecast.families import FAMILIES, bank
 from analysis.forecast.settings import DEFAULT
+from analysis.stats import noise
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -64,7 +65,7 @@ def test_a_spike_moves_a_robust_fit_less_than_a_plain_one() -> None:
     assert np.abs(robust - clean).max() < 0.5 * np.abs(plain - clean).max()
 
 
-def test_rivals_say_what_their_names_say() -> None:
+def test_baselines_say_what_their_names_say() -> None:
     y = np.array([5.0, 4.0, 3.5, 3.2, 3.0])
     found = dict(zip(BASELINES, baselines(y, np.array([5]), 7), strict=True))
     assert found["last value"][0, 5:].tolist() == [3.0, 3.0]
@@ -110,6 +111,6 @@ def test_the_progress_axis_and_breaks_of_a_schedule() -> None:
 def test_the_noise_estimate_finds_the_noise_and_passes_over_a_spike() -> None:
     generator = np.random.default_rng(1)
     y = 0.4 - 0.001 * np.arange(400) + 0.02 * generator.normal(size=400)
-    assert lr_effects.noise(y) == pytest.approx(0.02, rel=0.25)
+    assert noise.robust(y) == pytest.approx(0.02, rel=0.25)
     y[300] += 5
-    assert lr_effects.noise(y) == pytest.approx(0.02, rel=0.25)
+    assert noise.robust(y) == pytest.approx(0.02, rel=0.25)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.stats import noise
 from analysis.stats import significance as sig
 from workbench.errors import RecordError
 
@@ -127,7 +128,7 @@ def test_optimism_on_pure_noise_is_the_order_statistic(epochs: int) -> None:
     excess = curves.max(1) - 0.95
     error = excess.std() / math.sqrt(len(excess))
     assert abs(sig.optimism(0.003, epochs) - excess.mean()) < 2 * error
-    assert sig.plateau_noise(rng.normal(0, 0.003, 5000)) == pytest.approx(0.003, rel=0.05)
+    assert noise.of_plateau(rng.normal(0, 0.003, 5000)) == pytest.approx(0.003, rel=0.05)
 
 
 def test_the_notebooks_nesterov_table_calls_almost_nothing() -> None:

@@ -11,10 +11,11 @@ import pytest
 from makers import add_run
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from analysis.commands.table import Query, chosen
+from analysis.commands.table_text import TableQuery, records_of
 from analysis.tables import folded, verdicts
 from analysis.tables.summary import summary
 from workbench.cli import main
+from workbench.errors import RecordError
 from workbench.tracking.store import find_store
 
 
@@ -63,7 +64,7 @@ def test_ten_folds_are_one_row(project: Path, capsys: pytest.CaptureFixture[str]
     scores = add_folds(project, "base", 0.5, 100)
     same = drawn(0.5, 100)[1]
     wanted = protocol(scores, same)
-    records = folded.collapsed(chosen(Query()), find_store(None))
+    records = folded.collapsed(records_of(TableQuery()), find_store(None))
     frame = summary(records, "unseen")
     assert len(frame) == 1
     row = frame.iloc[0]
@@ -77,7 +78,7 @@ def test_ten_folds_are_one_row(project: Path, capsys: pytest.CaptureFixture[str]
 
 def test_the_time_of_folds_is_unknown_where_one_of_them_has_none(project: Path) -> None:
     add_folds(project, "base", 0.5, 100)
-    records = chosen(Query())
+    records = records_of(TableQuery())
     place = find_store(None)
     records.runs["seconds"] = 3.0
     assert folded.collapsed(records, place).runs["seconds"].tolist() == [30.0]
@@ -90,7 +91,7 @@ def test_two_experiments_are_compared_over_all_their_pairs(
 ) -> None:
     add_folds(project, "base", 0.7, 100)
     add_folds(project, "better", 0.4, 200)
-    records = folded.collapsed(chosen(Query()), find_store(None))
+    records = folded.collapsed(records_of(TableQuery()), find_store(None))
     rows = verdicts.rows_of(records, summary(records, "unseen"), "unseen", find_store(None))
     assert [row.pairs for row in rows] == [600, 600]
     assert main(["table", "--baseline", "base", "--select", "unseen"]) == 0
@@ -101,7 +102,7 @@ def test_two_experiments_are_compared_over_all_their_pairs(
 def test_seeds_of_folds_are_one_row_with_a_spread(project: Path) -> None:
     add_folds(project, "base", 0.5, 100)
     add_folds(project, "base", 0.5, 100, seed=1)
-    records = folded.collapsed(chosen(Query()), find_store(None))
+    records = folded.collapsed(records_of(TableQuery()), find_store(None))
     frame = summary(records, "unseen")
     assert frame[["run", "seeds", "folds"]].values.tolist() == [["base", 2, 10]]
 
@@ -118,7 +119,7 @@ def test_folds_that_are_not_all_there_are_said(project: Path, capsys: pytest.Cap
 def test_the_newest_run_of_a_fold_counts(project: Path) -> None:
     add_folds(project, "base", 0.5, 100)
     add_folds(project, "base", 0.5, 100, count=3, later=500)
-    runs = chosen(Query()).runs
+    runs = records_of(TableQuery()).runs
     (members,) = folded.groups(runs)
     starts = [runs["run"].iloc[position][9:15] for position in members]
     assert starts == ["000600", "000601", "000602", *(f"{103 + k:06d}" for k in range(7))]
@@ -136,6 +137,15 @@ def test_the_band_of_roc_curves_is_theirs() -> None:
     assert np.allclose(mean, np.mean(curves, 0))
     assert np.allclose(error, np.std(curves, 0, ddof=1) / np.sqrt(10))
     assert rates[0] == pytest.approx(1 / 100)
+
+
+def test_a_fold_of_one_kind_of_pairs_has_no_curve() -> None:
+    scores, same = drawn(0.6, 3)
+    same[4] = True
+    found = folded.of_scores(scores.ravel(), same.ravel(), np.repeat(np.arange(10), 60), range(1, 11))
+    for measure in (folded.roc_band, folded.mean_area):
+        with pytest.raises(RecordError, match="fold 5: all 60 pairs are genuine"):
+            measure(found)
 
 
 def test_folds_as_one_result_together_and_among_published_ones(

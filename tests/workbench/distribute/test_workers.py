@@ -9,7 +9,7 @@ from fleet import Fleet, ended, largest_difference, wait_for_steps
 
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import find_store
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 pytestmark = pytest.mark.tensorflow
 
@@ -55,7 +55,7 @@ def test_a_sigterm_to_any_worker_stops_all_at_one_step_with_a_checkpoint(tmp_pat
     results = ended(chief, other)
     assert [status for status, _ in results] == [75, 75], results
     (run,) = runs(tmp_path)
-    state = checkpoint.newest(tmp_path / "mlruns" / "checkpoints" / run)
+    state = checkpoint_file.newest(tmp_path / "mlruns" / "checkpoints" / run)
     assert state is not None
     steps = [len(fleet.losses(f"worker{k}")) for k in (0, 1)]
     assert steps == [state.facts["step"]] * 2

@@ -15,7 +15,7 @@ from workbench.jobs.scheduler import run_all
 from workbench.jobs.task import Task
 from workbench.spec.variant import Variant
 from workbench.tracking.store import Store
-from workbench.train.checkpoint import kept_name
+from workbench.train.checkpoint_file import kept_name
 
 WHOLE = tiny(stages=Stage(loss=Softmax(), epochs=6))
 ARC = WHOLE.branch(at_epoch=2, stages=Stage(loss=ArcFace(scale=16), epochs=3), name="arc")

@@ -12,8 +12,9 @@ import pytest
 from workbench.errors import InputError, RunFailed, RunKilled, RunStopped
 from workbench.notebook import training
 from workbench.train import notebook_screen
+from workbench.train.choose_screen import screen
 from workbench.train.notebook_screen import NotebookScreen, ProgressFile, in_notebook, read_progress
-from workbench.train.progress import Screen, screen
+from workbench.train.progress import Screen
 
 
 class Handle:

@@ -20,7 +20,7 @@ from workbench.tracking.journal import JournalWriter
 from workbench.tracking.origin import sealed
 from workbench.tracking.rows import EndRecord, StartRecord
 from workbench.tracking.store import find_store
-from workbench.train import checkpoint
+from workbench.train import checkpoint, checkpoint_file
 from workbench.train.from_record import open_run, recorded_variant
 
 RUN = "20260101T000000Z-00000001"
@@ -119,10 +119,14 @@ def test_a_spec_that_selects_what_nothing_records_is_refused_with_near_names(rec
 
 
 def test_a_checkpoint_is_called_best_only_where_it_is(tmp_path: Path) -> None:
-    assert checkpoint.chosen(tmp_path) == (None, "no checkpoint")
+    assert checkpoint_file.chosen(tmp_path) == (None, "no checkpoint")
     facts = {"epoch": 3, "epoch_step": 0}
-    checkpoint.write(tmp_path / checkpoint.file_name(3, 9), checkpoint.State({"a": np.zeros(1)}, facts))
-    assert checkpoint.chosen(tmp_path)[1] == "last, epoch 3; it has no best one"
-    assert checkpoint.chosen(tmp_path, "last")[1] == "last, epoch 3"
-    checkpoint.write(tmp_path / checkpoint.BEST, checkpoint.State({"a": np.ones(1)}, {**facts, "epoch": 2}))
-    assert checkpoint.chosen(tmp_path)[1] == "best, epoch 2"
+    checkpoint_file.write(
+        tmp_path / checkpoint_file.file_name(3, 9), checkpoint.State({"a": np.zeros(1)}, facts)
+    )
+    assert checkpoint_file.chosen(tmp_path)[1] == "last, epoch 3; it has no best one"
+    assert checkpoint_file.chosen(tmp_path, "last")[1] == "last, epoch 3"
+    checkpoint_file.write(
+        tmp_path / checkpoint_file.BEST, checkpoint.State({"a": np.ones(1)}, {**facts, "epoch": 2})
+    )
+    assert checkpoint_file.chosen(tmp_path)[1] == "best, epoch 2"

@@ -16,7 +16,7 @@ from workbench.tracking import branch_history, provenance
 from workbench.tracking.journal import JournalWriter, first_start, read_journal
 from workbench.tracking.rows import CheckpointRecord, EndRecord, EpochRecord, StartRecord
 from workbench.tracking.store import Store, find_store
-from workbench.train import checkpoint, shared_trunk
+from workbench.train import checkpoint, checkpoint_file, shared_trunk
 
 DATA = {"faces": "abc"}
 BRANCH = tiny().branch(at_epoch=4, stages=Stage(loss=CosFace(), epochs=2))
@@ -66,8 +66,8 @@ def record(
             writer.append(EndRecord(status=status))
     if kept is not None:
         facts_ = {"epoch": kept, "epoch_step": 0, "step": 3 * kept}
-        path = store.run_checkpoints(run) / checkpoint.file_name(kept, 3 * kept)
-        checkpoint.write(path, checkpoint.State({"a": np.arange(3)}, facts_))
+        path = store.run_checkpoints(run) / checkpoint_file.file_name(kept, 3 * kept)
+        checkpoint_file.write(path, checkpoint.State({"a": np.arange(3)}, facts_))
     return run
 
 
@@ -83,8 +83,8 @@ def test_a_longer_run_serves_where_it_kept_the_state(store: Store) -> None:
     run = record(store, 1, tiny(name="whole"), epochs=5, kept=5)
     assert shared_trunk.look(store, wanted()) is None
     facts = {"epoch": 4, "epoch_step": 0, "step": 12}
-    path = store.run_checkpoints(run) / checkpoint.kept_name(4)
-    checkpoint.write(path, checkpoint.State({"a": np.arange(3)}, facts))
+    path = store.run_checkpoints(run) / checkpoint_file.kept_name(4)
+    checkpoint_file.write(path, checkpoint.State({"a": np.arange(3)}, facts))
     found = shared_trunk.look(store, wanted())
     assert found is not None
     assert found.run == run
@@ -95,8 +95,8 @@ def test_a_longer_run_serves_where_it_kept_the_state(store: Store) -> None:
 def test_a_state_within_the_next_epoch_is_not_that_of_the_epoch(store: Store) -> None:
     run = record(store, 1, tiny(), epochs=5, kept=None)
     facts = {"epoch": 4, "epoch_step": 2, "step": 14}
-    path = store.run_checkpoints(run) / checkpoint.file_name(4, 14)
-    checkpoint.write(path, checkpoint.State({"a": np.arange(3)}, facts))
+    path = store.run_checkpoints(run) / checkpoint_file.file_name(4, 14)
+    checkpoint_file.write(path, checkpoint.State({"a": np.arange(3)}, facts))
     assert shared_trunk.look(store, wanted()) is None
 
 

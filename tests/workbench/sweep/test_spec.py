@@ -37,8 +37,8 @@ from workbench.spec.variant import Variant
 from workbench.sweep.keras_space import base_values, domains_of, extra_parameters
 from workbench.sweep.load_sweeps import variants_or_bases
 from workbench.sweep.search import refuse_secrets
-from workbench.sweep.search_space import lattice
-from workbench.sweep.spec import changes, grid
+from workbench.sweep.search_space import grid, lattice
+from workbench.sweep.spec import changes
 from workbench.tracking import sweeps
 from workbench.tracking.store import find_store
 

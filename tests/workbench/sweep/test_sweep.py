@@ -15,7 +15,7 @@ from workbench.cli import main
 from workbench.tracking import sweeps
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import Store, find_store
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 pytestmark = pytest.mark.tensorflow
 
@@ -99,7 +99,8 @@ def test_a_promoted_trial_ends_with_the_bits_of_an_undisturbed_run(
     ]
     assert rows[0] == rows[1]
     states = [
-        checkpoint.newest(store_of(place).run_checkpoints(name)) for name in (whole, trial.request.runs[0])
+        checkpoint_file.newest(store_of(place).run_checkpoints(name))
+        for name in (whole, trial.request.runs[0])
     ]
     assert states[0] and states[1]
     different = [n for n, one in states[0].arrays.items() if not np.array_equal(one, states[1].arrays[n])]

@@ -9,7 +9,7 @@ import pytest
 from stores import epoch, query, start
 
 from workbench.cli import main
-from workbench.tracking import trash
+from workbench.tracking import removed_runs
 from workbench.tracking.journal import JournalWriter
 from workbench.tracking.reader_notes import read_notes
 from workbench.tracking.rows import EndRecord
@@ -162,7 +162,7 @@ def test_a_removed_run_is_gone_everywhere_and_comes_back_whole(store: Store, cap
     assert "is in the trash; `workbench restore orl/decay:0`" in said(capsys, "show", "orl/decay:0", status=2)
     assert "orl/decay:0" in said(capsys, "restore")
     said(capsys, "restore", "orl/decay:0")
-    assert store.journal(run).read_bytes() == before and trash.removed(store) == []
+    assert store.journal(run).read_bytes() == before and removed_runs.removed(store) == []
     assert (store.run_checkpoints(run) / "best.safetensors").read_bytes() == b"state"
     assert "the trash is empty" in said(capsys, "restore", "orl/decay:0", status=2)
 

@@ -14,7 +14,7 @@ from workbench.errors import RecordError
 from workbench.names import TAG_RERUN
 from workbench.tracking.journal import JournalWriter
 from workbench.tracking.rows import EndRecord
-from workbench.tracking.runs import find_run, title
+from workbench.tracking.runs import find_run
 from workbench.tracking.store import Store, find_store
 
 
@@ -76,4 +76,4 @@ def test_an_empty_store_has_no_last_run(store: Store) -> None:
 
 
 def test_what_a_run_is_called() -> None:
-    assert title(start(study="orl", name="base", seed=3)) == "orl/base:3"
+    assert start(study="orl", name="base", seed=3).title == "orl/base:3"

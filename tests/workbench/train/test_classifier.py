@@ -68,13 +68,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 
 def numbers(name: str, runs: Any) -> tuple[Any, np.ndarray, np.ndarray, Any]:
     """The run, images, their embeddings, and the arrays of its last checkpoint."""
-    from workbench.train import checkpoint
+    from workbench.train import checkpoint_file
     from workbench.train.from_record import load_model, open_run
 
     found = open_run(runs[1][name])
     images = np.random.default_rng(0).uniform(-1, 1, (5, 8, 8, 3)).astype(np.float32)
     embeddings = load_model(found.experiment, found.checkpoints, "last")(images).numpy()
-    return found, images, embeddings, checkpoint.newest(found.checkpoints).arrays  # type: ignore[union-attr]
+    return found, images, embeddings, checkpoint_file.newest(found.checkpoints).arrays  # type: ignore[union-attr]
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -31,15 +31,15 @@ WHOLE, KILLED = "20260101T000000Z-00000000", "20260101T000000Z-00000001"
 # The writes of a state that are named by their numbers fail as those of a flaky network disk do.
 FLAKY = """
 import errno, sys
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 from workbench.cli import main
-write, calls, failing = checkpoint.write, [], [int(word) for word in sys.argv[1].split(",")]
+write, calls, failing = checkpoint_file.write, [], [int(word) for word in sys.argv[1].split(",")]
 def flaky(path, state):
     calls.append(path)
     if len(calls) in failing:
         raise OSError(errno.EIO, "Input/output error")
     return write(path, state)
-checkpoint.write = flaky
+checkpoint_file.write = flaky
 sys.exit(main(sys.argv[2:]))
 """
 

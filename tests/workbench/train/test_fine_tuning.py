@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from running import journal, launch
 
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 pytestmark = pytest.mark.tensorflow
 
@@ -98,15 +98,15 @@ def test_fine_tuning_moves_the_head_then_the_last_blocks_then_all(
     folder = project / "mlruns" / "checkpoints" / run
 
     def weights(place: Path) -> dict[str, np.ndarray]:
-        found = checkpoint.read(place).arrays
+        found = checkpoint_file.read(place).arrays
         return {name: array for name, array in found.items() if name.startswith("embedder/")}
 
     def moved(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> list[str]:
         return [name for name in one if not np.array_equal(one[name], other[name])]
 
-    start = weights(project / "mlruns" / "checkpoints" / first / checkpoint.BEST)
-    after = [weights(folder / checkpoint.kept_name(epoch)) for epoch in (1, 2)]
-    after.append(weights(checkpoint.generations(folder)[0]))
+    start = weights(project / "mlruns" / "checkpoints" / first / checkpoint_file.BEST)
+    after = [weights(folder / checkpoint_file.kept_name(epoch)) for epoch in (1, 2)]
+    after.append(weights(checkpoint_file.generations(folder)[0]))
     assert moved(start, after[0]) == []  # the head alone
     second, third = moved(after[0], after[1]), moved(after[1], after[2])
     assert 0 < len(second) < len(start)

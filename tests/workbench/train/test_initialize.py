@@ -119,13 +119,15 @@ def test_another_width_is_refused_with_the_layer_and_changes_nothing(tmp_path: P
 @pytest.mark.tensorflow
 def test_a_run_of_another_width_is_refused_with_the_layer(tmp_path: Path) -> None:
     from workbench.tracking.store import find_store
-    from workbench.train import checkpoint
+    from workbench.train import checkpoint, checkpoint_file
 
     store, run, first = find_store(str(tmp_path / "mlruns")), "20260101T000000Z-00000001", network(5)
     store.journals.mkdir(parents=True)
     store.journal(run).touch()
     arrays = {f"embedder/{i:05d}": array for i, array in enumerate(first.get_weights())}
-    checkpoint.write(store.run_checkpoints(run) / checkpoint.file_name(1, 1), checkpoint.State(arrays, {}))
+    checkpoint_file.write(
+        store.run_checkpoints(run) / checkpoint_file.file_name(1, 1), checkpoint.State(arrays, {})
+    )
     second = network(5)
     assert FromRun(run).fill(second, store) == []
     assert all(np.array_equal(old, new) for old, new in zip(first.get_weights(), second.get_weights()))

@@ -23,7 +23,7 @@ from workbench.spec.variant import Variant
 from workbench.tracking import logged_models
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.store import Store, find_store
-from workbench.train import checkpoint, logged_model
+from workbench.train import checkpoint_file, logged_model
 from workbench.train.request import RunRequest
 
 SPEC = '''"""Which digit is it?"""
@@ -134,7 +134,7 @@ def test_the_model_of_a_run_answers_without_this_package(trained, tmp_path: Path
 @pytest.mark.tensorflow
 def test_the_weights_of_a_model_are_the_best_checkpoints_own_file(trained) -> None:
     _, store, run = trained
-    best = store.run_checkpoints(run) / checkpoint.BEST
+    best = store.run_checkpoints(run) / checkpoint_file.BEST
     places = [logged_models.folder(store, run) / "model", *store.artifacts.glob("*/models/*/artifacts")]
     assert len(places) == 2
     assert all(best.samefile(place / "tf2model" / "variables" / LINKED) for place in places)

@@ -14,7 +14,7 @@ from workbench.errors import RecordError
 from workbench.tracking.journal import encode_line
 from workbench.tracking.rows import CheckpointRecord
 from workbench.tracking.store import Store
-from workbench.train import checkpoint
+from workbench.train import checkpoint, checkpoint_file
 from workbench.train.progress import Screen
 from workbench.train.request import RunRequest
 from workbench.train.resume_state import resume_state
@@ -29,10 +29,10 @@ def store(tmp_path: Path) -> Store:
     found.journals.mkdir(parents=True)
     rows: list[Any] = [start(RUN)]
     for number in (1, 2, 3):
-        name = checkpoint.file_name(number, 10 * number)
+        name = checkpoint_file.file_name(number, 10 * number)
         if number > 1:
             facts = {"run": RUN, "epoch": number, "epoch_step": 0, "step": 10 * number}
-            checkpoint.write(
+            checkpoint_file.write(
                 found.run_checkpoints(RUN) / name, checkpoint.State({"w": np.ones(number)}, facts)
             )
         rows += [epoch(number), CheckpointRecord(epoch=number, step=10 * number, file=name, digest="d")]
@@ -53,7 +53,7 @@ def damage(path: Path) -> None:
 
 
 def newest(store: Store) -> list[Path]:
-    return checkpoint.generations(store.run_checkpoints(RUN))
+    return checkpoint_file.generations(store.run_checkpoints(RUN))
 
 
 def test_it_says_which_state_it_takes(store: Store) -> None:
@@ -73,7 +73,7 @@ def test_a_newest_state_that_is_not_sound_is_passed_over_with_a_word(store: Stor
         path.write_bytes(b"")
     else:
         facts = {"run": "20260101T000009Z-00000009", "epoch": 3, "epoch_step": 0, "step": 30}
-        checkpoint.write(path, checkpoint.State({"w": np.ones(3)}, facts))
+        checkpoint_file.write(path, checkpoint.State({"w": np.ones(3)}, facts))
     state, said = asked(store)
     assert state is not None and state.facts["epoch"] == 2
     assert path.name in said and "passed over" in said and "going on after epoch 2" in said

@@ -13,7 +13,7 @@ import pytest
 from running import accepted, arrays, journal, start
 
 from workbench.tracking import branch_history
-from workbench.train import checkpoint
+from workbench.train import checkpoint_file
 
 pytestmark = pytest.mark.tensorflow
 
@@ -61,7 +61,7 @@ def assert_equal_to_the_full_run(folder: Path, full: Path) -> None:
     assert one.keys() == other.keys()
     assert [name for name in one if not np.array_equal(one[name], other[name])] == []
     best, wanted = (
-        checkpoint.read(place / "mlruns" / "checkpoints" / run / checkpoint.BEST)
+        checkpoint_file.read(place / "mlruns" / "checkpoints" / run / checkpoint_file.BEST)
         for place, run in ((folder, COS), (full, FULL))
     )
     assert best.facts["step"] == wanted.facts["step"]

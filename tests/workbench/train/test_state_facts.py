@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from workbench.errors import RecordError
-from workbench.train import checkpoint, state_facts
+from workbench.train import checkpoint, checkpoint_file, state_facts
 
 RUN = "20260101T000000Z-00000001"
 SOUND: dict[str, Any] = {
@@ -51,13 +51,13 @@ def write(path: Path, facts: Any) -> Path:
     save_file(
         dict(state.arrays),
         path,
-        metadata={"facts": json.dumps(facts, sort_keys=True), "digest": checkpoint.digest(state)},
+        metadata={"facts": json.dumps(facts, sort_keys=True), "digest": checkpoint_file.digest(state)},
     )
     return path
 
 
 def test_a_sound_state_comes_back(tmp_path: Path) -> None:
-    assert checkpoint.read(write(tmp_path / "e00002.safetensors", SOUND)).facts == SOUND
+    assert checkpoint_file.read(write(tmp_path / "e00002.safetensors", SOUND)).facts == SOUND
     assert state_facts.are_possible({}) and state_facts.are_possible({**SOUND, "best": None})
 
 
@@ -65,11 +65,11 @@ def test_a_sound_state_comes_back(tmp_path: Path) -> None:
 def test_a_state_that_says_what_no_training_does_is_not_sound(tmp_path: Path, facts: Any) -> None:
     assert not state_facts.are_possible(facts)
     with pytest.raises(RecordError, match="no sound checkpoint"):
-        checkpoint.read(write(tmp_path / "e00002.safetensors", facts))
+        checkpoint_file.read(write(tmp_path / "e00002.safetensors", facts))
 
 
 def test_facts_nested_without_an_end_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "e00002.safetensors"
     save_file({"w": np.arange(3.0)}, path, metadata={"facts": "[" * 100_000, "digest": "0"})
     with pytest.raises(RecordError, match="no sound checkpoint"):
-        checkpoint.read(path)
+        checkpoint_file.read(path)

@@ -173,7 +173,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     from workbench.tracking.journal import JournalWriter
     from workbench.tracking.rows import StartRecord
     from workbench.tracking.store import find_store
-    from workbench.train import checkpoint
+    from workbench.train import checkpoint, checkpoint_file
     from workbench.verification.evaluator import Evaluator
 
     folder = tmp_path_factory.mktemp("project")
@@ -194,7 +194,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         journal.append(StartRecord(run=run, id=experiment.id, study="x", spec=experiment.to_json()))
     network = build_model(experiment)
     arrays = {f"embedder/{k:05d}": variable.numpy() for k, variable in enumerate(network.variables)}
-    checkpoint.write(store.run_checkpoints(run) / checkpoint.BEST, checkpoint.State(arrays, {"epoch": 3}))
+    checkpoint_file.write(
+        store.run_checkpoints(run) / checkpoint_file.BEST, checkpoint.State(arrays, {"epoch": 3})
+    )
     (part,) = experiment.sets
     evaluator = Evaluator.open(part, Places((folder,)), experiment.data, 32)
     scores = evaluator.evaluate(network).scores

@@ -11,9 +11,9 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
-from workbench.data import broken_records, cache
+from workbench.data import cache
 from workbench.data.paths import locate
-from workbench.data.sources import builtin, encoded, recordio, tfrecords
+from workbench.data.sources import broken_records, builtin, encoded, recordio, tfrecords
 from workbench.data.sources.byte_ranges import Ranges, stamp
 from workbench.errors import DataError
 from workbench.security.foreign_names import is_count

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.lazy import tf
-from workbench.models.heads.base import Slot, Step, WeightedHead
 from workbench.models.heads.matmul import ROWS
+from workbench.models.heads.weights import Slot, Step
+
+if TYPE_CHECKING:
+    from workbench.models.heads.base import WeightedHead
 
 LARGE = 16 * ROWS  # rows of a matrix from which its start is drawn in parts
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from workbench.distribute import collectives
 from workbench.lazy import tf
 from workbench.models.heads import matmul
-from workbench.models.heads.base import Slot, Step, WeightedHead
+from workbench.models.heads.base import WeightedHead
+from workbench.models.heads.weights import Slot, Step
 from workbench.spec.part import part, setting
 
 

@@ -268,8 +268,8 @@ def test_a_large_head_starts_as_glorot_without_two_equal_rows() -> None:
     import scipy.stats
     import tensorflow as tf
 
-    from workbench.models.heads.base import Slot
     from workbench.models.heads.layers import LARGE, add
+    from workbench.models.heads.weights import Slot
 
     def start(seed: int) -> np.ndarray:
         tf.keras.utils.set_random_seed(seed)
