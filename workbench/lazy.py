@@ -212,12 +212,6 @@ def addons() -> Any:
         return importlib.import_module("tensorflow_addons")
 
 
-def bundle_messages() -> Any:
-    """Return the messages that an index of TensorFlow's checkpoints is made of."""
-    _tensorflow("tensorflow")  # first, so that it chooses Keras
-    return importlib.import_module("tensorflow.core.protobuf.tensor_bundle_pb2")
-
-
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
     """Keep back what TensorFlow's libraries write to stderr while they load, if its log level asks for quiet."""

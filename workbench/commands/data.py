@@ -313,8 +313,7 @@ def distill(
     trust_code: bool,
 ) -> None:
     """Write TARGET.tfrecord: the images of SOURCE with the embeddings of MODEL (a run or a model file)."""
-    from workbench.commands.logits import logits_of
-    from workbench.commands.model_option import ModelOptions
+    from workbench.commands.model_option import ModelOptions, logits_of
     from workbench.verification import teacher
 
     if target.suffix != ".tfrecord":

@@ -22,7 +22,7 @@ from workbench.tracking.best import summary
 from workbench.tracking.reader_notes import read_notes
 from workbench.tracking.remarks import remarks
 from workbench.tracking.removed_runs import removed
-from workbench.tracking.runs import RunState, read_state, read_states
+from workbench.tracking.runs import RunState, read_states
 from workbench.tracking.store import Store, find_store
 
 LEAST_WIDTH = 140
@@ -137,11 +137,6 @@ def _none(
 
 
 # ---------------------------------------------------------------- the table
-
-
-def runs_table(store: Store, runs: Sequence[str]) -> str:
-    """Return the list of the given runs as text."""
-    return table_of(store, [read_state(store, run) for run in runs])
 
 
 def table_of(store: Store, states: Sequence[RunState], chosen: Sequence[str] | None = None) -> str:

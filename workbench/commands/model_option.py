@@ -10,6 +10,9 @@ from typing import Any
 import click
 
 from workbench.commands.common_options import DEBUG, STORE, Command, trust_option, which_option
+from workbench.errors import RecordError
+from workbench.models.heads.full import Dense
+from workbench.train.from_record import load_chosen, load_model, open_run
 from workbench.verification import models
 from workbench.verification.embedders import Embedder
 
@@ -28,11 +31,27 @@ class ModelOptions:
         """Return the embedder that `text` means; raises `InputError` for one that cannot be used."""
         if models.is_file(text):
             return models.from_file(text, self.size, "raw" if self.raw else "unit", self.trust_code)
-        from workbench.train.from_record import load_chosen, open_run
-
         found = open_run(text, self.store, trust_code=self.trust_code)
         network, words = load_chosen(found.experiment, found.checkpoints, self.which)
         return models.from_keras(network, f"run {found.run} ({words})")
+
+
+def logits_of(text: str, trust_code: bool) -> Embedder:
+    """Return what gives the logits [B, C] of a run, from its last checkpoint, for students (`DistillLogits`).
+
+    Raises `RecordError` where its head gives none.
+    """
+    found = open_run(text, None, trust_code=trust_code)
+    head = found.experiment.plans()[-1].loss.classifier()
+    if not isinstance(head, Dense):
+        raise RecordError(
+            f"its last stage has the head {type(head).__name__ if head else None}",
+            where=found.run,
+            expected="Dense logits",
+            do="distill its embeddings instead, without --logits",
+        )
+    network = load_model(found.experiment, found.checkpoints, "last", "logits")
+    return models.from_keras(network, f"run {found.run}, logits")
 
 
 def model_options(function: Command) -> Command:
