@@ -170,7 +170,7 @@ def export_all(
     for target in targets:
         path = target.path(subject.folder, stem)
         click.echo(f"{target.name}: written, loaded back, compared ...", err=True)
-        try:
+        try:  # each by itself: a format that cannot hold this network costs no other
             write(model, target, path, samples if subject.real else None)
             row = compare.compare(target.name, path, subject.images, expected, values, subject.evaluators)
         except InputError as error:

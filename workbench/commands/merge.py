@@ -38,6 +38,7 @@ def merge(other: Path, into: str | None) -> int:
         say(f"note: {name} holds a secret and cannot be masked: not copied")
     if done.foreign:
         say(f"note: {done.foreign} runs of the other MLflow have no journal; they stay there")
+    # After all journals, of which views are made; what fails here another `workbench sync` completes.
     synced = sync(store, say)
     parts = [f"{len(done.new)} new", f"{len(done.longer)} brought up to date", f"{len(done.same)} the same"]
     parts += [f"{len(done.busy)} left"] if done.busy else []

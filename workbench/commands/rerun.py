@@ -140,6 +140,7 @@ def _train_in(folder: Path, found: RecordedRun, name: str, trust_code: bool) -> 
     words += ["--trust-code"] * trust_code
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
     click.echo(f"training in a copy of its code: {folder}", err=True)
+    # What it shows goes to the error output: standard output is for the verdict, with --json one line.
     done = subprocess.run(words, cwd=folder, env={**os.environ, "PYTHONPATH": path}, stdout=sys.stderr)
     if done.returncode == 0:
         return 0

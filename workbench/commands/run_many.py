@@ -39,7 +39,7 @@ def several(
     reporter: ProgressReporter = NullProgress()
     if aside:
         costs = Costs(read_states(store))
-        tasks = longest_first(tasks, costs)
+        tasks = longest_first(tasks, costs)  # else the longest is left to run alone at the end
     dependencies = RunDependencies(tasks, store)
     tasks = dependencies.ordered(tasks)
     if aside:

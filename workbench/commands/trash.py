@@ -28,6 +28,7 @@ def remove(runs: tuple[str, ...], store: str | None) -> None:
     place = find_store(store)
     names = trash.with_trials(place, list(dict.fromkeys(find_run(place, run) for run in runs)))
     trash.refuse_needed(place, names)
+    # MLflow first: where it does not answer nothing has moved, and the command can be given again.
     hide(place, names)
     for name in names:
         trash.discard(place, name)

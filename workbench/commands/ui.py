@@ -138,6 +138,7 @@ def require_free(port: int, option: str, host: str = "127.0.0.1") -> None:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family) as probe:
+            # As the servers do: connections that linger after a server's end do not keep its port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:

@@ -25,6 +25,9 @@ class Runs(list):  # type: ignore[type-arg]
         """Return what `workbench table` shows of them: differing settings, best values, seeds, states.
 
         Warns, as the command does, where accuracies of several conventions stand beside each other.
+
+        Args:
+            select: The metric that chooses each best epoch; None: what the runs' specs say.
         """
         records, summary = self._records(), api().analysis("tables.summary")
         note = api().analysis("tables.conventions").convention_note(records)
@@ -34,7 +37,7 @@ class Runs(list):  # type: ignore[type-arg]
         return found
 
     def figure(self, metrics: Any = None, **options: Any) -> Figure:
-        """Return their curves in one figure; `options` are those of `analysis.plot_curves`."""
+        """Return their curves in one figure; `metrics` and `options` as in `Run.figure`."""
         return api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
 
     def _records(self) -> Any:

@@ -32,7 +32,7 @@ def train_in_child(words: list[str], run: str, store: Store) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join(filter(None, (str(engine_folder().parent), os.environ.get("PYTHONPATH"))))
     variables = {notebook_screen.VARIABLE: str(progress), "PYTHONPATH": path}
-    start = log.stat().st_size if log.exists() else 0
+    start = log.stat().st_size if log.exists() else 0  # of a resumed run: earlier attempts were shown then
     child = Child(words, Place(), log, variables)
     follower = LogFollower(log, progress, start, screen())
     while True:
@@ -76,6 +76,7 @@ class LogFollower:
         if self.log.exists():
             with self.log.open("rb") as file:
                 file.seek(self._at)
+                # What is written of a line so far is left for the next look.
                 whole, _, _ = file.read().rpartition(b"\n")
             if whole:
                 self._at += len(whole) + 1

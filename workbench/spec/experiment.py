@@ -117,6 +117,7 @@ class Experiment(Part):
                 raise SpecError(str(error), where=where) from error
 
     def _normalise(self) -> None:
+        # Before any check and before the identity: one stage, a list and a schedule of one are the same experiment.
         stages = Stages(flat(self.stages))
         if not stages:
             raise SpecError("no stage", where="Experiment.stages", expected="at least one Stage")
@@ -182,11 +183,19 @@ class Experiment(Part):
         name: str | None = None,
         **settings: Any,
     ) -> Experiment:
-        """Return a branch: this experiment up to a stage or epoch (1-based), and then `stages`.
+        """Return a branch: this experiment up to a point, trained once for all its branches, and then other stages.
 
-        Without `stages` the rest of this experiment follows. `settings` are those that a stage may
-        override; they hold for the branch's own stages where these leave them out. `but()` on a branch
-        changes the whole run, its trunk included. Raises `SpecError`.
+        `but()` on a branch changes the whole run, its trunk included.
+
+        Args:
+            after_stage: The last stage that is shared, from 1; give it or `at_epoch`.
+            at_epoch: The last epoch that is shared, from 1; it may lie within a stage.
+            stages: What follows; None: the rest of this experiment.
+            name: Of the branch; None: its difference from the study's first variant.
+            settings: Settings that a stage may override, for those of the branch's own stages that leave them out.
+
+        Raises:
+            SpecError: There is no such point, or a setting is one of the whole run.
         """
         own = None if stages is None else tuple(flat(stages))
         return trunks.branch(self, after_stage, at_epoch, own, name, settings)
@@ -195,7 +204,12 @@ class Experiment(Part):
         """Return this experiment once for each set of its evaluation list, `Pairs` of a `.txt` as of LFW.
 
         Fold k is tested on set k and trained without the people of that set. Tables show all folds as one row.
-        Raises `SpecError` where there is no such list, or data that cannot leave people out.
+
+        Args:
+            count: How many sets the list has.
+
+        Raises:
+            SpecError: There is no such list, or data that cannot leave people out.
         """
         return folding.folds(self, count)
 
@@ -248,6 +262,7 @@ class Experiment(Part):
     def identity(self, codes: bool = True) -> str:
         """Return the identity; without `codes` as it was before sources of own parts were part of it."""
         content = {"schema": SCHEMA, "experiment": to_json(self, identity=True, codes=codes)}
+        # Every byte counts: with other spaces or another order no recorded run would be found again.
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

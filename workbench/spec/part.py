@@ -39,12 +39,17 @@ def setting(
     positional: bool = False,
     doc: str = "",
 ) -> Any:
-    """Declare a setting with its limits.
+    """Declare a setting with its limits; a value beyond them is refused when the part is made.
 
-    `place` marks where something is stored or how it is carried out: recorded, but no part of the
-    identity. `later` marks a setting added after the first release: left out of the identity at its
-    default, so that old identities hold. `positional` admits it without its name. `doc` is one
-    phrase, with the unit, for the generated lists.
+    Args:
+        default: An immutable value; without one the setting must be given.
+        above, at_least, below, at_most: Limits of a number, or of each number of a tuple.
+        choices: The values that are possible, or those of each item of a tuple.
+        place: It says where something is stored or how it is carried out: recorded, but no part of the identity.
+        later: It was added after the first release: left out of the identity at its default, so that old
+            identities hold.
+        positional: It may be given without its name.
+        doc: One phrase, with the unit, for messages and the generated lists.
     """
     limits = {"above": above, "at_least": at_least, "below": below, "at_most": at_most, "choices": choices}
     metadata = {**limits, "place": place, "later": later, "doc": doc}
@@ -150,6 +155,7 @@ def _make(cls: type[Part]) -> None:
         _validate(self)
 
     __init__.__doc__ = definition.args_text(made)
+    # Signatures in help() and editors follow it, so that they show the settings.
     __init__.__wrapped__ = generated  # type: ignore[attr-defined]
     made.__init__ = __init__
     REGISTRY[cls.__name__] = cls
