@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,6 @@ KEYS = (
     "loss",
     *LOOK,
 )
-RUN_KEYS = ("item", "label", "hidden", "stages", "stage_names", "first_epoch", "after")
 MOST_NAMED = 20  # studies in a question which one is meant
 MEANINGS = {"includes-regulariser": "includes", "excludes-regulariser": "excludes"}
 
@@ -242,7 +241,7 @@ def read_figure_file(path: Path) -> FigureFile:
     _known(content, KEYS, path)
     items = []
     for entry in content.pop("run", []):
-        _known(entry, RUN_KEYS, path)
+        _known(entry, [field.name for field in fields(Item)], path)
         if "item" not in entry:
             raise InputError("a [[run]] without an item", where=path, do='give it item = "RUN_OR_FILE"')
         lists = {name: tuple(entry[name]) for name in ("stages", "stage_names") if name in entry}

@@ -92,9 +92,9 @@ def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[s
     refuse_select(experiment)
     yield from custom_part_lines(experiment)
     yield from split(experiment)
-    missing = list(_missing(experiment, where))
-    yield from (f"missing: {line}" for line, _ in missing)
-    stand_in = _replaced(experiment, [part for _, part in missing])
+    missing = {part: words for part in experiment.read if (words := part.missing(where))}
+    yield from (f"missing: {type(part).__name__} {words}" for part, words in missing.items())
+    stand_in = _replaced(experiment, list(missing))
     yield "\n".join(schedule_preview.picture(experiment.plans()))
     root = trunk_of(experiment)
     if root is not None:
@@ -131,13 +131,6 @@ def split(experiment: Experiment) -> Iterator[str]:
     validate.refuse(experiment, replicas)
     if replicas is not None and replicas > 1:
         yield f"devices {validate.split_line(experiment, replicas)}; the trial steps use one device"
-
-
-def _missing(experiment: Experiment, where: Places) -> Iterator[tuple[str, Any]]:
-    for part in experiment.read:
-        words = part.missing(where)
-        if words:
-            yield f"{type(part).__name__} {words}", part
 
 
 def _replaced(experiment: Experiment, parts: list[Any]) -> Experiment:

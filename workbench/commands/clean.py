@@ -50,8 +50,8 @@ def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | N
             do="use the data that the run was trained on",
         )
     found = cleaned(_embeddings(experiment, state, images, records), images.labels[records], centers, angle)
-    _write(output, [str(images.names[number]) for number in records[found.kept]])
-    _write_centers(output, dominant_centers(centers, found.dominant), images.identities)
+    names = [str(images.names[number]) for number in records[found.kept]]
+    _write(output, names, dominant_centers(centers, found.dominant), images.identities)
     _say(found, images, records, angle, output)
 
 
@@ -100,14 +100,11 @@ def _embeddings(experiment: Experiment, state: State, images: Images, records: n
     return pipeline.embeddings(network_of(experiment, state), images, records, experiment.backbone.image_size)
 
 
-def _write(path: Path, names: list[str]) -> None:
+def _write(path: Path, names: list[str], centers: np.ndarray, identities: tuple[str, ...]) -> None:
     if not names:
         raise DataError("no image is left", where=path, do="choose a larger --angle")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-
-
-def _write_centers(path: Path, centers: np.ndarray, identities: tuple[str, ...]) -> None:
     with open(f"{path}.npz", "wb") as file:
         np.savez(file, centers=centers.astype(np.float32), identities=np.array(identities, dtype=np.str_))
 

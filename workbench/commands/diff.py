@@ -44,7 +44,8 @@ def diff(first: str, second: str, code: bool, store: str | None, as_json: bool) 
     place = find_store(store)
     states = [read_state(place, find_run(place, text)) for text in (first, second)]
     starts = [require_start(state.journal) for state in states]
-    settings = _differing([_settings(start) for start in starts])
+    told = [without_places(start.parameters) for start in starts]
+    settings = _differing([{name: value_text(value) for name, value in one.items()} for one in told])
     made_of = _differing([_made_of(start) for start in starts])
     results = _results(states)
     if as_json:
@@ -59,10 +60,6 @@ def diff(first: str, second: str, code: bool, store: str | None, as_json: bool) 
     for state in states:
         for line in remark_lines(state):
             click.echo(line)
-
-
-def _settings(start: StartRecord) -> dict[str, str]:
-    return {name: value_text(value) for name, value in without_places(start.parameters).items()}
 
 
 def _made_of(start: StartRecord) -> dict[str, str]:

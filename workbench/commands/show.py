@@ -151,13 +151,9 @@ def epoch_lines(state: RunState, start: StartRecord) -> list[str]:
         if row.stage != stage:
             stage = row.stage
             lines.append(f"stage {stage}: {stage_names.get(stage, '')}")
-        lines.append(f"  epoch {row.epoch:>3}  {values_line(row.metrics)}  {_lasted(row.seconds)}".rstrip())
+        lasted = duration(row.seconds) if math.isfinite(row.seconds) else ""  # unknown of many imported runs
+        lines.append(f"  epoch {row.epoch:>3}  {values_line(row.metrics)}  {lasted}".rstrip())
     return lines
-
-
-def _lasted(seconds: float) -> str:
-    """Return the duration of an epoch; nothing where it is not known, as in many an imported run."""
-    return duration(seconds) if math.isfinite(seconds) else ""
 
 
 def _file_lines(store: Store, state: RunState) -> list[str]:

@@ -17,7 +17,7 @@ from workbench.commands.errors import chosen_set, draw, found_errors, pair_sets_
 from workbench.data import example_images
 from workbench.errors import RecordError
 from workbench.optimizers import schedule_preview
-from workbench.spec.datasets import Images, default_places
+from workbench.spec.datasets import default_places
 from workbench.tracking.store import Store
 from workbench.train.from_record import RecordedRun, load_model, read_run
 from workbench.views.event_file import EventFile
@@ -72,11 +72,8 @@ def add_embeddings(store: Store, run: str, folder: Path, trust_code: bool) -> No
     records = example_images.evenly(len(opened.labels), EMBEDDED)
     vectors = pipeline.embeddings(network, opened, records, size)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    write_projector(folder, vectors, _identities(opened, records), example_images.read(opened, records, size))
-
-
-def _identities(opened: Images, places: np.ndarray) -> list[str]:
-    return [str(opened.identities[int(opened.labels[place])]) for place in places]
+    labels = [str(opened.identities[int(opened.labels[record])]) for record in records]
+    write_projector(folder, vectors, labels, example_images.read(opened, records, size))
 
 
 def write_projector(folder: Path, vectors: np.ndarray, labels: list[str], images: np.ndarray) -> None:

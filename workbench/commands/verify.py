@@ -103,7 +103,14 @@ def text(label: str, pairs: Path, found: Scored, groups: list[Group]) -> str:
     lines += ["", *(f"- {message}" for message in said)] if said else []
     if groups:
         shown = [
-            (markdown_cell(g.name), g.pairs, g.accuracy, g.far or "none", g.tar or "none", _number(g.eer))
+            (
+                markdown_cell(g.name),
+                g.pairs,
+                g.accuracy,
+                g.far or "none",
+                g.tar or "none",
+                "none" if g.eer is None else f"{g.eer:.4f}",
+            )
             for g in groups
         ]
         title = f"At the threshold {found.report.threshold:.4f} of the whole set, by subgroup:"
@@ -114,10 +121,6 @@ def text(label: str, pairs: Path, found: Scored, groups: list[Group]) -> str:
             tabulate(shown, ("group", "pairs", "accuracy", "FAR", "TAR", "EER"), "github"),
         ]
     return "\n".join(lines)
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}"
 
 
 def write(folder: Path, label: str, pairs: Path, found: Scored, groups: list[Group]) -> None:
