@@ -129,11 +129,12 @@ class SweepRun:
             raise RecordError("no trial succeeded", where=f"sweep {self.record.name}")
         return Run(self.store, found.request.runs[0])
 
-    def __repr__(self) -> str:
+    def _head(self) -> str:
         record = self.record
-        return f"<Sweep {record.study}/{record.name}: {len(record.trials)} trials by {record.objective}>\n{self.trials}"
+        return f"{record.study}/{record.name}: {len(record.trials)} trials by {record.objective}"
+
+    def __repr__(self) -> str:
+        return f"<Sweep {self._head()}>\n{self.trials}"
 
     def _repr_html_(self) -> str:
-        record = self.record
-        head = f"sweep {record.study}/{record.name}: {len(record.trials)} trials by {record.objective}"
-        return html.line(head, self.run) + str(self.trials.to_html(na_rep=""))
+        return html.line(f"sweep {self._head()}", self.run) + str(self.trials.to_html(na_rep=""))
