@@ -7,14 +7,16 @@ to a temporary file, in the same file system, and takes the name of the target i
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 @contextlib.contextmanager
@@ -29,8 +31,7 @@ def replacing(path: Path, *, durable: bool = False, temporary_in: Path | None = 
             of the same file system.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Process and thread in the name: two writers of one target must not write into one temporary file.
-    temporary = (temporary_in or path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
+    temporary = (temporary_in or path.parent) / _temporary(path.name)
     try:
         yield temporary
         if durable:
@@ -42,20 +43,57 @@ def replacing(path: Path, *, durable: bool = False, temporary_in: Path | None = 
         temporary.unlink(missing_ok=True)
 
 
-# The names that `replacing` makes, with the process that made them.
+@contextlib.contextmanager
+def replacing_private(path: Path) -> Iterator[TextIO]:
+    """Give a file to write a secret to, which takes the place of `path` when the block ends well.
+
+    Private from its first byte: with the rights set afterwards there is a moment in which others can open it.
+    """
+    with replacing(path) as temporary:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
+            yield file
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to make, which takes the place of `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new, old = (path.with_name(_temporary(name)) for name in (path.name, f"{path.name}.old"))
+    try:
+        yield new
+        if path.exists():
+            # Renamed, not removed: a folder cannot replace one that is not empty, and the old one is there until the
+            # new one is.
+            path.rename(old)
+        new.rename(path)
+    finally:
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _temporary(name: str) -> str:
+    """Return a hidden name, with process and thread in it: two writers of one target must not write into one file."""
+    return f".{name}.{os.getpid()}.{threading.get_ident()}"
+
+
+# Such names, with the process that made them.
 TEMPORARY = re.compile(r"\..+\.(\d+)\.\d{9,}")
 
 
 def clear_temporary_files(folder: Path) -> None:
-    """Remove the files that killed processes of this machine were writing below `folder`, no link followed.
+    """Remove the files and folders that killed processes of this machine were making below `folder`, no link followed.
 
     The caller sees to it that no other machine writes there.
     """
-    for at, _, files in os.walk(folder, followlinks=False):
-        for name in files:
-            made = TEMPORARY.fullmatch(name)
+    for at, folders, files in os.walk(folder, followlinks=False):
+        for name in (*folders, *files):
+            made, path = TEMPORARY.fullmatch(name), Path(at) / name
             if made and not Path(f"/proc/{made[1]}").exists():
-                (Path(at) / name).unlink(missing_ok=True)
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes | str, *, durable: bool = False) -> Path:
@@ -68,6 +106,27 @@ def write_whole(path: Path, content: bytes | str, *, durable: bool = False) -> P
 def write_json(path: Path, value: Any, *, durable: bool = False) -> Path:
     """Write `value` as JSON to `path`, whole or not at all, and return `path`."""
     return write_whole(path, json.dumps(value), durable=durable)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write all of `content`: `os.write` may take a part only, on a nearly full disk above all."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def lock_within(descriptor: int, kind: int, seconds: float) -> bool:
+    """Take the lock `kind` (of `fcntl.flock`) on an open file within some seconds; tell whether it was free by then."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            # Asked again and again instead of waiting in the kernel: a waiting process must still hear a signal.
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
 
 
 def sync(path: Path) -> None:

@@ -229,7 +229,7 @@ def test_two_names_that_are_mended_alike_are_both_kept():
     keys = metric_keys(row.metrics for row in rows)
     assert keys == {"mAP_B_": "mAP_B_", "mAP(B)": "mAP_B__2", "mAP[B]": "mAP_B__3", "/mAP_B_": "mAP_B__4"}
     assert metric_keys(row.metrics for row in rows[:1]).items() <= keys.items()
-    (batch,) = metric_batches(rows, None, keys)
+    (batch,) = metric_batches(rows, {}, keys)
     values = {(metric.key, metric.step): metric.value for metric in batch if metric.key != "stage"}
     assert values == {
         ("mAP_B_", 1): 0.3, ("mAP_B__2", 1): 0.1, ("mAP_B__3", 1): 0.2,

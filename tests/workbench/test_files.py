@@ -1,11 +1,13 @@
-"""Files that killed processes left aside are cleared away, and those of processes at work are not."""
+"""Files are replaced whole or not at all; those that killed processes left aside are cleared away, and no others."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from workbench.files import clear_temporary_files, replacing
+import pytest
+
+from workbench.files import clear_temporary_files, replacing, replacing_folder, replacing_private
 
 
 def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
@@ -29,3 +31,44 @@ def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
         clear_temporary_files(tmp_path / "run")
         assert sorted(folder.iterdir()) == sorted([*kept, aside])
     assert list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_secret_is_for_its_owner_alone_from_the_first_byte_and_stays_where_the_new_one_fails(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text("old")
+    path.chmod(0o644)
+    with pytest.raises(RuntimeError), replacing_private(path) as file:
+        file.write("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    with replacing_private(path) as file:
+        assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600
+        file.write("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_is_replaced_when_the_new_one_is_whole_and_others_at_work_keep_theirs(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "models" / "best"
+    with replacing_folder(path) as new:
+        new.mkdir()
+        (new / "weights").write_text("old")
+    with pytest.raises(OSError, match="full"), replacing_folder(path) as new:
+        new.mkdir()
+        raise OSError("full")
+    with replacing_folder(tmp_path / "models" / "last") as other:
+        other.mkdir()
+        with replacing_folder(path) as new:
+            new.mkdir()
+            assert (path / "weights").read_text() == "old"
+        clear_temporary_files(tmp_path)
+        assert other.is_dir() and not list(path.iterdir())
+        killed = path.with_name(f".best.{2**22 + 1}.123456789012")
+        killed.mkdir()
+        clear_temporary_files(tmp_path)
+        assert not killed.exists()
+    assert sorted(path.parent.iterdir()) == [path, path.with_name("last")]

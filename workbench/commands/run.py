@@ -21,7 +21,7 @@ from workbench.commands.run_many import on_cluster, print_json, several
 from workbench.distribute.roles import refuse_several
 from workbench.errors import InputError, SpecError
 from workbench.jobs.placement import Place, places
-from workbench.jobs.task import Task, planned, with_forecast
+from workbench.jobs.task import Task, planned
 from workbench.names import metric_that_counts
 from workbench.optimizers import plateau, schedule_preview
 from workbench.security.visible_text import surviving_lost_streams
@@ -98,7 +98,7 @@ def run(
     if run_name is None:  # a run that goes on elsewhere does not depend on the server
         require_reachable(place)
     where = _where(jobs, devices, ray)
-    tasks = with_forecast(_tasks(variants, place, resume, run_name), forecast)
+    tasks = [replace(task, forecast=forecast) for task in _tasks(variants, place, resume, run_name)]
     if not tasks:
         return 0
     for task in tasks:

@@ -14,7 +14,7 @@ from workbench.jobs.dependencies import RunDependencies
 from workbench.jobs.estimate import Costs, longest_first
 from workbench.jobs.placement import Place
 from workbench.jobs.process import Child
-from workbench.jobs.progress import LiveProgress, NullProgress, PlainProgress, log_of
+from workbench.jobs.progress import LiveProgress, PlainProgress, log_of
 from workbench.jobs.scheduler import Job, ProgressReporter, run_all
 from workbench.jobs.task import Task
 from workbench.tracking.best import summary
@@ -36,7 +36,7 @@ def several(
     `address` is the store as the user named it, for the words of the child processes.
     """
     aside = len(places) > 1  # then each run prints into a file of its own
-    reporter: ProgressReporter = NullProgress()
+    reporter: ProgressReporter = ProgressReporter()
     if aside:
         costs = Costs(read_states(store))
         tasks = longest_first(tasks, costs)  # else the longest is left to run alone at the end

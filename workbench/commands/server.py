@@ -12,6 +12,7 @@ import click
 from workbench.commands.common_options import debug_option, store_option
 from workbench.commands.ui import MLFLOW_VARIABLES, require_free, stop, wait_until_up
 from workbench.errors import InputError, StoreError
+from workbench.files import replacing_private
 from workbench.security.children import guarded
 from workbench.tracking import server as server_setup
 from workbench.tracking.store import Store, find_store
@@ -110,7 +111,8 @@ def _artifacts(given: str | None, store: Store) -> str:
 def _serve(plan: server_setup.ServerPlan, debug: bool) -> None:
     environment = {**os.environ, **MLFLOW_VARIABLES, **plan.environment()}
     log = plan.folder / "server.log"
-    server_setup.write_private(log, "")
+    with replacing_private(log):
+        pass  # an empty one: the server's own words are appended
     with log.open("ab") as file:
         output = None if debug else file
         process = guarded(  # what it makes, users.db with its password digests, is for its owner alone

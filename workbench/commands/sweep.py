@@ -59,8 +59,10 @@ def sweep(
 
     Exit status: 0 done, 1 the search gave up, 2 bad input, 75 stopped but resumable, 130 stopped by Ctrl-C.
     """
+    from workbench.commands.run import refuse_missing
+    from workbench.spec.datasets import default_places
     from workbench.sweep import run as running
-    from workbench.sweep.load_sweeps import choose_sweeps, load_sweeps, refuse_missing
+    from workbench.sweep.load_sweeps import choose_sweeps, load_sweeps
     from workbench.train.progress import Screen
 
     place = find_store(store)
@@ -69,8 +71,8 @@ def sweep(
     if (emit or train_best) and len(chosen) > 1:
         raise InputError("more than one sweep", where=files[0], do="name the one whose best is meant")
     if not quick:
-        for item, variant in chosen:
-            refuse_missing(item, variant, place)
+        for _, variant in chosen:
+            refuse_missing(variant, default_places(place.root.parent))
     if emit:
         writable(Path(emit))
     screen = Screen(sys.stderr if as_json else sys.stdout)

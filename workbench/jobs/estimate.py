@@ -42,7 +42,7 @@ class Costs:
         if not rows:
             return
         each = statistics.median(row.seconds for row in rows)
-        self._seconds.setdefault(start.id, each)
+        self._seconds.setdefault(start.id, each)  # the newest counts: they come first
         if len(self._rates) < TIMED_RUNS and (work := _recorded_work(start.spec)):
             self._rates.append(each * sum(int(stage["epochs"]) for stage in start.stages) / work)
 
@@ -84,13 +84,15 @@ def images(source: Source) -> float:
 
 def multiply_adds(backbone: Backbone) -> float:
     """Return the multiply-adds of one image, scaled from the measured size of the nearest named backbone."""
-    found = UNKNOWN_WORK
-    best = -1
-    for name, (place, settings) in TABLE.items():
-        if name in AT_112 and place.endswith(f":{type(backbone).__name__}"):
-            fitting = sum(getattr(backbone, key, None) == value for key, value in settings.items())
-            if fitting > best:
-                best, found = fitting, float(AT_112[name][1])
+    known = [
+        (
+            sum(getattr(backbone, key, None) == value for key, value in settings.items()),
+            float(AT_112[name][1]),
+        )
+        for name, (place, settings) in TABLE.items()
+        if name in AT_112 and place.endswith(f":{type(backbone).__name__}")
+    ]
+    _, found = max(known, key=lambda one: one[0], default=(0, UNKNOWN_WORK))
     width = getattr(backbone, "width", 1.0)
     return found * (backbone.image_size / 112) ** 2 * (width**2 if isinstance(width, float) else 1.0)
 

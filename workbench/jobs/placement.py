@@ -48,18 +48,18 @@ class Place:
             return {GPU_VARIABLE: ",".join(self.gpus)}
         if not self.cores:
             return {}
+        # No GPU either, where cores were asked for on a machine that has some: another job may have it.
         return {GPU_VARIABLE: "-1", **dict.fromkeys(THREAD_VARIABLES, str(len(self.cores)))}
 
     def bind(self) -> None:
         """Keep the calling process, and all that it starts, to the cores of the place (Linux)."""
-        if self.cores and hasattr(os, "sched_setaffinity"):
+        if self.cores:
             os.sched_setaffinity(0, self.cores)
 
 
 def machine() -> Machine:
     """Return the GPUs and cores that this process may use, without importing TensorFlow."""
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return Machine(tuple(_visible(_installed_gpus())), tuple(sorted(cores)))
+    return Machine(tuple(_visible(_installed_gpus())), tuple(sorted(os.sched_getaffinity(0))))
 
 
 def _installed_gpus() -> list[str]:
@@ -68,6 +68,7 @@ def _installed_gpus() -> list[str]:
     if program is None:
         return []
     try:
+        # With a limit: beside a driver in trouble the program hangs.
         words = [program, "--query-gpu=index", "--format=csv,noheader"]
         found = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):

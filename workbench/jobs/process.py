@@ -12,11 +12,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from workbench.errors import RunFailed, RunKilled, RunStopped
 from workbench.jobs.placement import Place
-from workbench.security.children import die_with_parent
+from workbench.security.children import die_with_parent, reset_signals
 from workbench.security.masked_output import VARIABLE
 
-STOPPED, INTERRUPTED, FAILED = 75, 130, 1
+STOPPED, INTERRUPTED, FAILED = (kind.exit_status for kind in (RunStopped, RunKilled, RunFailed))
 
 
 class Child:
@@ -33,10 +34,8 @@ class Child:
 
         def prepare() -> None:
             os.setpgid(0, 0)
-            # A worker of Ray blocks SIGINT, a shell's `&` ignores it, and a child would inherit both.
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            # Before the parent is watched: its death is told by a SIGTERM, which must find no handler of the parent's.
+            reset_signals()
             die_with_parent(parent)
             place.bind()
 

@@ -5,27 +5,24 @@ Both read how far a run is from its own journal, so they show the same wherever 
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from workbench import names
-from workbench.errors import RecordError
 from workbench.files import read_end
 from workbench.jobs.estimate import Costs
-from workbench.jobs.scheduler import Work
+from workbench.jobs.scheduler import ProgressReporter, Work
 from workbench.security.visible_text import console, markup, visible
-from workbench.tracking.journal import decode_line, read_journal
-from workbench.tracking.rows import EpochRecord, Record, StartRecord
+from workbench.tracking.journal import read_journal, rows_from_end
+from workbench.tracking.rows import EpochRecord, StartRecord
 from workbench.tracking.runs import read_state
 from workbench.tracking.store import OUTPUT, Store
 from workbench.train.progress import duration, values_line
 
 POLL_SECONDS = 1.0  # between two looks at the journals
 TAIL_BYTES = 4000  # of a run's output, for its last words
-JOURNAL_BYTES = 32_000
 WORDS = {0: "done", 1: "failed", 2: "refused", 75: "stopped", 130: "stopped"}
 
 
@@ -34,23 +31,7 @@ def log_of(store: Store, run: str) -> Path:
     return store.run_folder(run) / OUTPUT
 
 
-class NullProgress:
-    """The board of runs one after another: each shows itself."""
-
-    def started(self, work: Work) -> None:
-        """Say nothing: the run's own first line does."""
-
-    def ended(self, work: Work, status: int) -> None:
-        """Say nothing: the run's own last line did."""
-
-    def update(self, working: Sequence[Work], waiting: int) -> None:
-        """Say nothing."""
-
-    def close(self) -> None:
-        """Nothing was opened."""
-
-
-class PlainProgress:
+class PlainProgress(ProgressReporter):
     """Lines: each start, each epoch that is seen, each end with its reason."""
 
     def __init__(self, store: Store, stream: TextIO, runs: int, costs: Costs) -> None:
@@ -88,16 +69,14 @@ class PlainProgress:
         return f"{reason(log)}  (all of its output: {log})"
 
     def update(self, working: Sequence[Work], waiting: int) -> None:
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + POLL_SECONDS
-        for work in working:
-            if self._read(work):
-                row = self._rows[work.task.run]
-                self.say(f"{self._number(work)} epoch {_progress(work, row)}  {values_line(row.metrics)}")
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + POLL_SECONDS
+            self._show(working, waiting, [work for work in working if self._read(work)])
 
-    def close(self) -> None:
-        """Nothing was opened."""
+    def _show(self, working: Sequence[Work], waiting: int, changed: Sequence[Work]) -> None:
+        for work in changed:
+            row = self._rows[work.task.run]
+            self.say(f"{self._number(work)} epoch {_progress(work, row)}  {values_line(row.metrics)}")
 
     def _number(self, work: Work) -> str:
         return f"[{work.number}/{self.runs}]"
@@ -131,12 +110,7 @@ class LiveProgress(PlainProgress):
     def say(self, text: str) -> None:
         self._console.print(visible(text), markup=False, soft_wrap=True)
 
-    def update(self, working: Sequence[Work], waiting: int) -> None:
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + POLL_SECONDS
-        for work in working:
-            self._read(work)
+    def _show(self, working: Sequence[Work], waiting: int, changed: Sequence[Work]) -> None:
         self._live.update(self._table(working, waiting), refresh=True)
 
     def close(self) -> None:
@@ -170,24 +144,14 @@ class LiveProgress(PlainProgress):
 
 def newest_epoch(journal: Path) -> EpochRecord | None:
     """Return the last epoch that a journal accepts, mostly from its end alone; None before the first."""
-    for row in _last_rows(journal):
-        if isinstance(row, EpochRecord):
-            return row
-        if isinstance(row, StartRecord):
-            break  # a new attempt may have superseded what stands before it
-    rows = read_journal(journal).accepted() if journal.exists() else []
+    if not journal.exists():
+        return None
+    last = next((row for row in rows_from_end(journal) if isinstance(row, (EpochRecord, StartRecord))), None)
+    if isinstance(last, EpochRecord):
+        return last
+    # A new attempt may have superseded what stands before it.
+    rows = read_journal(journal).accepted()
     return rows[-1] if rows else None
-
-
-def _last_rows(journal: Path) -> Iterator[Record]:
-    """Yield the rows at the end of a journal, the last first; torn ones are passed over."""
-    try:
-        lines = read_end(journal, JOURNAL_BYTES).split(b"\n")
-    except OSError:
-        return  # not there yet
-    for line in reversed(lines):
-        with contextlib.suppress(RecordError, ValueError):
-            yield decode_line(line)
 
 
 def _progress(work: Work, row: EpochRecord | None) -> str:

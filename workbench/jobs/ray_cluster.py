@@ -116,7 +116,7 @@ class RayCluster:
         token = self.store.journals / f".nodes-{secrets.token_hex(8)}"
         store = None if self.store.is_local else self.store.uri
         asked = self.ray.remote(num_cpus=0, max_retries=0)(ray_worker.probe)
-        with lock(token):
+        with lock(token):  # which a node tries to take: the only proof that locks reach it
             try:
                 answers = {}
                 for node in self.nodes:
@@ -163,11 +163,14 @@ class RayJob:
         self._ray, self._task, self._say = ray, task, say
         self._stop, self._log = Path(task.stop), Path(task.log)
         self._asked, self._losses = 0, 0
+        # What an earlier queue asked for, and a killed one left, must not stop this one.
         self._stop.unlink(missing_ok=True)
         self._submit()
 
     def _submit(self) -> None:
+        # A node's first act is a line in the log: while it is as long as now, no node has taken the run up.
         self._before = _size(self._log)
+        # Never tried again by Ray: it would begin the words anew and knows nothing of a stop that was asked for.
         task = self._ray.remote(num_cpus=self._task.cpus, num_gpus=self._task.gpus, max_retries=0)(
             ray_worker.train
         )
@@ -176,7 +179,7 @@ class RayJob:
     def poll(self) -> int | None:
         """Return the run's exit status, None while it waits or works."""
         if self._asked and _size(self._log) == self._before:  # no node took it up yet
-            self._ray.cancel(self._answer, force=True)
+            self._ray.cancel(self._answer, force=True)  # nothing was begun that could be saved
             return self._end(INTERRUPTED if self._asked == signal.SIGINT else STOPPED)
         ready, _ = self._ray.wait([self._answer], timeout=0)
         if not ready:
@@ -221,7 +224,7 @@ def connected(address: str, store: Store, word: str | None, debug: bool) -> Iter
     ray = _ray()
     require_answer(address)
     level = logging.INFO if debug else logging.CRITICAL
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports each use to its makers by default
     try:
         ray.init(address=address, log_to_driver=debug, logging_level=level, configure_logging=debug)
     except (RuntimeError, ConnectionError, ValueError, OSError, ray.exceptions.RayError) as error:

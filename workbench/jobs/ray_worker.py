@@ -21,7 +21,7 @@ from pathlib import Path
 
 from workbench.jobs.placement import GPU_VARIABLE, THREAD_VARIABLES, Place
 from workbench.jobs.process import INTERRUPTED, STOPPED, Child
-from workbench.tracking.journal import is_locked
+from workbench.tracking.journal import wait_for_lock
 
 POLL_SECONDS = 0.3
 LOCK_SECONDS = 180  # for a run's process on a lost node to save and let go of its journal
@@ -57,11 +57,6 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-def host() -> str:
-    """Return what the node's log calls it."""
-    return f"{socket.gethostname()}, process {os.getpid()}"
 
 
 def probe(
@@ -122,18 +117,19 @@ def train(task: RayTask) -> RayResult:
     log = Path(task.log)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:
-        file.write(f"on {host()}\n")
-    _wait_for_lock(Path(task.journal))
+        file.write(f"on {socket.gethostname()}, process {os.getpid()}\n")
+    wait_for_lock(Path(task.journal), LOCK_SECONDS)
     asked = _stop_request(task)
     if asked:
         return RayResult(INTERRUPTED if asked == 2 else STOPPED)
-    os.chdir(task.folder)
+    os.chdir(task.folder)  # the words name files as they were typed there
     child = Child([sys.executable, *task.words], Place(), log, _variables(task))
     handed = 0
     while True:
         try:
             status = child.poll()
             if status is not None:
+                # A stop that nobody asked for here: the node is being shut down, or its memory was needed.
                 return RayResult(status, lost=not handed and (status == STOPPED or child.killed))
             asked = _stop_request(task)
             if asked and asked != handed:
@@ -158,9 +154,3 @@ def _stop_request(task: RayTask) -> int:
         return int(Path(task.stop).read_text() or 0)
     except (OSError, ValueError):
         return 0
-
-
-def _wait_for_lock(journal: Path) -> None:
-    deadline = time.monotonic() + LOCK_SECONDS
-    while is_locked(journal) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)

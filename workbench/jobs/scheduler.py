@@ -33,8 +33,8 @@ class Job(Protocol):
         """Hand a signal on."""
 
 
-class ProgressReporter(Protocol):
-    """What a person sees of the queue."""
+class ProgressReporter:
+    """What a person sees of the queue; this one says nothing, for runs one after another that show themselves."""
 
     def started(self, work: Work) -> None:
         """A run began."""
@@ -64,17 +64,12 @@ Start = Callable[[Task, Place], Job]
 MayStart = Callable[[Task, Sequence[Task]], bool]  # a waiting task, those at work
 
 
-def always(task: Task, at_work: Sequence[Task]) -> bool:
-    """Let every task begin as soon as a place is free."""
-    return True
-
-
 def run_all(
     tasks: Sequence[Task],
     places: Sequence[Place],
     start: Start,
     reporter: ProgressReporter,
-    may_start: MayStart = always,
+    may_start: MayStart = lambda task, at_work: True,
 ) -> int:
     """Do the tasks in their order, one at a place at a time; return the exit status of all together.
 
@@ -90,6 +85,7 @@ def run_all(
                 place = free.pop(0)
                 working.append(Work(len(tasks) - len(waiting), task, place, start(task, place)))
                 reporter.started(working[-1])
+            # Each signal once to each run: a second Ctrl-C asks for more than the first.
             for number in asked[handed:]:
                 handed += 1
                 for work in working:

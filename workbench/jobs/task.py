@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from workbench import names
 from workbench.distribute.roles import is_worker
@@ -100,8 +100,3 @@ def planned(
                 f"note: {variant.study}/{variant.name} seed {key[2]} is {found.status} as {found.run}: left alone"
             )
     return list(tasks.values())
-
-
-def with_forecast(tasks: Sequence[Task], forecast: str | None) -> list[Task]:
-    """Return the tasks, each with the forecast that it is to make at every epoch."""
-    return [replace(task, forecast=forecast) for task in tasks]

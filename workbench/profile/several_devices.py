@@ -122,6 +122,7 @@ def whole_step(trainer: Trainer, data: RunData, seed: int, group: Group) -> Cost
     def kept(shard: tuple[int, int]) -> tf.data.Dataset:
         return data.training(plan, seed, 0, None, shard).take(1).cache().repeat()
 
+    # Kept in memory: what the pipeline costs is measured by itself, and here would hide what the devices wait for.
     rows, step = iter(group.feed(kept)), trainer.make_train_function(force=True)
     per = plan.devices.steps_per_execution
     return timed("together", lambda: float(step(rows)["loss"]), per=per)

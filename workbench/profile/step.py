@@ -59,13 +59,8 @@ def data_parts(data: RunData, plan: Plan, seed: int, batches: int, devices: int)
 
 def passing(data: RunData, plan: Plan, seed: int, batches: int, devices: int) -> Cost:
     """Return what one device's part of a batch costs when nothing but the pipeline works."""
-    source = data.training(plan, seed, 0, None, (0, devices))
-
-    def action() -> None:
-        for _ in source.take(batches):
-            pass
-
-    return timed("pipeline", action, per=batches)
+    source = data.training(plan, seed, 0, None, (0, devices)).take(batches)
+    return timed("pipeline", lambda: _pull(source), per=batches)
 
 
 def reading(raw: Callable[[Any], Any], records: np.ndarray, batch: int, seed: int, batches: int) -> Cost:
@@ -74,12 +69,13 @@ def reading(raw: Callable[[Any], Any], records: np.ndarray, batch: int, seed: in
     numbers = np.resize(order, batches * batch)
     source = tf.data.Dataset.from_tensor_slices(numbers).batch(batch, drop_remainder=True)
     source = source.map(raw, num_parallel_calls=2, deterministic=True)
+    return timed("read", lambda: _pull(source), per=batches)
 
-    def action() -> None:
-        for _ in source:
-            pass
 
-    return timed("read", action, per=batches)
+def _pull(source: tf.data.Dataset) -> None:
+    """Take all batches of a source, and do nothing with them."""
+    for _ in source:
+        pass
 
 
 # ---------------------------------------------------------------- the step
@@ -153,6 +149,7 @@ def profile(
     whole = experiment.plans()[number - 1]
     plan = dataclasses.replace(whole, batch_size=whole.batch_size // group.replicas)
     steps, seed = data.steps(whole), experiment.seed
+    # One device by itself first: with the group's strategy in place each sum would wait for the others.
     with alone():
         trainer = several_devices.trainer_of(experiment, data, plan, Group(group.device))
         parts, gradients = on_one(experiment, data, whole, trainer, min(batches, steps))
@@ -165,6 +162,7 @@ def profile(
     step = several_devices.whole_step(trainer, data, seed, group) if group.replicas > 1 else None
     if step is not None:
         sums.append(step.less(total([*parts[DATA:], *sums]), "wait", WAITING))
+    # Last: the profiler slows what it looks at.
     several_devices.traced(trainer, data, seed, group, trace)
     trained = sum(int(variable.shape.num_elements()) for variable in trainer.trained())
     found = Profile(

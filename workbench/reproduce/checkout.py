@@ -95,6 +95,7 @@ def _stored_diff(run: RecordedRun) -> bytes:
 
 @contextmanager
 def _worktree(top: Path, commit: str) -> Iterator[Path]:
+    # Outside of the repository, where git would count it among the files that it does not know.
     parent = Path(tempfile.mkdtemp(prefix="workbench-rerun-"))
     folder = parent / "code"
     try:
@@ -105,6 +106,7 @@ def _worktree(top: Path, commit: str) -> Iterator[Path]:
     finally:
         code.git(top, "worktree", "remove", "--force", str(folder), seconds=SECONDS)
         shutil.rmtree(parent, ignore_errors=True)
+        # For a removal that git did not come to the end of: it forgets worktrees whose folder is gone.
         code.git(top, "worktree", "prune")
 
 
@@ -129,6 +131,7 @@ def _furnish(run: RecordedRun, top: Path, folder: Path) -> Path:
     spec = spec_within(run)
     if spec and not within(place, spec, where=run.run).exists() and is_inside(artifacts, KEPT):
         _put(read_inside(artifacts, KEPT), place, spec)
+    # Links to data, never to code: a module of today must not get in between those of the commit.
     for entry in (top / inside).iterdir():
         if entry.name not in NOT_LINKED and entry.suffix != ".py" and not (place / entry.name).exists():
             (place / entry.name).symlink_to(entry)

@@ -10,6 +10,7 @@ fewer, a fixed band of 0.02 for accuracies and 5 % for everything else. The curv
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,14 +100,13 @@ def match(before: Values, now: Values, seeds: Sequence[Values] = (), weights: bo
         return Match(EQUAL, epochs, metrics, values=len(places), weights=weights)
     outside = [place for place in odd if not _within(place, before, now[place], seeds)]
     fits = len(outside) <= (1 - WITHIN) * len(places)
-    tell = [(name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in odd]
-    differences = tuple((name, epoch, before[epoch, name], now[epoch, name]) for epoch, name in outside)
+    told = {place: (place[1], place[0], before[place], now[place]) for place in odd}
     return Match(
         BAND if fits else DIFFERS,
         epochs,
         metrics,
-        tell[0] if tell else None,
-        differences,
+        told[odd[0]] if odd else None,
+        tuple(told[place] for place in outside),
         len(places),
         band_words(seeds),
         weights,
@@ -128,7 +128,7 @@ def _within(place: tuple[int, str], before: Values, value: float, seeds: Sequenc
     if not math.isfinite(value) or not math.isfinite(before[place]):
         return False
     metric, old = place[1], before[place]
-    if metric == names.LEARNING_RATE:
+    if metric == names.LEARNING_RATE:  # computed, not measured: no seed changes it
         return math.isclose(old, value, rel_tol=1e-6)
     known = [old, *(seed[place] for seed in seeds if math.isfinite(seed.get(place, math.nan)))]
     if len(known) >= FEWEST_SEEDS:
@@ -143,9 +143,9 @@ def interval(known: Sequence[float]) -> tuple[float, float]:
     """Return the prediction interval of one more value beside `known` (two or more)."""
     from scipy import stats
 
-    count, mean = len(known), math.fsum(known) / len(known)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in known) / (count - 1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation * math.sqrt(1 + 1 / count)
+    count, mean = len(known), statistics.fmean(known)
+    deviation = statistics.stdev(known) * math.sqrt(1 + 1 / count)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation
     return mean - half, mean + half
 
 

@@ -21,6 +21,7 @@ from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.quick import quick_variant
 from workbench.spec.variant import Variant
 from workbench.tracking import code, provenance
+from workbench.tracking.journal import read_journal
 from workbench.train import from_record
 from workbench.train.from_record import RecordedRun
 
@@ -143,8 +144,8 @@ def code_of(run: RecordedRun) -> Ingredient:
     """
     facts, now = run.start.provenance, current(run)
     found = changed_parts(run)
+    same = facts["engine"] == provenance.engine() if facts.get("engine") else None
     if not facts.get("commit"):
-        same = facts.get("engine") == provenance.engine() if facts.get("engine") else None
         words = "no repository was recorded; the workbench's own files are compared"
         found += ["the workbench's own files differ"] if same is False else []
         return Ingredient("code", False if found else same, tuple(found), words)
@@ -157,22 +158,13 @@ def code_of(run: RecordedRun) -> Ingredient:
     if now.digest != recorded_diff(run):
         before, after = ("changes" if there else "no changes" for there in (recorded_diff(run), now.digest))
         found.append(f"{before} beyond the commit in the record, {'other ' * bool(now.digest)}{after} here")
-    if not provenance.engine_folder().is_relative_to(now.top) and _other_engine(facts):
+    if not provenance.engine_folder().is_relative_to(now.top) and same is False:
         found.append("the workbench's own files differ; they are not in this repository")
-    attempts = _other_attempts(run)
-    note = f"commit {facts['commit'][:12]}{' with uncommitted changes' * bool(facts.get('uncommitted'))}"
-    return Ingredient("code", not found, (*found, *attempts), note)
-
-
-def _other_engine(facts: Mapping[str, Any]) -> bool:
-    return bool(facts.get("engine")) and facts["engine"] != provenance.engine()
-
-
-def _other_attempts(run: RecordedRun) -> tuple[str, ...]:
-    from workbench.tracking.journal import read_journal
-
+    same = not found
     commits = {row.provenance.get("commit") for row in read_journal(run.store.journal(run.run)).starts}
-    return (f"the run was resumed with other code: {len(commits)} commits",) if len(commits) > 1 else ()
+    found += [f"the run was resumed with other code: {len(commits)} commits"] if len(commits) > 1 else []
+    note = f"commit {facts['commit'][:12]}{' with uncommitted changes' * bool(facts.get('uncommitted'))}"
+    return Ingredient("code", same, tuple(found), note)
 
 
 def current(run: RecordedRun) -> code.CodeState | None:

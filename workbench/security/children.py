@@ -31,12 +31,24 @@ def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
         os._exit(1)
 
 
+def reset_signals() -> None:
+    """Let this process be ended by signals as any other, whatever its parent does with them; called in the child.
+
+    A fork inherits the parent's handlers, which would end the parent's work in the child; a shell's `&` ignores SIGINT,
+    a worker of Ray blocks it, and a child would inherit both.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 @contextlib.contextmanager
 def bounded_memory(extra: int) -> Iterator[None]:
     """Let this process take at most `extra` bytes more than it has, until the block ends.
 
     What asks for more gets an error as on a machine without memory, instead of everybody's memory.
     """
+    # Of data, not of addresses: TensorFlow reserves many more of these than it ever uses.
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])  # of data and stacks
     most = pages * os.sysconf("SC_PAGE_SIZE") + extra
@@ -84,6 +96,7 @@ def guarded(
 ) -> subprocess.Popen[bytes]:
     """Start a command in a group of its own that ends, with all that it started, when this process does."""
     words = [sys.executable, "-I", __file__, *command]  # by its path: the folder may be any, and Python bare
+    # A session of its own: a terminal's Ctrl-C reaches it through this process alone, and a lost terminal not at all.
     return subprocess.Popen(
         words, env=dict(environment), stdin=subprocess.PIPE, start_new_session=True, **options
     )
@@ -129,6 +142,7 @@ def _guard(command: Sequence[str]) -> int:
     """Run a command until it ends or whoever started this process is gone, which closes its standard input."""
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     ending = threading.Event()
+    # The guard is in the group that it ends: it must outlive its own SIGTERM, to follow it with the SIGKILL.
     signal.signal(signal.SIGTERM, lambda number, frame: None if ending.is_set() else child.terminate())
 
     def watch() -> None:

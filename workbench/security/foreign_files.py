@@ -45,6 +45,7 @@ def open_inside(folder: Path, inner: PurePosixPath | str) -> int:
     parts = PurePosixPath(inner).parts
     if not is_inner(str(inner)):
         raise OSError(f"{inner} leads out of {folder}")
+    # From descriptor to descriptor: a path that is looked at first and opened then may be another in between.
     at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in parts[:-1]:
@@ -85,9 +86,10 @@ def files_below(folder: Path, inner: str = "") -> Iterator[PurePosixPath]:
 
     Nothing is yielded where `inner` is not there, or is reached through a link.
     """
-    for part in _steps(inner):
-        if (folder / part).is_symlink():
-            return
+    start = PurePosixPath(inner)
+    # Not the folder itself, which is our own and may lie behind a link.
+    if any((folder / step).is_symlink() for step in (start, *start.parents)[:-1]):
+        return
     for at, folders, files in os.walk(folder / inner, followlinks=False):
         folders.sort()
         for name in sorted(files):
@@ -97,11 +99,11 @@ def files_below(folder: Path, inner: str = "") -> Iterator[PurePosixPath]:
                 yield PurePosixPath(relative)
 
 
-def odd_below(folder: Path, inner: str = "") -> list[str]:
+def odd_below(folder: Path) -> list[str]:
     """Return what `files_below` passes over: links, pipes, devices and names that are none."""
-    found = set(files_below(folder, inner))
+    found = set(files_below(folder))
     odd = []
-    for at, folders, files in os.walk(folder / inner, followlinks=False):
+    for at, folders, files in os.walk(folder, followlinks=False):
         for name in sorted([*files, *(n for n in folders if (Path(at) / n).is_symlink())]):
             relative = (Path(at) / name).relative_to(folder)
             if PurePosixPath(relative) not in found:
@@ -132,11 +134,6 @@ def copy_tree(folder: Path, target: Path) -> None:
         place = target / inner
         place.parent.mkdir(parents=True, exist_ok=True)
         copy_inside(folder, inner, place)
-
-
-def _steps(inner: str) -> Iterator[PurePosixPath]:
-    path = PurePosixPath(inner)
-    yield from reversed([path, *path.parents[:-1]] if inner else [])
 
 
 def regular(descriptor: int, path: Path) -> int:

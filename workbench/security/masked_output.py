@@ -54,4 +54,4 @@ def mask_output() -> None:
     for name in ("stdout", "stderr"):
         stream = Masked(getattr(sys, name))
         setattr(sys, name, stream)
-        atexit.register(stream.finish)
+        atexit.register(stream.finish)  # a last line without an end, such as a progress bar's

@@ -210,7 +210,7 @@ def _masked_line(line: str, looks: Iterable[_Look], own: Iterable[str], kinds: d
         if len(pieces) > 1:
             return "".join(_masked_line(piece, looks, (), kinds) for piece in pieces)
     for look in looks:
-        for found in reversed(list(look.pattern.finditer(line))):
+        for found in reversed(list(look.pattern.finditer(line))):  # from the end: places before it stay right
             start, end = _extent(found, look)
             if start < end and line[start:end] != MARK:
                 line = line[:start] + MARK + line[end:]
@@ -286,7 +286,7 @@ def _scanner() -> tuple[_Look, ...]:
 def _own_secrets() -> tuple[str, ...]:
     """Return the values of secret environment variables that are long and odd enough to be looked for."""
     found = [value for name, value in os.environ.items() if _is_own_secret(name, value)]
-    return tuple(sorted(found, key=len, reverse=True))
+    return tuple(sorted(found, key=len, reverse=True))  # the longest first: one may be a part of another
 
 
 @functools.lru_cache(maxsize=1024)  # the environment is looked through for every text of a record

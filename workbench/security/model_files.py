@@ -46,7 +46,6 @@ BROKEN = (
     KeyError,
     zipfile.BadZipFile,
     zlib.error,
-    NotImplementedError,
     RuntimeError,
     EOFError,
 )
@@ -93,6 +92,7 @@ def _of_archive(path: Path) -> Iterator[Any]:
         names = archive.namelist()
         if CONFIG not in names and path.suffix != ".keras":
             return  # saved embeddings, for one
+        # Looked up before it is read: an archive of kilobytes may hold gigabytes of one letter.
         if archive.getinfo(CONFIG).file_size > LONGEST_CONFIG:
             raise ValueError(f"its {CONFIG} is larger than any network's")
         if path.suffix == ".keras" and (bad := archive.testzip()):
@@ -125,7 +125,7 @@ def _refuse_elsewhere(file: Any, path: Path) -> None:
                     f"leads to another file, {kind.filename!r}", where=path, do="nothing was opened"
                 )
             if isinstance(kind, h5py.SoftLink):
-                continue
+                continue  # what it names within the file is met on the way to it
             inner = group.get(name)
             if isinstance(inner, h5py.Group):
                 todo.append(inner)

@@ -7,7 +7,6 @@ pickled objects, or a thousand times its own size in zeros.
 from __future__ import annotations
 
 import math
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from workbench.errors import DataError, InputError, suggestion
-from workbench.security.foreign_files import open_file
+from workbench.security.foreign_files import opened
 from workbench.security.free_memory import available_bytes, gigabytes
 
 READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -26,7 +25,6 @@ BROKEN = (
     KeyError,
     AttributeError,  # an `.npy` under the name of an archive
     MemoryError,
-    NotImplementedError,
     RuntimeError,
     zlib.error,
     zipfile.BadZipFile,
@@ -46,7 +44,7 @@ def load(
     Raises `error` for damage, objects, a missing array, or more than memory can hold.
     """
     try:
-        with os.fdopen(open_file(path), "rb") as stream:
+        with opened(path) as stream:
             _refuse_bombs(stream, path, error)
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as file:

@@ -82,34 +82,10 @@ def _array(shape: Any, dtype: Any, order: Any, raw: Any) -> np.ndarray:
     return np.frombuffer(raw, kind).reshape(sizes, order=order)
 
 
-def _reconstruct(*_: Any) -> _Array:
-    return _Array()
-
-
-def _scalar(dtype: Any, raw: Any = b"") -> _Array:
-    return _Buffer((), dtype, "C", raw)
-
-
-def _frombuffer(raw: Any, dtype: Any, shape: Any, order: Any) -> _Array:
-    return _Buffer(shape, dtype, order, raw)
-
-
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     if not isinstance(text, str) or str(encoding).lower() not in ("latin1", "latin-1", "utf-8", "utf8"):
         raise _Refused("a text of unknown encoding")
     return text.encode(str(encoding))
-
-
-def _empty_bytes() -> bytes:
-    return b""
-
-
-def _dictionary(*_: Any) -> dict[Any, Any]:
-    return {}
-
-
-def _list(*_: Any) -> list[Any]:
-    return []
 
 
 def _array_class(*_: Any) -> Any:
@@ -135,19 +111,19 @@ class _StandIn:
 _TABLE: dict[tuple[str, str], _StandIn] = {
     ("numpy", "ndarray"): _StandIn(_array_class),
     ("numpy", "dtype"): _StandIn(_DType),
-    ("collections", "OrderedDict"): _StandIn(_dictionary),
-    ("collections", "defaultdict"): _StandIn(_dictionary),
-    ("builtins", "list"): _StandIn(_list),  # what a `defaultdict(list)` makes
-    ("__builtin__", "list"): _StandIn(_list),
+    ("collections", "OrderedDict"): _StandIn(lambda *_: {}),
+    ("collections", "defaultdict"): _StandIn(lambda *_: {}),
+    ("builtins", "list"): _StandIn(lambda *_: []),  # what a `defaultdict(list)` makes
+    ("__builtin__", "list"): _StandIn(lambda *_: []),
     ("_codecs", "encode"): _StandIn(_encode),  # how protocols 0 to 2 of Python 3 write bytes
-    ("__builtin__", "bytes"): _StandIn(_empty_bytes),  # and how they write none
+    ("__builtin__", "bytes"): _StandIn(lambda: b""),  # and how they write none
     **{
         (f"{home}.{module}", name): _StandIn(stand_in)
         for home in ("numpy.core", "numpy._core")
         for module, name, stand_in in (
-            ("multiarray", "_reconstruct", _reconstruct),
-            ("multiarray", "scalar", _scalar),
-            ("numeric", "_frombuffer", _frombuffer),
+            ("multiarray", "_reconstruct", lambda *_: _Array()),
+            ("multiarray", "scalar", lambda dtype, raw: _Buffer((), dtype, "C", raw)),
+            ("numeric", "_frombuffer", lambda raw, dtype, shape, order: _Buffer(shape, dtype, order, raw)),
         )
     },
 }

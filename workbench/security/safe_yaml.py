@@ -5,12 +5,11 @@ Six hundred bytes of aliases of aliases stand for billions of values as soon as 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import DataError
-from workbench.security.foreign_files import open_file
+from workbench.security.foreign_files import opened
 
 LARGEST = 1_000_000  # bytes; an experiment's or run's `meta.yaml` has a thousand
 
@@ -18,7 +17,7 @@ LARGEST = 1_000_000  # bytes; an experiment's or run's `meta.yaml` has a thousan
 def read(path: Path) -> Any:
     """Return what the YAML file at `path` holds; raises `DataError` for one that is none, too large, or refers."""
     try:
-        with os.fdopen(open_file(path), "rb") as file:
+        with opened(path) as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise DataError(f"cannot be read: {error}", where=path, expected="a YAML file") from error

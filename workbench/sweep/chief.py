@@ -32,7 +32,7 @@ TUNER, HOST, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_O
 POLL_SECONDS = 0.2  # between two looks at the workers
 LOST_SECONDS = 120.0  # a trial of a foreign worker whose runs nobody writes for so long is given to another
 STARTS = 3  # of a worker within one trial; then the trial has failed
-STOP_SECONDS = 60.0  # for workers to save and end
+STOP_SECONDS = 60.0  # for workers to save and end: twice the grace that a run takes for its last checkpoint
 
 
 @dataclass
@@ -79,6 +79,7 @@ class Chief:
 
     def _over(self, servicer: Any) -> bool:
         oracle = self.search.oracle
+        # Own workers are waited for as processes; of others Keras Tuner knows who asked and has not yet been told the end.
         if self.workers:
             return all(worker.done for worker in self.workers)
         return servicer.stop_triggered and not oracle.ongoing_trials and not oracle.tuner_ids
@@ -110,6 +111,7 @@ class Chief:
         if status == 0:
             worker.done = True
             return
+        # What was refused once would be refused again: no second start.
         if status == InputError.exit_status:
             raise InputError(
                 f"{worker.name} refused its work", do="its reason stands above; `--resume` goes on"
@@ -128,7 +130,8 @@ class Chief:
             f"note: {worker.name} died ({how})" + (f" in trial {trial}; it goes on" if trial else "")
         )
         if trial and worker.starts >= STARTS:
-            self.search.fail(trial, f"its worker died {worker.starts} times in it, last by {how}")
+            # A note beside the state: whoever takes the trial up finds it ended, and the search counts a failure.
+            self.search.runner.note(trial, f"its worker died {worker.starts} times in it, last by {how}")
         elif not trial and worker.starts >= STARTS:
             raise InputError(
                 f"{worker.name} died {worker.starts} times before any trial", do="look above for why"
@@ -186,7 +189,9 @@ def served(oracle: Any, host: str, port: int, token: str) -> Iterator[tuple[int,
     from workbench.sweep.chief_token import RequireToken
 
     server = grpc.server(
+        # One thread, as in Keras Tuner's own chief: trials are handed out one after another.
         futures.ThreadPoolExecutor(max_workers=1),
+        # gRPC shares a port by default: of two chiefs at one each would get some of the calls.
         options=(("grpc.so_reuseport", 0),),
         interceptors=(RequireToken(token),),
     )
@@ -219,6 +224,7 @@ def refuse_place(host: str, port: int) -> None:
     if not port:
         return
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        # A port of a chief that has just ended is free, as it is for gRPC.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -281,8 +287,9 @@ def serve_worker(runner: TrialRunner, name: str, host: str, port: int) -> None:
     from workbench.sweep.chief_token import channel
 
     silence_conditions()
-    oracle_client.TIMEOUT = 30
+    oracle_client.TIMEOUT = 30  # seconds; Keras Tuner waits an hour for a chief that is gone
     client = oracle_client.OracleClient(None)
+    # In the place of the client's own channel, which carries no token.
     own = channel(f"{host}:{port}", chief_token(runner))
     client.stub = protos.get_service_grpc().OracleStub(own)
     try:

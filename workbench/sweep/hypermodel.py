@@ -67,38 +67,22 @@ class SpecModel(keras_tuner.HyperModel):
                 self._begin(model, plan, data)
             if plan.last_epoch <= done or plan.first_epoch > wanted:
                 continue
-            found = self._fit(
-                model, plan, data, experiment.seed, max(done, plan.first_epoch - 1), wanted, kwargs
+            steps, first = data.steps(plan), max(done, plan.first_epoch - 1)
+            start, done = (first - plan.first_epoch + 1) * steps, min(plan.last_epoch, wanted)
+            # Keras knows the epoch and not the step: rates and the order of the images are functions of the step.
+            model.stage_step.assign(start)
+            held = data.hold_out(plan)
+            validation = {} if held is None else {"validation_data": held}
+            fitted = model.fit(
+                data.training(plan, experiment.seed, start),
+                initial_epoch=first,
+                epochs=done,
+                steps_per_epoch=steps,
+                **{"verbose": 0, **validation, **kwargs},
             )
-            for name, values in found.items():
+            for name, values in fitted.history.items():
                 history.setdefault(name, []).extend(values)
-            done = min(plan.last_epoch, wanted)
         return history if history else model.evaluate(data.hold_out(experiment.plans()[-1]), return_dict=True)
 
     def _begin(self, trainer: Any, plan: Any, data: RunData) -> None:
         trainer.begin_stage(plan, data.steps(plan), data.classes(plan), data.teacher_size(plan))
-
-    def _fit(
-        self,
-        trainer: Any,
-        plan: Any,
-        data: RunData,
-        seed: int,
-        done: int,
-        wanted: int,
-        options: dict[str, Any],
-    ) -> dict[str, list[float]]:
-        steps = data.steps(plan)
-        start = (done - plan.first_epoch + 1) * steps
-        trainer.stage_step.assign(start)
-        held = data.hold_out(plan)
-        validation = {} if held is None else {"validation_data": held}
-        fitted = trainer.fit(
-            data.training(plan, seed, start),
-            initial_epoch=done,
-            epochs=min(plan.last_epoch, wanted),
-            steps_per_epoch=steps,
-            **{"verbose": 0, **validation, **options},
-        )
-        found: dict[str, list[float]] = fitted.history
-        return found

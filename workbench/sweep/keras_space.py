@@ -22,27 +22,21 @@ LISTED = 64  # values of a stepped range that are listed one by one as a domain
 def declared(sweep: Sweep, space: HyperParameters) -> HyperParameters:
     """Make all settings of a sweep known to `space`, conditional ones under their conditions; return it."""
     for name, domain in sweep.space:
-        if domain.only_if is None:
-            domain.declare(space, name)
-            continue
-        parent, values = domain.only_if
-        raw = [sweep.domains[parent].encode(value) for value in values]
-        with _conditions(sweep, space, parent), space.conditional_scope(parent, raw):
+        with contextlib.ExitStack() as scopes:
+            # From the outermost in: Keras Tuner finds a setting only within the scopes that it was declared in.
+            for parent, raws in reversed(conditions(sweep, name)):
+                scopes.enter_context(space.conditional_scope(parent, raws))
             domain.declare(space, name)
     return space
 
 
-def _conditions(sweep: Sweep, space: HyperParameters, name: str) -> Any:
-    """Open the scopes that the setting `name` itself stands in."""
-    stack = contextlib.ExitStack()
-    chain = []
+def conditions(sweep: Sweep, name: str) -> list[tuple[str, list[Any]]]:
+    """Return what the setting `name` depends on, and that in turn: settings, each with the raw values it may have."""
+    found = []
     while (given := sweep.domains[name].only_if) is not None:
-        chain.append(given)
-        name = given[0]
-    for parent, values in reversed(chain):
-        raw = [sweep.domains[parent].encode(value) for value in values]
-        stack.enter_context(space.conditional_scope(parent, raw))
-    return stack
+        name, values = given
+        found.append((name, [sweep.domains[name].encode(value) for value in values]))
+    return found
 
 
 def combinations(sweep: Sweep, space: HyperParameters) -> Iterator[dict[str, Any]]:
@@ -57,6 +51,7 @@ def base_values(sweep: Sweep) -> dict[str, Any]:
     for name, domain in sweep.space:
         own = [value for key, value in known.items() if key == name or key.startswith(f"{name}.")]
         for raw in (*own, *(lattice(domain) or ())):
+            # A value may be none of the domain's, or not fit the base: then the next one is looked at.
             with contextlib.suppress(SpecError):
                 if replace(sweep.base, name, domain.decode(domain.encode(raw))) == sweep.base:
                     found[name] = domain.encode(raw)
@@ -83,7 +78,8 @@ def _seen(sweep: Sweep, name: str, raws: tuple[Any, ...], base: Mapping[str, Any
     """Return the values of each parameter that the values of one setting change."""
     seen: dict[str, list[Any]] = {}
     for raw in raws:
-        settings = {**_condition_values(sweep, name), name: raw}
+        # Values under which its condition holds: without them the setting would have no effect to be seen.
+        settings = {**{parent: own[0] for parent, own in conditions(sweep, name)}, name: raw}
         experiment = sweep.experiment(settings)
         parameters = {**experiment.parameters(), **extra_parameters(sweep, settings, experiment)}
         for parameter, value in parameters.items():
@@ -98,16 +94,6 @@ def _shown(domain: Domain) -> tuple[tuple[Any, ...], bool]:
     if isinstance(domain, Range) and (raws is None or len(raws) > LISTED):
         return domain.candidates(), True
     return raws or (), False
-
-
-def _condition_values(sweep: Sweep, name: str) -> dict[str, Any]:
-    """Return raw values under which a setting's condition holds."""
-    found: dict[str, Any] = {}
-    while (given := sweep.domains[name].only_if) is not None:
-        parent, values = given
-        found[parent] = sweep.domains[parent].encode(values[0])
-        name = parent
-    return found
 
 
 def extra_parameters(sweep: Sweep, settings: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.errors import InputError, SpecError, suggestion
-from workbench.spec.datasets import default_places
-from workbench.spec.interfaces import Source
+from workbench.errors import SpecError, suggestion
 from workbench.spec.load import listed, load_module, load_variants
 from workbench.spec.variant import Variant
 from workbench.sweep.spec import Sweep
-from workbench.tracking.store import Store
 
 
 def load_sweeps(path: Path | str) -> list[tuple[Sweep, Variant]]:
@@ -59,12 +56,3 @@ def choose_sweeps(
         if name not in known:
             raise SpecError(f"no sweep {name!r}", where=found[0][1].path, do=suggestion(name, known))
     return [known[name] for name in names] if names else list(found)
-
-
-def refuse_missing(sweep: Sweep, variant: Variant, store: Store) -> None:
-    """Refuse a sweep whose base lacks data on this machine."""
-    where = default_places(store.root.parent)
-    for part in sweep.base.read:
-        words = part.fetch(where) if isinstance(part, Source) else part.missing(where)
-        if words:
-            raise InputError(words, where=f"{variant.path} ({variant.name})", do="or try it with --quick")

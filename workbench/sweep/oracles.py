@@ -22,8 +22,10 @@ from workbench.sweep.gaussian import process
 from workbench.tracking.sweeps import REQUEST
 
 RUNNING, COMPLETED, FAILED, STOPPED, IDLE = "RUNNING", "COMPLETED", "FAILED", "STOPPED", "IDLE"
-COLLISIONS = 2000  # draws of values that were tried before, until the space counts as exhausted
-SEED_STRIDE = 1_000_003
+# Draws of values that were tried before, until the space counts as exhausted. Keras Tuner gives up after 20, with much of
+# a small space untried.
+COLLISIONS = 2000
+SEED_STRIDE = 1_000_003  # more than any search has trials: no two seeds share a state at any trial
 
 
 class OracleHost(Protocol):
@@ -59,6 +61,7 @@ class ResumableOracle(keras_tuner.Oracle):
 
     def attach(self, host: OracleHost) -> None:
         """Take up work for a sweep."""
+        # Silent: Keras Tuner prints a table of its own for each trial, into what `--json` prints.
         self.host, self.verbose = host, 0
         self.results: dict[str, dict[str, Any]] = {}
         self._max_collisions = COLLISIONS
@@ -84,6 +87,8 @@ class ResumableOracle(keras_tuner.Oracle):
     @keras_tuner.synchronized
     def end_trial(self, trial: Any) -> None:
         """Take up an ended trial; how it ended is read from its runs' journals."""
+        # The state is saved (by `super`) before the host adds the sweep's own row: a kill in between leaves a row
+        # out, which the next start adds, while a row without its trial could not be explained.
         kept = self.trials[trial.trial_id]
         if trial.trial_id in self.end_order:
             return  # a worker that was thought to be lost: another has ended its trial
@@ -113,8 +118,10 @@ class ResumableOracle(keras_tuner.Oracle):
 
     def _check_consecutive_failures(self) -> None:
         """Raise nothing: too many failures end the search between two trials."""
+        # Keras Tuner raises here, in the midst of ending a trial and before it has saved that it ended.
 
     def _compute_values_hash(self, values: Mapping[str, Any]) -> Any:
+        # Of the settings alone: requests name their runs, so that with them no two trials would ever be equal.
         settings = {name: value for name, value in values.items() if not name.startswith("tuner/")}
         return super()._compute_values_hash(settings)
 
@@ -140,6 +147,7 @@ class ResumableOracle(keras_tuner.Oracle):
 
     def take_up(self, state: Mapping[str, Any]) -> None:
         """Go on from a kept state: trials that were at work are handed out again, first of all."""
+        # Trials before the rest: Keras Tuner's `set_state` looks them up by their numbers.
         for row in state["trials"]:
             space = self.hyperparameters.copy()
             space.values = dict(row["values"])
@@ -166,6 +174,7 @@ class ResumableOracle(keras_tuner.Oracle):
         self.end_order = [trial for trial in ids if self.trials[trial].status != RUNNING]
         for trial in ids:
             self._record_values(self.trials[trial])
+        # As far on as those draws have brought it, one a setting: else the same values would be drawn again.
         self._seed_state += len(ids) * max(1, len(self.hyperparameters.space))
         self.ended_before = len(self.end_order)
 
@@ -174,6 +183,8 @@ class RandomOracle(ResumableOracle, oracles.RandomSearchOracle):
     """Keras Tuner's random search."""
 
     def __init__(self, **common: Any) -> None:
+        # Without a limit, which the host watches: Keras Tuner makes numbers of trials as long as the limit is, and
+        # a sweep that goes on with more trials would number them otherwise. Without one they have four digits.
         super().__init__(max_trials=None, **common)
 
 
@@ -203,6 +214,7 @@ class BayesianOracle(ResumableOracle, oracles.BayesianOptimizationOracle):
         with warnings.catch_warnings(), threadpool_limits(1):  # so small: more cores only wait for each other
             warnings.simplefilter("ignore")  # of the process's fit: nothing that a user could change
             found = super().populate_space(trial_id)
+        # Keras Tuner proposes its optimum again and again: a trial that is a repetition teaches nothing.
         if found["status"] == RUNNING and self._duplicate(found["values"]):
             values = self._random_values()
             if values is None:
@@ -226,11 +238,12 @@ class HyperbandOracle(ResumableOracle, oracles.HyperbandOracle):
         if found["status"] == RUNNING:
             return found
         self._filled[bracket["bracket_num"]] = len(bracket["rounds"][0])
+        # Keras Tuner's own: ours, which called this, would take the request that it adds for that of a promoted trial.
         return oracles.HyperbandOracle.populate_space(self, trial_id)
 
     def _get_size(self, bracket_num: int, round_num: int) -> int:
         whole = int(super()._get_size(bracket_num, round_num))
-        first = getattr(self, "_filled", {}).get(bracket_num)
+        first = self._filled.get(bracket_num)
         return whole if first is None else min(whole, -(-first // self.factor**round_num))
 
     def recover(self, rows: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from workbench.sweep.trials import TrialRunner
 from workbench.tracking import provenance
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import CheckpointRecord, EpochRecord, StartRecord
-from workbench.tracking.sweeps import STATE, deviation
+from workbench.tracking.sweeps import STATE
 from workbench.tracking.tracker import Tracker
 from workbench.views.mlflow import MlflowView
 
@@ -36,7 +37,7 @@ class SweepRecorder:
     def ended(self, trial: str, result: Mapping[str, Any]) -> None:
         """Add the row of an ended trial, once."""
         if int(trial) in self._recorded:
-            return
+            return  # every start goes through all ended trials, for rows that a kill left out
         self._recorded.add(int(trial))
         self._rows += 1
         metrics = {TRIAL: float(int(trial))}
@@ -45,7 +46,7 @@ class SweepRecorder:
         else:
             metrics[self._target] = result["value"]
             if len(result["values"]) > 1:
-                metrics[f"{self._target}_std"] = deviation(result["values"])
+                metrics[f"{self._target}_std"] = statistics.stdev(result["values"])
         metrics[FAILED_TRIALS] = float(self._failed)
         row = EpochRecord(
             stage=1,
@@ -56,6 +57,7 @@ class SweepRecorder:
             seconds=result["seconds"],
         )
         self.tracker.epoch(row)
+        # The search saved its state before it came here: as with a run's checkpoint, views may show the row.
         self.tracker.checkpoint(CheckpointRecord(epoch=self._rows, file=STATE, digest="", step=self._rows))
 
     def end(self, status: str, reason: str) -> None:

@@ -8,7 +8,7 @@ from workbench import names
 from workbench.security import safe_json
 from workbench.sweep.trials import TrialRunner
 from workbench.tracking.journal import read_journal
-from workbench.tracking.sweeps import TrialRequest
+from workbench.tracking.sweeps import REQUEST, TrialRequest
 
 
 def rows_of(runner: TrialRunner) -> list[dict[str, Any]]:
@@ -22,6 +22,7 @@ def rows_of(runner: TrialRunner) -> list[dict[str, Any]]:
             if start.parent == runner.run and names.TAG_ORDER in start.tags:
                 found[start.tags[names.TAG_TRIAL]] = safe_json.loads(start.tags[names.TAG_ORDER])
     rows = [_row(runner, trial, values) for trial, values in sorted(found.items())]
+    # Numbers are counted on from what is there: a gap would give one number to two trials.
     missing = sorted({f"{number:04d}" for number in range(int(max(found)))} - set(found)) if found else []
     rows += [_gap(trial, next(iter(found.values()))) for trial in missing]
     return sorted(rows, key=lambda row: row["id"])
@@ -33,6 +34,11 @@ def _row(runner: TrialRunner, trial: str, values: dict[str, Any]) -> dict[str, A
     failed = any(_failed(runner, run) for run in request.runs)
     at_work = result["value"] is None and not failed
     status = "RUNNING" if at_work else "FAILED" if failed else "COMPLETED"
+    return _state(trial, status, values, result)
+
+
+def _state(trial: str, status: str, values: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """Return a trial as `ResumableOracle.take_up` reads it."""
     return {
         "id": trial,
         "status": status,
@@ -40,7 +46,7 @@ def _row(runner: TrialRunner, trial: str, values: dict[str, Any]) -> dict[str, A
         "step": result["epoch"],
         "message": result["reason"] or None,
         "values": values,
-        "result": None if at_work else result,
+        "result": None if status == "RUNNING" else result,
     }
 
 
@@ -51,18 +57,14 @@ def _failed(runner: TrialRunner, run: str) -> bool:
 
 
 def _gap(trial: str, like: dict[str, Any]) -> dict[str, Any]:
-    reason = "left no record"
-    values = {
-        **{name: value for name, value in like.items() if name.startswith("tuner/")},
-        "tuner/trial_id": "",
+    # Without settings, so that none counts as tried; with Hyperband's own words, which tell where the trial stood.
+    values = {name: value for name, value in like.items() if name.startswith("tuner/")}
+    values |= {"tuner/trial_id": "", REQUEST: TrialRequest({}, (), 0, trial).text()}
+    result: dict[str, Any] = {
+        "value": None,
+        "values": [],
+        "epoch": 0,
+        "seconds": 0.0,
+        "reason": "left no record",
     }
-    values["tuner/order"] = TrialRequest({}, (), 0, trial).text()
-    return {
-        "id": trial,
-        "status": "FAILED",
-        "score": None,
-        "step": 0,
-        "message": reason,
-        "values": values,
-        "result": {"value": None, "values": [], "epoch": 0, "seconds": 0.0, "reason": reason},
-    }
+    return _state(trial, "FAILED", values, result)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from workbench import names
 from workbench.errors import RunFailed, RunKilled, RunStopped
 from workbench.spec.variant import Variant
-from workbench.sweep import search
+from workbench.sweep import chief, search
 from workbench.sweep.spec import Sweep
 from workbench.sweep.trials import TrialRunner
 from workbench.tracking.store import Store
@@ -42,7 +42,7 @@ def run(sweep: Sweep, variant: Variant, store: Store, screen: Screen, options: S
     succeeded, and `RunStopped` where it was stopped between two points from which it can be resumed.
     """
     if options.role:
-        _refuse_place(*options.role[1:])
+        chief.refuse_place(*options.role[1:])  # before anything is recorded
     # Before gRPC is imported: it warns of every process that a chief starts.
     if options.workers or options.role:
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -60,7 +60,7 @@ def run(sweep: Sweep, variant: Variant, store: Store, screen: Screen, options: S
                     _lead(found, options)
                 else:
                     search.work(found.oracle, runner, "here")
-        except BaseException as error:
+        except BaseException as error:  # Ctrl-C among them: whatever ends the search, its record says so
             found.parent.end(*_ending(error))
             if isinstance(error, (RunStopped, KeyboardInterrupt)):
                 done = len(found.oracle.end_order)
@@ -75,16 +75,7 @@ def run(sweep: Sweep, variant: Variant, store: Store, screen: Screen, options: S
     return runner
 
 
-def _refuse_place(host: str, port: int) -> None:
-    """Refuse an address that a chief may not or cannot listen at before anything is recorded."""
-    from workbench.sweep import chief
-
-    chief.refuse_place(host, port)
-
-
 def _lead(found: search.Search, options: SweepOptions) -> None:
-    from workbench.sweep import chief
-
     words = chief.worker_words(found.runner, options.store, options.as_json)
     _, host, port = options.role or ("", LOOPBACK, 0)
     chief.Chief(found, words).lead(options.workers, host, port)
@@ -92,8 +83,6 @@ def _lead(found: search.Search, options: SweepOptions) -> None:
 
 def serve(sweep: Sweep, variant: Variant, store: Store, screen: Screen, options: SweepOptions) -> None:
     """Be a worker of a chief, as the environment says; raises `InputError` where the chief is lost."""
-    from workbench.sweep import chief
-
     assert options.role is not None
     name = search.sweep_name(sweep, variant.study)
     runner = TrialRunner(sweep, name, "", variant, store, screen, options.verbose)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,23 +19,25 @@ from workbench.security.masking import masked
 from workbench.spec.labels import short_names
 from workbench.spec.part import to_json
 from workbench.spec.variant import Variant
-from workbench.sweep.keras_space import base_values, combinations, declared
+from workbench.sweep.keras_space import base_values, combinations, conditions, declared
 from workbench.sweep.record import SweepRecorder
 from workbench.sweep.spec import Sweep, changes
 from workbench.sweep.summary import shown
 from workbench.sweep.trials import TrialRunner, sparing_libraries
 from workbench.sweep.tuners import GridSearch
 from workbench.tracking import sweeps
+from workbench.tracking.journal import is_locked
 from workbench.tracking.locks import Held, lock
 from workbench.tracking.rows import new_run_name
 from workbench.tracking.store import Store
-from workbench.tracking.sweeps import TrialRequest, deviation
+from workbench.tracking.sweeps import TrialRequest
 from workbench.train.progress import duration
 
 if TYPE_CHECKING:
     from workbench.sweep.oracles import ResumableOracle
 
 VERSION = 1
+IDLE_SECONDS = 0.2  # until a worker asks again, where the next trial hangs on one that is at work
 EXTENDING = ("max_trials", "hyperband_iterations", "num_initial_points")  # may grow when a sweep goes on
 
 
@@ -60,9 +63,10 @@ class Search:
         self.oracle: ResumableOracle = sweep.tuner.oracle(
             objective=keras_tuner.Objective(sweep.target, "min" if sweep.lower else "max"),
             hyperparameters=space,
-            seed=sweep.seed + 1,
+            seed=sweep.seed + 1,  # Keras Tuner takes 0 for none, and draws one
         )
         self.oracle.attach(self)
+        # Before the sweep's own record is opened: a state that cannot be read must not leave an attempt behind.
         self._take_up()
         self.parent = SweepRecorder(runner, self.planned, say)
         for trial in self.oracle.end_order:  # rows that a kill left out
@@ -106,10 +110,6 @@ class Search:
         """Return the result of an ended trial."""
         return self.runner.judge(trial, values)
 
-    def fail(self, trial: str, reason: str) -> None:
-        """Let a trial at work count as failed: whoever takes it up finds it ended."""
-        self.runner.note(trial, reason)
-
     def combinations(self) -> Iterator[dict[str, Any]]:
         """Return the combinations of a grid, in order."""
         return combinations(self.runner.sweep, self._space)
@@ -117,8 +117,7 @@ class Search:
     def ended(self, trial: str, values: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Record and show an ended trial."""
         self.parent.ended(trial, result)
-        before = values.get("tuner/initial_epoch", 0)
-        self._new_epochs += max(0, TrialRequest.of(values).epochs - int(before))
+        self._new_epochs += _own_epochs(values)
         self.say(self._line(trial, values, result))
 
     # ------------------------------------------------------------ what is shown
@@ -132,7 +131,7 @@ class Search:
         if result["value"] is None:
             words.append(f"failed: {result['reason']}")
         else:
-            spread = f" ± {deviation(result['values']):.4f}" if len(result["values"]) > 1 else ""
+            spread = f" ± {statistics.stdev(result['values']):.4f}" if len(result["values"]) > 1 else ""
             words.append(f"{target} {result['value']:.4f}{spread} @{result['epoch']}")
         best = self.best()
         if best:
@@ -157,10 +156,8 @@ class Search:
 
     def seconds_left(self) -> float:
         """Return about how long the rest will take, by the epochs done since the start; 0 for unknown."""
-        done = sum(
-            max(0, TrialRequest.of(v).epochs - int(v.get("tuner/initial_epoch", 0)))
-            for v in (self.oracle.trials[trial].hyperparameters.values for trial in self.oracle.end_order)
-        )
+        ended = (self.oracle.trials[trial].hyperparameters.values for trial in self.oracle.end_order)
+        done = sum(map(_own_epochs, ended))
         left = max(0.0, self.planned_epochs - done)
         return (time.monotonic() - self._began) * left / self._new_epochs if self._new_epochs else 0.0
 
@@ -173,6 +170,11 @@ class Search:
         if ended and self.best() is None:
             return f"no trial succeeded, the last: {self.oracle.results[ended[-1]]['reason']}"
         return ""
+
+
+def _own_epochs(values: Mapping[str, Any]) -> int:
+    """Return how many epochs a trial trains itself, beyond those of the one that it goes on from."""
+    return max(0, TrialRequest.of(values).epochs - int(values.get("tuner/initial_epoch", 0)))
 
 
 # ---------------------------------------------------------------- begin or go on
@@ -206,7 +208,7 @@ def choose_run(
     old = sweeps.newest(store, variant.study, name) if resume else None
     if old is None:
         return new_run_name(), False
-    if sweeps.sweep_status(store, old.run) == names.RUNNING:
+    if is_locked(store.journal(old.run)):
         raise RecordError("is still running", where=f"sweep {name}", do="wait for it, or stop it first")
     said = changes(_compared(old.facts["sweep"]), _compared(masked(to_json(sweep))))
     if bool(old.facts.get("quick")) != variant.quick:
@@ -222,6 +224,7 @@ def choose_run(
 
 def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return a sweep's JSON without what may differ between its attempts."""
+    # Names, devices and limits change no trial that was done; nor do those of the tuner that only make a search longer.
     found = {name: value for name, value in facts.items() if name not in ("name", "max_failed")}
     found["tuner"] = {name: value for name, value in found["tuner"].items() if name not in EXTENDING}
     base = {name: value for name, value in found["base"].items() if name not in ("safety", "devices", "name")}
@@ -234,6 +237,7 @@ def held(runner: TrialRunner) -> Iterator[Path]:
     place = sweeps.folder(runner.store, runner.run)
     try:
         with lock(place / "lock", why="another process is at work on this sweep"):
+            # Under the lock: of two that begin at once only one may say what is searched.
             _write_facts(runner, place)
             yield place
     except Held as error:
@@ -258,7 +262,8 @@ def _write_facts(runner: TrialRunner, place: Path) -> None:
         "base": base_values(sweep),
         "sweep": to_json(sweep),
         "space": {
-            name: {**domain.facts(), "only_if": _condition(sweep, name)} for name, domain in sweep.space
+            name: {**domain.facts(), "only_if": next(map(list, conditions(sweep, name)), None)}
+            for name, domain in sweep.space
         },
     }
     facts = masked(facts)
@@ -267,12 +272,7 @@ def _write_facts(runner: TrialRunner, place: Path) -> None:
         write_json(path, facts, durable=True)
 
 
-def _condition(sweep: Sweep, name: str) -> list[Any] | None:
-    given = sweep.domains[name].only_if
-    return [given[0], [sweep.domains[given[0]].encode(value) for value in given[1]]] if given else None
-
-
-def work(oracle: Any, runner: TrialRunner, worker: str, idle_seconds: float = 0.2) -> None:
+def work(oracle: Any, runner: TrialRunner, worker: str) -> None:
     """Do trials until the search hands out no more; `oracle` is the search or a client of the chief's."""
     with sparing_libraries():
         while True:
@@ -280,10 +280,11 @@ def work(oracle: Any, runner: TrialRunner, worker: str, idle_seconds: float = 0.
             if trial.status == "STOPPED":
                 return
             if trial.status == "IDLE":
-                time.sleep(idle_seconds)
+                time.sleep(IDLE_SECONDS)
                 continue
             values = trial.hyperparameters.values
             request = TrialRequest.of(values)
+            # A worker reads the spec file by itself: one that was edited since would train something else.
             if request.spec != runner.sweep.id:
                 raise RecordError(
                     "this spec is not the chief's", where=runner.variant.path, do="give all the same file"

@@ -55,6 +55,7 @@ class Sweep(Part):
         return html.sweep(self)
 
     def check(self) -> None:
+        # The mapping that people write becomes pairs: a frozen value is hashed, and the order of settings matters.
         object.__setattr__(self, "space", _pairs(self.space))
         for name, domain in self.space:
             self._check_condition(name, domain)
@@ -189,6 +190,7 @@ def _trial_values(space: tuple[tuple[str, Domain], ...]) -> list[dict[str, Any]]
     count = math.prod(len(found) for found in values.values())
     if count <= TRIED:
         return list(grid(values, space))
+    # Always the same sample: a spec that is refused today is refused tomorrow.
     chance, found = random.Random(0), []
     for number in range(max(TRIED, max(len(own) for own in values.values()))):
         drawn = {
@@ -202,19 +204,19 @@ def _trial_values(space: tuple[tuple[str, Domain], ...]) -> list[dict[str, Any]]
     return found
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return in words what differs between two sweeps' JSON: base, space, tuner and the rest."""
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
+    """Return in words what differs between two sweeps' JSON, or between the parts of them at `path`."""
     said = []
     for name in dict.fromkeys((*old, *new)):
         before, after = old.get(name), new.get(name)
-        if before == after or name == "name":
+        if before == after:
             continue
-        if name == "space":
+        if not path and name == "space":
             said += _space_changes(dict(before or ()), dict(after or ()))
         elif isinstance(before, Mapping) and isinstance(after, Mapping):
-            said += [f"{name}.{text}" for text in _differing(before, after)] or [f"{name} differs"]
+            said += changes(before, after, f"{path}{name}.")
         else:
-            said.append(f"{name} was {_text(before)} and is {_text(after)}")
+            said.append(f"{path}{name} was {_text(before)} and is {_text(after)}")
     return said
 
 
@@ -226,17 +228,6 @@ def _space_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             said.append(f"{name!r} is new in the space" + (f" (it had {close[0]!r})" if close else ""))
         elif old[name] != domain:
             said.append(f"{name!r} was {_text(old[name])} and is {_text(domain)}")
-    return said
-
-
-def _differing(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[str]:
-    said = []
-    for name in dict.fromkeys((*old, *new)):
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, Mapping) and isinstance(after, Mapping) and before != after:
-            said += _differing(before, after, f"{path}{name}.")
-        elif before != after:
-            said.append(f"{path}{name} was {_text(before)} and is {_text(after)}")
     return said
 
 

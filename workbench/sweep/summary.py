@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 
 from workbench.names import badness
 from workbench.spec.labels import short_names, value_text
 from workbench.sweep.search_space import Domain
-from workbench.tracking.sweeps import SweepRecord, TrialRow, deviation
+from workbench.tracking.sweeps import SweepRecord, TrialRow
 
 SHOWN = 10
 
@@ -56,7 +57,7 @@ def table(record: SweepRecord, domains: Mapping[str, Domain], trials: list[Trial
             for name in domains
         ]
         row = [trial.request.chain, *settings, str(trial.request.epochs), f"{trial.score:.4f}"]
-        row += [f"{deviation(trial.results):.4f}"] if spread else []
+        row += [f"{statistics.stdev(trial.results):.4f}"] if spread else []
         rows.append([*row, str(trial.epoch), trial.request.runs[0]])
     return str(tabulate(rows, head, tablefmt="plain", disable_numparse=True))
 

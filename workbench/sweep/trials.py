@@ -11,7 +11,6 @@ import functools
 import gc
 import json
 import math
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,14 +25,13 @@ from workbench.spec.quick import QUICK_STEPS, quick_variant
 from workbench.spec.variant import Variant
 from workbench.sweep.keras_space import domains_of, extra_parameters
 from workbench.sweep.spec import Sweep
-from workbench.tracking.journal import is_locked, read_journal
+from workbench.tracking.journal import read_journal, wait_for_lock
 from workbench.tracking.store import Store
 from workbench.tracking.sweeps import TrialRequest, folder, read_json
 from workbench.train.progress import Screen
-from workbench.train.request import PAUSED, RunRequest, RunResult
+from workbench.train.request import PAUSED, RunRequest
 
 LOCK_SECONDS = 60.0  # a worker before us may still be saving: its grace is 30 s by default
-LOCK_POLL = 0.2
 
 
 class TrialScreen(Screen):
@@ -89,21 +87,16 @@ class TrialRunner:
     def _bring(
         self, trial: str, values: Mapping[str, Any], request: TrialRequest, number: int, run: str
     ) -> None:
-        self._wait_for(run)
+        # A worker that was asked to stop may still be saving it.
+        if not wait_for_lock(self.store.journal(run), LOCK_SECONDS):
+            raise RecordError("another process is writing this run", where=run, do="stop it first")
+        # The journal decides, not the tuner's state: a kill may have left the run anywhere.
         there = self.store.journal(run).exists()
         if there and self.reached(run, request.epochs):
             return
         if there and (end := read_journal(self.store.journal(run)).end) and end.status == names.FAILED:
             raise RunFailed(end.reason)
         self._run(trial, values, request, number, run, resume=there)
-
-    def _wait_for(self, run: str) -> None:
-        """Wait while a worker that was asked to stop still writes the run."""
-        deadline = time.monotonic() + LOCK_SECONDS
-        while is_locked(self.store.journal(run)):
-            if time.monotonic() > deadline:
-                raise RecordError("another process is writing this run", where=run, do="stop it first")
-            time.sleep(LOCK_POLL)
 
     def reached(self, run: str, epochs: int) -> bool:
         """Tell whether a run has ended properly with at least so many epochs, or with all it has."""
@@ -121,7 +114,7 @@ class TrialRunner:
         number: int,
         run: str,
         resume: bool,
-    ) -> RunResult:
+    ) -> None:
         from workbench.train.runner import run as run_experiment
 
         variant = self.trial_variant(request, number)
@@ -144,10 +137,14 @@ class TrialRunner:
             },
         )
         try:
-            with _paused_is_no_stop():
-                return run_experiment(run_request, TrialScreen(self.screen, variant.name, self.verbose))
+            run_experiment(run_request, TrialScreen(self.screen, variant.name, self.verbose))
+        except RunStopped as stop:
+            if not str(stop).startswith(PAUSED):  # paused at its last epoch, as asked, it is done
+                raise
         finally:
-            forget_models()
+            # Keras keeps every model of a process: without this a thousand trials would not fit into one.
+            tf.keras.backend.clear_session()
+            gc.collect()
 
     def trial_variant(self, request: TrialRequest, number: int = 0) -> Variant:
         """Return the named experiment of one execution of a trial (counted from 0)."""
@@ -180,6 +177,7 @@ class TrialRunner:
                 reason = reason or "its run left no record here: do the workers share the store?"
                 break
             journal = read_journal(path)
+            # A later promotion has gone on with the same run: what it reached is not this trial's.
             rows = [row for row in journal.accepted() if row.epoch <= request.epochs]
             seconds += sum(row.seconds for row in rows)
             value, epoch = best_of(rows, self.sweep.target, self.sweep.lower)
@@ -197,6 +195,7 @@ class TrialRunner:
 
     def note(self, trial: str, reason: str) -> None:
         """Keep why a trial failed where no run of it can say so."""
+        # Durably: after a kill the trial would be begun again, and again kill its worker.
         write_json(
             folder(self.store, self.run) / f"trial-{trial}.json", {"reason": mask(reason)}, durable=True
         )
@@ -230,22 +229,6 @@ def _complaint(journal: Any, rows: list[Any], value: float, epochs: int, metric:
     known = ", ".join(sorted(rows[-1].metrics))
     never = metric not in {name for row in rows for name in row.metrics}
     return f"its runs record no {metric}; they record {known}" if never else f"{metric} is never finite"
-
-
-@contextlib.contextmanager
-def _paused_is_no_stop() -> Iterator[None]:
-    """Let a run that paused at its last epoch, as asked, count as done."""
-    try:
-        yield
-    except RunStopped as stop:
-        if not str(stop).startswith(PAUSED):
-            raise
-
-
-def forget_models() -> None:
-    """Give back what Keras keeps of a model, so that a thousand trials fit into one process."""
-    tf.keras.backend.clear_session()
-    gc.collect()
 
 
 @contextlib.contextmanager

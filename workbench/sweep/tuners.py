@@ -32,9 +32,10 @@ class Tuner(Part):
         """Raise `SpecError` for a search that does not fit: `longest` is the most epochs of any trial,
         `combinations` the number of distinct trials, None where it is unlimited."""
 
-    @abc.abstractmethod
     def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
         """Return about how many trials and how many epochs of `whole`-epoch trials the search will do."""
+        trials = min(filter(None, (getattr(self, "max_trials", None), combinations)), default=0)
+        return trials, trials * whole
 
 
 @part
@@ -47,10 +48,6 @@ class RandomSearch(Tuner):
         from workbench.sweep.oracles import RandomOracle
 
         return RandomOracle(**common)
-
-    def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
-        trials = min(self.max_trials, combinations or self.max_trials)
-        return trials, trials * whole
 
 
 @part
@@ -71,10 +68,6 @@ class BayesianOptimization(Tuner):
             num_initial_points=self.num_initial_points, alpha=self.alpha, beta=self.beta, **common
         )
 
-    def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
-        trials = min(self.max_trials, combinations or self.max_trials)
-        return trials, trials * whole
-
 
 @part
 class GridSearch(Tuner):
@@ -87,10 +80,6 @@ class GridSearch(Tuner):
 
         return GridOracle(**common)
 
-    def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
-        trials = min(self.max_trials or combinations or 0, combinations or self.max_trials or 0)
-        return trials, trials * whole
-
 
 @part
 class Hyperband(Tuner):
@@ -100,15 +89,11 @@ class Hyperband(Tuner):
     of the whole spec, and a promotion continues the same run.
     """
 
-    max_epochs: int = setting(doc="epochs of the longest trials, at most those of the spec's stages")
+    max_epochs: int = setting(
+        at_least=1, doc="epochs of the longest trials, at most those of the spec's stages"
+    )
     factor: int = setting(3, at_least=2, doc="of epochs from rung to rung, and of trials that are dropped")
     hyperband_iterations: int = setting(1, at_least=1, doc="how often the whole scheme is gone through")
-
-    def check(self) -> None:
-        if self.max_epochs < 1:
-            raise SpecError(
-                f"{self.max_epochs} is out of range", where="Hyperband.max_epochs", expected="1 or more"
-            )
 
     def oracle(self, **common: Any) -> ResumableOracle:
         from workbench.sweep.oracles import HyperbandOracle
@@ -121,7 +106,7 @@ class Hyperband(Tuner):
         )
 
     def epochs(self, values: Mapping[str, Any], whole: int) -> int:
-        return min(int(values[RUNGS]), whole)
+        return min(int(values[RUNGS]), whole)  # a spec's --quick form may be shorter
 
     def refuse(self, longest: int, combinations: int | None) -> None:
         if self.max_epochs > longest:
@@ -133,6 +118,7 @@ class Hyperband(Tuner):
 
     def planned(self, whole: int, combinations: int | None) -> tuple[int, int]:
         """Count rung by rung, as Keras Tuner sizes them; fewer where the combinations run out."""
+        # Its own formulas (`_get_size`, `_get_epochs`, `_get_num_brackets`), asked before there is an oracle to ask.
         count, epochs, left = 0, 0, combinations
         for bracket in list(reversed(range(self._brackets()))) * self.hyperband_iterations:
             first = self._size(bracket, 0)

@@ -11,20 +11,21 @@ its name with its first row: a process killed before that leaves no run behind.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from workbench.errors import RecordError, StoreError
-from workbench.files import sync
+from workbench.files import sync, write_all
 from workbench.names import FINISHED, INTERRUPTED, RUNNING
-from workbench.security.foreign_files import open_file, read_file
-from workbench.tracking.journal_file import BEGINNING as BEGINNING
+from workbench.security.foreign_files import open_file, opened, read_file
 from workbench.tracking.journal_file import file_state, open_locked, recreated
 from workbench.tracking.journal_lines import Unreadable, decode_line, encode_line
 from workbench.tracking.rows import (
@@ -38,7 +39,7 @@ from workbench.tracking.rows import (
 SUFFIX = ".jsonl"
 LOCK_PATIENCE = 5.0  # seconds; a reader that asks for a run's status holds the lock for microseconds
 RESERVE_BYTES = 65_536  # given back on a full disk, so that the reason can still be written
-TAIL_BYTES = 65_536
+TAIL_BYTES = 65_536  # read first from the end: some hundred rows, while journals of long runs are megabytes
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,8 @@ class Journal:
 
     @property
     def end(self) -> EndRecord | None:
-        """The last attempt's end; None while it runs and after an interruption.
-
-        States that became durable while the end was written may stand after it.
-        """
-        last = next((row for row in reversed(self.rows) if not isinstance(row, CheckpointRecord)), None)
-        return last if isinstance(last, EndRecord) else None
+        """The last attempt's end; None while it runs and after an interruption."""
+        return _end(reversed(self.rows))
 
     def accepted(self) -> list[EpochRecord]:
         """Return the epochs that count, ascending: a later attempt supersedes what it repeats."""
@@ -124,6 +121,13 @@ class Journal:
             return rows
         last = max(checkpoint.epoch if checkpoint else 0, (end.final_epoch or 0) if end else 0)
         return [row for row in rows if row.epoch <= last]
+
+
+def _end(rows: Iterator[Record]) -> EndRecord | None:
+    """Return the end with which a journal ends, of its rows from the last one back."""
+    # States that became durable while the end was written may stand after it.
+    last = next((row for row in rows if not isinstance(row, CheckpointRecord)), None)
+    return last if isinstance(last, EndRecord) else None
 
 
 def _drop(kept: list[EpochRecord] | list[CheckpointRecord], epoch: int) -> None:
@@ -165,7 +169,7 @@ def parse_journal(path: Path, data: bytes) -> Journal:
 def first_start(path: Path) -> StartRecord | None:
     """Return the start row with which a journal begins, reading no more than that; None if it is not sound."""
     try:
-        with os.fdopen(open_file(path), "rb") as file:
+        with opened(path) as file:
             row = decode_line(file.readline().removesuffix(b"\n"))
     except (OSError, RecordError):
         return None
@@ -178,14 +182,12 @@ def status(path: str | Path) -> str:
     Reads the last line only, so asking for hundreds of runs is quick.
     """
     locked = is_locked(Path(path))  # asked before reading: a run may end between the two
-    return status_of(last_row(Path(path)), locked)
+    return status_of(_end(rows_from_end(Path(path))), locked)
 
 
-def status_of(last: Record | None, locked: bool) -> str:
-    """Return the state of a run whose journal ends with the row `last` and is `locked` or not."""
-    if isinstance(last, EndRecord):
-        return last.status
-    return RUNNING if locked else INTERRUPTED
+def status_of(end: EndRecord | None, locked: bool) -> str:
+    """Return the state of a run by its last attempt's end, and by whether its journal is locked."""
+    return end.status if end else RUNNING if locked else INTERRUPTED
 
 
 def is_locked(path: Path) -> bool:
@@ -204,36 +206,36 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def last_row(path: Path) -> Record | None:
-    """Return the last row that can be trusted, reading as little of the file as needed."""
+def wait_for_lock(path: Path, seconds: float, poll: float = 0.2) -> bool:
+    """Wait until nobody writes the journal at `path`; tell whether that was so within some seconds."""
+    deadline = time.monotonic() + seconds
+    while is_locked(path):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(poll)
+    return True
+
+
+def rows_from_end(path: Path) -> Iterator[Record]:
+    """Yield the rows that can be trusted, the last first, reading as little of the file as is asked for.
+
+    Raises RecordError where the file cannot be read.
+    """
     try:
-        with os.fdopen(open_file(path), "rb") as file:
-            # From the end, in growing spans: an end row is short, and journals of long runs are megabytes.
-            size = file.seek(0, os.SEEK_END)
-            span = TAIL_BYTES
-            while True:
-                file.seek(max(0, size - span))
-                row = _last_of(file.read())
-                if row is not None or span >= size:
-                    return row
-                span *= 8
+        with opened(path) as file:
+            # In growing spans: an end row is short, a start row may be megabytes.
+            begin, span, rest = file.seek(0, os.SEEK_END), TAIL_BYTES, b""
+            while begin > 0:
+                end, begin, span = begin, max(0, begin - span), span * 8
+                file.seek(begin)
+                lines = (file.read(end - begin) + rest).split(b"\n")
+                # The first line of a span may have begun before it: it waits for the span before.
+                rest = lines.pop(0) if begin else b""
+                for line in reversed(lines):
+                    with contextlib.suppress(RecordError):  # torn or damaged
+                        yield decode_line(line)
     except OSError as error:
         raise RecordError(f"cannot read the journal: {error.strerror}", where=path) from error
-
-
-def _last_of(data: bytes) -> Record | None:
-    """Return the last row that counts: states that became durable while the end was written change no end."""
-    late: CheckpointRecord | None = None
-    for line in reversed(data.split(b"\n")):
-        try:
-            row = decode_line(line)
-        except RecordError:
-            continue  # torn, damaged, or begun before `data`
-        if isinstance(row, CheckpointRecord):
-            late = late or row
-            continue
-        return row if late is None or isinstance(row, EndRecord) else late
-    return late
 
 
 class JournalWriter:
@@ -251,16 +253,17 @@ class JournalWriter:
         self._descriptor, self._beginning = open_locked(self.path, LOCK_PATIENCE)
         self._size = os.fstat(self._descriptor).st_size
         try:
-            # A torn last line gets its line break: the next row must begin a line,
-            # and the torn one stays as evidence.
-            if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
-                self._write(b"\n")
-            self._reserve.parent.mkdir(exist_ok=True)
-            # Space held back while there is some: on a full disk the reason must still fit.
-            self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
-        except OSError as error:
+            with self._refusing():
+                # A torn last line gets its line break: the next row must begin a line,
+                # and the torn one stays as evidence.
+                if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
+                    self._write(b"\n")
+                self._reserve.parent.mkdir(exist_ok=True)
+                # Space held back while there is some: on a full disk the reason must still fit.
+                self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
+        except StoreError:
             self.close()
-            raise self._refusal(error) from error
+            raise
 
     def append(self, record: Record) -> None:
         """Write `record` and wait until it is on disk.
@@ -269,20 +272,20 @@ class JournalWriter:
         on a full disk the space held back at the start is given up first.
         """
         line = encode_line(record)
-        try:
-            self._write(line)
-        except OSError as error:
-            # Only for the end: an epoch that does not fit is lost anyway, and the reserve is there once.
-            if not (isinstance(record, EndRecord) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
-                raise self._refusal(error) from error
-            self._retry_with_reserve(line)
+        with self._refusing():
+            try:
+                self._write(line)
+            except OSError as error:
+                # Only for the end: an epoch that does not fit is lost anyway, and the reserve is there once.
+                if not (isinstance(record, EndRecord) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+                    raise
+                self._reserve.unlink(missing_ok=True)
+                self._write(line)
 
     def append_line(self, line: bytes) -> None:
         """Write a line of another copy of this journal as it is; StoreError as in `append`."""
-        try:
+        with self._refusing():
             self._write(line)
-        except OSError as error:
-            raise self._refusal(error) from error
 
     def lost_file(self) -> str:
         """Return what somebody did to the file since its last row: empty, or a word for it."""
@@ -291,10 +294,8 @@ class JournalWriter:
     def recreate(self, rows: Sequence[Record]) -> None:
         """Go on in a new file with `rows`, where the old one was taken away; raises StoreError."""
         content = b"".join(encode_line(row) for row in rows)
-        try:
+        with self._refusing():
             descriptor = recreated(self.path, content)
-        except OSError as error:
-            raise self._refusal(error) from error
         # Closed after the new file is locked: in between no other process may take the run over.
         os.close(self._descriptor)
         self._descriptor, self._size = descriptor, len(content)
@@ -318,37 +319,28 @@ class JournalWriter:
 
     def _write(self, data: bytes) -> None:
         try:
-            # `os.write` may take a part only, on a nearly full disk above all.
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            write_all(self._descriptor, data)
             # The content first, then the name: after a power cut a name without
             # content would be a run without a start.
             os.fsync(self._descriptor)
-            self._take_name()
+            if self._beginning is not None:  # a new journal, which now holds a row; the lock stays on it
+                os.rename(self._beginning, self.path)
+                self._beginning = None
+                sync(self.path.parent)
         except OSError:
             # Half a line must not stay: the next row would be appended to it and lost with it.
             os.ftruncate(self._descriptor, self._size)
             raise
         self._size += len(data)
 
-    def _take_name(self) -> None:
-        """Give a new journal, which now holds a row, its own name; the lock stays on it."""
-        if self._beginning is not None:
-            os.rename(self._beginning, self.path)
-            self._beginning = None
-            sync(self.path.parent)
-
-    def _retry_with_reserve(self, line: bytes) -> None:
-        self._reserve.unlink(missing_ok=True)
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Make an error of the disk within the block a `StoreError` of one line."""
         try:
-            self._write(line)
+            yield
         except OSError as error:
-            raise self._refusal(error) from error
-
-    def _refusal(self, error: OSError) -> StoreError:
-        return StoreError(
-            f"cannot write the journal: {error.strerror}",
-            where=self.path,
-            do="make space or choose another --store",
-        )
+            raise StoreError(
+                f"cannot write the journal: {error.strerror}",
+                where=self.path,
+                do="make space or choose another --store",
+            ) from error

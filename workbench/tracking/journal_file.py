@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from pathlib import Path
 
 from workbench.errors import RecordError, StoreError
-from workbench.files import sync
+from workbench.files import lock_within, sync, write_all
 from workbench.security.foreign_files import regular
 
 BEGINNING = "beginning"  # in the folder beside: a journal before its first row
@@ -22,8 +21,7 @@ def open_locked(path: Path, patience: float) -> tuple[int, Path | None]:
         # A new journal is written under another name and renamed with its first row in it: readers never meet an
         # empty journal, and a process killed before leaves no run.
         new = not path.exists()
-        descriptor = _open(beginning if new else path, path)
-        _lock(descriptor, path, patience)
+        descriptor = _opened(beginning if new else path, path, patience)
         if not new:
             return descriptor, None
         if not path.exists():
@@ -32,33 +30,22 @@ def open_locked(path: Path, patience: float) -> tuple[int, Path | None]:
         os.close(descriptor)  # another process began the run in between
 
 
-def _open(file: Path, path: Path) -> int:
+def _opened(file: Path, path: Path, patience: float) -> int:
+    """Return a descriptor of `file`, which is or becomes the journal at `path`, with the lock held."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Appending, so that the kernel puts each row at the end whoever else writes; no
         # link and no pipe is followed out of the store.
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        return regular(os.open(file, flags, 0o666), file)
+        descriptor = regular(os.open(file, flags, 0o666), file)
+        if lock_within(descriptor, fcntl.LOCK_EX, patience):
+            return descriptor
     except OSError as error:
         raise StoreError(
             f"cannot write the journal: {error.strerror}", where=path, do="choose a store that can be written"
         ) from error
-
-
-def _lock(descriptor: int, path: Path, patience: float) -> None:
-    """Lock the file of the journal at `path` within some seconds; the descriptor is closed where that fails."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise RecordError(
-                    "another process is writing this run", where=path.stem, do="wait for it or stop it"
-                ) from error
-            time.sleep(0.02)
+    os.close(descriptor)
+    raise RecordError("another process is writing this run", where=path.stem, do="wait for it or stop it")
 
 
 def file_state(descriptor: int, path: Path, size: int) -> str:
@@ -83,13 +70,10 @@ def recreated(path: Path, content: bytes) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / BEGINNING
     new.unlink(missing_ok=True)
-    descriptor = _open(new, path)
+    # Nobody else knows this file yet, so the lock is there at once or something is wrong.
+    descriptor = _opened(new, path, 0.0)
     try:
-        # Nobody else knows this file yet, so the lock is there at once or something is wrong.
-        _lock(descriptor, path, 0.0)
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        write_all(descriptor, content)
         os.fsync(descriptor)
         if os.path.lexists(path):
             os.rename(path, _free(folder / REPLACED))

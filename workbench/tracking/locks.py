@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.errors import StoreError
+from workbench.files import lock_within
 from workbench.tracking.store import Store
 
 
@@ -32,23 +32,11 @@ def lock(path: Path, *, shared: bool = False, patience: float = 0.0, why: str = 
     except OSError as error:
         raise StoreError(f"cannot be locked: {error.strerror}", where=path) from error
     try:
-        _take(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, path, patience, why)
+        if not lock_within(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, patience):
+            raise Held(why or "in use by another process", where=path, do="try again later")
         yield
     finally:
         os.close(descriptor)
-
-
-def _take(descriptor: int, kind: int, path: Path, patience: float, why: str) -> None:
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            # Asked again and again instead of waiting in the kernel: a waiting process must still hear a signal.
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                raise Held(why or "in use by another process", where=path, do="try again later") from error
-            time.sleep(0.02)
 
 
 @contextmanager

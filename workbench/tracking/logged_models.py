@@ -10,8 +10,6 @@ import contextlib
 import dataclasses
 import filecmp
 import math
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import DataError, RecordError
-from workbench.files import link_or_copy, replacing, write_json
+from workbench.files import clear_temporary_files, link_or_copy, replacing, replacing_folder, write_json
 from workbench.security import safe_json, safe_yaml
 from workbench.security.foreign_files import files_below, read_file
+from workbench.tracking.locks import lock
 from workbench.tracking.store import Store
 
 FOLDER, REGISTERED = "models", "registered.json"
 DESCRIPTION = "MLmodel"  # MLflow's own name of the file that makes a folder a model
 GRAPH = "tf2model"  # MLflow's own name of the SavedModel in that folder
+LOCK_PATIENCE = 10.0  # seconds; a note is written in a moment
 BEST = "model"  # the logged model of a run's best epoch: `runs:/ID/model`
 
 
@@ -84,22 +84,9 @@ def names(store: Store, run: str) -> list[str]:
 @contextlib.contextmanager
 def placing(store: Store, run: str, name: str) -> Iterator[Path]:
     """Give the folder to write a model into, which takes its place when the block ends well."""
-    place = folder(store, run)
-    place.mkdir(parents=True, exist_ok=True)
-    for left in place.glob(".*"):  # of a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    # The dot keeps it from being listed; the process number keeps two writers apart.
-    aside = place / f".{name}.{os.getpid()}"
-    try:
+    clear_temporary_files(folder(store, run))
+    with replacing_folder(folder(store, run) / name) as aside:
         yield aside
-        if (place / name).exists():
-            # Renamed away, not removed: a folder cannot replace one that is not empty, and the old model is
-            # there until the new one is.
-            (place / name).rename(place / f".{name}.old")
-        aside.rename(place / name)
-    finally:
-        for left in place.glob(f".{name}.*"):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def share_weights(store: Store, run: str) -> None:
@@ -140,12 +127,14 @@ def _registration(run: str, row: dict[str, Any]) -> Registration:
 
 def keep(store: Store, registration: Registration) -> None:
     """Note a registration, or what MLflow made of one that is noted."""
-    known = registrations(store, registration.run)
-    # Name and time tell registrations apart: the same model may be registered again under one name.
-    others = [one for one in known if (one.name, one.time) != (registration.name, registration.time)]
-    rows = sorted([*others, registration], key=lambda one: one.time)
-    path = store.run_folder(registration.run) / REGISTERED
-    write_json(path, [dataclasses.asdict(row) for row in rows], durable=True)
+    place = store.run_folder(registration.run)
+    # Read and written under one lock: a sync that notes a version must not lose what an export has noted meanwhile.
+    with lock(place / ".registered.lock", patience=LOCK_PATIENCE, why="the registrations are being written"):
+        known = registrations(store, registration.run)
+        # Name and time tell registrations apart: the same model may be registered again under one name.
+        others = [one for one in known if (one.name, one.time) != (registration.name, registration.time)]
+        rows = sorted([*others, registration], key=lambda one: one.time)
+        write_json(place / REGISTERED, [dataclasses.asdict(row) for row in rows], durable=True)
 
 
 def all_registrations(store: Store) -> tuple[list[Registration], dict[str, str]]:

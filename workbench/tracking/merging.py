@@ -10,24 +10,24 @@ from __future__ import annotations
 import contextlib
 import filecmp
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from workbench.errors import RecordError, StoreError
-from workbench.files import clear_temporary_files, replacing, sync
+from workbench.files import clear_temporary_files, replacing
 from workbench.names import TAG_IMPORTED
 from workbench.security.foreign_files import copy_inside, files_below, is_inside, read_inside
 from workbench.security.foreign_names import within
 from workbench.tracking import logged_models
-from workbench.tracking.journal import JournalWriter, is_locked, read_journal
+from workbench.tracking.journal import JournalWriter, first_start, is_locked, read_journal
 from workbench.tracking.locks import lock
 from workbench.tracking.logged_models import share_weights
 from workbench.tracking.sanitize import clean_file, harmless_lines, trusted
 from workbench.tracking.store import Store, read_runs
 from workbench.tracking.sweeps import FOLDER as SWEEPS
+from workbench.tracking.sync_thread import Say
 
-Say = Callable[[str], None]
 NOT_COPIED = ("reserve", "views.lock")
 
 
@@ -87,7 +87,7 @@ def source_store(other: Path, store: Store) -> Store:
 def _plan(source: Store, store: Store, done: Merged) -> list[str]:
     """Sort all runs into `done` and return those to copy; raises before anything is written."""
     here, conflicts, todo = set(store.runs()), [], []
-    imported = _imported(store)
+    imported = {identity: run for run in sorted(here) if (identity := _identity(store, run))}
     done.left.update(dict.fromkeys(source.odd_journals(), "its name is none of a run"))
     for run in source.runs():
         why = _unreadable(source, run)
@@ -135,17 +135,9 @@ def _unreadable(source: Store, run: str) -> str | None:
     return None if rows else "its journal holds no sound row"
 
 
-def _imported(store: Store) -> dict[str, str]:
-    """Return {identity of the imported content: run} of a store."""
-    found = {_identity(store, run): run for run in store.runs()}
-    return {identity: run for identity, run in found.items() if identity}
-
-
 def _identity(store: Store, run: str) -> str:
-    try:
-        start = read_journal(store.journal(run)).start
-    except RecordError:
-        return ""
+    """Return what tells the content of an imported run; empty for any other run."""
+    start = first_start(store.journal(run))
     return start.tags.get(TAG_IMPORTED, "") if start else ""
 
 
@@ -264,7 +256,6 @@ def _copy_journal(source: Path, target: Path) -> None:
     lines = trusted(source)
     if not target.exists():
         _write(harmless_lines(source), target)
-        sync(target.parent)
         return
     missing = lines[len(trusted(target)) :]
     if missing:

@@ -10,10 +10,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.errors import StoreError
 from workbench.files import replacing
 from workbench.tracking.locks import lock
 from workbench.tracking.postgres import with_driver
 from workbench.tracking.store import Store
+from workbench.tracking.sync_thread import reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,6 +59,12 @@ def open_client(store: Store) -> MlflowClient:
     quiet_mlflow()  # the import sets the level of its logger anew
     uri = with_driver(store.uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def unreachable(store: Store, error: Exception, do: str) -> StoreError:
+    """Return the refusal of an MLflow that does not answer."""
+    where = store.database if store.is_local else store.uri
+    return StoreError(f"MLflow does not answer: {reason(error)}", where=where, do=do)
 
 
 def create_database(path: Path) -> None:

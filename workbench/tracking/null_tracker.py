@@ -68,21 +68,13 @@ class TeeStream:
             self.log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}Z {mask(text.rstrip())}\n")
         return self.stream.write(text)
 
-    def flush(self) -> None:
-        """Flush the stream; the log is flushed line by line."""
-        self.stream.flush()
-
-    def isatty(self) -> bool:
-        return self.stream.isatty()
-
-
-def worker_log(store: Store, run: str, rank: int) -> Path:
-    """Return where a worker's log lies."""
-    return store.run_folder(run) / "workers" / f"{rank}.log"
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)  # flush (the log is flushed line by line), isatty ...
 
 
 def tee_log(screen: Any, store: Store, run: str, rank: int, workers: int) -> None:
     """Let `screen` write into the worker's log too, and begin it with who this process is."""
-    screen.stream = TeeStream(screen.stream or sys.stdout, worker_log(store, run, rank))
+    log = store.run_folder(run) / "workers" / f"{rank}.log"
+    screen.stream = TeeStream(screen.stream or sys.stdout, log)
     role = "the chief" if rank == 0 else "follows worker 0"
     screen.say(f"worker {rank} of {workers} ({role}): process {os.getpid()} on {socket.gethostname()}")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import StoreError
-from workbench.files import replacing
+from workbench.files import replacing_private
 from workbench.security.foreign_files import open_file, read_inside
 from workbench.tracking.locks import lock
 from workbench.tracking.rows import StartRecord, to_json
@@ -95,10 +95,8 @@ def _key(store: Store, make: bool) -> bytes:
     # A store that cannot hold it: its records have no seal that fits.
     with contextlib.suppress(OSError, StoreError), lock(store.root / ".origin.lock", patience=LOCK_PATIENCE):
         if not _read(path):  # else another process was first, and its key counts
-            with replacing(path) as temporary:
-                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-                with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                    file.write(f"{secrets.token_hex(32)} {os.fstat(descriptor).st_ino}\n")
+            with replacing_private(path) as file:
+                file.write(f"{secrets.token_hex(32)} {os.fstat(file.fileno()).st_ino}\n")
     return _read(path)
 
 

@@ -23,6 +23,10 @@ class Removed:
     time: float
     start: StartRecord | None
 
+    def is_called(self, text: str) -> bool:
+        """Tell whether `text` names it: its run, its title, or that without the seed."""
+        return text in (self.run, self.title, self.title.rpartition(":")[0])
+
 
 def removed(store: Store) -> list[Removed]:
     """Return the runs in the trash, the one removed last at the end."""
@@ -39,7 +43,7 @@ def removed(store: Store) -> list[Removed]:
 def find_removed(store: Store, text: str) -> Removed:
     """Return the removed run that `text` means, of several the one removed last; raises `RecordError` for none."""
     known = removed(store)
-    found = [one for one in known if text in (one.run, one.title, one.title.rpartition(":")[0])]
+    found = [one for one in known if one.is_called(text)]
     found = found or [one for one in known if text and one.run.startswith(text)]
     if not found:
         names = [one.title for one in known]

@@ -33,7 +33,7 @@ class RunState:
 
     @property
     def start(self) -> StartRecord | None:
-        """The first attempt's start; None where no start row is intact."""
+        """The first attempt's start; None when no start row is intact."""
         return self.journal.start
 
 
@@ -79,8 +79,7 @@ def find_titled(store: Store, text: str) -> str | None:
     match = TITLE.fullmatch(text)
     if text != LAST and match is None:
         return None
-    starts = [first_start(store.journal(run)) for run in store.runs()]
-    known = [start for start in starts if start is not None and start.tags.get(TAG_KIND) != SWEEP]
+    known = _trainings(store)
     # Reruns and quick runs first, then by time: the last of the list is the newest full training.
     known.sort(key=lambda start: (TAG_RERUN not in start.tags, not start.quick, start.time))
     if match is None:
@@ -107,17 +106,22 @@ def find_titled(store: Store, text: str) -> str | None:
     return found[-1].run
 
 
+def _trainings(store: Store) -> list[StartRecord]:
+    """Return the starts of all runs that train something, the oldest first."""
+    starts = (first_start(store.journal(run)) for run in store.runs())
+    return [start for start in starts if start is not None and start.tags.get(TAG_KIND) != SWEEP]
+
+
 def _refuse_removed(store: Store, text: str) -> None:
     """Raise RecordError for a run that is in the store's trash."""
     # Said before "no run": whoever removed it yesterday would look for a typo.
-    if any(text in (one.run, one.title, one.title.rpartition(":")[0]) for one in removed(store)):
+    if any(one.is_called(text) for one in removed(store)):
         raise RecordError(f"run {text!r} is in the trash", where=store.root, do=f"`workbench restore {text}`")
 
 
 def _unknown(store: Store, text: str) -> RecordError:
     """Return the refusal of a word that means no run: a study's by its runs, any other by the nearest titles."""
-    starts = [first_start(store.journal(run)) for run in store.runs()]
-    known = [start for start in starts if start is not None and start.tags.get(TAG_KIND) != SWEEP]
+    known = _trainings(store)
     own = [start.title for start in known if start.study == text]
     if own:
         shown = ", ".join(list(dict.fromkeys(own))[:SHOWN])
@@ -166,8 +170,7 @@ def read_state(store: Store, run: str) -> RunState:
     journal = _believed(path, run)
     if journal.unreadable:
         return RunState(run, UNREADABLE, journal)
-    last = journal.end or (journal.rows[-1] if journal.rows else None)
-    return RunState(run, status_of(last, locked), journal)
+    return RunState(run, status_of(journal.end, locked), journal)
 
 
 def _believed(path: Path, run: str) -> Journal:
@@ -185,17 +188,14 @@ def _believed(path: Path, run: str) -> Journal:
 
 def unfinished(store: Store, identity: str, seed: int) -> list[str]:
     """Return the runs of this spec id and seed that a resume can go on with, the newest first."""
-    found = []
-    for state in read_states(store):
-        start = state.start
-        if start and (start.id, start.seed) == (identity, seed) and is_resumable(state):
-            found.append(state.run)
-    return found[::-1]
+    return [
+        state.run
+        for state in reversed(read_states(store))
+        if state.start and (state.start.id, state.start.seed) == (identity, seed) and is_resumable(state)
+    ]
 
 
 def is_resumable(state: RunState) -> bool:
     """Tell whether a run ended before its time and is no longer at work."""
     end = state.journal.end
-    if state.status == INTERRUPTED:
-        return True
-    return end is not None and end.status in ("stopped", "killed", "failed")
+    return state.status == INTERRUPTED or (end is not None and end.status in ("stopped", "killed", "failed"))

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from workbench.errors import InputError, StoreError
+from workbench.files import replacing_private
 from workbench.security.loopback import is_loopback
 from workbench.tracking import postgres, server_authorization
 
@@ -99,7 +100,8 @@ class ServerPlan:
             f"auth_cache_ttl_seconds = {REMEMBERED_SECONDS}",
             f"authorization_function = {server_authorization.FUNCTION}",
         )
-        write_private(path, "\n".join(lines) + "\n")
+        with replacing_private(path) as file:  # whole: a server at work may be reading it
+            file.write("\n".join(lines) + "\n")
         return path
 
 
@@ -129,19 +131,9 @@ def kept_secret(path: Path) -> str:
         raise StoreError(f"cannot be read: {error.strerror}", where=path) from error
     # Made once and kept: sessions and passwords must outlive a restart of the server.
     made = secrets.token_urlsafe(24)
-    write_private(path, made + "\n")
+    with replacing_private(path) as file:
+        file.write(made + "\n")
     return made
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Private from its first byte: with the mode set afterwards there is a moment in which others can open it.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        # For a file that was there before, to which the mode above does not apply.
-        os.fchmod(descriptor, 0o600)
-        file.write(text)
 
 
 def check_bucket(address: str) -> None:

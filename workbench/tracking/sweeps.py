@@ -8,8 +8,7 @@ The results in it are copies: the journals of the trials' runs are the truth.
 from __future__ import annotations
 
 import json
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from typing import Any
 from workbench.errors import RecordError, suggestion
 from workbench.names import badness
 from workbench.security import safe_json
-from workbench.tracking.journal import status
 from workbench.tracking.rows import RUN_NAME
 from workbench.tracking.store import Store
 
@@ -104,11 +102,6 @@ class SweepRecord:
         return min(done, key=lambda trial: badness(float(trial.score or 0.0), self.lower), default=None)
 
 
-def deviation(values: Sequence[float]) -> float:
-    """Return the standard deviation of a few repeats (n - 1)."""
-    return float(statistics.stdev(values))
-
-
 def folder(store: Store, run: str) -> Path:
     """Return the folder of a sweep."""
     return store.root / FOLDER / run
@@ -163,12 +156,9 @@ def find(store: Store, text: str) -> SweepRecord | None:
     begun = [run for run in runs if "Z-" in text and run.startswith(text)]
     if len(begun) == 1:
         return read(store, begun[0])
-    # The newest of a name: a sweep that is done again takes the place of the older one.
-    for run in reversed(runs):
-        facts = _facts(store, run)
-        if text in (facts.get("name"), f"{facts.get('study')}/{facts.get('name')}"):
-            return read(store, run)
-    return None
+    return _newest(
+        store, lambda facts: text in (facts.get("name"), f"{facts.get('study')}/{facts.get('name')}")
+    )
 
 
 def _facts(store: Store, run: str) -> dict[str, Any]:
@@ -192,18 +182,14 @@ def require(store: Store, text: str) -> SweepRecord:
 
 def newest(store: Store, study: str, name: str) -> SweepRecord | None:
     """Return the newest sweep of a study by its name, None where there is none."""
-    # From the newest, and no further than the first that fits: each one asked costs a file.
-    for run in reversed(names(store)):
-        facts = _facts(store, run)
-        if (facts.get("study"), facts.get("name")) == (study, name):
-            return read(store, run)
-    return None
+    return _newest(store, lambda facts: (facts.get("study"), facts.get("name")) == (study, name))
 
 
-def sweep_status(store: Store, run: str) -> str:
-    """Return the true state of a sweep, as of any run."""
-    path = store.journal(run)
-    return status(path) if path.exists() else "interrupted"
+def _newest(store: Store, fits: Callable[[Mapping[str, Any]], bool]) -> SweepRecord | None:
+    """Return the newest sweep whose facts fit: one that is done again takes the place of the older one."""
+    # No further than the first that fits: each one asked costs a file.
+    run = next((run for run in reversed(names(store)) if fits(_facts(store, run))), None)
+    return read(store, run) if run else None
 
 
 def read_json(path: Path) -> dict[str, Any]:

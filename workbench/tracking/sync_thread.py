@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from workbench.files import link_or_copy, replacing
+from workbench.security.foreign_names import within
 from workbench.security.masking import mask
 from workbench.tracking.journal import Journal
 from workbench.tracking.locks import views_of_run
@@ -159,11 +160,16 @@ def reason(error: BaseException) -> str:
     return mask(text)[:LONGEST_REASON]
 
 
-def place(target: Path, content: bytes | Path) -> None:
-    """Put a file in place whole or not at all; raises OSError when it cannot be written."""
-    # Aside one folder up: MLflow lists the target's own folder as the artifacts of the run.
-    with replacing(target, temporary_in=target.parent.parent) as temporary:
+def keep_artifact(store: Store, run: str, name: str, content: bytes | Path) -> Path:
+    """Put a file among a run's artifacts, whole or not at all, and return its path.
+
+    Raises OSError when it cannot be written, and RecordError for a name that leads elsewhere.
+    """
+    target = within(store.run_artifacts(run), name, where=run, what="artifact")
+    # Aside in the run's folder: what lies below `artifacts/`, however deep, is listed and sent to MLflow meanwhile.
+    with replacing(target, temporary_in=store.run_folder(run)) as temporary:
         if isinstance(content, bytes):
             temporary.write_bytes(content)
         else:
             link_or_copy(content, temporary)
+    return target

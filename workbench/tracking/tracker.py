@@ -33,7 +33,6 @@ from types import TracebackType
 
 from workbench.errors import RecordError, StoreError
 from workbench.names import FAILED, RUNNING, declare_recorded
-from workbench.security.foreign_names import within
 from workbench.security.masking import mask, masked, secrets_in
 from workbench.tracking.branch_history import shared_rows
 from workbench.tracking.history import FILE as HISTORY
@@ -42,7 +41,7 @@ from workbench.tracking.journal import Journal, JournalWriter, read_journal
 from workbench.tracking.origin import sealed
 from workbench.tracking.rows import CheckpointRecord, EndRecord, EpochRecord, Record, StartRecord
 from workbench.tracking.store import OUTPUT, Store
-from workbench.tracking.sync_thread import Say, SyncThread, View, place, say_on_stderr
+from workbench.tracking.sync_thread import Say, SyncThread, View, keep_artifact, say_on_stderr
 
 CLOSE_SECONDS = 30.0
 CODE = (".py", ".diff")
@@ -145,16 +144,15 @@ class Tracker:
         A `path` is linked where the file system allows, else copied: do not change it afterwards. Secrets
         in a text are masked; any other file that holds one is not kept, which is said.
         """
-        target = within(self.store.run_artifacts(self.run), name, where=self.run, what="artifact")
         content = text.encode() if isinstance(text, str) else text or b""
         # Read whole before anything is kept: a secret may stand at the file's end.
         given = Path(path).read_bytes() if path is not None else content
         clean = without_secrets(given)
         if clean is None:
             self._say(f"{name} holds a secret ({', '.join(secrets_in(readable(given)))}): not kept")
-        else:
-            place(target, Path(path) if path is not None and clean is given else clean)
-        return target
+            return self.store.run_artifacts(self.run) / name
+        kept = Path(path) if path is not None and clean is given else clean
+        return keep_artifact(self.store, self.run, name, kept)
 
     def end(
         self, status: str, reason: str = "", *, final_epoch: int | None = None, moment: float | None = None
@@ -234,9 +232,8 @@ def _first_row(store: Store, start: StartRecord, attempt: int, texts: Mapping[st
     prefix = "" if attempt == 1 else f"attempt-{attempt}/"
     kept = {}
     for name, text in texts.items():
-        target = within(store.run_artifacts(start.run), prefix + name, where=start.run, what="artifact")
         kept[prefix + name] = mask(text, code=name.endswith(CODE)).encode()
-        place(target, kept[prefix + name])
+        keep_artifact(store, start.run, prefix + name, kept[prefix + name])
     row = dataclasses.replace(clean_start(start), attempt=attempt, files=(*start.files, *kept))
     return sealed(store, row, kept)
 

@@ -21,31 +21,28 @@ ASIDE, MADE, OLD = "rebuild-", "made.txt", "old.txt"
 OF_REBUILD = re.compile(ASIDE + r"\d{8}T\d{6}Z-\d+")
 
 
-class Made(list[Path]):
-    """The artifact folders that a rebuild makes in their final place, noted in a file that outlives a kill."""
-
-    def __init__(self, note: Path) -> None:
-        super().__init__()
-        self._note = note
-
-    def append(self, folder: Path) -> None:
-        """Note a folder before anything is written into the next one."""
-        super().append(folder)
-        with self._note.open("a", encoding="utf-8") as file:
-            file.write(f"{folder}\n")
+def note_made(aside: Path, folders: Iterable[Path]) -> None:
+    """Note artifact folders that a rebuild made in their final place, in a file that outlives a kill."""
+    with (aside / MADE).open("a", encoding="utf-8") as file:
+        file.writelines(f"{folder}\n" for folder in folders)
 
 
 def clear_killed(store: Store) -> None:
     """Remove what killed rebuilds left; the caller holds the lock that a rebuild at work would hold."""
-    found = [path for path in sorted(store.root.glob(f"{ASIDE}*")) if OF_REBUILD.fullmatch(path.name)]
-    left = [path for path in found if path.is_dir() and not path.is_symlink()]
-    known = set(artifact_folders(store)[0]) if left else set()
-    for aside in left:
-        _finish(store, aside, known)
-        for folder in _made(store, aside):
-            if is_below(folder, store.artifacts) and folder not in known:
-                shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
+    # By the whole form of the name: a person may keep a folder `rebuild-notes` there.
+    for aside in sorted(store.root.glob(f"{ASIDE}*")):
+        if OF_REBUILD.fullmatch(aside.name) and aside.is_dir() and not aside.is_symlink():
+            undo(store, aside)
+
+
+def undo(store: Store, aside: Path) -> None:
+    """Remove all that the rebuild in `aside` made; where its records count already, put away the old ones instead."""
+    known = set(artifact_folders(store)[0])
+    _finish(store, aside, known)
+    for folder in _made(store, aside):
+        if is_below(folder, store.artifacts) and folder not in known:
+            shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def note_old(aside: Path, backup: Path, old: list[Path]) -> None:
@@ -65,6 +62,7 @@ def _finish(store: Store, aside: Path, known: set[Path]) -> None:
     """Put away what a rebuild did not, which was killed when its records counted already."""
     if (aside / "mlflow.db").exists() or not is_inside(aside, OLD):
         return
+    # A store may come from elsewhere, and the note with it: nothing outside of this one is moved.
     backup, *old = map(Path, (aside / OLD).read_text(encoding="utf-8").splitlines())
     if backup.parent == store.root and backup.is_dir() and not backup.is_symlink():
         there = (folder for folder in old if is_below(folder, store.artifacts) and folder.is_dir())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class EventFile:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         folder.mkdir(parents=True, exist_ok=True)
+        # Padded, for TensorBoard reads files in the order of their names; process and number, for two of one moment.
         name = f"events.out.{MARK}.{time.time():017.6f}.{os.getpid()}.{next(_NUMBER)}.workbench"
         self.path = folder / (f".aside-{name}".replace(MARK, "new") if aside else name)
         self._final = folder / name
@@ -61,20 +62,15 @@ class EventFile:
     def publish(self) -> None:
         """Give a file that was made aside its real name, and remove the folder's other event files."""
         self.flush()
+        # The new file first: a reader that looks in between finds values twice, but never none.
         self.path.rename(self._final)
         self.path = self._final
-        remove_event_files(self.path.parent, keep=[self.path])
+        for path in self.path.parent.glob("*events.out.*.workbench"):  # not those of folders below
+            if path != self.path:
+                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         self._file.close()
 
     def _add(self, event: Any) -> None:
         self._records.write(event.SerializeToString())
-
-
-def remove_event_files(folder: Path, keep: Iterable[Path] = ()) -> None:
-    """Delete the event files of `folder`, not those below it, except the ones to `keep`."""
-    kept = set(keep)
-    for path in folder.glob("*events.out.*.workbench"):
-        if path not in kept:
-            path.unlink(missing_ok=True)

@@ -16,10 +16,10 @@ def board_title(start: StartRecord) -> str:
     return f"{start.name or start.run}-{start.seed}"
 
 
-def board_link(start: StartRecord, port: int = TENSORBOARD_PORT) -> str:
+def board_link(start: StartRecord) -> str:
     """Return the address of a run's curves, in the TensorBoard of all runs and in that of its study."""
     filter_ = f"{re.escape(start.run[-8:])}$|^{re.escape(safe_name(board_title(start)))}$"
-    return f"http://127.0.0.1:{port}/?runFilter={quote(filter_, safe='')}#timeseries"
+    return f"http://127.0.0.1:{TENSORBOARD_PORT}/?runFilter={quote(filter_, safe='')}#timeseries"
 
 
 def report_link(study: str, port: int = REPORT_PORT) -> str:

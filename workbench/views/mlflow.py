@@ -9,6 +9,7 @@ recognised by its time.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,7 @@ class MlflowView:
         self.address = str(store.database) if store.is_local else store.uri
         self.run_id = ""
         self.changes = 0
-        self._client = client
+        self._given = client
         self._fresh, self._revive = fresh, revive
         self._studies = {} if studies is None else studies
         self.place: Path | None = None  # the folder of a local run
@@ -95,11 +96,14 @@ class MlflowView:
         self._parameters: set[str] = set()
         self._status = ""
 
+    @functools.cached_property
+    def _client(self) -> MlflowClient:
+        """The client, opened at the first sync: a store that is away then is tried again at the next row."""
+        return self._given or open_client(self.store)
+
     def sync(self, journal: Journal, rows: list[EpochRecord], status: str) -> None:
         """Make MLflow show `rows` (accepted epochs) and the run's settings, files and status."""
-        start = journal.start
-        if start is None:
-            raise StoreError("no start row is intact", where=journal.path)
+        start = journal.starts[0]
         with contextlib.ExitStack() as failing:
             failing.callback(self._forget)
             if self.run_id or self._open(journal, start, status):
@@ -114,6 +118,7 @@ class MlflowView:
         """Nothing is held between calls."""
 
     def _send(self, journal: Journal, start: StartRecord, rows: list[EpochRecord], status: str) -> None:
+        # Settings before values, the status last: a run that shows as ended shows all that it has.
         if status == names.RUNNING and self._status != "RUNNING":
             self._set_status("RUNNING", None)
         self._send_parameters(journal)
@@ -131,8 +136,6 @@ class MlflowView:
 
     def _open(self, journal: Journal, start: StartRecord, status: str) -> bool:
         """Find or create the run in MLflow; False when it was deleted there and is to stay so."""
-        if self._client is None:
-            self._client = open_client(self.store)
         client, self._logged = self._client, {}
         study = self._study(start.study)
         found = None if self._fresh else self._find(journal.run, study)
@@ -140,12 +143,17 @@ class MlflowView:
             if not self._revive:
                 return False
             client.restore_run(found.info.run_id)
+        # MLflow takes no value back: a run that shows superseded epochs is deleted and written anew. Marked before
+        # it is deleted, for one that a person deleted is brought back.
         if found is not None and self._is_superseded(found.info.run_id, journal):
             client.set_tag(found.info.run_id, TAG_SUPERSEDED, "true")
             client.delete_run(found.info.run_id)
             found = None
         if found is None:
-            found = self._create(study, journal, start, status)
+            self.changes += 1
+            self._logged, moment = {}, milliseconds(start.time)
+            tags = wanted_tags(journal, start, status)
+            found = client.create_run(study, start_time=moment, tags=tags, run_name=run_name(start))
         self._fresh = False
         self._tags, self._parameters = dict(found.data.tags), set(found.data.params)
         self._status, self.run_id = found.info.status, found.info.run_id
@@ -157,24 +165,11 @@ class MlflowView:
 
     def _hide_tags(self) -> None:
         """Give tags for the program alone the names that MLflow's pages hide, where an older version wrote them."""
-        assert self._client is not None
         for tag in ONCE_SHOWN:
             shown = tag.replace(HIDDEN_PREFIX, names.TAG_PREFIX)
             if shown in self._tags:
                 self._send_tags({tag: self._tags[shown]})
-                self._client.delete_tag(self.run_id, shown)
-                del self._tags[shown]
-
-    def _create(self, study: str, journal: Journal, start: StartRecord, status: str) -> Any:
-        assert self._client is not None
-        self.changes += 1
-        self._logged = {}
-        return self._client.create_run(
-            study,
-            start_time=milliseconds(start.time),
-            tags=wanted_tags(journal, start, status),
-            run_name=run_name(start),
-        )
+                self._delete_tag(shown)
 
     def _study(self, study: str) -> str:
         """Return the id of the MLflow experiment named after the study, made when it is not there."""
@@ -184,7 +179,6 @@ class MlflowView:
         return self._studies[name]
 
     def _find_study(self, name: str) -> str:
-        assert self._client is not None
         from mlflow.exceptions import MlflowException
 
         known = self._client.get_experiment_by_name(name)
@@ -202,7 +196,6 @@ class MlflowView:
 
     def _find(self, run: str, study: str) -> Any:
         """Return the run that carries our name: an active one, else one that a user deleted."""
-        assert self._client is not None
         from mlflow.entities import ViewType
 
         query = f"tags.`{names.TAG_RUN}` = '{run}'"
@@ -213,25 +206,21 @@ class MlflowView:
 
     def _is_superseded(self, run_id: str, journal: Journal) -> bool:
         """Tell whether MLflow shows an epoch that the journal has since replaced by another."""
-        assert self._client is not None
         self._logged = {
             point.step: point.timestamp for point in self._client.get_metric_history(run_id, names.STAGE)
         }
         accepted = {row.epoch: milliseconds(row.time) for row in journal.accepted()}
-        for step, moment in self._logged.items():
-            if step not in accepted and journal.damage:
-                continue  # the journal lost this row: what MLflow holds is all there is
-            if accepted.get(step) != moment:
-                return True
-        return False
+        # A damaged journal may have lost a row: then what MLflow holds of it is all there is.
+        compared = self._logged.keys() & accepted.keys() if journal.damage else self._logged.keys()
+        return any(accepted.get(step) != self._logged[step] for step in compared)
 
     def _send_parameters(self, journal: Journal) -> None:
-        assert self._client is not None
         from mlflow.entities import Param
 
         wanted = {
             key: value for start in journal.starts for key, value in parameter_texts(start.parameters).items()
         }
+        # By key: MLflow refuses another value of a parameter that is there.
         new = {key: value for key, value in wanted.items() if key not in self._parameters}
         if not new:
             return
@@ -244,7 +233,6 @@ class MlflowView:
 
     def _send_page(self, start: StartRecord) -> None:
         """Send the description and the data once; what a reader wrote into the description since then stays."""
-        assert self._client is not None
         if TAG_DATASETS not in self._tags:
             inputs = list(dataset_inputs(start))
             if inputs:
@@ -269,17 +257,14 @@ class MlflowView:
 
     def _winner(self, start: StartRecord) -> dict[str, str]:
         """Return the mark of a winner for this run; a sweep marks its trials, whose best is known with its end."""
-        assert self._client is not None
         found = winner_tags(self.store, start)
         if start.tags.get(names.TAG_KIND) == names.SWEEP:
             self.changes += mark_trials(self._client, self.store, start, self.run_id, self._experiment)
         elif TAG_WINNER in self._tags and TAG_WINNER not in found:
-            self._client.delete_tag(self.run_id, TAG_WINNER)
-            del self._tags[TAG_WINNER]
+            self._delete_tag(TAG_WINNER)
         return found
 
     def _send_metrics(self, rows: list[EpochRecord], best: dict[int, dict[str, float]]) -> None:
-        assert self._client is not None
         new = [row for row in rows if row.epoch not in self._logged]
         keys = metric_keys([*row.metrics, *best.get(row.epoch, {})] for row in rows)
         for batch in metric_batches(new, best, keys):
@@ -288,7 +273,6 @@ class MlflowView:
         self._logged.update({row.epoch: milliseconds(row.time) for row in new})
 
     def _send_files(self, run: str) -> None:
-        assert self._client is not None
         folder = self.store.run_artifacts(run)
         state = folder_state(folder)
         if not state or state == self._tags.get(TAG_FILES):
@@ -305,7 +289,6 @@ class MlflowView:
         self._send_tags({TAG_FILES: state})
 
     def _send_models(self, start: StartRecord, rows: list[EpochRecord]) -> None:
-        assert self._client is not None
         if not logged_models.names(self.store, start.run):
             return
         state = folder_state(logged_models.folder(self.store, start.run))
@@ -330,7 +313,6 @@ class MlflowView:
             )
 
     def _send_tags(self, wanted: Mapping[str, str]) -> None:
-        assert self._client is not None
         from mlflow.entities import RunTag
 
         new = [(key, value) for key, value in wanted.items() if self._tags.get(key) != value]
@@ -339,32 +321,33 @@ class MlflowView:
             self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in part])
         self._tags.update(new)
         if names.TAG_STATUS in wanted and TAG_REASON in self._tags and TAG_REASON not in wanted:
-            self._client.delete_tag(self.run_id, TAG_REASON)  # the run was resumed
-            del self._tags[TAG_REASON]
+            self._delete_tag(TAG_REASON)  # the run was resumed
+
+    def _delete_tag(self, key: str) -> None:
+        self._client.delete_tag(self.run_id, key)
+        del self._tags[key]
 
     def _send_reader_tags(self, run: str) -> None:
         """Show the note and the tags that readers gave the run, and take away those that they took off."""
-        assert self._client is not None
         notes = read_notes(self.store, run)
         wanted = {key: value or "yes" for key, value in notes.tags.items()}
         wanted |= {NOTE: notes.note} if notes.note else {}
         before = [key for key in self._tags.get(TAG_READER, "").split(", ") if key]
         for key in before:
             if key not in wanted and key in self._tags:
-                self._client.delete_tag(self.run_id, key)
-                del self._tags[key]
+                self._delete_tag(key)
                 self.changes += 1
         if wanted or before:
             self._send_tags({**wanted, TAG_READER: ", ".join(wanted)})
 
     def _set_status(self, status: str, journal: Journal | None) -> None:
-        assert self._client is not None
         if status == self._status:
             return
         self.changes += 1
         if status == "RUNNING":
             self._client.update_run(self.run_id, status=status)
         else:
+            # The journal's last moment, not now: a sync a week later must not make the run a week longer.
             last = max((row.time for row in journal.rows), default=0.0) if journal else 0.0
             self._client.set_terminated(self.run_id, status, milliseconds(last))
         self._status = status

@@ -154,15 +154,10 @@ def _link(folder: Path, place: Path, description: dict[str, Any]) -> None:
 
     for inner in files_below(folder):
         if str(inner) != logged_models.DESCRIPTION:
-            with replacing(place / inner, temporary_in=_outside(place)) as temporary:
+            # Aside in the folder above: MLflow lists what lies within as the files of the model.
+            with replacing(place / inner, temporary_in=place.parent) as temporary:
                 link_or_copy(folder / inner, temporary)
     write_whole(place / logged_models.DESCRIPTION, yaml.safe_dump(description, sort_keys=False))
-
-
-def _outside(place: Path) -> Path:
-    """Return the folder above, where MLflow lists nothing while a file is made; it is made, too."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place.parent
 
 
 def tell_registered(client: MlflowClient, model_id: str, name: str, version: str) -> None:

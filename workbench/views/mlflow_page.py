@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from workbench.names import stage_parameter
 from workbench.security.safe_source import docstring
 from workbench.security.visible_text import markdown_cell, markdown_prose
 from workbench.tracking.rows import StartRecord
@@ -24,7 +26,7 @@ def run_name(start: StartRecord) -> str:
     return f"{name} (quick)" if start.quick else name
 
 
-def description(start: StartRecord, spec: str = "") -> str:
+def description(start: StartRecord, spec: str) -> str:
     """Return a run's description in Markdown: the docstring of its `spec` file, its stages as a table, and links."""
     text = markdown_prose(docstring(spec) or str(start.provenance.get("question", "")))
     rows = [
@@ -32,7 +34,7 @@ def description(start: StartRecord, spec: str = "") -> str:
             markdown_cell(stage.get("number", number)),
             markdown_cell(stage.get("name", "")),
             markdown_cell(stage.get("epochs", "")),
-            _cell(start.parameters, number, "loss"),
+            markdown_cell(start.parameters.get(stage_parameter(number, "loss"), "")),
         )
         for number, stage in enumerate(start.stages, start=1)
     ]
@@ -41,14 +43,8 @@ def description(start: StartRecord, spec: str = "") -> str:
     return "\n\n".join(part for part in (text, "\n".join(table), sentence(start)) if part)
 
 
-def _cell(parameters: Mapping[str, Any], stage: int, field: str) -> str:
-    return markdown_cell(parameters.get(f"stages.{stage}.{field}", ""))
-
-
 def dataset_inputs(start: StartRecord) -> Iterator[DatasetInput]:
     """Yield the data of a run as MLflow's inputs: name, digest, counts, and what each was used for."""
-    import json
-
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     for data in start.provenance.get("datasets", ()):

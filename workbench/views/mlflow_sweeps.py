@@ -61,7 +61,7 @@ def mark_trials(client: MlflowClient, store: Store, start: StartRecord, run_id: 
 
 def _trials(client: MlflowClient, run_id: str, experiment: str) -> Iterator[tuple[str, str, bool]]:
     token = None
-    while True:
+    while True:  # MLflow answers with at most so many runs at once
         query = f"tags.`{TAG_NESTED}` = '{run_id}'"
         page = client.search_runs([experiment], query, max_results=1000, page_token=token)
         for row in page:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 BATCH_METRICS = 1000  # MLflow's limit for one log_batch
-LONGEST_PARAMETER = 6000
+LONGEST_PARAMETER = 6000  # characters; MLflow refuses longer ones
 LONGEST_TAG = 5000
 CUT_MARK = " ... (cut; whole in parameters.json)"
 HIDDEN_PREFIX = "mlflow.workbench."  # of tags that are for the program alone: MLflow's pages hide what begins with `mlflow.`
@@ -107,6 +107,7 @@ def milliseconds(seconds: float) -> int:
 
 def folder_state(folder: Path) -> str:
     """Return a short text that changes when a file in `folder` is added or changed; "" for no files."""
+    # By size and time, not content: it is asked for at every row, and files may be gigabytes.
     files = [folder / name for name in files_below(folder)] if folder.is_dir() else []
     facts = [
         (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files
@@ -136,11 +137,9 @@ def best_so_far(rows: Iterable[EpochRecord], objective: str | None) -> dict[int,
 
 
 def metric_batches(
-    rows: Iterable[EpochRecord],
-    best: Mapping[int, Mapping[str, float]] | None = None,
-    keys: Mapping[str, str] | None = None,
+    rows: Iterable[EpochRecord], best: Mapping[int, Mapping[str, float]], keys: Mapping[str, str]
 ) -> Iterator[list[Metric]]:
-    """Yield the metrics of whole epochs in batches, `best` values by epoch with them, under `keys` where given; the
+    """Yield the metrics of whole epochs in batches, `best` values by epoch with them, under their `keys`; the
     `stage` of an epoch, which marks it as logged, is the last of its values, so that an epoch cut by an error is
     sent again."""
     from mlflow.entities import Metric
@@ -149,14 +148,14 @@ def metric_batches(
     for row in rows:
         moment = milliseconds(row.time)
         values = {name: value for name, value in row.metrics.items() if name != names.STAGE}
-        values.update((best or {}).get(row.epoch, {}))
+        values.update(best.get(row.epoch, {}))
         values.update({f"{names.SYSTEM_PREFIX}{name}": value for name, value in row.system.items()})
         values[names.STAGE] = float(row.stage)
         if batch and len(batch) + len(values) > BATCH_METRICS:
             yield batch
             batch = []
         batch += [
-            Metric((keys or {}).get(key) or safe_key(key), float(value), moment, row.epoch)
+            Metric(keys.get(key) or safe_key(key), float(value), moment, row.epoch)
             for key, value in values.items()
         ]
     yield from parts(batch, BATCH_METRICS)

@@ -48,6 +48,7 @@ class Registry:
             if model is None or model.model_id == note.model_id:
                 continue  # not there yet, or registered before
             try:
+                # Noted at once: a kill after MLflow's answer makes the version be found by its time, not made twice.
                 logged_models.keep(self.store, self._register(note, model))
             except MlflowException as error:  # a name of another machine that it does not take
                 self.client.search_experiments(max_results=1)  # raises where it is away: all the others wait

@@ -7,6 +7,7 @@ written by a second process meanwhile: both are work for the processor, not for 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import multiprocessing
@@ -14,8 +15,7 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,20 +23,20 @@ from typing import Any
 
 from workbench.errors import InputError, StoreError
 from workbench.files import sync
-from workbench.security.children import die_with_parent
+from workbench.security.children import die_with_parent, reset_signals
 from workbench.tracking.journal import is_locked
 from workbench.tracking.locks import all_views
 from workbench.tracking.mlflow_client import migrate, open_client
 from workbench.tracking.store import Store
-from workbench.tracking.sync_thread import reason
+from workbench.tracking.sync_thread import Say, reason
 from workbench.views.artifact_folders import (
     ASIDE,
-    MADE,
-    Made,
     artifact_folders,
     clear_killed,
+    note_made,
     note_old,
     put_away,
+    undo,
 )
 from workbench.views.mlflow import MlflowView
 from workbench.views.model_registry import Registry
@@ -45,7 +45,6 @@ from workbench.views.tensorboard import TensorBoardView
 
 COLLECT_EVERY = 50  # runs; MLflow's objects are plain data, so collecting garbage seldom is safe
 REFUSED = "INVALID_PARAMETER_VALUE"  # MLflow's code of a value that it does not take: one run's fault, not the disk's
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,7 @@ def rebuild(store: Store, say: Say) -> Rebuilt:
         )
     store.require_writable()
     with all_views(store):
+        # A training begins its views after it has locked its journal: with the views locked none can come between.
         busy = [run for run in store.runs() if is_locked(store.journal(run))]
         if busy:
             raise StoreError(
@@ -81,14 +81,12 @@ def rebuild(store: Store, say: Say) -> Rebuilt:
         clear_killed(store)
         aside = store.root / f"{ASIDE}{stamp}-{os.getpid()}"
         aside.mkdir()
-        folders = Made(aside / MADE)
         try:
-            failed = _build(store, aside, folders, say)
+            failed = _build(store, aside, say)
             foreign = _swap(store, aside, backup := _free(store.root / f"backup-{stamp}"))
         except BaseException as error:
-            if (aside / "mlflow.db").exists():  # else the new records count already, and these are theirs
-                for folder in folders:
-                    shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                undo(store, aside)
             if not _is_of_the_disk(error):
                 raise
             raise StoreError(
@@ -113,18 +111,15 @@ def _is_of_the_disk(error: BaseException) -> bool:
     return isinstance(error, OSError) or home in ("sqlite3", "sqlalchemy", "mlflow")
 
 
-def _build(store: Store, aside: Path, folders: list[Path], say: Say) -> dict[str, str]:
-    """Make the new database and TensorBoard folder in `aside`; returns what failed, by run.
-
-    `folders` gets the artifact folders made, which lie in their final place.
-    """
+def _build(store: Store, aside: Path, say: Say) -> dict[str, str]:
+    """Make the new database and TensorBoard folder in `aside`; returns what failed, by run."""
     boards = multiprocessing.get_context("fork").Process(
         target=write_boards, args=(store, aside / "tensorboard", os.getpid())
     )
     boards.start()
     try:
-        failed = write_database(
-            dataclasses.replace(store, uri=f"sqlite:///{aside / 'mlflow.db'}"), folders, say
+        failed = _write_database(
+            dataclasses.replace(store, uri=f"sqlite:///{aside / 'mlflow.db'}"), aside, say
         )
     except BaseException:
         boards.terminate()
@@ -138,23 +133,22 @@ def _build(store: Store, aside: Path, folders: list[Path], say: Say) -> dict[str
     return failed
 
 
-def write_boards(store: Store, root: Path, parent: int | None = None) -> None:
+def write_boards(store: Store, root: Path, parent: int) -> None:
     """Write the TensorBoard files of all runs below `root`, as long as the process `parent` is there."""
-    if parent is not None:
-        die_with_parent(parent, signal.SIGKILL)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+    # Killed, not asked: half the files are worth nothing, and the folder aside goes with them.
+    die_with_parent(parent, signal.SIGKILL)
+    reset_signals()
     root.mkdir()
     for run in store.runs():
         try:
             sync_run(store, run, [TensorBoardView(store, root)], lambda line: None)
         except InputError:
-            continue  # a journal without a start row: `write_database` names it
+            continue  # a journal without a start row: `_write_database` names it
         except OSError as error:
             raise SystemExit(1) from error  # no traceback: the process that waits says what it means
 
 
-def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str]:
+def _write_database(store: Store, aside: Path, say: Say) -> dict[str, str]:
     """Log every journal into a new database at the store's address; returns what failed, by run."""
     failed: dict[str, str] = {}
     with _quick_sqlite(), _seldom_collected():
@@ -171,9 +165,7 @@ def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str
                 failed[run] = reason(error)
                 say(f"{run}: {failed[run]}")
             finally:  # a full disk ends all, and what was begun must be found
-                for folder in (view.place, *view.model_places):
-                    if folder is not None:
-                        folders.append(folder)
+                note_made(aside, filter(None, (view.place, *view.model_places)))
             if number % COLLECT_EVERY == 0:
                 gc.collect()
                 say(f"{number} of {len(store.runs())} runs")
@@ -183,7 +175,7 @@ def write_database(store: Store, folders: list[Path], say: Say) -> dict[str, str
     return failed
 
 
-@contextmanager
+@contextlib.contextmanager
 def _quick_sqlite() -> Iterator[None]:
     """Spare each commit its wait for the disk: the file is aside and is made durable once at the end."""
     from sqlalchemy import event
@@ -201,7 +193,7 @@ def _quick_sqlite() -> Iterator[None]:
         event.remove(Engine, "connect", settle)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _seldom_collected() -> Iterator[None]:
     enabled = gc.isenabled()
     gc.disable()
@@ -214,13 +206,16 @@ def _seldom_collected() -> Iterator[None]:
 
 def _swap(store: Store, aside: Path, backup: Path) -> int:
     """Put the new files in place and the old ones into `backup`; returns the count of foreign runs."""
+    # Durable before anything is replaced by it: it was written without waiting for the disk.
     sync(aside / "mlflow.db")
     backup.mkdir()
     old, foreign = artifact_folders(store)
     if store.database.exists():
+        # A second name, not a rename: at no moment is there no database.
         os.link(store.database, backup / "mlflow.db")
     note_old(aside, backup, old)  # a kill after the next line leaves them to whoever comes next
     (aside / "mlflow.db").replace(store.database)  # from here on the new records count
+    sync(store.root)  # the name as well, before the old files are moved away
     if store.tensorboard.exists():
         store.tensorboard.rename(backup / "tensorboard")
     (aside / "tensorboard").rename(store.tensorboard)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.errors import StoreError
 from workbench.names import TAG_RUN
 from workbench.tracking.locks import views_of_run
-from workbench.tracking.mlflow_client import open_client
+from workbench.tracking.mlflow_client import open_client, unreachable
 from workbench.tracking.store import Store, read_runs
 from workbench.tracking.sync_thread import reason
 from workbench.views.mlflow import MlflowView
@@ -21,11 +20,7 @@ def hide(store: Store, runs: Sequence[str]) -> None:
         for run_id in _ids(store, runs):
             open_client(store).delete_run(run_id)
     except Exception as error:
-        raise StoreError(
-            f"MLflow does not answer: {reason(error)}",
-            where=store.database if store.is_local else store.uri,
-            do="nothing was removed; try again when it is back",
-        ) from error
+        raise unreachable(store, error, "nothing was removed; try again when it is back") from error
 
 
 def _ids(store: Store, runs: Sequence[str]) -> list[str]:
@@ -44,6 +39,7 @@ def show_again(store: Store, run: str) -> str:
     """Sync one run's views from its journal, also one deleted in MLflow; return why not, if it cannot be."""
     try:
         with views_of_run(store, run):
+            # As a resume does it: MLflow brings back a run that is deleted there.
             sync_run(store, run, [TensorBoardView(store), MlflowView(store)], lambda line: None)
     except Exception as error:  # noqa: BLE001 - said by the caller; `workbench sync` does it later
         return reason(error)

@@ -48,9 +48,8 @@ def read(store: Store, runs: Iterable[str]) -> list[ShownRun]:
             state = read_state(store, run)
         except RecordError:
             continue
-        journal = state.journal
-        if journal.start is not None:
-            found.append(ShownRun(journal.start, journal, journal.published(), state.status))
+        if state.start is not None:
+            found.append(ShownRun(state.start, state.journal, state.journal.published(), state.status))
     return found
 
 

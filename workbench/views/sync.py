@@ -7,7 +7,6 @@ another process is syncing, is left to that process.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,10 @@ from workbench.tracking.history import FILE as HISTORY
 from workbench.tracking.history import history_text
 from workbench.tracking.journal import Journal
 from workbench.tracking.locks import Held, all_views, views_of_run
-from workbench.tracking.mlflow_client import open_client
+from workbench.tracking.mlflow_client import open_client, unreachable
 from workbench.tracking.runs import read_state
 from workbench.tracking.store import Store
-from workbench.tracking.sync_thread import View, place, reason
+from workbench.tracking.sync_thread import Say, View, keep_artifact, reason
 from workbench.views.artifact_folders import clear_killed
 from workbench.views.mlflow import MlflowView
 from workbench.views.model_registry import Registry
@@ -30,7 +29,7 @@ from workbench.views.tensorboard import TensorBoardView
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-Say = Callable[[str], None]
+LATER = "the journals keep every row; try again when it is back"
 
 
 @dataclass
@@ -53,6 +52,7 @@ def sync(store: Store, say: Say) -> Synced:
     if not store.runs():
         return done
     store.require_writable()
+    # Only where nobody writes views: what a rebuild at work has made looks like what a killed one left.
     with contextlib.suppress(Held), all_views(store, patience=0.0):
         clear_killed(store)
     client = _reach(store)
@@ -62,6 +62,7 @@ def sync(store: Store, say: Say) -> Synced:
             with views_of_run(store, run):
                 views: list[View] = [
                     TensorBoardView(store),
+                    # Not revived: a run that a person deleted in MLflow's pages stays deleted.
                     MlflowView(store, client, revive=False, studies=studies),
                 ]
                 changed = sync_run(store, run, views, say)
@@ -71,6 +72,7 @@ def sync(store: Store, say: Say) -> Synced:
         except Exception as error:  # noqa: BLE001 - named below; the other runs are done all the same
             done.failed[run] = reason(error)
             say(f"{run}: {done.failed[run]}")
+            # The run's fault, or MLflow's? Without an answer the rest would wait for one time-out each.
             _ping(store, client)
     for run, words in Registry(client, store).register_all().items():
         done.failed.setdefault(run, words)
@@ -116,17 +118,16 @@ def sync_run(store: Store, run: str, views: list[View], say: Say) -> bool:
 
 def keep_history(store: Store, journal: Journal) -> None:
     """Give a run that could not do so itself (it was killed) its `history.json`."""
-    path = store.run_artifacts(journal.run) / HISTORY
-    text = history_text(all_rows(journal))
-    if not path.exists() or path.read_bytes() != text.encode():
-        place(path, text.encode())
+    path, text = store.run_artifacts(journal.run) / HISTORY, history_text(all_rows(journal)).encode()
+    if not path.exists() or path.read_bytes() != text:
+        keep_artifact(store, journal.run, HISTORY, text)
 
 
 def _reach(store: Store) -> MlflowClient:
     try:
         client = open_client(store)
     except Exception as error:
-        raise _unreachable(store, error) from error
+        raise unreachable(store, error, LATER) from error
     _ping(store, client)
     return client
 
@@ -136,12 +137,4 @@ def _ping(store: Store, client: MlflowClient) -> None:
     try:
         client.search_experiments(max_results=1)
     except Exception as error:
-        raise _unreachable(store, error) from error
-
-
-def _unreachable(store: Store, error: Exception) -> StoreError:
-    return StoreError(
-        f"MLflow does not answer: {reason(error)}",
-        where=store.database if store.is_local else store.uri,
-        do="the journals keep every row; try again when it is back",
-    )
+        raise unreachable(store, error, LATER) from error

@@ -52,9 +52,7 @@ class TensorBoardView:
 
     def sync(self, journal: Journal, rows: list[EpochRecord], status: str) -> None:
         """Make TensorBoard show `rows` (accepted epochs), the settings and the status."""
-        start = journal.start
-        if start is None:
-            raise StoreError("no start row is intact", where=journal.path)
+        start = journal.starts[0]
         if start.tags.get(names.TAG_KIND) == names.SWEEP:
             return  # the sweep itself trained nothing: its trials are the sessions
         if not is_below(self.folder(start), self.root):
@@ -98,34 +96,34 @@ class TensorBoardView:
         self.configure(start, {name for row in rows for name in row.metrics})
         if self._file is None or self._is_superseded(rows) or self._ended:
             self.close()
-            self._open(start)
-        self._add([row for row in rows if row.epoch not in self._written])
+            self._file = self._opened(start)
+        self._add(self._file, [row for row in rows if row.epoch not in self._written])
         if status != names.RUNNING and not self._ended:
-            self._end(status, max(row.time for row in journal.rows))
-        assert self._file is not None
+            self._end(self._file, status, max(row.time for row in journal.rows))
         self._file.flush()
         if self._file.path.name.startswith("."):
             self._file.publish()
 
-    def _open(self, start: StartRecord) -> None:
+    def _opened(self, start: StartRecord) -> EventFile:
+        """Return a new file of the run that begins with its settings."""
         from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
         folder = self.folder(start)
+        # Before the first write: a kill within it must not leave a mark that says all is shown.
         (folder / SYNC_MARK).unlink(missing_ok=True)
-        self._file = EventFile(folder, aside=True)
+        # Aside until it holds everything: TensorBoard reads a folder at any moment, and never takes back what it read.
+        file = EventFile(folder, aside=True)
         self._written, self._best, self._ended = {}, {}, False
         info = plugin_data_pb2.SessionStartInfo(group_name=self.group(start), start_time_secs=start.time)
         for key, value in self.settings(start).items():
             _set(info.hparams[key], value)
-        _add_plugin(self._file, metadata.SESSION_START_INFO_TAG, start.time, session_start_info=info)
+        _add_plugin(file, metadata.SESSION_START_INFO_TAG, start.time, session_start_info=info)
+        return file
 
-    def _add(self, rows: list[EpochRecord]) -> None:
-        assert self._file is not None
+    def _add(self, file: EventFile, rows: list[EpochRecord]) -> None:
         for row in rows:
             values = {name: float(value) for name, value in row.metrics.items()}
-            self._file.scalars(
-                {**values, **self._improved(values), names.STAGE: row.stage}, row.epoch, row.time
-            )
+            file.scalars({**values, **self._improved(values), names.STAGE: row.stage}, row.epoch, row.time)
             self._written[row.epoch] = row.time
 
     def _improved(self, values: Mapping[str, float]) -> dict[str, float]:
@@ -139,15 +137,14 @@ class TensorBoardView:
                 self._best[name] = found[BEST + name] = value
         return found
 
-    def _end(self, status: str, moment: float) -> None:
+    def _end(self, file: EventFile, status: str, moment: float) -> None:
         from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
-        assert self._file is not None
         word = {names.FINISHED: "STATUS_SUCCESS", names.FAILED: "STATUS_FAILURE"}.get(
             status, "STATUS_UNKNOWN"
         )
         info = plugin_data_pb2.SessionEndInfo(status=api_pb2.Status.Value(word), end_time_secs=moment)
-        _add_plugin(self._file, metadata.SESSION_END_INFO_TAG, moment, session_end_info=info)
+        _add_plugin(file, metadata.SESSION_END_INFO_TAG, moment, session_end_info=info)
         self._ended = True
 
     def _is_superseded(self, rows: list[EpochRecord]) -> bool:
@@ -195,6 +192,7 @@ def sync_mark(rows: list[EpochRecord], status: str) -> dict[str, Any]:
 def merge_configuration(root: Path, start: StartRecord, metrics: set[str]) -> None:
     """Make the configuration at `root` know the run's settings, their domains and its metrics."""
     path = root / CONFIGURATION
+    # Without the lock first: nearly every epoch and run finds all its settings known.
     wanted = _merged(_read_json(path) or {"settings": {}, "metrics": []}, start, metrics)
     if wanted == _read_json(path):
         return
@@ -202,6 +200,7 @@ def merge_configuration(root: Path, start: StartRecord, metrics: set[str]) -> No
         known = _read_json(path)
         wanted = _merged(known or {"settings": {}, "metrics": []}, start, metrics)
         if wanted != known:
+            # What TensorBoard reads before the note of it: a kill in between has both written again.
             write_configuration(root, wanted)
             write_json(path, wanted)
 

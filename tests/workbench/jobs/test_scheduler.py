@@ -15,8 +15,8 @@ import pytest
 
 from workbench.jobs.placement import Place, machine
 from workbench.jobs.process import Child, exit_status, overall
-from workbench.jobs.progress import NullProgress, reason
-from workbench.jobs.scheduler import run_all
+from workbench.jobs.progress import reason
+from workbench.jobs.scheduler import ProgressReporter, run_all
 from workbench.jobs.task import Task
 from workbench.spec.variant import Variant
 
@@ -40,7 +40,7 @@ def tasks(*names: str) -> list[Task]:
     return [Task(Variant(name, None), name, False) for name in names]  # type: ignore[arg-type]
 
 
-class Recorder(NullProgress):
+class Recorder(ProgressReporter):
     """A board that keeps the exit status of each run and the most that worked at once."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ def test_two_at_once_and_a_failure_ends_nothing_else(tmp_path: Path) -> None:
 
 def test_a_child_keeps_to_its_core(tmp_path: Path) -> None:
     core = machine().cores[-1]
-    run_all(tasks("a"), [Place(cores=(core,))], starter(tmp_path), NullProgress())
+    run_all(tasks("a"), [Place(cores=(core,))], starter(tmp_path), ProgressReporter())
     assert f"[{core}] -1" in (tmp_path / "a.log").read_text()
 
 
@@ -117,10 +117,9 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests begun with nohup would han
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from test_scheduler import starter, tasks
-from workbench.jobs.progress import NullProgress
 from workbench.jobs.placement import Place
-from workbench.jobs.scheduler import run_all
-sys.exit(run_all(tasks("a", "b"), [Place(), Place()], starter(Path({folder!r}), a=(60, 0), b=(60, 0)), NullProgress()))
+from workbench.jobs.scheduler import ProgressReporter, run_all
+sys.exit(run_all(tasks("a", "b"), [Place(), Place()], starter(Path({folder!r}), a=(60, 0), b=(60, 0)), ProgressReporter()))
 """
 
 

@@ -117,7 +117,7 @@ def test_what_cannot_be_searched_is_refused_in_one_line(settings: dict[str, Any]
         (lambda: Int(1, 8, 1, sampling="log"), "a factor above 1"),
         (lambda: Int(1, 8, 9), "wider than the range"),
         (lambda: Float(0, float("inf")), "not a finite number"),
-        (lambda: Hyperband(max_epochs=0), "1 or more"),
+        (lambda: Hyperband(max_epochs=0), "at least 1"),
         (lambda: Hyperband(max_epochs=9, factor=1), "of at least 2"),
         (lambda: RandomSearch(max_trails=3), "did you mean 'max_trials'?"),
     ],

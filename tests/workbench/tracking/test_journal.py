@@ -13,7 +13,8 @@ import pytest
 
 from workbench.errors import RecordError, StoreError
 from workbench.tracking import journal as module
-from workbench.tracking.journal import JournalWriter, parse_journal, read_journal, status
+from workbench.tracking.journal import JournalWriter, parse_journal, read_journal, rows_from_end, status
+from workbench.tracking.journal_file import BEGINNING
 from workbench.tracking.rows import CheckpointRecord, EndRecord, EpochRecord, StartRecord
 
 
@@ -265,7 +266,7 @@ def test_a_process_killed_before_the_first_row_leaves_no_run(path, root):
     process.wait()
     process.stdout.close()
     assert list(path.parent.glob("*.jsonl")) == []
-    (path.with_suffix(".d") / module.BEGINNING).write_bytes(b"half a row")
+    (path.with_suffix(".d") / BEGINNING).write_bytes(b"half a row")
     with JournalWriter(path) as writer:
         writer.append(StartRecord(run="r"))
         assert status(path) == "running"
@@ -276,3 +277,14 @@ def test_a_process_killed_before_the_first_row_leaves_no_run(path, root):
 def test_a_writer_that_never_wrote_leaves_no_journal(path):
     JournalWriter(path).close()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 1000, 65_536])
+def test_rows_are_read_from_the_end_whatever_is_read_at_once(path, written, monkeypatch, size):
+    content = path.read_bytes().split(b"\n")
+    content[3] = content[3].replace(b"epoch", b"Epoch")  # damaged in the middle, torn at the end
+    path.write_bytes(b"\n".join(content) + b"0badc0de {")
+    monkeypatch.setattr(module, "TAIL_BYTES", size)
+    assert list(rows_from_end(path)) == [row for row in reversed(written) if row is not written[3]]
+    path.write_bytes(b"")
+    assert list(rows_from_end(path)) == []

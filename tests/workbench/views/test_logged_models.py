@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 from stores import everything, query, record, start
 
+from workbench.security.foreign_files import files_below
 from workbench.tracking import logged_models
 from workbench.tracking.logged_models import Registration
+from workbench.tracking.store import Store
+from workbench.tracking.sync_thread import keep_artifact
 from workbench.tracking.tracker import Tracker
 from workbench.views import default_views
 from workbench.views.mlflow_models import ModelSender
@@ -149,8 +153,8 @@ def test_what_is_registered_while_mlflow_is_away_comes_with_the_next_sync(store)
 def test_a_half_made_model_is_none_and_a_kept_one_is_replaced_whole(store):
     run = recorded(store, with_model=False)
     folder = logged_models.folder(store, run)
-    (folder / ".model.123").mkdir(parents=True)
-    (folder / ".model.123" / "MLmodel").write_text("half")
+    (folder / f".model.{2**22 + 1}.123456789012").mkdir(parents=True)
+    (folder / f".model.{2**22 + 1}.123456789012" / "MLmodel").write_text("half")
     assert logged_models.names(store, run) == []
     keep_model(store, run)
     keep_model(store, run, epoch=3)
@@ -160,3 +164,29 @@ def test_a_half_made_model_is_none_and_a_kept_one_is_replaced_whole(store):
         raise OSError("full")
     assert yaml.safe_load((folder / "model" / "MLmodel").read_text())["metadata"] == {"epoch": 3}
     assert [path.name for path in folder.iterdir()] == ["model"]
+
+
+def test_registrations_of_two_at_once_are_all_kept(tmp_path):
+    store = Store(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+    def note(number: int) -> None:
+        logged_models.keep(store, Registration("r", f"faces-{number}", time=float(number)))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(note, range(40)))
+    assert [row.time for row in logged_models.registrations(store, "r")] == [float(n) for n in range(40)]
+
+
+def test_what_is_not_whole_is_never_among_the_artifacts(tmp_path, monkeypatch):
+    store, seen = Store(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}"), []
+    write = Path.write_bytes
+
+    def write_and_list(path: Path, content: bytes) -> int:
+        size = write(path, content)
+        seen.extend(files_below(store.run_artifacts("r")))
+        return size
+
+    monkeypatch.setattr(Path, "write_bytes", write_and_list)
+    keep_artifact(store, "r", "scores/best/lfw.npz", b"all of it")
+    assert seen == []
+    assert list(map(str, files_below(store.run_artifacts("r")))) == ["scores/best/lfw.npz"]
