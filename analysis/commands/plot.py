@@ -113,8 +113,9 @@ def plot(items: tuple[str, ...], spec: str | None, store: str | None, **given: A
 
     figure = read_figure_file(Path(spec)) if spec else FigureFile()
     figure.items += [Item(item, stages=given["stages"]) for item in items]
+    # Only what was said stands above the file; 0 is something that `--epochs-from` says.
     settings = figure.settings | {
-        name: value for name, value in given.items() if value not in (None, (), False)
+        name: value for name, value in given.items() if value or name == "epochs_from"
     }
     output = Path(settings.get("output") or DEFAULT_FILE)
     if output.suffix.lower() not in FORMATS:
