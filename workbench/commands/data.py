@@ -29,11 +29,8 @@ from workbench.train.signals import orderly_end
 from workbench.verification.pair_sets import of_files
 
 SOURCE, TARGET = click.argument("source"), click.argument("target", type=PATH)
-ARRAY_SIZE = click.option(
-    "--size",
-    type=click.IntRange(8, 1024),
-    help="Side of images that are arrays, pixels; their own by default.",
-)
+SIDE = click.IntRange(8, 1024)  # pixels
+ARRAY_SIZE = click.option("--size", type=SIDE, help="Side of images that are arrays, pixels.")
 
 
 @click.group()
@@ -296,7 +293,7 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 @WHICH
 @click.option("--input-size", type=int, help="Input side in pixels, for a model that leaves it open.")
 @click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128.")
-@ARRAY_SIZE
+@click.option("--size", type=SIDE, help="Side of images that are arrays, pixels; their own by default.")
 @trust_option("Open a model, or a run of another store, though it holds code.")
 @DEBUG
 @orderly_end()
