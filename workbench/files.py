@@ -146,6 +146,12 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; of a link its own, for it may lead in a circle."""
+    files = [file for file in path.rglob("*") if not file.is_dir()] if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files)
+
+
 def read_end(path: Path, most: int) -> bytes:
     """Return the last `most` bytes of a file, or all it has; a file that grows meanwhile does not matter."""
     with path.open("rb") as file:

@@ -77,7 +77,8 @@ def import_records(
 ) -> None:
     """Write old histories and logs into the store as finished runs; importing twice changes nothing."""
     from analysis.import_runs import import_files
-    from analysis.sources import Options, resolve
+    from analysis.sources import Options
+    from analysis.sources.resolve import resolve
     from analysis.tables.summary import best_lines
 
     _refuse_no_names({"--study": (study,), "--name": run_names})

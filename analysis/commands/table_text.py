@@ -65,11 +65,11 @@ def records_of(query: TableQuery) -> Records:
 def _selected(items: Sequence[str], place: Store) -> Sequence[str]:
     """Return the runs and files that a query means, a sweep or a study as its runs."""
     from analysis.frames import FROM_JOURNALS
-    from analysis.sources import spread
+    from analysis.sources import runs_meant
 
     if not items or len(items) > FROM_JOURNALS:
         return items or place.runs()
-    return [run for item in items for run in spread(place, item)]
+    return [run for item in items for run in runs_meant(place, item)]
 
 
 def written(records: Records, query: TableQuery) -> str:

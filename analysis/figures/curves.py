@@ -109,7 +109,7 @@ def panels(
             made.append(_panel(name, key, rows, keys, groups, by, records))
     borders, breaks = _borders(records, groups) if by == "stage" else ({}, {})
     for panel in made:
-        low, high = _extent(panel)
+        low, high = panel.extent
         panel.borders = {x: found for x, found in borders.items() if low < x < high}
         here = {curve.label for curve in panel.curves}
         panel.breaks = [
@@ -177,10 +177,10 @@ def _panel(
         before = rows[(rows["run"] == members[0]) & (rows["attempt"] == SHARED)]
         curve.shared = 0.0 if before.empty else float(before["epoch"].max())
         curves.append(_joined(curve, trunk))
-    if key is None or not curves:
-        return Panel(metric, metric, curves)
-    first, last = min(c.x[0] for c in curves), max(c.x[-1] for c in curves)
-    return Panel(metric, key.title(metric, first, last), curves)
+    panel = Panel(metric, metric, curves)
+    if key is not None and curves:
+        panel.title = key.title(metric, *panel.extent)
+    return panel
 
 
 def line(rows: pd.DataFrame, metric: str, by: str) -> Curve | None:
@@ -261,12 +261,6 @@ def _borders(
         for x in rate_breaks(last):
             breaks.setdefault(x, set()).add(label_of[run])
     return borders, breaks
-
-
-def _extent(panel: Panel) -> tuple[float, float]:
-    if not panel.curves:
-        return 0.0, 0.0
-    return min(curve.x[0] for curve in panel.curves), max(curve.x[-1] for curve in panel.curves)
 
 
 def window(panel: Panel, from_epoch: int) -> Panel:

@@ -23,7 +23,7 @@ from analysis.sources.lines import blocks, set_name
 from workbench.names import NORM_SUFFIX, TENFOLD_STD_SUFFIX, THRESHOLD_SUFFIX
 
 EVALUATION = re.compile(
-    rb"\[([^\[\]]+)\]\[(\d+)\](Accuracy-Flip|Accuracy|XNorm|Best-Threshold): (\d+\.\d{5,6}|nan|inf)(?:\+-(\d+\.\d{5}))?"
+    rb"\[([^\[\]]+)\]\[(\d{1,15})\](Accuracy-Flip|Accuracy|XNorm|Best-Threshold): (\d+\.\d{5,6}|nan|inf)(?:\+-(\d+\.\d{5}))?"
 )
 BESIDE = {b"XNorm": NORM_SUFFIX, b"Best-Threshold": THRESHOLD_SUFFIX}  # what is printed beside an accuracy
 CUT = "the log is cut in the middle of this line, which is not used"

@@ -8,7 +8,7 @@ from pathlib import Path
 from analysis.frames import Records, concat, without_reruns
 from analysis.sources.options import Options
 from analysis.sources.read_files import read_files
-from analysis.sources.resolve import expand, is_store, named
+from analysis.sources.resolve import expand, is_store, runs_named
 from analysis.sources.store import is_address, read_store
 from workbench.tracking.store import find_store
 
@@ -48,7 +48,7 @@ def load(
             runs.append(item)
     if runs:
         place = find_store(store)
-        parts.append(read_store(place, named(place, runs), journals, options.epochs_from))
+        parts.append(read_store(place, runs_named(place, runs), journals, options.epochs_from))
     if paths:
         parts.append(read_files(paths, options))
     return concat(parts)

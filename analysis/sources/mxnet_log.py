@@ -30,21 +30,21 @@ PREFIX = (
 )
 STAMP = re.compile(rb"\[?(" + DATE + rb")")
 BATCH = re.compile(
-    rb"^" + PREFIX + rb"(?:Epoch|Iter)\[(\d+)\] Batch \[(?:\d+-)?(\d+)\]\s+"
+    rb"^" + PREFIX + rb"(?:Epoch|Iter)\[(\d{1,8})\] Batch \[(?:\d+-)?(\d{1,8})\]\s+"
     rb"Speed: (\d+\.\d+) samples/sec(?:\s+[a-z][a-z_-]{0,20}=(?:-?\d+\.\d{6}|nan|-?inf)){0,4}\s*$",
     re.MULTILINE,
 )
 MESSAGE = re.compile(PREFIX + rb"(.*)", re.DOTALL)
-TRAIN = re.compile(rb"Epoch\[(\d+)\] (Train|Validation)-(\w[\w-]*)=(-?\d+\.\d{6}(?:e[-+]\d+)?|nan|-?inf)")
+TRAIN = re.compile(rb"Epoch\[(\d{1,8})\] (Train|Validation)-(\w[\w-]*)=(-?\d+\.\d{6}(?:e[-+]\d+)?|nan|-?inf)")
 PLAIN = {"acc": "accuracy", "lossvalue": "loss"}  # their names for them
-SECONDS = re.compile(rb"Epoch\[(\d+)\] Time cost=(\d+\.\d{3})")
-RATE = re.compile(rb"lr-batch-epoch: (\S+) (\d+) (\d+)")
+SECONDS = re.compile(rb"Epoch\[(\d{1,8})\] Time cost=(\d+\.\d{3})")
+RATE = re.compile(rb"lr-batch-epoch: (\S+) (\d{1,8}) (\d{1,8})")
 NAMESPACE = re.compile(rb"Called with argument: Namespace\((.*)\)(?: .*)?")
 ARGUMENT = re.compile(r"(\w+)=('[^']*'|\[[^\]]*\]|\([^)]*\)|[^,()]+)")
 STEPS = re.compile(rb"lr_steps (\[[\d, ]*\])")
 CHANGE = re.compile(rb"lr change to (\S+)")
 # Of train_parall.
-MEASURE = re.compile(rb"\{fc7_acc\} (\d+) (\d+\.?\d*(?:e[-+]\d+)?)|CELOSS,(\d+),(\d+\.\d+|nan|inf)")
+MEASURE = re.compile(rb"\{fc7_acc\} (\d{1,15}) (\d+\.?\d*(?:e[-+]\d+)?)|CELOSS,(\d{1,15}),(\d+\.\d+|nan|inf)")
 UNKNOWN = -1  # the epoch of a log whose head is cut off, until a line says it
 ENDED = b"Task is force ended by user"
 # what such a log says beside numbers of a training; anything else is reported
@@ -170,10 +170,11 @@ class Launch(insightface_logs.Launch):
 
     def add_inferred_rates(self, data: RunData) -> None:
         """Add the learning rate of each epoch's last printed batch as `lr` and `lr_steps` imply it."""
-        rate, text = self.settings.get("lr"), str(self.settings.get("lr_steps", ""))
-        if not isinstance(rate, float | int) or not re.fullmatch(r"[\d, ]*", text):
+        try:
+            rate = float(self.settings.get("lr", ""))
+            drops = [int(step) for step in str(self.settings.get("lr_steps", "")).replace(",", " ").split()]
+        except (TypeError, ValueError, OverflowError):  # none, or another kind of schedule
             return
-        drops = [int(step) for step in re.findall(r"\d+", text)]
         known = sorted(self.means.last_step)
         if self.epoch_steps is None:
             known = known[:1]  # later steps are not known

@@ -53,6 +53,7 @@ def _own(store: Store, runs: Sequence[str] | None, journals: bool, epochs_from: 
     parts = []
     if store.database.exists():
         parts = _database(store, runs, own if journals else [], epochs_from)
+    # After the tables: a run that no view has seen yet, or none may see, is in its journal alone.
     known = {run for part in parts for run in part.runs["run"]}
     rest = [name for name in own if name not in known]
     if rest:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal, Union
 
 from workbench.augment import operations
-from workbench.augment.random_bits import Together
+from workbench.augment.random_bits import DrawnBatch
 from workbench.errors import SpecError, suggestion
 from workbench.lazy import tf
 from workbench.spec.part import part, setting
@@ -53,7 +53,7 @@ def policy(name: str) -> Pairs:
 
 
 @part
-class AutoAugment(Together):
+class AutoAugment(DrawnBatch):
     """One of a policy's pairs of operations, drawn evenly; each step happens with its probability.
 
     A policy of one's own is a tuple of pairs of steps (operation, probability, level):
@@ -89,7 +89,7 @@ class AutoAugment(Together):
         """Return the pairs that are drawn from."""
         return policy(self.policy) if isinstance(self.policy, str) else self.policy
 
-    def changed_together(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+    def changed_batch(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         pairs = self.pairs()
         names = tuple(sorted({name for pair in pairs for name, _, _ in pair}))
         row = tf.cast(chance[:, 0] * len(pairs), tf.int32)

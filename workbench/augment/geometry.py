@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from workbench.augment.random_bits import uniform
+from workbench.augment.random_bits import Batched, uniform
 from workbench.lazy import tf
-from workbench.spec.interfaces import Augmentation
 from workbench.spec.part import part, setting
 
-RADIANS = 0.017453292519943295  # a degree
+RADIANS = math.pi / 180  # a degree
 
 
 @part
-class Affine(Augmentation):
+class Affine(Batched):
     """Rotate, zoom, shear and shift by random amounts, bilinear; what comes in from outside repeats the rim.
 
     Each amount is drawn evenly between minus and plus its setting; 0 leaves that move out.
@@ -29,9 +29,6 @@ class Affine(Augmentation):
         later=True,
         doc="greatest angle by which the upright leans, degrees, as in Keras",
     )
-
-    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return self.images(image[None], seed[None])[0]
 
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         chance = uniform(seeds, 5, -1.0, 1.0)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import abc
 from typing import Literal
 
-from workbench.augment.random_bits import noise, uniform
+from workbench.augment.random_bits import Batched, noise, uniform
 from workbench.errors import SpecError
 from workbench.lazy import tf
-from workbench.spec.interfaces import Augmentation
 from workbench.spec.part import part, setting
 
 
@@ -21,19 +19,8 @@ def _inside(
     return (y >= top) & (y < bottom) & (x >= left) & (x < right)
 
 
-class _Hiding(Augmentation):
-    """What one image and a batch have in common: where a mask lies and what fills it."""
-
-    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return self.images(image[None], seed[None])[0]
-
-    @abc.abstractmethod
-    def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Return the images, each with its mask filled; `image` asks the same of a batch of one."""
-
-
 @part
-class Cutout(_Hiding):
+class Cutout(Batched):
     """A grey square at a random place, cut off at the rim (DeVries and Taylor, arXiv 1708.04552)."""
 
     size: float = setting(0.35, above=0, at_most=1, doc="side of the square, share of the image's side")
@@ -52,7 +39,7 @@ class Cutout(_Hiding):
 
 
 @part
-class LowerFaceMask(_Hiding):
+class LowerFaceMask(Batched):
     """The lower two fifths of a face hidden, as by a mask, with a probability."""
 
     probability: float = setting(0.5, at_least=0, at_most=1, doc="share of images changed")
@@ -66,7 +53,7 @@ class LowerFaceMask(_Hiding):
 
 
 @part
-class RandomErasing(_Hiding):
+class RandomErasing(Batched):
     """A rectangle of random area, aspect and place filled with noise (Zhong et al., arXiv 1708.04896).
 
     A rectangle that does not fit is cut to the image's side, where the paper draws again.

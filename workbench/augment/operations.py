@@ -12,6 +12,7 @@ gives each operation the images that drew it, and those that change nothing cost
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -203,13 +204,14 @@ def translate_y(images: tf.Tensor, share: Any) -> tf.Tensor:
 
 def rotate(images: tf.Tensor, degrees: Any) -> tf.Tensor:
     """Image.rotate: turn about the centre, against the clock, corners cut off."""
-    angle = -tf.cast(degrees, tf.float64) * 0.017453292519943295
+    angle = -tf.cast(degrees, tf.float64) * (math.pi / 180)
     cosine, sine = _rounded(tf.cos(angle)), _rounded(tf.sin(angle))
     x, y = (tf.cast(tf.shape(images)[axis], tf.float64) / 2 for axis in (2, 1))
     return affine(images, [cosine, sine, x - cosine * x - sine * y, -sine, cosine, y + sine * x - cosine * y])
 
 
 def _rounded(value: tf.Tensor) -> tf.Tensor:
+    """Return a sine or cosine to 15 places, as Pillow rounds them: at a right angle one is 0, not 6e-17."""
     return tf.round(value * 1e15) / 1e15
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.augment import operations
-from workbench.augment.random_bits import Together
+from workbench.augment.random_bits import DrawnBatch
 from workbench.lazy import tf
 from workbench.spec.part import part, setting
 
@@ -12,7 +12,7 @@ FACE_STRONG = (*FACE, "Posterize")
 
 
 @part
-class RandAugment(Together):
+class RandAugment(DrawnBatch):
     """`layers` operations in a row, each drawn evenly from `operations`, at strength `magnitude`.
 
     Cubuk et al., "RandAugment", arXiv 1909.13719. By default the operations that leave a face a face;
@@ -31,7 +31,7 @@ class RandAugment(Together):
     def numbers(self) -> int:
         return 2 * self.layers
 
-    def changed_together(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+    def changed_batch(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         for layer in range(self.layers):
             which = tf.cast(chance[:, 2 * layer] * len(self.operations), tf.int32)
             sign = tf.where(chance[:, 2 * layer + 1] < 0.5, -1.0, 1.0)

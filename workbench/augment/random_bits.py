@@ -46,7 +46,18 @@ class Drawn(Augmentation):
         return self.changed(image, self.draw(seed))
 
 
-class Together(Augmentation):
+class Batched(Augmentation):
+    """An augmentation that is written for batches: one image is a batch of one, and so gets the same bits."""
+
+    @abc.abstractmethod
+    def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Return uint8 images [B, h, w, 3] changed by their seeds, int32 [B, 2]."""
+
+    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return self.images(image[None], seed[None])[0]
+
+
+class DrawnBatch(Batched):
     """An augmentation that changes a whole batch in one go, by a fixed count of even numbers an image."""
 
     @property
@@ -55,14 +66,11 @@ class Together(Augmentation):
         """How many numbers in [0, 1) an image takes."""
 
     @abc.abstractmethod
-    def changed_together(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+    def changed_batch(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         """Return uint8 images [B, h, w, 3] changed by `chance`, float32 [B, numbers]."""
 
-    def image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return self.images(image[None], seed[None])[0]
-
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        return self.changed_together(images, uniform(seeds, self.numbers))
+        return self.changed_batch(images, uniform(seeds, self.numbers))
 
 
 def _mix(state: tf.Tensor) -> tf.Tensor:
@@ -93,17 +101,18 @@ def uniform(seed: tf.Tensor, count: int, low: float = 0.0, high: float = 1.0) ->
     return low + (high - low) * (top * 2.0**-24)
 
 
-def normal(seed: tf.Tensor, count: int) -> tf.Tensor:
-    """Return `count` standard normal float32 numbers for each seed (Box and Muller 1958)."""
-    pairs = uniform(seed, 2 * count)
-    radius = tf.sqrt(-2.0 * tf.math.log(1.0 - pairs[..., :count]))
-    return radius * tf.cos(6.283185307179586 * pairs[..., count:])
-
-
 def fold(seed: tf.Tensor, number: int) -> tf.Tensor:
     """Return a new seed (int32 [..., 2]) for the `number`-th use of `seed`."""
     word = _mix(_words(seed) + tf.constant((number + 1) * _FIRST % 2**64, tf.uint64))
     return tf.bitcast(word, tf.int32)
+
+
+def fold_mixing(seed: tf.Tensor, number: int) -> tf.Tensor:
+    """Return the seed of the `number`-th augmentation that mixes the images of a batch.
+
+    1000 and up: those of single images fold in their position, and no two may share a stream.
+    """
+    return fold(seed, 1000 + number)
 
 
 def noise(seeds: tf.Tensor, height: int, width: int) -> tf.Tensor:

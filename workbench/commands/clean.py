@@ -39,7 +39,6 @@ def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | N
     dominant centers, for `FromRun(..., centers="LIST.npz")`.
     """
     from workbench.models.heads.subcenter_cleanup import clean as cleaned
-    from workbench.models.heads.subcenter_cleanup import dominant_centers
 
     experiment, state = _recorded(run, store, trust_code)
     plan, centers = _centers(experiment, state, run)
@@ -51,7 +50,7 @@ def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | N
         )
     found = cleaned(_embeddings(experiment, state, images, records), images.labels[records], centers, angle)
     names = [str(images.names[number]) for number in records[found.kept]]
-    _write(output, names, dominant_centers(centers, found.dominant), images.identities)
+    _write(output, names, found.centers, images.identities)
     _say(found, images, records, angle, output)
 
 

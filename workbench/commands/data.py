@@ -12,7 +12,7 @@ import numpy as np
 
 from workbench.commands import completers
 from workbench.commands.common_options import DEBUG, PATH, SET, WHICH, trust_option
-from workbench.data import contact_sheet, convert, example_images, face_alignment, pair_formats, paths
+from workbench.data import contact_sheet, convert, decode, example_images, face_alignment, pair_formats, paths
 from workbench.data.image_check import ENDINGS
 from workbench.data.sources.arrays import Npz
 from workbench.data.sources.folder import ImageFolder
@@ -153,7 +153,7 @@ def _one_image(source: str, number: int, size: int) -> Any:
     images = source_of(source).open(places())
     if number >= len(images.labels):
         raise DataError(f"no image {number}", where=source, expected=f"0 to {len(images.labels) - 1}")
-    return example_images.read(images, np.array([number]), size)
+    return decode.records(images, np.array([number]), size)
 
 
 def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) -> Any:
@@ -161,7 +161,7 @@ def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) 
 
     images, train, _ = pipeline.open_split(plan.data, places(), seed)
     numbers = train[example_images.evenly(len(train), count)]
-    originals = example_images.read(images, numbers, size)
+    originals = decode.records(images, numbers, size)
     pictures, captions = [originals], ["original"]
     epochs = range(plan.first_epoch, plan.first_epoch + min(rows, plan.epochs)) if plan.augment else ()
     for epoch in epochs:
@@ -232,7 +232,8 @@ def pairs(
         raise DataError(f"{target} is not a name of a set", expected="a name that ends in .bin")
     if listed is not None:
         folder = paths.locate(source, places(), "data pairs")
-        count = convert.to_bin(*convert.of_list(pair_formats.read(listed, folder)), target)
+        found = pair_formats.read(listed, folder)
+        count = convert.to_bin(*convert.in_pairs(found.encoded, found), target)
     else:
         images = convert.stored(source_of(source), places(), size)
         count = convert.to_bin(*convert.drawn_pairs(images, pairs, seed), target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +125,7 @@ def export(
         names = subject.folder / f"{subject.stem}_classes.json"
         names.write_text(json.dumps(list(subject.classes), indent=1) + "\n", encoding="utf-8")
     if as_json:
-        click.echo(json.dumps({"model": model, "exports": [row.to_json() for row in rows]}))
+        click.echo(json.dumps({"model": model, "exports": [asdict(row) for row in rows]}))
     elif len(rows) > 1:
         _show(rows, subject)
     if len(refused) == 1:

@@ -14,7 +14,7 @@ import numpy as np
 from workbench.commands import class_errors
 from workbench.commands.classified import has_images
 from workbench.commands.errors import chosen_set, draw, found_errors, pair_sets_of
-from workbench.data import example_images
+from workbench.data import decode, example_images
 from workbench.errors import RecordError
 from workbench.optimizers import schedule_preview
 from workbench.spec.datasets import default_places
@@ -73,7 +73,7 @@ def add_embeddings(store: Store, run: str, folder: Path, trust_code: bool) -> No
     vectors = pipeline.embeddings(network, opened, records, size)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     labels = [str(opened.identities[int(opened.labels[record])]) for record in records]
-    write_projector(folder, vectors, labels, example_images.read(opened, records, size))
+    write_projector(folder, vectors, labels, decode.records(opened, records, size))
 
 
 def write_projector(folder: Path, vectors: np.ndarray, labels: list[str], images: np.ndarray) -> None:

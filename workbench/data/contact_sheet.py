@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.augment.random_bits import fold
+from workbench.augment.random_bits import fold, fold_mixing
 from workbench.lazy import tf
 from workbench.spec.interfaces import Augmentation
 
@@ -36,7 +36,7 @@ def changed(images: np.ndarray, numbers: np.ndarray, chain: Sequence[Augmentatio
     result = tf.constant(np.stack(rows))
     mixing = [one for one in chain if type(one).batch is not Augmentation.batch]
     for position, one in enumerate(mixing):
-        seed = fold(tf.constant([word, 0], tf.int32), 1000 + position)
+        seed = fold_mixing(tf.constant([word, 0], tf.int32), position)
         result, _ = one.batch(tf.cast(result, tf.float32), tf.zeros([len(rows)], tf.int32), seed)
     return tf.saturate_cast(tf.round(tf.cast(result, tf.float32)), tf.uint8).numpy()
 

@@ -8,18 +8,17 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from workbench.data import pair_sampling
 from workbench.data.sources import recordio, tfrecords
+from workbench.data.sources.encoded import Encoded
 from workbench.errors import DataError
 from workbench.lazy import tf
 from workbench.security.foreign_names import whole_letters
 from workbench.spec.interfaces import PairImages, Places, Source
-
-if TYPE_CHECKING:
-    from workbench.data.sources.encoded import Encoded
 
 LONGEST_STEM = 200  # bytes of a name of a file that leave room for its ending
 ENDINGS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"GIF8": ".gif"}
@@ -33,8 +32,6 @@ def stored(source: Source, places: Places, size: int | None = None, own_size: bo
     if hasattr(source, "encoded"):
         found: Encoded = source.encoded(places)
         return found
-    from workbench.data.sources.encoded import Encoded
-
     images = source.open(places)
     side = size or getattr(source, "image_size", None) or (images.side if own_size else None)
     if side is None:
@@ -140,9 +137,9 @@ def to_recordio(images: Encoded, target: Path) -> int:
 
 
 def _path(images: Encoded, number: int) -> str:
-    identity = images.identities[images.labels[number]]
-    name = re.sub(r"[\t\r\n]", "_", str(images.names[number]).rpartition("/")[2])
-    return f"{re.sub(chr(9), '_', identity)}/{name}"
+    """Return identity and name of an image for a list whose columns are parted by tabs."""
+    name = str(images.names[number]).rpartition("/")[2]
+    return re.sub(r"[\t\r\n]", "_", f"{images.identities[images.labels[number]]}/{name}")
 
 
 def to_tfrecords(images: Encoded, target: Path, teacher: np.ndarray | None = None) -> int:
@@ -150,33 +147,26 @@ def to_tfrecords(images: Encoded, target: Path, teacher: np.ndarray | None = Non
 
     def rows() -> Iterator[tuple[int, str, str, bytes, Any]]:
         for number, label in enumerate(images.labels.tolist()):
-            vector = teacher[number] if teacher is not None else _own_teacher(images, number)
+            vector = None if teacher is None else teacher[number]
+            if teacher is None and images.teacher is not None:
+                vector = np.asarray(images.teacher(tf.constant(number, tf.int64)), np.float32)
             yield label, images.identities[label], str(images.names[number]), images.read(number), vector
 
     with aside(target) as file:
         return tfrecords.write(file, rows())
 
 
-def _own_teacher(images: Encoded, number: int) -> np.ndarray | None:
-    if images.teacher is None:
-        return None
-    return np.asarray(images.teacher(tf.constant(number, tf.int64)), np.float32)
-
-
 def drawn_pairs(images: Encoded, pairs: int | None, seed: int) -> tuple[list[bytes], list[bool]]:
     """Return the images of drawn pairs, two for each, and their is-same flags."""
-    from workbench.data import pair_sampling
-
     drawn = pair_sampling.balanced(images.labels, pairs, seed, images.where)
     contents = {int(number): images.read(int(number)) for number in np.unique(np.concatenate(drawn[:2]))}
-    both = np.stack([drawn.first, drawn.second], axis=1).ravel()
-    return [contents[number] for number in both.tolist()], [bool(flag) for flag in drawn.same]
+    return in_pairs(contents, drawn)
 
 
-def of_list(found: PairImages) -> tuple[list[bytes], list[bool]]:
-    """Return the images of listed pairs, two for each, and their is-same flags."""
-    both = np.stack([found.first, found.second], axis=1).ravel()
-    return [found.encoded[number] for number in both.tolist()], [bool(flag) for flag in found.same]
+def in_pairs(contents: Any, pairs: pair_sampling.SampledPairs | PairImages) -> tuple[list[bytes], list[bool]]:
+    """Return the images of pairs, two for each, and their is-same flags; `contents` has the images by number."""
+    both = np.stack([pairs.first, pairs.second], axis=1).ravel()
+    return [contents[number] for number in both.tolist()], [bool(flag) for flag in pairs.same]
 
 
 def to_bin(images: list[bytes], same: list[bool], target: Path) -> int:

@@ -1,4 +1,4 @@
-"""Encoded bytes to pixels inside the graph, one way for every source.
+"""Encoded bytes to pixels inside the graph, one way for every source, and many images as one array.
 
 Whatever an image was stored as, a network sees it through `decode` and `fit`, so that the same pixels
 give the same batches from a folder, from records or from memory.
@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import atexit
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from workbench.errors import DataError
 from workbench.lazy import tf
+from workbench.spec.interfaces import Images
+
+BATCH = 256  # images copied at a time
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
@@ -54,5 +59,86 @@ def fit_all(images: np.ndarray, size: int) -> np.ndarray:
     if images.shape[1:3] == (size, size):
         return images
     with tf.device("CPU:0"):
-        parts = [_resized(tf.constant(images[i : i + 256]), size).numpy() for i in range(0, len(images), 256)]
+        parts = [
+            _resized(tf.constant(images[i : i + BATCH]), size).numpy() for i in range(0, len(images), BATCH)
+        ]
     return np.concatenate(parts)
+
+
+def gathered(
+    rows: tf.data.Dataset, count: int, size: int, blame: Callable[[int], Exception | None]
+) -> np.ndarray:
+    """Return all images of a data set as one array, uint8 [count, size, size, 3].
+
+    Args:
+        rows: Images, uint8 [size, size, 3] each.
+        count: How many there are.
+        size: Their side, pixels.
+        blame: Told how many were read before one could not be, gives the error to raise; None: TensorFlow's own.
+    """
+    # Into one array from the start: a list that is joined at the end takes the memory of two.
+    result = np.empty((count, size, size, 3), np.uint8)
+    done = 0
+    try:
+        for batch in rows.batch(BATCH).as_numpy_iterator():
+            result[done : done + len(batch)] = batch
+            done += len(batch)
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+        found = blame(done)
+        if found is None:
+            raise
+        raise found from error
+    return result
+
+
+def records(images: Images, numbers: np.ndarray, size: int) -> np.ndarray:
+    """Return the pixels of some records of an opened source, uint8 [n, size, size, 3]."""
+    rows = tf.data.Dataset.from_tensor_slices(np.asarray(numbers, np.int64))
+    rows = rows.map(images.reader(size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def blame(done: int) -> DataError:
+        return DataError(
+            f"one of the images from {images.names[numbers[done]]} on cannot be read",
+            expected="complete images",
+            do="check the source",
+        )
+
+    return gathered(rows, len(numbers), size, blame)
+
+
+def listed(encoded: Sequence[Any], size: int, where: str, names: Sequence[str] = ()) -> np.ndarray:
+    """Return uint8 [N, size, size, 3] of encoded images (bytes) and arrays; raises `DataError` naming a broken one."""
+    numbers = [number for number, image in enumerate(encoded) if isinstance(image, bytes)]
+
+    def blame(done: int) -> DataError:
+        return _broken(encoded, numbers[done:], where, names)
+
+    pixels = np.empty((0, size, size, 3), np.uint8)
+    if numbers:
+        rows = tf.data.Dataset.from_tensor_slices(tf.constant([encoded[number] for number in numbers]))
+        rows = rows.map(lambda image: fit(decode(image), size), tf.data.AUTOTUNE, deterministic=True)
+        pixels = gathered(rows, len(numbers), size, blame)
+    if len(numbers) == len(encoded):  # nearly always; no second array of all images then
+        return pixels
+    result = np.empty((len(encoded), size, size, 3), np.uint8)
+    result[numbers] = pixels
+    for number, image in enumerate(encoded):
+        if not isinstance(image, bytes):
+            result[number] = fit(tf.constant(image), size).numpy()
+    return result
+
+
+def _broken(encoded: Sequence[Any], numbers: Sequence[int], where: str, names: Sequence[str]) -> DataError:
+    """Return the error that names the first image that cannot be decoded."""
+    for number in numbers:
+        try:
+            decode(tf.constant(encoded[number]))
+        except tf.errors.InvalidArgumentError:
+            name = names[number] if number < len(names) else f"image {number}"
+            return DataError(
+                f"{name} cannot be decoded",
+                where=where,
+                expected="a complete JPEG, PNG, BMP or GIF",
+                do="get the file again or leave the image out",
+            )
+    return DataError("an image cannot be decoded", where=where, expected="complete images")

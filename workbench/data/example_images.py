@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.spec.datasets import Images, Places
+from workbench.data import decode
+from workbench.spec.datasets import Places
 from workbench.spec.interfaces import Source
 
 
@@ -13,13 +14,7 @@ def evenly(total: int, count: int) -> np.ndarray:
     return np.linspace(0, total - 1, min(count, total)).astype(np.int64)
 
 
-def read(images: Images, numbers: np.ndarray, size: int) -> np.ndarray:
-    """Return the images of some records as uint8 [n, size, size, 3]."""
-    reader = images.reader(size)
-    return np.stack([np.asarray(reader(number)) for number in numbers])
-
-
 def spread(source: Source, where: Places, size: int, count: int) -> np.ndarray:
     """Return uint8 images [n, size, size, 3] of a source, spread evenly over its records; n is at most `count`."""
     opened = source.open(where)
-    return read(opened, evenly(len(opened.labels), count), size)
+    return decode.records(opened, evenly(len(opened.labels), count), size)

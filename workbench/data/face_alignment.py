@@ -7,7 +7,9 @@ to 43, without reflection.
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -70,15 +72,26 @@ def aligned(photo: Image.Image, landmarks: np.ndarray, size: int = 112) -> Image
 
 def aligned_file(path: Path, landmarks: np.ndarray, size: int) -> np.ndarray:
     """Return `aligned` of an image file as uint8 [size, size, 3]; raises `DataError` where it is missing or broken."""
+    with _opened(path) as photo:
+        return np.asarray(aligned(photo, landmarks, size))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open a photograph; what goes wrong until the block ends, decoding included, is a `DataError` that names it."""
     from PIL import Image
 
     try:
         with Image.open(path) as photo:
-            return np.asarray(aligned(photo, landmarks, size))
+            yield photo
     except FileNotFoundError as error:
         raise DataError("is not there", where=path, expected="an image of the list") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError("cannot be decoded or aligned", where=path, expected="a complete image") from error
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError("cannot be decoded", where=path, expected="a complete image") from error
+    except ValueError as error:  # of `similarity`
+        raise DataError(
+            f"cannot be aligned: {error}", where=path, expected="five different points"
+        ) from error
 
 
 def _half(offset: float) -> np.ndarray:
@@ -128,18 +141,16 @@ def align_folder(folder: Path, landmarks: dict[str, np.ndarray], target: Path, s
 
     Raises `DataError` for an image that is missing or broken and for landmarks outside of it.
     """
-    from PIL import Image
-
     done: dict[str, str] = {}
     for name, points in landmarks.items():
         source = within(folder, name, where=folder, what="landmarks of", error=DataError)
         if not source.is_file():
             raise DataError(f"landmarks of {name!r}, which is not in {folder}", where=folder)
-        try:
-            with Image.open(source) as photo:
-                result = _checked(photo, points, name, size)
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"{name} cannot be decoded", where=folder, expected="a complete image") from error
+        with _opened(source) as photo:
+            if (points < -photo.width).any() or (points > 2 * np.array(photo.size)).any():
+                words = f"landmarks far outside of {name} ({photo.width} x {photo.height})"
+                raise DataError(words, expected="pixels")
+            result = aligned(photo, points, size)
         made = str(PurePosixPath(name).with_suffix(".png"))
         if made in done:
             raise DataError(f"{done[made]!r} and {name!r} would both become {made}", where=folder)
@@ -148,14 +159,3 @@ def align_folder(folder: Path, landmarks: dict[str, np.ndarray], target: Path, s
         result.save(place)
         done[made] = name
     return list(done)
-
-
-def _checked(photo: Image.Image, points: np.ndarray, name: str, size: int) -> Image.Image:
-    if (points < -photo.width).any() or (points > 2 * np.array(photo.size)).any():
-        raise DataError(
-            f"landmarks far outside of {name} ({photo.width} x {photo.height})", expected="pixels"
-        )
-    try:
-        return aligned(photo, points, size)
-    except ValueError as error:
-        raise DataError(f"landmarks of {name}: {error}", expected="five different points") from error

@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from workbench.data import image_check
-from workbench.data.pair_files import fingerprint, once
+from workbench.data import image_check, pair_files
 from workbench.errors import DataError
 from workbench.security.foreign_names import is_count, is_inner
 from workbench.spec.interfaces import PairImages
@@ -36,28 +35,13 @@ def read(path: Path, folder: Path, sets: Collection[int] = ()) -> PairImages:
     Raises `DataError` naming the line at fault.
     """
     pairs = parse(path, sets)
-    numbers: dict[str, int] = {}
-    files: list[Path] = []
+    files: dict[str, Path] = {}
     for pair in pairs:
         for name in (pair.first, pair.second):
-            if name not in numbers:
-                numbers[name] = len(files)
-                files.append(_find(folder, name, f"{path}:{pair.line}"))
-    distinct, positions = once([file.read_bytes() for file in files])
-    left = positions[[numbers[pair.first] for pair in pairs]]
-    right = positions[[numbers[pair.second] for pair in pairs]]
+            if name not in files:
+                files[name] = _find(folder, name, f"{path}:{pair.line}")
     same = np.array([pair.same for pair in pairs])
-    places = np.unique(positions, return_index=True)[1]
-    names = [list(numbers)[place] for place in places]
-    return PairImages(
-        encoded=distinct,
-        first=left,
-        second=right,
-        same=same,
-        names=names,
-        identities=[name.partition("/")[0] for name in names],
-        fingerprint=fingerprint(distinct, np.concatenate([left, right]), same),
-    )
+    return pair_files.of_files(files, [pair.first for pair in pairs], [pair.second for pair in pairs], same)
 
 
 def people(path: Path, sets: Collection[int] = ()) -> frozenset[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -59,8 +59,41 @@ def read_bin(path: Path) -> PairImages:
         first=positions[0::2],
         second=positions[1::2],
         same=same,
-        names=[f"image {number}" for number in _first_places(positions)],
+        names=[f"image {number}" for number in np.unique(positions, return_index=True)[1]],
         fingerprint=fingerprint(distinct, positions, same),
+    )
+
+
+def of_files(
+    files: Mapping[str, Path],
+    first: Sequence[str],
+    second: Sequence[str],
+    same: np.ndarray,
+    groups: Sequence[str] | None = None,
+) -> PairImages:
+    """Return pairs of image files, whose folders are the people on them.
+
+    Args:
+        files: The files by name, in the order in which they are numbered: the fingerprint follows it.
+        first: [P] names, the first of each pair.
+        second: [P] names, the second of each pair.
+        same: bool [P].
+        groups: [P] names of subgroups, where the list has them.
+    """
+    distinct, positions = once([file.read_bytes() for file in files.values()])
+    place = dict(zip(files, positions.tolist()))
+    sides = [np.array([place[name] for name in names], np.int64) for names in (first, second)]
+    written = list(files)
+    names = [written[number] for number in np.unique(positions, return_index=True)[1]]
+    return PairImages(
+        encoded=distinct,
+        first=sides[0],
+        second=sides[1],
+        same=same,
+        names=names,
+        identities=_people(names),
+        groups=groups,
+        fingerprint=fingerprint(distinct, np.concatenate(sides), same),
     )
 
 
@@ -116,16 +149,13 @@ def once(pictures: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
     for number, picture in enumerate(pictures):
         shape = picture.shape if isinstance(picture, np.ndarray) else None
         content = picture.tobytes() if isinstance(picture, np.ndarray) else picture
+        # With the shape, for equal bytes may be two pictures; by digest, for the keys of a large set would hold it twice.
         key = (hashlib.blake2b(content, digest_size=16).digest(), shape)
         if key not in places:
             places[key] = len(distinct)
             distinct.append(picture)
         positions[number] = places[key]
     return distinct, positions
-
-
-def _first_places(positions: np.ndarray) -> np.ndarray:
-    return np.unique(positions, return_index=True)[1]
 
 
 def fingerprint(pictures: Sequence[Any], positions: np.ndarray, same: np.ndarray) -> str:
@@ -149,26 +179,17 @@ def read_list(path: Path, folder: Path | None = None, group: str = "group") -> P
             raise DataError(
                 f"no column {name!r}", where=path, expected="the columns first, second, same", do=hint
             )
-    folder = folder or path.parent
-    numbers: dict[str, int] = {}
-    place = _placer(numbers, folder, path)
-    numbered = list(enumerate(lines, start=first_line))
-    first = [place(line["first"], number) for number, line in numbered]
-    second = [place(line["second"], number) for number, line in numbered]
-    same = np.array([_truth(line["same"], path, number) for number, line in numbered])
-    pictures = [listed(folder, name, where=path).read_bytes() for name in numbers]
-    distinct, positions = once(pictures)
-    names = list(numbers)
-    pairs = positions[np.array(first)], positions[np.array(second)]
-    return PairImages(
-        encoded=distinct,
-        first=pairs[0],
-        second=pairs[1],
-        same=same,
-        names=[names[place] for place in _first_places(positions)],
-        identities=_people([names[place] for place in _first_places(positions)]),
-        groups=[line[group] for line in lines] if group in columns else None,
-        fingerprint=fingerprint(distinct, np.concatenate(pairs), same),
+    files: dict[str, Path] = {}
+    for side in ("first", "second"):
+        for number, line in enumerate(lines, start=first_line):
+            if line[side] not in files:
+                files[line[side]] = _file(folder or path.parent, line[side], f"{path}:{number}")
+    same = np.array(
+        [_truth(line["same"], path, number) for number, line in enumerate(lines, start=first_line)]
+    )
+    groups = [line[group] for line in lines] if group in columns else None
+    return of_files(
+        files, [line["first"] for line in lines], [line["second"] for line in lines], same, groups
     )
 
 
@@ -242,21 +263,12 @@ def _lines(path: Path) -> tuple[list[dict[str, str]], int]:
     return lines, 2
 
 
-def _placer(numbers: dict[str, int], folder: Path, path: Path) -> Callable[[str, int], int]:
-    """Return a function from an image's name to its number, new names getting the next one."""
-
-    def place(name: str, line: int) -> int:
-        if name not in numbers:
-            if not name or not listed(folder, name, where=f"{path}:{line}").is_file():
-                raise DataError(
-                    f"names {name!r}, which is not in {folder}",
-                    where=f"{path}:{line}",
-                    expected="an image file",
-                )
-            numbers[name] = len(numbers)
-        return numbers[name]
-
-    return place
+def _file(folder: Path, name: str, where: str) -> Path:
+    """Return the file of an image's name; raises `DataError` where it is not there or leaves the folder."""
+    file = listed(folder, name, where=where) if name else folder
+    if not file.is_file():
+        raise DataError(f"names {name!r}, which is not in {folder}", where=where, expected="an image file")
+    return file
 
 
 def _truth(text: str, path: Path, line: int) -> bool:

@@ -40,10 +40,8 @@ def balanced(
     genuine_first, genuine_second = genuine_pairs(labels)
     impostors = len(labels) * (len(labels) - 1) // 2 - len(genuine_first)
     wanted = (pairs + 1) // 2 if pairs is not None else min(len(genuine_first), impostors)
-    for kind, there, asked in (
-        ("genuine", len(genuine_first), wanted),
-        ("impostor", impostors, wanted if pairs is None else pairs - wanted),
-    ):
+    others = wanted if pairs is None else pairs - wanted
+    for kind, there, asked in (("genuine", len(genuine_first), wanted), ("impostor", impostors, others)):
         if there < max(asked, 1):
             raise DataError(
                 f"{there} {kind} pairs among {len(labels)} images of {len(np.unique(labels))} identities",
@@ -51,14 +49,13 @@ def balanced(
                 expected=f"at least {max(asked, 1)}",
                 do="ask for fewer pairs, or hold out more identities",
             )
+    # A stream of its own beside those of the same seed; another number would draw other pairs than recorded runs had.
     generator = np.random.default_rng([seed, 0xFA1])
-    chosen = (
-        _by_turns(labels[genuine_first], generator) if by_label else generator.permutation(len(genuine_first))
-    )
-    chosen = chosen[:wanted]
-    others = _impostors(labels, wanted if pairs is None else pairs - wanted, impostors, generator)
-    first = np.concatenate([genuine_first[chosen], others[0]])
-    second = np.concatenate([genuine_second[chosen], others[1]])
+    kinds = labels[genuine_first]
+    chosen = (_by_turns(kinds, generator) if by_label else generator.permutation(len(kinds)))[:wanted]
+    impostor_first, impostor_second = _impostors(labels, others, impostors, generator)
+    first = np.concatenate([genuine_first[chosen], impostor_first])
+    second = np.concatenate([genuine_second[chosen], impostor_second])
     same = np.arange(len(first)) < wanted
     order = _by_folds(wanted, len(first) - wanted)
     return SampledPairs(first[order], second[order], same[order])
@@ -84,8 +81,7 @@ def _by_turns(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     starts = np.searchsorted(shuffled[sorting], shuffled[sorting])
     turn = np.empty(len(labels), np.int64)
     turn[sorting] = np.arange(len(labels)) - starts
-    rounds: np.ndarray = order[np.argsort(turn, kind="stable")]
-    return rounds
+    return np.asarray(order[np.argsort(turn, kind="stable")])
 
 
 def _impostors(

@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Literal, Union
 
 import numpy as np
 
-from workbench.data import pair_files, pair_formats, pair_sampling
+from workbench.data import decode, pair_files, pair_formats, pair_sampling
 from workbench.data.paths import locate
 from workbench.data.sources import builtin
 from workbench.errors import DataError, SpecError, few, suggestion
-from workbench.lazy import tf
 from workbench.spec.interfaces import Images, PairImages, PairSet, Places, Source
 from workbench.spec.part import part, setting
 
@@ -60,9 +59,12 @@ class Pairs(PairSet):
         strangers = frozenset(found.identities or ())
         if self.overlap == "refuse":
             return dataclasses.replace(found, strangers=strangers)
-        common = [] if data.missing(places) else sorted(strangers & set(data.open(places).identities))
-        note = f"{self.label()}: {in_both(common)}; its accuracy may flatter"
-        return dataclasses.replace(found, notes=(*found.notes, note)) if common else found
+        common = _common(strangers, data, places)
+        return (
+            dataclasses.replace(found, notes=(*found.notes, _flatters(self.label(), common)))
+            if common
+            else found
+        )
 
     def one_set(self, number: int) -> PairSet | None:
         return self.but(sets=(number,)) if self._is_view2() and not self.sets else None
@@ -148,15 +150,13 @@ class HeldOutPairs(PairSet):
         drawn = pair_sampling.balanced(labels, self.pairs, self.seed, where, by_label=self.draw == "people")
         return PairImages(
             encoded=(),
-            first=drawn.first,
-            second=drawn.second,
-            same=drawn.same,
+            **drawn._asdict(),
             names=[images.names[number] for number in records],
             held_out=self.held_out(images),
             fingerprint=pair_files.fingerprint(
                 [images.fingerprint.encode(), records.tobytes()], np.concatenate(drawn[:2]), drawn.same
             ),
-            pixels=lambda size: read(images, records, size),
+            pixels=lambda size: decode.records(images, records, size),
             identities=[images.identities[label] for label in labels],
             notes=notes,
         )
@@ -181,25 +181,23 @@ class HeldOutPairs(PairSet):
                 expected=f"at most {most}"
                 + ("" if self.source is not None else ", two must be left to train on"),
             )
+        # Not the stream of the pairs: who is held out must not move with how pairs are drawn.
         order = np.random.default_rng([self.seed, 0x1D]).permutation(len(known))
         return {known[number] for number in order[: self.identities]}
 
     def _overlap(self, chosen: set[str], data: Source, places: Places) -> tuple[str, ...]:
         """Refuse, or note, people who are in the training source too."""
-        if self.source is None or data.missing(places):
-            return ()
-        common = sorted(chosen & set(data.open(places).identities))
+        common = [] if self.source is None else _common(chosen, data, places)
         if not common:
             return ()
-        what = in_both(common)
         if self.overlap == "refuse":
             raise DataError(
-                what,
+                in_both(common),
                 where=f"HeldOutPairs({self.name!r})",
                 expected="people that training never sees",
                 do="leave them out of one of both, or set overlap='warn' where only the names are alike",
             )
-        return (f"{self.name}: {what}; its accuracy may flatter",)
+        return (_flatters(self.name, common),)
 
     def quick(self) -> HeldOutPairs:
         identities = None if self.source is not None else 3
@@ -211,6 +209,15 @@ class HeldOutPairs(PairSet):
 
     def stand_in(self) -> PairSet:
         return _stand_in(self.label())
+
+
+def _common(people: Iterable[str], data: Source, places: Places) -> list[str]:
+    """Return who of the people of a set is in the training source too; nobody where that is not there."""
+    return [] if data.missing(places) else sorted(set(people) & set(data.open(places).identities))
+
+
+def _flatters(name: str, common: Sequence[str]) -> str:
+    return f"{name}: {in_both(common)}; its accuracy may flatter"
 
 
 def in_both(common: Sequence[str]) -> str:
@@ -226,23 +233,3 @@ def _stand_in(name: str) -> HeldOutPairs:
     people = builtin.small_faces(0.0).but(first=10_000, identities=6, images=8)
     seed = zlib.crc32(name.encode()) % 1000
     return HeldOutPairs(source=people, pairs=120, seed=seed, name=name, overlap="warn")
-
-
-def read(images: Images, records: np.ndarray, size: int) -> np.ndarray:
-    """Return the pixels of some records of an opened source, uint8 [n, size, size, 3]."""
-    reader = images.reader(size)
-    rows: Any = tf.data.Dataset.from_tensor_slices(np.asarray(records, np.int64))
-    rows = rows.map(reader, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(256)
-    result = np.empty((len(records), size, size, 3), np.uint8)
-    done = 0
-    try:
-        for batch in rows.as_numpy_iterator():
-            result[done : done + len(batch)] = batch
-            done += len(batch)
-    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
-        raise DataError(
-            f"one of the images from {images.names[records[done]]} on cannot be read",
-            expected="complete images",
-            do="check the source",
-        ) from error
-    return result

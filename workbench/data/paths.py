@@ -23,6 +23,7 @@ def locate(path: str, places: Places, where: str, kind: str = "a folder") -> Pat
             other = "a file" if kind == "a folder" else "a folder"
             raise DataError(f"{candidate} is {other}", where=where, expected=kind)
     looked = ", ".join(str(candidate) for candidate in candidates)
+    # Some of them: a folder of a million identities is not compared name by name for a hint.
     beside = [
         name
         for c in candidates

@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from workbench.augment.random_bits import Drawn, fold
+from workbench.augment.random_bits import Drawn, fold, fold_mixing
 from workbench.data import fingerprints, samplers
 from workbench.data.samplers import Draw
 from workbench.errors import DataError
@@ -32,19 +31,16 @@ plain = tf.autograph.experimental.do_not_convert  # these functions hold no Pyth
 # Four hide a slow image or two; more only hold memory.
 PREFETCH = 4  # batches made ready ahead of the training step
 THREADS = max(2, os.cpu_count() or 1)
+EMBEDDED = 128  # images in a batch whose embeddings are taken
 TOGETHER = 8  # images read in one call, at most: a call an image costs a tenth of its decoding
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """An opened source with its record numbers parted into training and hold-out."""
 
     images: Images
     train: np.ndarray
     held: np.ndarray
-
-    def __iter__(self) -> Any:
-        return iter((self.images, self.train, self.held))
 
 
 def open_split(source: Source, places: Places, seed: int) -> Split:
@@ -92,9 +88,10 @@ def training(
     """
     steps, chain = steps_per_epoch, tuple(plan.augment)
     _check(records, plan.batch_size, shard)
-    if draw is None:
-        count = steps * plan.batch_size
-        draw = samplers.drawing(plan.sampler, images.labels, records, count, plan.batch_size, seed)
+    count = steps * plan.batch_size
+    if draw is None and plan.sampler is not None:
+        draw = plan.sampler.draw(images.labels, records, count, plan.batch_size, seed)
+    draw = draw or samplers.shuffled(records, count, seed)
     # One word an epoch, made here once: inside the graph there is no SeedSequence.
     words = [epoch_seed(seed, epoch) for epoch in range(plan.first_epoch, plan.last_epoch + 1)]
     order = _order(draw, plan, steps, start_step, shard, words)
@@ -121,15 +118,16 @@ def holdout(
     return finished.prefetch(PREFETCH).with_options(_options())
 
 
-def embeddings(network: Any, images: Images, records: np.ndarray, size: int, batch: int = 128) -> np.ndarray:
+def embeddings(network: Any, images: Images, records: np.ndarray, size: int) -> np.ndarray:
     """Return `network`'s embeddings [n, d] of some records, float32, in their order."""
     call = tf.function(lambda pixels: tf.cast(network(normalise(pixels), training=False), tf.float32))
-    return np.concatenate([call(row[0]).numpy() for row in holdout(images, records, batch, size)])
+    return np.concatenate([call(row[0]).numpy() for row in holdout(images, records, EMBEDDED, size)])
 
 
-def epoch_seed(seed: int, epoch: int, purpose: int = 0) -> int:
+def epoch_seed(seed: int, epoch: int) -> int:
     """Return the int32 word that stands for seed and global epoch in every seed of that epoch."""
-    state = np.random.SeedSequence([seed, epoch, 7, purpose]).generate_state(1)[0]
+    # 7 and 0 keep it apart from what samplers draw of the same seed and epoch; other numbers are other trainings.
+    state = np.random.SeedSequence([seed, epoch, 7, 0]).generate_state(1)[0]
     return int(np.int64(state) - 2**31)
 
 
@@ -329,8 +327,7 @@ def _finish(
             # The shard is part of the seed: equal numbers on all workers would mix the same partners everywhere.
             within = tf.cast(step % steps, tf.int32) * shard[1] + shard[0]
             seed = tf.stack([tf.constant(words, tf.int32)[step // steps], within])
-            # 1000 and up: changes of single images fold in their position, and no two may share a stream.
-            pixels, labels = one.batch(pixels, labels, fold(seed, 1000 + position))
+            pixels, labels = one.batch(pixels, labels, fold_mixing(seed, position))
         return (normalise(pixels) if mixing else pixels, labels, numbers, *teacher)
 
     return finish

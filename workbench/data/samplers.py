@@ -27,24 +27,15 @@ def generator(seed: int, epoch: int, purpose: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, purpose])))
 
 
-def shuffled(records: np.ndarray, count: int, seed: int) -> Draw:
-    """Draw a permutation of `records` each epoch, cut to `count`; more than there are: several of them."""
-    rounds = -(-count // len(records))
-
-    def draw(epoch: int) -> np.ndarray:
-        chance = generator(seed, epoch)
-        return np.concatenate([chance.permutation(records) for _ in range(rounds)])[:count].astype(np.int64)
-
-    return draw
+def _permutations(chance: np.random.Generator, rows: np.ndarray, count: int) -> np.ndarray:
+    """Return the numbers of `rows` ([N] or [T, 3]) in one random order of the rows after the other, cut to `count`."""
+    rounds = -(-count // rows.size)
+    return np.concatenate([rows[chance.permutation(len(rows))].ravel() for _ in range(rounds)])[:count]
 
 
-def drawing(
-    sampler: Sampler | None, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int
-) -> Draw:
-    """Return the draw of a stage: its sampler's, or a permutation of `records` each epoch."""
-    if sampler is None:
-        return shuffled(records, count, seed)
-    return sampler.draw(labels, records, count, batch, seed)
+def shuffled(rows: np.ndarray, count: int, seed: int) -> Draw:
+    """Draw records, or rows of them such as triplets, in a new order each epoch; cut, or repeated, to `count`."""
+    return lambda epoch: _permutations(generator(seed, epoch), rows, count).astype(np.int64)
 
 
 @part
@@ -71,22 +62,19 @@ class Identities(Sampler):
             )
 
     def draw(self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int) -> Draw:
-        people = np.unique(labels[records])
         self.fits(batch)
-        if len(people) < self.identities:
+        people = _People(labels, records)
+        if len(people.starts) < self.identities:
             raise DataError(
-                f"{len(people)} identities in the data",
+                f"{len(people.starts)} identities in the data",
                 where="Identities",
                 expected=f"{self.identities} or more",
             )
-        order = records[np.argsort(labels[records], kind="stable")]
-        bounds = np.searchsorted(labels[order], people), np.searchsorted(labels[order], people, "right")
-        groups = count // self.images
 
         def epoch_draw(epoch: int) -> np.ndarray:
             chance = generator(seed, epoch)
-            chosen = _rounds(chance, len(people), groups, self.identities)
-            return order[_deal(chance, chosen, bounds[0], bounds[1], self.images)].astype(np.int64)
+            chosen = _rounds(chance, len(people.starts), count // self.images, self.identities)
+            return people.deal(chance, chosen, self.images)
 
         return epoch_draw
 
@@ -109,23 +97,28 @@ def _rounds(chance: np.random.Generator, people: int, groups: int, width: int) -
     return np.concatenate(dealt)[:groups]
 
 
-def _deal(
-    chance: np.random.Generator, chosen: np.ndarray, starts: np.ndarray, ends: np.ndarray, images: int
-) -> np.ndarray:
-    """Return positions of `images` images for each of the `chosen` people, different ones while they last."""
-    result = np.empty((len(chosen), images), np.int64)
-    piles: dict[int, np.ndarray] = {}
-    for row, person in enumerate(chosen):
-        own = int(ends[person] - starts[person])
-        pile = piles.get(person, np.empty(0, np.int64))
-        while len(pile) < min(images, own):  # leftovers go first; no image twice in one group
-            fresh = chance.permutation(own)
-            pile = np.concatenate([pile, fresh[~np.isin(fresh, pile)], fresh[np.isin(fresh, pile)]])
-        taken, piles[person] = pile[:images], pile[images:]
-        while len(taken) < images:
-            taken = np.concatenate([taken, chance.permutation(own)])[:images]
-        result[row] = starts[person] + taken
-    return result.ravel()
+class _People:
+    """Records by person: those of person k are `order[starts[k] : starts[k] + counts[k]]`."""
+
+    def __init__(self, labels: np.ndarray, records: np.ndarray) -> None:
+        self.order = records[np.argsort(labels[records], kind="stable")]
+        _, self.starts, self.counts = np.unique(labels[self.order], return_index=True, return_counts=True)
+
+    def deal(self, chance: np.random.Generator, chosen: np.ndarray, images: int) -> np.ndarray:
+        """Return `images` records for each of the `chosen` people, different ones while they last, int64."""
+        result = np.empty((len(chosen), images), np.int64)
+        piles: dict[int, np.ndarray] = {}
+        for row, person in enumerate(chosen):
+            own = int(self.counts[person])
+            pile = piles.get(person, np.empty(0, np.int64))
+            while len(pile) < min(images, own):  # leftovers go first; no image twice in one group
+                fresh = chance.permutation(own)
+                pile = np.concatenate([pile, fresh[~np.isin(fresh, pile)], fresh[np.isin(fresh, pile)]])
+            taken, piles[person] = pile[:images], pile[images:]
+            while len(taken) < images:
+                taken = np.concatenate([taken, chance.permutation(own)])[:images]
+            result[row] = self.starts[person] + taken
+        return self.order[result.ravel()].astype(np.int64)
 
 
 @part
@@ -137,29 +130,14 @@ class Balanced(Sampler):
     """
 
     def draw(self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int) -> Draw:
-        people = np.unique(labels[records])
-        order = records[np.argsort(labels[records], kind="stable")]
-        starts, ends = np.searchsorted(labels[order], people), np.searchsorted(labels[order], people, "right")
+        people = _People(labels, records)
 
         def epoch_draw(epoch: int) -> np.ndarray:
             chance = generator(seed, epoch)
-            rounds = [chance.permutation(len(people)) for _ in range(-(-count // len(people)))]
-            chosen = np.concatenate(rounds)[:count]
-            return order[_deal(chance, chosen, starts, ends, 1)].astype(np.int64)
+            chosen = _permutations(chance, np.arange(len(people.starts)), count)
+            return people.deal(chance, chosen, 1)
 
         return epoch_draw
-
-
-def of_triplets(mined: np.ndarray, count: int, seed: int) -> Draw:
-    """Draw the triplets `mined` (record numbers [T, 3]) in a new order each epoch, cut or repeated to `count`."""
-    rounds = -(-count // mined.size)
-
-    def draw(epoch: int) -> np.ndarray:
-        chance = generator(seed, epoch)
-        rows = [mined[chance.permutation(len(mined))].ravel() for _ in range(rounds)]
-        return np.concatenate(rows)[:count].astype(np.int64)
-
-    return draw
 
 
 @part
@@ -167,7 +145,7 @@ class MinedTriplets(Sampler):
     """Batches of triplets that the network still gets wrong, mined anew every `every` epochs.
 
     A sample of `identities` people with `images` images each is embedded; every pair of one person
-    brings one negative that is nearer than the pair's cosine less `alpha` (see `data/mining.py`).
+    brings one negative that is nearer than the pair's cosine less `alpha` (see `data/hard_negatives.py`).
     """
 
     identities: int = setting(10_000, at_least=2, doc="people in the sample")
@@ -225,4 +203,4 @@ class MinedTriplets(Sampler):
             raise DataError(
                 "no identity has two images", where="MinedTriplets", expected="pairs of one identity"
             )
-        return of_triplets(few[found], count, seed)
+        return shuffled(few[found], count, seed)

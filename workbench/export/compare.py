@@ -10,12 +10,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import InputError
 from workbench.export.formats import quiet
+from workbench.files import size_of
 from workbench.security import safe_json
 from workbench.security.foreign_files import read_file
 from workbench.verification import models, report, scoring
@@ -39,10 +40,6 @@ class Comparison:
     mean_cosine: float
     milliseconds: float  # an image, in calls of one image
     accuracy: dict[str, float] = field(default_factory=dict)  # by evaluation set
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the comparison as plain JSON values."""
-        return asdict(self)
 
 
 def compare(
@@ -107,7 +104,9 @@ def milliseconds(embedder: Embedder, images: np.ndarray) -> float:
     """Return the median time of an image in calls of one image; an embedder runs its mirror image too."""
     one = image_set(images[:1])
     times = []
-    for _ in range(TIMED + 2):
+    for _ in range(
+        TIMED + 2
+    ):  # two before those that count: a runtime plans, traces or compiles at its first calls
         start = time.perf_counter()
         embedder.embed(one)
         times.append(time.perf_counter() - start)
@@ -121,18 +120,9 @@ def accuracy(embedder: Embedder, evaluator: Evaluator) -> float:
     return float(metrics.get(evaluator.name, math.nan))
 
 
-def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files of a folder."""
-    return (
-        sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
-        if path.is_dir()
-        else path.stat().st_size
-    )
-
-
 def keep(path: Path, rows: Sequence[Comparison], wrapped: bool, images: int) -> None:
     """Write the comparisons to `path`; those of other formats that it holds already stay in it."""
-    exports = {row.name: row.to_json() for row in rows}
+    exports = {row.name: asdict(row) for row in rows}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # not there, or none of ours
         before = {row["name"]: row for row in safe_json.loads(read_file(path))["exports"]}
         exports = {**before, **exports}

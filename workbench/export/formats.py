@@ -69,13 +69,16 @@ def write(model: tf.keras.Model, target: Target, path: Path, samples: np.ndarray
             do="export a run whose data is there, or give --data FOLDER",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    writers = {"saved_model": _saved_model, "h5": _h5, "onnx": _onnx}
     try:
         with quiet():
             if target.format == "tflite":
                 path.write_bytes(_tflite(model, target.quantize, samples))
+            elif target.format == "onnx":
+                _onnx(model, path)
+            elif target.format == "h5":
+                model.save(path, save_format="h5", include_optimizer=False)
             else:
-                writers[target.format](model, path)
+                model.export(str(path))
     except InputError:
         raise
     except Exception as error:  # converters raise classes of their own, some of them private
@@ -124,14 +127,6 @@ def _mute() -> Iterator[None]:
             os.dup2(copy, number)
             os.close(copy)
         os.close(nowhere)
-
-
-def _saved_model(model: tf.keras.Model, path: Path) -> None:
-    model.export(str(path))
-
-
-def _h5(model: tf.keras.Model, path: Path) -> None:
-    model.save(path, save_format="h5", include_optimizer=False)
 
 
 def _onnx(model: tf.keras.Model, path: Path) -> None:

@@ -9,8 +9,8 @@ from workbench.distribute import collectives
 from workbench.errors import SpecError
 from workbench.lazy import tf
 from workbench.losses import angles
-from workbench.losses.base import identities, need_radians
-from workbench.losses.crossentropy import cross_entropy, pick, put
+from workbench.losses.base import identities
+from workbench.losses.crossentropy import pick, put
 from workbench.losses.margin import Beyond, MagBeyond, margined
 from workbench.losses.softmax import CosineLoss, ScaledLoss
 from workbench.models.heads.partial_fc import Sampled
@@ -38,21 +38,18 @@ class CurricularFace(ScaledLoss):
     """
 
     term: ClassVar[str] = "curricularface_loss"
+    radians: ClassVar[tuple[str, ...]] = ("margin",)
     batch_statistics: ClassVar[str | None] = "mean cosine of the targets"
 
     margin: float = setting(0.5, doc="m, added to the angle, radians")
     keep: float = setting(0.99, at_least=0, below=1, doc="share of t kept at a step")
     beyond: Beyond = setting("monotone", doc="t_y where theta + m passes pi")
 
-    def check(self) -> None:
-        super().check()
-        need_radians(self, "margin", self.margin)
-
     def slots(self, classes: int, size: int, batch_size: int, teacher: int | None) -> dict[str, Slot]:
         return {"t": Slot((), 0.0, trained=False)}
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
-        return margined(cosine, 1.0, self.margin, 0.0, self.beyond)
+        return margined(cosine, self.beyond, m2=self.margin)
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         cosine = tf.stop_gradient(pick(batch.logits, batch.targets))
@@ -61,14 +58,8 @@ class CurricularFace(ScaledLoss):
             t = self.keep * t + (1.0 - self.keep) * collectives.mean(tf.reduce_mean(cosine))
             state["t"].assign(t)
         threshold = tf.cos(angles.angle(cosine) + self.margin)
-        each = cross_entropy(
-            hardened(batch.logits, batch.targets, threshold, t),
-            batch.targets,
-            margin=self.target,
-            scale=self.scale,
-            smoothing=batch.label_smoothing,
-        )
-        return tf.reduce_mean(each)
+        changed = batch._replace(logits=hardened(batch.logits, batch.targets, threshold, t))
+        return super().value(changed, state)
 
 
 def hardened(cosines: tf.Tensor, targets: tf.Tensor, threshold: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
@@ -100,6 +91,7 @@ class MagFace(ScaledLoss):
     """
 
     term: ClassVar[str] = "magface_loss"
+    radians: ClassVar[tuple[str, ...]] = ("lower_margin", "upper_margin")
 
     lower_norm: float = setting(10.0, above=0, doc="l_a, norm with the smallest margin")
     upper_norm: float = setting(110.0, above=0, doc="u_a, norm with the largest margin")
@@ -110,8 +102,6 @@ class MagFace(ScaledLoss):
 
     def check(self) -> None:
         super().check()
-        need_radians(self, "lower_margin", self.lower_margin)
-        need_radians(self, "upper_margin", self.upper_margin)
         if self.lower_norm >= self.upper_norm or self.lower_margin > self.upper_margin:
             raise SpecError("lower bounds above upper ones", where="MagFace", expected="lower below upper")
 
@@ -122,7 +112,7 @@ class MagFace(ScaledLoss):
 
     def turned(self, cosine: tf.Tensor, margin: Any) -> tf.Tensor:
         """Return the target's logit for a margin of its own image by image."""
-        return margined(cosine, 1.0, margin, 0.0, self.beyond)
+        return margined(cosine, self.beyond, m2=margin)
 
     def curves(self) -> dict[str, Any]:
         ends = ((self.lower_norm, self.lower_margin), (self.upper_norm, self.upper_margin))
@@ -130,14 +120,7 @@ class MagFace(ScaledLoss):
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         a = tf.clip_by_value(norms(batch.embeddings), self.lower_norm, self.upper_norm)
-        each = cross_entropy(
-            batch.logits,
-            batch.targets,
-            margin=self.turned,
-            extras=(self.margin_of(a),),
-            scale=self.scale,
-            smoothing=batch.label_smoothing,
-        )
+        each = self.entropies(batch, margin=self.turned, extras=(self.margin_of(a),), scale=self.scale)
         return tf.reduce_mean(each + self.regulariser * (a / self.upper_norm**2 + 1.0 / a))
 
 
@@ -153,15 +136,12 @@ class AdaFace(ScaledLoss):
     """
 
     term: ClassVar[str] = "adaface_loss"
+    radians: ClassVar[tuple[str, ...]] = ("margin",)
     batch_statistics: ClassVar[str | None] = "mean and deviation of the norms"
 
     margin: float = setting(0.4, doc="m, radians on the angle and difference on the cosine")
     h: float = setting(0.333, above=0, doc="how strongly the norm moves the margin")
     keep: float = setting(0.01, at_least=0, below=1, doc="share of the old mean and deviation kept at a step")
-
-    def check(self) -> None:
-        super().check()
-        need_radians(self, "margin", self.margin)
 
     def check_data(
         self, labels: np.ndarray, batch_size: int, sampled: bool, teacher: int | None = None
@@ -183,18 +163,11 @@ class AdaFace(ScaledLoss):
         }
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
+        # The bounds of the authors' code: one huge norm must not move the mean of all.
         norm = tf.stop_gradient(tf.clip_by_value(norms(batch.embeddings), 0.001, 100.0))
         mean, deviation = self._statistics(norm, state, batch.training)
         z = tf.clip_by_value((norm - mean) / (deviation + 0.001) * self.h, -1.0, 1.0)
-        each = cross_entropy(
-            batch.logits,
-            batch.targets,
-            margin=self.adapted,
-            extras=(z,),
-            scale=self.scale,
-            smoothing=batch.label_smoothing,
-        )
-        return tf.reduce_mean(each)
+        return tf.reduce_mean(self.entropies(batch, margin=self.adapted, extras=(z,), scale=self.scale))
 
     def _statistics(self, norm: tf.Tensor, state: dict[str, Any], training: bool) -> tuple[Any, Any]:
         old = tf.convert_to_tensor(state["mean"]), tf.convert_to_tensor(state["deviation"])
@@ -224,6 +197,7 @@ class AdaCos(CosineLoss):
     """
 
     term: ClassVar[str] = "adacos_loss"
+    radians: ClassVar[tuple[str, ...]] = ("margin",)
     batch_statistics: ClassVar[str | None] = "median angle and mean of the other logits"
 
     margin: float = setting(0.0, later=True, doc="m, added to the angle, radians")
@@ -231,7 +205,6 @@ class AdaCos(CosineLoss):
 
     def check(self) -> None:
         super().check()
-        need_radians(self, "margin", self.margin)
         if isinstance(self.head, Sampled):
             raise SpecError(
                 "AdaCos needs the cosines of all identities", where="AdaCos.head", do="use Normalised()"
@@ -256,18 +229,12 @@ class AdaCos(CosineLoss):
         if batch.training:
             scale = next_scale(scale, tf.stop_gradient(batch.logits), batch.targets)
             state["scale"].assign(scale)
-        each = cross_entropy(
-            batch.logits,
-            batch.targets,
-            margin=self.target if self.margin else None,
-            scale=scale,
-            smoothing=batch.label_smoothing,
-        )
-        return tf.reduce_mean(each)
+        margin = self.target if self.margin else None
+        return tf.reduce_mean(self.entropies(batch, margin=margin, scale=scale))
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
         """Return the target's logit, unscaled, for its cosine."""
-        return margined(cosine, 1.0, self.margin, 0.0, self.beyond)
+        return margined(cosine, self.beyond, m2=self.margin)
 
     def curves(self) -> dict[str, Any]:
         """Return the function from cosine to unscaled target logit that a picture shows, by label."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import SpecError
 from workbench.lazy import tf
 from workbench.models.heads.weights import Slot
-from workbench.spec.interfaces import Batch, Head, Loss
+from workbench.spec.interfaces import Batch, Loss
 from workbench.spec.part import part
 
 if TYPE_CHECKING:
@@ -49,26 +49,16 @@ class StatefulLoss(Loss):
         return LossLayer(self, self.slots(classes, size, batch_size, teacher))
 
 
-def need_cosines(loss: Loss, head: Head) -> None:
-    """Refuse a head whose logits are not cosines, for a loss whose margin is an angle."""
-    if not head.normalised:
-        raise SpecError(
-            f"{type(head).__name__} gives no cosines",
-            where=f"{type(loss).__name__}.head",
-            expected="a normalised head",
-            do="use Normalised(), SubCenter() or Sampled()",
-        )
-
-
-def need_radians(loss: Loss, name: str, value: float, at_most: float = math.pi / 2) -> None:
-    """Refuse an angle outside 0..`at_most` radians, and say what it would be if it was meant in degrees."""
-    if 0 <= value <= at_most:
+def need_radians(loss: Loss, name: str, value: float) -> None:
+    """Refuse an angle outside 0..pi/2 radians, and say what it would be if it was meant in degrees."""
+    right = math.pi / 2
+    if 0 <= value <= right:
         return
-    degrees = value > at_most and math.radians(value) <= at_most
+    degrees = value > right and math.radians(value) <= right
     raise SpecError(
         f"{value:g} is out of range",
         where=f"{type(loss).__name__}.{name}",
-        expected=f"an angle in radians from 0 to {at_most:.4g}",
+        expected=f"an angle in radians from 0 to {right:.4g}",
         do=f"if {value:g} degrees are meant, write {math.radians(value):.4g}" if degrees else None,
     )
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from workbench.errors import SpecError
 from workbench.lazy import tf
 from workbench.losses.base import StatefulLoss, identities
-from workbench.losses.crossentropy import cross_entropy
 from workbench.losses.softmax import LogitsLoss
 from workbench.models.heads import matmul
 from workbench.models.heads.full import Dense
@@ -65,10 +64,9 @@ class DistillEmbedding(StatefulLoss):
         return {} if numbers == size else {"mapping": Slot((size, numbers))}
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
-        student = batch.embeddings
+        x, y = batch.embeddings, tf.cast(batch.teacher, tf.float32)
         if "mapping" in state:
-            student = tf.matmul(student, state["mapping"])
-        x, y = student, tf.cast(batch.teacher, tf.float32)
+            x = tf.matmul(x, state["mapping"])
         if self.normalise:
             x, y = matmul.unit(x), matmul.unit(y)
         if self.distance == "mse":
@@ -115,7 +113,7 @@ class DistillLogits(LogitsLoss):
             )
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
-        labels_part = cross_entropy(batch.logits, batch.targets, smoothing=batch.label_smoothing)
+        labels_part = self.entropies(batch)
         teacher = tf.nn.log_softmax(tf.cast(batch.teacher, tf.float32) / self.temperature)
         student = tf.nn.log_softmax(batch.logits / self.temperature)
         divergence = tf.reduce_sum(tf.exp(teacher) * (teacher - student), axis=1)

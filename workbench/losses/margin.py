@@ -25,8 +25,6 @@ from typing import Any, ClassVar, Literal
 
 from workbench.lazy import tf
 from workbench.losses import angles
-from workbench.losses.base import need_radians
-from workbench.losses.crossentropy import cross_entropy
 from workbench.losses.softmax import ScaledLoss
 from workbench.spec.interfaces import Batch
 from workbench.spec.part import part, setting
@@ -35,7 +33,9 @@ Beyond = Literal["monotone", "sine", "cosine"]
 MagBeyond = Literal["easy", "minimum", "monotone", "sine", "cosine"]  # what `MagFace` offers
 
 
-def margined(cosine: tf.Tensor, m1: float, m2: Any, m3: float, beyond: MagBeyond) -> tf.Tensor:
+def margined(
+    cosine: tf.Tensor, beyond: MagBeyond, *, m1: float = 1.0, m2: Any = 0.0, m3: float = 0.0
+) -> tf.Tensor:
     """Return t = cos(m1 theta + m2) - m3, and what `beyond` says where m1 theta + m2 >= pi."""
     turned = m1 * angles.angle(cosine) + m2
     if beyond == "easy":
@@ -58,18 +58,15 @@ class ArcFace(ScaledLoss):
     """
 
     term: ClassVar[str] = "arcface_loss"
+    radians: ClassVar[tuple[str, ...]] = ("margin",)
 
     margin: float = setting(0.5, doc="m, added to the angle, radians")
     beyond: Beyond = setting("monotone", doc="t where theta + m passes pi")
     form: Literal["acos", "trig"] = setting("acos", doc="how t is computed")
 
-    def check(self) -> None:
-        super().check()
-        need_radians(self, "margin", self.margin)
-
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
         if self.form == "acos":
-            return margined(cosine, 1.0, self.margin, 0.0, self.beyond)
+            return margined(cosine, self.beyond, m2=self.margin)
         m = self.margin
         t = cosine * math.cos(m) - angles.sine(cosine) * math.sin(m)
         other = {"monotone": -2.0 - t, "sine": cosine - m * math.sin(m), "cosine": cosine}
@@ -105,7 +102,7 @@ class SphereFace(ScaledLoss):
     beyond: Beyond = setting("monotone", doc="t where m1 theta passes pi")
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
-        return margined(cosine, self.m1, 0.0, 0.0, self.beyond)
+        return margined(cosine, self.beyond, m1=self.m1)
 
 
 @part
@@ -119,18 +116,15 @@ class CombinedMargin(ScaledLoss):
     """
 
     term: ClassVar[str] = "combined_margin_loss"
+    radians: ClassVar[tuple[str, ...]] = ("m2",)
 
     m1: float = setting(1.0, above=0, at_most=8, doc="factor on the target's angle")
     m2: float = setting(0.3, doc="added to the angle, radians")
     m3: float = setting(0.2, at_least=0, at_most=1, doc="taken off the cosine")
     beyond: Beyond = setting("monotone", doc="t where m1 theta + m2 passes pi")
 
-    def check(self) -> None:
-        super().check()
-        need_radians(self, "m2", self.m2)
-
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
-        return margined(cosine, self.m1, self.m2, self.m3, self.beyond)
+        return margined(cosine, self.beyond, m1=self.m1, m2=self.m2, m3=self.m3)
 
 
 @part
@@ -142,25 +136,17 @@ class AirFace(ScaledLoss):
     """
 
     term: ClassVar[str] = "airface_loss"
+    radians: ClassVar[tuple[str, ...]] = ("margin",)
 
     margin: float = setting(0.4, doc="m, added to the angle, radians")
-
-    def check(self) -> None:
-        super().check()
-        need_radians(self, "margin", self.margin)
 
     def target(self, cosine: tf.Tensor) -> tf.Tensor:
         return linear(cosine) - 2.0 * self.margin / math.pi
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
-        each = cross_entropy(
-            linear(batch.logits),
-            batch.targets,
-            margin=lambda z: z - 2.0 * self.margin / math.pi,
-            scale=self.scale,
-            smoothing=batch.label_smoothing,
-        )
-        return tf.reduce_mean(each)
+        turned = batch._replace(logits=linear(batch.logits))
+        shift = 2.0 * self.margin / math.pi
+        return tf.reduce_mean(self.entropies(turned, margin=lambda z: z - shift, scale=self.scale))
 
 
 def linear(cosine: tf.Tensor) -> tf.Tensor:

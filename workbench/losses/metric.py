@@ -40,6 +40,7 @@ class Center(StatefulLoss):
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
         centers, x, y = state["centers"], batch.embeddings, batch.labels
+        # Read before they are moved: the loss, and so its gradient, is that of the centers before the batch.
         away = x - tf.gather(tf.convert_to_tensor(centers), y)
         if batch.training:
             step, everyone = collectives.gather(tf.stop_gradient(away)), collectives.gather(y)
@@ -158,7 +159,7 @@ def hard(distances: tf.Tensor, alike: tf.Tensor, labels: tf.Tensor, alpha: float
     """Return the mean over anchors of the hardest triplet's loss."""
     positives = tf.linalg.set_diag(alike, tf.zeros_like(labels, tf.bool))
     farthest = tf.reduce_max(tf.where(positives, distances, -1.0), axis=1)
-    nearest = tf.reduce_min(tf.where(alike, 1e9, distances), axis=1)
+    nearest = tf.reduce_min(tf.where(alike, 1e9, distances), axis=1)  # 1e9: beyond every distance
     valid = tf.reduce_any(positives, axis=1) & tf.reduce_any(~alike, axis=1)
     losses = tf.where(valid, tf.nn.relu(farthest - nearest + alpha), 0.0)
     return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.reduce_sum(tf.cast(valid, tf.float32)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from workbench.errors import SpecError
 from workbench.lazy import tf
-from workbench.losses.base import StatefulLoss, need_cosines
+from workbench.losses.base import StatefulLoss, need_radians
 from workbench.losses.crossentropy import cross_entropy
 from workbench.models.heads.full import Dense, Normalised
 from workbench.spec.interfaces import Batch, Head
@@ -21,6 +22,10 @@ class LogitsLoss(StatefulLoss):
     def classifier(self) -> Head:
         return self.head
 
+    def entropies(self, batch: Batch, **options: Any) -> tf.Tensor:
+        """Return the cross-entropy of each image, [B], with the batch's label smoothing; options of `cross_entropy`."""
+        return cross_entropy(batch.logits, batch.targets, smoothing=batch.label_smoothing, **options)
+
 
 @part
 class Softmax(LogitsLoss):
@@ -34,7 +39,7 @@ class Softmax(LogitsLoss):
     term: ClassVar[str] = "softmax_loss"
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
-        return tf.reduce_mean(cross_entropy(batch.logits, batch.targets, smoothing=batch.label_smoothing))
+        return tf.reduce_mean(self.entropies(batch))
 
 
 @part
@@ -65,10 +70,7 @@ class MarginSoftmax(LogitsLoss):
         p = tf.exp(-entropy)
         gained = tf.math.log((tf.pow(p, self.power - 1.0) + self.scale) / 2.0)  # log(p'/p)
         share = 1.0 - smoothing + smoothing / tf.cast(columns, tf.float32)
-        plain = entropy
-        if smoothing:
-            plain = cross_entropy(batch.logits, batch.targets, smoothing=smoothing)
-        result = plain - share * gained
+        result = (self.entropies(batch) if smoothing else entropy) - share * gained
         if self.renormalised:
             result += tf.math.log(1.0 - p + p * tf.exp(gained))
         return tf.reduce_mean(result)
@@ -76,12 +78,22 @@ class MarginSoftmax(LogitsLoss):
 
 @part
 class CosineLoss(LogitsLoss):
-    """Base of the losses on cosines."""
+    """Base of the losses on cosines; `radians` names the settings that are angles."""
+
+    radians: ClassVar[tuple[str, ...]] = ()
 
     head: Head = setting(Normalised(), doc="classification head that gives cosines")
 
     def check(self) -> None:
-        need_cosines(self, self.head)
+        if not self.head.normalised:
+            raise SpecError(
+                f"{type(self.head).__name__} gives no cosines",
+                where=f"{type(self).__name__}.head",
+                expected="a normalised head",
+                do="use Normalised(), SubCenter() or Sampled()",
+            )
+        for name in self.radians:
+            need_radians(self, name, getattr(self, name))
 
 
 @part
@@ -105,10 +117,7 @@ class ScaledLoss(CosineLoss):
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def value(self, batch: Batch, state: dict[str, Any]) -> tf.Tensor:
-        each = cross_entropy(
-            batch.logits, batch.targets, margin=self.target, scale=self.scale, smoothing=batch.label_smoothing
-        )
-        return tf.reduce_mean(each)
+        return tf.reduce_mean(self.entropies(batch, margin=self.target, scale=self.scale))
 
 
 @part

@@ -57,15 +57,10 @@ class EmbeddingLayers(Embedding):
         )
         return layer(x)
 
-    def dropped(self, x: tf.Tensor) -> tf.Tensor:
-        """Return `x` after the dropout, where there is one."""
-        return tf.keras.layers.Dropout(self.dropout, name="embedding_dropout")(x) if self.dropout else x
-
     def dense(self, x: tf.Tensor) -> tf.Tensor:
         """Return the linear map of flat features to [B, size]."""
-        start = "glorot_normal"
         layer = tf.keras.layers.Dense(
-            self.size, use_bias=self.bias, kernel_initializer=start, name="embedding_dense"
+            self.size, use_bias=self.bias, kernel_initializer="glorot_normal", name="embedding_dense"
         )
         return layer(tf.keras.layers.Flatten(name="embedding_flatten")(x))
 
@@ -95,7 +90,7 @@ class GDC(EmbeddingLayers):
             raise SpecError("the input size is dynamic", where="GDC", do="take GAP, which has no fixed size")
         layers = tf.keras.layers
         x = layers.DepthwiseConv2D((x.shape[1], x.shape[2]), use_bias=False, name="gdc_dw")(x)
-        x = self.dropped(self.norm(x, "gdc_bn"))
+        x = dropped(self.norm(x, "gdc_bn"), self.dropout)
         conv = layers.Conv2D(
             self.size, 1, use_bias=self.bias, kernel_initializer="glorot_normal", name="gdc_conv"
         )
@@ -110,7 +105,7 @@ class E(EmbeddingLayers):
     """
 
     def project(self, x: tf.Tensor) -> tf.Tensor:
-        return self.dense(self.dropped(self.norm(x, "embedding_bn")))
+        return self.dense(dropped(self.norm(x, "embedding_bn"), self.dropout))
 
 
 @part
@@ -122,7 +117,8 @@ class GAP(EmbeddingLayers):
 
     def project(self, x: tf.Tensor) -> tf.Tensor:
         x = self.norm(self.maps(x), "embedding_bn")
-        return self.dense(self.dropped(tf.keras.layers.GlobalAveragePooling2D(name="embedding_mean")(x)))
+        mean = tf.keras.layers.GlobalAveragePooling2D(name="embedding_mean")(x)
+        return self.dense(dropped(mean, self.dropout))
 
 
 @part
@@ -130,7 +126,12 @@ class F(EmbeddingLayers):
     """InsightFace's option F: E without its first normalisation. Parameters: h * w * c * d + 4 * d."""
 
     def project(self, x: tf.Tensor) -> tf.Tensor:
-        return self.dense(self.dropped(x))
+        return self.dense(dropped(x, self.dropout))
+
+
+def dropped(x: tf.Tensor, share: float) -> tf.Tensor:
+    """Return `x` after a dropout of this share, where there is one."""
+    return tf.keras.layers.Dropout(share, name="embedding_dropout")(x) if share else x
 
 
 def float32(x: tf.Tensor) -> tf.Tensor:
@@ -159,8 +160,7 @@ class Features(Embedding):
                 expected=f"the {x.shape[-1]} of the features",
                 do="leave it out, or take Linear",
             )
-        x = tf.keras.layers.Dropout(self.dropout, name="embedding_dropout")(x) if self.dropout else x
-        return float32(x)
+        return float32(dropped(x, self.dropout))
 
 
 @part
@@ -178,5 +178,4 @@ class Linear(Embedding):
         x = layers.Flatten(name="embedding_flatten")(features)
         x = layers.Dense(self.size, use_bias=self.bias, name="embedding_dense")(x)
         x = activate(x, self.activation, "embedding") if self.activation else x
-        x = layers.Dropout(self.dropout, name="embedding_dropout")(x) if self.dropout else x
-        return float32(x)
+        return float32(dropped(x, self.dropout))

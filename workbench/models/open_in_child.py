@@ -23,15 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import DataError, WorkbenchError
-from workbench.security import model_files
-from workbench.security.children import (
-    MODEL_MEMORY,
-    answers,
-    bounded_memory,
-    die_with_parent,
-    model_memory,
-    model_reader,
-)
+from workbench.files import size_of
+from workbench.security import children, model_files
 
 SECONDS = 60  # of processor time, for opening and trying it
 PATIENCE_SECONDS = 600  # on a machine that is busy with something else
@@ -62,7 +55,7 @@ def _asked(kind: str, path: Path) -> int | None:
     """Have a file opened aside; return the status of the process that did so, None where it took too long."""
     for _ in range(2):  # the opener may have ended with the thread that started it
         if not _opener or _opener[0].poll() is not None:
-            _opener[:] = [model_reader(__name__, str(os.getpid()))]
+            _opener[:] = [children.model_reader(__name__, str(os.getpid()))]
         child = _opener[0]
         assert child.stdin is not None and child.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -74,11 +67,7 @@ def _asked(kind: str, path: Path) -> int | None:
         answer = child.stdout.readline() if ready else b""
         if answer:
             return int(answer)
-        child.kill()
-        status = child.wait()
-        for stream in (child.stdin, child.stdout):
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
+        status = children.end_reader(child)
         if not ready:
             return None
     return status
@@ -88,10 +77,8 @@ def _reason(status: int | None) -> str:
     if status is None or status == -signal.SIGXCPU:
         return "takes too long to open"
     if status == TOO_LARGE:
-        return f"asks for more than {MODEL_MEMORY >> 30} GB of memory"
-    if status < 0:
-        return f"ends its reader by signal {-status}: it is damaged, or asks for more than {MODEL_MEMORY >> 30} GB"
-    return f"ends its reader (status {status})"
+        return f"asks for more than {children.MODEL_MEMORY >> 30} GB of memory"
+    return children.said_of(status)
 
 
 # ---------------------------------------------------------------- the opener and its forks
@@ -152,8 +139,7 @@ def _limits(path: Path, kind: str) -> Iterator[None]:
         resource.RLIMIT_CPU, (int(spent) + SECONDS + 1, resource.getrlimit(resource.RLIMIT_CPU)[1])
     )
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    files = path.rglob("*") if path.is_dir() else [path]
-    with bounded_memory(model_memory(sum(file.lstat().st_size for file in files))):
+    with children.bounded_memory(children.model_memory(size_of(path))):
         yield
 
 
@@ -181,7 +167,7 @@ def open_in_fork(kind: str, path: Path) -> int:
     if child == 0:
         status = 1
         try:
-            die_with_parent(parent, signal.SIGKILL)
+            children.die_with_parent(parent, signal.SIGKILL)
             status = _tried(kind, path)
         finally:
             os._exit(status)  # nothing is torn down: a library that was refused memory may not survive that
@@ -189,8 +175,7 @@ def open_in_fork(kind: str, path: Path) -> int:
 
 
 def _serve(parent: str) -> None:
-    die_with_parent(int(parent), signal.SIGKILL)
-    answer = answers()
+    answer = children.serve_model(parent)
     for line in sys.stdin.buffer:
         kind, path = json.loads(line)
         _prepare(kind)

@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import DataError
+from workbench.files import size_of
 from workbench.lazy import tf
 from workbench.models import newer_keras
 from workbench.models.backbones import custom_objects
 from workbench.security import model_files
-from workbench.security.children import bounded_memory
+from workbench.security.children import bounded_memory, model_memory
 
-MEMORY = 4 << 30  # bytes that opening a file may take, or sixteen times its size
+# What Keras, h5py and zipfile raise for damaged files: whatever the wrong number that they met led to.
+DAMAGED = (
+    *(OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, ImportError),
+    *(RecursionError, AssertionError, NotImplementedError),
+)
 
 
 def open_keras(path: Path, trust_code: bool = False) -> tf.keras.Model:
@@ -21,27 +26,13 @@ def open_keras(path: Path, trust_code: bool = False) -> tf.keras.Model:
     if path.suffix == ".keras":
         options["safe_mode"] = not trust_code
     found = model_files.configurations(path) if path.is_file() else []
+    # A file may be both, an archive behind HDF5: Keras goes by the ending, and so must what is made of it here.
     configuration = (found[-1] if path.suffix == ".keras" else found[0]) if found else None
-    errors = (
-        OSError,
-        ValueError,
-        AttributeError,
-        TypeError,
-        KeyError,
-        ImportError,
-        IndexError,
-        ArithmeticError,
-    )
     try:
-        with newer_keras.readable(path, configuration) as file, bounded_memory(max(MEMORY, 16 * _size(path))):
+        with newer_keras.readable(path, configuration) as file, bounded_memory(model_memory(size_of(path))):
             return tf.keras.models.load_model(file, **options)
     except tf.errors.ResourceExhaustedError as error:
         raise MemoryError(str(error)) from error
-    except (*errors, RecursionError, AssertionError, NotImplementedError, tf.errors.OpError) as error:
+    except (*DAMAGED, tf.errors.OpError) as error:
         words = " ".join(str(error).split())[:300]
         raise DataError(f"cannot be read: {words}", where=path, expected="a saved Keras model") from error
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files)  # a link may lead nowhere, or in a circle

@@ -84,8 +84,32 @@ def model_reader(module: str, *words: str) -> subprocess.Popen[bytes]:
     )
 
 
-def answers() -> BinaryIO:
-    """Return the stream of a reader's answers: from now on what native code prints is none of them."""
+def end_reader(reader: subprocess.Popen[bytes]) -> int:
+    """End a reader, if it has not ended, and close its pipes; return its exit status, or minus its signal."""
+    reader.kill()
+    status = reader.wait()
+    for stream in (reader.stdin, reader.stdout):
+        if stream is not None:
+            with contextlib.suppress(
+                BrokenPipeError
+            ):  # what was not yet written to it is of no use to anybody
+                stream.close()
+    return status
+
+
+def said_of(status: int) -> str:
+    """Return the words for a reader that ended by itself: by a signal where its file is damaged, or asks for too much."""
+    if status < 0:
+        return f"ends its reader by signal {-status}: it is damaged, or asks for more than {MODEL_MEMORY >> 30} GB"
+    return f"ends its reader (status {status})"
+
+
+def serve_model(parent: str) -> BinaryIO:
+    """Begin the work of a reader, in its own process: tie it to its parent and return the stream of its answers.
+
+    From now on what native code prints is none of them.
+    """
+    die_with_parent(int(parent), signal.SIGKILL)
     stream = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return stream

@@ -8,15 +8,22 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import SpecError
-from workbench.lazy import tf
+from workbench.lazy import inside_keras, tf
 from workbench.surgery.rewrite import rewrite, unfused
 
 
 def relu_to_prelu(model: tf.keras.Model, start: float = 0.0, capped: bool = False) -> tf.keras.Model:
     """Return `model` with a PReLU, one slope a channel that starts at `start`, for every ReLU layer.
 
-    With `start=0` the outputs are equal until the slopes are trained. `capped` also replaces ReLU6,
-    whose cap is lost. The ReLU of a convolution or dense layer becomes a layer `NAME_prelu` after it.
+    The ReLU of a convolution or dense layer becomes a layer `NAME_prelu` after it.
+
+    Args:
+        model: A functional Keras model; it stays as it is.
+        start: Slope below zero at the start; with 0 the outputs are equal until the slopes are trained.
+        capped: Replace ReLU6 too, whose cap is lost; the gates of hard swishes stay.
+
+    Raises:
+        SpecError: There is no such layer.
     """
 
     def prelu(layer: tf.keras.layers.Layer, name: str) -> tf.keras.layers.Layer:
@@ -40,8 +47,23 @@ def is_gate(layer: tf.keras.layers.Layer) -> bool:
     if not (isinstance(layer, tf.keras.layers.ReLU) and layer.max_value):
         return False
     maker = layer.inbound_nodes[0].keras_inputs[0].node.layer
-    raised = isinstance(maker, tf.keras.layers.Rescaling) and maker.offset == 3.0
-    return raised or type(maker).__name__ == "TFOpLambda"
+    if isinstance(maker, tf.keras.layers.Rescaling):
+        return bool(maker.offset == 3.0)
+    # Keras's own networks write `relu6(x + 3.0)`; a ReLU6 after any other operation, such as `x + y`, is an activation.
+    return is_operation(maker) and any(_is_three(given) for given in maker.inbound_nodes[0].call_args)
+
+
+def is_operation(layer: tf.keras.layers.Layer) -> bool:
+    """Tell whether a layer is a function of TensorFlow's that Keras made a layer of, such as the `+ 3.0` of `x + 3.0`."""
+    return isinstance(layer, inside_keras("src.layers.core.tf_op_layer").TFOpLambda)
+
+
+def _is_three(given: Any) -> bool:
+    """Tell whether an operation was given 3.0, which Keras keeps as a number or, of `3.0 + x`, as a tensor."""
+    is_number = isinstance(given, float) or (
+        tf.is_tensor(given) and not tf.keras.backend.is_keras_tensor(given)
+    )
+    return is_number and bool(np.all(np.asarray(given) == 3.0))
 
 
 def _is_relu(layer: tf.keras.layers.Layer, capped: bool) -> bool:

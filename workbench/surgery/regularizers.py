@@ -13,8 +13,16 @@ def add_l2(model: tf.keras.Model, wd: float, prelu: bool = False, norms: bool = 
     """Return `model` with Keras's l2(wd / 2) on its dense, convolution, depthwise and separable kernels.
 
     wd / 2 because Keras's l2(a) is a * sum(w**2): the gradient is then wd * w, as MXNet's `wd`. For
-    models trained by Keras's own `fit`; in a spec that is `weight_decay=L2(wd)`. `prelu` and `norms` add
-    it to slopes and to gamma and beta.
+    models trained by Keras's own `fit`; in a spec that is `weight_decay=L2(wd)`.
+
+    Args:
+        model: A functional Keras model; it stays as it is.
+        wd: The decay, above 0, as MXNet counts it.
+        prelu: Also on the slopes of PReLU.
+        norms: Also on gamma and beta of batch normalisation.
+
+    Raises:
+        SpecError: There is no layer with a kernel.
     """
     if wd <= 0:
         raise SpecError(f"{wd} is out of range", where="wd", expected="a value above 0")

@@ -13,7 +13,11 @@ Replace = Callable[[Any], Any]
 
 
 class _Again:
-    """Hands out the same tensor as often as Keras pops it from its list of uses."""
+    """Hands out the same tensor as often as Keras pops it from its list of uses.
+
+    `map_arguments` of a Keras node takes a list with a copy of the tensor for each of its uses; here the uses
+    need not be counted.
+    """
 
     def __init__(self, tensor: Any) -> None:
         self.tensor = tensor
@@ -37,8 +41,10 @@ class _Walk:
             if node.is_input:
                 continue
             args, kwargs = node.map_arguments(known)
-            found = self._twin(node.layer)(*args, **kwargs)
-            self._carry(node.layer)
+            twin = self._twin(node.layer)
+            found = twin(*args, **kwargs)  # which builds it: only then it has weights to be given
+            if type(twin) is type(node.layer) and not isinstance(twin, tf.keras.Model):
+                carry(node.layer, twin)
             for old, new in zip(tf.nest.flatten(node.outputs), tf.nest.flatten(found), strict=True):
                 known[str(id(old))] = _Again(new)
         return [known[str(id(output))].tensor for output in model.outputs]
@@ -48,18 +54,10 @@ class _Walk:
             new = self.replace(layer)
             self.replaced += new is not None
             if new is None and isinstance(layer, tf.keras.Model):
-                new = self._nested(layer)
+                inputs = [_entry(old) for old in layer.inputs]
+                new = tf.keras.Model(_one(inputs), _one(self.rebuild(layer, inputs)), name=layer.name)
             self.made[id(layer)] = new if new is not None else type(layer).from_config(layer.get_config())
         return self.made[id(layer)]
-
-    def _nested(self, model: tf.keras.Model) -> tf.keras.Model:
-        inputs = [_entry(old) for old in model.inputs]
-        return tf.keras.Model(_one(inputs), _one(self.rebuild(model, inputs)), name=model.name)
-
-    def _carry(self, layer: Any) -> None:
-        twin = self.made[id(layer)]
-        if type(twin) is type(layer) and not isinstance(layer, tf.keras.Model):
-            carry(layer, twin)
 
 
 def carry(old: tf.keras.layers.Layer, new: tf.keras.layers.Layer) -> None:

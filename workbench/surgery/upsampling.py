@@ -20,7 +20,14 @@ def upsampling_to_transpose(
     Nearest: equal everywhere. Bilinear: equal inside; a plain transposed convolution has nothing beyond
     the border where resizing repeats the edge, so the outer factor // 2 rows and columns come out darker,
     down to (factor + 1) / (2 * factor) of their value at an edge for an even factor (0.75 for 2) and its
-    square in a corner. `border="exact"` repeats the edge first and crops after, which is equal everywhere.
+    square in a corner.
+
+    Args:
+        model: A functional Keras model; it stays as it is.
+        border: "plain", or "exact": the edge is repeated first and cropped after, which is equal everywhere.
+
+    Raises:
+        SpecError: There is no UpSampling2D, or one of another interpolation.
     """
 
     def replace(layer: tf.keras.layers.Layer) -> Any:

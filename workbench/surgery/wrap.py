@@ -8,9 +8,12 @@ from workbench.pixels import MIDDLE, SCALE
 
 
 def wrapped(model: tf.keras.Model, uint8: bool = True, unit_length: bool = True) -> tf.keras.Model:
-    """Return `model` that takes uint8 images [B, h, w, 3] and returns embeddings of length 1 (or either).
+    """Return `model` that takes images as they come and returns embeddings as they are compared.
 
-    The images become (x - 127.5) / 128, as in training.
+    Args:
+        model: From images [B, h, w, 3] of about -1 to 1 to embeddings [B, d].
+        uint8: Take uint8 images, 0 to 255, which become what training has (`workbench.pixels`).
+        unit_length: Return embeddings of length 1.
     """
     layers = tf.keras.layers
     inputs = tf.keras.Input(model.input_shape[1:], dtype="uint8" if uint8 else None, name="images")
@@ -22,7 +25,7 @@ def wrapped(model: tf.keras.Model, uint8: bool = True, unit_length: bool = True)
 
 
 def dynamic_size(model: tf.keras.Model) -> tf.keras.Model:
-    """Return `model`, same weights, for images of any size; refused where a layer fixes the size."""
+    """Return `model`, same weights, for images of any size; raises `SpecError` where a layer fixes the size."""
     inputs = tf.keras.Input((None, None, model.input_shape[-1]), name="images")
     try:
         copy = tf.keras.models.clone_model(model, input_tensors=inputs)

@@ -184,7 +184,7 @@ class RunData:
         `shard` = (k, n) gives the k-th of n equal parts of each batch.
         """
         split, steps = self.splits[plan.data], self.steps(plan)
-        draw = None if mined is None else samplers.of_triplets(mined, steps * plan.batch_size, seed)
+        draw = None if mined is None else samplers.shuffled(mined, steps * plan.batch_size, seed)
         return pipeline.training(
             split.images, split.train, plan, self.size, seed, steps, start, shard=shard, draw=draw
         )
@@ -244,7 +244,7 @@ def without(split: Split, held_out: Iterable[str]) -> Split:
         mislabelled=None if wrong is None else wrong[labels[wrong] >= 0],
     )
     train, held = (records[labels[records] >= 0] for records in (split.train, split.held))
-    return dataclasses.replace(split, images=images, train=train, held=held)
+    return split._replace(images=images, train=train, held=held)
 
 
 def matched(validation: Split, split: Split, held_out: Iterable[str]) -> Split:
@@ -267,7 +267,7 @@ def matched(validation: Split, split: Split, held_out: Iterable[str]) -> Split:
     images = dataclasses.replace(validation.images, labels=labels, identities=split.images.identities)
     # All of it held, none for training: a validation set passes through the same type as a split source.
     every = np.arange(len(labels))
-    return dataclasses.replace(validation, images=images, train=every[:0], held=every[labels >= 0])
+    return validation._replace(images=images, train=every[:0], held=every[labels >= 0])
 
 
 def _evaluator(part: PairSet, where: Places, data: Source, size: int) -> Evaluator | CustomEvaluator:

@@ -21,8 +21,7 @@ class Confusion:
     @property
     def images(self) -> np.ndarray:
         """How many images each class has, [C]."""
-        found: np.ndarray = self.counts.sum(axis=1)
-        return found
+        return np.asarray(self.counts.sum(axis=1))
 
     @property
     def accuracy(self) -> float:

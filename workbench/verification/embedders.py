@@ -18,6 +18,7 @@ import numpy as np
 from workbench.errors import DataError
 from workbench.security import safe_npz
 from workbench.verification import scoring
+from workbench.verification.sorted_scores import blocks
 
 BATCH = 128  # images a call, at most
 
@@ -77,17 +78,20 @@ class Saved(Embedder):
     def embed(self, images: ImageSet) -> Embedded:
         """Return the rows of `images` by name; where the file has no names, by position."""
         found = self.embedded
-        if not len(found.names):
-            if len(found.plain) != len(images.names):
-                raise DataError(
-                    f"{len(found.plain)} embeddings for {len(images.names)} images",
-                    where=self.label,
-                    expected="one embedding for each image",
-                    do="save them with their names",
-                )
-            return Embedded(
-                found.plain, found.mirrored, images.names, images.fingerprint, notes_of(found.plain)
+        rows = self._rows(images) if len(found.names) else np.arange(len(found.plain))
+        if len(rows) != len(images.names):
+            raise DataError(
+                f"{len(found.plain)} embeddings for {len(images.names)} images",
+                where=self.label,
+                expected="one embedding for each image",
+                do="save them with their names",
             )
+        mirrored = None if found.mirrored is None else found.mirrored[rows]
+        return Embedded(found.plain[rows], mirrored, images.names, images.fingerprint, notes_of(found.plain))
+
+    def _rows(self, images: ImageSet) -> np.ndarray:
+        """Return the row of each image by its name; raises `DataError` for other images than those embedded."""
+        found = self.embedded
         if found.fingerprint and images.fingerprint and found.fingerprint != images.fingerprint:
             raise DataError(
                 "the embeddings are those of other images",
@@ -102,9 +106,7 @@ class Saved(Embedder):
                 where=self.label,
                 expected="an embedding for each image",
             )
-        rows = np.array([place[name] for name in images.names], int)
-        mirrored = None if found.mirrored is None else found.mirrored[rows]
-        return Embedded(found.plain[rows], mirrored, images.names, images.fingerprint, notes_of(found.plain))
+        return np.array([place[name] for name in images.names], int)
 
 
 def notes_of(embeddings: np.ndarray) -> tuple[str, ...]:
@@ -120,6 +122,11 @@ def notes_of(embeddings: np.ndarray) -> tuple[str, ...]:
     return ()
 
 
+def filled_up(images: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` images: those given, and black ones after them, for a model compiled for one size of batch."""
+    return np.concatenate([images, np.zeros((count - len(images), *images.shape[1:]), images.dtype)])
+
+
 def in_batches(
     call: Callable[[np.ndarray], tuple[Any, Any]], pixels: np.ndarray, label: str
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -127,13 +134,11 @@ def in_batches(
     count = len(pixels)
     if not count:
         raise DataError("no images", where=label, expected="at least one image")
+    # As even as can be: every other size of a batch would be compiled anew, and what fills the last one up is wasted.
     each = math.ceil(count / math.ceil(count / BATCH))
     parts: list[tuple[Any, Any]] = []
-    for start in range(0, count, each):
-        images = pixels[start : start + each]
-        if len(images) < each:
-            images = np.concatenate([images, np.zeros((each - len(images), *images.shape[1:]), images.dtype)])
-        parts.append(call(images))
+    for part in blocks(count, each):
+        parts.append(call(filled_up(pixels[part], each)))
     plain, mirrored = (
         np.concatenate([np.asarray(part[side], np.float32) for part in parts]) for side in (0, 1)
     )

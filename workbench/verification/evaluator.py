@@ -7,16 +7,15 @@ with its mirror image; the embedding of an image is the sum of both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from workbench.data import decode, pair_files
+from workbench.data import pair_files
 from workbench.errors import DataError
 from workbench.lazy import tf
 from workbench.spec.interfaces import PairImages, PairSet, Places, Source
-from workbench.verification import models, report, scoring
+from workbench.verification import models, pair_sets, report, scoring
 from workbench.verification.embedders import Embedder, ImageSet
 
 
@@ -36,11 +35,8 @@ class Evaluator:
 
     def __init__(self, name: str, pairs: PairImages, size: int) -> None:
         self.name, self.pairs, self.size = name, pairs, size
-        pixels = (
-            pairs.pixels(size)
-            if pairs.pixels is not None
-            else decoded(pairs.encoded, size, name, pairs.names)
-        )
+        pixels = pair_sets.image_set(pairs, name).pixels(size)
+        # Files that differ may decode to one picture, and drawn pairs were not looked through at all.
         distinct, places = pair_files.once(list(pixels))
         self.pixels = pixels if len(distinct) == len(pixels) else np.stack(distinct)
         self.first, self.second = places[pairs.first], places[pairs.second]
@@ -78,42 +74,3 @@ class Evaluator:
             return Measured({}, scores, f"{bad}; no accuracy")
         metrics, message = report.epoch_metrics(scores, self.same, self.name)
         return Measured(metrics, scores, message)
-
-
-def decoded(encoded: Sequence[Any], size: int, where: str, names: Sequence[str] = ()) -> np.ndarray:
-    """Return uint8 [N, size, size, 3] of encoded images (bytes) and arrays; raises `DataError` naming a broken one."""
-    result = np.empty((len(encoded), size, size, 3), np.uint8)
-    plain = [number for number, image in enumerate(encoded) if not isinstance(image, bytes)]
-    for number in plain:
-        result[number] = decode.fit(tf.constant(encoded[number]), size).numpy()
-    numbers = [number for number, image in enumerate(encoded) if isinstance(image, bytes)]
-    if not numbers:
-        return result
-    rows = tf.data.Dataset.from_tensor_slices(tf.constant([encoded[number] for number in numbers]))
-    rows = rows.map(
-        lambda image: decode.fit(decode.decode(image), size), tf.data.AUTOTUNE, deterministic=True
-    )
-    done = 0
-    try:
-        for batch in rows.batch(256).as_numpy_iterator():
-            result[numbers[done : done + len(batch)]] = batch
-            done += len(batch)
-    except tf.errors.InvalidArgumentError as error:
-        raise _broken(encoded, numbers[done:], where, names) from error
-    return result
-
-
-def _broken(encoded: Sequence[Any], numbers: Sequence[int], where: str, names: Sequence[str]) -> DataError:
-    """Return the error that names the first image that cannot be decoded."""
-    for number in numbers:
-        try:
-            decode.decode(tf.constant(encoded[number]))
-        except tf.errors.InvalidArgumentError:
-            name = names[number] if number < len(names) else f"image {number}"
-            return DataError(
-                f"{name} cannot be decoded",
-                where=where,
-                expected="a complete JPEG, PNG, BMP or GIF",
-                do="get the file again or leave the image out",
-            )
-    return DataError("an image cannot be decoded", where=where, expected="complete images")

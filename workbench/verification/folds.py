@@ -71,7 +71,7 @@ def cross_validated(
 def _threshold(steps: np.ndarray, scores: np.ndarray, order: np.ndarray) -> np.floating[Any]:
     """Return the highest best threshold; `steps` are +1 impostor, -1 genuine, 0 not looked at."""
     gained = steps.cumsum(dtype=np.int32)
-    cut = len(steps) - int(gained[::-1].argmax())
+    cut = len(steps) - int(gained[::-1].argmax())  # from the end: of equal cuts the highest
     if gained[cut - 1] < 0:
         cut = 0
     if cut < len(steps):  # the last cut with the most right: a pair that counts comes next

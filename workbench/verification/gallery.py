@@ -53,6 +53,8 @@ class Gallery:
         rows = np.arange(len(self._unit))
         counts = np.bincount(self._who)[self._who]
         others = self._sums[self._who] - self._unit
+        # An image is compared with its person's other images: with itself among them it would always pass. Who has one
+        # image only plays a stranger and nothing else.
         own = np.einsum("nd,nd->n", normalised(others), self._unit)[counts > 1]
         products[rows, self._who] = -np.inf
         scores = np.concatenate([own, products.max(axis=1)])

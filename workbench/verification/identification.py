@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from workbench.verification.sorted_scores import blocks
 
 RANKS = (1, 5, 10)
 FPIRS = (0.01, 0.1)
-PROBE_BLOCK = 512
+PROBE_BLOCK = 512  # probes whose products with the whole gallery are held at once
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,6 @@ def identify(
     probe_ids: np.ndarray,
     gallery: np.ndarray,
     gallery_ids: np.ndarray,
-    ranks: Sequence[int] = RANKS,
     fpirs: Sequence[float] = FPIRS,
 ) -> Identification:
     """Return the 1:N measures of `probes` [P, d] against `gallery` [G, d], one vector an identity.
@@ -61,18 +61,24 @@ def identify(
     mated = int((mate >= 0).sum())
     if not mated:
         raise DataError("no probe has its identity in the gallery", expected="at least one")
-    rank, own, top, wrong = _scores(probes, gallery, mate, max(math.ceil(mated * fpir) for fpir in fpirs))
-    found = {k: share(int((rank[mate >= 0] <= k).sum()), mated) for k in ranks}
-    open_set, thresholds, messages = _open_set(rank, own, top, mate, fpirs)
-    field_way = {fpir: _field_way(own[mate >= 0], wrong, fpir) for fpir in fpirs}
+    scores = _scores(probes, gallery, mate, max(math.ceil(mated * fpir) for fpir in fpirs))
+    found = {k: share(int((scores.rank[mate >= 0] <= k).sum()), mated) for k in RANKS}
+    open_set, thresholds, messages = _open_set(scores, mate, fpirs)
+    field_way = {fpir: _field_way(scores.own[mate >= 0], scores.wrong, fpir) for fpir in fpirs}
     return Identification(mated, len(probe_ids) - mated, found, open_set, thresholds, field_way, messages)
 
 
-def _scores(
-    probes: np.ndarray, gallery: np.ndarray, mate: np.ndarray, keep: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return each probe's rank of its mate, score with it and highest score [P], and the `keep` highest
-    scores of mated probes with others, highest first."""
+class _Scores(NamedTuple):
+    """What is kept of the product of all probes with the gallery."""
+
+    rank: np.ndarray  # [P], of the mate; 0 without one
+    own: np.ndarray  # [P], score with the mate
+    top: np.ndarray  # [P], highest score
+    wrong: np.ndarray  # the highest scores of mated probes with others, highest first
+
+
+def _scores(probes: np.ndarray, gallery: np.ndarray, mate: np.ndarray, keep: int) -> _Scores:
+    """Return the scores of each probe, and of the wrong ones the `keep` highest."""
     rank, own, top = np.zeros(len(probes), np.int64), np.full(len(probes), -np.inf), np.empty(len(probes))
     wrong = np.empty(0)
     for part in blocks(len(probes), PROBE_BLOCK):
@@ -89,17 +95,18 @@ def _scores(
         others = products[rows].ravel()
         others = np.concatenate([wrong, others[others > -np.inf]])
         wrong = np.partition(others, len(others) - keep)[-keep:] if len(others) > keep else others
-    return rank, own, top, np.sort(wrong)[::-1]
+    return _Scores(rank, own, top, np.sort(wrong)[::-1])
 
 
 def _open_set(
-    rank: np.ndarray, own: np.ndarray, top: np.ndarray, mate: np.ndarray, fpirs: Sequence[float]
+    scores: _Scores, mate: np.ndarray, fpirs: Sequence[float]
 ) -> tuple[dict[float, Estimate | None], dict[float, float], tuple[str, ...]]:
-    strangers = np.sort(top[mate < 0])[::-1]
-    first = own[(mate >= 0) & (rank == 1)]
+    strangers = np.sort(scores.top[mate < 0])[::-1]
+    first = scores.own[(mate >= 0) & (scores.rank == 1)]
     found: dict[float, Estimate | None] = {}
     thresholds, messages = {}, []
     for fpir in fpirs:
+        # 1e-9 and 1e-12: a product that is rounded may lie a hair below the whole number that it is.
         if fpir * len(strangers) < 1 - 1e-9:
             found[fpir] = None
             need = math.ceil(1 / fpir - 1e-6)

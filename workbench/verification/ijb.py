@@ -21,9 +21,9 @@ from workbench.verification.measures import FARS, TarAtFar, area, one_class, roc
 from workbench.verification.sorted_scores import SortedScores, blocks
 from workbench.verification.templates import READINGS, Pool, Reading
 
-IMAGES_AT_ONCE = 4096
-PAIRS_AT_ONCE = 1 << 14
-TEMPLATES_AT_ONCE = 256
+IMAGES_AT_ONCE = 4096  # aligned faces of 112 pixels: 150 MB
+PAIRS_AT_ONCE = 1 << 14  # two gathered blocks of 512 numbers: 128 MiB
+TEMPLATES_AT_ONCE = 256  # products with the 12,115 templates of IJB-B: 25 MB
 DENSE = 120  # products in a matrix that take the time of one pair gathered by itself (measured: 512 numbers)
 
 
@@ -113,12 +113,10 @@ def run(
         results.append(_measured(reading, templates, rows, same, fars, protocol, pool))
     said = [tar.message for tar in results[0].tars if tar.message] if results else []
     reason = one_class(SortedScores(np.zeros(len(same), np.float32), same))
-    found = [
-        text
-        for r in results[:1]
-        for name, i in r.identifications.items()
-        for text in [f"1:N {name}: {message}" for message in i.messages]
-    ]
+    found: list[str] = []
+    for result in results[:1]:
+        for name, identification in result.identifications.items():
+            found += [f"1:N {name}: {message}" for message in identification.messages]
     return ProtocolResult(tuple(results), (*messages, *([reason] if reason else said), *found))
 
 
@@ -218,8 +216,10 @@ def identification_tables(
             open_set = [e.value if e else math.nan for e in found.open_set.values()]
             field_way = [math.nan if v is None else v for v in found.field_way.values()]
             rows.append([*(e.value for e in found.ranks.values()), *open_set, *field_way])
-    single = [name for name in tables if "+" not in name]
-    if len(single) > 1:
+    single = list(tables)[
+        1:
+    ]  # the first is of all galleries together, where there are several: see `_identified`
+    if single:
         columns, names, _ = tables[single[0]]
         mean = np.mean([tables[name][2] for name in single], axis=0)
         tables[f"mean of {' and '.join(single)}"] = (columns, names, mean.tolist())

@@ -9,9 +9,10 @@ images in `loose_crop/`.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,15 +88,24 @@ def read(folder: Path) -> Protocol:
     )
 
 
-def _table(path: Path, columns: int, **options: Any) -> pd.DataFrame:
+@contextlib.contextmanager
+def _readable(path: Path, expected: str) -> Iterator[None]:
+    """Say of whatever pandas cannot read what was expected of the file."""
+    try:
+        yield
+    except (
+        ValueError,
+        KeyError,
+        pd.errors.ParserError,
+    ) as error:  # an empty file and wrong bytes are ValueErrors
+        raise DataError(f"cannot be read: {error}", where=path, expected=expected) from error
+
+
+def _table(path: Path, columns: int) -> pd.DataFrame:
     if not path.is_file():
         raise DataError("is not there", where=path, expected="a list of the protocol")
-    try:
-        table = pd.read_csv(path, sep=" ", header=None, dtype={0: str}, **options)
-    except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot be read: {error}", where=path, expected=f"{columns} columns parted by spaces"
-        ) from error
+    with _readable(path, f"{columns} columns parted by spaces"):
+        table = pd.read_csv(path, sep=" ", header=None, dtype={0: str})
     if table.shape[1] != columns or table.isna().to_numpy().any():
         raise DataError(
             f"has {table.shape[1]} columns or empty fields", where=path, expected=f"{columns} columns"
@@ -120,13 +130,11 @@ def _pairs(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not path.is_file():
         raise DataError("is not there", where=path, expected="the list of template pairs")
     kinds = {0: np.int32, 1: np.int32, 2: np.int8}
-    try:
-        with pd.read_csv(path, sep=" ", header=None, dtype=kinds, chunksize=PAIRS_AT_ONCE) as parts:
-            columns = [[part[k].to_numpy() for k in range(3)] for part in parts]
-    except (ValueError, KeyError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(
-            f"cannot be read: {error}", where=path, expected="template template label, in numbers"
-        ) from error
+    with (
+        _readable(path, "template template label, in numbers"),
+        pd.read_csv(path, sep=" ", header=None, dtype=kinds, chunksize=PAIRS_AT_ONCE) as parts,
+    ):
+        columns = [[part[k].to_numpy() for k in range(3)] for part in parts]
     first, second, label = (np.concatenate(side) for side in zip(*columns, strict=True))
     if not np.isin(label, (0, 1)).all():
         raise DataError("labels other than 0 and 1", where=path, expected="1 for one person, 0 for two")
@@ -134,12 +142,8 @@ def _pairs(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _subjects(path: Path) -> Subjects:
-    try:
+    with _readable(path, "a header and template,subject,..."):
         table = pd.read_csv(path, usecols=[0, 1], header=0, names=["template", "subject"], dtype=np.int64)
-    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(
-            f"cannot be read: {error}", where=path, expected="a header and template,subject,..."
-        ) from error
     table = table.drop_duplicates()
     if table["template"].duplicated().any():
         template = table["template"][table["template"].duplicated()].iloc[0]

@@ -60,7 +60,8 @@ def _images(
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = face_drawing.draw(seed, who, np.arange(len(who)), 112, 0.7, 0.1, 4.0)
+    which = np.arange(len(who))
+    drawn = face_drawing.draw(seed, who, which, 112, variation=0.7, occlusion=0.1, noise=4.0)
     landmarks = np.empty((len(names), 5, 2))
     for number, name in enumerate(names):
         angle, scale = generator.uniform(-0.4, 0.4), generator.uniform(0.8, 1.1)

@@ -6,7 +6,6 @@ too narrow. Where identities are known, a bootstrap over identities is the hones
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 CONFIDENCE = 0.95
@@ -37,25 +36,13 @@ def share(successes: int, count: int, confidence: float = CONFIDENCE) -> Estimat
     return Estimate(successes / count, low, high)
 
 
-def binomial_quantile(probability: float, count: int, share: float) -> int:
-    """Return the least k with P(Binomial(count, share) <= k) >= probability."""
-    from scipy.special import bdtr, bdtrik
-
-    if bdtr(0, count, share) >= probability:
-        return 0
-    guess = min(count, math.ceil(float(bdtrik(probability, count, share))))
-    while guess > 0 and bdtr(guess - 1, count, share) >= probability:
-        guess -= 1
-    while guess < count and bdtr(guess, count, share) < probability:
-        guess += 1
-    return guess
-
-
 def accepts_at(far: float, impostors: int, confidence: float = CONFIDENCE) -> tuple[int, int]:
     """Return between which counts of accepted impostors the threshold of a true rate `far` lies.
 
     Of n independent impostor scores, Binomial(n, far) exceed the threshold whose true false accept
     rate is `far`; the counts are that distribution's central interval.
     """
-    tail = (1 - confidence) / 2
-    return binomial_quantile(tail, impostors, far), binomial_quantile(1 - tail, impostors, far)
+    from scipy.stats import binom
+
+    low, high = binom.interval(confidence, impostors, far)
+    return int(low), int(high)

@@ -20,13 +20,13 @@ class Convention(NamedTuple):
     threshold: float
 
 
-def top300(ordered: SortedScores, count: int = 300) -> Convention:
+def top300(ordered: SortedScores) -> Convention:
     """Return the best of the 300 highest impostor scores, the first best from the highest down.
 
     Right are genuine pairs > t and impostor pairs <= t. Fewer impostor pairs than 300 are all looked
     at. Raises `DataError` without impostor pairs.
     """
-    return _best_of_highest(ordered, count, highest=True)
+    return _best_of_highest(ordered, 300, highest=True)
 
 
 def top_tenth(ordered: SortedScores) -> Convention:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -68,7 +67,7 @@ def _rates(ordered: SortedScores, cut: int) -> tuple[float, float]:
     return (ordered.impostors - rejected) / ordered.impostors, (cut - rejected) / ordered.genuine
 
 
-def area(ordered: SortedScores, confidence: float = CONFIDENCE) -> Estimate:
+def area(ordered: SortedScores) -> Estimate:
     """Return the area under the ROC, ties counted half, with its interval (DeLong et al. 1988).
 
     AUC is the mean share of impostor scores below a genuine one; its variance is that of these shares
@@ -89,7 +88,7 @@ def area(ordered: SortedScores, confidence: float = CONFIDENCE) -> Estimate:
         squares_impostors += float(others @ above) / 4
     auc = total / (many * few)
     variance = _variance(squares / many**2, auc, few) + _variance(squares_impostors / few**2, auc, many)
-    return _with_interval(auc, variance, ordered, confidence)
+    return _with_interval(auc, variance, ordered)
 
 
 def _variance(sum_of_squares: float, mean: float, count: float) -> float:
@@ -99,15 +98,15 @@ def _variance(sum_of_squares: float, mean: float, count: float) -> float:
     return max(0.0, sum_of_squares - count * mean**2) / (count - 1) / count
 
 
-def _with_interval(auc: float, variance: float, ordered: SortedScores, confidence: float) -> Estimate:
+def _with_interval(auc: float, variance: float, ordered: SortedScores) -> Estimate:
     from scipy.special import ndtri
 
     if math.isnan(variance):
         return Estimate(auc, 0.0, 1.0)
     if auc in (0.0, 1.0):
         rarer = min(ordered.genuine, ordered.impostors)
-        return Estimate(auc, *share(round(auc * rarer), rarer, confidence)[1:])
-    reach = float(ndtri((1 + confidence) / 2)) * math.sqrt(variance)
+        return Estimate(auc, *share(round(auc * rarer), rarer)[1:])
+    reach = float(ndtri((1 + CONFIDENCE) / 2)) * math.sqrt(variance)
     return Estimate(auc, max(0.0, auc - reach), min(1.0, auc + reach))
 
 
@@ -137,13 +136,14 @@ def d_prime(scores: np.ndarray, same: np.ndarray) -> float:
 
 def false_accepts_allowed(far: float, impostors: int) -> int:
     """Return the most impostor pairs k with k / impostors <= far."""
+    # One more, then down: the product is rounded (0.29 * 100 lies below 29), and the quotient decides.
     allowed = min(impostors, int(far * impostors) + 1)
     while allowed / impostors > far:
         allowed -= 1
     return allowed
 
 
-def tar_at_far(ordered: SortedScores, far: float, confidence: float = CONFIDENCE) -> TarAtFar:
+def tar_at_far(ordered: SortedScores, far: float) -> TarAtFar:
     """Return the highest TAR with FAR <= `far`, its threshold and the intervals of both.
 
     Without at least one impostor pair to accept, or without genuine pairs, there is no value and the
@@ -151,7 +151,7 @@ def tar_at_far(ordered: SortedScores, far: float, confidence: float = CONFIDENCE
     """
     if not 0 < far < 1:
         raise DataError(f"false accept rate {far}", expected="a rate between 0 and 1")
-    if far * ordered.impostors < 1 - 1e-9:
+    if far * ordered.impostors < 1 - 1e-9:  # a product that is rounded may lie a hair below 1
         need = math.ceil(1 / far - 1e-6)
         return TarAtFar(
             far, None, message=f"FAR {far:g} needs {need:,} impostor pairs, there are {ordered.impostors:,}"
@@ -161,7 +161,7 @@ def tar_at_far(ordered: SortedScores, far: float, confidence: float = CONFIDENCE
     allowed = false_accepts_allowed(far, ordered.impostors)
     cut = ordered.cut_rejecting(ordered.impostors - allowed)
     accepted = ordered.genuine_from(cut)
-    half = (1 + confidence) / 2
+    half = (1 + CONFIDENCE) / 2  # two intervals, each with half of the error, hold together at `CONFIDENCE`
     fewest, most = accepts_at(far, ordered.impostors, half)
     lowest = ordered.cut_rejecting(ordered.impostors - most)
     high = share(ordered.genuine_from(lowest), ordered.genuine, half).high
@@ -184,30 +184,13 @@ def tars_at_fars(ordered: SortedScores, fars: Sequence[float] = FARS) -> tuple[T
     return tuple(tar_at_far(ordered, far) for far in fars)
 
 
-def roc(ordered: SortedScores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (FAR, TAR, threshold) for every threshold from the highest on, each [k].
+def roc_at(ordered: SortedScores, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """Return exact (FAR, TAR) at `points` rates evenly spaced in the logarithm of FAR, for a figure.
 
-    The first point accepts nothing (FAR = TAR = 0). One point a distinct score: for millions of pairs
-    that is large; `roc_at` gives chosen points.
+    Every threshold would be a point a distinct score, millions of them.
     """
-    whole = np.array([[ordered.genuine], [ordered.impostors]])
-    below = np.concatenate([np.stack(part)[:, :-1] for part in ordered.running_counts()], axis=1)
-    genuine, impostors = whole - below[:, ::-1].astype(np.int64)
-    cuts = np.append(ordered.count, ordered.count - genuine - impostors)
-    far = np.append(0, impostors) / max(1, ordered.impostors)
-    tar = np.append(0, genuine) / max(1, ordered.genuine)
-    return far, tar, ordered.scores(cuts)
-
-
-def roc_at(
-    ordered: SortedScores, points: int = 400, lowest: float | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return exact (FAR, TAR) at `points` rates evenly spaced in the logarithm of FAR, for a figure."""
-    least = lowest or 1 / ordered.impostors
+    least = 1 / ordered.impostors
     rates = np.unique(np.geomspace(least, 1, points).clip(least, 1))
-    cuts = [
-        ordered.cut_rejecting(ordered.impostors - false_accepts_allowed(float(rate), ordered.impostors))
-        for rate in rates
-    ]
-    tars: Any = [ordered.genuine_from(cut) / ordered.genuine for cut in cuts]
-    return rates, np.array(tars)
+    allowed = [false_accepts_allowed(float(rate), ordered.impostors) for rate in rates]
+    cuts = [ordered.cut_rejecting(ordered.impostors - accepts) for accepts in allowed]
+    return rates, np.array([ordered.genuine_from(cut) for cut in cuts]) / ordered.genuine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +11,8 @@ from workbench.errors import DataError, InputError
 from workbench.lazy import tf
 from workbench.models import load_keras, open_in_child
 from workbench.pixels import normalise, normalise_array
-from workbench.verification.embedders import Embedder, Network, Saved, load
+from workbench.verification.embedders import Embedder, Network, Saved, filled_up, load
+from workbench.verification.sorted_scores import blocks
 from workbench.verification.tflite_child import TFLite
 
 Range = Literal["unit", "raw"]  # what a model takes: (x - 127.5) / 128, or grey levels 0..255 as they are
@@ -36,17 +36,11 @@ def from_file(
     path = Path(text)
     if path.is_file() or (path / "saved_model.pb").is_file():
         load_keras.require_trust(path, trust_code)
-    openers: dict[str, Callable[..., Embedder]] = {
-        ".onnx": from_onnx,
-        ".tflite": from_tflite,
-        ".h5": from_keras_file,
-        ".keras": from_keras_file,
-    }
-    if path.suffix in openers and path.is_file():
-        return openers[path.suffix](path, size, values, trust_code)
     if path.suffix == ".npz" and path.is_file():
         return Saved(path.name, load(path))
-    if (path / "saved_model.pb").is_file():
+    if path.suffix in (".onnx", ".tflite") and path.is_file():
+        return (from_onnx if path.suffix == ".onnx" else from_tflite)(path, size, values)
+    if (path.suffix in (".h5", ".keras") and path.is_file()) or (path / "saved_model.pb").is_file():
         return from_keras_file(path, size, values, trust_code)
     raise DataError(
         "is not a model" if path.exists() else "is not there",
@@ -96,9 +90,7 @@ def from_keras_file(
     return Network(path.name, side, lambda images: (run(images), run(images[:, :, ::-1])))
 
 
-def from_onnx(
-    path: Path, size: int | None = None, values: Range = "unit", trust_code: bool = False
-) -> Embedder:
+def from_onnx(path: Path, size: int | None = None, values: Range = "unit") -> Embedder:
     """Return the embedder of an ONNX model, with its channels last or first."""
     try:
         import onnxruntime
@@ -122,22 +114,13 @@ def from_onnx(
         given = prepared(images, values, kind is np.uint8).astype(kind)
         given = np.ascontiguousarray(given.transpose(0, 3, 1, 2) if first else given)
         step = fixed or len(given)
-        parts = [
-            session.run(None, {entry.name: given[i : i + step]})[0]
-            for i in range(0, len(given) // step * step, step)
-        ]
-        rest = given[len(given) // step * step :]
-        if len(rest):
-            filled = np.concatenate([rest, np.zeros((step - len(rest), *rest.shape[1:]), rest.dtype)])
-            parts.append(session.run(None, {entry.name: filled})[0][: len(rest)])
-        return np.concatenate(parts)
+        parts = [filled_up(given[part], step) for part in blocks(len(given), step)]
+        return np.concatenate([session.run(None, {entry.name: part})[0] for part in parts])[: len(given)]
 
     return Network(path.name, side, lambda images: (run(images), run(images[:, :, ::-1])))
 
 
-def from_tflite(
-    path: Path, size: int | None = None, values: Range = "unit", trust_code: bool = False
-) -> Embedder:
+def from_tflite(path: Path, size: int | None = None, values: Range = "unit") -> Embedder:
     """Return the embedder of a TFLite model; quantised inputs and outputs are scaled as the file says."""
     model = TFLite(path)
     entry, end = model.entry, model.end

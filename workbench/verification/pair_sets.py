@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.data import pair_formats, pair_sampling
-from workbench.data.pairs import read
+from workbench.data import decode, pair_formats, pair_sampling
 from workbench.data.sources.folder import ImageFolder
 from workbench.errors import DataError
 from workbench.spec.interfaces import PairImages, Places
@@ -65,9 +64,7 @@ def _of_folder(path: Path, sample: int | None, seed: int) -> PairImages:
     )
     return PairImages(
         encoded=(),
-        first=drawn.first,
-        second=drawn.second,
-        same=drawn.same,
+        **drawn._asdict(),
         names=images.names,
         fingerprint=images.fingerprint,
         pixels=images.pixels,
@@ -81,7 +78,7 @@ def people(path: Path) -> tuple[ImageSet, list[str]]:
     images = ImageFolder(path=os.path.abspath(path)).open(Places((path.parent,)))
     names = [images.names[number] for number in range(len(images.labels))]
     records = np.arange(len(names))
-    found = ImageSet(names, lambda size: read(images, records, size), images.fingerprint)
+    found = ImageSet(names, lambda size: decode.records(images, records, size), images.fingerprint)
     return found, [images.identities[label] for label in images.labels]
 
 
@@ -90,13 +87,7 @@ def image_set(pairs: PairImages, where: str = "pairs") -> ImageSet:
     count = max(int(pairs.first.max()), int(pairs.second.max())) + 1
     names: Sequence[str] = pairs.names if len(pairs.names) else [f"image {number}" for number in range(count)]
 
-    def pixels(size: int) -> np.ndarray:
-        from workbench.verification.evaluator import decoded
-
-        if pairs.pixels is not None:
-            return pairs.pixels(size)
-        return decoded(pairs.encoded, size, where, names)
-
+    pixels = pairs.pixels or (lambda size: decode.listed(pairs.encoded, size, where, names))
     return ImageSet(names, pixels, pairs.fingerprint)
 
 
@@ -148,11 +139,5 @@ def of_files(paths: Sequence[Path]) -> ImageSet:
     for path in paths:
         if not path.is_file():
             raise DataError("is not there", where=path, expected="an image file")
-    encoded = [path.read_bytes() for path in paths]
-
-    def pixels(size: int) -> np.ndarray:
-        from workbench.verification.evaluator import decoded
-
-        return decoded(encoded, size, "images", [str(path) for path in paths])
-
-    return ImageSet([str(path) for path in paths], pixels)
+    encoded, names = [path.read_bytes() for path in paths], [str(path) for path in paths]
+    return ImageSet(names, lambda size: decode.listed(encoded, size, "images", names))

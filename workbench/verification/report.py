@@ -143,9 +143,7 @@ def report(
     )
 
 
-def epoch_metrics(
-    scores: Any, same: Any, label: str, fold_of: np.ndarray | None = None
-) -> tuple[dict[str, float], str | None]:
+def epoch_metrics(scores: Any, same: Any, label: str) -> tuple[dict[str, float], str | None]:
     """Return the few measures that each epoch records, and a message where they have no meaning."""
     scores, same = checked(scores, same)
     few = no_folds(len(scores), 10)
@@ -154,7 +152,7 @@ def epoch_metrics(
     if reason:
         return {}, reason
     accuracy, threshold = best_accuracy(ordered)
-    folds = None if few else cross_validated(scores, same, fold_of=fold_of, ordered=ordered)
+    folds = None if few else cross_validated(scores, same, ordered=ordered)
     found = Report(ordered.count, ordered.genuine, ordered.impostors, accuracy, threshold, folds=folds)
     return found.metrics(label), None
 

@@ -42,18 +42,15 @@ def unusable(embeddings: np.ndarray) -> str | None:
     return f"{zero} of {len(embeddings)} embeddings are zero" if zero else None
 
 
-def reduced(embeddings: np.ndarray, components: int, fitted_on: np.ndarray | None = None) -> np.ndarray:
-    """Return embeddings [N, components] on the leading principal components of `fitted_on` (or themselves).
+def reduced(embeddings: np.ndarray, components: int) -> np.ndarray:
+    """Return embeddings [N, components] on their leading principal components, the mean taken off first.
 
-    The mean is taken off first. Directions fitted on the very images that are then compared flatter
-    the result; give `fitted_on` other images where there are any.
+    Directions fitted on the very images that are then compared flatter the result.
     """
-    basis = embeddings if fitted_on is None else fitted_on
-    most = min(basis.shape)
+    most = min(embeddings.shape)
     if not 1 <= components <= most:
         raise DataError(
             f"{components} principal components", expected=f"1 to {most}, the smaller of images and numbers"
         )
-    mean = basis.mean(axis=0)
-    directions = np.linalg.svd(basis - mean, full_matrices=False)[2][:components]
-    return (embeddings - mean) @ directions.T
+    centred = embeddings - embeddings.mean(axis=0)
+    return centred @ np.linalg.svd(centred, full_matrices=False)[2][:components].T

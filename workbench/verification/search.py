@@ -12,6 +12,7 @@ from workbench.verification.sorted_scores import blocks
 
 GALLERY_BLOCK = 8192  # vectors multiplied at a time
 PROBE_BLOCK = 1024
+LINKS, BREADTH = 32, 128  # of the graph: neighbours of a vector, and candidates that a search keeps
 APPROXIMATE_ABOVE = 500_000  # vectors; below, the exact search takes less than making an index
 
 
@@ -45,6 +46,7 @@ def _nearest(probes: np.ndarray, gallery: np.ndarray, count: int) -> Neighbors:
     first = min(max(GALLERY_BLOCK, count), len(gallery))
     products = probes @ gallery[:first].T
     limit = np.partition(products, first - count, axis=1)[:, first - count]
+    # Equal ones too: `_best` takes the lower numbers of them. In later blocks, whose numbers are higher, they lose.
     rows, columns = np.nonzero(products >= limit[:, None])
     best = _best(rows, columns, products[rows, columns], len(probes), count)
     for start in range(first, len(gallery), GALLERY_BLOCK):
@@ -79,13 +81,7 @@ class Index:
     extra `workbench[ann]`; without it the search stays exact. `recall` measures what it misses.
     """
 
-    def __init__(
-        self,
-        gallery: np.ndarray,
-        approximate_above: int | None = APPROXIMATE_ABOVE,
-        links: int = 32,
-        breadth: int = 128,
-    ) -> None:
+    def __init__(self, gallery: np.ndarray, approximate_above: int | None = APPROXIMATE_ABOVE) -> None:
         self.gallery = normalised(gallery)
         bad = int(np.count_nonzero(np.isnan(self.gallery).any(axis=1)))
         if bad:
@@ -94,9 +90,9 @@ class Index:
                 expected="finite vectors other than zero",
             )
         self.is_approximate = approximate_above is not None and len(gallery) > approximate_above
-        self._graph = self._built(links, breadth) if self.is_approximate else None
+        self._graph = self._built() if self.is_approximate else None
 
-    def _built(self, links: int, breadth: int) -> Any:
+    def _built(self) -> Any:
         try:
             import faiss
         except ImportError as error:
@@ -105,8 +101,8 @@ class Index:
                 expected="the extra workbench[ann]",
                 do="pip install 'workbench[ann]', or search exactly with approximate_above=None",
             ) from error
-        graph = faiss.IndexHNSWFlat(self.gallery.shape[1], links, faiss.METRIC_INNER_PRODUCT)
-        graph.hnsw.efConstruction, graph.hnsw.efSearch = max(links, breadth // 2), breadth
+        graph = faiss.IndexHNSWFlat(self.gallery.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction, graph.hnsw.efSearch = BREADTH // 2, BREADTH
         graph.add(self.gallery)
         return graph
 

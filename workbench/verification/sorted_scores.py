@@ -108,15 +108,6 @@ class SortedScores:
             value = -value if key < 0 else value
         return float(value if cut < self.count else np.nextafter(value, self.dtype.type(np.inf)))
 
-    def scores(self, cuts: np.ndarray) -> np.ndarray:
-        """Return the thresholds of several cuts, both [k]."""
-        keys = self.keys[np.minimum(cuts, self.count - 1)] >> 1
-        if self._values is not None:
-            values = self._values[keys]
-        else:
-            values = np.copysign(np.abs(keys).view(self.dtype), np.where(keys < 0, -1, 1).astype(self.dtype))
-        return np.where(cuts < self.count, values, np.nextafter(values, self.dtype.type(np.inf)))
-
     def impostors_below(self, cut: int) -> int:
         """Return how many impostor pairs `cut` rejects."""
         block = cut // BLOCK

@@ -74,6 +74,7 @@ class Pool:
         result = np.empty((len(self.ids), plain.shape[1]))
         ends = np.append(self.starts[1:], len(self.images))
         low = 0
+        # Whole templates, and one at least: a template may have more images than are taken at once.
         while low < len(self.ids):
             high = max(low + 1, int(np.searchsorted(ends, self.starts[low] + 8192, side="right")))
             members = slice(self.starts[low], ends[high - 1])

@@ -19,16 +19,10 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from workbench.errors import DataError
-from workbench.security.children import (
-    MODEL_MEMORY,
-    answers,
-    bounded_memory,
-    die_with_parent,
-    model_memory,
-    model_reader,
-)
+from workbench.security import children
 
-START_SECONDS, OPEN_SECONDS, RUN_SECONDS = 300.0, 60.0, 600.0
+START_SECONDS = 300.0  # for importing TensorFlow, on a machine that is busy with something else
+OPEN_SECONDS, RUN_SECONDS = 60.0, 600.0
 
 
 class TFLite:
@@ -36,7 +30,7 @@ class TFLite:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._process = model_reader(__name__, str(path), str(os.getpid()))
+        self._process = children.model_reader(__name__, str(path), str(os.getpid()))
         self._answer(START_SECONDS)
         found = json.loads(self._answer(OPEN_SECONDS))
         if "error" in found:
@@ -60,12 +54,7 @@ class TFLite:
 
     def close(self) -> None:
         """End the child."""
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
-        self._process.kill()
-        self._process.wait()
+        children.end_reader(self._process)
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
@@ -84,22 +73,17 @@ class TFLite:
             selector.register(stream, selectors.EVENT_READ)
             while len(found) < size:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
-                    self._end("takes too long")
+                    self._end("takes too long to answer")
+                # Some at a time: Python makes room for all it is asked to read, and the length is the child's word.
                 part = os.read(stream.fileno(), min(size - len(found), 1 << 20))
                 if not part:
-                    self._end("")
+                    self._end(children.said_of(self._process.wait()))
                 found += part
         return found
 
     def _end(self, why: str) -> None:
-        status = None if why else self._process.wait()
         self.close()
-        why = why or (f"ends its reader by signal {-status}" if status and status < 0 else "ends its reader")
-        raise DataError(
-            f"{why}: it is damaged, or asks for more than {MODEL_MEMORY >> 30} GB",
-            where=self._path,
-            expected="a sound TFLite model",
-        )
+        raise DataError(why, where=self._path, expected="a sound TFLite model")
 
 
 # ---------------------------------------------------------------- the child
@@ -125,24 +109,23 @@ def _facts(details: dict[str, Any]) -> dict[str, Any]:
 def _serve(path: Path, ask: BinaryIO, answer: BinaryIO) -> None:
     from workbench.lazy import tf
 
-    interpret = tf.lite.Interpreter
+    interpret = tf.lite.Interpreter  # imports TensorFlow before the limit: its memory is not the file's share
     _send(answer, b"ready")
-    with bounded_memory(model_memory(path.stat().st_size)):
+    with children.bounded_memory(children.model_memory(path.stat().st_size)):
         try:
             model = interpret(str(path), num_threads=os.cpu_count())
             entry, end = model.get_input_details()[0], model.get_output_details()[0]
             _send(answer, json.dumps({"entry": _facts(entry), "end": _facts(end)}).encode())
         except (ValueError, IndexError, KeyError, TypeError, MemoryError, RuntimeError) as error:
-            _send(
-                answer,
-                json.dumps({"error": " ".join(str(error).split())[:300] or type(error).__name__}).encode(),
-            )
+            _complain(answer, error)
             return
         shape: tuple[int, ...] = ()
         while head := ask.read(8):
             batch = np.load(io.BytesIO(ask.read(int.from_bytes(head, "little"))), allow_pickle=False)
             try:
-                if shape != batch.shape:
+                if (
+                    shape != batch.shape
+                ):  # batches are of one shape but for the last, and allocating costs time
                     model.resize_tensor_input(entry["index"], batch.shape)
                     model.allocate_tensors()
                     shape = batch.shape
@@ -152,13 +135,13 @@ def _serve(path: Path, ask: BinaryIO, answer: BinaryIO) -> None:
                 np.save(stream, model.get_tensor(end["index"]), allow_pickle=False)
                 _send(answer, stream.getvalue())
             except (ValueError, RuntimeError, MemoryError, TypeError) as error:
-                _send(answer, json.dumps({"error": " ".join(str(error).split())[:300]}).encode())
+                _complain(answer, error)
 
 
-def _main(path: str, parent: str) -> None:
-    die_with_parent(int(parent))
-    _serve(Path(path), sys.stdin.buffer, answers())
+def _complain(answer: BinaryIO, error: Exception) -> None:
+    words = " ".join(str(error).split())[:300] or type(error).__name__
+    _send(answer, json.dumps({"error": words}).encode())
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2])
+    _serve(Path(sys.argv[1]), sys.stdin.buffer, children.serve_model(sys.argv[2]))

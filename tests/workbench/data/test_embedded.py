@@ -94,7 +94,7 @@ def test_npz(tmp_path: Path) -> None:
         ({"images": np.zeros((2, 4, 4, 2), np.uint8), "labels": np.arange(2)}, "images are uint8"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.arange(3)}, "labels are int64"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.zeros(2)}, "labels are float64"),
-        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.zeros(2, int)}, "one label"),
+        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.zeros(2, int)}, "2 images of 1 identity"),
     ],
 )
 def test_npz_that_does_not_fit(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:

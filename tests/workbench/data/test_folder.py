@@ -60,6 +60,10 @@ def test_lists_of_images(root: Path) -> None:
     assert list(included.names) == ["person 0/01.png", "person 0/03.png", "person 2/00.png"]
     np.testing.assert_array_equal(included.labels, [0, 0, 1])
     assert len(opened(root, exclude="use.txt").labels) == 17
+    (root / "faces" / "person 0").rename(root / "faces" / "# 0")  # a name is meant, whatever it begins with
+    (root / "use.txt").write_text("# of the clean-up\n# 0/01.png\nperson 2/00.png\n")
+    assert list(opened(root, include="use.txt").names) == ["# 0/01.png", "person 2/00.png"]
+    (root / "faces" / "# 0").rename(root / "faces" / "person 0")
     (root / "use.txt").write_text("person 0/01.png\nperson 9/01.png\n")
     assert "use.txt:2" in refused(root, include="use.txt")
 
@@ -255,7 +259,7 @@ def test_index_is_small_and_holds_many(tmp_path: Path) -> None:
     assert size / count < 60
     half = made.subset(np.arange(1, count, 2))
     assert half.file(10) == b"000021.jpg"
-    assert folder_index.Names(made, made.identities)[99_999] == "00999/099999.jpg"
+    assert folder_index.Names(made)[99_999] == "00999/099999.jpg"
 
 
 def test_stated_sizes_are_checked_as_settings() -> None:

@@ -145,7 +145,7 @@ def test_mined_triplets_are_drawn_whole() -> None:
     assert (labels[mined[:, 0]] == labels[mined[:, 1]]).all()
     assert (labels[mined[:, 0]] != labels[mined[:, 2]]).all()
     np.testing.assert_array_equal(mined, sampler.mine(lambda n: x[n], labels, records, seed=1, epoch=4))
-    rows = samplers.of_triplets(mined, 30, seed=1)(4).reshape(-1, 3)
+    rows = samplers.shuffled(mined, 30, seed=1)(4).reshape(-1, 3)
     assert {tuple(row) for row in rows} <= {tuple(row) for row in mined}
     apart = np.eye(10)[labels]
     with pytest.raises(DataError, match="no triplet"):

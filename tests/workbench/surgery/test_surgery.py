@@ -66,6 +66,16 @@ def test_the_gate_of_a_hard_swish_is_no_activation():
     assert changed.get_layer("gate").max_value == 6.0
 
 
+@pytest.mark.parametrize("add", [lambda x: x + 3.0, lambda x: 3.0 + x])
+def test_operations_before_a_relu6_make_it_a_gate_where_they_add_three(add):
+    inputs = L.Input([8, 8, 4])
+    gate = L.ReLU(6.0, name="gate")(add(inputs))
+    joined = L.ReLU(6.0, name="joined")(inputs + gate)
+    scaled = L.ReLU(6.0, name="scaled")(joined[..., :2] * 2.0)
+    changed = surgery.relu_to_prelu(tf.keras.Model(inputs, scaled), capped=True)
+    assert [layer.name for layer in changed.layers if isinstance(layer, L.PReLU)] == ["joined", "scaled"]
+
+
 def test_prelu_to_depthwise_is_equal():
     model = small(lambda name: L.PReLU(shared_axes=[1, 2] if name == "one" else None, name=name))
     changed = surgery.prelu_to_depthwise(model)

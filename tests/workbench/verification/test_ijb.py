@@ -226,6 +226,16 @@ def test_similarity_recovers_what_was_done() -> None:
         assert np.square(points @ other[:, :2].T + other[:, 2] - noisy).sum() >= best - 1e-12
 
 
+def test_training_sets_and_protocols_are_aligned_alike(folder: Path, protocol, tmp_path: Path) -> None:
+    from PIL import Image
+
+    chosen = dict(zip(protocol.images, protocol.landmarks))
+    names = align.align_folder(folder / "loose_crop", chosen, tmp_path, 112)
+    found = ijb._aligned(protocol, slice(0, len(names))).pixels(112)
+    written = np.stack([np.asarray(Image.open(tmp_path / name)) for name in names])
+    np.testing.assert_array_equal(found, written)
+
+
 def test_alignment_undoes_the_samples_turning(folder: Path, protocol) -> None:
     from workbench.data.sources import face_drawing
 

@@ -19,7 +19,7 @@ ALIGNED = ("keys", "labels", "offsets", "lengths", "teacher_offsets", "teacher_l
 
 def broken(ranges: Ranges) -> np.ndarray:
     """Return the numbers of the records whose image is not whole, int64, ascending."""
-    faults = [k for k in range(len(ranges.offsets)) if image_check.fault_of(ranges.read(np.array([k]))[0])]
+    faults = [k for k in range(len(ranges.offsets)) if image_check.fault_of(ranges.one(k))]
     return np.array(faults, np.int64)
 
 

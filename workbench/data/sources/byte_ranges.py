@@ -42,6 +42,10 @@ class Ranges:
             result.append(self.glue.join(content))
         return result
 
+    def one(self, number: int) -> bytes:
+        """Return the bytes of one range."""
+        return self.read(np.array([number]))[0]
+
     def _handle(self) -> int:
         handle = _HANDLES.get((os.getpid(), self.path))
         if handle is None:

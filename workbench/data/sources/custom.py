@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from workbench.data import decode
+from workbench.data.paths import locate
 from workbench.data.sources import encoded, in_memory
 from workbench.errors import DataError
 from workbench.lazy import tf
@@ -28,12 +30,10 @@ def images_of_arrays(pixels: Any, labels: Sequence[Any], names: Sequence[str] | 
         DataError: Another type or shape, or fewer than two identities.
     """
     pixels, (identities, numbers) = np.asarray(pixels), _numbered(labels)
-    right = pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[-1] in (1, 3))
-    if pixels.dtype != np.uint8 or not right or len(pixels) != len(numbers):
+    in_memory.check_pixels(pixels, "images_of_arrays")
+    if len(pixels) != len(numbers):
         raise DataError(
-            f"images are {pixels.dtype} {list(pixels.shape)} with {len(numbers)} labels",
-            where="images_of_arrays",
-            expected="uint8 [N, h, w] or [N, h, w, 3] and N labels",
+            f"{len(pixels)} images with {len(numbers)} labels", where="images_of_arrays", expected="as many"
         )
     ids = names or [f"{identities[label]}/{number:06d}" for number, label in enumerate(numbers)]
     return in_memory.from_array(pixels, numbers, identities, ids)
@@ -49,8 +49,6 @@ def images_of_examples(examples: Iterable[Any], size: int = 112) -> Images:
         examples: Of each image uint8 [h, w] or [h, w, 3] of any size, and a number or text, one an identity.
         size: The side at which images are kept, pixels.
     """
-    from workbench.data import decode
-
     kept: list[np.ndarray] = []
     labels: list[Any] = []
     for image, label in examples:
@@ -84,7 +82,8 @@ def images_of_files(paths: Sequence[Any], labels: Sequence[Any], places: Places 
         DataError: A file is not there, or the numbers of paths and labels differ.
     """
     identities, numbers = _numbered(labels)
-    files = [_found(str(path), places) for path in paths]
+    here = places or Places((Path(),))
+    files = [locate(str(path), here, "images_of_files", "a file") for path in paths]
     if len(files) != len(numbers):
         raise DataError(
             f"{len(files)} paths with {len(numbers)} labels", where="images_of_files", expected="as many"
@@ -106,18 +105,8 @@ def images_of_files(paths: Sequence[Any], labels: Sequence[Any], places: Places 
 
 def _numbered(labels: Sequence[Any]) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the names of the identities, and labels from 0 on without holes."""
-    values, numbers = np.unique(np.asarray(labels), return_inverse=True)
-    if len(values) < 2:
-        raise DataError("all images have one label", expected="at least two identities")
-    return tuple(str(value) for value in values), numbers.astype(np.int32)
-
-
-def _found(path: str, places: Places | None) -> Path:
-    found = places.find(path) if places is not None else Path(path) if os.path.exists(path) else None
-    if found is None:
-        words = places.missing(path) if places is not None else f"{path!r} is not there"
-        raise DataError(words, where="images_of_files", expected="a file for each label")
-    return found
+    numbers, values, _ = in_memory.numbered(np.asarray(labels))
+    return tuple(str(value) for value in values), numbers
 
 
 def _fingerprint(paths: Sequence[Any], files: Sequence[Path], labels: np.ndarray) -> str:

@@ -19,9 +19,8 @@ from workbench.data.sources.byte_ranges import Ranges
 from workbench.data.sources.in_memory import Memory
 from workbench.errors import DataError
 from workbench.lazy import tf
-from workbench.spec.interfaces import Images
+from workbench.spec.interfaces import Images, Source
 
-KEEP = ("auto", "decoded", "encoded", "no")
 SMALL = 256 * 2**20  # bytes of decoded pixels up to which `keep="auto"` decodes a set once
 
 
@@ -50,8 +49,21 @@ class Encoded:
     skipping: str = ""  # the source's own words for leaving out images that are broken, where it has them
 
 
+def check_stated(source: Source, where: Any, identities: int, images: int) -> None:
+    """Raise `DataError` where a source states other numbers of identities or images than it has."""
+    stated = source.settings()
+    for word, came in (("identities", identities), ("images", images)):
+        if stated[word] is not None and stated[word] != came:
+            raise DataError(
+                f"{came} {word}",
+                where=where,
+                expected=f"{stated[word]} as stated",
+                do=f"complete the data or correct {word}=",
+            )
+
+
 def opened(stored: Encoded, keep: str) -> Images:
-    """Return `Images` that are decoded at each use or kept in memory, as `keep` (one of KEEP) says."""
+    """Return `Images` that are decoded at each use or kept in memory, as the setting `keep` says."""
     count = len(stored.labels)
     memory = Memory(lambda size: decoded(stored, size))
     held = functools.lru_cache(maxsize=1)(lambda: _held(stored))
@@ -90,29 +102,16 @@ def opened(stored: Encoded, keep: str) -> Images:
     )
 
 
-def decoded(stored: Encoded, size: int) -> np.ndarray:
-    """Return every image as uint8 [N, size, size, 3]; raises `DataError` naming one that is broken."""
-    count = len(stored.labels)
-    result = np.empty((count, size, size, 3), np.uint8)
-    rows = tf.data.Dataset.range(count).map(reading(stored, size), num_parallel_calls=os.cpu_count() or 1)
-    done = 0
-    try:
-        for batch in rows.batch(256).as_numpy_iterator():
-            result[done : done + len(batch)] = batch
-            done += len(batch)
-    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
-        raise blame(stored, range(done, count)) or error from None
-    return result
+def decoded(stored: Encoded, size: int, first: int = 0, count: int | None = None) -> np.ndarray:
+    """Return images, all or `count` from `first` on, as uint8 [n, size, size, 3]; raises `DataError` naming a broken one."""
+    last = len(stored.labels) if count is None else min(first + count, len(stored.labels))
 
-
-def reading(stored: Encoded, size: int) -> Callable[[Any], Any]:
-    """Return the graph function from a record number to its pixels, uint8 [size, size, 3]."""
-
+    @tf.autograph.experimental.do_not_convert
     def read(number: Any) -> Any:
         return decode.fit(decode.decode(stored.fetch(number)), size)
 
-    result: Callable[[Any], Any] = tf.autograph.experimental.do_not_convert(read)
-    return result
+    rows = tf.data.Dataset.range(first, last).map(read, num_parallel_calls=os.cpu_count() or 1)
+    return decode.gathered(rows, last - first, size, lambda done: blame(stored, range(first + done, last)))
 
 
 def blame(stored: Encoded, numbers: Sequence[int]) -> DataError | None:

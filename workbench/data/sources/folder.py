@@ -12,6 +12,7 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
+from workbench.data import fingerprints
 from workbench.data.paths import locate
 from workbench.data.people import PeopleOf
 from workbench.data.sources import builtin, encoded, folder_index
@@ -22,7 +23,6 @@ from workbench.spec.part import part, setting
 
 People = Union[PeopleOf, tuple[Union[str, PeopleOf], ...]]
 Stored = encoded.Encoded  # `encoded` is also the name of a method of the source
-SAMPLED = 256  # files whose whole content enters a sampled fingerprint
 
 
 @part
@@ -39,8 +39,10 @@ class ImageFolder(Source):
     only: People = setting((), doc="sub-folders to use, or PeopleOf a set; () uses all")
     leave_out: People = setting((), doc="sub-folders not to use, or PeopleOf an evaluation set")
     first: Union[int, None] = setting(None, at_least=2, doc="use the first n identities by name")
-    include: Union[str, None] = setting(None, doc="file that lists the images to use, identity/file a line")
-    exclude: Union[str, None] = setting(None, doc="file that lists images not to use")
+    include: Union[str, None] = setting(
+        None, doc="file of the images to use, identity/file a line; # comments"
+    )
+    exclude: Union[str, None] = setting(None, doc="file of images not to use, as in include")
     min_images: int = setting(1, at_least=1, doc="identities with fewer images are left out")
     max_images: Union[int, None] = setting(None, at_least=1, doc="the first n images of each identity")
     broken: Literal["refuse", "skip"] = setting("refuse", doc="what happens to images that are not whole")
@@ -73,9 +75,16 @@ class ImageFolder(Source):
         """Return the chosen images as they are stored: labels from 0 on, names, how to read their bytes."""
         root = locate(self.path, places, f"ImageFolder({self.path!r})")
         everything = folder_index.folder_index(root, places, self.recheck, self.thorough)
-        notes = [_some(everything.strays, "no images by name, passed over")] if everything.strays else []
-        used, identities, more = self._selected(everything, places)
-        self._check_sizes(used, identities, root)
+        strays = everything.strays
+        notes = [f"{few(strays)}: no images by name, passed over"] if strays else []
+        used, more = self._selected(everything, places)
+        if len(used.identities) < 2:
+            raise DataError(
+                f"{len(used)} images of {len(used.identities)} identities",
+                where=root,
+                expected="at least two sub-folders with images, one for each identity",
+            )
+        encoded.check_stated(self, root, len(used.identities), len(used))
         place = _place(used)
         return Stored(
             fetch=lambda number: tf.io.read_file(place(number)),
@@ -83,9 +92,9 @@ class ImageFolder(Source):
             load=lambda path: tf.io.read_file(path),
             read=lambda number: Path(used.path(number)).read_bytes(),
             labels=used.labels,
-            identities=identities,
-            names=folder_index.Names(used, identities),
-            fingerprint=fingerprint(used, identities, self.exact),
+            identities=used.identities,
+            names=folder_index.Names(used),
+            fingerprint=fingerprint(used, self.exact),
             where=str(root),
             notes=(*notes, *more),
             skipping="ImageFolder(broken='skip', thorough=True)",
@@ -94,10 +103,8 @@ class ImageFolder(Source):
     def stand_in(self) -> Source:
         return builtin.small_faces(self.hold_out, identities=self.identities)
 
-    def _selected(
-        self, found: folder_index.Index, places: Places
-    ) -> tuple[folder_index.Index, tuple[str, ...], list[str]]:
-        """Return the index of the used images (labels 0 to C - 1), their identities and notes."""
+    def _selected(self, found: folder_index.Index, places: Places) -> tuple[folder_index.Index, list[str]]:
+        """Return the index of the used images (labels 0 to C - 1, their identities alone) and notes."""
         keep = np.isin(found.labels, self._wanted(found, places))
         for list_file, wanted in ((self.include, True), (self.exclude, False)):
             if list_file is not None:
@@ -107,15 +114,14 @@ class ImageFolder(Source):
         counts = np.bincount(found.labels[keep], minlength=len(found.identities))
         keep &= counts[found.labels] >= self.min_images
         if self.max_images is not None:
-            order: np.ndarray = np.cumsum(keep) - keep  # rank among the kept ones, from 0
-            starts = np.searchsorted(found.labels, np.arange(len(found.identities)))
-            first = np.append(order, keep.sum())[starts]
-            keep &= order - first[found.labels] < self.max_images
+            kept = np.flatnonzero(keep)
+            labels = found.labels[kept]  # ascending, so that each finds the first of its kind
+            rank = np.arange(len(kept)) - np.searchsorted(labels, labels)
+            keep[kept[rank >= self.max_images]] = False
         used = found if keep.all() else found.subset(np.flatnonzero(keep))
         present, labels = np.unique(used.labels, return_inverse=True)
         identities = tuple(found.identities[k] for k in present)
-        used = dataclasses.replace(used, labels=labels.astype(np.int32), identities=identities)
-        return used, identities, notes
+        return dataclasses.replace(used, labels=labels.astype(np.int32), identities=identities), notes
 
     def _wanted(self, found: folder_index.Index, places: Places) -> np.ndarray:
         only, leave_out = (_named(people, found, places) for people in (self.only, self.leave_out))
@@ -130,7 +136,7 @@ class ImageFolder(Source):
         hollow = [name for name in names if counts[position[name]] == 0]
         if hollow and self.broken == "refuse":
             raise DataError(
-                f"no image in {_some(hollow)}",
+                f"no image in {few(hollow)}",
                 where=found.root,
                 expected="images in every identity's sub-folder",
                 do="remove the sub-folder, or set broken='skip'",
@@ -142,7 +148,7 @@ class ImageFolder(Source):
         broken = [number for number in sorted(found.faults) if keep[number]]
         if not broken:
             return []
-        name = folder_index.Names(found, found.identities)[broken[0]]
+        name = folder_index.Names(found)[broken[0]]
         if self.broken == "refuse":
             more = f" (and {len(broken) - 1} more like it)" if len(broken) > 1 else ""
             raise DataError(
@@ -153,25 +159,6 @@ class ImageFolder(Source):
             )
         keep[broken] = False
         return [f"{len(broken)} broken images skipped, the first: {name} {found.faults[broken[0]]}"]
-
-    def _check_sizes(self, used: folder_index.Index, identities: tuple[str, ...], root: Path) -> None:
-        if len(identities) < 2:
-            raise DataError(
-                f"{len(used)} images of {len(identities)} identities",
-                where=root,
-                expected="at least two sub-folders with images, one for each identity",
-            )
-        for word, stated, came in (
-            ("identities", self.identities, len(identities)),
-            ("images", self.images, len(used)),
-        ):
-            if stated is not None and stated != came:
-                raise DataError(
-                    f"{came} {word}",
-                    where=root,
-                    expected=f"{stated} as stated",
-                    do=f"complete the data or correct {word}=",
-                )
 
 
 def _each(people: People) -> tuple[Union[str, PeopleOf], ...]:
@@ -191,14 +178,12 @@ def _named(people: People, found: folder_index.Index, places: Places) -> set[str
     return names
 
 
-def _some(names: Any, words: str = "") -> str:
-    """Say a few of many names: `a, b, c and 4 more`."""
-    return few(names) + (f": {words}" if words else "")
-
-
 def _listed(found: folder_index.Index, path: Path) -> np.ndarray:
-    """Return which images of the index a list names; raises `DataError` for a line that names none."""
-    names = folder_index.Names(found, found.identities)
+    """Return which images of the index a list names; raises `DataError` for a line that names none.
+
+    The list is text as of `.gitignore`: a name a line, empty lines and comments (from `#` on) between them.
+    """
+    names = folder_index.Names(found)
     position = {names[number]: number for number in range(len(names))}
     result = np.zeros(len(names), bool)
     try:
@@ -207,7 +192,9 @@ def _listed(found: folder_index.Index, path: Path) -> np.ndarray:
         raise DataError("is not UTF-8 text", where=path, expected="identity/file a line") from error
     for number, line in enumerate(lines, start=1):
         name = line.strip()
-        if not name or name.startswith("#"):
+        # A comment of the format, no mark of ours: an image's name begins with its identity, so where a folder is
+        # called `#...` its images are in `position`, and are meant.
+        if not name or (name.startswith("#") and name not in position):
             continue
         if name not in position:
             raise DataError(
@@ -237,12 +224,11 @@ def _place(used: folder_index.Index) -> Callable[[Any], Any]:
     return place
 
 
-def fingerprint(used: folder_index.Index, identities: tuple[str, ...], exact: bool) -> str:
+def fingerprint(used: folder_index.Index, exact: bool) -> str:
     """Return 16 hex digits over names, sizes and the content of all files (exact) or of a sample."""
-    digest = hashlib.sha256("\0".join(identities).encode("utf-8", "surrogateescape"))
+    digest = hashlib.sha256("\0".join(used.identities).encode("utf-8", "surrogateescape"))
     for array in (used.labels.astype(np.int64), used.names, used.offsets, used.sizes):
         digest.update(np.ascontiguousarray(array).data)
-    count = len(used) if exact else min(SAMPLED, len(used))
-    for number in np.unique(np.linspace(0, len(used) - 1, count).astype(int)) if count else ():
-        digest.update(hashlib.sha256(Path(used.path(int(number))).read_bytes()).digest())
-    return digest.hexdigest()[:16]
+    return fingerprints.of_contents(
+        digest, len(used), exact, lambda number: Path(used.path(number)).read_bytes()
+    )

@@ -7,6 +7,7 @@ place changes no folder, which is what `recheck` is for. It is arrays and JSON, 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -14,7 +15,6 @@ import time
 import unicodedata
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ VERSION = 2
 RACY_NS = 2_000_000_000  # a folder changed this shortly before a scan may change again unnoticed
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Index:
     """N image files below `root`: file k is `identities[labels[k]]/name(k)` of `sizes[k]` bytes.
 
@@ -62,23 +62,17 @@ class Index:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         position = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][chosen] - offsets[:-1], lengths)
         faults = {int(new): self.faults[int(k)] for new, k in enumerate(chosen) if int(k) in self.faults}
-        return Index(
-            self.root,
-            self.identities,
-            self.labels[chosen],
-            self.names[position],
-            offsets,
-            self.sizes[chosen],
-            faults,
-            self.strays,
+        labels, names, sizes = self.labels[chosen], self.names[position], self.sizes[chosen]
+        return dataclasses.replace(
+            self, labels=labels, names=names, offsets=offsets, sizes=sizes, faults=faults
         )
 
 
 class Names(Sequence[str]):
     """The image ids of an index, `identity/file`, made when they are asked for."""
 
-    def __init__(self, index: Index, identities: Sequence[str]) -> None:
-        self._index, self._identities = index, identities
+    def __init__(self, index: Index) -> None:
+        self._index = index
 
     def __len__(self) -> int:
         return len(self._index)
@@ -88,7 +82,7 @@ class Names(Sequence[str]):
             raise IndexError(number)
         number %= len(self)
         file = self._index.file(number).decode("utf-8", "replace")
-        return f"{self._identities[self._index.labels[number]]}/{file}"
+        return f"{self._index.identities[self._index.labels[number]]}/{file}"
 
 
 def folder_index(root: Path, places: Places, recheck: bool = False, thorough: bool = False) -> Index:
@@ -115,6 +109,7 @@ def scan(root: str, thorough: bool = False) -> tuple[Index, np.ndarray]:
     _refuse_two_spellings(identities, root)
     folders = [os.fsencode(os.path.join(root, name)) for name in identities]
     times = np.array([os.stat(folder).st_mtime_ns for folder in (os.fsencode(root), *folders)], np.int64)
+    # More threads than cores: they wait for the disk.
     with ThreadPoolExecutor(max_workers=min(16, 4 * (os.cpu_count() or 1))) as pool:
         parts = list(pool.map(lambda folder: _scan_identity(folder, thorough), folders))
     names = [name for part in parts for name, _, _ in part[0]]
@@ -125,9 +120,7 @@ def scan(root: str, thorough: bool = False) -> tuple[Index, np.ndarray]:
         identities=tuple(identities),
         labels=np.repeat(np.arange(len(parts), dtype=np.int32), [len(part[0]) for part in parts]),
         names=np.frombuffer(b"".join(names), np.uint8),
-        offsets=np.concatenate([[0], np.cumsum([len(name) for name in names], dtype=np.int64)]).astype(
-            np.int64
-        ),
+        offsets=np.cumsum([0, *(len(name) for name in names)], dtype=np.int64),
         sizes=np.array([size for _, size, _ in files], np.int64),
         faults={number: file[2] for number, file in enumerate(files) if file[2]},
         strays=(*nowhere, *strays),
@@ -169,6 +162,7 @@ def _scan_identity(folder: bytes, thorough: bool) -> tuple[list[tuple[bytes, int
 
 
 def _refuse_two_spellings(identities: list[str], root: str) -> None:
+    """Raise `DataError` for `Jane_Doe` beside `jane doe`: one person trained as two is an error that no curve shows."""
     seen: dict[str, str] = {}
     for name in identities:
         plain = "".join(unicodedata.normalize("NFKC", name).casefold().replace("_", " ").split())
@@ -215,8 +209,7 @@ def _load(path: Path, root: str, thorough: bool) -> Index | None:
         return None
     faults = {int(number): text for number, text in words["faults"].items()}
     labels = np.repeat(np.arange(len(identities), dtype=np.int32), arrays["counts"])
-    offsets = np.zeros(len(labels) + 1, np.int64)
-    np.cumsum(arrays["lengths"], out=offsets[1:])
+    offsets = np.append(0, np.cumsum(arrays["lengths"], dtype=np.int64))
     return Index(
         root, identities, labels, arrays["names"], offsets, arrays["sizes"], faults, tuple(words["strays"])
     )

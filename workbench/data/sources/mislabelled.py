@@ -37,7 +37,7 @@ class Mislabelled(Source):
         images = self.source.open(places)
         wrong = _drawn(images.labels, self.share, self.seed)
         labels = images.labels.copy()
-        # a step from 1 to C - 1 around the circle of labels never comes back to the image's own
+        # A stream of its own: which images are wrong stays, whatever they are called. A step from 1 to C - 1 around the circle of labels never comes back to the image's own
         steps = np.random.default_rng([self.seed, 0xBAD]).integers(1, len(images.identities), len(wrong))
         labels[wrong] = (labels[wrong] + steps) % len(images.identities)
         note = f"{len(wrong)} of {len(labels)} labels are wrong on purpose"

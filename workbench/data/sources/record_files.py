@@ -11,9 +11,9 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
-from workbench.data import cache
+from workbench.data import cache, fingerprints
 from workbench.data.paths import locate
-from workbench.data.sources import broken_records, builtin, encoded, recordio, tfrecords
+from workbench.data.sources import broken_records, builtin, encoded, in_memory, recordio, tfrecords
 from workbench.data.sources.byte_ranges import Ranges, stamp
 from workbench.errors import DataError
 from workbench.security.foreign_names import is_count
@@ -22,7 +22,6 @@ from workbench.spec.part import part, setting
 
 Stored = encoded.Encoded  # `encoded` is also the name of a method of the sources
 VERSION = 1  # of the cached indexes
-SAMPLED = 256  # images whose content enters a sampled fingerprint
 
 
 @part
@@ -45,6 +44,19 @@ class _Records(Source):
     @abc.abstractmethod
     def encoded(self, places: Places) -> Stored:
         """Return the stored images: labels from 0 on, names, and how to read their bytes."""
+
+    def _stored(self, ranges: Ranges, labels: np.ndarray, **facts: Any) -> Stored:
+        """Return the images of byte ranges; `facts` are the further fields of `Stored`."""
+        digest = hashlib.sha256(np.ascontiguousarray(labels, np.int64).tobytes() + ranges.lengths.tobytes())
+        return Stored(
+            fetch=ranges.fetch,
+            read=ranges.one,
+            labels=labels,
+            ranged=ranges,
+            fingerprint=fingerprints.of_contents(digest, len(labels), self.exact, ranges.one),
+            skipping=f"{type(self).__name__}(broken='skip')",
+            **facts,
+        )
 
     def _whole(
         self, places: Places, path: Path, kind: str, found: dict[str, np.ndarray]
@@ -76,25 +88,16 @@ class RecordIO(_Records):
         path = locate(self.path, places, f"RecordIO({self.path!r})", "a file")
         index = path.with_suffix(".idx")
         beside = index if index.is_file() else None
-        found = _cached(places, path, beside, "rec", lambda: _rec_arrays(path, beside))
+        found = _cached(places, path, beside, "rec", lambda: vars(recordio.content(path, beside)))
         found, skipped = self._whole(places, path, "rec", found)
         ranges = _rec_ranges(path, found)
-        labels, values, notes = _numbered(found["labels"])
+        labels, values, notes = in_memory.numbered(found["labels"], path)
         listed = _lst(path.with_suffix(".lst"), found["keys"])
         names = listed or _Keys(found["keys"])
         identities = _identities(values, labels, listed)
-        _check(self, path, len(identities), len(labels))
-        return Stored(
-            fetch=ranges.fetch,
-            read=lambda number: ranges.read(np.array([number]))[0],
-            labels=labels,
-            identities=identities,
-            names=names,
-            fingerprint=fingerprint(ranges, labels, self.exact),
-            where=str(path),
-            notes=(*skipped, *notes),
-            ranged=ranges,
-            skipping="RecordIO(broken='skip')",
+        encoded.check_stated(self, path, len(identities), len(labels))
+        return self._stored(
+            ranges, labels, identities=identities, names=names, where=str(path), notes=(*skipped, *notes)
         )
 
     def stand_in(self) -> Source:
@@ -118,11 +121,11 @@ class TFRecords(_Records):
         found = _cached(places, path, None, kind, lambda: _tfrecord_arrays(path, keys))
         found, skipped = self._whole(places, path, kind, found)
         words = json.loads(found["words"].tobytes())
-        labels, values, notes = _numbered(found["labels"])
+        labels, values, notes = in_memory.numbered(found["labels"], path)
         ranges = Ranges(path, found["offsets"], found["lengths"])
         called = {int(label): name for label, name in words["identities"].items()}
         identities = tuple(called.get(int(value), str(value)) for value in values)
-        _check(self, path, len(identities), len(labels))
+        encoded.check_stated(self, path, len(identities), len(labels))
         teacher, width = _teacher(path, found, words["type"])
         if self.teacher is not None and self.teacher != width:
             raise DataError(
@@ -130,17 +133,13 @@ class TFRecords(_Records):
                 where=path,
                 expected=f"{self.teacher} numbers as stated",
             )
-        return Stored(
-            fetch=ranges.fetch,
-            read=lambda number: ranges.read(np.array([number]))[0],
-            labels=labels,
+        return self._stored(
+            ranges,
+            labels,
             identities=identities,
             names=words["names"],
-            fingerprint=fingerprint(ranges, labels, self.exact),
             where=str(path),
             notes=(*skipped, *notes),
-            ranged=ranges,
-            skipping="TFRecords(broken='skip')",
             teacher=teacher,
             teacher_size=width,
         )
@@ -185,18 +184,6 @@ def _rec_ranges(path: Path, found: dict[str, np.ndarray]) -> Ranges:
     return Ranges(path, found["offsets"], found["lengths"], joined, recordio.GLUE)
 
 
-def _rec_arrays(path: Path, index: Path | None) -> dict[str, np.ndarray]:
-    found = recordio.content(path, index)
-    joined = [(number, *piece) for number, pieces in found.joined.items() for piece in pieces]
-    return {
-        "keys": found.keys,
-        "labels": found.labels,
-        "offsets": found.offsets,
-        "lengths": found.lengths,
-        "joined": np.array(joined, np.int64).reshape(-1, 3),
-    }
-
-
 def _tfrecord_arrays(path: Path, keys: tfrecords.Keys) -> dict[str, np.ndarray]:
     found = tfrecords.content(path, keys)
     words = {"names": found.names, "identities": found.identities, "type": found.teacher_type}
@@ -216,14 +203,6 @@ def _teacher(path: Path, found: dict[str, np.ndarray], kind: str) -> tuple[Any, 
     width = int(found["teacher_lengths"][0]) // np.dtype(kind).itemsize
     ranges = Ranges(path, found["teacher_offsets"], found["teacher_lengths"])
     return (lambda numbers: ranges.vectors(numbers, kind, width)), width
-
-
-def _numbered(written: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Return labels from 0 to C - 1, the written label of each, and a note where there were holes."""
-    values, labels = np.unique(written, return_inverse=True)
-    holes = int(values[-1] - values[0] + 1 - len(values))
-    notes = (f"{holes} labels between {values[0]} and {values[-1]} do not occur; numbered without holes",)
-    return labels.astype(np.int32), values, notes if holes else ()
 
 
 def _lst(path: Path, keys: np.ndarray) -> list[str] | None:
@@ -256,28 +235,3 @@ def _identities(values: np.ndarray, labels: np.ndarray, listed: list[str] | None
         return tuple(str(value) for value in values)
     first = np.unique(labels, return_index=True)[1]
     return tuple(listed[number].rpartition("/")[0] or str(value) for number, value in zip(first, values))
-
-
-def _check(source: Source, path: Path, identities: int, images: int) -> None:
-    if identities < 2:
-        raise DataError(
-            f"{images} images of {identities} identity", where=path, expected="at least two identities"
-        )
-    stated = source.settings()
-    for word, came in (("identities", identities), ("images", images)):
-        if stated[word] is not None and stated[word] != came:
-            raise DataError(
-                f"{came} {word}",
-                where=path,
-                expected=f"{stated[word]} as stated",
-                do=f"correct the file or {word}=",
-            )
-
-
-def fingerprint(ranges: Ranges, labels: np.ndarray, exact: bool) -> str:
-    """Return 16 hex digits over labels, sizes and the content of all images (exact) or of a sample."""
-    digest = hashlib.sha256(np.ascontiguousarray(labels, np.int64).tobytes() + ranges.lengths.tobytes())
-    count = len(labels) if exact else min(SAMPLED, len(labels))
-    for number in np.unique(np.linspace(0, len(labels) - 1, count).astype(int)):
-        digest.update(hashlib.sha256(ranges.read(np.array([number]))[0]).digest())
-    return digest.hexdigest()[:16]

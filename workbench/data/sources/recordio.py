@@ -46,7 +46,7 @@ class Content:
     labels: np.ndarray  # int64 [N], as written
     offsets: np.ndarray  # int64 [N]
     lengths: np.ndarray  # int64 [N]
-    joined: dict[int, tuple[tuple[int, int], ...]]
+    joined: np.ndarray  # int64 [J, 3], the parts of images that lie in several places: image, offset, length
 
 
 def scan(path: Path) -> Records:
@@ -212,19 +212,18 @@ def _check_ranges(path: Path, keys: np.ndarray, heads: _Heads, begin: int, end: 
 def _assembled(records: Records, heads: _Heads, keys: np.ndarray, order: np.ndarray) -> Content:
     parts = records.first[order]
     skip = heads.sizes[order]
-    joined = {}
-    for number, record in enumerate(order):
-        if records.first[record + 1] - records.first[record] > 1:
-            span = range(int(records.first[record]), int(records.first[record + 1]))
-            pieces = [(int(records.offsets[p]), int(records.lengths[p])) for p in span]
-            at, length = pieces[0]
-            joined[number] = ((at + int(skip[number]), length - int(skip[number])), *pieces[1:])
+    offsets, lengths = records.offsets[parts] + skip, records.lengths[parts] - skip
+    joined: list[tuple[int, int, int]] = []
+    for number in np.flatnonzero(records.first[order + 1] - parts > 1).tolist():
+        rest = range(int(parts[number]) + 1, int(records.first[order[number] + 1]))
+        joined.append((number, offsets[number], lengths[number]))
+        joined += [(number, records.offsets[part], records.lengths[part]) for part in rest]
     return Content(
         keys=keys[order],
         labels=heads.labels[order].astype(np.int64),
-        offsets=records.offsets[parts] + skip,
-        lengths=records.lengths[parts] - skip,
-        joined=joined,
+        offsets=offsets,
+        lengths=lengths,
+        joined=np.array(joined, np.int64).reshape(-1, 3),
     )
 
 

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class Content:
 
 def content(path: Path, keys: Keys) -> Content:
     """Walk over a file; raises `DataError` naming the first record that is damaged or lacks a feature."""
-    columns = [array("q") for _ in range(5)]
+    images, teachers = array("q"), array("q")  # label, offset, length of each; and offset, length
     names: list[str] = []
     identities: dict[int, str] = {}
     kinds: set[str] = set()
@@ -58,17 +58,17 @@ def content(path: Path, keys: Keys) -> Content:
         for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             where = f"{path}: record {number}"
             at = position + BEFORE
-            label, (image_at, image_length), taught, name, identity = _parsed(serialized, keys, where)
-            for column, value in zip(columns, (label, at + image_at, image_length)):
-                column.append(value)
-            if taught is not None:
-                columns[3].append(at + taught[0])
-                columns[4].append(taught[1])
-                kinds.add(taught[2])
-            names.append(name or f"record {number}")
-            if identity and identities.setdefault(label, identity) != identity:
+            record = _parsed(serialized, keys, where)
+            images.extend((record.label, at + record.offset, record.length))
+            if record.teacher is not None:
+                offset, length, kind = record.teacher
+                teachers.extend((at + offset, length))
+                kinds.add(kind)
+            names.append(record.name or f"record {number}")
+            known = identities.setdefault(record.label, record.identity) if record.identity else ""
+            if known != record.identity:
                 raise DataError(
-                    f"calls label {label} {identity!r}, before it was {identities[label]!r}", where=where
+                    f"calls label {record.label} {record.identity!r}, before it was {known!r}", where=where
                 )
             position += BEFORE + len(serialized) + AFTER
             number += 1
@@ -78,24 +78,31 @@ def content(path: Path, keys: Keys) -> Content:
             where=path,
             expected="whole TFRecords with right checksums",
         ) from error
-    _check_end(path, number, position)
-    result = [np.array(column, np.int64) for column in columns]
-    if len(kinds) > 1 or (kinds and len(set(result[4].tolist())) > 1) or 0 < len(result[3]) < number:
+    if number == 0 or position != path.stat().st_size:
+        what = "holds no records" if number == 0 else f"has bytes behind its last record (byte {position})"
+        raise DataError(what, where=path, expected="TFRecords of images")
+    found = np.array(images, np.int64).reshape(-1, 3).T
+    taught = np.array(teachers, np.int64).reshape(-1, 2).T
+    if len(kinds) > 1 or len(np.unique(taught[1])) > 1 or 0 < len(taught[0]) < number:
         raise DataError(
             f"teacher embeddings {keys.teacher!r} of different sizes, or in some records only", where=path
         )
-    labels, offsets, lengths, teacher_offsets, teacher_lengths = result
-    kind = kinds.pop() if kinds else ""
-    return Content(labels, offsets, lengths, names, identities, teacher_offsets, teacher_lengths, kind)
+    labels, offsets, lengths = (np.ascontiguousarray(column) for column in found)
+    return Content(labels, offsets, lengths, names, identities, taught[0], taught[1], "".join(kinds))
 
 
-def _check_end(path: Path, records: int, position: int) -> None:
-    if records == 0 or position != path.stat().st_size:
-        what = "holds no records" if records == 0 else f"has bytes behind its last record (byte {position})"
-        raise DataError(what, where=path, expected="TFRecords of images")
+class _Record(NamedTuple):
+    """What one record holds; offsets count from the start of its content."""
+
+    label: int
+    offset: int  # of the image
+    length: int
+    teacher: tuple[int, int, str] | None  # offset, length and type of the embedding
+    name: str
+    identity: str
 
 
-def _parsed(serialized: bytes, keys: Keys, where: str) -> Any:
+def _parsed(serialized: bytes, keys: Keys, where: str) -> _Record:
     from google.protobuf.message import DecodeError
 
     try:
@@ -114,12 +121,13 @@ def _parsed(serialized: bytes, keys: Keys, where: str) -> Any:
         )
     if not -(2**31) <= labels[0] < 2**31:
         raise DataError(f"has the label {labels[0]}", where=where, expected="a 32-bit number")
-    name = _text(features, keys.name)
-    return (
+    return _Record(
         labels[0],
-        (serialized.find(images[0]), len(images[0])),
+        # Protobuf keeps bytes as they are, so where they are found is where they lie.
+        serialized.find(images[0]),
+        len(images[0]),
         _taught(features, keys.teacher, serialized, where),
-        name,
+        _text(features, keys.name),
         _text(features, keys.identity),
     )
 

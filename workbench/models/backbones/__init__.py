@@ -1,1 +1,1 @@
-"""Backbones: networks from a face image to feature maps. `table.py` lists every one by name."""
+"""Backbones: networks from a face image to feature maps. `registry.py` lists every one by name."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Union
 from typing_extensions import Self
 
 from workbench.lazy import Lazy, tf
+from workbench.models.backbones.keras_scaled import REPEATS
 from workbench.models.backbones.layers import Activation, Network
 from workbench.spec.part import part, setting
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 else:
     attention = Lazy("workbench.models.backbones.attention")
 
-REPEATS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 EXPANSION = 4  # channels out of a block per channel of its middle
 
 
@@ -164,9 +164,8 @@ class BoTNet(Bottlenecks):
         return 4 * self.stem_stride * self.last_stride
 
     def _block(self, x: tf.Tensor, stage: int, filters: int, stride: int, name: str) -> tf.Tensor:
-        return Bottlenecks._block(
-            self, x, stage, filters, min(stride, self.last_stride) if stage == 4 else stride, name
-        )
+        stride = min(stride, self.last_stride) if stage == 4 else stride
+        return Bottlenecks._block(self, x, stage, filters, stride, name)
 
     def middle(self, x: tf.Tensor, stage: int, filters: int, stride: int, name: str) -> tf.Tensor:
         if stage < 4:

@@ -7,7 +7,7 @@ by layer in which the settings that are given replace Keras's; None keeps what K
 from __future__ import annotations
 
 import abc
-from typing import Any, Literal, Union
+from typing import Any, ClassVar, Literal, Union
 
 from typing_extensions import Self
 
@@ -20,98 +20,40 @@ from workbench.spec.interfaces import Backbone
 from workbench.spec.part import part, setting
 from workbench.surgery.rewrite import rebuilt
 
-# Every model of keras.applications 2.15 and the smallest input side it is built for here.
-APPLICATIONS: dict[str, int] = {
-    "ConvNeXtTiny": 32,
-    "ConvNeXtSmall": 32,
-    "ConvNeXtBase": 32,
-    "ConvNeXtLarge": 32,
-    "ConvNeXtXLarge": 32,
-    "DenseNet121": 32,
-    "DenseNet169": 32,
-    "DenseNet201": 32,
-    "EfficientNetB0": 32,
-    "EfficientNetB1": 32,
-    "EfficientNetB2": 32,
-    "EfficientNetB3": 32,
-    "EfficientNetB4": 32,
-    "EfficientNetB5": 32,
-    "EfficientNetB6": 32,
-    "EfficientNetB7": 32,
-    "EfficientNetV2B0": 32,
-    "EfficientNetV2B1": 32,
-    "EfficientNetV2B2": 32,
-    "EfficientNetV2B3": 32,
-    "EfficientNetV2S": 32,
-    "EfficientNetV2M": 32,
-    "EfficientNetV2L": 32,
-    "InceptionResNetV2": 75,
-    "InceptionV3": 75,
-    "MobileNet": 32,
-    "MobileNetV2": 32,
-    "MobileNetV3Large": 32,
-    "MobileNetV3Small": 32,
-    "NASNetLarge": 32,
-    "NASNetMobile": 32,
-    "RegNetX002": 32,
-    "RegNetX004": 32,
-    "RegNetX006": 32,
-    "RegNetX008": 32,
-    "RegNetX016": 32,
-    "RegNetX032": 32,
-    "RegNetX040": 32,
-    "RegNetX064": 32,
-    "RegNetX080": 32,
-    "RegNetX120": 32,
-    "RegNetX160": 32,
-    "RegNetX320": 32,
-    "RegNetY002": 32,
-    "RegNetY004": 32,
-    "RegNetY006": 32,
-    "RegNetY008": 32,
-    "RegNetY016": 32,
-    "RegNetY032": 32,
-    "RegNetY040": 32,
-    "RegNetY064": 32,
-    "RegNetY080": 32,
-    "RegNetY120": 32,
-    "RegNetY160": 32,
-    "RegNetY320": 32,
-    "ResNet50": 32,
-    "ResNet101": 32,
-    "ResNet152": 32,
-    "ResNet50V2": 32,
-    "ResNet101V2": 32,
-    "ResNet152V2": 32,
-    "ResNetRS50": 32,
-    "ResNetRS101": 32,
-    "ResNetRS152": 32,
-    "ResNetRS200": 32,
-    "ResNetRS270": 32,
-    "ResNetRS350": 32,
-    "ResNetRS420": 32,
-    "VGG16": 32,
-    "VGG19": 32,
-    "Xception": 71,
+# The families of keras.applications, in 2.15 and tf_keras 2.21 the same, and what each has; the first is the smallest.
+FAMILIES = {
+    "ConvNeXt": "Tiny Small Base Large XLarge",
+    "DenseNet": "121 169 201",
+    "EfficientNet": "B0 B1 B2 B3 B4 B5 B6 B7",
+    "EfficientNetV2": "B0 B1 B2 B3 S M L",
+    "Inception": "V3 ResNetV2",
+    "MobileNetV3": "Small Large",
+    "NASNet": "Mobile Large",
+    "RegNetX": "002 004 006 008 016 032 040 064 080 120 160 320",
+    "RegNetY": "002 004 006 008 016 032 040 064 080 120 160 320",
+    "ResNet": "50 101 152",
+    "ResNet{}V2": "50 101 152",
+    "ResNetRS": "50 101 152 200 270 350 420",
+    "VGG": "16 19",
+    "MobileNet": "",
+    "MobileNetV2": "",
+    "Xception": "",
 }
 
-# The smallest network of each of Keras's families, by how the names of the family begin: for `--quick`.
-LEAST = {
-    "ConvNeXt": "ConvNeXtTiny",
-    "DenseNet": "DenseNet121",
-    "EfficientNetV2": "EfficientNetV2B0",
-    "EfficientNet": "EfficientNetB0",
-    "Inception": "InceptionV3",
-    "MobileNetV3": "MobileNetV3Small",
-    "NASNet": "NASNetMobile",
-    "RegNetX": "RegNetX002",
-    "RegNetY": "RegNetY002",
-    "ResNetRS": "ResNetRS50",
-    "ResNet50V2": "ResNet50V2",
-    "ResNet101V2": "ResNet50V2",
-    "ResNet152V2": "ResNet50V2",
-    "ResNet": "ResNet50",
-    "VGG": "VGG16",
+
+def _members(family: str) -> list[str]:
+    """Return the names of the networks of a family, the smallest first."""
+    place = family if "{}" in family else f"{family}{{}}"
+    return [place.format(one) for one in FAMILIES[family].split() or [""]]
+
+
+# Each network, with the smallest of its family: for `--quick`.
+SMALLEST = {name: _members(family)[0] for family in FAMILIES for name in _members(family)}
+# The smallest input side that each is built for here: Keras's own.
+APPLICATIONS = dict.fromkeys(sorted(SMALLEST), 32) | {
+    "InceptionResNetV2": 75,
+    "InceptionV3": 75,
+    "Xception": 71,
 }
 
 
@@ -137,6 +79,7 @@ class KerasNet(Backbone):
 
     def check(self) -> None:
         name = self.source()[0]
+        # A stem of stride 1 halves what the strides need; where it is not 32, convolutions without padding set the bound.
         least = APPLICATIONS[name] // (2 if self.stem_stride == 1 and APPLICATIONS[name] == 32 else 1)
         if self.image_size < least:
             raise SpecError(
@@ -159,7 +102,7 @@ class KerasNet(Backbone):
         except (ValueError, OSError) as error:
             raise DataError(
                 f"Keras refuses {name}: {error}",
-                where=f"{type(self).__name__}",
+                where=type(self).__name__,
                 do="look at weights and image_size",
             ) from error
 
@@ -190,9 +133,7 @@ class KerasApplication(KerasNet):
         return self.network, {"include_preprocessing": False} if no_scaling else {}
 
     def quick(self) -> Self:
-        small = next(
-            (least for start, least in LEAST.items() if self.network.startswith(start)), self.network
-        )
+        small = SMALLEST[self.network]
         return self.but(network=small, image_size=APPLICATIONS[small], weights=None)
 
 
@@ -237,6 +178,8 @@ class MobileNetV3(KerasNet):
 class ScaledKerasNet(KerasNet):
     """Base of the families that are built here at any width and depth, by Keras's own functions."""
 
+    smallest: ClassVar[dict[str, Any]] = {"variant": "B0"}  # the settings of the family's smallest network
+
     width: float = setting(1.0, above=0, later=True, doc="multiplier on the filters of all blocks")
     depth: float = setting(1.0, above=0, at_most=2, later=True, doc="multiplier on the repeats of blocks")
 
@@ -260,7 +203,8 @@ class ScaledKerasNet(KerasNet):
         """Return the network at its width and depth."""
 
     def quick(self) -> Self:
-        return self.but(image_size=32, width=0.125, depth=0.34, stem_stride=1, weights=None)
+        shallow = {"image_size": 32, "width": 0.125, "depth": 0.34, "stem_stride": 1, "weights": None}
+        return self.but(**shallow, **self.smallest)
 
 
 @part
@@ -270,6 +214,8 @@ class ResNet(ScaledKerasNet):
     23,587,712, 42,658,176 and 58,370,944 parameters without a top (Keras). 112 pixels give 4 x 4 x 2048.
     """
 
+    smallest: ClassVar[dict[str, Any]] = {"layers": 50}
+
     layers: Literal[50, 101, 152] = setting(50, doc="convolutions and fully connected layers, by name")
 
     def source(self) -> tuple[str, dict[str, Any]]:
@@ -278,9 +224,6 @@ class ResNet(ScaledKerasNet):
     def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
         return keras_scaled.resnet(self.layers, 1, self.width, self.depth, shape)
 
-    def quick(self) -> Self:
-        return ScaledKerasNet.quick(self).but(layers=50)
-
 
 @part
 class ResNetV2(ScaledKerasNet):
@@ -288,6 +231,8 @@ class ResNetV2(ScaledKerasNet):
 
     23,564,800, 42,626,560 and 58,331,648 parameters without a top (Keras). 112 pixels give 4 x 4 x 2048.
     """
+
+    smallest: ClassVar[dict[str, Any]] = {"layers": 50}
 
     layers: Literal[50, 101, 152] = setting(50, doc="convolutions and fully connected layers, by name")
     padding: Literal["explicit", "same"] = setting(
@@ -299,9 +244,6 @@ class ResNetV2(ScaledKerasNet):
 
     def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
         return keras_scaled.resnet(self.layers, 2, self.width, self.depth, shape)
-
-    def quick(self) -> Self:
-        return ScaledKerasNet.quick(self).but(layers=50)
 
 
 @part
@@ -320,9 +262,6 @@ class EfficientNet(ScaledKerasNet):
     def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
         return keras_scaled.efficientnet(self.variant, 1, self.width, self.depth, shape)
 
-    def quick(self) -> Self:
-        return ScaledKerasNet.quick(self).but(variant="B0")
-
 
 @part
 class EfficientNetV2(ScaledKerasNet):
@@ -338,6 +277,3 @@ class EfficientNetV2(ScaledKerasNet):
 
     def scaled(self, shape: tuple[int, ...]) -> tf.keras.Model:
         return keras_scaled.efficientnet(self.variant, 2, self.width, self.depth, shape, **self.source()[1])
-
-    def quick(self) -> Self:
-        return ScaledKerasNet.quick(self).but(variant="B0")

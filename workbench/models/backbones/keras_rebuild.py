@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from workbench.lazy import tf
 from workbench.models.backbones.layers import activate
 from workbench.pixels import MIDDLE, SCALE
-from workbench.surgery.activations import is_gate
+from workbench.surgery.activations import is_gate, is_operation
 from workbench.surgery.rewrite import unfused
 
 if TYPE_CHECKING:
     from workbench.models.backbones.keras_nets import KerasNet
 
 REPLACED = ("relu", "swish", "silu", "gelu")  # activations for which a spec may give another
-GATES = ("squeeze", "_se_")  # parts of the names of squeeze-excite's layers in Keras
+# Parts of the names of squeeze-excite's layers: Keras gives them no class, and their names are its only mark.
+GATES = ("squeeze", "_se_")
 
 
 class Changes:
@@ -45,9 +46,7 @@ class Changes:
         return type(layer).from_config({**layer.get_config(), **self._config(layer)})
 
     def _activate(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        kind = self.settings.activation
-        assert kind is not None
-        return activate(x, kind, name, self.settings.prelu_start)
+        return activate(x, str(self.settings.activation), name, self.settings.prelu_start)
 
     def _config(self, layer: tf.keras.layers.Layer) -> dict[str, Any]:
         """Return what differs in the configuration of the layer's copy."""
@@ -90,12 +89,12 @@ def is_hard_swish(layer: tf.keras.layers.Layer) -> bool:
 
     In squeeze-excite the gate is made of something else than x, and the answer is no.
     """
-    if type(layer).__name__ != "Multiply" or len(layer.inbound_nodes[0].keras_inputs) != 2:
+    if not isinstance(layer, tf.keras.layers.Multiply) or len(layer.inbound_nodes[0].keras_inputs) != 2:
         return False
     x, gate = layer.inbound_nodes[0].keras_inputs
     while gate is not x:
         maker = gate.node.layer
-        if type(maker).__name__ not in ("TFOpLambda", "ReLU"):
+        if not (is_operation(maker) or isinstance(maker, tf.keras.layers.ReLU)):
             return False
         gate = maker.inbound_nodes[0].keras_inputs[0]
     return True

@@ -12,22 +12,11 @@ from typing import Any
 from workbench.lazy import tf
 
 Shape = tuple[int, ...]
+# blocks of each stage, by the layers of a ResNet (He et al. 2016, table 1); the networks of `bottleneck` have them too
 REPEATS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
-# width and depth of the variants (Tan and Le 2019 and 2021); S, M and L have tables of blocks of their own
-COMPOUND = {
-    "B0": (1.0, 1.0),
-    "B1": (1.0, 1.1),
-    "B2": (1.1, 1.2),
-    "B3": (1.2, 1.4),
-    "B4": (1.4, 1.8),
-    "B5": (1.6, 2.2),
-    "B6": (1.8, 2.6),
-    "B7": (2.0, 3.1),
-    "S": (1.0, 1.0),
-    "M": (1.0, 1.0),
-    "L": (1.0, 1.0),
-}
+# width and depth of B0 to B7 (Tan and Le 2019 and 2021); S, M and L have tables of blocks of their own
+COMPOUND = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8), (1.6, 2.2), (1.8, 2.6), (2.0, 3.1))
 
 
 def resnet(layers: int, version: int, width: float, depth: float, shape: Shape) -> tf.keras.Model:
@@ -45,7 +34,13 @@ def resnet(layers: int, version: int, width: float, depth: float, shape: Shape) 
         return x
 
     return source.ResNet(
-        stacks, version == 2, True, f"resnet{layers}", include_top=False, weights=None, input_shape=shape
+        stacks,
+        preact=version == 2,
+        use_bias=True,
+        model_name=f"resnet{layers}",
+        include_top=False,
+        weights=None,
+        input_shape=shape,
     )
 
 
@@ -53,7 +48,7 @@ def efficientnet(
     variant: str, version: int, width: float, depth: float, shape: Shape, **options: Any
 ) -> tf.keras.Model:
     """Return EfficientNet (version 1 or 2) with its variant's width and depth scaled once more."""
-    own_width, own_depth = COMPOUND[variant]
+    own_width, own_depth = COMPOUND[int(variant[1])] if variant.startswith("B") else (1.0, 1.0)
     scales = (own_width * width, own_depth * depth, shape[0])
     if version == 2:
         source = _module(tf.keras.applications.EfficientNetV2B0)

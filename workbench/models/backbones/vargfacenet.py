@@ -46,7 +46,7 @@ class VarGFaceNet(Network):
     def build(self, inputs: tf.Tensor) -> tf.Tensor:
         stem, stages = (40, STAGES) if self.form == "paper" else (32, INSIGHTFACE_STAGES)
         x = self.conv_unit(inputs, self._filters(stem), 3, "stem")
-        x = self._block(x, self._filters(stem), self.head_stride, "head", branches=1)
+        x = self._block(x, self._filters(stem), self.head_stride, "head", branches=1, expansion=1)
         for stage, (filters, repeats) in enumerate(stages, start=2):
             x = self._block(x, self._filters(filters), 2, f"stage{stage}_block1", branches=2)
             for number in range(2, max(2, round(repeats * self.depth)) + 1):
@@ -66,30 +66,40 @@ class VarGFaceNet(Network):
     def _filters(self, filters: int) -> int:
         return max(self.group, int(filters * self.width) // self.group * self.group)
 
-    def _separable(self, x: tf.Tensor, filters: int, stride: int, name: str, active: bool) -> tf.Tensor:
-        """Return a group convolution of more channels and a 1 x 1 one back to `filters`."""
+    def _separable(
+        self, x: tf.Tensor, filters: int, stride: int, name: str, active: bool, expansion: int
+    ) -> tf.Tensor:
+        """Return a group convolution of `expansion` times the channels and a 1 x 1 one back to `filters`."""
         channels = x.shape[-1]
-        expansion = 1 if name.startswith("head") else self.expansion
         x = self.conv_unit(
             x, channels * expansion, 3, f"{name}_group", stride=stride, groups=channels // self.group
         )
         x = self.conv_norm(x, filters, 1, f"{name}_point")
         return self.act(x, f"{name}_point") if active else x
 
-    def _block(self, x: tf.Tensor, filters: int, stride: int, name: str, branches: int) -> tf.Tensor:
+    def _block(
+        self,
+        x: tf.Tensor,
+        filters: int,
+        stride: int,
+        name: str,
+        branches: int,
+        expansion: int | None = None,
+    ) -> tf.Tensor:
         """Return a normal block, or with a stride a down-sampling one of one or two summed branches."""
-        add = tf.keras.layers.Add
+        add, wide = tf.keras.layers.Add, expansion or self.expansion
         paths = [
-            self._separable(x, filters, stride, f"{name}_{n}", branches == 1) for n in range(1, branches + 1)
+            self._separable(x, filters, stride, f"{name}_{n}", active=branches == 1, expansion=wide)
+            for n in range(1, branches + 1)
         ]
         y = paths[0] if branches == 1 else self.act(add(name=f"{name}_merge")(paths), f"{name}_merge")
-        y = self._separable(y, filters, 1, f"{name}_out", active=False)
+        y = self._separable(y, filters, 1, f"{name}_out", active=False, expansion=wide)
         if self.squeeze_excite_ratio and branches == 1:
             y = self.squeeze_excite(
                 y, max(1, int(filters * self.squeeze_excite_ratio)), name, self.activation
             )
         if stride == 2 or x.shape[-1] != filters:
-            x = self._separable(x, filters, stride, f"{name}_short", active=False)
+            x = self._separable(x, filters, stride, f"{name}_short", active=False, expansion=wide)
         return self.act(add(name=f"{name}_add")([x, y]), name)
 
     def _embed(self, x: tf.Tensor) -> tf.Tensor:

@@ -19,9 +19,9 @@ class WeightedHead(Head):
     cosine is a logit error of 0.03 and more. (On GPUs with TensorFloat-32 the products use it.)
     """
 
-    @abc.abstractmethod
     def slots(self, classes: int, size: int) -> dict[str, Slot]:
-        """Return the weights by name for C `classes` and embeddings of d = `size` numbers."""
+        """Return the weights by name for C `classes` and embeddings of d = `size` numbers: one row a class."""
+        return {"kernel": Slot((classes, size))}
 
     @abc.abstractmethod
     def logits(

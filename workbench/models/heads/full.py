@@ -18,8 +18,8 @@ class Dense(WeightedHead):
     bias: bool = setting(True, doc="add b, one trained number an identity")
 
     def slots(self, classes: int, size: int) -> dict[str, Slot]:
-        weights = {"kernel": Slot((classes, size))}
-        return {**weights, "bias": Slot((classes,), 0.0)} if self.bias else weights
+        kernel = super().slots(classes, size)
+        return {**kernel, "bias": Slot((classes,), 0.0)} if self.bias else kernel
 
     def signature(self, classes: int, size: int) -> tuple[Any, ...]:
         return ("dense", classes, size, self.bias)
@@ -39,9 +39,6 @@ class Normalised(WeightedHead):
     """
 
     normalised: ClassVar[bool] = True
-
-    def slots(self, classes: int, size: int) -> dict[str, Slot]:
-        return {"kernel": Slot((classes, size))}
 
     def signature(self, classes: int, size: int) -> tuple[Any, ...]:
         return ("normalised", classes, size)
@@ -84,9 +81,6 @@ class Euclidean(WeightedHead):
 
     The class weights are points of the embedding space: a softmax over distances to prototypes.
     """
-
-    def slots(self, classes: int, size: int) -> dict[str, Slot]:
-        return {"kernel": Slot((classes, size))}
 
     def signature(self, classes: int, size: int) -> tuple[Any, ...]:
         return ("euclidean", classes, size)

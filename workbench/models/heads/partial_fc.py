@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 from workbench.distribute import collectives
 from workbench.lazy import tf
 from workbench.models.heads import matmul
-from workbench.models.heads.base import WeightedHead
+from workbench.models.heads.full import Normalised
 from workbench.models.heads.weights import Slot, Step
 from workbench.spec.part import part, setting
 
 
 @part
-class Sampled(WeightedHead):
+class Sampled(Normalised):
     """Cosines to the batch's own identities and to a random choice of the others, anew at each step.
 
     An et al., "Partial FC: training 10 million identities on a single machine", ICCVW 2021. S, the
@@ -24,17 +24,13 @@ class Sampled(WeightedHead):
     Several devices choose the same columns, which hold the identities of the global batch.
     """
 
-    normalised: ClassVar[bool] = True
     same_rows: ClassVar[bool] = True
 
     rate: float = setting(0.1, above=0, at_most=1, doc="share of the identities computed at a step")
 
     def slots(self, classes: int, size: int) -> dict[str, Slot]:
         seed = tf.keras.initializers.RandomUniform(0, 2**31 - 1)
-        return {"kernel": Slot((classes, size)), "stream": Slot((2,), seed, trained=False, dtype="int32")}
-
-    def signature(self, classes: int, size: int) -> tuple[Any, ...]:
-        return ("normalised", classes, size)
+        return {**super().slots(classes, size), "stream": Slot((2,), seed, trained=False, dtype="int32")}
 
     def logits(
         self, embeddings: tf.Tensor, labels: tf.Tensor, weights: dict[str, Any], step: Step

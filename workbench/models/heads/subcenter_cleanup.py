@@ -18,11 +18,12 @@ CHUNK = 4096  # images compared at a time
 
 @dataclass(frozen=True)
 class Cleaned:
-    """`kept` bool [N]; `angles` [N] degrees to the dominant center; `dominant` int [C], its number."""
+    """What a cleaning keeps, and the center of each identity that it went by."""
 
-    kept: np.ndarray
-    angles: np.ndarray
-    dominant: np.ndarray
+    kept: np.ndarray  # bool [N]
+    angles: np.ndarray  # [N], degrees to the dominant center
+    dominant: np.ndarray  # int [C], the number of each identity's dominant center
+    centers: np.ndarray  # [C, d], those centers: the weights of a head with one center
 
 
 def clean(embeddings: np.ndarray, labels: np.ndarray, centers: np.ndarray, angle: float = 75.0) -> Cleaned:
@@ -34,30 +35,20 @@ def clean(embeddings: np.ndarray, labels: np.ndarray, centers: np.ndarray, angle
     """
     _check(embeddings, labels, centers)
     units = _unit(centers)
+    parts = np.array_split(np.arange(len(labels)), max(1, len(labels) // CHUNK))
     cosines = np.concatenate(
-        [
-            np.einsum("nd,nkd->nk", _unit(embeddings[part]), units[labels[part]])
-            for part in np.array_split(np.arange(len(labels)), max(1, len(labels) // CHUNK))
-        ]
+        [np.einsum("nd,nkd->nk", _unit(embeddings[part]), units[labels[part]]) for part in parts]
     )
     votes = np.zeros(centers.shape[:2], np.int64)
     np.add.at(votes, (labels, cosines.argmax(axis=1)), 1)
     dominant = votes.argmax(axis=1)
     own = cosines[np.arange(len(labels)), dominant[labels]]
     angles = np.degrees(np.arccos(np.clip(own, -1.0, 1.0)))
-    return Cleaned(angles <= angle, angles, dominant)
-
-
-def dominant_centers(centers: np.ndarray, dominant: np.ndarray) -> np.ndarray:
-    """Return the dominant center of each identity, [C, d]: the weights of a head with one center."""
-    result: np.ndarray = centers[np.arange(len(centers)), dominant]
-    return result
+    return Cleaned(angles <= angle, angles, dominant, centers[np.arange(len(centers)), dominant])
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    result: np.ndarray = rows / np.maximum(lengths, 1e-12)
-    return result
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12))
 
 
 def _check(embeddings: np.ndarray, labels: np.ndarray, centers: np.ndarray) -> None:

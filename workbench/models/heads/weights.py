@@ -9,7 +9,7 @@ class Slot(NamedTuple):
     """A weight that a head or a loss asks for: its shape, where it starts, and whether it is trained.
 
     `start` is a number (all entries alike), the name of a Keras initializer or such an initializer. A
-    state that is not trained is written alike on all devices: from what `devices.across` gathers.
+    state that is not trained is written alike on all devices: from what `distribute.collectives` gathers.
     """
 
     shape: tuple[int, ...]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import DataError
-from workbench.models.heads.subcenter_cleanup import clean, dominant_centers
+from workbench.models.heads.subcenter_cleanup import clean
 
 
 def around(centre: np.ndarray, count: int, degrees: float, rng: np.random.Generator) -> np.ndarray:
@@ -40,9 +40,7 @@ def test_it_keeps_what_lies_near_the_center_that_most_images_have() -> None:
     np.testing.assert_array_equal(found.dominant, [0, 1, 2, 0])
     near = found.angles[found.kept]
     assert np.all(np.isclose(near, 20, atol=1e-4) | np.isclose(near, 50, atol=1e-4))
-    np.testing.assert_array_equal(
-        dominant_centers(centers, found.dominant), [centers[c, k] for c, k in enumerate([0, 1, 2, 0])]
-    )
+    np.testing.assert_array_equal(found.centers, [centers[c, k] for c, k in enumerate([0, 1, 2, 0])])
 
 
 def test_the_angle_decides_and_its_edge_belongs_to_the_kept() -> None:
