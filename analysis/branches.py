@@ -28,7 +28,7 @@ def continued(records: Records, read: Callable[[Sequence[str]], Records]) -> Rec
     `read` returns the records of runs that are not among them, their own trunks included.
     """
     points = [
-        (run, *_point(text))
+        (run, *text.rsplit("@", 1))
         for run, text in zip(records.runs["run"], records.runs["trunk"])
         if isinstance(text, str) and "@" in text
     ]
@@ -38,18 +38,15 @@ def continued(records: Records, read: Callable[[Sequence[str]], Records]) -> Rec
     missing = list(dict.fromkeys(trunk for _, trunk, _ in points if trunk not in known))
     outside = [found for found in (_read(name, read) for name in missing) if found is not None]
     epochs = concat_epochs([records.epochs, *outside])
-    for run, trunk, last in sorted(points, key=lambda point: point[2]):  # a trunk's own history comes first
-        shared = epochs[(epochs["run"] == trunk) & (epochs["epoch"] <= last)].copy()
+    for run, trunk, last in sorted(
+        points, key=lambda point: int(point[2])
+    ):  # a trunk's own history comes first
+        shared = epochs[(epochs["run"] == trunk) & (epochs["epoch"] <= int(last))].copy()
         shared["run"] = pd.Categorical([run] * len(shared), categories=[run])
         shared["attempt"] = shared["attempt"].to_numpy() * 0 + SHARED
         epochs = concat_epochs([epochs, shared])
     kept = epochs[epochs["run"].isin(known)].reset_index(drop=True)
     return replace(records, epochs=kept)
-
-
-def _point(text: str) -> tuple[str, int]:
-    run, _, epoch = text.rpartition("@")
-    return run, int(epoch)
 
 
 def _read(run: str, read: Callable[[Sequence[str]], Records]) -> pd.DataFrame | None:

@@ -143,7 +143,7 @@ def build(runs: Sequence[RunData], notes: Iterable[Note] = (), partial: str | No
         raise RecordError(f"two runs are called {twice[0]!r}", do="give them different names")
     notes = [*notes, *(Note(data.file, words) for data in runs if (words := named_plainly(data)))]
     declare_sets(metric for data in runs for metric, *_ in data.values)
-    rows = [{"run": data.run, **data.facts, **beside(data.settings, data.facts)} for data in runs]
+    rows = [{"run": data.run, **data.facts, **as_columns(data.settings, data.facts)} for data in runs]
     return Records(run_frame(rows), _epoch_frame(runs), tuple(notes), partial)
 
 
@@ -289,6 +289,7 @@ def concat_epochs(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     columns = {}
     for name in EPOCH_COLUMNS:
         parts = [frame[name] for frame in frames]
+        # pandas would make objects of categories that differ: one text a row instead of one number.
         if isinstance(parts[0].dtype, pd.CategoricalDtype):
             if len({str(part.cat.categories.dtype) for part in parts}) > 1:  # a part without rows or values
                 parts = [part.astype(object).astype(pd.CategoricalDtype()) for part in parts if len(part)]
@@ -305,7 +306,7 @@ def optional_int(values: np.ndarray) -> Any:
     return pd.arrays.IntegerArray(values, values == MISSING)
 
 
-def beside(settings: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+def as_columns(settings: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings as columns; one that is called like a fact of the run and says something else gets
     `setting.` in front. Our own runs have their seed in both."""
     return {

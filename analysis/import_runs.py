@@ -56,6 +56,7 @@ def import_files(
     sources = [source for item in items for source in sources_of(item, options.as_one_run, store)]
     if options.as_one_run:
         sources = [Source([path for source in sources for path in source.paths])]
+    # All before anything is written: a file that cannot be read must not leave half an import behind.
     read = [(source, _with_epochs(source.read(plain), source.where)) for source in sources]
     if options.names:
         read = _named(read, options.names)
@@ -118,6 +119,7 @@ def _write(records: Records, source: Source, number: int, options: Options, give
     own = own_folder(records, source)
     identity = identity_of(records, source, own, number, options, settings)
     ending = f"-{identity[:8]}"
+    # By content, not by name: a file that was moved is known again, and one that has grown is another run.
     before = [run for run in store.runs() if run.endswith(ending)]
     if before and read_journal(store.journal(before[0])).end is not None:
         return Imported(before[0], name, new=False)

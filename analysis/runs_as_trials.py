@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from analysis.frames import Records, known_settings
@@ -33,7 +32,7 @@ def as_sweep(name: str, records: Records) -> SweepRecord:
     trials = []
     for number, group in enumerate(seed_groups(records.runs)):
         own = [runs[place] for place in group if runs[place] in reached.index]
-        settings = {setting: _value(rows[group[0]], setting) for setting in varied}
+        settings = {setting: rows[group[0]].get(setting, OFF) for setting in varied}
         epochs = int(min((reached[run] for run in own), default=0))
         request = TrialRequest(settings, tuple(own), epochs, f"{number:03d}")
         trials.append(TrialRow(request.chain, request, "completed" if own else "failed"))
@@ -42,12 +41,8 @@ def as_sweep(name: str, records: Records) -> SweepRecord:
     return SweepRecord(name, facts, tuple(trials))
 
 
-def _value(row: Mapping[str, Any], setting: str) -> Any:
-    return row.get(setting, OFF)
-
-
 def _values(rows: list[dict[str, Any]], setting: str) -> list[Any]:
     """Return the values of a setting, numbers in their order, then the others as they came."""
-    values = list(dict.fromkeys(_value(row, setting) for row in rows))
+    values = list(dict.fromkeys(row.get(setting, OFF) for row in rows))
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     return [*sorted(numbers), *(value for value in values if value not in numbers)]

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from workbench.commands.run import refuse_missing, refuse_settings, refuse_start
 from workbench.errors import InputError
-from workbench.jobs.task import Task
+from workbench.jobs.in_process import train_task
+from workbench.jobs.task import Task, program
 from workbench.notebook.collection import Runs, SweepRun
 from workbench.notebook.run_view import Run
 from workbench.notebook.spec_file import write_spec_file
+from workbench.notebook.training import train_in_child
 from workbench.notebook.variants import current_study, variant_of
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
+from workbench.spec.overrides import with_seed
+from workbench.spec.quick import quick_variant
 from workbench.spec.variant import Variant
 from workbench.tracking import runs as stored
 from workbench.tracking.rows import new_run_name
@@ -62,24 +66,32 @@ def run(
         RunFailed: Training ended with an error, which the record holds.
         RunStopped: It was stopped, and `Run.resume()` goes on.
     """
-    place = find_store(None if store is None else str(store))
+    place = _store(store)
     place.require_writable()
     apart = (in_notebook() and watcher is None) if process is None else process
     if apart and watcher is not None:
         raise InputError("a watcher looks on in this process", where="run", do="leave out process=True")
     variant = variant_of(experiment, place, name, study)
     if seed is not None:
-        from workbench.spec.overrides import with_seed
-
         variant = with_seed(variant, seed)
     refuse_settings(variant.experiment)
+    where = default_places(place.root.parent)
     if not quick:
-        refuse_missing(variant, default_places(place.root.parent))
+        refuse_missing(variant, where)
     variant = _with_file(variant, place)
-    variant = variant.changed(variant.experiment, variant.overrides, quick=quick)
+    if quick or variant.quick:
+        variant = quick_variant(variant, where)
     task = Task(variant, new_run_name(), False)
     refuse_start(task, place)
-    return _train(task, place, apart, watcher)
+    if apart:
+        train_in_child(task.words(place.address), task.run, place)
+    else:
+        train_task(task, place, watcher=watcher)
+    return Run(place, task.run)
+
+
+def _store(address: str | Path | None) -> Store:
+    return find_store(None if address is None else str(address))
 
 
 def analysis(module: str) -> Any:
@@ -89,42 +101,23 @@ def analysis(module: str) -> Any:
 
 def _with_file(variant: Variant, store: Store) -> Variant:
     """Return a variant that stands in a spec file, so that it can be resumed and repeated anywhere."""
-    import dataclasses
-
     if variant.path:
         return variant
     path = write_spec_file(
         store.root / SPECS, variant.study, variant.name, variant.experiment, variant.question
     )
-    return dataclasses.replace(variant, path=str(path), source=path.read_text(encoding="utf-8"))
-
-
-def _train(task: Task, store: Store, apart: bool, watcher: Any = None) -> Run:
-    from workbench.notebook import training
-
-    if apart:
-        training.train_in_child(task.words(address_of(store)), task.run, store)
-    else:
-        training.train_in_process(task, store, watcher)
-    return Run(store, task.run)
+    return replace(variant, path=str(path), source=path.read_text(encoding="utf-8"))
 
 
 def resume(found: Run, process: bool | None = None) -> None:
     """Go on with an unfinished run; raises `RecordError` where nothing is left to do."""
-    from workbench.notebook import training
     from workbench.train.from_record import recorded_variant
 
     variant = recorded_variant(found.store, found.run, resumable=True)
     if in_notebook() if process is None else process:
-        words = [sys.executable, "-m", "workbench", "resume", found.run, "--store", address_of(found.store)]
-        training.train_in_child(words, found.run, found.store)
+        train_in_child(program("resume", found.run, "--store", found.store.address), found.run, found.store)
     else:
-        training.train_in_process(Task(variant, found.run, True), found.store)
-
-
-def address_of(store: Store) -> str:
-    """Return how another process is to address a store."""
-    return str(store.root) if store.is_local else store.uri
+        train_task(Task(variant, found.run, True), found.store)
 
 
 def runs(study: str | None = None, store: str | Path | None = None, *, quick: bool = False) -> Runs:
@@ -135,7 +128,7 @@ def runs(study: str | None = None, store: str | Path | None = None, *, quick: bo
         store: As in `run`.
         quick: Those of `--quick`, too.
     """
-    place = find_store(None if store is None else str(store))
+    place = _store(store)
     found = Runs()
     for name in place.runs():
         start = stored.first_start(place.journal(name))
@@ -156,7 +149,7 @@ def find(text: str, store: str | Path | None = None) -> Run:
     Raises:
         RecordError: No run is meant, or several are; the message lists near names.
     """
-    place = find_store(None if store is None else str(store))
+    place = _store(store)
     return Run(place, stored.find_run(place, text))
 
 
@@ -193,16 +186,11 @@ def check(
     from workbench.commands import check as checking
     from workbench.commands.dry_run import DryRun
 
-    place = find_store(None if store is None else str(store))
+    place = _store(store)
     variant = variant_of(experiment, place, name, None)
-    where = default_places(place.root.parent)
-    trials = DryRun(True, where) if steps else None
+    trials = DryRun(True, default_places(place.root.parent)) if steps else None
     head = f"{variant.study}/{variant.name}  id {variant.experiment.id}"
-    blocks = [
-        *checking.report(variant, where, trials),
-        *checking.start_lines(variant.experiment, place, trials),
-    ]
-    return Report([head, *blocks])
+    return Report([head, *checking.blocks(variant, place, trials)])
 
 
 def sweep(
@@ -232,7 +220,7 @@ def sweep(
     from workbench.tracking import sweeps
     from workbench.train.choose_screen import screen
 
-    place = find_store(None if store is None else str(store))
+    place = _store(store)
     place.require_writable()
     if isinstance(search, (str, Path)):
         search, variant = choose_sweeps(load_sweeps(search), [name] if name else [])[0]
@@ -242,10 +230,9 @@ def sweep(
         path = write_spec_file(place.root / SPECS, study, search.name, search, word="sweep")
         variant = Variant(search.name, search.base, study=study, path=str(path))
     if in_notebook() if process is None else process:
-        from workbench.notebook import training
-
-        words = training.sweep_words(Path(variant.path), variant.name, address_of(place), trials)
-        training.train_in_child(words, f"sweep-{new_run_name()}", place)
+        words = program("sweep", variant.path, variant.name, "--store", place.address)
+        words += ["--trials", str(trials)] if trials else []
+        train_in_child(words, f"sweep-{new_run_name()}", place)
         found = sweeps.newest(place, variant.study, variant.name)
         assert found is not None
         return SweepRun(place, found.run)

@@ -167,10 +167,9 @@ def other_keras(error: BaseException) -> InputError | None:
     """
     if isinstance(error, InputError) or not _keras_3_is_installed():
         return None
-    frames, entry = [], error.__traceback__
-    while entry is not None:
-        frames.append(entry.tb_frame)
-        entry = entry.tb_next
+    import traceback  # of no use to a program that ends well
+
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     modules = [str(frame.f_globals.get("__name__")) for frame in frames]
     first = next((number for number, name in enumerate(modules) if name.split(".")[0] == "keras"), 0)
     return _calls_keras_3(frames[first - 1]) if first else None
@@ -210,12 +209,6 @@ def addons() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # its notice of having reached its last release
         return importlib.import_module("tensorflow_addons")
-
-
-def bundle_messages() -> Any:
-    """Return the messages that an index of TensorFlow's checkpoints is made of."""
-    _tensorflow("tensorflow")  # first, so that it chooses Keras
-    return importlib.import_module("tensorflow.core.protobuf.tensor_bundle_pb2")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """The words that records are written in: metric names, tags and parameter names.
 
 This file is the contract between the engine, which writes records, and `analysis`, which reads
-them; it imports nothing. Epochs are 1-based and global; that number is the step in MLflow.
+them; it imports `errors` alone. Epochs are 1-based and global; that number is the step in MLflow.
 """
 
 from __future__ import annotations

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 import workbench.commands.completers as completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, STORE, json_option
 from workbench.commands.direction_options import direction_options
-from workbench.errors import InputError, RecordError
+from workbench.errors import InputError, RecordError, suggestion
+from workbench.tracking import sweeps
+from workbench.tracking.store import find_store
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.effects import Trials
     from analysis.frames import Records
     from workbench.tracking.sweeps import SweepRecord
 
@@ -33,7 +38,7 @@ PLOTS = ("slices", "parallel", "heat")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The figure: SVG, PNG or PDF.")
 @STORE
 @direction_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line an effect.")
+@json_option("one JSON line an effect")
 @DEBUG
 def effects(
     items: tuple[str, ...],
@@ -49,19 +54,19 @@ def effects(
 
     With intervals, and what cannot be judged. Runs are named one by one, by their study or as files.
     """
-    from analysis import effects as sweeps
+    from analysis import effects as estimates
 
     kind = _kind(plot, settings, output)
     record, records = compared(items, store)
-    data = sweeps.trials(record, records, metric, epoch)
+    data = estimates.trials(record, records, metric, epoch)
     if kind:
         draw(data, kind, settings, Path(output or f"{record.name}-{kind}.svg"))
         return
-    found = sweeps.effects(data)
+    found = estimates.effects(data)
     if as_json:
         click.echo(found.to_json(orient="records", lines=True).strip())
         return
-    for line in words(data, found, sweeps.bests(record, records)):
+    for line in words(data, found, estimates.bests(record, records)):
         click.echo(line)
 
 
@@ -69,8 +74,6 @@ def compared(items: Sequence[str], store: str | None) -> tuple[SweepRecord, Reco
     """Return the trials that items mean, a sweep's or any runs as such, and their records."""
     from analysis.runs_as_trials import as_sweep
     from analysis.sources import load
-    from workbench.tracking import sweeps
-    from workbench.tracking.store import find_store
 
     place = find_store(store)
     if len(items) == 1:
@@ -88,8 +91,6 @@ def compared(items: Sequence[str], store: str | None) -> tuple[SweepRecord, Reco
 
 
 def _kind(plot: str | None, settings: str | None, output: str | None) -> str | None:
-    from workbench.errors import suggestion
-
     kind = plot or ("heat" if settings else "slices" if output else None)
     if kind is not None and kind not in PLOTS:
         raise InputError(f"no kind of picture {kind!r}", where="--plot", do=suggestion(kind, PLOTS))
@@ -100,7 +101,7 @@ def _kind(plot: str | None, settings: str | None, output: str | None) -> str | N
     return kind
 
 
-def draw(data, kind: str, settings: str | None, path: Path) -> None:  # type: ignore[no-untyped-def]
+def draw(data: Trials, kind: str, settings: str | None, path: Path) -> None:
     """Draw one picture into a file."""
     from analysis.figures import sweeps as figures
     from analysis.figures.draw import save
@@ -113,20 +114,20 @@ def draw(data, kind: str, settings: str | None, path: Path) -> None:  # type: ig
     click.echo(f"{save(made, path)}: {len(data.frame)} trials")
 
 
-def words(data, found, bests: list[str]) -> list[str]:  # type: ignore[no-untyped-def]
+def words(data: Trials, found: pd.DataFrame, bests: list[str]) -> list[str]:
     """Return the answer as lines: what was compared, the bests, the effects, what cannot be judged."""
-    from analysis import effects as sweeps
+    from analysis import effects as estimates
     from analysis.figures.sweeps import title
 
     judged = found[found["effect"].notna()]
     rest = found[found["effect"].isna()]
     said = [title(data), *bests, "", "effects on it, with 95 % intervals:"]
-    said += [f"  {line}" for line in sweeps.lines(data, judged)] or ["  none"]
-    if sweeps.beyond_chance_alone(judged):
+    said += [f"  {line}" for line in estimates.lines(data, judged)] or ["  none"]
+    if estimates.beyond_chance_alone(judged):
         said += [
             f"An interval without 0 may be indistinguishable: verdicts allow for {len(judged)} comparisons at once."
         ]
     if len(rest):
         said += ["", "cannot be judged from these trials:"]
-        said += [f"  {line.replace(': cannot be judged:', ':')}" for line in sweeps.lines(data, rest)]
+        said += [f"  {line.replace(': cannot be judged:', ':')}" for line in estimates.lines(data, rest)]
     return said

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import workbench.commands.completers as completers
-from workbench.commands.common_options import DEBUG, STORE
+from analysis.commands.record_options import say_notes
+from workbench.commands.common_options import DEBUG, PATH, STORE, json_option
 from workbench.errors import InputError, RecordError, suggestion
+from workbench.tracking.store import find_store
 
 if TYPE_CHECKING:
     from analysis.frames import Records
@@ -28,14 +30,14 @@ TOGETHER = "together"
 )
 @click.option(
     "--published",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Published results to stand among: category, method, mean_accuracy, standard_error.",
 )
 @click.option("--category", "categories", multiple=True, metavar="TEXT", help="Categories of them to show.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Draw ROC curves here.")
 @STORE
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a result.")
+@json_option("one JSON line a result")
 @DEBUG
 def folds(
     study: str,
@@ -70,12 +72,10 @@ def gathered(study: str, names: tuple[str, ...], metric: str | None, store: str 
     """Return the results of a study's experiments by name; raises `RecordError` where there are none."""
     from analysis.sources import load
     from analysis.tables import folded
-    from workbench.tracking.store import find_store
 
     place = find_store(store)
     records = folded.collapsed(load([study], store, journals=True).by_start(), place)
-    for note in records.notes:
-        click.echo(f"note: {note}", err=True)
+    say_notes(records)
     found = _by_name(records, metric)
     if not found:
         raise RecordError(

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import workbench.commands.completers as completers
-from workbench.commands.common_options import DEBUG, STORE
+from analysis.commands.record_options import EPOCHS_FROM, ITEMS, STAGES, say_notes
+from workbench.commands.common_options import DEBUG, STORE, json_option
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, RecordError, StoreError
+from workbench.tracking.runs import find_titled
+from workbench.tracking.store import find_store
 
 if TYPE_CHECKING:
     from analysis.forecast.curve import Curve
@@ -24,7 +26,7 @@ NAMES_SHOWN = 12  # of the other runs
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completers.records)
+@ITEMS
 @click.option(
     "--metric", metavar="NAME", help="What to forecast.  [default: the metric that counts, `select`]"
 )
@@ -35,16 +37,12 @@ NAMES_SHOWN = 12  # of the other runs
     "--prior", multiple=True, metavar="RUN_OR_FILE", help="Other runs to learn from (again for more)."
 )
 @click.option("--alone", is_flag=True, help="Learn nothing from other runs.")
-@click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
-@click.option(
-    "--epochs-from",
-    type=click.Choice(["0", "1"]),
-    help="What files call their first epoch, if they do not say.",
-)
+@STAGES
+@EPOCHS_FROM
 @click.option("--score", "as_score", is_flag=True, help="Print the forecaster's own record on finished runs.")
 @STORE
 @direction_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
+@json_option("one JSON line a run")
 @click.option("-o", "--output", metavar="FIG", help="Draw the fan charts into an SVG, PNG or PDF file.")
 @click.option(
     "--by-hand", is_flag=True, help="Also draw the four classic extrapolations, cubic to exponential."
@@ -58,7 +56,6 @@ def forecast(
     Prints median, intervals, chances and the time left, or "no forecast" and why; several runs are ranked
     by whether they are worth continuing.
     """
-    from analysis.commands.record_options import counted_from, lengths, say_notes
     from analysis.figures.draw import FORMATS
     from analysis.forecast.runs import curves
     from analysis.sources import Options, load
@@ -68,11 +65,8 @@ def forecast(
         raise InputError(f"cannot draw {output!r}", where="-o", expected=", ".join(FORMATS))
     if by_hand and not output:
         raise InputError("--by-hand draws", do="give the figure a name with -o")
-    records = load(
-        items,
-        given["store"],
-        Options(stages=lengths(given["stages"]), epochs_from=counted_from(given["epochs_from"])),
-    )
+    options = Options(stages=given["stages"], epochs_from=given["epochs_from"])
+    records = load(items, given["store"], options)
     say_notes(records)
     metric = given["metric"] or default_metric(records)
     found = curves(records, metric, given["store"])
@@ -155,9 +149,6 @@ def _recommended(
 
 def _meant(beat: str, store: str | None) -> str:
     """Return the run's own name for `study/name:seed` or `@last`, anything else as it is: a number, a file."""
-    from workbench.tracking.runs import find_titled
-    from workbench.tracking.store import find_store
-
     with contextlib.suppress(RecordError):
         return find_titled(find_store(store), beat) or beat
     return beat

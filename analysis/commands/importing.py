@@ -10,16 +10,18 @@ from typing import Any
 import click
 
 from analysis.commands.plot import MEANINGS
-from analysis.commands.record_options import counted_from, lengths, say_notes, say_unknown
-from workbench.commands.common_options import DEBUG, STORE
+from analysis.commands.record_options import EPOCHS_FROM, STAGES, ZEROS_ARE_GAPS, say_notes, say_unknown
+from workbench.commands.common_options import DEBUG, STORE, json_option
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
 from workbench.security.foreign_names import LONGEST_LABEL, label
+from workbench.tracking.runs import read_state
+from workbench.tracking.store import find_store
 
 
 @click.command("import")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--stages", metavar="5,5,10", help="The lengths of the stages in epochs.")
+@STAGES
 @click.option("--names", metavar="A,B,C", help="The names of the stages.")
 @click.option(
     "--name", "run_names", multiple=True, help="The name of the next run, in order; else the file's."
@@ -39,12 +41,8 @@ from workbench.security.foreign_names import LONGEST_LABEL, label
     type=click.Choice([*MEANINGS, *MEANINGS.values()]),
     help="Whether the loss includes the regulariser.",
 )
-@click.option("--zeros-are-gaps", is_flag=True, help="Take zeros for values that were not measured.")
-@click.option(
-    "--epochs-from",
-    type=click.Choice(["0", "1"]),
-    help="What files call their first epoch, if they do not say.",
-)
+@ZEROS_ARE_GAPS
+@EPOCHS_FROM
 @click.option(
     "--set",
     "sets",
@@ -62,63 +60,47 @@ from workbench.security.foreign_names import LONGEST_LABEL, label
 @click.option("--study", default="imported", show_default=True, help="The study that the runs belong to.")
 @STORE
 @direction_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
+@json_option("one JSON line a run")
 @DEBUG
 def import_records(
     paths: tuple[str, ...],
-    stages: str | None,
     names: str | None,
     run_names: tuple[str, ...],
-    as_one_run: bool,
-    first_epoch: int,
     parent: str | None,
     loss: str | None,
-    zeros_are_gaps: bool,
-    epochs_from: str | None,
     sets: tuple[str, ...],
     table: str | None,
     study: str,
     store: str | None,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Write old histories and logs into the store as finished runs; importing twice changes nothing."""
     from analysis.import_runs import import_files
-    from analysis.sources import Options, resolve
+    from analysis.sources import Options
+    from analysis.sources.resolve import resolve
     from analysis.tables.summary import best_lines
-    from workbench.tracking.runs import read_state
-    from workbench.tracking.store import find_store
 
     _refuse_no_names({"--study": (study,), "--name": run_names})
     place = find_store(store)
-    own, trunk = lengths(stages), resolve(place, [parent])[0] if parent else None
     options = Options(
-        stages=own,
-        stage_names=stage_names(names, own),
+        stage_names=stage_names(names, reading["stages"]),
         names=run_names,
-        as_one_run=as_one_run,
-        parent=trunk,
+        parent=resolve(place, [parent])[0] if parent else None,
         loss=MEANINGS.get(loss or "", loss),
-        zeros_are_gaps=zeros_are_gaps,
-        first_epoch=first_epoch,
-        epochs_from=counted_from(epochs_from),
+        **reading,
     )
-    settings = settings_of_runs(sets, table)
-    done, records = import_files(paths, place, options, study, settings)
+    done, records = import_files(paths, place, options, study, settings_of_runs(sets, table))
     say_notes(records)
     say_unknown(records)
     if as_json:
         for imported, line in zip(done, best_lines(records), strict=True):
-            click.echo(
-                json.dumps(
-                    line
-                    | {"run": imported.run, "study": study, "status": read_state(place, imported.run).status}
-                )
-            )
+            status = read_state(place, imported.run).status
+            click.echo(json.dumps(line | {"run": imported.run, "study": study, "status": status}))
         return
     for imported in done:
-        click.echo(
-            f"{imported.run}  {imported.name}{'' if imported.new else '  (there already, nothing changed)'}"
-        )
+        known = "" if imported.new else "  (there already, nothing changed)"
+        click.echo(f"{imported.run}  {imported.name}{known}")
 
 
 def _refuse_no_names(given: Mapping[str, Sequence[str]]) -> None:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -64,22 +64,22 @@ def answer(table: click.Command, query: str, store: str | None, form: str, where
     """Return the table that a query asks for; raises `InputError` with the block's place."""
     try:
         with table.make_context("table", shlex.split(query)) as context:  # which holds what `--lower` says
-            asked = context.params | {"store": context.params["store"] or store, "form": form}
-            return _answer(asked)
+            query = TableQuery.of(context.params)
+            query = replace(query, store=query.store or store, form=form)
+            return _answer(query, context.params["published"])
     except click.ClickException as error:
         raise InputError(error.format_message(), where=where) from error
     except WorkbenchError as error:
         raise InputError(str(error), where=where) from error
 
 
-def _answer(asked: dict[str, Any]) -> str:
+def _answer(query: TableQuery, published: bool) -> str:
     from analysis.tables.conventions import convention_note
 
-    if asked["published"]:
+    if published:
         from analysis.commands.published import published_text
 
-        return published_text(asked["items"], asked["form"], asked["store"])[0]
-    query = TableQuery.of(asked)
+        return published_text(query)[0]
     records = records_of(query)
     text, note = written(records, query), convention_note(records)
     if note is None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-import workbench.commands.completers as completers
-from analysis.commands.record_options import counted_from, lengths, say_notes, without_quick
+from analysis.commands.record_options import (
+    EPOCHS_FROM,
+    ITEMS,
+    QUICK,
+    STAGES,
+    ZEROS_ARE_GAPS,
+    say_notes,
+    without_quick,
+)
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError, suggestion
@@ -30,7 +37,6 @@ KEYS = (
     "loss",
     *LOOK,
 )
-RUN_KEYS = ("item", "label", "hidden", "stages", "stage_names", "first_epoch", "after")
 MOST_NAMED = 20  # studies in a question which one is meant
 MEANINGS = {"includes-regulariser": "includes", "excludes-regulariser": "excludes"}
 
@@ -57,7 +63,7 @@ class FigureFile:
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completers.records)
+@ITEMS
 @click.option("-o", "--output", metavar="FILE", help=f"SVG, PNG or PDF.  [default: {DEFAULT_FILE}]")
 @click.option(
     "--metric", "metrics", multiple=True, help="A metric to show (again for more); else the usual ones."
@@ -78,16 +84,12 @@ class FigureFile:
 @click.option(
     "--by", type=click.Choice(["stage", "run"]), help="Show stages, or whole runs.  [default: stage]"
 )
-@click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
-@click.option(
-    "--epochs-from",
-    type=click.Choice(["0", "1"]),
-    help="What files call their first epoch, if they do not say.",
-)
+@STAGES
+@EPOCHS_FROM
 @click.option(
     "--trunk", metavar="RUN_OR_FILE", help="What the other runs branch from: they go on from its last epoch."
 )
-@click.option("--zeros-are-gaps", is_flag=True, help="Take zeros in files for values that were not measured.")
+@ZEROS_ARE_GAPS
 @click.option("--title", metavar="TEXT", help="A title above all panels.")
 @click.option(
     "--width", type=float, metavar="INCHES", help="The width of the figure; 3.4 fits a column of a paper."
@@ -100,7 +102,7 @@ class FigureFile:
     help="A palette of seaborn or matplotlib, or colours: '#0072B2,red'.  [default: okabe-ito]",
 )
 @click.option("--spec", type=click.Path(dir_okay=False), help="A figure file (TOML) that keeps all this.")
-@click.option("--quick", is_flag=True, help="Include --quick runs.")
+@QUICK
 @STORE
 @direction_options
 @DEBUG
@@ -110,8 +112,11 @@ def plot(items: tuple[str, ...], spec: str | None, store: str | None, **given: A
     from analysis.figures.draw import FORMATS, save
 
     figure = read_figure_file(Path(spec)) if spec else FigureFile()
-    figure.items += [Item(item, stages=lengths(given["stages"])) for item in items]
-    settings = figure.settings | {name: value for name, value in given.items() if value}
+    figure.items += [Item(item, stages=given["stages"]) for item in items]
+    # Only what was said stands above the file; 0 is something that `--epochs-from` says.
+    settings = figure.settings | {
+        name: value for name, value in given.items() if value or name == "epochs_from"
+    }
     output = Path(settings.get("output") or DEFAULT_FILE)
     if output.suffix.lower() not in FORMATS:
         raise InputError(f"cannot draw {output.name!r}", where="-o", expected=", ".join(FORMATS))
@@ -161,7 +166,7 @@ def collect(
             parent=parent,
             loss=meaning,
             zeros_are_gaps=bool(settings.get("zeros_are_gaps")),
-            epochs_from=counted_from(settings.get("epochs_from")),
+            epochs_from=settings.get("epochs_from"),
         )
         records = load([entry.item], store, options)
         runs = records.runs["run"].tolist()
@@ -237,7 +242,7 @@ def read_figure_file(path: Path) -> FigureFile:
     _known(content, KEYS, path)
     items = []
     for entry in content.pop("run", []):
-        _known(entry, RUN_KEYS, path)
+        _known(entry, [field.name for field in fields(Item)], path)
         if "item" not in entry:
             raise InputError("a [[run]] without an item", where=path, do='give it item = "RUN_OR_FILE"')
         lists = {name: tuple(entry[name]) for name in ("stages", "stage_names") if name in entry}

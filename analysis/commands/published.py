@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import workbench.commands.completers as completers
+from analysis.commands.record_options import say
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
-from workbench.errors import InputError, StoreError
+from workbench.errors import InputError
+from workbench.spec.load import load_variants
+from workbench.tracking.store import Store, find_store
+
+if TYPE_CHECKING:
+    from analysis.commands.table_text import TableQuery
+    from analysis.frames import Records
+    from analysis.tables.published_file import Published
 
 
 @click.command()
@@ -47,35 +58,30 @@ def results(studies: tuple[str, ...], refresh: bool, path: str, store: str | Non
     click.echo(f"{file}: {len(new)} studies, changed: {', '.join(changed) or 'none'}")
 
 
-def show_published(items, form, store, output, as_json) -> None:  # type: ignore[no-untyped-def]
+def show_published(query: TableQuery, output: str | None, as_json: bool) -> None:
     """Print the published numbers of one study beside ours, and what is missing."""
-    text, lines = published_text(items, "json" if as_json else form, store)
-    if output:
-        Path(output).write_text(text + "\n", encoding="utf-8")
-    else:
-        click.echo(text)
+    text, lines = published_text(replace(query, form="json") if as_json else query)
+    say(text, output)
     for line in lines:
         click.echo(line, err=True)
 
 
-def published_text(items, form, store) -> tuple[str, list[str]]:  # type: ignore[no-untyped-def]
+def published_text(query: TableQuery) -> tuple[str, list[str]]:
     """Return the table of one study as text, and remarks on it; raises `InputError`."""
     from analysis.tables import published, published_file
     from analysis.tables.render import render
 
-    if len(items) != 1:
+    if len(query.items) != 1:
         raise InputError(
-            f"{len(items)} studies", where="--published", expected="one, such as subcenter_casia"
+            f"{len(query.items)} studies", where="--published", expected="one, such as subcenter_casia"
         )
-    theirs, names = published_file.published_of(items[0]), variants(items[0])
-    ours = {}
-    if has_records(store):
-        ours = published.ours_of(records(store), theirs.study, theirs.readings(), local(store))
+    theirs, names = published_file.published_of(query.items[0]), variants(query.items[0])
+    ours = published.ours_of(records(query.store), theirs.study, theirs.readings(), local(query.store))
     frame = published.comparison(theirs, ours, names)
-    for_reader = form in ("markdown", "latex", "html")
+    for_reader = query.form in ("markdown", "latex", "html")
     table = published.written(published.shortened(frame)) if for_reader else frame
-    text = render(table, form, decimals=published.decimals(table) if for_reader else None)
-    return str(text), remarks(theirs, ours, names)
+    text = render(table, query.form, decimals=published.decimals(table) if for_reader else None)
+    return text, remarks(theirs, ours, names)
 
 
 def variants(study: str) -> list[str]:
@@ -85,43 +91,30 @@ def variants(study: str) -> list[str]:
     """
     from analysis.tables.published_file import published_of, references, spec_of
     from analysis.tables.results import row_names
-    from workbench.spec.load import load_variants
 
     if study in references():
         return published_of(study).names
     return row_names(load_variants(spec_of(study)))
 
 
-def has_records(store: str | None) -> bool:
-    """Tell whether a store holds anything: an empty one is not an error beside published numbers."""
-    from workbench.tracking.store import find_store
-
-    place = find_store(store)
-    return not place.is_local or bool(place.runs()) or place.database.exists()
-
-
-def local(store: str | None):  # type: ignore[no-untyped-def]
+def local(store: str | None) -> Store | None:
     """Return a store whose artifacts can be read here, None for a server."""
-    from workbench.tracking.store import find_store
-
     place = find_store(store)
     return place if place.is_local else None
 
 
-def records(store: str | None):  # type: ignore[no-untyped-def]
+def records(store: str | None) -> Records:
     """Return the records of a store; none at all where it has no runs."""
     from analysis.frames import build
-    from analysis.sources import EMPTY, trainings
+    from analysis.sources import EmptyStore, trainings
 
     try:
         return trainings(store)
-    except StoreError as error:
-        if EMPTY not in str(error):
-            raise
+    except EmptyStore:  # no error beside published numbers
         return build([], [])
 
 
-def remarks(theirs, ours, names) -> list[str]:  # type: ignore[no-untyped-def]
+def remarks(theirs: Published, ours: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     """Return what the table does not say: how it is read, and which runs are missing."""
     from analysis.tables import published, published_file
     from analysis.tables.conventions import published_note

@@ -1,11 +1,13 @@
-"""What the commands that read records share: options as values, and what is said of records on the error output."""
+"""Options of the commands that read records, each written once, and what they say of what was read."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+import workbench.commands.completers as completers
 from workbench.errors import InputError, RecordError
 from workbench.names import no_direction, of_unknown_direction
 
@@ -28,9 +30,24 @@ def lengths(text: str | None) -> tuple[int, ...]:
     return found
 
 
-def counted_from(text: str | None) -> int | None:
-    """Return what `--epochs-from` says as a number, None where it is not given."""
-    return None if text is None else int(text)
+ITEMS = click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completers.records)
+STAGES = click.option(
+    "--stages",
+    metavar="5,5,10",
+    callback=lambda context, option, text: lengths(text),
+    help="Stage lengths in epochs, of histories that do not know theirs.",
+)
+EPOCHS_FROM = click.option(
+    "--epochs-from",
+    type=click.Choice(["0", "1"]),
+    callback=lambda context, option, text: None if text is None else int(text),
+    help="What files call their first epoch, if they do not say.",
+)
+ZEROS_ARE_GAPS = click.option(
+    "--zeros-are-gaps", is_flag=True, help="Take zeros in files for values that were not measured."
+)
+SELECT = click.option("--select", metavar="METRIC", help="The metric that chooses the best epoch.")
+QUICK = click.option("--quick", is_flag=True, help="Include --quick runs.")
 
 
 def without_quick(records: Records) -> Records:
@@ -54,3 +71,11 @@ def say_notes(records: Records) -> None:
         click.echo(f"note: {note}", err=True)
     if records.partial:
         click.echo(f"partial: {records.partial}", err=True)
+
+
+def say(text: str, output: str | None) -> None:
+    """Print a text, or write it to the file `output`."""
+    if output:
+        Path(output).write_text(text + "\n", encoding="utf-8")
+    else:
+        click.echo(text)

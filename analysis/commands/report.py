@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 import workbench.commands.completers as completers
+from analysis.commands.record_options import QUICK, SELECT
 from workbench.commands.common_options import DEBUG, STORE
 from workbench.commands.direction_options import direction_options
+from workbench.tracking.store import find_store
 
 
 @click.command()
@@ -16,7 +18,7 @@ from workbench.commands.direction_options import direction_options
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False), help="The folder.  [default: mlruns/reports/STUDY]"
 )
-@click.option("--select", metavar="METRIC", help="The metric that chooses the best epoch.")
+@SELECT
 @click.option(
     "--baseline",
     "baselines",
@@ -24,7 +26,7 @@ from workbench.commands.direction_options import direction_options
     metavar="RUN",
     help="What is judged against; else the first run.",
 )
-@click.option("--quick", is_flag=True, help="Include --quick runs.")
+@QUICK
 @STORE
 @direction_options
 @DEBUG
@@ -39,7 +41,6 @@ def report(
     """Write a STUDY's question, differences, curves, tables, verdicts, costs and links as one page."""
     from analysis.report.collect import read_study
     from analysis.report.write import write
-    from workbench.tracking.store import find_store
 
     place = find_store(store)
     known = read_study(study, place, store, select, baselines, quick)

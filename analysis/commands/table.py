@@ -8,17 +8,25 @@ from typing import Any
 
 import click
 
-import workbench.commands.completers as completers
-from analysis.commands.record_options import say_notes, say_unknown
+from analysis.commands.record_options import (
+    EPOCHS_FROM,
+    ITEMS,
+    QUICK,
+    SELECT,
+    STAGES,
+    say,
+    say_notes,
+    say_unknown,
+)
 from analysis.commands.table_text import TableQuery, records_of, written
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, STORE, json_option
 from workbench.commands.direction_options import direction_options
 from workbench.errors import InputError
 
 
 @click.command()
-@click.argument("items", nargs=-1, metavar="[RUN_STUDY_OR_FILE]...", shell_complete=completers.records)
-@click.option("--select", metavar="METRIC", help="The metric that chooses the best epoch.")
+@ITEMS
+@SELECT
 @click.option(
     "--format", "form", default="markdown", show_default=True, help="markdown, latex, csv, json or html."
 )
@@ -38,13 +46,9 @@ from workbench.errors import InputError
 @click.option(
     "--judge", metavar="METRIC", help="What is judged, at the epoch that --select chose; else that."
 )
-@click.option("--stages", metavar="5,5,10", help="Stage lengths of histories that do not know theirs.")
-@click.option(
-    "--epochs-from",
-    type=click.Choice(["0", "1"]),
-    help="What files call their first epoch, if they do not say.",
-)
-@click.option("--quick", is_flag=True, help="Include --quick runs.")
+@STAGES
+@EPOCHS_FROM
+@QUICK
 @click.option(
     "--published",
     is_flag=True,
@@ -57,39 +61,41 @@ from workbench.errors import InputError
     "--check", metavar="FILE", help="Exit with 1 when a table marked in this file is no longer true."
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write into this file instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
+@json_option("one JSON line a run")
 @DEBUG
 def table(
-    published: bool, update: str | None, check: str | None, output: str | None, as_json: bool, **asked: Any
+    published: bool, update: str | None, check: str | None, output: str | None, as_json: bool, **given: Any
 ) -> int | None:
     """Compare runs (all of the store, if none is named): the settings that differ, best values, times."""
+    query = TableQuery(**given)
     if update and check:
         raise InputError("--update and --check together", expected="one of them")
     if update or check:
         from analysis.commands.live_tables import renew
 
-        return renew(Path(str(update or check)), table, asked["store"], write=bool(update))
+        return renew(Path(str(update or check)), table, query.store, write=bool(update))
     if published:
         from analysis.commands.published import show_published
 
-        return show_published(asked["items"], asked["form"], asked["store"], output, as_json)
+        show_published(query, output, as_json)
+    else:
+        show(query, output, as_json)
+    return None
+
+
+def show(query: TableQuery, output: str | None, as_json: bool) -> None:
+    """Print the table, or write it to `output`."""
     from analysis.tables import summary
     from analysis.tables.conventions import convention_note
 
-    query = TableQuery(**asked)
     records = records_of(query)
     say_notes(records)
     if as_json:
         say_unknown(records)
         for line in summary.best_lines(records):
             click.echo(json.dumps(line))
-        return None
+        return
     convention = convention_note(records)
     if convention:
         click.echo(f"note: {convention}", err=True)
-    text = written(records, query)
-    if output:
-        Path(output).write_text(text + "\n", encoding="utf-8")
-    else:
-        click.echo(text)
-    return None
+    say(written(records, query), output)

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analysis.commands.record_options import counted_from, lengths, without_quick
+from analysis.commands.record_options import without_quick
 from workbench.errors import InputError, suggestion
 from workbench.names import direction, no_direction
+from workbench.tracking.runs import find_titled
+from workbench.tracking.store import Store, find_store
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.frames import Records
-    from workbench.tracking.store import Store
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class TableQuery:
     per_stage: bool = False
     baselines: tuple[str, ...] = ()
     judge: str | None = None
-    stages: str | None = None
-    epochs_from: str | None = None
+    stages: tuple[int, ...] = ()
+    epochs_from: int | None = None
     quick: bool = False
     store: str | None = None
 
@@ -46,16 +47,15 @@ def records_of(query: TableQuery) -> Records:
     from analysis.frames import FROM_JOURNALS, read_from_database, without_reruns
     from analysis.sources import Options, load
     from analysis.tables.render import FORMATS
-    from workbench.tracking.store import find_store
 
     if query.form not in FORMATS:
         raise InputError(f"no format {query.form!r}", where="--format", do=suggestion(query.form, FORMATS))
-    options = Options(stages=lengths(query.stages), epochs_from=counted_from(query.epochs_from))
     count = len(_selected(query.items, find_store(query.store)))
-    few = count <= FROM_JOURNALS
-    if not (query.per_stage or few):
+    journals = query.per_stage or count <= FROM_JOURNALS
+    options = Options(stages=query.stages, epochs_from=query.epochs_from)
+    records = load(query.items, query.store, options, journals=journals).by_start()
+    if not journals and records.epochs["step"].isna().any():  # those of runs in journals alone are there
         click.echo(read_from_database(count), err=True)
-    records = load(query.items, query.store, options, journals=query.per_stage or few).by_start()
     if query.items:
         return records
     records = without_reruns(records)
@@ -65,11 +65,11 @@ def records_of(query: TableQuery) -> Records:
 def _selected(items: Sequence[str], place: Store) -> Sequence[str]:
     """Return the runs and files that a query means, a sweep or a study as its runs."""
     from analysis.frames import FROM_JOURNALS
-    from analysis.sources import spread
+    from analysis.sources import runs_meant
 
     if not items or len(items) > FROM_JOURNALS:
         return items or place.runs()
-    return [run for item in items for run in spread(place, item)]
+    return [run for item in items for run in runs_meant(place, item)]
 
 
 def written(records: Records, query: TableQuery) -> str:
@@ -77,9 +77,9 @@ def written(records: Records, query: TableQuery) -> str:
     from analysis.tables import summary
     from analysis.tables.render import render
 
-    if query.per_stage:
-        return render(_with_columns(summary.per_stage(records), None, query.columns)[0], query.form)
-    return _comparison(records, query)
+    frame, bold = (summary.per_stage(records), None) if query.per_stage else _comparison(records, query)
+    frame, bold = _with_columns(frame, bold, query.columns)
+    return render(frame, query.form, bold)
 
 
 def _with_columns(
@@ -105,27 +105,20 @@ def _with_columns(
     }
 
 
-def _comparison(records: Records, query: TableQuery) -> str:
-    """Return the summary as text, with bold for all that may be best and verdicts against a baseline."""
+def _comparison(records: Records, query: TableQuery) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    """Return the summary with verdicts against a baseline, and for all that may be best what is bold."""
     from analysis.tables import folded, summary, verdicts
-    from analysis.tables.render import render
-    from workbench.tracking.runs import find_titled
-    from workbench.tracking.store import find_store
 
-    store = find_store(query.store)
-    known = len(records.notes)
+    store, known = find_store(query.store), len(records.notes)
     records = folded.collapsed(records, store)
-    for note in records.notes[known:]:
+    for note in records.notes[known:]:  # those before were said when they were read
         click.echo(f"note: {note}", err=True)
     select = query.select or summary.default_metric(records)
     judge = query.judge or summary.compared_metric(records, select)
     frame = summary.summary(records, select)
     if judge not in frame:
-        raise InputError(
-            f"no metric {judge!r}",
-            where="--judge",
-            do=suggestion(judge, summary.metrics_shown(records, select)),
-        )
+        near = suggestion(judge, summary.metrics_shown(records, select))
+        raise InputError(f"no metric {judge!r}", where="--judge", do=near)
     if direction(judge) is None:
         raise InputError(no_direction(judge), where="--judge")
     rows = verdicts.rows_of(records, frame, select, store, judge)
@@ -138,5 +131,4 @@ def _comparison(records: Records, query: TableQuery) -> str:
         note = verdicts.optimism_note(records, rows, select, judge)
         if note:
             click.echo(f"note: {note}", err=True)
-    frame, bold = _with_columns(frame, bold, query.columns)
-    return render(frame, query.form, bold)
+    return frame, bold

@@ -48,13 +48,29 @@ def plot_curves(
 ) -> Figure:
     """Draw curves: a panel a metric, and several where losses are not comparable.
 
-    `frame` are `Records` or an `epochs` frame. `by` is "stage" (borders, each stage's best) or "run" (the
-    run's best, no borders). `labels` replace legends by run, `hidden` runs are left out, `reference` are
-    horizontal lines by metric, `smooth` adds a running mean over so many epochs on top of the raw line.
-    `title` stands above all panels, `width` is in inches, `columns` are the panels of a row, `style` is "plain",
-    "paper", "talk" or "dark", `palette` a name of seaborn or matplotlib or colours such as "#0072B2,red".
-    Returns a matplotlib figure; `analysis.figures.draw.save` writes it.
-    Raises `InputError` for an unknown `by`, `RecordError` for unknown metrics and runs with no epochs.
+    Args:
+        frame: `Records` of `analysis.load`, or their `epochs` frame alone.
+        metrics: One or several names; None: loss, accuracy, the evaluation sets and the learning rate.
+        by: "stage" draws borders and marks each stage's best, "run" marks the run's best alone.
+        labels: Legends by run, instead of what tells the runs apart.
+        hidden: Runs that are left out.
+        from_epoch: The first epoch drawn, 1-based.
+        loss_max: Upper end of the axis of `loss`.
+        reference: Horizontal lines by metric.
+        without_regulariser: Draw each loss less its `regular_loss`.
+        smooth: Epochs of a running mean on top of the raw line; 0 and 1: none.
+        title: Stands above all panels.
+        width: Inches.
+        columns: Panels a row.
+        style: "plain", "paper", "talk" or "dark".
+        palette: A name of seaborn or matplotlib, or colours such as "#0072B2,red".
+
+    Returns:
+        A matplotlib figure; `analysis.save` writes it.
+
+    Raises:
+        InputError: An unknown `by`, style or palette.
+        RecordError: An unknown metric, runs with no epochs, a loss whose regulariser is not known.
     """
     if by not in ("stage", "run"):
         raise InputError(f"by={by!r}", expected="'stage' or 'run'")
@@ -109,7 +125,7 @@ def panels(
             made.append(_panel(name, key, rows, keys, groups, by, records))
     borders, breaks = _borders(records, groups) if by == "stage" else ({}, {})
     for panel in made:
-        low, high = _extent(panel)
+        low, high = panel.extent
         panel.borders = {x: found for x, found in borders.items() if low < x < high}
         here = {curve.label for curve in panel.curves}
         panel.breaks = [
@@ -177,10 +193,10 @@ def _panel(
         before = rows[(rows["run"] == members[0]) & (rows["attempt"] == SHARED)]
         curve.shared = 0.0 if before.empty else float(before["epoch"].max())
         curves.append(_joined(curve, trunk))
-    if key is None or not curves:
-        return Panel(metric, metric, curves)
-    first, last = min(c.x[0] for c in curves), max(c.x[-1] for c in curves)
-    return Panel(metric, key.title(metric, first, last), curves)
+    panel = Panel(metric, metric, curves)
+    if key is not None and curves:
+        panel.title = key.title(metric, *panel.extent)
+    return panel
 
 
 def line(rows: pd.DataFrame, metric: str, by: str) -> Curve | None:
@@ -261,12 +277,6 @@ def _borders(
         for x in rate_breaks(last):
             breaks.setdefault(x, set()).add(label_of[run])
     return borders, breaks
-
-
-def _extent(panel: Panel) -> tuple[float, float]:
-    if not panel.curves:
-        return 0.0, 0.0
-    return min(curve.x[0] for curve in panel.curves), max(curve.x[-1] for curve in panel.curves)
 
 
 def window(panel: Panel, from_epoch: int) -> Panel:

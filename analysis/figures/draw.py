@@ -40,11 +40,12 @@ def draw(panels: Sequence[Panel], smooth: int = 0, look: Look | None = None) -> 
         raise RecordError("no epochs to draw")
     columns = _columns(len(panels), look)
     rows = math.ceil(len(panels) / columns)
-    lines = _looks(panels, look)
+    lines = _line_styles(panels, look)
     width = look.width or max(columns * PANEL_INCHES[0], 5.2)
     handles = [*_line_handles(lines), *_mark_handles(panels)]
     wrapped, across, high = _legend_layout(handles, width, look.font_size - 0.5)
     tall = rows * (width / columns) * PANEL_INCHES[1] / PANEL_INCHES[0]
+    # The legend's height first: it stands below the panels and must not take their room.
     with new_figure(width, tall + high + 0.3 + 0.3 * bool(look.title), look.settings) as figure:
         for number, panel in enumerate(panels, start=1):
             axis = figure.add_subplot(rows, columns, number)
@@ -88,7 +89,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def _looks(panels: Sequence[Panel], look: Look) -> dict[str, dict[str, Any]]:
+def _line_styles(panels: Sequence[Panel], look: Look) -> dict[str, dict[str, Any]]:
     # A run that is nothing but the trunk of others is drawn as what it is, under one name.
     apart = [(panel.curves, _trunks(panel)) for panel in panels]
     names = dict.fromkeys(
@@ -118,7 +119,7 @@ def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, dict[str, Any]], smoo
                 label = TRUNK
                 drawn.add(points)
             _draw_curve(axis, part, looks[label], smooth)
-    first, last = min(curve.x[0] for curve in panel.curves), max(curve.x[-1] for curve in panel.curves)
+    first, last = panel.extent
     if last - first < 1:  # a single epoch: room on both sides, so that its tick is a whole number
         axis.set_xlim(first - 1, last + 1)
     axis.set_title(panel.title, loc="left")

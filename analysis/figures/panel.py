@@ -38,3 +38,10 @@ class Panel:
     breaks: list[float] = field(default_factory=list)
     reference: tuple[float, str] | None = None
     top: float | None = None
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """The first and the last epoch of its curves; 0 and 0 where there are none."""
+        if not self.curves:
+            return 0.0, 0.0
+        return min(curve.x[0] for curve in self.curves), max(curve.x[-1] for curve in self.curves)

@@ -122,12 +122,12 @@ def _trial(
     # Other curves of the same run are nothing to beat: their end is nearly this one's.
     finals = np.array([other.values[-1] for other in curves if other is not curve and other.run != curve.run])
     lower = lower_is_better(curve.metric)
-    guesses = {name: _guess(one, values[:seen], len(truth)) for name, one in forecasts.items()}
+    guesses = {name: _median_or_last(one, values[:seen], len(truth)) for name, one in forecasts.items()}
     # Every method gets the same past and is scored on the same rest, also where it only repeats the last
     # value.
-    guesses |= simple(values[:seen], len(truth), kind_of(curve.metric))
+    guesses |= other_methods(values[:seen], len(truth), kind_of(curve.metric))
     guesses |= _single_families(known, end, len(truth), settings)
-    chances = {name: _outright(guess[-1], finals, lower) for name, guess in guesses.items()}
+    chances = {name: _yes_or_no(guess[-1], finals, lower) for name, guess in guesses.items()}
     chances |= {
         name: np.array([one.chance(final) for final in finals])
         for name, one in forecasts.items()
@@ -138,12 +138,12 @@ def _trial(
     return Trial(curve, seen, truth, guesses, covered, chances, beaten)
 
 
-def _guess(made: Forecast, seen: Array, count: int) -> Array:
+def _median_or_last(made: Forecast, seen: Array, count: int) -> Array:
     """Return a forecast of `count` epochs; the last value where there is none."""
     return made.median if len(made.median) == count else np.full(count, seen[-1])
 
 
-def _outright(final: float, others: Array, lower: bool) -> Array:
+def _yes_or_no(final: float, others: Array, lower: bool) -> Array:
     """Return 1 for each of the other runs that a guess of the final value beats, 0.5 for a tie."""
     # A number says yes or no; the Brier score of half is neither reward nor punishment for a tie.
     return np.where(final == others, 0.5, badness(final, lower) < badness(others, lower))
@@ -154,7 +154,7 @@ def _covered(made: Forecast, final: float) -> tuple[bool, bool]:
     return bool(low80[-1] <= final <= high80[-1]), bool(low50[-1] <= final <= high50[-1])
 
 
-def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
+def other_methods(seen: Array, count: int, kind: str) -> dict[str, Array]:
     """Return what the baselines and the classic methods say of the next `count` values.
 
     Where a method fails or runs off, its last value or the range of the metric is taken: in its favour.
@@ -165,15 +165,15 @@ def simple(seen: Array, count: int, kind: str) -> dict[str, Array]:
         "last slope": seen[-1] + slope(recent) * np.arange(1, count + 1),
     }
     for name, method in CLASSIC.items():
-        guesses[name] = _tried(partial(classic.extrapolate, seen, count, method), seen, count)
+        guesses[name] = _or_last_value(partial(classic.extrapolate, seen, count, method), seen, count)
     for name, shifted in POWER_LAWS.items():
-        guesses[name] = _tried(partial(power_law, seen, count, shifted), seen, count)
+        guesses[name] = _or_last_value(partial(power_law, seen, count, shifted), seen, count)
     # Held to what the metric can be: also what others say, for a reader would do the same.
     top = 1.0 if seen.max() <= 1 else 100.0
     return {name: g if kind == LOSS else np.clip(g, 0.0, top) for name, g in guesses.items()}
 
 
-def _tried(guess: Callable[[], Array], seen: Array, count: int) -> Array:
+def _or_last_value(guess: Callable[[], Array], seen: Array, count: int) -> Array:
     try:
         found = guess()
     except DataError:

@@ -84,12 +84,19 @@ NEEDED = {"cubic": 4, "ratio": 2, "closed": 2, "exponential": 3}
 def extrapolate(
     values: Sequence[float] | Array, count: int = 1, method: str = "exponential", e: float | None = None
 ) -> Array:
-    """Return the next `count` values by one of the four hand methods.
+    """Return the next `count` values by one of the four classic methods.
 
-    `method` is "cubic", "ratio" (successive differences times 1 - e), "closed" (the same as
-    a exp(-b x) + c with b = -ln(1 - e)) or "exponential" (least squares). `e` belongs to the middle two; without it,
-    it is taken from the values. Raises `DataError` for an unknown method, too few or non-finite values, an
-    `e` outside 0 to 1, and where a fit fails. For a forecast that knows how good it is, see `analysis.forecast`.
+    For a forecast that knows how good it is, see `analysis.forecast`.
+
+    Args:
+        values: One an epoch, all finite: 4 or more for "cubic", 3 for "exponential" and without `e`, else 2.
+        count: Epochs to go on.
+        method: "cubic", "ratio" (successive differences times 1 - e), "closed" (the same as a exp(-b x) + c with
+            b = -ln(1 - e)) or "exponential" (least squares).
+        e: Of "ratio" and "closed", between 0 and 1; None: taken from the values.
+
+    Raises:
+        DataError: An unknown method, values that are too few or not finite, a wrong `e`, a fit that fails.
     """
     if method not in METHODS:
         raise DataError(f"no method {method!r}", do=suggestion(method, METHODS))

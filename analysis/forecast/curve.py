@@ -164,7 +164,7 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
     notes: list[str] = []
     # The order of the steps matters: gaps before units, units before spikes (which are judged by level), spikes
     # before stages, for a spike looks like a jump.
-    values, seen = _laid_out(curve, notes)
+    values, seen = _by_epoch(curve, notes)
     kind = _kind(curve.metric, float(values[seen].max()))
     unit = _unit(values[seen], kind, notes)
     # After the unit, so that 1 - accuracy holds for percent too; before the spikes, which are looked for
@@ -184,20 +184,20 @@ def prepare(curve: Curve, to: int, settings: Settings = DEFAULT) -> Prepared:
         raise Refused(f"epoch {to} has been reached")
     # Last: a stage that has too few epochs is refused for that, not for the shape of them.
     _refuse_hopeless(values, kind, start)
-    return _numbered(curve, kind, unit, (values, seen), (start, to), settings, notes)
+    return _above_floor(curve, kind, unit, (values, seen), (start, to), settings, notes)
 
 
-def _numbered(
+def _above_floor(
     curve: Curve,
     kind: str,
     unit: float,
-    laid_out: tuple[Array, Array],
+    by_epoch: tuple[Array, Array],
     window: tuple[int, int],
     settings: Settings,
     notes: list[str],
 ) -> Prepared:
     """Return checked values as numbers above their floor, of a very long past at every so many epochs only."""
-    (values, seen), (start, to) = laid_out, window
+    (values, seen), (start, to) = by_epoch, window
     floor = _floor(values, kind, notes)
     scale = float(np.max(values - floor))
     rates, constant = _rates(curve, start, to, notes)
@@ -239,7 +239,7 @@ def _kind(metric: str, top: float) -> str:
     return LOSS if kind == ERROR and (top > PERCENT or 1 < top <= NO_SHARE) else kind
 
 
-def _laid_out(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
+def _by_epoch(curve: Curve, notes: list[str]) -> tuple[Array, Array]:
     """Return one value an epoch and which of them were seen; of an epoch recorded twice, the later."""
     epochs = np.asarray(curve.numbers, dtype=int)
     given = np.asarray(curve.values, dtype=float)

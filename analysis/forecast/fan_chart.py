@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SEEN, AHEAD, TRIED, CAME = COLORS[0], COLORS[2], COLORS[4], "#7a7a7a"
+SEEN, AHEAD, BACKTEST, TRUTH = COLORS[0], COLORS[2], COLORS[4], "#7a7a7a"
 BY_HAND = {  # colour and style of each classic extrapolation
     "cubic": (COLORS[1], "--"),
     "ratio": (COLORS[3], "-."),
@@ -43,7 +43,7 @@ def fan_chart(
     `truth` are curves of the same runs that know more: what really came is drawn in grey. `by_hand` draws the
     four extrapolations of `classic` beside the forecast, each where it can be made.
     """
-    came = {curve.run: curve for curve in truth}
+    truth_of = {curve.run: curve for curve in truth}
     # More panels than this are not a figure; the legend says how many there are.
     shown = list(recommended)[:MOST]
     columns = min(3, len(shown)) if len(shown) != 4 else 2
@@ -53,13 +53,13 @@ def fan_chart(
     with new_figure(columns * PANEL_INCHES[0] * wide, tall) as figure:
         axes = [figure.add_subplot(rows, columns, number + 1) for number in range(len(shown))]
         for axis, one in zip(axes, shown, strict=True):
-            _panel(axis, one, came.get(one.forecast.curve.run), TITLE if columns > 1 else 84, by_hand)
-        _legend(figure, shown, bool(came), len(recommended), columns * wide, by_hand)
+            _panel(axis, one, truth_of.get(one.forecast.curve.run), TITLE if columns > 1 else 84, by_hand)
+        _legend(figure, shown, bool(truth_of), len(recommended), columns * wide, by_hand)
     return figure
 
 
 def _panel(
-    axis: Axes, recommended: Recommendation, came: Curve | None, limit: int, by_hand: bool = False
+    axis: Axes, recommended: Recommendation, truth: Curve | None, limit: int, by_hand: bool = False
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -71,9 +71,9 @@ def _panel(
         _backtests(axis, recommended)
     if by_hand:
         _classic(axis, recommended)
-    if came is not None:
-        _came(axis, came, curve.last)
-    axis.set_ylim(*_limits(recommended, values, came))
+    if truth is not None:
+        _draw_truth(axis, truth, curve.last)
+    axis.set_ylim(*_limits(recommended, values, truth))
     _borders(axis, recommended)
     if recommended.target is not None:
         _line(axis, recommended.target, f"to beat: {recommended.target:.4g}")
@@ -107,11 +107,11 @@ def _classic(axis: Axes, recommended: Recommendation) -> None:
             )
 
 
-def _came(axis: Axes, came: Curve, since: int) -> None:
-    numbers = np.array(came.numbers)
+def _draw_truth(axis: Axes, truth: Curve, since: int) -> None:
+    numbers = np.array(truth.numbers)
     later = numbers >= since
-    values = np.asarray(came.values, dtype=float)
-    axis.plot(numbers[later], values[later], color=CAME, linewidth=1.1, zorder=2.8)
+    values = np.asarray(truth.values, dtype=float)
+    axis.plot(numbers[later], values[later], color=TRUTH, linewidth=1.1, zorder=2.8)
 
 
 def _words(recommended: Recommendation) -> str:
@@ -140,19 +140,19 @@ def _backtests(axis: Axes, recommended: Recommendation) -> None:
     rows = recommended.forecast.backtests
     for origin in np.unique(rows[:, 0]):
         part = rows[rows[:, 0] == origin]
-        axis.plot(part[:, 1], part[:, 2], color=TRIED, linewidth=0.8, alpha=0.75, zorder=2.2)
-        axis.plot(part[:1, 1], part[:1, 2], ".", color=TRIED, markersize=3.5, zorder=2.3)
+        axis.plot(part[:, 1], part[:, 2], color=BACKTEST, linewidth=0.8, alpha=0.75, zorder=2.2)
+        axis.plot(part[:1, 1], part[:1, 2], ".", color=BACKTEST, markersize=3.5, zorder=2.3)
 
 
-def _limits(recommended: Recommendation, values: np.ndarray, came: Curve | None) -> tuple[float, float]:
+def _limits(recommended: Recommendation, values: np.ndarray, truth: Curve | None) -> tuple[float, float]:
     """Return limits that show the fan and the later two thirds of the curve; a steep start may leave them."""
     forecast = recommended.forecast
     late = values[np.isfinite(values)][len(values) // 3 :]
     shown = [late]
     if forecast.known:
         shown += [np.concatenate(forecast.interval(0.8)), forecast.backtests[:, 2]]
-    if came is not None:
-        shown.append(np.asarray(came.values, dtype=float)[len(values) // 3 :])
+    if truth is not None:
+        shown.append(np.asarray(truth.values, dtype=float)[len(values) // 3 :])
     if recommended.target is not None:
         shown.append(np.array([recommended.target]))
     every = np.concatenate(shown)
@@ -193,7 +193,7 @@ def _line(axis: Axes, value: float, text: str) -> None:
 
 
 def _legend(
-    figure: Figure, shown: Sequence[Recommendation], came: bool, count: int, width: float, by_hand: bool
+    figure: Figure, shown: Sequence[Recommendation], with_truth: bool, count: int, width: float, by_hand: bool
 ) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -203,14 +203,14 @@ def _legend(
         Line2D([], [], color=AHEAD, label="median"),
         Patch(color=AHEAD, alpha=0.45, label="50 %"),
         Patch(color=AHEAD, alpha=0.18, label="80 %"),
-        Line2D([], [], color=TRIED, linewidth=0.8, label="back-tests"),
+        Line2D([], [], color=BACKTEST, linewidth=0.8, label="back-tests"),
         Line2D([], [], color="#808080", linewidth=0.8, linestyle=(0, (1, 2)), label="last value"),
     ]
     for kind, style in BORDERS.items():
         if any(_border_epochs(one.forecast.curve)[kind] for one in shown):
             handles.append(Line2D([], [], color="#909090", linewidth=0.8, linestyle=style, label=kind))
-    if came:
-        handles.insert(1, Line2D([], [], color=CAME, linewidth=1.1, label="what came"))
+    if with_truth:
+        handles.insert(1, Line2D([], [], color=TRUTH, linewidth=1.1, label="what came"))
     if by_hand:
         handles += [Line2D([], [], color=c, linestyle=s, label=method) for method, (c, s) in BY_HAND.items()]
     columns = len(handles) if width > 2.5 else 5

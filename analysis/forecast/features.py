@@ -96,7 +96,7 @@ def features(prepared: Prepared, ensemble: Ensemble, targets: Array) -> Features
     # Without a table yet: its `log` is needed to make the features themselves.
     found = Features(np.empty(0), np.empty(0), np.empty(0), 0.0, level, np.empty(0))
     logs = found.log(prepared.y)
-    facts = _fits(ensemble, found, targets) | _past(ensemble, found, logs)
+    facts = _fits(ensemble, found, targets) | _misses(ensemble, found, logs)
     facts |= _shape(logs, targets) | _schedule(prepared, targets)
     facts["loss"] = float(prepared.kind == LOSS)
     facts["evaluation"] = float(prepared.evaluation)
@@ -143,7 +143,7 @@ def _fits(ensemble: Ensemble, scale: Features, targets: Array) -> dict[str, Arra
     }
 
 
-def _past(ensemble: Ensemble, scale: Features, logs: Array) -> dict[str, float]:
+def _misses(ensemble: Ensemble, scale: Features, logs: Array) -> dict[str, float]:
     """Return noise, and how far the back-tests and the last value missed."""
     deviation = noise.trimmed_logs(logs)
     found = {"noise": deviation, "bias": 0.0, "miss": deviation, "last value's miss": deviation}

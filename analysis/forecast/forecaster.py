@@ -47,7 +47,6 @@ class Forecast:
     weights: dict[str, float] = field(default_factory=dict)
     backtests: Array = field(default_factory=lambda: np.empty((0, 4)))
     """Rows (origin, epoch, forecast, value)."""
-    seed: int = 0
     prepared: Prepared | None = None
     features: Features | None = None
     ends: Array = field(default_factory=lambda: np.empty((0, 0)))
@@ -91,7 +90,7 @@ class Forecast:
         if self.prepared is None or self.features is None:
             return self.curve.last, float("nan")
         # A seed of the forecast's own: the same curve gives the same answer, whatever was drawn before.
-        generator = np.random.default_rng(self.seed)
+        generator = np.random.default_rng(0)
         seen = self.features.log(self.prepared.y)
         # Cut at both ends: beyond the outermost quantiles the distribution is not known.
         scores = ndtri(generator.uniform(0.005, 0.995, PATHS))[:, None]
@@ -121,7 +120,6 @@ def forecast(
     to: int | None = None,
     others: CrossRunPrior | Sequence[Curve] = (),
     settings: Settings = DEFAULT,
-    seed: int = 0,
     known: Population | None = None,
 ) -> Forecast:
     """Forecast `curve` up to epoch `to` (its planned end by default), with `others` as prior if given.
@@ -150,7 +148,6 @@ def forecast(
         ends,
         group.correction_of(curve, prepared, inputs, ends),
         settings,
-        seed,
     )
 
 
@@ -178,13 +175,12 @@ def _forecast(
     ends: Array,
     correction: Correction | None,
     settings: Settings,
-    seed: int,
 ) -> Forecast:
     n, targets = len(prepared.y), _targets(prepared, settings)
     ends, inner = _corrected(ends, (targets - n) / (prepared.length - n), correction, settings)
     # After the correction by other runs, whose word on the end counts here too.
-    nearer = _last_nearer(ends[:, -1], inputs)
-    point = np.clip(_guess(prepared, inputs, ends), inner[0], inner[1])
+    nearer = _chance_of_last_nearer(ends[:, -1], inputs)
+    point = np.clip(_cautious_value(prepared, inputs, ends), inner[0], inner[1])
     verdict, reason = FORECAST, ""
     if nearer >= settings.last_nearer and abs(score(ends[:, -1], inputs.last)) < settings.near_last:
         # The interval stays: where the middle is in doubt its width is still what the curves show.
@@ -213,7 +209,6 @@ def _forecast(
                 *map(prepared.value, past[:, 2:4].T),
             ]
         ),
-        seed=seed,
         prepared=prepared,
         features=inputs,
         ends=whole,
@@ -234,7 +229,7 @@ def _corrected(
     return ordered(at_score(ends, scores)), at_score(ends, inner)
 
 
-def _guess(prepared: Prepared, inputs: Features, ends: Array) -> Array:
+def _cautious_value(prepared: Prepared, inputs: Features, ends: Array) -> Array:
     """Return what the forecast of each epoch would be if the distribution were wide: a cautious value.
 
     Where the learning rates are known, the middle one of the fits' value, the last value and the population's median; else half
@@ -245,7 +240,7 @@ def _guess(prepared: Prepared, inputs: Features, ends: Array) -> Array:
     return np.median([inputs.fits, np.full_like(inputs.fits, inputs.last), ends[MIDDLE]], axis=0)
 
 
-def _last_nearer(ends: Array, inputs: Features) -> float:
+def _chance_of_last_nearer(ends: Array, inputs: Features) -> float:
     """Return the probability that the end is nearer to the last value than to what the fits say."""
     fits, last = float(inputs.fits[-1]), inputs.last
     below = probability_below(ends, (fits + last) / 2)

@@ -97,6 +97,7 @@ def svg(figure: Figure) -> bytes:
     """Return a figure as SVG; letters become outlines, so that it looks the same on every machine."""
     import matplotlib
 
+    # A salt and no date: the same report has the same bytes.
     stream = io.BytesIO()
     with matplotlib.rc_context({**STYLE, "svg.fonttype": "path", "svg.hashsalt": "workbench"}):
         figure.savefig(stream, format="svg", metadata={"Date": None})

@@ -33,7 +33,7 @@ VALUES_SHOWN = 6  # distinct values of a setting that are written out
 def page(study: Study, folder: Path) -> Page:
     """Return the whole report of a study, links being relative to `folder`."""
     sections = [
-        Section("In short", _short(study)),
+        Section("In short", _in_short(study)),
         Section("What differs", _differences(study)),
         Section("Curves", _curves(study)),
         Section("Results", _results(study)),
@@ -46,7 +46,7 @@ def page(study: Study, folder: Path) -> Page:
     return Page(study.name, question, sections)
 
 
-def _short(study: Study) -> list[Block]:
+def _in_short(study: Study) -> list[Block]:
     select, metric = study.select, study.metric
     states = study.trained.runs["status"].fillna("unknown").value_counts()
     said = [
@@ -59,7 +59,9 @@ def _short(study: Study) -> list[Block]:
     epoch = (
         "" if is_missing(row.get("epoch")) else f" at epoch {cell({'epoch': float(row['epoch'])}, 'epoch')}"
     )
-    said.append(f"Best by {metric}: {row['run']} with {_shown(study, top)}{epoch}. {_alike(study, top)}")
+    said.append(
+        f"Best by {metric}: {row['run']} with {_value_text(study, top)}{epoch}. {_as_good(study, top)}"
+    )
     words = study.judged(metric)["verdict"].tolist()
     counts = [
         (words.count(word), word) for word in (significance.BETTER, significance.WORSE, significance.SAME)
@@ -75,7 +77,7 @@ def _short(study: Study) -> list[Block]:
     return [*([Text([prose])] if prose else []), Text(said, listed=True)]
 
 
-def _alike(study: Study, top: int) -> str:
+def _as_good(study: Study, top: int) -> str:
     """Say how many rows are indistinguishable from the best one, and of how many that is not known."""
     own = study.rows[study.metric]
     if len(own) == 1:
@@ -96,7 +98,7 @@ def _alike(study: Study, top: int) -> str:
     return said + "."
 
 
-def _shown(study: Study, position: int) -> str:
+def _value_text(study: Study, position: int) -> str:
     row = study.frame.iloc[position].to_dict()
     row[study.metric] = float(row[study.metric])
     text = cell(row, study.metric)
@@ -165,7 +167,7 @@ def _results(study: Study) -> list[Block]:
     blocks.append(Table(_spread(study)))
     blocks.append(Text([f"The best {TOP} and the last {BOTTOM} of {len(study.frame)} rows:"]))
     narrow = _without_settings(study).drop(columns=COSTS, errors="ignore")
-    blocks.append(_sorted(study, narrow, bold, _ends))
+    blocks.append(_sorted(study, narrow, bold, _first_and_last))
     whole = _sorted(study, study.frame, bold, lambda order: order)
     return [*blocks, Table(whole.frame, whole.bold, fold=f"All {len(study.frame)} rows")]
 
@@ -177,7 +179,7 @@ def _without_settings(study: Study) -> pd.DataFrame:
     return study.frame.drop(columns=settings) if len(settings) > SETTINGS_SHOWN else study.frame
 
 
-def _ends(order: list[int]) -> list[int]:
+def _first_and_last(order: list[int]) -> list[int]:
     return order if len(order) <= ALL_ROWS else [*order[:TOP], *order[-BOTTOM:]]
 
 
@@ -238,9 +240,9 @@ def _verdicts(study: Study) -> list[Block]:
             frame = frame.drop(columns="test")
         order = verdicts.best_first(frame[metric], metric)
         if study.baseline in order[TOP:-BOTTOM] and len(order) > ALL_ROWS:
-            ends = sorted([*_ends(order), study.baseline], key=order.index)
+            ends = sorted([*_first_and_last(order), study.baseline], key=order.index)
         else:
-            ends = _ends(order)
+            ends = _first_and_last(order)
         blocks.append(Table(frame.iloc[ends].reset_index(drop=True)))
         if len(ends) < len(order):
             blocks.append(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from analysis.sources.load import load, trainings
 from analysis.sources.options import Options
 from analysis.sources.read_files import read_files
-from analysis.sources.resolve import expand, resolve, spread
-from analysis.sources.store import EMPTY, read_store
+from analysis.sources.resolve import expand, runs_meant
+from analysis.sources.store import EmptyStore, read_store
 
-__all__ = ["EMPTY", "Options", "expand", "load", "read_files", "read_store", "resolve", "spread", "trainings"]
+__all__ = ["EmptyStore", "Options", "expand", "load", "read_files", "read_store", "runs_meant", "trainings"]

@@ -19,7 +19,9 @@ from analysis.sources.options import Options
 from workbench.names import SECONDS
 
 START_OF_SPEED = rb"^Training: .{23}-Speed (\d+\.\d+) samples/sec +Loss (\d+\.\d{4}|nan|inf) +"
-END_OF_SPEED = rb"Epoch: (\d+) +Global Step: (\d+) +(?:Fp16 Grad Scale: *[\d.]+ +)?Required: -?\d+ hours *$"
+END_OF_SPEED = (
+    rb"Epoch: (\d{1,8}) +Global Step: (\d{1,15}) +(?:Fp16 Grad Scale: *[\d.]+ +)?Required: -?\d+ hours *$"
+)
 SPEED = re.compile(START_OF_SPEED + END_OF_SPEED, re.MULTILINE)
 SPEED_AND_RATE = re.compile(
     START_OF_SPEED + END_OF_SPEED.replace(rb"Epoch", rb"LearningRate (\d+\.\d+) +Epoch", 1), re.MULTILINE
@@ -31,7 +33,7 @@ CONTEXT = re.compile(
     rb"softmax weight (?:mom )?init successfully!$|Reducer buckets have been rebuilt|\[[^\[\]]+\]\[\d+\]Accuracy-Highest: [\d.]+$"
 )
 STAMPED = slice(10, 29)  # where the time stands in a line: `Training: 2021-03-14 21:40:01,151-`
-TOTAL = re.compile(rb"Total Step is: ?(\d+)")
+TOTAL = re.compile(rb"Total Step is: ?(\d{1,15})")
 
 
 @dataclass

@@ -37,7 +37,7 @@ Columns = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
 def numbers(header: Sequence[str], rows: Sequence[str], lines: np.ndarray, notes: Notes) -> Columns:
     """Return the numbers of rows of cells parted by `CELL_END`, and which cells there are, by column."""
-    found = at_once("\n".join(rows), len(header), len(rows))
+    found = read_by_arrow("\n".join(rows), len(header), len(rows))
     if found is None:
         found = list(zip(*(row.split(CELL_END) for row in rows), strict=True))
     return as_numbers(header, found, lines, notes)
@@ -55,7 +55,7 @@ def as_numbers(header: Sequence[str], found: Sequence[Cells], lines: np.ndarray,
     return columns, present
 
 
-def at_once(text: str, width: int, count: int) -> Sequence[Cells] | None:
+def read_by_arrow(text: str, width: int, count: int) -> Sequence[Cells] | None:
     """Return numbers, with a mask over absent cells, for each column that has only such, and the texts of the others;
     None where Arrow sees other than `count` rows of `width` cells, parted by `CELL_END`."""
     import pyarrow

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.frames import Note, Notes, RunData
-from analysis.sources.csv_cells import CELL_END, NUMBER, as_numbers, at_once, numbers
+from analysis.sources.csv_cells import CELL_END, NUMBER, as_numbers, numbers, read_by_arrow
 from analysis.sources.epoch_table import CLOCK, EPOCH, INDEX, STEP, Table, runs_of
 from analysis.sources.lines import decoded
 from analysis.sources.options import Options
@@ -144,7 +144,7 @@ def _plain_table(text: str, lines: list[str], at: int, notes: Notes) -> Table | 
     if delimiter == " " or '"' in body or (lead and lead in body.lower()) or not whole:
         return None
     numbers_at = np.arange(at + 2, at + 2 + count)
-    found = at_once(body.replace(delimiter, CELL_END), len(header), count)
+    found = read_by_arrow(body.replace(delimiter, CELL_END), len(header), count)
     return None if found is None else Table(*as_numbers(header, found, numbers_at, notes), numbers_at)
 
 
@@ -161,7 +161,9 @@ def _parts(lines: list[str], at: int, delimiter: str, notes: Notes) -> list[Part
         if '"' in line and line.count('"') % 2:
             line, position = _whole_quote(lines, position, line)
         row = _row(line, delimiter)
-        if row.count(CELL_END) == signs and not (row[:1].isalpha() and lead and _begins_with(row, lead)):
+        if row.count(CELL_END) == signs and not (
+            row[:1].isalpha() and lead and row.partition(CELL_END)[0].strip().lower() == lead
+        ):
             parts[-1].rows.append(row)
             parts[-1].lines.append(number)
         elif line.strip():
@@ -189,10 +191,6 @@ def _odd(
     else:
         notes.add("a row that is cut or mixed with another, not used", number)
     return first
-
-
-def _begins_with(row: str, name: str) -> bool:
-    return row[: row.find(CELL_END)].strip().lower() == name
 
 
 def _row(line: str, delimiter: str) -> str:

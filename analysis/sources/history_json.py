@@ -19,10 +19,10 @@ import numpy as np
 
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH, Table, runs_of
-from analysis.sources.found import run_of
 from analysis.sources.json_forms import FORMS, PLAIN, inner, number, numbers_of, parsed, table_of, text_of
 from analysis.sources.lines import decoded
 from analysis.sources.options import Options
+from analysis.sources.values import run_of
 from workbench.errors import RecordError
 
 TRAINER_SETTINGS = (
@@ -97,7 +97,7 @@ def read_content(
         present["epoch"] = ~np.isnan(epochs)
         table = Table({"epoch": epochs, **history}, present, np.full(len(epochs), -1))
         return runs_of(table, path, notes, name, options.epochs_from)
-    return [_run(history, path, name, text, notes, options.stages, options.first_epoch)]
+    return [_run(history, path, name, text, notes, options)]
 
 
 def _settings(content: Any) -> dict[str, Any]:
@@ -172,14 +172,9 @@ def _epochs_of(history: dict[str, np.ndarray]) -> np.ndarray | None:
 
 
 def _run(
-    history: dict[str, np.ndarray],
-    path: Path,
-    name: str,
-    text: str,
-    notes: Notes,
-    stages: Sequence[int],
-    first_epoch: int,
+    history: dict[str, np.ndarray], path: Path, name: str, text: str, notes: Notes, options: Options
 ) -> RunData:
+    stages, first_epoch = options.stages, options.first_epoch
     total = max(map(len, history.values()))
     _check(history, stages, path)
     data = run_of(path, name, first_epoch)

@@ -26,6 +26,7 @@ FORMS = "an object of lists (a number an epoch), of objects by epoch, or a list 
 LOGS = ("log_history", "history", "epochs", "log", "logs", "metrics", "results", "records")  # where they lie
 TEXT, INNER = frozenset((str,)), frozenset((dict,))
 PLAIN = frozenset((int, float))  # lists of nothing else are converted at once
+SEVERAL = (Mapping, list, tuple, np.ndarray)
 NUMBERS = ("double", "int64", "null")  # as Arrow calls them
 NUMBER_LISTS = ("list<item: double>", "list<item: int64>")
 MOST_NAMES = 200  # of an object that Arrow reads
@@ -36,7 +37,7 @@ PLAIN_DEPTH = 3  # objects within a row become `outer/inner`; deeper ones are no
 
 def parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
     """Return the content, and for JSON lines the line of each object; a `Table` or arrays where all are numbers."""
-    if found := _at_once(text):
+    if found := _read_by_arrow(text):
         return found
     try:
         return json.loads(text), None  # as deep as Python's own stack: what is deeper is not a record
@@ -47,7 +48,7 @@ def parsed(text: str, path: Path, notes: Notes) -> tuple[Any, list[int] | None]:
         return found
 
 
-def _at_once(text: str) -> tuple[Any, list[int] | None] | None:
+def _read_by_arrow(text: str) -> tuple[Any, list[int] | None] | None:
     """Return the arrays of one object of lists of numbers, or the table of JSON lines of numbers, read by Arrow; None
     for anything else."""
     lines = text.split("\n")
@@ -56,6 +57,7 @@ def _at_once(text: str) -> tuple[Any, list[int] | None] | None:
     import pyarrow
     from pyarrow import json as arrow
 
+    # In one block: Arrow refuses an object that goes over the border of two.
     content = pyarrow.py_buffer(text.encode())
     try:
         table = arrow.read_json(
@@ -185,7 +187,9 @@ def table_of(content: Any, lines: list[int] | None, notes: Notes) -> Table | Non
         return _of_rows([row if isinstance(row, Mapping) else {} for row in content], lines, notes)
     if not isinstance(content, Mapping):
         return None
-    if any(map(is_axis, map(text_of, content))) and not any(map(_holds_several, content.values())):
+    if any(map(is_axis, map(text_of, content))) and not any(
+        isinstance(value, SEVERAL) for value in content.values()
+    ):
         return _of_rows([content], lines or [1], notes)  # JSON lines after the first epoch
     own = {name: row for name, row in content.items() if isinstance(row, Mapping) and row}
     if not own or any(isinstance(row, list | tuple) and row for row in content.values()):
@@ -196,7 +200,7 @@ def table_of(content: Any, lines: list[int] | None, notes: Notes) -> Table | Non
     epochs = [_epoch_of(key) for key in keys]
     if not keys or None in epochs:
         return None
-    cells = {"epoch": epochs, **{name: _in_order(row, keys) for name, row in own.items()}}
+    cells = {"epoch": epochs, **{name: [row.get(key) for key in keys] for name, row in own.items()}}
     if any(not INNER.isdisjoint(map(type, column)) for column in cells.values()):
         return _of_rows([dict(zip(cells, row)) for row in zip(*cells.values())], lines, notes)
     return _of_columns(cells, np.full(len(keys), -1), notes)  # {"loss": {"0": ...}}: pandas' own form
@@ -205,14 +209,6 @@ def table_of(content: Any, lines: list[int] | None, notes: Notes) -> Table | Non
 def is_axis(name: str) -> bool:
     """Tell a name of the epoch or the step."""
     return bool(EPOCH.fullmatch(name.strip()) or STEP.fullmatch(name.strip()))
-
-
-def _holds_several(value: Any) -> bool:
-    return isinstance(value, Mapping | list | tuple | np.ndarray)
-
-
-def _in_order(row: Mapping[Any, Any], keys: list[Any]) -> list[Any]:
-    return list(row.values()) if list(row) == keys else [row.get(key) for key in keys]
 
 
 def _epoch_of(key: Any) -> float | None:

@@ -14,18 +14,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from analysis.frames import PARSED, Note, Notes, RunData
-from analysis.sources.found import Value, add_values, names_of, run_of
 from analysis.sources.lines import bar_lines, set_name
 from analysis.sources.options import Options
 from analysis.sources.same_format_epochs import PAIR, USUAL, EpochFormat, epochs_of
+from analysis.sources.values import Value, add_values, names_of, run_of
 from workbench.names import THRESHOLD_SUFFIX
 
-EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d+)/(\d+)\s*")
-BAR = re.compile(r"(\d+)/(\d+|Unknown|\?)(?: {1,2}\[[=>. -]*\]| [━╸╺─╌▁-█]+| -)")
+EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d{1,8})/(\d{1,8})\s*")
+BAR = re.compile(r"(\d+)/(\d{1,15}|Unknown|\?)(?: {1,2}\[[=>. -]*\]| [━╸╺─╌▁-█]+| -)")
 # Of Keras 1 and 2.0 with `verbose=2`: ` - 5s - loss: ...`.
 BARE = re.compile(r"\s*(?=- \d+m?s)|\s*(?=\d+s - )")
 NUMBER = r"[-+]?(?:\d+\.\d{4}(?:e[-+]\d+)?|\d+(?:\.\d+)?(?:e[-+]?\d+)?|nan|inf)"
@@ -68,13 +69,21 @@ class State:
     usual: bool = False  # whether there is nothing but a duration and values in Keras' own form
 
 
+class Ended(NamedTuple):
+    """An epoch that has its values."""
+
+    epoch: int
+    line: int
+    attempt: int
+    values: dict[str, float]
+
+
 @dataclass
 class Launch:
     """The values of one run so far: those printed by themselves, and those of whole epochs."""
 
     rows: list[Value] = field(default_factory=list)
-    # Epoch, line, attempt, values.
-    ended: list[tuple[int, int, int, dict[str, float]]] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
     epoch: int = 0  # the epoch announced; its values are still to come while `open`
     planned: int = 0
     open: bool = False
@@ -97,7 +106,7 @@ class Launch:
                 self.rows.append(Value("lr", self.epoch, *self.rate, attempt=self.attempt))
             if self.state.seconds is not None:
                 values.setdefault("seconds", self.state.seconds)
-            self.ended.append((self.epoch, line, self.attempt, values))
+            self.ended.append(Ended(self.epoch, line, self.attempt, values))
             self.open, self.state, self.done = False, None, max(self.done, self.epoch)
         self.rate = None
 
@@ -148,7 +157,7 @@ def _take(
     launch.close(notes)
     at = line + 1
     for epoch, values in rows:
-        launch.ended.append((epoch, at, launch.attempt, values))
+        launch.ended.append(Ended(epoch, at, launch.attempt, values))
         at += 2
     launch.epoch = launch.done = rows[-1][0]
     return True
@@ -220,10 +229,10 @@ def _announce(launches: list[Launch], epoch: int, planned: int, line: int, notes
             if row.epoch >= epoch:
                 notes.add(SUPERSEDED, row.line)
         for own in launch.ended:
-            for _ in own[3] if own[0] >= epoch else ():
-                notes.add(SUPERSEDED, own[1])
+            for _ in own.values if own.epoch >= epoch else ():
+                notes.add(SUPERSEDED, own.line)
         launch.rows = [row for row in launch.rows if row.epoch < epoch]
-        launch.ended = [own for own in launch.ended if own[0] < epoch]
+        launch.ended = [own for own in launch.ended if own.epoch < epoch]
         launch.done = epoch - 1
     launch.epoch, launch.planned, launch.open, launch.state = epoch, planned, True, None
 
@@ -304,17 +313,17 @@ def _seconds(match: re.Match[str]) -> float:
 
 
 def _run(launch: Launch, path: Path, name: str) -> RunData:
-    first = min([row.epoch for row in launch.rows] + [own[0] for own in launch.ended])
+    first = min([row.epoch for row in launch.rows] + [own.epoch for own in launch.ended])
     data = run_of(path, name, max(first, 1))
-    ended = [own for own in launch.ended if own[0] >= 1]
+    ended = [own for own in launch.ended if own.epoch >= 1]
     at = np.array([own[:3] for own in ended], dtype="int64").reshape(-1, 3)
-    for metric in dict.fromkeys(itertools.chain.from_iterable(own[3] for own in ended)):
-        values = [own[3].get(metric) for own in ended]
+    for metric in dict.fromkeys(itertools.chain.from_iterable(own.values for own in ended)):
+        values = [own.values.get(metric) for own in ended]
         there = np.array([value is not None for value in values])
         epochs, lines, attempts = at[there].T
         known = [value for value in values if value is not None]
         data.add(metric, PARSED, epochs, known, line=lines, attempt=attempts)
     add_values(data, (row for row in launch.rows if row.epoch >= 1))
-    spans = [values["seconds"] for *_, values in ended if "seconds" in values]
+    spans = [own.values["seconds"] for own in ended if "seconds" in own.values]
     data.facts["seconds"] = sum(spans) if spans else None
     return data

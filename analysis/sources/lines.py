@@ -94,6 +94,7 @@ def _text_blocks(path: Path) -> Iterator[bytes]:
     with reading(path) as file:
         block = file.read(BLOCK_BYTES)
         if block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            # Whole: a block may end within a letter of two bytes, and what consoles write is small.
             yield plain_text(block + file.read()).encode()
             return
         yield block.removeprefix(codecs.BOM_UTF8)

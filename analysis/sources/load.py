@@ -8,7 +8,7 @@ from pathlib import Path
 from analysis.frames import Records, concat, without_reruns
 from analysis.sources.options import Options
 from analysis.sources.read_files import read_files
-from analysis.sources.resolve import expand, is_store, named
+from analysis.sources.resolve import expand, is_store, runs_named
 from analysis.sources.store import is_address, read_store
 from workbench.tracking.store import find_store
 
@@ -24,11 +24,20 @@ def load(
     options: Options | None = None,
     journals: bool = False,
 ) -> Records:
-    """Return the frames of everything named: files, folders, patterns, addresses, runs of the store.
+    """Return the frames of everything named.
 
-    Nothing named means the whole store (`store`, else $WORKBENCH_STORE, else `mlruns/`). With
-    `journals` our runs are read from their journals even where MLflow's database has them.
-    Raises `RecordError` or `StoreError` for what does not exist or cannot be understood.
+    Args:
+        items: Files, folders, patterns, addresses of servers and databases, runs of the store; none: the whole store.
+        store: Folder or address of the store; None: $WORKBENCH_STORE, else `mlruns/`.
+        options: How files are to be understood where they do not say it themselves.
+        journals: Read our runs from their journals even where MLflow's database has them.
+
+    Returns:
+        `Records`: `runs`, a row a run, `epochs`, a row a value, and `notes` on what could not be read.
+
+    Raises:
+        RecordError: A name that is nothing, or a record that cannot be understood.
+        StoreError: A store that is not there or does not answer.
     """
     options = options or Options()
     items = [str(item) for item in items]
@@ -48,7 +57,7 @@ def load(
             runs.append(item)
     if runs:
         place = find_store(store)
-        parts.append(read_store(place, named(place, runs), journals, options.epochs_from))
+        parts.append(read_store(place, runs_named(place, runs), journals, options.epochs_from))
     if paths:
         parts.append(read_files(paths, options))
     return concat(parts)

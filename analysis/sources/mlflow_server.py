@@ -158,6 +158,7 @@ def _run(
     for (run_id, metric), points in answers.items():
         if run_id == info["run_id"] and points:
             steps, values = (np.array(column) for column in zip(*points))
+            # No order of a history is promised, and places in stages are found by going through it.
             order = np.argsort(steps, kind="stable")
             found[metric] = (steps[order], with_infinity(values[order]))
     parameters = {p["key"]: p["value"] for p in run["data"].get("params", [])}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.frames import EPOCH_COLUMNS, INFERRED, KINDS, Notes, Records, beside, optional_int, run_frame
+from analysis.frames import (
+    EPOCH_COLUMNS,
+    INFERRED,
+    KINDS,
+    Notes,
+    Records,
+    as_columns,
+    optional_int,
+    run_frame,
+)
 from analysis.sources.mlflow_common import (
     facts_of,
     is_derived,
@@ -93,6 +101,7 @@ def _engine_query(address: str) -> Iterator[Query]:
     try:
         patience = {"connect_timeout": CONNECT_SECONDS} if address.startswith("postgresql") else {}
         engine = sqlalchemy.create_engine(address, connect_args=patience)
+        # A cursor of the server: the client's usual one would fetch all values before the first of them is seen.
         with engine.connect().execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS) as connection:
             yield Query(connection.exec_driver_sql, shown)
     except ModuleNotFoundError as error:
@@ -115,27 +124,23 @@ def read(query: Query, runs: Sequence[str] | None = None, epochs_from: int | Non
         notes.add("the store holds no run")
     frame = run_frame([{name: value for name, value in row.items() if name != TAG_RUN} for row in rows])
     ours = np.array([bool(row.get(TAG_RUN)) for row in rows], dtype=bool)
-    foreign = _foreign(columns, ours, notes, epochs_from)
-    epochs = _epochs(columns, frame["run"].tolist(), stages, foreign, query.origin)
+    if not ours.all():
+        columns = _with_epochs(columns, ours, notes, epochs_from)
+    epochs = _epochs(columns, frame["run"].tolist(), stages, query.origin)
     return Records(frame, epochs, tuple(notes.all()))
 
 
-@dataclass
-class Foreign:
-    """What was made of the steps of other programs' runs: which rows are kept, their steps and their kinds."""
+def _with_epochs(
+    columns: dict[str, Any], ours: np.ndarray, notes: Notes, epochs_from: int | None
+) -> dict[str, Any]:
+    """Return the columns with epochs in the place of other programs' steps; our own steps are epochs already.
 
-    step: np.ndarray | None = None
-    kind: np.ndarray | None = None
-
-
-def _foreign(columns: dict[str, Any], ours: np.ndarray, notes: Notes, epochs_from: int | None) -> Foreign:
-    """Put epochs in the place of other programs' steps, run by run; our own steps are epochs already."""
+    `step` and `kind` are added, and rows left out that only say which epoch it was.
+    """
     run, steps = columns["run"], columns["epoch"]
-    if not len(run) or ours.all():
-        return Foreign()
     order = np.argsort(run, kind="stable")
     ends = np.searchsorted(run[order], np.arange(len(ours) + 1))
-    found = Foreign(np.full(len(run), -1, "int64"), np.zeros(len(run), "int8"))
+    step, kind = np.full(len(run), -1, "int64"), np.zeros(len(run), "int8")
     epochs, keep = steps.astype("int64"), np.ones(len(run), dtype=bool)
     for code in np.flatnonzero(~ours).tolist():
         rows = order[ends[code] : ends[code + 1]]
@@ -148,15 +153,12 @@ def _foreign(columns: dict[str, Any], ours: np.ndarray, notes: Notes, epochs_fro
         for name, own in by_metric.items():
             keep[own] = name not in how.left_out
             epochs[own] = how.of(name, steps[own])
-            found.kind[own] = KINDS.index(how.kind_of(name))
+            kind[own] = KINDS.index(how.kind_of(name))
             if how.kind == INFERRED or how.left_out:
-                found.step[own] = steps[own]
-    columns["epoch"] = epochs.astype("int32") if epochs.max(initial=0) <= LARGEST_EPOCH else epochs
-    if not keep.all():
-        for name in ("run", "metric", "value", "epoch"):
-            columns[name] = columns[name][keep]
-        found = Foreign(found.step[keep], found.kind[keep])
-    return found
+                step[own] = steps[own]
+    epochs = epochs.astype("int32") if epochs.max(initial=0) <= LARGEST_EPOCH else epochs
+    found = {**columns, "epoch": epochs, "step": step, "kind": kind}
+    return {name: column if name == "names" else column[keep] for name, column in found.items()}
 
 
 def _runs(query: Query, wanted: Sequence[str] | None) -> tuple[list[dict[str, Any]], list[str]]:
@@ -175,7 +177,7 @@ def _runs(query: Query, wanted: Sequence[str] | None) -> tuple[list[dict[str, An
         facts |= times_of(started, ended)
         settings = {key: parse_parameter(value) for key, value in parameters.get(run_id, {}).items()}
         declare_recorded(settings, own_tags)
-        rows.append({TAG_RUN: own_tags.get(TAG_RUN), **facts, **beside(settings, facts)})
+        rows.append({TAG_RUN: own_tags.get(TAG_RUN), **facts, **as_columns(settings, facts)})
         ids.append(run_id)
     missing = set(wanted or ()) - {row["run"] for row in rows} - set(ids)
     if missing:
@@ -194,6 +196,7 @@ def _metrics(query: Query, ids: dict[str, int], everything: bool) -> dict[str, A
     """Return run codes, metric codes and names, values and steps of the wanted runs' metrics."""
     text = METRICS
     if not everything and len(ids) <= MOST_SELECTED:
+        # Ids become part of the query's text: MLflow's are letters and digits, anything else could be SQL.
         text += " WHERE run_uuid IN ({})".format(
             ", ".join(f"'{run}'" for run in ids if run.isalnum()) or "''"
         )
@@ -216,7 +219,8 @@ def _metrics(query: Query, ids: dict[str, int], everything: bool) -> dict[str, A
         )
     empty = [np.empty(0, "int32")] * 4
     joined = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else empty
-    if joined[3].size and joined[3].max() <= LARGEST_EPOCH:  # all but steps of other programs
+    # Half the memory of millions of rows; steps of other programs may be milliseconds, which need the other half.
+    if joined[3].size and joined[3].max() <= LARGEST_EPOCH:
         joined[3] = joined[3].astype("int32")
     derived = [code for name, code in names.items() if is_derived(name)]
     if derived:
@@ -238,7 +242,6 @@ def _epochs(
     columns: dict[str, Any],
     runs: list[str],
     stages: list[list[tuple[str, int]]],
-    foreign: Foreign,
     origin: str,
 ) -> pd.DataFrame:
     run, epoch, names = columns["run"], columns["epoch"], columns["names"]
@@ -251,12 +254,10 @@ def _epochs(
         "stage_name": _stage_names(run, stage, stages),
         "stage_epoch": stage_epoch,
         "epoch": epoch,
-        "step": optional_int(np.full(size, -1) if foreign.step is None else foreign.step),
+        "step": optional_int(columns.get("step", np.full(size, -1))),
         "metric": pd.Categorical.from_codes(columns["metric"], categories=names),
         "value": columns["value"],
-        "kind": pd.Categorical.from_codes(
-            np.zeros(size, "int8") if foreign.kind is None else foreign.kind, categories=list(KINDS)
-        ),
+        "kind": pd.Categorical.from_codes(columns.get("kind", np.zeros(size, "int8")), list(KINDS)),
         "file": pd.Categorical.from_codes(np.zeros(size, "int8"), categories=[origin]),
         "line": optional_int(np.full(size, -1)),
     }

@@ -18,9 +18,9 @@ import numpy as np
 
 from analysis.frames import INFERRED, MISSING, PARSED, Note, Notes, RunData
 from analysis.sources import insightface_logs
-from analysis.sources.found import Value
 from analysis.sources.insightface_logs import BESIDE, CUT, EVALUATION, UNKNOWN_LINE, EpochMeans, read_launches
 from analysis.sources.options import Options
+from analysis.sources.values import Value
 
 DATE = rb"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d"
 # What stands before a message: a time in brackets or not, and the name of the logger as its format has it.
@@ -30,21 +30,21 @@ PREFIX = (
 )
 STAMP = re.compile(rb"\[?(" + DATE + rb")")
 BATCH = re.compile(
-    rb"^" + PREFIX + rb"(?:Epoch|Iter)\[(\d+)\] Batch \[(?:\d+-)?(\d+)\]\s+"
+    rb"^" + PREFIX + rb"(?:Epoch|Iter)\[(\d{1,8})\] Batch \[(?:\d+-)?(\d{1,8})\]\s+"
     rb"Speed: (\d+\.\d+) samples/sec(?:\s+[a-z][a-z_-]{0,20}=(?:-?\d+\.\d{6}|nan|-?inf)){0,4}\s*$",
     re.MULTILINE,
 )
 MESSAGE = re.compile(PREFIX + rb"(.*)", re.DOTALL)
-TRAIN = re.compile(rb"Epoch\[(\d+)\] (Train|Validation)-(\w[\w-]*)=(-?\d+\.\d{6}(?:e[-+]\d+)?|nan|-?inf)")
+TRAIN = re.compile(rb"Epoch\[(\d{1,8})\] (Train|Validation)-(\w[\w-]*)=(-?\d+\.\d{6}(?:e[-+]\d+)?|nan|-?inf)")
 PLAIN = {"acc": "accuracy", "lossvalue": "loss"}  # their names for them
-SECONDS = re.compile(rb"Epoch\[(\d+)\] Time cost=(\d+\.\d{3})")
-RATE = re.compile(rb"lr-batch-epoch: (\S+) (\d+) (\d+)")
+SECONDS = re.compile(rb"Epoch\[(\d{1,8})\] Time cost=(\d+\.\d{3})")
+RATE = re.compile(rb"lr-batch-epoch: (\S+) (\d{1,8}) (\d{1,8})")
 NAMESPACE = re.compile(rb"Called with argument: Namespace\((.*)\)(?: .*)?")
 ARGUMENT = re.compile(r"(\w+)=('[^']*'|\[[^\]]*\]|\([^)]*\)|[^,()]+)")
 STEPS = re.compile(rb"lr_steps (\[[\d, ]*\])")
 CHANGE = re.compile(rb"lr change to (\S+)")
 # Of train_parall.
-MEASURE = re.compile(rb"\{fc7_acc\} (\d+) (\d+\.?\d*(?:e[-+]\d+)?)|CELOSS,(\d+),(\d+\.\d+|nan|inf)")
+MEASURE = re.compile(rb"\{fc7_acc\} (\d{1,15}) (\d+\.?\d*(?:e[-+]\d+)?)|CELOSS,(\d{1,15}),(\d+\.\d+|nan|inf)")
 UNKNOWN = -1  # the epoch of a log whose head is cut off, until a line says it
 ENDED = b"Task is force ended by user"
 # what such a log says beside numbers of a training; anything else is reported
@@ -93,7 +93,7 @@ class Launch(insightface_logs.Launch):
     def begin(self, epoch: int) -> None:
         """Note the epoch that a line names; values before it in a log without a head fell into the same."""
         if self.epoch == UNKNOWN:
-            self.found = [v._replace(epoch=epoch) if v.epoch == UNKNOWN else v for v in self.found]
+            self.values = [v._replace(epoch=epoch) if v.epoch == UNKNOWN else v for v in self.values]
         self.epoch = epoch
 
     def take(self, line: bytes, number: int, cut: bool, notes: Notes) -> None:
@@ -111,7 +111,7 @@ class Launch(insightface_logs.Launch):
         elif found := RATE.fullmatch(text):
             self.begin(int(found[3]))
             self.batch = int(found[2])
-            self.found.append(Value("lr", self.epoch, number_of(found[1]), number, -(self.batch + 1)))
+            self.values.append(Value("lr", self.epoch, number_of(found[1]), number, -(self.batch + 1)))
         elif found := MEASURE.fullmatch(text):  # of a step: its accuracy on the batch, or its loss
             name, step, value = ("accuracy", *found.group(1, 2)) if found[1] else ("loss", *found.group(3, 4))
             self.add(Value(f"batch_{name}", self.epoch, float(value), number, int(step)), notes)
@@ -147,9 +147,9 @@ class Launch(insightface_logs.Launch):
     def run(self, path: Path, name: str) -> RunData:
         """Return the launch as a run, with means by epoch and the learning rates that are known or follow."""
         self.begin(max(self.epoch, 0))  # where no line says an epoch there is one
-        self.found = [value._replace(step=self.step_of(value)) for value in self.found]
+        self.values = [value._replace(step=self.step_of(value)) for value in self.values]
         data = super().run(path, name)
-        costs = sum(value.value for value in self.found if value.metric == "seconds")
+        costs = sum(value.value for value in self.values if value.metric == "seconds")
         data.facts["seconds"] = data.facts["seconds"] or costs or None
         data.facts["status"] = "killed" if self.killed else "finished"
         _add_batch_means(data)
@@ -170,10 +170,11 @@ class Launch(insightface_logs.Launch):
 
     def add_inferred_rates(self, data: RunData) -> None:
         """Add the learning rate of each epoch's last printed batch as `lr` and `lr_steps` imply it."""
-        rate, text = self.settings.get("lr"), str(self.settings.get("lr_steps", ""))
-        if not isinstance(rate, float | int) or not re.fullmatch(r"[\d, ]*", text):
+        try:
+            rate = float(self.settings.get("lr", ""))
+            drops = [int(step) for step in str(self.settings.get("lr_steps", "")).replace(",", " ").split()]
+        except (TypeError, ValueError, OverflowError):  # none, or another kind of schedule
             return
-        drops = [int(step) for step in re.findall(r"\d+", text)]
         known = sorted(self.means.last_step)
         if self.epoch_steps is None:
             known = known[:1]  # later steps are not known

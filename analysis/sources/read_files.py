@@ -34,7 +34,7 @@ def read_files(paths: Sequence[Path], options: Options | None = None) -> Records
     Of several, one that cannot be read is reported and left out. Raises `RecordError` where nothing is read.
     """
     options = options or Options()
-    read, notes, refused = _each(_together(paths), options)
+    read, notes, refused = _each(_under_common_folders(paths), options)
     runs = [data for found in read.values() for data in found]
     if not runs:
         raise refused[0]
@@ -46,7 +46,7 @@ def read_files(paths: Sequence[Path], options: Options | None = None) -> Records
         data.run = data.facts["name"] = name
     for data in runs:
         notes += _apply(data, options)
-    _different(runs)
+    _make_names_distinct(runs)
     return build(runs, notes)
 
 
@@ -98,7 +98,7 @@ def _folder(folder: Path, options: Options) -> tuple[list[RunData], list[Note]]:
     """Return the runs of a training's folder: of the files in it that trainings call their records."""
     files = records_in(folder)
     if not files and any(folder.rglob("*.wandb")):
-        raise RecordError(*WANDB_REFUSED, where=folder, do=EXPORT)
+        raise RecordError(WANDB_REFUSED, where=folder, do=EXPORT)
     if not files:
         raise RecordError("holds no record that is understood", where=folder, expected=nearest_form(folder))
     runs, notes = _of_files(folder, files, options)
@@ -192,21 +192,21 @@ def fits(data: RunData, stages: Sequence[int]) -> bool:
     return sum(stages[:-1]) < length <= sum(stages)
 
 
-def _different(runs: Sequence[RunData]) -> None:
+def _make_names_distinct(runs: Sequence[RunData]) -> None:
     """Give runs of one name their folder's name in front, then a number."""
-    for data in _alike(runs):
+    for data in _of_equal_names(runs):
         folder = Path(data.file).parent.name
         data.run = data.facts["name"] = f"{folder}/{data.run}" if folder else data.run
-    for number, data in enumerate(_alike(runs), start=1):
+    for number, data in enumerate(_of_equal_names(runs), start=1):
         data.run = data.facts["name"] = f"{data.run} #{number}"
 
 
-def _alike(runs: Sequence[RunData]) -> list[RunData]:
+def _of_equal_names(runs: Sequence[RunData]) -> list[RunData]:
     names = [data.run for data in runs]
     return [data for data, name in zip(runs, names) if names.count(name) > 1]
 
 
-def _together(paths: Sequence[Path]) -> list[Path]:
+def _under_common_folders(paths: Sequence[Path]) -> list[Path]:
     """Put `train/` and `validation/` of one training, given one by one, under their common folder."""
     folders = [path if path.is_dir() else path.parent for path in paths]
     halves = [folder.parent if folder.name in ("train", "validation") else None for folder in folders]

@@ -36,7 +36,7 @@ def is_store(path: Path) -> bool:
     return path.name == "mlflow.db" or is_database(path)
 
 
-def named(store: Store, items: Sequence[str]) -> list[str]:
+def runs_named(store: Store, items: Sequence[str]) -> list[str]:
     """Return the runs that items mean: runs, for a sweep those of its trials, for a study all that are its own.
 
     Raises `RecordError` for what is none of them, and for a sweep without a trial.
@@ -53,7 +53,7 @@ def named(store: Store, items: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def spread(store: Store, item: str) -> list[str]:
+def runs_meant(store: Store, item: str) -> list[str]:
     """Return the runs of a sweep or of a study for its name, and anything else as it is."""
     from workbench.tracking import sweeps
 
@@ -73,16 +73,16 @@ def runs_or_study(store: Store, item: str) -> list[str]:
         if store.is_local:
             return resolve(store, [item])
     except RecordError:
-        found = of_study(store, item)
+        found = runs_of_study(store, item)
         if not found:
             raise
         return found
     with contextlib.suppress(RecordError):  # runs of this machine have titles here, others on the server only
         item = find_titled(store, item) or item
-    return of_study(store, item) or [item]  # a server's runs are looked up when they are read
+    return runs_of_study(store, item) or [item]  # a server's runs are looked up when they are read
 
 
-def of_study(store: Store, study: str) -> list[str]:
+def runs_of_study(store: Store, study: str) -> list[str]:
     """Return the runs of a study without reruns; `--quick` ones only where there are no others."""
     from workbench.tracking.rows import RUN_NAME
     from workbench.tracking.runs import MLFLOW_ID

@@ -30,7 +30,7 @@ class EpochFormat:
             return
         self.names = tuple(names)
         values = "".join(f" - {re.escape(name)}: ({VALUE})" for name in names)
-        form = rf"Epoch (\d+)/(\d+)\n{re.escape(start)}(?: -)? ([1-9]\d*)s(?: {SPEED})?{values}(?: - {SPEED})*\n(?=Epoch )"
+        form = rf"Epoch (\d{{1,8}})/(\d{{1,8}})\n{re.escape(start)}(?: -)? ([1-9]\d*)s(?: {SPEED})?{values}(?: - {SPEED})*\n(?=Epoch )"
         self.form = re.compile(form.encode())
 
     def found(self, content: bytes, position: int) -> list[re.Match[bytes]]:

@@ -52,7 +52,7 @@ PICKLES = (
     b"(lp",
 )
 WANDB = b":W&B"  # the format is the program's own, and no library that is declared here reads it
-WANDB_REFUSED = ("is an offline record of Weights & Biases, which is not read",)
+WANDB_REFUSED = "is an offline record of Weights & Biases, which is not read"
 EXPORT = "`wandb sync` it and export the run's history or a chart as CSV, which is read"
 # What histories and logs end in, where no usual name is found.
 RECORDS = (".json", ".csv", ".log", ".jsonl", ".tsv")
@@ -83,9 +83,11 @@ def kind_of(path: Path) -> str:
     if is_database(path):
         return "mlflow_sql"
     if path.suffix == ".wandb" or head.startswith(WANDB):
-        raise RecordError(*WANDB_REFUSED, where=path, do=EXPORT)
+        raise RecordError(WANDB_REFUSED, where=path, do=EXPORT)
+    # Such a beginning is also that of a text, which a name for texts decides.
     if head.startswith(PICKLES) and path.suffix not in (".json", ".csv"):
         return "pickled_history"
+    # Logs before JSON and CSV: a line of theirs may hold braces and commas, but no table looks like a log.
     for module, sign in TEXT_LOGS:
         if re.search(sign, head, re.MULTILINE):
             return module

@@ -9,7 +9,6 @@ from analysis.frames import Records, build, concat
 from workbench.errors import StoreError
 from workbench.tracking.store import Store
 
-EMPTY = "no records yet"
 SERVERS = ("http://", "https://")
 DATABASES = ("postgresql://", "postgresql+psycopg2://", "mysql://", "sqlite:///")
 
@@ -19,18 +18,24 @@ def is_address(item: str) -> bool:
     return item.startswith((*SERVERS, *DATABASES))
 
 
+class EmptyStore(StoreError):
+    """A store without any record."""
+
+    def __init__(self, where: object) -> None:
+        super().__init__("no records yet", where=where, do="run an experiment, or import old records")
+
+
 def read_store(
     store: Store, runs: Sequence[str] | None = None, journals: bool = False, epochs_from: int | None = None
 ) -> Records:
     """Return the frames of a store: MLflow's tables, and the journals of runs that are not in them.
 
     A branch has the epochs of its trunk before its own. `epochs_from` is what other programs' runs call their first
-    epoch, where the user says it. Raises `StoreError` when there is nothing to read at all.
+    epoch, where the user says it. Raises `EmptyStore` when there is nothing to read at all.
     """
     own = _own(store, runs, journals, epochs_from)
     if own.runs.empty and runs is None:
-        address = store.uri.rpartition("@")[2]  # without a user and a password
-        raise StoreError(EMPTY, where=address, do="run an experiment, or import old records")
+        raise EmptyStore(store.uri.rpartition("@")[2])  # without a user and a password
     return continued(own, lambda names: read_store(store, names, journals, epochs_from))
 
 
@@ -48,12 +53,13 @@ def _own(store: Store, runs: Sequence[str] | None, journals: bool, epochs_from: 
     parts = []
     if store.database.exists():
         parts = _database(store, runs, own if journals else [], epochs_from)
+    # After the tables: a run that no view has seen yet, or none may see, is in its journal alone.
     known = {run for part in parts for run in part.runs["run"]}
     rest = [name for name in own if name not in known]
     if rest:
         parts.append(_journals(store, rest))
     if not any(len(part.runs) for part in parts):
-        raise StoreError(EMPTY, where=store.root, do="run an experiment, or import old records")
+        raise EmptyStore(store.root)
     return concat([part for part in parts if len(part.runs)])
 
 

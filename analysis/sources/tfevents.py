@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH
-from analysis.sources.found import names_of, run_of
 from analysis.sources.lines import reading
 from analysis.sources.options import Options
 from analysis.sources.step_epochs import epochs_at
+from analysis.sources.values import names_of, run_of
 from workbench.errors import RecordError
 
 SUBFOLDERS = {"train": "", "validation": "val_"}
@@ -32,21 +32,25 @@ DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # DT_FLOAT, DOUBLE
 LARGEST_CHECKED = 1 << 20  # a graph of many megabytes holds no scalars; its checksum is passed over
 
 KERAS_EPOCH = "epoch_"  # Keras' tags by epoch, counted from 0
-Scalar = tuple[str, int, float, float, int]  # tag, step, value, wall time (seconds), number of the record
 
 
-@dataclass
-class Row:
+class Scalar(NamedTuple):
+    """One scalar of a file as it stands there."""
+
+    tag: str
+    step: int
+    value: float
+    wall: float  # time, in seconds since 1970
+    number: int  # of its record
+
+
+class Row(NamedTuple):
     """One scalar of a run: its metric, the scalar itself, the file it stands in and its attempt."""
 
     metric: str
     scalar: Scalar
     file: str
     attempt: int = 1
-
-    @property
-    def wall(self) -> float:
-        return self.scalar[3]
 
 
 @dataclass
@@ -88,7 +92,7 @@ def scalars(path: Path, notes: Notes) -> Iterator[Scalar]:
         for value in event.summary.value:
             found = _scalar(value)
             if found is not None:
-                yield value.tag, int(event.step), found, float(event.wall_time), number
+                yield Scalar(value.tag, int(event.step), found, float(event.wall_time), number)
 
 
 def _records(path: Path, notes: Notes) -> Iterator[bytes]:
@@ -137,7 +141,7 @@ def _runs(folder: Path, files: list[Path], epochs_from: int | None) -> tuple[lis
         segments += _segments(file, prefix, notes)
         remarks += notes.all()
     notes = Notes(str(folder))
-    launches = _launches(sorted(segments, key=lambda rows: rows[0].wall), notes)
+    launches = _launches(sorted(segments, key=lambda rows: rows[0].scalar.wall), notes)
     if len(launches) > 1:
         notes.add(f"{len(launches)} launches in one folder: each is a run")
     name = folder.name or str(folder)
@@ -151,12 +155,11 @@ def _segments(file: Path, prefix: str, notes: Notes) -> list[list[Row]]:
     parts: list[list[Row]] = []
     last: dict[str, int] = {}
     for scalar in scalars(file, notes):
-        tag, step = scalar[:2]
-        if not parts or step < last.get(tag, step):
+        if not parts or scalar.step < last.get(scalar.tag, scalar.step):
             parts.append([])
             last = {}
-        last[tag] = step
-        parts[-1].append(Row(prefix + tag.removeprefix(KERAS_EPOCH), scalar, str(file)))
+        last[scalar.tag] = scalar.step
+        parts[-1].append(Row(prefix + scalar.tag.removeprefix(KERAS_EPOCH), scalar, str(file)))
     return parts
 
 
@@ -170,21 +173,21 @@ def _launches(segments: list[list[Row]], notes: Notes) -> list[Launch]:
             continue
         cut = _superseded_from(launch, rows)
         if cut is not None:
-            kept = [row for row in launch.rows if row.wall < cut]
+            kept = [row for row in launch.rows if row.scalar.wall < cut]
             if len(kept) < len(launch.rows):
                 count = len(launch.rows) - len(kept)
                 notes.add(
                     f"{count} values of an attempt that a later one supersedes (resumed training), not used"
                 )
             launch.rows, launch.attempt = kept, launch.attempt + 1
-        launch.rows += [replace(row, attempt=launch.attempt) for row in rows]
+        launch.rows += [row._replace(attempt=launch.attempt) for row in rows]
     return launches
 
 
 def _firsts(rows: list[Row]) -> dict[str, int]:
     found: dict[str, int] = {}
     for row in rows:
-        found[row.metric] = min(found.get(row.metric, row.scalar[1]), row.scalar[1])
+        found[row.metric] = min(found.get(row.metric, row.scalar.step), row.scalar.step)
     return found
 
 
@@ -202,14 +205,16 @@ def _superseded_from(launch: Launch, rows: list[Row]) -> float | None:
     common = [row for row in launch.rows if row.metric in theirs]
     if not common:
         return None
-    after = rows[0].wall
-    repeated = [row.wall for row in common if row.scalar[1] >= theirs[row.metric] and row.wall < after]
+    after = rows[0].scalar.wall
+    repeated = [
+        row.scalar.wall for row in common if row.scalar.step >= theirs[row.metric] and row.scalar.wall < after
+    ]
     return min(repeated, default=after)
 
 
 def _run(folder: Path, name: str, launch: Launch, notes: Notes, epochs_from: int | None) -> RunData:
     data = run_of(folder, name)
-    times = [row.wall for row in launch.rows]
+    times = [row.scalar.wall for row in launch.rows]
     if times:
         data.facts["started"] = pd.Timestamp(min(times), unit="s", tz="UTC")
         data.facts["seconds"] = max(times) - min(times)
@@ -221,25 +226,25 @@ def _add(data: RunData, launch: Launch, notes: Notes, epochs_from: int | None) -
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in launch.rows:
         groups.setdefault((row.metric, row.file), []).append(row)
-    by_epoch = [row for row in launch.rows if row.scalar[0].startswith(KERAS_EPOCH)]
-    marks = [row for row in launch.rows if EPOCH.fullmatch(row.scalar[0])]
+    by_epoch = [row for row in launch.rows if row.scalar.tag.startswith(KERAS_EPOCH)]
+    marks = [row for row in launch.rows if EPOCH.fullmatch(row.scalar.tag)]
     place = _keras_epochs(by_epoch) if by_epoch else _epochs(launch, marks, notes, epochs_from)
     for (metric, file), rows in groups.items():
-        if EPOCH.fullmatch(rows[0].scalar[0]):
+        if EPOCH.fullmatch(rows[0].scalar.tag):
             continue
-        steps = np.array([row.scalar[1] for row in rows])
-        clock = np.array([row.wall for row in rows])
+        steps = np.array([row.scalar.step for row in rows])
+        clock = np.array([row.scalar.wall for row in rows])
         columns = {
-            "line": np.array([row.scalar[4] for row in rows]),
+            "line": np.array([row.scalar.number for row in rows]),
             "attempt": np.array([row.attempt for row in rows]),
         }
-        if by_epoch and rows[0].scalar[0].startswith(KERAS_EPOCH):
+        if by_epoch and rows[0].scalar.tag.startswith(KERAS_EPOCH):
             epochs, kind = steps + 1, MEASURED
         else:
             epochs, kind = place(steps, clock)
             if by_epoch or marks or kind == INFERRED:
                 columns["step"] = steps
-        data.add(metric, kind, epochs, [row.scalar[2] for row in rows], file=file, **columns)
+        data.add(metric, kind, epochs, [row.scalar.value for row in rows], file=file, **columns)
 
 
 Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, str]]
@@ -247,7 +252,9 @@ Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, str]]
 
 def _keras_epochs(by_epoch: list[Row]) -> Place:
     """Values by batch fall into the epoch whose end is the next on the clock."""
-    ends = np.array(sorted({row.scalar[1]: row.wall for row in reversed(by_epoch)}.items())).reshape(-1, 2)
+    ends = np.array(sorted({row.scalar.step: row.scalar.wall for row in reversed(by_epoch)}.items())).reshape(
+        -1, 2
+    )
 
     def place(steps: np.ndarray, clock: np.ndarray) -> tuple[np.ndarray, str]:
         position = np.minimum(np.searchsorted(ends[:, 1], clock), len(ends) - 1)
@@ -258,12 +265,12 @@ def _keras_epochs(by_epoch: list[Row]) -> Place:
 
 def _epochs(launch: Launch, marks: list[Row], notes: Notes, epochs_from: int | None) -> Place:
     """Say how steps become epochs: by the scalar `epoch` in the files, else as steps that are epochs, else by order."""
-    known = np.unique([row.scalar[1] for row in launch.rows])
+    known = np.unique([row.scalar.step for row in launch.rows])
     steps_of: dict[str, list[int]] = {}
     for row in launch.rows:
-        if not EPOCH.fullmatch(row.scalar[0]):
-            steps_of.setdefault(row.metric, []).append(row.scalar[1])
-    said = [(np.array([row.scalar[1] for row in marks]), np.array([row.scalar[2] for row in marks]))]
+        if not EPOCH.fullmatch(row.scalar.tag):
+            steps_of.setdefault(row.metric, []).append(row.scalar.step)
+    said = [(np.array([row.scalar.step for row in marks]), np.array([row.scalar.value for row in marks]))]
     epochs, kind = epochs_at(known, steps_of, said if marks else (), notes, epochs_from)
 
     def place(steps: np.ndarray, clock: np.ndarray) -> tuple[np.ndarray, str]:

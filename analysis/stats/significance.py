@@ -189,19 +189,12 @@ def verdicts(comparisons: Sequence[Comparison | None], lower: bool = False) -> l
     return said
 
 
-def optimism(
-    deviation: float, epochs: int, draws: int = 20_000, rng: np.random.Generator | None = None
-) -> float:
+def optimism(deviation: float, epochs: int) -> float:
     """Return by how much the best of `epochs` measurements exceeds a typical one through noise alone.
 
-    The expected largest of `epochs` independent normal draws of standard `deviation`: the first-order
-    statistic's mean, by quadrature where no generator is given, else from `draws` random ones.
+    That is the expected largest of `epochs` independent normal draws of standard `deviation`.
     """
-    if epochs < 2:
-        return 0.0
-    if rng is not None:
-        return float(deviation * rng.normal(size=(draws, epochs)).max(1).mean())
-    return deviation * _mean_largest(epochs)
+    return deviation * _mean_largest(epochs) if epochs > 1 else 0.0
 
 
 @functools.cache

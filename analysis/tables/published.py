@@ -233,7 +233,7 @@ def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, 
         own = _own(ours, at, published.protocol)
         # beside what was measured at one epoch or by `ijb` alone, ours has much more that nobody published
         shown = list(dict.fromkeys([*theirs, *own])) if number == 0 else list(theirs)
-        shown = [metric for metric in shown if metric in theirs or counted(metric)]
+        shown = [metric for metric in shown if metric in theirs or is_shown(metric)]
         for metric in shown or ([""] if number == 0 and name not in published.names else []):
             rows.append(
                 {
@@ -252,7 +252,7 @@ def _rows(name: str, published: Published, ours: Ours | None) -> list[dict[str, 
     return rows
 
 
-def counted(metric: str) -> bool:
+def is_shown(metric: str) -> bool:
     """Tell whether a value of ours is shown though nothing is published beside it: an accuracy at an epoch's end."""
     return not metric.endswith(names.PEAK_SUFFIX) and metric != f"{names.VAL_PREFIX}loss"
 

@@ -95,7 +95,9 @@ def summary(records: Records, select: str | None = None) -> pd.DataFrame:
     for members in groups:
         first = members[0]
         row = {"run": str(names[first]), **{key: cells[first] for key, cells in settings.items()}}
-        row |= _merged(single.loc[members], metrics) if len(members) > 1 else {"seeds": 1, **alone[first]}
+        row |= (
+            _seeds_as_one(single.loc[members], metrics) if len(members) > 1 else {"seeds": 1, **alone[first]}
+        )
         rows.append(row)
     frame = pd.DataFrame(rows)
     order = ["run", *settings, *(["seeds"] if len(groups) < len(records.runs) else []), select]
@@ -191,7 +193,7 @@ def differing_settings(runs: pd.DataFrame, taken: Sequence[str] = ()) -> dict[st
     chosen = [name for name in labels.differing(rows) if not _only_missing(name, rows)]
     whole = {name.rpartition(".")[0] for name in chosen if name.rpartition(".")[2].isdigit()}
     chosen = [name for name in chosen if name not in whole]  # `units.1` of a sweep says what `units` says
-    chosen = [name for name in chosen if not _comes_with(name, chosen, rows)]
+    chosen = [name for name in chosen if not _follows_from_class(name, chosen, rows)]
     short = labels.short_names(chosen, [*setting_columns(runs), *taken])
     return {short[name]: [row.get(name) for row in rows] for name in chosen}
 
@@ -205,7 +207,7 @@ def _only_missing(name: str, rows: Sequence[dict[str, Any]]) -> bool:
     return len(there) < len(rows) and len({labels.value_text(row.get(name)) for row in there}) == 1
 
 
-def _comes_with(name: str, chosen: Sequence[str], rows: Sequence[dict[str, Any]]) -> bool:
+def _follows_from_class(name: str, chosen: Sequence[str], rows: Sequence[dict[str, Any]]) -> bool:
     """Tell whether a shown class says what a setting of it is: then the class tells the runs apart, not a
     number that means another thing in another class."""
     words = name.split(".")
@@ -226,7 +228,7 @@ def at_best_epoch(records: Records, select: str, metrics: Sequence[str]) -> pd.D
     frame = pd.DataFrame(index=list(order))
     by_metric = records.epochs.groupby("metric", observed=True)
     for name in metrics:
-        frame[name] = chosen["value"] if name == select else _at(by_metric.get_group(name), chosen)
+        frame[name] = chosen["value"] if name == select else _values_at(by_metric.get_group(name), chosen)
     frame["epoch"], frame["stage"] = chosen["epoch"], chosen["stage"]
     frame["seconds"] = dict(zip(records.runs["run"], records.runs["seconds"]))
     frame[IMAGES_PER_SECOND] = speeds(records)
@@ -235,7 +237,7 @@ def at_best_epoch(records: Records, select: str, metrics: Sequence[str]) -> pd.D
     return frame.reset_index(drop=True)
 
 
-def _at(rows: pd.DataFrame, chosen: pd.DataFrame) -> pd.Series:
+def _values_at(rows: pd.DataFrame, chosen: pd.DataFrame) -> pd.Series:
     """Return one metric's `rows` at each run's chosen epoch; of several there, the one at the same step."""
     when = chosen["epoch"].reindex(rows["run"]).to_numpy()
     rows = rows[rows["epoch"].to_numpy() == when]
@@ -272,7 +274,7 @@ def _devices(settings: dict[str, Any]) -> float:
     return float(max(counts[0], 1)) if counts else 1.0
 
 
-def _merged(values: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
+def _seeds_as_one(values: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
     """Return a group of seeds as means with intervals; epochs and stages as the median of the group."""
     row: dict[str, Any] = {"seeds": len(values)}
     for name in metrics:

@@ -126,6 +126,7 @@ def compare(ours: Row, theirs: Row, metric: str) -> sig.Comparison | None:
     """
     if not (np.isfinite(ours.value) and np.isfinite(theirs.value)):
         return None
+    # Anew for each pair of rows: a verdict must not depend on which rows stand above it.
     rng = np.random.default_rng(SEED)
     if min(len(ours.values), len(theirs.values)) > 1:
         return sig.between_seeds(ours.values, theirs.values, rng)

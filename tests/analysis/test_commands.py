@@ -283,4 +283,24 @@ def test_a_table_of_very_many_runs_says_what_it_lacks(project, capsys, monkeypat
     assert said(capsys)[1] == ""
     monkeypatch.setattr(frames, "FROM_JOURNALS", 2)
     assert main(["table"]) == 0
+    assert said(capsys)[1] == ""  # there is no database yet: journals leave nothing out
+    run = "20260101T000000Z-00000000"
+    tags = {"workbench.run": run, "workbench.study": "s"}
+    mlflow_database(find_store().root, [{"id": "a" * 32, "tags": tags, "metrics": {"loss": {1: 1.0}}}])
+    assert main(["table"]) == 0
     assert "3 runs, more than 2: read from MLflow's database" in said(capsys)[1]
+
+
+@pytest.mark.parametrize(("word", "first"), [("0", 2), ("1", 1)])
+def test_a_figure_counts_epochs_as_it_is_told(project, capsys, monkeypatch, word, first):
+    """0 is something that is said, not the absence of it."""
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(
+        "analysis.figures.curves.plot_curves",
+        lambda records, *more, **options: drawn.append(records) or Figure(),
+    )
+    (project / "log.csv").write_text("epoch,loss\n1,2.0\n2,1.0\n")
+    assert main(["plot", "log.csv", "--epochs-from", word, "-o", "f.svg"]) == 0
+    assert sorted(set(drawn[0].epochs["epoch"])) == [first, first + 1]

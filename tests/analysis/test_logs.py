@@ -160,6 +160,29 @@ def test_stamps_of_another_form_and_impossible_ones(tmp_path, stamp, started):
     assert str(found.runs["started"].iloc[0]) == (started or "NaT")
 
 
+@pytest.mark.parametrize("digits", [20, 5000])
+def test_numbers_of_too_many_digits_are_damage(tmp_path, digits):
+    many = "9" * digits
+    logs = {
+        "mxnet.log": [*mxnet_lines(), f"INFO:root:Epoch[{many}] Batch [20]\tSpeed: 500.00 samples/sec"],
+        "steps.log": [
+            mxnet_lines()[1].replace("20,30", many),
+            *mxnet_lines()[3:],
+            f"[lfw][{many}]XNorm: 1.000000",
+        ],
+        "torch.log": [SPEED.format(1, 2.0, 0, 50), SPEED.format(2, 1.0, many, 100)],
+        "keras.log": [
+            "Epoch 1/2",
+            " - 5s - loss: 2.0000",
+            f"Epoch {many}/2",
+            f"1/{many} - 1s - loss: 1.0000",
+        ],
+    }
+    for name, lines in logs.items():
+        found = load([write_lines(tmp_path / name, lines)])
+        assert found.epochs["epoch"].max() <= 2 and found.notes, name
+
+
 def test_a_clock_that_goes_back_is_no_duration(tmp_path):
     lines = [SPEED.format(9 - n, 10 - n, n // 2, n * 50 + 50) for n in range(4)]
     found = load([write_lines(tmp_path / "training.log", lines)])

@@ -22,9 +22,9 @@ def slowly(monkeypatch):
     """Turn off everything that takes many cells, lines or epochs at once."""
 
     def off():
-        monkeypatch.setattr(csv_cells, "at_once", lambda *given: None)
-        monkeypatch.setattr(csv_log, "at_once", lambda *given: None)
-        monkeypatch.setattr(json_forms, "_at_once", lambda text: None)
+        monkeypatch.setattr(csv_cells, "read_by_arrow", lambda *given: None)
+        monkeypatch.setattr(csv_log, "read_by_arrow", lambda *given: None)
+        monkeypatch.setattr(json_forms, "_read_by_arrow", lambda text: None)
         monkeypatch.setattr(json_forms, "_plain_lines", lambda lines: None)
         monkeypatch.setattr(json_forms, "numbers_of", lambda cells: None)
         monkeypatch.setattr(EpochFormat, "found", lambda *given: [])

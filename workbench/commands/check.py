@@ -14,9 +14,9 @@ from typing import Any
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG
+from workbench.commands.common_options import DEBUG, SET
 from workbench.commands.dry_run import DryRun
-from workbench.optimizers import plateau, schedule_preview
+from workbench.optimizers import equivalents, plateau, schedule_preview
 from workbench.spec.branch import trunk_of
 from workbench.spec.custom_parts import custom_part_lines
 from workbench.spec.datasets import default_places
@@ -37,7 +37,7 @@ ALWAYS = ("branch:", "start:", "device", "network ", "stage ", "estimate ")  # s
 @click.argument(
     "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completers.specs
 )
-@click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
+@SET
 @click.option("--no-steps", is_flag=True, help="Check the settings only, without building networks.")
 @click.option("--small", is_flag=True, help="Try small forms only; build no network at full size.")
 @DEBUG
@@ -57,10 +57,15 @@ def check(files: tuple[str, ...], assignments: tuple[str, ...], no_steps: bool, 
         variant = override_settings(variant, assignments)
         click.echo(f"{variant.study}/{variant.name}  id {variant.experiment.id}")
         question = [variant.question] if variant.question else []
-        starts = start_lines(variant.experiment, store, trials)
-        blocks = chain(question, report(variant, where, trials), starts)
-        for block in news(blocks, said.setdefault(variant.study, set())):
+        found = chain(question, blocks(variant, store, trials))
+        for block in news(found, said.setdefault(variant.study, set())):
             click.echo(textwrap.indent(block, "  "))
+
+
+def blocks(variant: Variant, store: Store, trials: DryRun | None) -> Iterator[str]:
+    """Yield all that is said of one experiment; `store` is where weights of other runs are looked for."""
+    yield from report(variant, default_places(store.root.parent), trials)
+    yield from start_lines(variant.experiment, store, trials)
 
 
 def news(blocks: Iterable[str], said: set[str]) -> Iterator[str]:
@@ -81,17 +86,15 @@ def report(variant: Variant, where: Places, trials: DryRun | None) -> Iterator[s
 
     `trials` builds networks and runs steps; None checks the settings only.
     """
-    from workbench.optimizers import equivalents
-
     experiment = variant.experiment
     schedule_preview.refuse(experiment.plans())
     plateau.refuse_unmeasured(experiment)
     refuse_select(experiment)
     yield from custom_part_lines(experiment)
     yield from split(experiment)
-    missing = list(_missing(experiment, where))
-    yield from (f"missing: {line}" for line, _ in missing)
-    stand_in = _replaced(experiment, [part for _, part in missing])
+    missing = {part: words for part in experiment.read if (words := part.missing(where))}
+    yield from (f"missing: {type(part).__name__} {words}" for part, words in missing.items())
+    stand_in = _replaced(experiment, list(missing))
     yield "\n".join(schedule_preview.picture(experiment.plans()))
     root = trunk_of(experiment)
     if root is not None:
@@ -130,22 +133,11 @@ def split(experiment: Experiment) -> Iterator[str]:
         yield f"devices {validate.split_line(experiment, replicas)}; the trial steps use one device"
 
 
-def _missing(experiment: Experiment, where: Places) -> Iterator[tuple[str, Any]]:
-    for part in experiment.read:
-        words = part.missing(where)
-        if words:
-            yield f"{type(part).__name__} {words}", part
-
-
 def _replaced(experiment: Experiment, parts: list[Any]) -> Experiment:
     """Return the experiment with stand-ins for `parts`, which are not on this machine."""
     if experiment.validation is not None and any(isinstance(part, Source) for part in parts):
         experiment = with_hold_out(experiment)  # stand-ins of two sources may show other identities
         parts = [p.but(hold_out=HELD_OUT) if isinstance(p, Source) else p for p in parts]
-    for part in parts:
-        other = part.stand_in()
-        stages = tuple(stage.but(data=other) if stage.data == part else stage for stage in experiment.stages)
-        sets = tuple(other if pairs == part else pairs for pairs in experiment.sets)
-        data = other if experiment.data == part else experiment.data
-        experiment = experiment.but(data=data, evaluate=sets, stages=stages)
-    return experiment
+    others = {part: part.stand_in() for part in parts}
+    sets = tuple(others.get(pairs, pairs) for pairs in experiment.sets)
+    return experiment.with_sources(lambda source: others.get(source, source), evaluate=sets)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.spec.datasets import Images
+from workbench.spec.datasets import Images, default_places
 from workbench.spec.experiment import Experiment
 
 
@@ -44,7 +44,6 @@ def classified(
     Raises `InputError` where its classes are not the identities of the data, or more than `most`.
     """
     from workbench.data import pipeline
-    from workbench.spec.datasets import default_places
     from workbench.train.run_data import RunData
 
     data = RunData(experiment, default_places(project))

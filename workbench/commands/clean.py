@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, PATH, STORE, TRUST_CODE
 from workbench.errors import DataError, RecordError, few
-from workbench.lazy import tf
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from workbench.spec.experiment import Experiment
     from workbench.spec.interfaces import Images
     from workbench.spec.plan import Plan
@@ -23,9 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", shell_complete=completers.runs)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="LIST", help="File to write."
-)
+@click.option("-o", "--output", type=PATH, required=True, metavar="LIST", help="File to write.")
 @click.option(
     "--angle",
     type=click.FloatRange(0, 180, min_open=True),
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Images farther than this from their identity's main center are dropped, degrees.",
 )
-@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
+@TRUST_CODE
 @STORE
 @DEBUG
 def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | None) -> None:
@@ -53,8 +49,8 @@ def clean(run: str, output: Path, angle: float, trust_code: bool, store: str | N
             do="use the data that the run was trained on",
         )
     found = cleaned(_embeddings(experiment, state, images, records), images.labels[records], centers, angle)
-    _write(output, [str(images.names[number]) for number in records[found.kept]])
-    _write_centers(output, found.centers, images.identities)
+    names = [str(images.names[number]) for number in records[found.kept]]
+    _write(output, names, found.centers, images.identities)
     _say(found, images, records, angle, output)
 
 
@@ -88,8 +84,6 @@ def _centers(experiment: Experiment, state: State, run: str) -> tuple[Plan, Any]
 
 def _images(experiment: Experiment, plan: Plan) -> tuple[Images, np.ndarray]:
     """Return the data of a stage and its records without the identities of evaluation sets."""
-    import numpy as np
-
     from workbench.commands.data import places
     from workbench.train.run_data import RunData
 
@@ -99,38 +93,22 @@ def _images(experiment: Experiment, plan: Plan) -> tuple[Images, np.ndarray]:
 
 def _embeddings(experiment: Experiment, state: State, images: Images, records: np.ndarray) -> np.ndarray:
     """Return the embeddings [n, d] of some records by the checkpoint's network."""
-    import numpy as np
+    from workbench.data import pipeline
+    from workbench.train.from_record import network_of
 
-    from workbench.models.build import build_model
-    from workbench.pixels import normalise
-    from workbench.train import checkpoint
-
-    network = build_model(experiment)
-    checkpoint.restore_embedder(network, state)
-    read = images.reader(experiment.backbone.image_size)
-    pixels = tf.data.Dataset.from_tensor_slices(records.astype(np.int64)).map(read, tf.data.AUTOTUNE)
-    batches = pixels.batch(256).map(normalise).prefetch(2)
-    call = tf.function(lambda batch: network(batch, training=False), reduce_retracing=True)
-    return np.concatenate([call(batch).numpy().astype(np.float32) for batch in batches])
+    return pipeline.embeddings(network_of(experiment, state), images, records, experiment.backbone.image_size)
 
 
-def _write(path: Path, names: list[str]) -> None:
+def _write(path: Path, names: list[str], centers: np.ndarray, identities: tuple[str, ...]) -> None:
     if not names:
         raise DataError("no image is left", where=path, do="choose a larger --angle")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-
-
-def _write_centers(path: Path, centers: np.ndarray, identities: tuple[str, ...]) -> None:
-    import numpy as np
-
     with open(f"{path}.npz", "wb") as file:
         np.savez(file, centers=centers.astype(np.float32), identities=np.array(identities, dtype=np.str_))
 
 
 def _say(found: Any, images: Images, records: np.ndarray, angle: float, output: Path) -> None:
-    import numpy as np
-
     labels = images.labels[records]
     left = np.bincount(labels[found.kept], minlength=len(images.identities))
     lost = [images.identities[number] for number in np.flatnonzero(left == 0)]
@@ -150,8 +128,6 @@ def _say(found: Any, images: Images, records: np.ndarray, angle: float, output: 
 
 def found_again(dropped: np.ndarray, wrong: np.ndarray) -> str:
     """Say how many of the labels that are `wrong` on purpose are among the `dropped` records."""
-    import numpy as np
-
     hits = len(np.intersect1d(dropped, wrong))
     precision = f"{hits / len(dropped):.3f}" if len(dropped) else "none dropped"
     return (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -15,24 +16,27 @@ import click
 from click.shell_completion import CompletionItem
 
 from workbench.errors import WorkbenchError
+from workbench.names import SWEEP, TAG_KIND
 from workbench.security.safe_source import UNPARSABLE
+from workbench.tracking.journal import first_start
+from workbench.tracking.removed_runs import removed
 from workbench.tracking.runs import LAST
 from workbench.tracking.store import Store, find_store
 
 SPECS = "experiments"
-FILES = CompletionItem("", type="file")  # the shell's own: what lies in the folder
+Find = Callable[[Store, click.Context, str], Iterable[str]]
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def _offered(find: Callable[[Store, click.Context, str], Iterable[str]], files: bool = False) -> Complete:
-    """Return a completion of what `find` gives, and of files where those are possible too."""
+def _offered(*finds: Find, files: bool = False) -> Complete:
+    """Return a completion of what `finds` give, and of files where those are possible too."""
 
     def complete(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
         found: list[CompletionItem] = [CompletionItem(word, type="file")] if files else []
         with contextlib.suppress(WorkbenchError, OSError):
             store = find_store(context.params.get("store"))
-            names = dict.fromkeys(name for name in find(store, context, word) if name.startswith(word))
-            found += [CompletionItem(name) for name in names]
+            every = itertools.chain.from_iterable(find(store, context, word) for find in finds)
+            found += [CompletionItem(name) for name in dict.fromkeys(every) if name.startswith(word)]
         return found
 
     return complete
@@ -40,9 +44,6 @@ def _offered(find: Callable[[Store, click.Context, str], Iterable[str]], files: 
 
 def titles(store: Store, study: str | None = None) -> Iterator[str]:
     """Yield what people call the runs of a store (of a study), the newest first."""
-    from workbench.names import SWEEP, TAG_KIND
-    from workbench.tracking.journal import first_start
-
     for run in reversed(store.runs()):
         start = first_start(store.journal(run))
         if start is not None and study in (None, start.study) and start.tags.get(TAG_KIND) != SWEEP:
@@ -58,11 +59,6 @@ def _runs(store: Store, context: click.Context, word: str) -> Iterator[str]:
 
 def _studies(store: Store, context: click.Context, word: str) -> Iterator[str]:
     yield from (name.partition("/")[0] for name in titles(store))
-
-
-def _runs_or_studies(store: Store, context: click.Context, word: str) -> Iterator[str]:
-    yield from _studies(store, context, word)
-    yield from _runs(store, context, word)
 
 
 def _specs(store: Store, context: click.Context, word: str) -> Iterator[str]:
@@ -83,8 +79,6 @@ def _names_in(path: Path) -> Iterator[str]:
 
 
 def _removed(store: Store, context: click.Context, word: str) -> Iterator[str]:
-    from workbench.tracking.removed_runs import removed
-
     for run in removed(store):
         yield run.title
         yield run.run
@@ -99,8 +93,8 @@ def _losses(store: Store, context: click.Context, word: str) -> Iterator[str]:
 runs = _offered(_runs)
 models = _offered(_runs, files=True)
 studies = _offered(_studies)
-runs_or_studies = _offered(_runs_or_studies)
-records = _offered(_runs_or_studies, files=True)
+runs_or_studies = _offered(_studies, _runs)
+records = _offered(_studies, _runs, files=True)
 specs = _offered(_specs, files=True)
 removed_runs = _offered(_removed)
 losses = _offered(_losses)

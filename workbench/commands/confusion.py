@@ -12,9 +12,9 @@ import numpy as np
 
 from workbench.commands import completers
 from workbench.commands.classified import classified, require_images
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, PATH, STORE, WHICH, json_option
 from workbench.spec.experiment import Experiment
-from workbench.spec.interfaces import Source
+from workbench.spec.quick import with_hold_out
 from workbench.verification.confusion import MOST, Confusion, confusion
 
 ANNOTATED = 20  # classes up to which the picture says the numbers
@@ -28,11 +28,9 @@ NAMED = 60  # classes up to which it names them
     "source",
     help="Labelled images: a folder, a file or a part such as Digits(); by default the run's own.",
 )
-@click.option(
-    "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Checkpoint."
-)
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="The picture; by default confusion.png.")
-@click.option("--json", "as_json", is_flag=True, help="Print counts and rows as one JSON line.")
+@WHICH
+@click.option("-o", "--out", type=PATH, help="The picture; by default confusion.png.")
+@json_option("counts and rows as one JSON line")
 @STORE
 @DEBUG
 def command(
@@ -47,7 +45,8 @@ def command(
     found = open_run(run, store)
     experiment = _with_data(found.experiment, source, found.run)
     network = load_model(found.experiment, found.checkpoints, which, "logits")
-    result = measured(network, experiment, found.store.root.parent, found.run)
+    seen = classified(network, experiment, found.store.root.parent, found.run, MOST)
+    result = confusion(seen.true, seen.predicted, seen.names)
     path = out or Path("confusion.png")
     title = f"{found.start.study}/{found.start.name or found.run}, {which} checkpoint: accuracy {result.accuracy:.4f}"
     draw(result, title, path)
@@ -66,24 +65,9 @@ def _with_data(experiment: Experiment, source: str | None, run: str) -> Experime
     from workbench.commands.data import source_of
 
     if source is not None:
-        given = source_of(source)
-        whole = experiment.but(
-            validation=None,
-            data=experiment.data.but(hold_out=0.0),
-            stages=tuple(
-                stage.but(data=stage.data.but(hold_out=0.0)) if isinstance(stage.data, Source) else stage
-                for stage in experiment.stages
-            ),
-        )
-        return whole.but(validation=given)
+        return with_hold_out(experiment, 0.0).but(validation=source_of(source))
     require_images(experiment, run, do="say --data SOURCE")
     return experiment
-
-
-def measured(network: Any, experiment: Experiment, project: Path, run: str) -> Confusion:
-    """Return the confusion of a run's classifier on its validation set or hold-out."""
-    found = classified(network, experiment, project, run, MOST)
-    return confusion(found.true, found.predicted, found.names)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
+import numpy as np
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG
+from workbench.commands.common_options import DEBUG, PATH, SET, WHICH, trust_option
+from workbench.data import contact_sheet, convert, decode, example_images, face_alignment, pair_formats, paths
+from workbench.data.image_check import ENDINGS
+from workbench.data.sources.arrays import Npz
+from workbench.data.sources.folder import ImageFolder
+from workbench.data.sources.record_files import RecordIO, TFRecords
 from workbench.errors import DataError, SpecError
+from workbench.security.foreign_names import new_file, resolved
 from workbench.spec.datasets import default_places
 from workbench.spec.interfaces import Augmentation, Places, Source
 from workbench.spec.load import choose_variants, load_variants
@@ -19,9 +26,11 @@ from workbench.spec.overrides import override_settings, parse_part, parse_value
 from workbench.spec.plan import Plan
 from workbench.tracking.store import find_store
 from workbench.train.signals import orderly_end
+from workbench.verification.pair_sets import of_files
 
-F = TypeVar("F", bound=Callable[..., Any])
-FILE = click.Path(path_type=Path)
+SOURCE, TARGET = click.argument("source"), click.argument("target", type=PATH)
+SIDE = click.IntRange(8, 1024)  # pixels
+ARRAY_SIZE = click.option("--size", type=SIDE, help="Side of images that are arrays, pixels.")
 
 
 @click.group()
@@ -40,10 +49,6 @@ def source_of(text: str) -> Source:
 
     Raises `SpecError` for anything else.
     """
-    from workbench.data.sources.arrays import Npz
-    from workbench.data.sources.folder import ImageFolder
-    from workbench.data.sources.record_files import RecordIO, TFRecords
-
     if re.fullmatch(r"[A-Za-z]+\(.*\)", text, re.S):
         value = parse_part(text, "workbench.data.sources", "ImageFolder('faces')")
         if not isinstance(value, Source):
@@ -60,10 +65,10 @@ def source_of(text: str) -> Source:
 
 
 @data.command()
-@click.argument("spec", type=FILE)
+@click.argument("spec", type=PATH)
 @click.argument("names", nargs=-1)
 @click.option(
-    "--out", type=FILE, default=Path("mlruns/sheets"), show_default=True, help="Folder for the sheets."
+    "--out", type=PATH, default=Path("mlruns/sheets"), show_default=True, help="Folder for the sheets."
 )
 @click.option(
     "--images", "count", type=click.IntRange(1, 64), default=8, show_default=True, help="Images a sheet."
@@ -71,7 +76,7 @@ def source_of(text: str) -> Source:
 @click.option(
     "--rows", type=click.IntRange(1, 16), default=3, show_default=True, help="Most epochs shown below."
 )
-@click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
+@SET
 @DEBUG
 def show(
     spec: Path, names: tuple[str, ...], out: Path, count: int, rows: int, assignments: tuple[str, ...]
@@ -109,14 +114,14 @@ def show(
     "--rows", type=click.IntRange(1, 16), default=3, show_default=True, help="Draws of chance, one a row."
 )
 @click.option("--size", type=click.IntRange(16, 1024), default=112, show_default=True, help="Side, pixels.")
-@click.option("-o", "--out", type=FILE, default=Path("strip.png"), show_default=True, help="The picture.")
+@click.option("-o", "--out", type=PATH, default=Path("strip.png"), show_default=True, help="The picture.")
 @DEBUG
 def strip(source: str, augmentation: str, over: str, number: int, rows: int, size: int, out: Path) -> None:
     """Draw one image of SOURCE (an image file or a source) over the range of a setting of AUGMENTATION.
 
     Such as: strip face.png "RandAugment()" --over magnitude=0,5,10,20
     """
-    from workbench.data import contact_sheet, pipeline
+    from workbench.data import pipeline  # which loads TensorFlow
 
     one = parse_part(augmentation, "workbench.augment", "RandAugment(magnitude=5)")
     if not isinstance(one, Augmentation):
@@ -140,29 +145,22 @@ def strip(source: str, augmentation: str, over: str, number: int, rows: int, siz
 
 def _one_image(source: str, number: int, size: int) -> Any:
     """Return an image file, or one image of a source, as uint8 [1, size, size, 3]."""
-    from workbench.data import decode
-    from workbench.verification.pair_sets import of_files
-
     path = Path(source)
-    if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp"):
+    if path.suffix.lower() in ENDINGS:
         if not path.is_file():
             raise DataError("is not there", where=path, expected="an image")
         return of_files([path]).pixels(size)
     images = source_of(source).open(places())
     if number >= len(images.labels):
         raise DataError(f"no image {number}", where=source, expected=f"0 to {len(images.labels) - 1}")
-    import numpy as np
-
     return decode.records(images, np.array([number]), size)
 
 
 def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) -> Any:
-    import numpy as np
-
-    from workbench.data import contact_sheet, decode, pipeline
+    from workbench.data import pipeline  # which loads TensorFlow
 
     images, train, _ = pipeline.open_split(plan.data, places(), seed)
-    numbers = train[np.unique(np.linspace(0, len(train) - 1, count).astype(int))]
+    numbers = train[example_images.evenly(len(train), count)]
     originals = decode.records(images, numbers, size)
     pictures, captions = [originals], ["original"]
     epochs = range(plan.first_epoch, plan.first_epoch + min(rows, plan.epochs)) if plan.augment else ()
@@ -179,10 +177,16 @@ def _sheet(plan: Plan, size: int, seed: int, title: str, count: int, rows: int) 
     return contact_sheet.sheet(pictures, captions, "\n".join(lines))
 
 
+def _convert(source: str, target: Path, size: int | None, write: Callable[[Any, Path], int]) -> None:
+    images = convert.stored(source_of(source), places(), size)
+    count = write(images, target)
+    click.echo(f"{count} images of {len(images.identities)} identities in {target}")
+
+
 @data.command()
-@click.argument("source")
-@click.argument("target", type=FILE)
-@click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
+@SOURCE
+@TARGET
+@ARRAY_SIZE
 @DEBUG
 @orderly_end()
 def extract(source: str, target: Path, size: int | None) -> None:
@@ -190,55 +194,43 @@ def extract(source: str, target: Path, size: int | None) -> None:
 
     One sub-folder an identity; encoded images keep their bytes.
     """
-    from workbench.data import convert
-
-    images = convert.stored(source_of(source), places(), size)
-    count = convert.to_folder(images, target)
-    click.echo(f"{count} images of {len(images.identities)} identities in {target}")
+    _convert(source, target, size, convert.to_folder)
 
 
 @data.command()
-@click.argument("source")
-@click.argument("target", type=FILE)
-@click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
+@SOURCE
+@TARGET
+@ARRAY_SIZE
 @DEBUG
 @orderly_end()
 def pack(source: str, target: Path, size: int | None) -> None:
     """Write the images of SOURCE into one file: TARGET.rec (with .idx and .lst) or TARGET.tfrecord."""
-    from workbench.data import convert
-
     writers = {".rec": convert.to_recordio, ".tfrecord": convert.to_tfrecords}
     if target.suffix not in writers:
         raise DataError(f"{target} has no ending that says its form", expected=" or ".join(writers))
-    images = convert.stored(source_of(source), places(), size)
-    count = writers[target.suffix](images, target)
-    click.echo(f"{count} images of {len(images.identities)} identities in {target}")
+    _convert(source, target, size, writers[target.suffix])
 
 
 @data.command()
-@click.argument("source")
-@click.argument("target", type=FILE)
+@SOURCE
+@TARGET
 @click.option(
     "--pairs", type=click.IntRange(2), help="How many, half of them genuine; default: every genuine one."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the drawing.")
 @click.option(
-    "--list", "listed", type=FILE, help="A list of pairs (as of LFW, or `a.jpg b.jpg 1`) instead of drawing."
+    "--list", "listed", type=PATH, help="A list of pairs (as of LFW, or `a.jpg b.jpg 1`) instead of drawing."
 )
-@click.option("--size", type=click.IntRange(8, 1024), help="Side of images that are arrays, pixels.")
+@ARRAY_SIZE
 @DEBUG
 @orderly_end()
 def pairs(
     source: str, target: Path, pairs: int | None, seed: int, listed: Path | None, size: int | None
 ) -> None:
     """Write the evaluation set TARGET.bin: pairs of the images of SOURCE."""
-    from workbench.data import convert
-
     if target.suffix != ".bin":
         raise DataError(f"{target} is not a name of a set", expected="a name that ends in .bin")
     if listed is not None:
-        from workbench.data import pair_formats, paths
-
         folder = paths.locate(source, places(), "data pairs")
         found = pair_formats.read(listed, folder)
         count = convert.to_bin(*convert.in_pairs(found.encoded, found), target)
@@ -249,12 +241,12 @@ def pairs(
 
 
 @data.command()
-@click.argument("folder", type=FILE)
-@click.argument("landmarks", type=FILE)
-@click.argument("target", type=FILE)
+@click.argument("folder", type=PATH)
+@click.argument("landmarks", type=PATH)
+@click.argument("target", type=PATH)
 @click.option("--size", type=click.IntRange(16, 1024), default=112, show_default=True, help="Side, pixels.")
 @click.option(
-    "--sheet", "sheet_path", type=FILE, help="Contact sheet; default: TARGET.png beside the folder."
+    "--sheet", "sheet_path", type=PATH, help="Contact sheet; default: TARGET.png beside the folder."
 )
 @click.option("--force", is_flag=True, help="Replace the sheet if it is there.")
 @DEBUG
@@ -263,9 +255,6 @@ def align(
     folder: Path, landmarks: Path, target: Path, size: int, sheet_path: Path | None, force: bool
 ) -> None:
     """Move the faces of FOLDER to the field's template by the five points in LANDMARKS, into TARGET."""
-    from workbench.data import convert, face_alignment
-    from workbench.security.foreign_names import new_file, resolved
-
     points = face_alignment.read_landmarks(landmarks)
     path = sheet_path or target.with_name(target.name + ".png")
     originals = tuple(folder / name for name in points)
@@ -280,12 +269,9 @@ def align(
 
 def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: list[str], size: int) -> Any:
     """Return a sheet: photographs with their points above, the aligned faces below."""
-    import numpy as np
     from PIL import Image
 
-    from workbench.data import contact_sheet, face_alignment
-
-    chosen = np.unique(np.linspace(0, len(names) - 1, 10).astype(int))
+    chosen = example_images.evenly(len(names), 10)
     originals = list(points)
     above = [contact_sheet.marked(folder / originals[k], points[originals[k]], size) for k in chosen]
     scaled = face_alignment.TEMPLATE * size / 112
@@ -299,23 +285,17 @@ def _aligned_sheet(folder: Path, points: dict[str, Any], target: Path, names: li
 
 @data.command()
 @click.argument("model", shell_complete=completers.models)
-@click.argument("source")
-@click.argument("target", type=FILE)
+@SOURCE
+@TARGET
 @click.option("--float32", "exact", is_flag=True, help="Keep the embeddings in full, not in half precision.")
 @click.option(
     "--logits", is_flag=True, help="Write the logits of a run's last checkpoint, for DistillLogits."
 )
-@click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
+@WHICH
 @click.option("--input-size", type=int, help="Input side in pixels, for a model that leaves it open.")
 @click.option("--raw", is_flag=True, help="The model takes grey levels 0..255, not (x - 127.5) / 128.")
-@click.option(
-    "--size",
-    type=click.IntRange(8, 1024),
-    help="Side of images that are arrays, pixels; their own by default.",
-)
-@click.option(
-    "--trust-code", is_flag=True, help="Open a model, or a run of another store, though it holds code."
-)
+@click.option("--size", type=SIDE, help="Side of images that are arrays, pixels; their own by default.")
+@trust_option("Open a model, or a run of another store, though it holds code.")
 @DEBUG
 @orderly_end()
 def distill(
@@ -331,9 +311,7 @@ def distill(
     trust_code: bool,
 ) -> None:
     """Write TARGET.tfrecord: the images of SOURCE with the embeddings of MODEL (a run or a model file)."""
-    from workbench.commands.logits import logits_of
-    from workbench.commands.model_option import embedder_of
-    from workbench.data import convert
+    from workbench.commands.model_option import ModelOptions, logits_of
     from workbench.verification import teacher
 
     if target.suffix != ".tfrecord":
@@ -341,11 +319,8 @@ def distill(
             f"{target} is not a name of a TFRecord file", expected="a name that ends in .tfrecord"
         )
     images = convert.stored(source_of(source), places(), size, own_size=True)
-    embedder = (
-        logits_of(model, trust_code)
-        if logits
-        else embedder_of(model, None, which, input_size, raw, trust_code)
-    )
+    opened = ModelOptions(which, input_size, raw, trust_code)
+    embedder = logits_of(model, trust_code) if logits else opened.embedder(model)
     vectors = teacher.teacher(embedder, images, exact)
     convert.to_tfrecords(images, target, vectors)
     click.echo(f"{len(vectors)} images with {vectors.shape[1]} numbers of {embedder.label} in {target}")

@@ -10,15 +10,15 @@ import click
 
 from workbench import names
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, JSON, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.commands.list_runs import remark_lines
 from workbench.commands.run_columns import without_places
-from workbench.errors import RecordError
 from workbench.security.visible_text import one_line
 from workbench.spec.labels import value_text
 from workbench.tracking.best import best_values
 from workbench.tracking.branch_history import all_rows
+from workbench.tracking.remarks import require_start
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import RunState, find_run, read_state
 from workbench.tracking.store import Store, find_store
@@ -37,14 +37,15 @@ FACTS = ("commit", "dirty", "engine", "data", "steps")  # of the provenance, wha
 @click.option("--code", is_flag=True, help="Show the lines in which the spec files differ, too.")
 @STORE
 @direction_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
+@JSON
 @DEBUG
 def diff(first: str, second: str, code: bool, store: str | None, as_json: bool) -> None:
     """Show what differs between two RUNs: settings, what they were made of, best values with their epochs."""
     place = find_store(store)
     states = [read_state(place, find_run(place, text)) for text in (first, second)]
-    starts = [_start(state) for state in states]
-    settings = _differing([_settings(start) for start in starts])
+    starts = [require_start(state.journal) for state in states]
+    told = [without_places(start.parameters) for start in starts]
+    settings = _differing([{name: value_text(value) for name, value in one.items()} for one in told])
     made_of = _differing([_made_of(start) for start in starts])
     results = _results(states)
     if as_json:
@@ -59,18 +60,6 @@ def diff(first: str, second: str, code: bool, store: str | None, as_json: bool) 
     for state in states:
         for line in remark_lines(state):
             click.echo(line)
-
-
-def _start(state: RunState) -> StartRecord:
-    if state.start is None:
-        raise RecordError(
-            "its journal has no readable start", where=state.run, do="`workbench show` says more"
-        )
-    return state.start
-
-
-def _settings(start: StartRecord) -> dict[str, str]:
-    return {name: value_text(value) for name, value in without_places(start.parameters).items()}
 
 
 def _made_of(start: StartRecord) -> dict[str, str]:

@@ -6,15 +6,11 @@ They hold for every best, bold and target of the command that takes them, and go
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
+from workbench.commands.common_options import Command
 from workbench.errors import InputError
 from workbench.names import DIRECTIONS, directions
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _hold(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:

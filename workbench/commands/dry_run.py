@@ -19,10 +19,11 @@ from typing import Any
 from workbench import optimizers
 from workbench.commands.dry_run_networks import Networks
 from workbench.commands.dry_run_stages import family, handed, kind, kinds, stage_key
-from workbench.distribute import determinism
+from workbench.distribute import determinism, setup
 from workbench.distribute.settings import on_one
 from workbench.errors import SpecError
 from workbench.lazy import other_keras, tf
+from workbench.models.backbones.count_ops import sizes
 from workbench.models.backbones.small import LeakyCNN
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places
@@ -67,8 +68,6 @@ class DryRun:
 
     def _network(self, experiment: Experiment) -> Iterator[str]:
         """Build the network at full size and say how large it is."""
-        from workbench.distribute import setup
-
         device = setup.prepare(experiment)
         if not self._measured:
             yield f"device {device}"
@@ -110,7 +109,6 @@ class DryRun:
         self, experiment: Experiment, stand_in: Experiment, small: Experiment, todo: set[int]
     ) -> Iterator[str]:
         """Step the stages `todo` once each, each after the one before it."""
-        from workbench.distribute import setup
         from workbench.models.build import build_model
         from workbench.train.run_data import RunData
         from workbench.train.trainer import Trainer
@@ -183,8 +181,6 @@ def _small(stage: Any) -> Any:
 
 def network_line(experiment: Experiment, embedder: Any) -> str:
     """Say how large a network is."""
-    from workbench.models.backbones.count_ops import sizes
-
     found, batch = sizes(embedder), experiment.batch_size
     return (
         f"network {type(experiment.backbone).__name__} + {type(experiment.embedding).__name__}: "
@@ -231,8 +227,6 @@ def memory(plan: Plan, trainer: Any) -> float:
     Weights, the gradients of those trained and the optimizer's state are counted; to them come what the layers put
     out for the batch and 12 bytes a logit (itself, its exponential, its gradient). The derivation is in docs/scale.md.
     """
-    from workbench.models.backbones.count_ops import sizes
-
     held = [*trainer.variables, *trainer.trained(), *optimizers.state(trainer.optimizer)]
     width = 4 if trainer.embedder.compute_dtype == "float32" else 2
     head = plan.loss.classifier()

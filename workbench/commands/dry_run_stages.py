@@ -9,35 +9,22 @@ from workbench.spec.part import Part
 from workbench.spec.plan import Plan
 
 
+def _update(plan: Plan) -> tuple[Any, ...]:
+    """Return what decides how a stage's step updates the weights."""
+    how = (plan.optimizer, plan.optimizer_state, plan.weight_decay)
+    return (plan.loss, plan.label_smoothing, plan.train, *how)
+
+
 def stage_key(plan: Plan) -> tuple[Any, ...]:
     """Return what makes a stage's step another one; rates and lengths do not."""
-    return (
-        plan.loss,
-        plan.train,
-        plan.optimizer,
-        plan.optimizer_state,
-        plan.weight_decay,
-        type(plan.schedule),
-        plan.label_smoothing,
-        plan.augment,
-        plan.sampler,
-        plan.batch_size,
-        plan.data,
-    )
+    images = (plan.augment, plan.sampler, plan.batch_size, plan.data)
+    return (*_update(plan), type(plan.schedule), *images)
 
 
 def kinds(plan: Plan) -> set[Any]:
     """Return what a stage's step tries: its loss and update, and apart from them its data, images and rates."""
-    step = (
-        plan.loss,
-        plan.train,
-        plan.optimizer,
-        plan.optimizer_state,
-        plan.weight_decay,
-        plan.label_smoothing,
-    )
     return {
-        ("step", kind(step)),
+        ("step", kind(_update(plan))),
         ("data", kind((plan.data, plan.sampler))),
         ("augment", kind(plan.augment)),
         ("schedule", type(plan.schedule)),

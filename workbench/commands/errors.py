@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,15 @@ import numpy as np
 
 from workbench.commands import class_errors, completers
 from workbench.commands.class_errors import SHOWN_SIZE, shortened
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, PATH, STORE, TRUST_CODE, json_option, which_option
 from workbench.errors import RecordError, suggestion
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import PairImages
 from workbench.spec.watchers import Evaluation
 from workbench.tracking.pair_scores import read_pair_scores
-from workbench.tracking.runs import find_run, read_state
-from workbench.tracking.store import Store, find_store
-from workbench.train.from_record import no_spec, recorded_experiment
+from workbench.tracking.store import Store
+from workbench.train.from_record import open_run
 from workbench.verification.measures import best_accuracy, one_class
 from workbench.verification.sorted_scores import SortedScores
 from workbench.verification.top_errors import Worst, worst
@@ -34,16 +34,14 @@ from workbench.verification.top_errors import Worst, worst
     metavar="NAME",
     help="Evaluation set; by default the one that chose the best epoch. `classes`: the classifier's errors.",
 )
-@click.option(
-    "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Scores kept."
-)
+@which_option("Scores kept.")
 @click.option(
     "--count", type=click.IntRange(1, 100), default=12, show_default=True, help="Pairs of either kind."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The PNG to write; by default errors_SET.png.")
-@click.option("--json", "as_json", is_flag=True, help="Print the pairs as one JSON line.")
+@click.option("--out", type=PATH, help="The PNG to write; by default errors_SET.png.")
+@json_option("the pairs as one JSON line")
 @STORE
-@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
+@TRUST_CODE
 @DEBUG
 def errors(
     run: str,
@@ -59,33 +57,65 @@ def errors(
 
     A run without pairs is a classifier: of the images that it held out, those predicted wrongly with most confidence.
     """
-    place = find_store(store)
-    run = find_run(place, run)
-    start = _start(place, run)
-    experiment = recorded_experiment(start, store=place, trust_code=trust_code)
+    opened = open_run(run, store, trust_code=trust_code)
+    place, run, experiment = opened.store, opened.run, opened.experiment
     if name == class_errors.LABEL or (name is None and not pair_sets_of(experiment)):
         class_errors.show(place, run, experiment, which, count, out, as_json)
         return
     label = chosen_set(experiment, name, run)
-    pairs, scores, found, facts = found_errors(place, run, experiment, label, which, count)
-    path = out or Path(f"errors_{label}.png")
-    draw(path, pairs, scores, found, facts)
+    found = found_errors(place, run, experiment, label, which, count)
+    path, facts = out or Path(f"errors_{label}.png"), found.facts
+    draw(path, found)
     if as_json:
-        listed = {kind: rows(pairs, scores, getattr(found, kind)) for kind in ("impostors", "genuine")}
+        listed = {"impostors": found.rows(found.worst.impostors), "genuine": found.rows(found.worst.genuine)}
         click.echo(json.dumps({**facts, "sheet": str(path), **listed}))
         return
     click.echo(
         f"{label}, epoch {facts['epoch']} of {run}: accuracy {facts['accuracy']:.4f} at "
-        f"{facts['threshold']:.4f}, {found.false_accepts} false accepts, {found.false_rejects} false rejects; sheet: {path}"
+        f"{facts['threshold']:.4f}, {facts['false_accepts']} false accepts, {facts['false_rejects']} false rejects; "
+        f"sheet: {path}"
     )
+
+
+@dataclass(frozen=True)
+class PairErrors:
+    """The pairs of an evaluation set with their scores [P], the worst errors among them and what they come to."""
+
+    pairs: PairImages
+    scores: np.ndarray
+    worst: Worst
+    facts: dict[str, Any]
+
+    def name(self, image: int) -> str:
+        """Return what an image is called."""
+        return str(self.pairs.names[image]) if len(self.pairs.names) else f"image {image}"
+
+    def rows(self, numbers: np.ndarray) -> list[dict[str, Any]]:
+        """Return pairs as plain JSON values."""
+        first, second = self.pairs.first, self.pairs.second
+        return [
+            {
+                "pair": int(n),
+                "score": float(self.scores[n]),
+                "images": [self.name(first[n]), self.name(second[n])],
+            }
+            for n in numbers
+        ]
 
 
 def found_errors(
     store: Store, run: str, experiment: Experiment, label: str, which: str, count: int
-) -> tuple[PairImages, np.ndarray, Worst, dict[str, Any]]:
-    """Return the pairs of an evaluation set, their scores, the worst errors among them and what they come to."""
+) -> PairErrors:
+    """Return the worst errors of a run on an evaluation set; raises `RecordError` where it kept no scores of it."""
     part = next(part for part in experiment.sets if part.label() == label)
-    scores, epoch = kept_scores(store, run, label, which)
+    kept = read_pair_scores(store, run, label, which)
+    if kept is None:
+        raise RecordError(
+            f"keeps no {which} scores of {label}",
+            where=run,
+            do="train at least one epoch with that evaluation set",
+        )
+    scores = kept.scores
     pairs = part.open(default_places(store.root.parent), experiment.data)
     if len(scores) != len(pairs.same):
         raise RecordError(
@@ -103,20 +133,13 @@ def found_errors(
     facts = {
         "run": run,
         "set": label,
-        "epoch": epoch,
+        "epoch": kept.epoch,
         "accuracy": accuracy,
         "threshold": threshold,
         "false_accepts": found.false_accepts,
         "false_rejects": found.false_rejects,
     }
-    return pairs, scores, found, facts
-
-
-def _start(store: Store, run: str) -> Any:
-    journal = read_state(store, run).journal
-    if journal.start is None:
-        raise no_spec(run)
-    return journal.start
+    return PairErrors(pairs, scores, found, facts)
 
 
 def pair_sets_of(experiment: Experiment) -> list[str]:
@@ -138,58 +161,29 @@ def chosen_set(experiment: Experiment, name: str | None, run: str) -> str:
     return name
 
 
-def kept_scores(store: Store, run: str, label: str, which: str = "best") -> tuple[np.ndarray, int]:
-    """Return the per-pair scores that a run kept, float32 [P], and their epoch; raises `RecordError`."""
-    kept = read_pair_scores(store, run, label, which)
-    if kept is None:
-        raise RecordError(
-            f"keeps no {which} scores of {label}",
-            where=run,
-            do="train at least one epoch with that evaluation set",
-        )
-    return kept.scores, kept.epoch
-
-
-def _caption(pairs: PairImages, scores: np.ndarray, number: int) -> str:
-    """Return the score and the names of both images, a line each: long names side by side lie across each other."""
-    places = (pairs.first[number], pairs.second[number])
-    return "\n".join([f"{scores[number]:.3f}", *(shortened(_name(pairs, place)) for place in places)])
-
-
-def draw(path: Path, pairs: PairImages, scores: np.ndarray, found: Worst, facts: dict[str, Any]) -> None:
+def draw(path: Path, errors: PairErrors) -> None:
     """Write the contact sheet."""
     from workbench.verification import pair_sets, plots
 
+    pairs, facts = errors.pairs, errors.facts
     pixels = pair_sets.image_set(pairs).pixels(SHOWN_SIZE)
 
     def section(numbers: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, str]]:
-        return [
-            (pixels[pairs.first[n]], pixels[pairs.second[n]], _caption(pairs, scores, n)) for n in numbers
-        ]
+        found = []
+        for n in numbers:
+            images = pairs.first[n], pairs.second[n]
+            # A line each: long names side by side would lie across each other.
+            caption = "\n".join(
+                [f"{errors.scores[n]:.3f}", *(shortened(errors.name(image)) for image in images)]
+            )
+            found.append((pixels[images[0]], pixels[images[1]], caption))
+        return found
 
-    threshold, images = facts["threshold"], len(found.impostors)
+    threshold, worst = facts["threshold"], errors.worst
     heading = (
         f"{facts['set']}, epoch {facts['epoch']}: impostors scored highest "
         f"({facts['false_accepts']} at or above {threshold:.3f})"
     )
     other = f"genuine pairs scored lowest ({facts['false_rejects']} below {threshold:.3f})"
-    sheet = plots.contact_sheet(
-        [(heading, section(found.impostors)), (other, section(found.genuine))], columns=min(4, max(images, 2))
-    )
-    plots.save(sheet, path)
-
-
-def rows(pairs: PairImages, scores: np.ndarray, numbers: np.ndarray) -> list[dict[str, Any]]:
-    """Return pairs as plain JSON values."""
-    return [
-        {
-            "pair": int(n),
-            "score": float(scores[n]),
-            "images": [_name(pairs, pairs.first[n]), _name(pairs, pairs.second[n])],
-        }
-        for n in numbers
-    ]
-
-
-def _name(pairs: PairImages, image: int) -> str:
-    return str(pairs.names[image]) if len(pairs.names) else f"image {image}"
+    sections = [(heading, section(worst.impostors)), (other, section(worst.genuine))]
+    plots.save(plots.contact_sheet(sections, columns=min(4, max(len(worst.impostors), 2))), path)

@@ -12,11 +12,15 @@ import click
 import numpy as np
 
 from workbench.commands import completers, register_model
-from workbench.commands.common_options import DEBUG, STORE
-from workbench.data.example_images import spread
+from workbench.commands.common_options import DEBUG, PATH, STORE, WHICH, json_option, trust_option
+from workbench.data.example_images import evenly, spread
+from workbench.data.image_check import ENDINGS
 from workbench.errors import DataError, InputError, SpecError
 from workbench.export.formats import EVERY, FORMATS, QUANTIZATIONS, WHOLE, Target, write
 from workbench.lazy import tf
+from workbench.spec.datasets import default_places
+from workbench.spec.watchers import Evaluation
+from workbench.train.from_record import load_model, open_run
 from workbench.train.signals import orderly_end
 
 if TYPE_CHECKING:
@@ -39,6 +43,19 @@ class Subject:
     classes: Sequence[str] = ()  # names of the classes, of a model that gives logits or probabilities
 
 
+@dataclass(frozen=True)
+class ExportOptions:
+    """How the model is opened, what it is compared on and where the exports go, as the options say."""
+
+    which: str
+    outputs: Outputs
+    store: str | None
+    data: Path | None
+    out: Path | None
+    count: int
+    trust_code: bool
+
+
 @click.command()
 @click.argument("model", metavar="RUN_OR_MODEL", shell_complete=completers.models)
 @click.option(
@@ -54,13 +71,9 @@ class Subject:
 @click.option(
     "--images", "count", type=click.IntRange(1), default=64, show_default=True, help="Images compared on."
 )
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder of images, for a model that is not a run."
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder; a run's artifacts by default.")
-@click.option(
-    "--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Checkpoint."
-)
+@click.option("--data", type=PATH, help="Folder of images, for a model that is not a run.")
+@click.option("--out", type=PATH, help="Folder; a run's artifacts by default.")
+@WHICH
 @click.option(
     "--outputs",
     type=click.Choice(["embedding", "logits", "probabilities"]),
@@ -70,8 +83,8 @@ class Subject:
 )
 @click.option("--register", "registered", metavar="NAME", help="Make it a version of MLflow's model NAME.")
 @click.option("--alias", help="With --register: the alias that points to the new version.")
-@click.option("--trust-code", is_flag=True, help="Open a model file though it holds code, which then runs.")
-@click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON line.")
+@trust_option("Open a model file though it holds code, which then runs.")
+@json_option("the comparison as one JSON line")
 @STORE
 @DEBUG
 @orderly_end()
@@ -81,28 +94,25 @@ def export(
     quantize: str | None,
     every: bool,
     wrap: bool,
-    count: int,
-    data: Path | None,
-    out: Path | None,
-    which: str,
-    outputs: Outputs,
     registered: str | None,
     alias: str | None,
-    trust_code: bool,
     as_json: bool,
-    store: str | None,
+    **given: Any,
 ) -> None:
     """Export RUN_OR_MODEL (a run, or a Keras model file), load it back and compare it on real images."""
+    asked = ExportOptions(**given)
     if registered is not None:
-        if format_ or quantize or every or wrap or data or out:
+        if format_ or quantize or every or wrap or asked.data or asked.out:
             raise SpecError("--register with options of other formats", do="leave them out, or export twice")
-        register_model.register(model, registered, alias or "", which, outputs, store, trust_code, as_json)
+        register_model.refuse_names(registered, alias or "")
+        found = open_run(model, asked.store, trust_code=asked.trust_code)
+        register_model.register(found, registered, alias or "", asked.which, asked.outputs, as_json)
         return
     if every and quantize:
         raise SpecError(f"--all with --quantize {quantize}", do="leave out one: --all has every quantisation")
     format_ = format_ or ("tflite" if quantize else "saved_model")
     targets = EVERY if every else (Target(format_, quantize),)
-    subject = _subject(model, which, outputs, store, data, out, count, trust_code)
+    subject = _subject(model, asked)
     whole = [target.quantize for target in targets if target.quantize in WHOLE]
     if not subject.real and whole:
         raise InputError(
@@ -160,7 +170,7 @@ def export_all(
     for target in targets:
         path = target.path(subject.folder, stem)
         click.echo(f"{target.name}: written, loaded back, compared ...", err=True)
-        try:
+        try:  # each by itself: a format that cannot hold this network costs no other
             write(model, target, path, samples if subject.real else None)
             row = compare.compare(target.name, path, subject.images, expected, values, subject.evaluators)
         except InputError as error:
@@ -171,78 +181,59 @@ def export_all(
     return rows, refused
 
 
-def _subject(
-    model: str,
-    which: str,
-    outputs: Outputs,
-    store: str | None,
-    data: Path | None,
-    out: Path | None,
-    count: int,
-    trust_code: bool,
-) -> Subject:
+def _subject(model: str, asked: ExportOptions) -> Subject:
     path = Path(model)
-    if path.suffix in (".h5", ".keras") or (path / "saved_model.pb").is_file():
-        if outputs != "embedding":
-            raise SpecError(
-                f"--outputs {outputs} of a model file", where=path, expected="a run, which has its head"
-            )
-        return _of_file(path, data, out, count, trust_code)
-    return _of_run(model, which, outputs, store, data, out, count, trust_code)
+    if path.suffix not in (".h5", ".keras") and not (path / "saved_model.pb").is_file():
+        return _of_run(model, asked)
+    if asked.outputs != "embedding":
+        raise SpecError(
+            f"--outputs {asked.outputs} of a model file", where=path, expected="a run, which has its head"
+        )
+    return _of_file(path, asked)
 
 
-def _of_file(path: Path, data: Path | None, out: Path | None, count: int, trust_code: bool) -> Subject:
+def _of_file(path: Path, asked: ExportOptions) -> Subject:
     from workbench.models.load_keras import load_keras
 
-    model = load_keras(path, trust_code)
+    model = load_keras(path, asked.trust_code)
     try:
         size = int(model.input_shape[1])
     except (AttributeError, TypeError) as error:
         raise DataError(
             f"takes no images: {error}", where=path, expected="a saved Keras model of fixed input size"
         ) from error
-    folder = out or path.parent / f"{path.stem}_exports"
-    if data is None:
-        noise = np.random.default_rng(0).integers(0, 256, [count, size, size, 3], np.uint8)
-        return Subject(model, path.stem, folder, noise, real=False)
-    return Subject(model, path.stem, folder, _of_folder(data, size, count), real=True)
+    if asked.data is not None:
+        images = _of_folder(asked.data, size, asked.count)
+    else:
+        images = np.random.default_rng(0).integers(0, 256, [asked.count, size, size, 3], np.uint8)
+    folder = asked.out or path.parent / f"{path.stem}_exports"
+    return Subject(model, path.stem, folder, images, real=asked.data is not None)
 
 
 def _of_folder(folder: Path, size: int, count: int) -> np.ndarray:
     from workbench.verification.pair_sets import of_files
 
-    kinds = (".jpg", ".jpeg", ".png", ".bmp")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in kinds and path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     if not files:
-        raise DataError("no images", where=folder, expected=f"a folder with images ({', '.join(kinds)})")
-    spread = [files[int(place)] for place in np.linspace(0, len(files) - 1, min(count, len(files)))]
-    return of_files(spread).pixels(size)
+        raise DataError("no images", where=folder, expected=f"a folder with images ({', '.join(ENDINGS)})")
+    return of_files([files[place] for place in evenly(len(files), count)]).pixels(size)
 
 
-def _of_run(
-    text: str,
-    which: str,
-    outputs: Outputs,
-    store: str | None,
-    data: Path | None,
-    out: Path | None,
-    count: int,
-    trust_code: bool,
-) -> Subject:
-    from workbench.spec.datasets import default_places
-    from workbench.spec.watchers import Evaluation
-    from workbench.train.from_record import load_model, open_run
+def _of_run(text: str, asked: ExportOptions) -> Subject:
     from workbench.verification.evaluator import Evaluator
 
-    found = open_run(text, store, trust_code=trust_code)
-    place, run, experiment = found.store, found.run, found.experiment
-    network = load_model(experiment, found.checkpoints, which, outputs)
-    size, where = experiment.backbone.image_size, default_places(place.root.parent)
-    images = _of_folder(data, size, count) if data else spread(experiment.data, where, size, count)
-    folder = out or place.run_artifacts(run) / "exports"
-    if outputs != "embedding":
+    found = open_run(text, asked.store, trust_code=asked.trust_code)
+    run, experiment = found.run, found.experiment
+    network = load_model(experiment, found.checkpoints, asked.which, asked.outputs)
+    size, where = experiment.backbone.image_size, default_places(found.store.root.parent)
+    if asked.data:
+        images = _of_folder(asked.data, size, asked.count)
+    else:
+        images = spread(experiment.data, where, size, asked.count)
+    folder = asked.out or found.store.run_artifacts(run) / "exports"
+    if asked.outputs != "embedding":
         classes = _classes(experiment, where, int(network.output_shape[-1]), run)
-        return Subject(network, f"{run}_{outputs}", folder, images, True, classes=classes)
+        return Subject(network, f"{run}_{asked.outputs}", folder, images, True, classes=classes)
     paired = [part for part in experiment.sets if not isinstance(part, Evaluation)]
     evaluators = [Evaluator.open(part, where, experiment.data, size) for part in paired]
     return Subject(network, run, folder, images, True, evaluators)

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import click
+from tabulate import tabulate
 
 from workbench.commands import completers
-from workbench.commands.model_option import embedder_of, model_options
+from workbench.commands.common_options import JSON, PATH
+from workbench.commands.model_option import ModelOptions, model_options
 from workbench.errors import DataError
 from workbench.security.visible_text import markdown_cell
 
 
 @click.command()
 @click.argument("model", shell_complete=completers.models)
-@click.argument("known", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("known", type=PATH)
+@click.argument("images", nargs=-1, required=True, type=PATH)
 @click.option("--threshold", type=float, help="Cosine from which a person counts as known.")
 @click.option(
     "--fpir",
@@ -27,7 +29,7 @@ from workbench.security.visible_text import markdown_cell
     help="Else: the share of strangers that may be taken for somebody, calibrated on KNOWN.",
 )
 @click.option("--plain", is_flag=True, help="Leave the mirror images out.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
+@JSON
 @model_options
 def identify(
     model: str,
@@ -37,7 +39,7 @@ def identify(
     fpir: float,
     plain: bool,
     as_json: bool,
-    **options: Any,
+    opened: ModelOptions,
 ) -> None:
     """Identify the people on IMAGES by MODEL, against the folder KNOWN (one sub-folder a person)."""
     from workbench.verification import pair_sets
@@ -45,9 +47,7 @@ def identify(
 
     wanted = pair_sets.of_files(images)
     images_of_known, names = pair_sets.people(known)
-    embedder = embedder_of(
-        model, options["store"], options["which"], options["size"], options["raw"], options["trust_code"]
-    )
+    embedder = opened.embedder(model)
     given = embedder.embed(images_of_known)
     people = Gallery(given.plain if plain else given.summed, names)
     said = "as given"
@@ -77,8 +77,6 @@ def identify(
 
 def table(images: tuple[Path, ...], answers: list[Any]) -> str:
     """Return the answers as a Markdown table."""
-    from tabulate import tabulate
-
     rows = [
         (
             markdown_cell(image),

@@ -9,24 +9,23 @@ from typing import Any
 import click
 
 from workbench.commands import completers, ijb_models
-from workbench.commands.ijb_results import NAMING, measured, plain, write
-from workbench.commands.model_option import model_options
+from workbench.commands.common_options import PATH, json_option
+from workbench.commands.ijb_results import NAMING, measured, one_to_one, plain, write
+from workbench.commands.model_option import ModelOptions, model_options
 from workbench.errors import DataError
 from workbench.verification import ijb, ijb_files
 
 
 @click.command("ijb")
 @click.argument("items", nargs=-1, metavar="[MODEL]... [FOLDER]", shell_complete=completers.models)
-@click.option(
-    "--sample", type=click.Path(path_type=Path), help="Write a small drawn set in the same formats here."
-)
+@click.option("--sample", type=PATH, help="Write a small drawn set in the same formats here.")
 @click.option("--far", multiple=True, metavar="RATES", help="False accept rates, e.g. 1e-4,1e-3.")
 @click.option("--reading", metavar="N1D1F1", help="The reading that several models are compared by.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables.md, tables.json and roc.png.")
-@click.option("--save-embeddings", type=click.Path(path_type=Path), help="Keep the embeddings as .npz.")
-@click.option("--json", "as_json", is_flag=True, help="Print the tables as one JSON line.")
+@click.option("--out", type=PATH, help="Folder for tables.md, tables.json and roc.png.")
+@click.option("--save-embeddings", type=PATH, help="Keep the embeddings as .npz.")
+@json_option("the tables as one JSON line")
 @model_options
-def run(items: tuple[str, ...], sample: Path | None, **options: Any) -> None:
+def run(items: tuple[str, ...], sample: Path | None, opened: ModelOptions, **options: Any) -> None:
     """Measure each MODEL on the IJB-B or IJB-C set in FOLDER (meta/ and loose_crop/), in all eight readings.
 
     Several models make one table, a row each. What was found of a run is kept among its artifacts.
@@ -42,9 +41,9 @@ def run(items: tuple[str, ...], sample: Path | None, **options: Any) -> None:
     *models, folder = items
     protocol = ijb_files.read(Path(folder))
     if len(models) > 1:
-        ijb_models.compare(protocol, models, options)
+        ijb_models.compare(protocol, models, opened, options)
         return
-    name, outcome, messages = measured(protocol, models[0], options)
+    name, outcome, messages = measured(protocol, models[0], opened, options)
     shown = tables(protocol.name, outcome)
     facts = {"model": name, "set": protocol.name, **plain(outcome)}
     if options["out"]:
@@ -60,16 +59,8 @@ def run(items: tuple[str, ...], sample: Path | None, **options: Any) -> None:
 
 def tables(name: str, outcome: ijb.ProtocolResult) -> str:
     """Return the 1:1 and 1:N tables as Markdown, with what could not be said below."""
-    columns, rows = ijb.tar_rows(outcome)
-    parts = [
-        NAMING,
-        "",
-        ijb.markdown(
-            columns, [str(result.reading) for result in outcome.results], rows, f"{name} 1:1, TAR at FAR"
-        ),
-    ]
+    parts = [NAMING, "", ijb.markdown(*one_to_one(outcome), f"{name} 1:1, TAR at FAR")]
     for gallery, table in ijb.identification_tables(outcome).items():
         parts += ["", ijb.markdown(*table, f"{name} 1:N, {gallery}")]
-    return "\n".join(
-        parts + ([""] + [f"- {message}" for message in outcome.messages] if outcome.messages else [])
-    )
+    messages = ["", *(f"- {message}" for message in outcome.messages)] if outcome.messages else []
+    return "\n".join(parts + messages)

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from workbench.commands.ijb_results import measured, plain, write
+from workbench.commands.ijb_results import Table, measured, one_to_one, plain, write
+from workbench.commands.model_option import ModelOptions
 from workbench.errors import DataError, suggestion
 from workbench.verification import ijb
 from workbench.verification.ijb import ProtocolResult
@@ -17,13 +18,15 @@ from workbench.verification.ijb_files import Protocol
 Measured = list[tuple[str, ProtocolResult]]
 
 
-def compare(protocol: Protocol, models: Sequence[str], options: Mapping[str, Any]) -> None:
+def compare(
+    protocol: Protocol, models: Sequence[str], opened: ModelOptions, options: Mapping[str, Any]
+) -> None:
     """Measure the models in turn and print their rows; raises `InputError` for what cannot be measured."""
     if options["save_embeddings"]:
         raise DataError("--save-embeddings with several models", do="give it with one MODEL at a time")
     found: Measured = []
     for model in models:
-        name, outcome, messages = measured(protocol, model, options)
+        name, outcome, messages = measured(protocol, model, opened, options)
         if name in dict(found):
             raise DataError(f"{model!r} is there twice", where="workbench ijb", expected="different models")
         found.append((name, outcome))
@@ -64,28 +67,16 @@ def chosen(found: Measured, wanted: str | None) -> str:
 def tables(name: str, found: Measured, reading: str) -> str:
     """Return TAR at FAR, and rank and TPIR for each gallery, a row a model, the best of a column in bold."""
     models = [model for model, _ in found]
-    columns, rows = _row(found, ijb.tar_rows, reading)
-    parts = [ijb.markdown(columns, models, rows, f"{name} 1:1, {reading}, TAR at FAR")]
-    galleries = [ijb.identification_tables(outcome) for _, outcome in found]
+
+    def of_reading(each: Sequence[Table], title: str) -> str:
+        rows = [values[readings.index(reading)] for _, readings, values in each]
+        return ijb.markdown(each[0][0], models, rows, title)
+
+    outcomes = [outcome for _, outcome in found]
+    parts = [of_reading([*map(one_to_one, outcomes)], f"{name} 1:1, {reading}, TAR at FAR")]
+    galleries = [ijb.identification_tables(outcome) for outcome in outcomes]
     for gallery in galleries[0]:
         if all(gallery in other for other in galleries):
-            cells = [_of_reading(other[gallery], reading) for other in galleries]
-            parts += [
-                "",
-                ijb.markdown(galleries[0][gallery][0], models, cells, f"{name} 1:N, {gallery}, {reading}"),
-            ]
+            each = [other[gallery] for other in galleries]
+            parts += ["", of_reading(each, f"{name} 1:N, {gallery}, {reading}")]
     return "\n".join(parts)
-
-
-def _row(found: Measured, table: Any, reading: str) -> tuple[list[str], list[list[float]]]:
-    columns, rows = [], []
-    for _, outcome in found:
-        columns, values = table(outcome)
-        names = [str(result.reading) for result in outcome.results]
-        rows.append(values[names.index(reading)])
-    return columns, rows
-
-
-def _of_reading(table: tuple[list[str], list[str], list[list[float]]], reading: str) -> list[float]:
-    _, names, rows = table
-    return rows[names.index(reading)]

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, STORE, json_option
 from workbench.commands.direction_options import direction_options
 from workbench.commands.run_columns import OWN, Columns, begun, parameters
 from workbench.errors import InputError, StoreError, suggestion
@@ -22,10 +22,9 @@ from workbench.tracking.best import summary
 from workbench.tracking.reader_notes import read_notes
 from workbench.tracking.remarks import remarks
 from workbench.tracking.removed_runs import removed
-from workbench.tracking.runs import RunState, read_state, read_states
+from workbench.tracking.runs import RunState, read_states
 from workbench.tracking.store import Store, find_store
 
-SHOWN_SETTINGS = 4  # columns of differing settings in a list
 LEAST_WIDTH = 140
 WHOLE_ROWS = 1000  # columns of text in a pipe or file, where nothing needs to be folded
 FOLDED = ("study", "name", "note", "tags")  # columns that may be folded on a narrow terminal
@@ -50,7 +49,7 @@ FOLDED = ("study", "name", "note", "tags")  # columns that may be folded on a na
 @click.option("--quick", is_flag=True, help="Show --quick runs too.")
 @STORE
 @direction_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run.")
+@json_option("one JSON line a run")
 @DEBUG
 def list_runs(
     study: str | None,
@@ -70,7 +69,7 @@ def list_runs(
     place.require_there()
     every = read_states(place)
     states = sorted((state for state in every if _is_of(state, study) and _has(place, state, tag)), key=begun)
-    shown = [state for state in states if quick or not _is_quick(state)]
+    shown = [state for state in states if quick or not (state.start and state.start.quick)]
     hidden = _hidden(place, len(states) - len(shown))
     if not shown and not as_json:
         raise _none(place, every, study, tag, hidden)
@@ -101,11 +100,6 @@ def _is_of(state: RunState, study: str | None) -> bool:
     if start is None:
         return study is None
     return study in (None, start.study, f"{start.study}/{start.name}")
-
-
-def _is_quick(state: RunState) -> bool:
-    start = state.start
-    return start is not None and start.quick
 
 
 def _has(store: Store, state: RunState, tag: str | None) -> bool:
@@ -145,30 +139,26 @@ def _none(
 # ---------------------------------------------------------------- the table
 
 
-def runs_table(store: Store, runs: Sequence[str]) -> str:
-    """Return the list of the given runs as text."""
-    return table_of(store, [read_state(store, run) for run in runs])
-
-
 def table_of(store: Store, states: Sequence[RunState], chosen: Sequence[str] | None = None) -> str:
     """Return a text table: one row a run, a column for each of the few settings that tell them apart.
 
-    On a terminal there are as many of these as fit; in a pipe or a file no row is folded. `chosen` are the
-    columns to show instead.
+    On a terminal there are as many of these as fit, and a line names the others; in a pipe or a file no row is
+    folded. `chosen` are the columns to show instead.
     """
     width = max(LEAST_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WHOLE_ROWS
     known = Columns(store, states)
     if chosen is not None:
         return _drawn(known, states, chosen, [], width)
     distinct = labels.distinguishing([parameters(state) for state in states])
-    settings = list(distinct[0])[:SHOWN_SETTINGS] if distinct else []
+    settings = list(distinct[0]) if distinct else []
     usual = ["run", "study", "name", *known.filled(("seed", "from", "tags"), states)]
-    for count in range(len(settings), 0, -1):
+    for count in range(len(settings), -1, -1):
         differing = [{name: row.get(name) for name in settings[:count]} for row in distinct]
-        text = _drawn(known, states, usual, differing, WHOLE_ROWS)
-        if max(map(len, text.splitlines())) <= width:
-            return text
-    return _drawn(known, states, usual, [], width)
+        text = _drawn(known, states, usual, differing, WHOLE_ROWS if count else width)
+        if not count or max(map(len, text.splitlines())) <= width:
+            break
+    rest = [name for name in settings[count:] if name not in usual]
+    return f"{text}\nmore that differs, for --columns: {', '.join(rest)}" if rest else text
 
 
 def _drawn(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from workbench import PARTS
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG
+from workbench.commands.common_options import DEBUG, PATH
 from workbench.errors import SpecError
 from workbench.spec.interfaces import Loss
 from workbench.spec.overrides import parse_part
@@ -34,7 +36,7 @@ STYLES = ("-", "--", "-.", ":")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Draw into this file: png, svg, pdf.",
 )
@@ -105,11 +107,14 @@ def draw(chosen: list[Any]) -> Any:
         figure = Figure(figsize=(7.5 * len(panels), 5), layout="constrained")
         every = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, panel in zip(every, panels):
+        points, words = PANELS[panel]
         colours = seaborn.color_palette("colorblind", len(found[panel]))
         for number, (label, curve) in enumerate(found[panel].items()):
             style = STYLES[number % len(STYLES)]
-            axes.plot(*PANELS[panel](curve), style, color=colours[number], label=label, linewidth=2)
-        _label(axes, panel)
+            axes.plot(*points(curve), style, color=colours[number], label=label, linewidth=2)
+        axes.set(**words)
+        if panel == "curves":
+            _show_angles(axes)
         axes.legend(frameon=True)
     return figure
 
@@ -120,59 +125,55 @@ def _curves(chosen: list[Any], panel: str) -> dict[str, Any]:
 
 
 def _over_cosine(target: Any) -> Any:
-    import numpy as np
-
     cosine = np.cos(np.linspace(0, math.pi, 2001)).astype(np.float32)
     return cosine, np.asarray(target(cosine))
 
 
 def _over_probability(changed: Any) -> Any:
-    import numpy as np
-
     probability = np.linspace(0, 1, 501)
     return probability, changed(probability)
 
 
 def _softmax(scale: float) -> Any:
     """Return the softmax of 100 cosines spread evenly over 0 to 1, as many identities, at a scale."""
-    import numpy as np
-
     cosine = np.linspace(0, 1, 100)
     powers = np.exp(scale * (cosine - 1))
     return cosine, powers / powers.sum()
 
 
-PANELS: dict[str, Any] = {  # by the method of a loss that gives its curves
-    "curves": _over_cosine,
-    "probability_curves": _over_probability,
-    "softmax_curves": _softmax,
+# By the method of a loss that gives its curves: how they are drawn, and what the axes are.
+PANELS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
+    "curves": (
+        _over_cosine,
+        {
+            "xlabel": "cosine between embedding and its identity's weight",
+            "ylabel": "target logit before the scale",
+            "xlim": (-1, 1),
+        },
+    ),
+    "probability_curves": (
+        _over_probability,
+        {
+            "xlabel": "probability of the own identity",
+            "ylabel": "what stands in its place",
+            "xlim": (0, 1),
+        },
+    ),
+    "softmax_curves": (
+        _softmax,
+        {"xlabel": "cosines of 100 identities, spread evenly", "ylabel": "softmax", "xlim": (0, 1)},
+    ),
 }
 
 
-def _label(axes: Any, panel: str) -> None:
-    if panel == "probability_curves":
-        axes.set(xlabel="probability of the own identity", ylabel="what stands in its place", xlim=(0, 1))
-        return
-    if panel == "softmax_curves":
-        axes.set(xlabel="cosines of 100 identities, spread evenly", ylabel="softmax", xlim=(0, 1))
-        return
-    axes.set(
-        xlabel="cosine between embedding and its identity's weight",
-        ylabel="target logit before the scale",
-        xlim=(-1, 1),
+def _show_angles(axes: Any) -> None:
+    """Add the angle above an axis of cosines, degrees."""
+    angles = axes.secondary_xaxis(
+        "top",
+        functions=(
+            lambda cosine: np.degrees(np.arccos(np.clip(cosine, -1, 1))),
+            lambda degrees: np.cos(np.radians(degrees)),
+        ),
     )
-    angles = axes.secondary_xaxis("top", functions=(_degrees, _cosine))
     angles.set_xticks([0, 30, 60, 90, 120, 150, 180])
     angles.set_xlabel("angle, degrees")
-
-
-def _degrees(cosine: Any) -> Any:
-    import numpy as np
-
-    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-
-
-def _cosine(degrees: Any) -> Any:
-    import numpy as np
-
-    return np.cos(np.radians(degrees))

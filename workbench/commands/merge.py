@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from workbench.commands.common_options import DEBUG
+from workbench.commands.common_options import DEBUG, PATH, say
 from workbench.tracking.store import find_store
 from workbench.train.signals import orderly_end
 
 
 @click.command()
-@click.argument("other", metavar="OTHER_MLRUNS", type=click.Path(path_type=Path))
+@click.argument("other", metavar="OTHER_MLRUNS", type=PATH)
 @click.option("--into", metavar="STORE", help="The store to merge into (default: the project's mlruns/).")
 @DEBUG
 @orderly_end()
@@ -27,9 +27,6 @@ def merge(other: Path, into: str | None) -> int:
 
     store = find_store(into)
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
     done = merged(other, store, say)
     for run in done.busy:
         say(f"note: {run} is being recorded; merge again when it has ended")
@@ -41,6 +38,7 @@ def merge(other: Path, into: str | None) -> int:
         say(f"note: {name} holds a secret and cannot be masked: not copied")
     if done.foreign:
         say(f"note: {done.foreign} runs of the other MLflow have no journal; they stay there")
+    # After all journals, of which views are made; what fails here another `workbench sync` completes.
     synced = sync(store, say)
     parts = [f"{len(done.new)} new", f"{len(done.longer)} brought up to date", f"{len(done.same)} the same"]
     parts += [f"{len(done.busy)} left"] if done.busy else []

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from workbench.commands.common_options import DEBUG
+from workbench.commands.common_options import DEBUG, json_option
 from workbench.models.backbones.registry import TABLE, backbone
 from workbench.models.backbones.sizes import AT_112
 
@@ -21,7 +21,7 @@ BATCH = 128  # images for which activation memory is given
     "--batch", type=click.IntRange(1), default=BATCH, show_default=True, help="Images, for the memory."
 )
 @click.option("--build", is_flag=True, help="Build the networks instead of reading the table made before.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a network.")
+@json_option("one JSON line a network")
 @DEBUG
 def models(names: tuple[str, ...], size: int | None, batch: int, build: bool, as_json: bool) -> None:
     """List all backbones, or those of the given NAMES (any name of keras.applications too), with their sizes."""

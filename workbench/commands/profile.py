@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG
+from workbench.commands.common_options import DEBUG, JSON, PATH, SET
 from workbench.commands.run import wanted
 from workbench.errors import InputError
 from workbench.spec.datasets import default_places
@@ -26,16 +26,14 @@ LARGEST = 8  # operations shown
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE [NAME]", shell_complete=completers.specs)
-@click.option("--set", "assignments", multiple=True, metavar="SETTING=VALUE", help="Override a setting.")
+@SET
 @click.option("--stage", type=click.IntRange(1), default=1, show_default=True, help="The stage to measure.")
 @click.option(
     "--batches", type=click.IntRange(1), default=8, show_default=True, help="Batches read at a time."
 )
 @click.option("--quick", is_flag=True, help="The small form: small data, small input.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Where the trace goes; by default mlruns/profile."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
+@click.option("--out", type=PATH, help="Where the trace goes; by default mlruns/profile.")
+@JSON
 @DEBUG
 def profile(
     files: tuple[str, ...],

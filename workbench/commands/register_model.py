@@ -22,26 +22,15 @@ from workbench.tracking.locks import Held
 from workbench.tracking.logged_models import Registration
 from workbench.train import checkpoint, checkpoint_file, logged_model
 from workbench.train.classifier import Outputs
-from workbench.train.from_record import RecordedRun, load_model, open_run
+from workbench.train.from_record import RecordedRun, load_model
 
 CLOSE = 1e-3  # float32 operations in another order; a wrong weight or range is far beyond it
 COMPARED = 8  # images
 ALIAS = re.compile(r"(?!latest$)(?!v\d+$)[\w-]{1,255}")  # what MLflow takes
 
 
-def register(
-    text: str,
-    name: str,
-    alias: str,
-    which: str,
-    outputs: Outputs,
-    store: str | None,
-    trust_code: bool,
-    as_json: bool,
-) -> None:
-    """Make the MLflow model of the run that `text` means, check it, and register it as `name`."""
-    refuse_names(name, alias)
-    found = open_run(text, store, trust_code=trust_code)
+def register(found: RecordedRun, name: str, alias: str, which: str, outputs: Outputs, as_json: bool) -> None:
+    """Make the MLflow model of a run, check it, and register it as `name`."""
     model = logged_model.model_name(which, outputs)
     if not (_is_current(found, model, which) and _is_harmless(found, model)):
         logged_model.make(found.store, found.experiment, found.start, which, outputs)

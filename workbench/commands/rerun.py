@@ -13,8 +13,9 @@ from pathlib import Path
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, STORE, TRUST_CODE, json_option
 from workbench.errors import InputError, RecordError, RunStopped
+from workbench.jobs.task import program
 from workbench.names import FINISHED, TAG_RERUN
 from workbench.reproduce import curve_match, ingredients
 from workbench.reproduce.checkout import checkout, spec_within
@@ -22,16 +23,16 @@ from workbench.security.visible_text import surviving_lost_streams
 from workbench.tracking.journal import read_journal
 from workbench.tracking.rows import new_run_name
 from workbench.train.from_record import RecordedRun, open_run, variant_of
-from workbench.train.request import PAUSED
+from workbench.train.request import PAUSED, RunRequest
 
 
 @click.command()
 @click.argument("run", shell_complete=completers.runs)
 @click.option("--check", "check_only", is_flag=True, help="Only say which ingredient differs; train nothing.")
 @click.option("--here", is_flag=True, help="Train with the code that is here, whatever the record says.")
-@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
+@TRUST_CODE
 @STORE
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line on standard output.")
+@json_option("one JSON line on standard output")
 @DEBUG
 @click.option("--run-name", hidden=True, help="Train only, as a run of this name (in a copy of the code).")
 @surviving_lost_streams()
@@ -59,16 +60,15 @@ def rerun(
     if check_only:
         _answer(as_json, {"of": found.run, "ingredients": compared.to_json()})
         return 0
-    _require_curve(found)
+    if not found.journal.accepted():
+        raise RecordError("has no epoch to compare with", where=found.run, do="choose a run that has some")
     name = new_run_name()
     if here:
         status = train(found, name, as_json)
     else:
         with checkout(found) as folder:
             status = (
-                train(found, name, as_json)
-                if folder is None
-                else _train_in(folder, found, name, store, trust_code)
+                train(found, name, as_json) if folder is None else _train_in(folder, found, name, trust_code)
             )
     if status:
         return status
@@ -93,22 +93,16 @@ def _answer(as_json: bool, answer: Mapping[str, object]) -> None:
 
 def _trunk_lines(found: RecordedRun) -> list[str]:
     """Say of a branch what is not trained again."""
-    trunk = read_journal(found.store.journal(found.run)).trunk
+    trunk = found.journal.trunk
     if not trunk:
         return []
     how = f"`workbench rerun {trunk['run']}` repeats them"
     return [f"  its epochs 1 to {trunk['epoch']} are those of its trunk, taken as they are ({how})"]
 
 
-def _require_curve(found: RecordedRun) -> None:
-    if not read_journal(found.store.journal(found.run)).accepted():
-        raise RecordError("has no epoch to compare with", where=found.run, do="choose a run that has some")
-
-
 def train(found: RecordedRun, name: str, as_json: bool = False) -> int:
     """Train the recorded experiment as the run `name`, with the code of this process."""
     from workbench.train.choose_screen import screen
-    from workbench.train.request import RunRequest
     from workbench.train.runner import run
 
     start, variant = found.start, variant_of(found.start, found.experiment, found.trusted)
@@ -135,19 +129,18 @@ def train(found: RecordedRun, name: str, as_json: bool = False) -> int:
 
 def _early_end(found: RecordedRun) -> int | None:
     """Return the epoch at which the run was ended before its last, by a forecast or its sweep; else None."""
-    journal = read_journal(found.store.journal(found.run))
-    rows, end = journal.accepted(), journal.end
+    rows, end = found.journal.accepted(), found.journal.end
     meant = end is not None and (end.status == FINISHED or end.reason.startswith(PAUSED))
     return rows[-1].epoch if meant and rows and rows[-1].epoch < found.experiment.epochs else None
 
 
-def _train_in(folder: Path, found: RecordedRun, name: str, store: str | None, trust_code: bool) -> int:
+def _train_in(folder: Path, found: RecordedRun, name: str, trust_code: bool) -> int:
     """Train in a copy of the run's code, in a process of its own."""
-    address = str(found.store.root) if found.store.is_local else store or found.store.uri
-    words = [sys.executable, "-m", "workbench", "rerun", found.run, "--run-name", name, "--store", address]
+    words = program("rerun", found.run, "--run-name", name, "--store", found.store.address)
     words += ["--trust-code"] * trust_code
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
     click.echo(f"training in a copy of its code: {folder}", err=True)
+    # What it shows goes to the error output: standard output is for the verdict, with --json one line.
     done = subprocess.run(words, cwd=folder, env={**os.environ, "PYTHONPATH": path}, stdout=sys.stderr)
     if done.returncode == 0:
         return 0
@@ -162,8 +155,7 @@ def _train_in(folder: Path, found: RecordedRun, name: str, store: str | None, tr
 
 def verify(found: RecordedRun, name: str) -> curve_match.Match:
     """Return the verdict on the run `name` as a rerun of `found`."""
-    before, now = (
-        curve_match.values_of(read_journal(found.store.journal(run)).accepted()) for run in (found.run, name)
-    )
+    before = curve_match.values_of(found.journal.accepted())
+    now = curve_match.values_of(read_journal(found.store.journal(name)).accepted())
     seeds = curve_match.other_seeds(found.store, found.start.id, found.start.seed)
     return curve_match.match(before, now, seeds, curve_match.weights_equal(found.store, found.run, name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, STORE, TRUST_CODE, json_option
 from workbench.commands.run import run_here
 from workbench.distribute.roles import is_worker
 from workbench.jobs.task import Task
@@ -23,9 +23,9 @@ __all__ = ["recorded_experiment", "recorded_variant", "resume"]
 @click.option(
     "--from-start", is_flag=True, help="Train again from epoch 1, where no sound state is left or wanted."
 )
-@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
+@TRUST_CODE
 @STORE
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line on standard output.")
+@json_option("one JSON line on standard output")
 @DEBUG
 @surviving_lost_streams()
 def resume(run: str, from_start: bool, trust_code: bool, store: str | None, as_json: bool) -> int:
@@ -38,6 +38,6 @@ def resume(run: str, from_start: bool, trust_code: bool, store: str | None, as_j
     variant = recorded_variant(place, name, trust_code=trust_code)
     if not is_worker(variant.experiment.devices):  # a worker does what its chief was asked to do
         variant = recorded_variant(place, name, resumable=True, trust_code=trust_code)
-    journal = read_state(place, name).journal
-    tags = journal.start.tags if journal and journal.start else {}
-    return run_here(Task(variant, name, True, tags.get(TAG_FORECAST), from_start), place, as_json)
+    start = read_state(place, name).start
+    forecast = start.tags.get(TAG_FORECAST) if start else None
+    return run_here(Task(variant, name, True, forecast, from_start), place, as_json)

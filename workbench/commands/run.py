@@ -16,13 +16,13 @@ from typing import Protocol
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import debug_option, store_option
+from workbench.commands.common_options import SET, TRY_QUICK, debug_option, json_option, say, store_option
 from workbench.commands.run_many import on_cluster, print_json, several
 from workbench.distribute.roles import refuse_several
-from workbench.errors import InputError, RunFailed, SpecError
+from workbench.errors import InputError, SpecError
 from workbench.jobs.placement import Place, places
 from workbench.jobs.task import Task, planned
-from workbench.names import TAG_FORECAST, metric_that_counts
+from workbench.names import metric_that_counts
 from workbench.optimizers import plateau, schedule_preview
 from workbench.security.visible_text import surviving_lost_streams
 from workbench.spec.branch import kept_epochs
@@ -31,30 +31,22 @@ from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Places, Source
 from workbench.spec.load import choose_variants, files_and_names, load_variants
 from workbench.spec.overrides import override_settings, with_seed
-from workbench.spec.quick import QUICK_STEPS, quick_variant
+from workbench.spec.quick import quick_variant
 from workbench.spec.recorded_metrics import refuse_select
 from workbench.spec.variant import Variant
 from workbench.tracking.ping import require_reachable
 from workbench.tracking.store import Store, find_store
-from workbench.train.request import EpochCallback, RunRequest
+from workbench.train.request import EpochCallback
 
 
 @click.command()
 @click.argument(
     "files", nargs=-1, required=True, metavar="FILE... [NAME...]", shell_complete=completers.specs
 )
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="SETTING=VALUE",
-    help="Override a setting, by its dotted name.",
-)
+@SET
 @click.option("--seed", type=int, help="Seed of weights, shuffling and augmentation.")
 @click.option("--seeds", metavar="0,1,2", help="Run every variant once for each seed; 0-2 means 0,1,2.")
-@click.option(
-    "--quick", is_flag=True, help="Try the whole run in minutes: little data, small images, few steps."
-)
+@TRY_QUICK
 @click.option(
     "--resume",
     is_flag=True,
@@ -75,7 +67,7 @@ from workbench.train.request import EpochCallback, RunRequest
     metavar="TEXT",
     help="Forecast at every epoch, and stop hopeless runs: 'lfw beat=0.99 stop=0.05 grace=10'.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
+@json_option("one JSON line a run on standard output")
 @debug_option()
 @click.option("--run-name", hidden=True, help="Name of the run's record (given to child processes).")
 @surviving_lost_streams()
@@ -235,7 +227,7 @@ def _range(word: str) -> list[int]:
 def _tasks(variants: list[Variant], store: Store, resume: bool, name: str | None) -> list[Task]:
     if name:
         return [Task(variant, name, store.journal(name).exists()) for variant in variants]
-    return planned(variants, store, resume, lambda text: click.echo(text, err=True))
+    return planned(variants, store, resume, say)
 
 
 # ---------------------------------------------------------------- here
@@ -243,31 +235,16 @@ def _tasks(variants: list[Variant], store: Store, resume: bool, name: str | None
 
 def run_here(task: Task, store: Store, as_json: bool) -> int:
     """Run in this process; retry as the experiment's `safety.retries` allows."""
-    from workbench.train.choose_screen import screen
-    from workbench.train.runner import run
+    from workbench.jobs.in_process import train_task
 
-    retries = task.variant.experiment.safety.retries
     stream = sys.stderr if as_json else sys.stdout
-    steps = QUICK_STEPS if task.variant.quick else None
-    tags = {TAG_FORECAST: task.forecast} if task.forecast else {}
-    request = RunRequest(
-        task.variant, store, task.run, resume=task.resume, steps=steps, tags=tags, from_start=task.from_start
-    )
-    watcher = watched(task, str(store.root) if store.is_local else store.uri)
+    watcher = watched(task, store.address)
     if watcher is not None:
         click.echo(watcher.opening(), file=stream)
     try:
-        while True:
-            try:
-                result = run(request, screen(stream), watcher)
-                click.echo(what_next(task.variant, result.best), file=stream)
-                return 0
-            except RunFailed as failure:
-                if not retries:
-                    raise
-                retries -= 1
-                click.echo(f"note: {failure}; trying again ({retries} more)", err=True)
-                request = replace(request, resume=True, from_start=False)
+        result = train_task(task, store, stream, watcher, say)
+        click.echo(what_next(task.variant, result.best), file=stream)
+        return 0
     finally:
         if as_json:
             print_json(store, [task.run])

@@ -14,6 +14,7 @@ from workbench.spec import labels
 from workbench.tracking.best import best_values
 from workbench.tracking.branch_history import all_rows
 from workbench.tracking.reader_notes import read_notes
+from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import RunState
 from workbench.tracking.store import Store
 from workbench.train.progress import duration
@@ -41,15 +42,13 @@ UNNAMED = re.compile(r"stages\.(\d+)\.name=stage \1")  # of imported records tha
 
 def begun(state: RunState) -> tuple[str, float]:
     """Return what puts runs into the order of their starts: those of one second have names in no order."""
-    start = state.start
-    return state.run[:SECOND], start.time if start else 0.0
+    return state.run[:SECOND], state.start.time if state.start else 0.0
 
 
 def parameters(state: RunState) -> dict[str, Any]:
     """Return a run's parameters, places of execution and the numbers that stand for names of stages left out."""
     start = state.start
-    trained = start is not None and start.tags.get(names.TAG_KIND) != names.SWEEP
-    return without_places(start.parameters) if start is not None and trained else {}
+    return without_places(start.parameters) if start is not None and not _is_sweep(start) else {}
 
 
 def without_places(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +68,7 @@ class Columns:
         settings = dict.fromkeys(name for state in states for name in parameters(state))
         self.settings = {short: name for name, short in labels.short_names(settings, settings).items()}
         self.settings |= {name: name for name in settings}
-        self._best = {state.run: _best_of(state) for state in states}
+        self._best = {state.run: best_values(all_rows(state.journal)) for state in states}
         self.metrics = list(dict.fromkeys(name for best in self._best.values() for name in best))
 
     def named(self, columns: Sequence[str]) -> list[str]:
@@ -107,12 +106,11 @@ class Columns:
         return "" if value is None and column in self.metrics else labels.value_text(value)
 
     def _key(self, state: RunState, column: str) -> Any:
-        start = state.start
         best = self._best.get(state.run, {})
         if column == "started":
             return begun(state)
         if column == "seed":
-            return start.seed if start else None
+            return state.start.seed if state.start else None
         if column == "time":
             return _seconds(state)
         if column == "best":
@@ -121,8 +119,7 @@ class Columns:
             value = float(best[column]["value"])
             return names.badness(value, names.lower_is_better(column))
         if column == "epochs":
-            rows = all_rows(state.journal)
-            return rows[-1].epoch if rows else 0
+            return _last_epoch(state)
         if column in OWN:
             return _own_text(self.store, state, column, best) or None
         return parameters(state).get(self.settings.get(column, ""))
@@ -135,63 +132,53 @@ def _comparable(value: Any) -> tuple[int, Any]:
     return (1, value if isinstance(value, tuple) else (labels.value_text(value), 0.0))
 
 
-def _best_of(state: RunState) -> dict[str, dict[str, float]]:
-    return best_values(all_rows(state.journal))
-
-
 def _own_text(store: Store, state: RunState, column: str, best: dict[str, dict[str, float]]) -> str:
     start = state.start
     if column in ("run", "status"):
-        return state.run if column == "run" else state.status
+        return str(getattr(state, column))
     if column in ("tags", "note"):
         kept = read_notes(store, state.run)
         return kept.words() if column == "tags" else kept.note
     if start is None:
         return "?" if column in ("study", "name", "epochs") else ""
-    sweep = start.tags.get(names.TAG_KIND) == names.SWEEP
-    found = {
-        "study": start.study,
-        "name": start.name,
-        "seed": ""
-        if sweep or (names.TAG_IMPORTED in start.tags and "seed" not in start.parameters)
-        else str(start.seed),
-        "title": start.title,
-        "id": start.id,
-        "host": start.host,
-    }
-    if column in found:
-        return found[column]
+    if column in ("study", "name", "id", "host"):
+        return str(getattr(start, column))
+    if column == "seed":
+        unknown = names.TAG_IMPORTED in start.tags and "seed" not in start.parameters
+        return "" if unknown or _is_sweep(start) else str(start.seed)
+    if column == "title":
+        return start.title
     if column == "started":
         return datetime.fromtimestamp(start.time).astimezone().strftime("%Y-%m-%d %H:%M")
-    makers = {"from": _origin, "epochs": _progress, "time": _time}
-    return makers[column](state) if column in makers else _best(state, best)
+    if column == "time":
+        seconds = _seconds(state)
+        return "" if seconds is None else duration(seconds)
+    if column == "epochs":
+        return f"{_last_epoch(state)}/{sum(int(stage['epochs']) for stage in start.stages)}"
+    return _origin(state, start) if column == "from" else _best(state, start, best)
 
 
-def _origin(state: RunState) -> str:
+def _is_sweep(start: StartRecord) -> bool:
+    return start.tags.get(names.TAG_KIND) == names.SWEEP
+
+
+def _origin(state: RunState, start: StartRecord) -> str:
     """Return the run that this one repeats or grew from: `rerun of 2ea2dcb1`, `branch of 787782fe`."""
-    assert state.start is not None
-    again, trunk = state.start.tags.get(names.TAG_RERUN), state.journal.trunk
+    again, trunk = start.tags.get(names.TAG_RERUN), state.journal.trunk
     if again:
         return f"rerun of {again[-8:]}"
     return f"branch of {trunk['run'][-8:]}" if trunk else ""
 
 
-def _progress(state: RunState) -> str:
-    assert state.start is not None
+def _last_epoch(state: RunState) -> int:
     rows = all_rows(state.journal)
-    epochs = sum(int(stage["epochs"]) for stage in state.start.stages)
-    return f"{rows[-1].epoch if rows else 0}/{epochs}"
+    return rows[-1].epoch if rows else 0
 
 
 def _seconds(state: RunState) -> float | None:
     rows = all_rows(state.journal)
     found = sum(row.seconds for row in rows)
     return found if rows and math.isfinite(found) else None
-
-
-def _time(state: RunState) -> str:
-    seconds = _seconds(state)
-    return "" if seconds is None else duration(seconds)
 
 
 def _counting(state: RunState, best: dict[str, dict[str, float]]) -> str | None:
@@ -201,10 +188,9 @@ def _counting(state: RunState, best: dict[str, dict[str, float]]) -> str | None:
     return names.metric_that_counts(best, said)
 
 
-def _best(state: RunState, best: dict[str, dict[str, float]]) -> str:
+def _best(state: RunState, start: StartRecord, best: dict[str, dict[str, float]]) -> str:
     """Return the best of the selecting metric and of the sets: `lfw 0.9822 @38`, 1-based epochs."""
-    start = state.start
-    if start and start.tags.get(names.TAG_KIND) == names.SWEEP:  # its epochs are trials
+    if _is_sweep(start):  # its epochs are trials
         target = start.tags.get(names.TAG_OBJECTIVE, "")
         return f"{target} {best[target]['value']:.4f}" if target in best else ""
     sets = [name for name in best if names.is_evaluation(name)]

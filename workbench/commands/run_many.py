@@ -9,6 +9,7 @@ from typing import TextIO
 
 import click
 
+from workbench.commands.list_runs import table_of
 from workbench.jobs.dependencies import RunDependencies
 from workbench.jobs.estimate import Costs, longest_first
 from workbench.jobs.placement import Place
@@ -17,7 +18,7 @@ from workbench.jobs.progress import LiveProgress, PlainProgress, log_of
 from workbench.jobs.scheduler import Job, ProgressReporter, run_all
 from workbench.jobs.task import Task
 from workbench.tracking.best import summary
-from workbench.tracking.runs import read_states
+from workbench.tracking.runs import read_state, read_states
 from workbench.tracking.store import Store
 
 
@@ -38,7 +39,7 @@ def several(
     reporter: ProgressReporter = ProgressReporter()
     if aside:
         costs = Costs(read_states(store))
-        tasks = longest_first(tasks, costs)
+        tasks = longest_first(tasks, costs)  # else the longest is left to run alone at the end
     dependencies = RunDependencies(tasks, store)
     tasks = dependencies.ordered(tasks)
     if aside:
@@ -102,13 +103,11 @@ def reporter_for(
 
 def compare(store: Store, tasks: Sequence[Task]) -> None:
     """Print the table of all that has a record, and what to look at next."""
-    from workbench.commands.list_runs import runs_table
-
     names = [task.run for task in tasks if store.journal(task.run).exists()]
     if not names:
         return
     click.echo("")
-    click.echo(runs_table(store, names))
+    click.echo(table_of(store, [read_state(store, name) for name in names]))
     click.echo("\nNext:")
     click.echo(f"  workbench show {names[0]}      one run: settings, stages, every epoch")
     click.echo("  workbench list                 all runs")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import click
 
 from workbench.commands.common_options import debug_option, store_option
-from workbench.commands.ui import START_SECONDS, require_free, stop
+from workbench.commands.ui import MLFLOW_VARIABLES, require_free, stop, wait_until_up
 from workbench.errors import InputError, StoreError
 from workbench.files import replacing_private
 from workbench.security.children import guarded
@@ -22,11 +19,6 @@ from workbench.tracking.store import Store, find_store
 from workbench.train.signals import orderly_end
 
 DATABASE = "WORKBENCH_DATABASE"
-VARIABLES = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else MLflow starts eight more processes
-}
 
 
 @click.command()
@@ -117,7 +109,7 @@ def _artifacts(given: str | None, store: Store) -> str:
 
 
 def _serve(plan: server_setup.ServerPlan, debug: bool) -> None:
-    environment = {**os.environ, **VARIABLES, **plan.environment()}
+    environment = {**os.environ, **MLFLOW_VARIABLES, **plan.environment()}
     log = plan.folder / "server.log"
     with replacing_private(log):
         pass  # an empty one: the server's own words are appended
@@ -127,7 +119,7 @@ def _serve(plan: server_setup.ServerPlan, debug: bool) -> None:
             plan.command(), environment, stdout=output, stderr=output, cwd=plan.folder, umask=0o077
         )
     try:
-        _wait(process, plan, log)
+        wait_until_up(process, f"{plan.url}/health", "the server", last=lambda: f": {_last(log)}")
         for line in _welcome(plan):
             click.echo(line)
         while process.poll() is None:
@@ -137,19 +129,6 @@ def _serve(plan: server_setup.ServerPlan, debug: bool) -> None:
         click.echo("stopped")
     finally:
         stop([process])
-
-
-def _wait(process: subprocess.Popen[bytes], plan: server_setup.ServerPlan, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise StoreError(f"the server did not start: {_last(log)}", where=log)
-        try:
-            with urllib.request.urlopen(f"{plan.url}/health", timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise StoreError(f"the server does not answer within {START_SECONDS} s", where=log)
 
 
 def _welcome(plan: server_setup.ServerPlan) -> list[str]:

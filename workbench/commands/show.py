@@ -11,7 +11,7 @@ import click
 
 from workbench import names
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, STORE
+from workbench.commands.common_options import DEBUG, JSON, STORE
 from workbench.commands.direction_options import direction_options
 from workbench.commands.list_runs import remark_lines
 from workbench.commands.run_columns import without_places
@@ -35,7 +35,7 @@ CURVE_WIDTH = 40  # epochs drawn as one letter each; longer curves are thinned o
 @click.option("--settings", is_flag=True, help="List all settings, and where each comes from.")
 @STORE
 @direction_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
+@JSON
 @DEBUG
 def show(run: str, settings: bool, store: str | None, as_json: bool) -> None:
     """Show one RUN: `study/name:seed`, @last, its record's name or a unique beginning of it, its MLflow id."""
@@ -50,18 +50,17 @@ def show(run: str, settings: bool, store: str | None, as_json: bool) -> None:
 
 def description(store: Store, state: RunState, settings: bool = False) -> list[str]:
     """Return the lines that `show` prints."""
-    journal = state.journal
-    if journal.start is None:
+    start = state.start
+    if start is None:
         return [f"run {state.run}  {state.status}", *remark_lines(state)]
-    start = journal.start
-    lines = [*_head(store, state, start), "", *curve_lines(list(all_rows(journal)))]
+    lines = [*_head(store, state, start), "", *curve_lines(all_rows(state.journal))]
     lines += ["", _apart(store, state, start)]
     lines += (
         _setting_lines(start)
         if settings
         else [f"settings: {len(start.parameters)}, listed by `workbench show {state.run} --settings`"]
     )
-    lines += ["", *epoch_lines(state), "", *_file_lines(store, state)]
+    lines += ["", *epoch_lines(state, start), "", *_file_lines(store, state)]
     return [*lines, *remark_lines(state)]
 
 
@@ -138,15 +137,13 @@ def _setting_lines(start: StartRecord) -> list[str]:
     return lines
 
 
-def epoch_lines(state: RunState) -> list[str]:
+def epoch_lines(state: RunState, start: StartRecord) -> list[str]:
     """Return one line an epoch, with a heading a stage."""
-    assert state.start is not None
-    lines, stage = [], 0
-    trunk = state.journal.trunk
+    lines, stage, trunk = [], 0, state.journal.trunk
     # Runs that were imported earlier have stages without numbers.
     stage_names = {
         int(stage.get("number", at)): str(stage.get("name", ""))
-        for at, stage in enumerate(state.start.stages, start=1)
+        for at, stage in enumerate(start.stages, start=1)
     }
     if trunk:
         lines.append(f"epochs 1 to {trunk['epoch']} are shared with its trunk, run {trunk['run']}")
@@ -154,13 +151,9 @@ def epoch_lines(state: RunState) -> list[str]:
         if row.stage != stage:
             stage = row.stage
             lines.append(f"stage {stage}: {stage_names.get(stage, '')}")
-        lines.append(f"  epoch {row.epoch:>3}  {values_line(row.metrics)}  {_lasted(row.seconds)}".rstrip())
+        lasted = duration(row.seconds) if math.isfinite(row.seconds) else ""  # unknown of many imported runs
+        lines.append(f"  epoch {row.epoch:>3}  {values_line(row.metrics)}  {lasted}".rstrip())
     return lines
-
-
-def _lasted(seconds: float) -> str:
-    """Return the duration of an epoch; nothing where it is not known, as in many an imported run."""
-    return duration(seconds) if math.isfinite(seconds) else ""
 
 
 def _file_lines(store: Store, state: RunState) -> list[str]:

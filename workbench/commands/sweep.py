@@ -10,11 +10,14 @@ from typing import Any
 import click
 
 from workbench.commands import completers
-from workbench.commands.common_options import DEBUG, store_option
+from workbench.commands.common_options import DEBUG, TRY_QUICK, json_option, say, store_option
 from workbench.errors import InputError
+from workbench.jobs.task import planned
 from workbench.security.visible_text import surviving_lost_streams
-from workbench.spec.variant import Variant
-from workbench.tracking.store import Store, find_store
+from workbench.spec.to_source import write_spec
+from workbench.tracking.best import summary
+from workbench.tracking.store import find_store
+from workbench.tracking.sweeps import read
 
 
 @click.command()
@@ -27,32 +30,30 @@ from workbench.tracking.store import Store, find_store
     "--workers", type=click.IntRange(1), help="Run trials in this many processes, each on its own device."
 )
 @click.option(
-    "--allow-changed-space", is_flag=True, help="Resume although the sweep's settings are no longer the same."
+    "--allow-changed-space",
+    "allow_changed",
+    is_flag=True,
+    help="Resume although the sweep's settings are no longer the same.",
 )
-@click.option(
-    "--quick", is_flag=True, help="Try the whole run in minutes: little data, small images, few steps."
-)
+@TRY_QUICK
 @click.option(
     "--emit", metavar="FILE", type=click.Path(dir_okay=False), help="Write the best settings as a spec."
 )
 @click.option("--train-best", is_flag=True, help="Then train the best settings in full, as a run of its own.")
 @click.option("--verbose", is_flag=True, help="Show the epochs of the trials too.")
 @store_option("Where to record: a folder or an MLflow server.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a run on standard output.")
+@json_option("one JSON line a run on standard output")
 @DEBUG
 @surviving_lost_streams()
 def sweep(
     files: tuple[str, ...],
-    trials: int | None,
-    resume: bool,
-    workers: int | None,
-    allow_changed_space: bool,
     quick: bool,
     emit: str | None,
     train_best: bool,
-    verbose: bool,
     store: str | None,
     as_json: bool,
+    workers: int | None,
+    **given: Any,
 ) -> int:
     """Run the sweeps of a spec FILE (all, or those of the given NAMEs), one trial after another.
 
@@ -76,12 +77,12 @@ def sweep(
         writable(Path(emit))
     screen = Screen(sys.stderr if as_json else sys.stdout)
     options = running.SweepOptions(
-        trials, resume, workers or 0, chief_role(), store, as_json, allow_changed_space, verbose
+        role=chief_role(), workers=workers or 0, store=store, as_json=as_json, **given
     )
     if options.role and len(chosen) > 1:
         raise InputError("a chief and its workers do one sweep", where=files[0], do="name it behind the file")
     for item, variant in chosen:
-        variant = _quick(variant) if quick else variant
+        variant = variant.changed(variant.experiment, variant.overrides, quick)
         if options.role and "chief" not in options.role[0]:
             running.serve(item, variant, place, screen, options)
             continue
@@ -102,12 +103,6 @@ def chief_role() -> tuple[str, str, int] | None:
     return chief.role()
 
 
-def _quick(variant: Variant) -> Variant:
-    from dataclasses import replace
-
-    return replace(variant, quick=True)
-
-
 def writable(path: Path) -> None:
     """Refuse, before anything is trained, a place that the best spec cannot be written to."""
     if path.suffix != ".py":
@@ -123,53 +118,27 @@ def writable(path: Path) -> None:
 def report(runner: Any, screen: Any, as_json: bool) -> None:
     """Show the trials, the best first, and what to do next; with JSON one line a run."""
     from workbench.sweep.summary import closing
-    from workbench.tracking.best import summary
-    from workbench.tracking.sweeps import read
 
     record = read(runner.store, runner.run)
     screen.say(closing(record, runner.sweep.domains))
-    if as_json:
-        for trial in record.trials:
-            for run in trial.request.runs:
-                if trial.id == trial.request.chain and runner.store.journal(run).exists():
-                    line = summary(runner.store, run)
-                    click.echo(
-                        json.dumps({**line, "sweep": record.run, "settings": dict(trial.request.settings)})
-                    )
+    for trial in record.trials if as_json else ():
+        more = {"sweep": record.run, "settings": dict(trial.request.settings)}
+        for run in trial.request.runs:
+            if trial.id == trial.request.chain and runner.store.journal(run).exists():
+                click.echo(json.dumps({**summary(runner.store, run), **more}))
 
 
 def best(runner: Any, emit: str | None, train: bool, as_json: bool) -> None:
     """Write the best settings as a spec file, and train them in full, where that was asked for."""
     if not (emit or train):
         return
-    from workbench.spec.to_source import write_spec
+    from workbench.commands.run import run_here
     from workbench.sweep.best_spec import best_variant
 
     variant = best_variant(runner)
     if emit:
         write_spec(Path(emit), variant)
         click.echo(f"wrote {emit}: `workbench run {emit}` trains it", err=as_json)
-    if train:
-        train_in_full(variant, runner.store, as_json)
-
-
-def train_in_full(variant: Variant, store: Store, as_json: bool) -> None:
-    """Train the best settings as a run of its own, or go on with it where an earlier command was stopped."""
-    from workbench.commands.run import run_here
-    from workbench.jobs.task import Task
-    from workbench.tracking.rows import new_run_name
-    from workbench.tracking.runs import read_states
-
-    for state in reversed(read_states(store)):
-        start = state.start
-        if start and (start.study, start.name, start.id) == (
-            variant.study,
-            variant.name,
-            variant.experiment.id,
-        ):
-            if state.status == "finished":
-                click.echo(f"{state.run} has trained it in full already", err=as_json)
-                return
-            run_here(Task(variant, state.run, True), store, as_json)
-            return
-    run_here(Task(variant, new_run_name(), False), store, as_json)
+    # As with `run --resume`: a training that an earlier command left unfinished is gone on with.
+    for task in planned([variant], runner.store, True, say) if train else ():
+        run_here(task, runner.store, as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from workbench.commands.common_options import DEBUG, store_option
+from workbench.commands.common_options import DEBUG, say, store_option
 from workbench.tracking.store import find_store
 from workbench.train.signals import orderly_end
 
@@ -20,7 +20,7 @@ def sync(store: str | None) -> int:
     from workbench.views.sync import sync as sync_views
 
     found = find_store(store)
-    done = sync_views(found, lambda line: click.echo(line, err=True))
+    done = sync_views(found, say)
     parts = [f"{len(done.changed)} synced", f"{len(done.unchanged)} were in sync"]
     parts += [f"{len(done.in_use)} being recorded"] if done.in_use else []
     parts += [f"{len(done.failed)} could not be done"] if done.failed else []
@@ -38,7 +38,7 @@ def rebuild(store: str | None) -> int:
     from workbench.views.rebuild import rebuild as build
 
     found = find_store(store)
-    done = build(found, lambda line: click.echo(line, err=True))
+    done = build(found, say)
     click.echo(f"{done.runs} runs rebuilt from their journals; what was there before is in {done.backup}")
     if done.foreign:
         click.echo(f"{done.foreign} runs of the old database have no journal: they are in the backup only")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 import click
 
@@ -28,6 +27,7 @@ def remove(runs: tuple[str, ...], store: str | None) -> None:
     place = find_store(store)
     names = trash.with_trials(place, list(dict.fromkeys(find_run(place, run) for run in runs)))
     trash.refuse_needed(place, names)
+    # MLflow first: where it does not answer nothing has moved, and the command can be given again.
     hide(place, names)
     for name in names:
         trash.discard(place, name)
@@ -46,7 +46,8 @@ def restore(runs: tuple[str, ...], store: str | None) -> None:
     place = find_store(store)
     if not runs:
         for one in removed_runs.removed(place):
-            size = _megabytes(place.root / removed_runs.FOLDER / one.run)
+            files = (place.root / removed_runs.FOLDER / one.run).rglob("*")
+            size = sum(path.lstat().st_size for path in files) / 1e6
             when = datetime.fromtimestamp(one.time).astimezone().strftime("%Y-%m-%d %H:%M")
             click.echo(f"{one.run}  {one.title}  {size:.1f} MB, removed {when}")
         if not removed_runs.removed(place):
@@ -58,7 +59,3 @@ def restore(runs: tuple[str, ...], store: str | None) -> None:
         click.echo(f"restored {one.title}  ({one.run})")
         if problem:
             click.echo(f"note: MLflow will show it after `workbench sync`: {problem}", err=True)
-
-
-def _megabytes(folder: Path) -> float:
-    return sum(path.lstat().st_size for path in folder.rglob("*")) / 1e6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -9,21 +10,20 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 import webbrowser
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from workbench.commands import ui_reports
-from workbench.commands.common_options import STORE, debug_option
-from workbench.commands.ui_board import BoardOptions, BoardPage, board_of
+from workbench.commands.common_options import STORE, TRUST_CODE, debug_option
+from workbench.commands.ui_board import BoardOptions, BoardPage, board_of, newest_study
 from workbench.errors import InputError, StoreError
 from workbench.security.children import guarded
 from workbench.security.loopback import require_loopback
-from workbench.tracking.journal import first_start
 from workbench.tracking.store import Store, find_store
 from workbench.tracking.sync_thread import reason
 from workbench.train.signals import orderly_end
@@ -31,26 +31,19 @@ from workbench.views.links import MLFLOW_PORT, REPORT_PORT, TENSORBOARD_PORT, re
 
 START_SECONDS = 90
 REFRESH_SECONDS = 5.0  # as often as TensorBoard looks for news
-NAMES = ("MLflow", "TensorBoard")
+MLFLOW_VARIABLES = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else MLflow starts eight more processes
+}
 
 
-@dataclass(frozen=True)
-class Ports:
+class Ports(NamedTuple):
     """Where the pages are to be."""
 
     mlflow: int
     tensorboard: int
     report: int
-
-    def refuse_taken(self) -> None:
-        """Raise `InputError` where one of them is taken."""
-        options = (
-            (self.mlflow, "--port"),
-            (self.tensorboard, "--tensorboard-port"),
-            (self.report, "--report-port"),
-        )
-        for number, option in options:
-            require_free(number, option)
 
 
 @click.command()
@@ -73,7 +66,7 @@ class Ports:
 )
 @click.option("--report-port", type=int, default=REPORT_PORT, show_default=True, help="Port of the reports.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; only this machine's own.")
-@click.option("--trust-code", is_flag=True, help="Run the code of a record that another store made.")
+@TRUST_CODE
 @debug_option("Show the servers' own output.")
 @orderly_end()
 def ui(
@@ -105,15 +98,14 @@ def ui(
     options = BoardOptions(errors, learning_rate, projector, trust_code)
     options.refuse_without(what)
     ports = Ports(port, tensorboard_port, report_port)
-    ports.refuse_taken()
+    for number, option in zip(ports, ("--port", "--tensorboard-port", "--report-port")):
+        require_free(number, option)
     with board_of(place, what, options) as board:
         browse = sys.stdout.isatty() if browse is None else browse
-        _serve(place, ports, board, what, None if debug else subprocess.DEVNULL, browse)
+        _serve(place, ports, board, None if debug else subprocess.DEVNULL, browse)
 
 
-def _serve(
-    place: Store, ports: Ports, board: BoardPage, what: tuple[str, ...], output: int | None, browse: bool
-) -> None:
+def _serve(place: Store, ports: Ports, board: BoardPage, output: int | None, browse: bool) -> None:
     """Run the servers until Ctrl-C or until one ends by itself, and keep the board up to date."""
     page = f"http://127.0.0.1:{ports.mlflow}{mlflow_page(place, board.study)}"
     reports = ui_reports.serve(place.reports, ports.report)
@@ -122,8 +114,8 @@ def _serve(
         _start(board_command(board.root, ports.tensorboard), output),
     ]
     try:
-        for server, number, name in zip(servers, (ports.mlflow, ports.tensorboard), NAMES):
-            wait_until_up(server, number, name)
+        for server, number, name in zip(servers, ports, ("MLflow", "TensorBoard")):
+            wait_until_up(server, f"http://127.0.0.1:{number}/", name, do="see `workbench ui --debug`")
         click.echo(f"MLflow       {page}")
         click.echo(f"TensorBoard  http://127.0.0.1:{ports.tensorboard}/#{board.tab}")
         click.echo(f"reports      {report_link(board.study or 'STUDY', ports.report)}")
@@ -146,6 +138,7 @@ def require_free(port: int, option: str, host: str = "127.0.0.1") -> None:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family) as probe:
+            # As the servers do: connections that linger after a server's end do not keep its port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
@@ -171,27 +164,29 @@ def board_command(root: Path, port: int) -> list[str]:
 def _start(command: list[str], output: int | None) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else MLflow starts eight more processes
+        **MLFLOW_VARIABLES,
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PATH": os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", ""))),
     }
     return guarded(command, environment, stdout=output, stderr=output)
 
 
-def wait_until_up(server: subprocess.Popen[bytes], port: int, name: str) -> None:
-    """Wait until a server answers; raises `StoreError` when it ends or stays silent."""
+def wait_until_up(
+    server: subprocess.Popen[bytes],
+    address: str,
+    name: str,
+    do: str | None = None,
+    last: Callable[[], str] = lambda: "",
+) -> None:
+    """Wait until a server answers; raises `StoreError` with its `last` words when it ends or stays silent."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise StoreError(f"{name} ended with status {server.returncode}", do="see `workbench ui --debug`")
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
+            raise StoreError(f"{name} ended with status {server.returncode}{last()}", do=do)
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=2):
             return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise StoreError(f"{name} does not answer within {START_SECONDS} s", do="see `workbench ui --debug`")
+        time.sleep(0.2)
+    raise StoreError(f"{name} does not answer within {START_SECONDS} s{last()}", do=do)
 
 
 def mlflow_page(store: Store, study: str | None = None) -> str:
@@ -202,7 +197,7 @@ def mlflow_page(store: Store, study: str | None = None) -> str:
     from workbench.tracking.mlflow_client import open_client
     from workbench.views import saved_view
 
-    study = study or newest_study(store)
+    study = study or newest_study(store, store.runs())
     if study is None:
         return "/"
     try:
@@ -211,12 +206,6 @@ def mlflow_page(store: Store, study: str | None = None) -> str:
         click.echo(f"note: the columns could not be saved: {reason(error)}", err=True)
         return "/"
     return found or "/"
-
-
-def newest_study(store: Store) -> str | None:
-    """Return the study of the run that began last; None where there is none."""
-    starts = (first_start(store.journal(run)) for run in reversed(store.runs()))
-    return next((start.study for start in starts if start is not None), None)
 
 
 def stop(servers: list[subprocess.Popen[bytes]]) -> None:

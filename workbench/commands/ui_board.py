@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from workbench.errors import InputError, SpecError
+from workbench.tracking.journal import first_start
 from workbench.tracking.store import Store
 from workbench.views.study_board import StudyBoard
 
@@ -70,7 +71,7 @@ def board_of(store: Store, what: Sequence[str], options: BoardOptions) -> Iterat
             raise InputError("no training among them", where=" ".join(what), expected="a study or a run")
         _add(runs, options)
         try:
-            yield BoardPage(runs.root, tab_of(options), _study(runs), runs)
+            yield BoardPage(runs.root, tab_of(options), newest_study(store, list(runs.titles)), runs)
         finally:
             runs.close()
 
@@ -82,11 +83,10 @@ def tab_of(options: BoardOptions) -> str:
     return "images" if options.errors else "timeseries" if options.learning_rate else "hparams"
 
 
-def _study(runs: StudyBoard) -> str | None:
-    from workbench.tracking.journal import first_start
-
-    starts = [first_start(runs.store.journal(run)) for run in runs.titles]
-    return next((start.study for start in reversed(starts) if start is not None), None)
+def newest_study(store: Store, runs: Sequence[str]) -> str | None:
+    """Return the study of the last of `runs`, the oldest first, that has one; None where there is none."""
+    starts = (first_start(store.journal(run)) for run in reversed(runs))
+    return next((start.study for start in starts if start is not None), None)
 
 
 def _add(runs: StudyBoard, options: BoardOptions) -> None:

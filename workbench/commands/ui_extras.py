@@ -5,27 +5,22 @@ Files go beside the run's event files in the board's folder, in the forms that T
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.commands import class_errors
 from workbench.commands.classified import has_images
 from workbench.commands.errors import chosen_set, draw, found_errors, pair_sets_of
+from workbench.data import decode, example_images
 from workbench.errors import RecordError
 from workbench.optimizers import schedule_preview
-from workbench.spec.datasets import Images, default_places
-from workbench.tracking.runs import read_state
+from workbench.spec.datasets import default_places
 from workbench.tracking.store import Store
-from workbench.train.from_record import load_model, no_spec, recorded_experiment
+from workbench.train.from_record import RecordedRun, load_model, read_run
 from workbench.views.event_file import EventFile
-
-if TYPE_CHECKING:
-    from workbench.spec.experiment import Experiment
 
 COUNT = 12  # pairs of either kind on a sheet of errors
 MOST_RATES = 2000  # points of a learning rate: TensorBoard keeps a thousand by itself
@@ -35,39 +30,32 @@ THUMB, SHEET = 48, 8192  # pixels of an image in the projector, and of the sheet
 
 def add_errors(store: Store, run: str, folder: Path, trust_code: bool) -> None:
     """Add the worst errors of the best epoch as images: on the evaluation set that chose it, and of the classifier."""
-    experiment, _ = _experiment(store, run, trust_code)
-    if pair_sets_of(experiment):
-        _add_pair_errors(store, run, experiment, folder)
-    if has_images(experiment) or not pair_sets_of(experiment):
-        _add_class_errors(store, run, experiment, folder)
-
-
-def _add_pair_errors(store: Store, run: str, experiment: Experiment, folder: Path) -> None:
-    label = chosen_set(experiment, None, run)
-    pairs, scores, found, facts = found_errors(store, run, experiment, label, "best", COUNT)
-    path = folder / f"errors_{label}.png"
-    draw(path, pairs, scores, found, facts)
+    experiment = _trained(store, run, trust_code).experiment
+    paired = bool(pair_sets_of(experiment))
     # In folders of their own: a board that begins anew removes the event files beside its own.
-    _add_image(folder / "errors", f"worst errors/{label}", path.read_bytes(), facts["epoch"])
-
-
-def _add_class_errors(store: Store, run: str, experiment: Experiment, folder: Path) -> None:
-    label = class_errors.LABEL
-    path = folder / f"errors_{label}.png"
-    facts, _ = class_errors.drawn(store, run, experiment, "best", COUNT, path)
-    _add_image(folder / f"errors_{label}", f"worst errors/{label}", path.read_bytes(), facts["epoch"])
+    if paired:
+        label = chosen_set(experiment, None, run)
+        found = found_errors(store, run, experiment, label, "best", COUNT)
+        path = folder / f"errors_{label}.png"
+        draw(path, found)
+        _add_image(folder / "errors", f"worst errors/{label}", path, found.facts["epoch"])
+    if has_images(experiment) or not paired:
+        label = class_errors.LABEL
+        path = folder / f"errors_{label}.png"
+        facts, _ = class_errors.drawn(store, run, experiment, "best", COUNT, path)
+        _add_image(folder / f"errors_{label}", f"worst errors/{label}", path, facts["epoch"])
 
 
 def add_learning_rate(store: Store, run: str, folder: Path, trust_code: bool) -> None:
     """Add the learning rate of every optimizer step, as the spec has it, by steps instead of epochs."""
-    experiment, start = _experiment(store, run, trust_code)
+    found = _trained(store, run, trust_code)
     file, done = EventFile(folder / "schedule"), 0
-    for plan, stage in zip(experiment.plans(), start.stages):
+    for plan, stage in zip(found.experiment.plans(), found.start.stages):
         steps = int(stage.get("steps", 0)) * plan.epochs
         every = max(1, math.ceil(steps / MOST_RATES))
         for step in range(0, steps, every):
             rate = schedule_preview.rate_at(plan, step * plan.epochs / steps)
-            file.scalars({"schedule/learning_rate": rate}, done + step, start.time)
+            file.scalars({"schedule/learning_rate": rate}, done + step, found.start.time)
         done += steps
     file.flush()
     file.close()
@@ -75,28 +63,17 @@ def add_learning_rate(store: Store, run: str, folder: Path, trust_code: bool) ->
 
 def add_embeddings(store: Store, run: str, folder: Path, trust_code: bool) -> None:
     """Add embeddings of images of the run's data by its best network, with identities and thumbnails."""
-    experiment, _ = _experiment(store, run, trust_code)
-    network = load_model(experiment, store.run_checkpoints(run))
+    from workbench.data import pipeline  # which loads TensorFlow
+
+    found = _trained(store, run, trust_code)
+    experiment, size = found.experiment, found.experiment.backbone.image_size
+    network = load_model(experiment, found.checkpoints)
     opened = experiment.data.open(default_places(store.root.parent))
-    size = experiment.backbone.image_size
-    read, total = opened.reader(size), len(opened.labels)
-    places = np.linspace(0, total - 1, min(EMBEDDED, total)).astype(np.int64)
-    images = np.stack([np.asarray(read(place)) for place in places])
-    write_projector(folder, _embedded(network, images), _identities(opened, places), images)
-
-
-def _embedded(network: Any, images: np.ndarray) -> np.ndarray:
-    from workbench.pixels import normalise_array
-
-    parts = [
-        network(normalise_array(images[at : at + 64]), training=False) for at in range(0, len(images), 64)
-    ]
-    found = np.concatenate([np.asarray(part, np.float32) for part in parts])
-    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-
-
-def _identities(opened: Images, places: np.ndarray) -> list[str]:
-    return [str(opened.identities[int(opened.labels[place])]) for place in places]
+    records = example_images.evenly(len(opened.labels), EMBEDDED)
+    vectors = pipeline.embeddings(network, opened, records, size)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    labels = [str(opened.identities[int(opened.labels[record])]) for record in records]
+    write_projector(folder, vectors, labels, decode.records(opened, records, size))
 
 
 def write_projector(folder: Path, vectors: np.ndarray, labels: list[str], images: np.ndarray) -> None:
@@ -122,20 +99,18 @@ def write_projector(folder: Path, vectors: np.ndarray, labels: list[str], images
     )
 
 
-def _add_image(folder: Path, tag: str, png: bytes, epoch: int) -> None:
+def _add_image(folder: Path, tag: str, png: Path, epoch: int) -> None:
     from PIL import Image
 
-    width, height = Image.open(io.BytesIO(png)).size
+    width, height = Image.open(png).size
     file = EventFile(folder)
-    file.image(tag, png, (width, height), epoch, time.time())
+    file.image(tag, png.read_bytes(), (width, height), epoch, time.time())
     file.flush()
     file.close()
 
 
-def _experiment(store: Store, run: str, trust_code: bool) -> tuple[Experiment, Any]:
-    journal = read_state(store, run).journal
-    if journal.start is None:
-        raise no_spec(run)
-    if not journal.start.stages:
+def _trained(store: Store, run: str, trust_code: bool) -> RecordedRun:
+    found = read_run(store, run, trust_code=trust_code)
+    if not found.start.stages:
         raise RecordError("tells no stages", where=run, do="choose a run that was trained here")
-    return recorded_experiment(journal.start, store=store, trust_code=trust_code), journal.start
+    return found

@@ -8,9 +8,12 @@ from typing import Any
 
 import click
 import numpy as np
+from tabulate import tabulate
 
 from workbench.commands import completers
-from workbench.commands.model_option import embedder_of, model_options, rates
+from workbench.commands.common_options import PATH, json_option
+from workbench.commands.model_option import ModelOptions, model_options, rates
+from workbench.data.image_check import ENDINGS
 from workbench.errors import DataError
 from workbench.security.visible_text import markdown_cell
 from workbench.verification.embedders import Embedder
@@ -21,11 +24,9 @@ from workbench.verification.pair_sets import Scored
 
 @click.command()
 @click.argument("model", shell_complete=completers.models)
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--pairs", type=click.Path(path_type=Path), help="A .bin, .csv or .tsv file, or a folder of people."
-)
-@click.option("--folder", type=click.Path(path_type=Path), help="Where the image paths of a list start from.")
+@click.argument("paths", nargs=-1, type=PATH)
+@click.option("--pairs", type=PATH, help="A .bin, .csv or .tsv file, or a folder of people.")
+@click.option("--folder", type=PATH, help="Where the image paths of a list start from.")
 @click.option(
     "--sample", type=click.IntRange(2), help="Draw so many of a folder's pairs, half of them genuine."
 )
@@ -33,11 +34,18 @@ from workbench.verification.pair_sets import Scored
 @click.option("--plain", is_flag=True, help="Leave the mirror images out.")
 @click.option("--pca", type=click.IntRange(1), help="Compare on so many principal components.")
 @click.option("--far", multiple=True, metavar="RATES", help="False accept rates, e.g. 1e-3,1e-4.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for report, scores, figures.")
-@click.option("--save-embeddings", type=click.Path(path_type=Path), help="Keep the embeddings as .npz.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON line.")
+@click.option("--out", type=PATH, help="Folder for report, scores, figures.")
+@click.option("--save-embeddings", type=PATH, help="Keep the embeddings as .npz.")
+@json_option("the report as one JSON line")
 @model_options
-def verify(model: str, paths: tuple[Path, ...], pairs: Path | None, as_json: bool, **options: Any) -> None:
+def verify(
+    model: str,
+    paths: tuple[Path, ...],
+    pairs: Path | None,
+    as_json: bool,
+    opened: ModelOptions,
+    **options: Any,
+) -> None:
     """Verify MODEL (a run, a model file, or saved embeddings) on pairs.
 
     Give the pairs as a file or a folder of people (one sub-folder a person), or several image files to
@@ -48,21 +56,15 @@ def verify(model: str, paths: tuple[Path, ...], pairs: Path | None, as_json: boo
     chosen = [*paths, *([pairs] if pairs else [])]
     if not chosen:
         raise DataError("nothing to verify on", expected="--pairs FILE_OR_FOLDER, a folder, or image files")
-    images = len(chosen) > 1 or chosen[0].suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp")
-    opened = (
-        None
-        if images
-        else pair_sets.open_pairs(chosen[0], options["sample"], options["seed"], options["folder"])
-    )
-    embedder = embedder_of(
-        model, options["store"], options["which"], options["size"], options["raw"], options["trust_code"]
-    )
-    if opened is None:
-        show_matrix(embedder, chosen, not options["plain"], options["out"], as_json)
+    if len(chosen) > 1 or chosen[0].suffix.lower() in ENDINGS:
+        show_matrix(opened.embedder(model), chosen, not options["plain"], options["out"], as_json)
         return
+    # The pairs before the model: a mistyped path is said at once, a network takes seconds to load.
+    known = pair_sets.open_pairs(chosen[0], options["sample"], options["seed"], options["folder"])
+    embedder = opened.embedder(model)
     fars = rates(options["far"]) if options["far"] else None
     found = pair_sets.verify(
-        embedder, opened, mirrored=not options["plain"], components=options["pca"], fars=fars
+        embedder, known, mirrored=not options["plain"], components=options["pca"], fars=fars
     )
     if options["save_embeddings"]:
         save_embeddings(options["save_embeddings"], found.embedded)
@@ -73,7 +75,7 @@ def verify(model: str, paths: tuple[Path, ...], pairs: Path | None, as_json: boo
         shown = {"model": embedder.label, "set": str(chosen[0]), **found.report.to_json()}
         click.echo(json.dumps({**shown, "groups": [group_json(group) for group in groups]}))
         return
-    for note in (*opened.notes, *found.embedded.messages):
+    for note in (*known.notes, *found.embedded.messages):
         click.echo(f"note: {note}", err=True)
     click.echo(text(embedder.label, chosen[0], found, groups))
 
@@ -91,8 +93,6 @@ def group_json(group: Group) -> dict[str, Any]:
 
 def text(label: str, pairs: Path, found: Scored, groups: list[Group]) -> str:
     """Return the report as Markdown: one table of measures, one of subgroups where there are any."""
-    from tabulate import tabulate
-
     lines = [
         markdown_cell(f"{label} on {pairs}"),
         "",
@@ -103,7 +103,14 @@ def text(label: str, pairs: Path, found: Scored, groups: list[Group]) -> str:
     lines += ["", *(f"- {message}" for message in said)] if said else []
     if groups:
         shown = [
-            (markdown_cell(g.name), g.pairs, g.accuracy, g.far or "none", g.tar or "none", _number(g.eer))
+            (
+                markdown_cell(g.name),
+                g.pairs,
+                g.accuracy,
+                g.far or "none",
+                g.tar or "none",
+                "none" if g.eer is None else f"{g.eer:.4f}",
+            )
             for g in groups
         ]
         title = f"At the threshold {found.report.threshold:.4f} of the whole set, by subgroup:"
@@ -114,10 +121,6 @@ def text(label: str, pairs: Path, found: Scored, groups: list[Group]) -> str:
             tabulate(shown, ("group", "pairs", "accuracy", "FAR", "TAR", "EER"), "github"),
         ]
     return "\n".join(lines)
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}"
 
 
 def write(folder: Path, label: str, pairs: Path, found: Scored, groups: list[Group]) -> None:
@@ -151,8 +154,6 @@ def show_matrix(
     embedder: Embedder, paths: list[Path], mirrored: bool, out: Path | None, as_json: bool
 ) -> None:
     """Print the cosines of a handful of images as a table; with `out`, draw them too."""
-    from tabulate import tabulate
-
     from workbench.verification import pair_sets, plots
 
     images = pair_sets.of_files(paths)

@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import shutil
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from workbench.export import tensor_index
+from workbench.files import replacing_folder
 from workbench.lazy import tf
 
 VARIABLES, INDEX = "variables", "variables.index"
@@ -41,19 +41,16 @@ def link(model: Path, checkpoint: Path) -> bool:
     shared = sum(entries[key].size for key in places)
     if not places or shared < LEAST * checkpoint.stat().st_size:
         return False
-    aside = model / f".{VARIABLES}"
-    aside.mkdir()
     try:
-        os.link(checkpoint, aside / LINKED)
-        _write(aside, header, entries, data, places)
-        # Safetensors makes files for their owner alone; whoever may read the store may read its models.
-        (aside / LINKED).chmod((aside / INDEX).stat().st_mode)
-        _read_all(aside)
+        with replacing_folder(before) as aside:
+            aside.mkdir()
+            os.link(checkpoint, aside / LINKED)
+            _write(aside, header, entries, data, places)
+            # Safetensors makes files for their owner alone; whoever may read the store may read its models.
+            (aside / LINKED).chmod((aside / INDEX).stat().st_mode)
+            _read_all(aside)
     except OSError:  # no links here
-        shutil.rmtree(aside)
         return False
-    shutil.rmtree(before)
-    aside.rename(before)
     # It is that of the index before; TensorFlow does without.
     (model / "fingerprint.pb").unlink(missing_ok=True)
     return True

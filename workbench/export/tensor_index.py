@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench.lazy import bundle_messages
+from workbench.lazy import inside_tensorflow
 
 MAGIC = 0xDB4775248B80FB57  # of a sorted table
 FOOTER = 48  # bytes: two places of blocks, padded, and the magic number
@@ -30,7 +30,7 @@ def read(path: Path) -> tuple[Any, dict[bytes, Any]]:
         for _, handle in _entries(_block(data, place))
         for row in _entries(_block(data, _handle(handle, 0)))
     )
-    messages = bundle_messages()
+    messages = inside_tensorflow("core.protobuf.tensor_bundle_pb2")
     header = messages.BundleHeaderProto.FromString(rows.pop(HEADER))
     return header, {key: messages.BundleEntryProto.FromString(value) for key, value in rows.items()}
 

@@ -18,6 +18,11 @@ from workbench.tracking.runs import RunState, is_resumable, read_states
 from workbench.tracking.store import Store
 
 
+def program(*words: str) -> list[str]:
+    """Return the command of another process of this program, with the Python of this one."""
+    return [sys.executable, "-m", "workbench", *words]
+
+
 @dataclass(frozen=True)
 class Task:
     """One training to do: a variant and the name of its run, new or to be resumed."""
@@ -36,8 +41,8 @@ class Task:
     def words(self, store: str | None, *, as_json: bool = False, debug: bool = False) -> list[str]:
         """Return the command of a process that does this task; it goes on where the run has a journal."""
         variant = self.variant
-        found = [sys.executable, "-m", "workbench", "run", variant.path, variant.name]
-        found += ["--run-name", self.run, "--seed", str(variant.experiment.seed)]
+        seed = str(variant.experiment.seed)
+        found = program("run", variant.path, variant.name, "--run-name", self.run, "--seed", seed)
         changes = variant.overrides.values()
         found += [f"--set={how.removeprefix('--set ')}" for how in changes if how.startswith("--set")]
         found += ["--quick"] * variant.quick + ["--json"] * as_json + ["--debug"] * debug

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-FEW_SETTINGS = 4  # columns of differing settings in what is shown
 KEYS_ASIDE = ("devices", "seed")  # settings that no run is told apart by
 
 
@@ -26,6 +25,9 @@ class Runs(list):  # type: ignore[type-arg]
         """Return what `workbench table` shows of them: differing settings, best values, seeds, states.
 
         Warns, as the command does, where accuracies of several conventions stand beside each other.
+
+        Args:
+            select: The metric that chooses each best epoch; None: what the runs' specs say.
         """
         records, summary = self._records(), api().analysis("tables.summary")
         note = api().analysis("tables.conventions").convention_note(records)
@@ -35,7 +37,7 @@ class Runs(list):  # type: ignore[type-arg]
         return found
 
     def figure(self, metrics: Any = None, **options: Any) -> Figure:
-        """Return their curves in one figure; `options` are those of `analysis.plot_curves`."""
+        """Return their curves in one figure; `metrics` and `options` as in `Run.figure`."""
         return api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
 
     def _records(self) -> Any:
@@ -52,7 +54,7 @@ class Runs(list):  # type: ignore[type-arg]
             for run in self
         ]
         distinct = labels.distinguishing(settings)
-        names = list(distinct[0])[:FEW_SETTINGS] if distinct else []
+        names = list(distinct[0]) if distinct else []
         lines, curves = [], []
         for run, differing in zip(self, distinct):
             text, own, rows = run._shown()
@@ -68,12 +70,10 @@ class Runs(list):  # type: ignore[type-arg]
     def __repr__(self) -> str:
         if not self:
             return "<Runs: none>"
+        from tabulate import tabulate
+
         titles, lines, _ = self._lines()
-        widths = [max(len(row[at]) for row in [titles, *lines]) for at in range(len(titles))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-            for row in [titles, *lines]
-        )
+        return tabulate(lines, titles, "plain", disable_numparse=True)
 
     def _repr_html_(self) -> str:
         if not self:
@@ -129,11 +129,12 @@ class SweepRun:
             raise RecordError("no trial succeeded", where=f"sweep {self.record.name}")
         return Run(self.store, found.request.runs[0])
 
-    def __repr__(self) -> str:
+    def _head(self) -> str:
         record = self.record
-        return f"<Sweep {record.study}/{record.name}: {len(record.trials)} trials by {record.objective}>\n{self.trials}"
+        return f"{record.study}/{record.name}: {len(record.trials)} trials by {record.objective}"
+
+    def __repr__(self) -> str:
+        return f"<Sweep {self._head()}>\n{self.trials}"
 
     def _repr_html_(self) -> str:
-        record = self.record
-        head = f"sweep {record.study}/{record.name}: {len(record.trials)} trials by {record.objective}"
-        return html.line(head, self.run) + str(self.trials.to_html(na_rep=""))
+        return html.line(f"sweep {self._head()}", self.run) + str(self.trials.to_html(na_rep=""))

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.data import example_images
+from workbench.data import decode, example_images
 from workbench.errors import DataError, RecordError
 from workbench.lazy import tf
 from workbench.pixels import normalise_array
 from workbench.spec.datasets import default_places
 from workbench.spec.experiment import Experiment
+from workbench.spec.interfaces import terms
 from workbench.tracking.journal import read_journal
 from workbench.tracking.store import Store
 from workbench.train import checkpoint, checkpoint_file
-from workbench.train.classifier import Outputs, with_classes
+from workbench.train.classifier import Outputs, scale_of
+from workbench.train.from_record import network_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,11 +34,7 @@ def load(
 
     Raises `RecordError` where that state is not kept, or holds no head.
     """
-    from workbench.models.build import build_model
-
-    embedder, state = build_model(experiment), state_of(store, run, which)
-    checkpoint.restore_embedder(embedder, state)
-    return embedder if outputs == "embedding" else with_classes(embedder, experiment, state, outputs, run)
+    return network_of(experiment, state_of(store, run, which), outputs, run)
 
 
 def states(store: Store, run: str) -> list[tuple[str, int, int]]:
@@ -87,8 +85,6 @@ def pixels_of(images: Any, size: int) -> np.ndarray:
         from workbench.verification.pair_sets import of_files
 
         return of_files([Path(image) for image in images]).pixels(size)
-    from workbench.data import decode
-
     given = np.asarray(images)
     given = given[None] if given.ndim == 3 and given.shape[-1] in (1, 3) else given
     if given.dtype != np.uint8 or given.ndim not in (3, 4):
@@ -124,22 +120,22 @@ def predict(store: Store, run: str, experiment: Experiment, images: Any, which: 
 
     state = state_of(store, run, which)
     plan = experiment.plans()[int(state.facts["stage"]) - 1]
+    term = next((term for term in terms(plan.loss) if term.loss.classifier() is not None), None)
     head = plan.loss.classifier()
-    if head is None:
+    if term is None or head is None:
         raise RecordError(
             f"stage {plan.number} ({plan.name}) has no classification head", where=run, do="use embed()"
         )
     identities = RunData(experiment, default_places(store.root.parent)).identities(plan)
-    network = load(store, run, experiment, which)
+    network = network_of(experiment, state)
     pixels = pixels_of(images, experiment.backbone.image_size)
-    embeddings = network(normalise_array(pixels), training=False)
-    embeddings = tf.cast(embeddings, tf.float32)
+    embeddings = tf.cast(network(normalise_array(pixels), training=False), tf.float32)
     layer = head.layer(len(identities), int(embeddings.shape[-1]))
     labels = tf.zeros(len(pixels), tf.int32)
     layer(embeddings, labels, training=False)  # makes its weights
     _fill(layer, state, run)
     logits, _ = layer(embeddings, labels, training=False)
-    shown = tf.nn.softmax(logits * (getattr(plan.loss, "scale", 1.0) or 1.0)).numpy()
+    shown = tf.nn.softmax(logits * scale_of(term, state.arrays)).numpy()
     best = shown.argmax(1)
     return pd.DataFrame(
         {

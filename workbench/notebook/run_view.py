@@ -10,15 +10,16 @@ import numpy as np
 from workbench import names
 from workbench.errors import RecordError, suggestion
 from workbench.lazy import tf
-from workbench.notebook import api
+from workbench.notebook import api, model
 from workbench.spec import html
 from workbench.spec.experiment import Experiment
 from workbench.tracking import runs as stored
-from workbench.tracking.best import best_values
+from workbench.tracking.best import best_values, summary
 from workbench.tracking.branch_history import all_rows
 from workbench.tracking.journal import Journal, read_journal
 from workbench.tracking.logged_models import BEST
 from workbench.tracking.pair_scores import read_pair_scores
+from workbench.tracking.remarks import require_start
 from workbench.tracking.rows import EpochRecord, StartRecord
 from workbench.tracking.store import Store
 
@@ -56,10 +57,7 @@ class Run:
     @property
     def start(self) -> StartRecord:
         """What was recorded when the run began."""
-        found = self.journal.start
-        if found is None:
-            raise RecordError("its journal has no readable start", where=self.run)
-        return found
+        return require_start(self.journal)
 
     @property
     def title(self) -> str:
@@ -147,7 +145,15 @@ class Run:
         return pd.DataFrame(found, columns=["metric", "best", "epoch", "stage", "last"]).set_index("metric")
 
     def pair_scores(self, name: str | None = None, which: str = "best") -> pd.DataFrame:
-        """Return the cosine of every pair of an evaluation set after the `which` epoch, and whether it is genuine."""
+        """Return the cosine of every pair of an evaluation set, and whether it is genuine: a row a pair.
+
+        Args:
+            name: Of the set; None: the last one by name.
+            which: After the `"best"` or the `"last"` epoch.
+
+        Raises:
+            RecordError: No scores of it are kept.
+        """
         import pandas as pd
 
         folder = self.store.run_artifacts(self.run) / "scores" / which
@@ -164,31 +170,40 @@ class Run:
     # ------------------------------------------------------------ figures and forecasts
 
     def figure(self, metrics: Sequence[str] | str | None = None, **options: Any) -> Figure:
-        """Return its curves, as `workbench plot` draws them; `options` are those of `analysis.plot_curves`."""
+        """Return its curves, as `workbench plot` draws them.
+
+        Args:
+            metrics: Which, one or several; None: the usual ones.
+            options: Those of `analysis.plot_curves`, such as `loss_max`, `smooth`, `style` and `width` (inches).
+        """
         return api().analysis("figures.curves").plot_curves(self._records(), metrics, **options)
 
     def forecast(self, metric: str | None = None, to: int | None = None) -> Any:
-        """Return the forecast of a metric up to epoch `to` (its last one), the study's other runs as prior."""
-        return (
-            api().analysis("forecast.run_forecast").forecast_of(self._records(), metric, to, self._address())
-        )
+        """Return the forecast of a metric, with the study's other runs as prior.
+
+        Args:
+            metric: None: the one that chooses the best epoch.
+            to: The epoch to forecast, from 1; None: its last planned one.
+        """
+        forecast_of = api().analysis("forecast.run_forecast").forecast_of
+        return forecast_of(self._records(), metric, to, self.store.address)
 
     def _records(self) -> Any:
         return api().analysis("sources").read_store(self.store, [self.run], journals=True)
 
-    def _address(self) -> str:
-        return str(self.store.root) if self.store.is_local else self.store.uri
-
     # ------------------------------------------------------------ the model
 
     def model(self, which: str | int = "best", outputs: Outputs = "embedding") -> tf.keras.Model:
-        """Return the embedding network after its `"best"` or `"last"` epoch, or after an epoch that is kept.
+        """Return its network; it takes float images [N, s, s, 3] in -1 to 1, (pixel - 127.5) / 128.
 
-        It takes float images [N, s, s, 3] in -1..1; with `outputs` "logits" or "probabilities" it gives those of
-        the classes. Raises `RecordError` where that state is not kept, or has no head.
+        Args:
+            which: After the `"best"` or the `"last"` epoch, or after the epoch of a number, if that is kept.
+            outputs: What it gives: `"embedding"` [N, d], or by the classification head `"logits"` or
+                `"probabilities"` [N, C].
+
+        Raises:
+            RecordError: That state is not kept, or has no head.
         """
-        from workbench.notebook import model
-
         states = model.states(self.store, self.run)
         if states != self._states:  # of a run at work, or one that was resumed
             self._models, self._states = {}, states
@@ -199,29 +214,43 @@ class Run:
 
     def images(self, count: int = 16) -> np.ndarray:
         """Return images of its training data, spread evenly over its records, uint8 [N, s, s, 3]."""
-        from workbench.notebook import model
-
         return model.images_of(self.experiment, self.store, count)
 
     def embed(self, images: Images, which: str | int = "best") -> np.ndarray:
-        """Return float32 embeddings [N, d] of images, uint8 [N, h, w, 3] or paths, each with its mirror image."""
-        from workbench.notebook import model
+        """Return embeddings float32 [N, d], not normalised: that of each image and of its mirror image summed.
 
+        Args:
+            images: uint8 [N, h, w, 3] of any size, one image, or paths of image files.
+            which: As in `model`.
+        """
         return model.embed(self.model(which), images, self.experiment.backbone.image_size, self.run)
 
     def predict(self, images: Images, which: str | int = "best") -> pd.DataFrame:
-        """Return for each image the identity that its last head finds, the probability, and all the logits' order.
+        """Return for each image the identity that its last head finds most probable: a row an image.
 
-        Columns `identity`, `label` and `probability`. Raises `RecordError` for a run without a head.
+        Columns `identity`, its number `label` and `probability`, 0 to 1.
+
+        Args:
+            images: As in `embed`.
+            which: As in `model`.
+
+        Raises:
+            RecordError: The stage of that state has no classification head.
         """
-        from workbench.notebook import model
-
         return model.predict(self.store, self.run, self.experiment, images, which)
 
     # ------------------------------------------------------------ what comes next
 
     def resume(self, process: bool | None = None) -> Run:
-        """Go on with it from its last checkpoint, if it is unfinished; return itself."""
+        """Go on with it from its last checkpoint, if it is unfinished; return itself.
+
+        Args:
+            process: In a process of its own; None: in a notebook.
+
+        Raises:
+            RecordError: Nothing is left to do, or it is still running.
+            RunFailed, RunStopped: As `workbench.run`.
+        """
         api().resume(self, process)
         return self
 
@@ -266,8 +295,6 @@ class Run:
 
     def summary(self) -> Mapping[str, Any]:
         """Return the line that `--json` prints of it."""
-        from workbench.tracking.best import summary
-
         return summary(self.store, self.run)
 
     def _shown(self) -> tuple[str, dict[str, list[float]], list[EpochRecord]]:

@@ -15,11 +15,10 @@ import workbench
 from workbench.errors import SpecError
 from workbench.spec.custom_source import defined, is_custom, named, namespace_of
 from workbench.spec.load import load_module
-from workbench.spec.part import REGISTRY, Part, walk
+from workbench.spec.part import REGISTRY, Part
 from workbench.spec.source_text import SourceText, read_source, segment
-from workbench.spec.to_source import source
+from workbench.spec.to_source import named_parts, source
 
-GLUE = ("Sum", "Weighted")  # written as `a + 2 * b`
 PRIVATE = re.compile(r"__\w+__")
 
 
@@ -52,9 +51,8 @@ def write_spec_file(
 def spec_text(value: Part, question: str = "", word: str = "experiment") -> str:
     """Return the text of a spec file that makes `value`, with the definitions of its own parts."""
     body = source(value)
-    used = {type(part) for _, part in walk(value)}
-    used = {cls for cls in used if re.search(rf"\b{cls.__name__}\(", body) and cls.__name__ not in GLUE}
-    public = sorted(cls.__name__ for cls in used if cls.__name__ in workbench.PARTS and not is_custom(cls))
+    used = named_parts(value, body)
+    public = [cls.__name__ for cls in used if cls.__name__ in workbench.PARTS and not is_custom(cls)]
     if "INHERIT" in body:
         public.append("INHERIT")
     own = sorted((cls for cls in used if is_custom(cls)), key=_place)

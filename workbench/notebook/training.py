@@ -1,12 +1,10 @@
-"""A run from Python, in this process or in one of its own: the same engine and records as the command line."""
+"""A run from Python in a process of its own, its lines and its progress shown here as they come."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +12,14 @@ from workbench.errors import InputError, RunFailed, RunKilled, RunStopped
 from workbench.jobs.placement import Place
 from workbench.jobs.process import INTERRUPTED, STOPPED, Child
 from workbench.jobs.progress import log_of
-from workbench.jobs.task import Task
-from workbench.spec.datasets import default_places
-from workbench.spec.quick import QUICK_STEPS, quick_variant
 from workbench.tracking.provenance import engine_folder
 from workbench.tracking.store import Store
 from workbench.train import notebook_screen
 from workbench.train.choose_screen import screen
 from workbench.train.progress import Screen
-from workbench.train.request import EpochCallback, RunRequest
 
 POLL_SECONDS = 0.2  # between two looks at a run in a process of its own
 BAD_INPUT = 2
-
-
-def train_in_process(task: Task, store: Store, watcher: EpochCallback | None = None) -> None:
-    """Train in this process; raises what ends the run before its time."""
-    from workbench.train.runner import run
-
-    variant = task.variant
-    steps = QUICK_STEPS if variant.quick else None
-    if variant.quick and not task.resume:
-        variant = quick_variant(variant, default_places(store.root.parent))
-    request = RunRequest(variant, store, task.run, resume=task.resume, steps=steps)
-    retries = variant.experiment.safety.retries
-    while True:
-        try:
-            run(request, screen(), watcher)
-            return
-        except RunFailed:
-            if not retries:
-                raise
-            retries -= 1
-            request = replace(request, resume=True)
 
 
 def train_in_child(words: list[str], run: str, store: Store) -> None:
@@ -59,7 +32,7 @@ def train_in_child(words: list[str], run: str, store: Store) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join(filter(None, (str(engine_folder().parent), os.environ.get("PYTHONPATH"))))
     variables = {notebook_screen.VARIABLE: str(progress), "PYTHONPATH": path}
-    start = log.stat().st_size if log.exists() else 0
+    start = log.stat().st_size if log.exists() else 0  # of a resumed run: earlier attempts were shown then
     child = Child(words, Place(), log, variables)
     follower = LogFollower(log, progress, start, screen())
     while True:
@@ -103,6 +76,7 @@ class LogFollower:
         if self.log.exists():
             with self.log.open("rb") as file:
                 file.seek(self._at)
+                # What is written of a line so far is left for the next look.
                 whole, _, _ = file.read().rpartition(b"\n")
             if whole:
                 self._at += len(whole) + 1
@@ -117,9 +91,3 @@ class LogFollower:
         ):
             self._seen = found
             self.screen.at(**found)
-
-
-def sweep_words(path: Path, name: str, store: str, trials: int | None) -> list[str]:
-    """Return the command that searches a sweep's file."""
-    words = [sys.executable, "-m", "workbench", "sweep", str(path), name, "--store", store]
-    return words + (["--trials", str(trials)] if trials else [])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workbench.errors import SpecError
 from workbench.spec.experiment import Experiment
-from workbench.spec.load import load_variants
+from workbench.spec.load import choose_variants, load_variants
 from workbench.spec.part import from_json
 from workbench.spec.variant import Variant
 from workbench.spec.variant_names import FIRST, difference_name
@@ -37,8 +37,6 @@ def variant_of(
 
 
 def _of_file(path: str | Path, name: str | None) -> Variant:
-    from workbench.spec.load import choose_variants
-
     found = choose_variants(load_variants(path), [name] if name else [])
     if len(found) > 1:
         names = ", ".join(variant.name for variant in found)

@@ -7,6 +7,7 @@ begin alike. So a branch is equal to its full run, and nothing in a spec names a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Union
 
@@ -70,17 +71,13 @@ def split(
         return stages[:after_stage], stages[after_stage:], False
     assert at_epoch is not None
     _within("at_epoch", at_epoch, experiment.epochs, "epochs")
-    shared, done = [], 0
-    for number, stage in enumerate(stages):
-        if done + stage.epochs > at_epoch:
-            shared.append(stage.but(epochs=at_epoch - done))
-            rest = stage.but(epochs=done + stage.epochs - at_epoch)
-            return tuple(shared), (rest, *stages[number + 1 :]), True
-        shared.append(stage)
-        done += stage.epochs
-        if done == at_epoch:
-            break
-    return tuple(shared), stages[len(shared) :], False
+    ends = list(itertools.accumulate(stage.epochs for stage in stages))
+    number = next(number for number, end in enumerate(ends) if end >= at_epoch)
+    before, last, after = stages[:number], stages[number], stages[number + 1 :]
+    left = ends[number] - at_epoch
+    if not left:
+        return (*before, last), after, False
+    return (*before, last.but(epochs=last.epochs - left)), (last.but(epochs=left), *after), True
 
 
 def _within(name: str, value: Any, last: int, things: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any, Literal, Union
 
 from workbench import names
@@ -116,6 +117,7 @@ class Experiment(Part):
                 raise SpecError(str(error), where=where) from error
 
     def _normalise(self) -> None:
+        # Before any check and before the identity: one stage, a list and a schedule of one are the same experiment.
         stages = Stages(flat(self.stages))
         if not stages:
             raise SpecError("no stage", where="Experiment.stages", expected="at least one Stage")
@@ -123,7 +125,7 @@ class Experiment(Part):
             if not isinstance(stage, Stage):
                 raise SpecError(f"{stage!r} is not possible", where="Experiment.stages", expected="a Stage")
         object.__setattr__(self, "stages", stages)
-        given = self.evaluate if isinstance(self.evaluate, tuple) else (self.evaluate,)
+        given = _as_tuple(self.evaluate)
         labelled = [part for part in (self.validation, *given) if isinstance(part, Source)]
         if len(set(labelled)) > 1:
             raise SpecError(
@@ -134,8 +136,7 @@ class Experiment(Part):
             )
         object.__setattr__(self, "evaluate", tuple(part for part in given if isinstance(part, PairSet)))
         object.__setattr__(self, "validation", labelled[0] if labelled else None)
-        if isinstance(self.watch, Watcher):
-            object.__setattr__(self, "watch", (self.watch,))
+        object.__setattr__(self, "watch", _as_tuple(self.watch))
 
     def _check_validation(self) -> None:
         if self.validation and any(source.hold_out for source in (*self.trained_on, self.validation)):
@@ -182,11 +183,19 @@ class Experiment(Part):
         name: str | None = None,
         **settings: Any,
     ) -> Experiment:
-        """Return a branch: this experiment up to a stage or epoch (1-based), and then `stages`.
+        """Return a branch: this experiment up to a point, trained once for all its branches, and then other stages.
 
-        Without `stages` the rest of this experiment follows. `settings` are those that a stage may
-        override; they hold for the branch's own stages where these leave them out. `but()` on a branch
-        changes the whole run, its trunk included. Raises `SpecError`.
+        `but()` on a branch changes the whole run, its trunk included.
+
+        Args:
+            after_stage: The last stage that is shared, from 1; give it or `at_epoch`.
+            at_epoch: The last epoch that is shared, from 1; it may lie within a stage.
+            stages: What follows; None: the rest of this experiment.
+            name: Of the branch; None: its difference from the study's first variant.
+            settings: Settings that a stage may override, for those of the branch's own stages that leave them out.
+
+        Raises:
+            SpecError: There is no such point, or a setting is one of the whole run.
         """
         own = None if stages is None else tuple(flat(stages))
         return trunks.branch(self, after_stage, at_epoch, own, name, settings)
@@ -195,15 +204,30 @@ class Experiment(Part):
         """Return this experiment once for each set of its evaluation list, `Pairs` of a `.txt` as of LFW.
 
         Fold k is tested on set k and trained without the people of that set. Tables show all folds as one row.
-        Raises `SpecError` where there is no such list, or data that cannot leave people out.
+
+        Args:
+            count: How many sets the list has.
+
+        Raises:
+            SpecError: There is no such list, or data that cannot leave people out.
         """
         return folding.folds(self, count)
+
+    def with_sources(self, change: Callable[[Source], Source], **settings: Any) -> Experiment:
+        """Return a copy in which every source of training data is what `change` makes of it, and `settings` hold.
+
+        Stages with data of their own keep theirs, changed too.
+        """
+        stages = tuple(
+            stage.but(data=change(stage.data)) if isinstance(stage.data, Source) else stage
+            for stage in self.stages
+        )
+        return self.but(data=change(self.data), stages=stages, **settings)
 
     @property
     def sets(self) -> tuple[PairSet, ...]:
         """The evaluation sets of pairs, always as a tuple."""
-        assert isinstance(self.evaluate, tuple)
-        return tuple(part for part in self.evaluate if isinstance(part, PairSet))
+        return self.evaluate  # type: ignore[return-value]  # `_normalise` has made it so
 
     @property
     def trained_on(self) -> tuple[Source, ...]:
@@ -220,7 +244,7 @@ class Experiment(Part):
     @property
     def watchers(self) -> tuple[Watcher, ...]:
         """The watchers, always as a tuple."""
-        return self.watch if isinstance(self.watch, tuple) else (self.watch,)
+        return self.watch  # type: ignore[return-value]  # `_normalise` has made it so
 
     @property
     def epochs(self) -> int:
@@ -238,6 +262,7 @@ class Experiment(Part):
     def identity(self, codes: bool = True) -> str:
         """Return the identity; without `codes` as it was before sources of own parts were part of it."""
         content = {"schema": SCHEMA, "experiment": to_json(self, identity=True, codes=codes)}
+        # Every byte counts: with other spaces or another order no recorded run would be found again.
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -325,9 +350,7 @@ class Experiment(Part):
 
     def to_json(self) -> dict[str, Any]:
         """Return the whole spec as JSON values, seed, name and places included."""
-        result = to_json(self)
-        assert isinstance(result, dict)
-        return result
+        return dict(to_json(self))
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from workbench.spec.custom_source import code_of, is_custom
@@ -16,48 +15,36 @@ def flatten(found: dict[str, Any], path: str, value: Any) -> None:
     """Put the setting `value` and all within it into `found`, under names that begin with `path`."""
     if value is None or isinstance(value, Inherit):
         return
-    if isinstance(value, Part) and is_custom(type(value)):
-        found[f"{path}.{CODE}"] = code_of(type(value))
     if isinstance(value, Fold):
         found[path] = value.number
-        inner = {name: item for name, item in value.settings().items() if name != "number"}
+        _within(found, path, value, but="number")
     elif isinstance(value, WeightDecay):
         found[path], found[f"{path}.form"] = value.value, type(value).__name__
-        inner = {name: item for name, item in value.settings().items() if name != "value"}
+        _within(found, path, value, but="value")
     elif isinstance(value, Sum):
         found[path] = " + ".join(f"{t.weight:g}*{type(t.loss).__name__}" for t in value.terms)
-        inner = {}
         for term in value.terms:
             key = f"{path}.{term.name or type(term.loss).__name__.lower()}"
             found[f"{key}.weight"] = term.weight
-            if is_custom(type(term.loss)):
-                found[f"{key}.{CODE}"] = code_of(type(term.loss))
-            for name, item in term.loss.settings().items():
-                flatten(found, f"{key}.{name}", item)
+            _within(found, key, term.loss)
     elif isinstance(value, Part):
         found[path] = type(value).__name__
-        inner = value.settings()
-    elif isinstance(value, tuple):
-        _flatten_tuple(found, path, value)
-        return
-    else:
+        _within(found, path, value)
+    elif not isinstance(value, tuple):
         found[path] = value
-        return
-    for name, item in inner.items():
-        flatten(found, f"{path}.{name}", item)
+    elif not all(isinstance(item, Part) for item in value):
+        found[path] = ", ".join(str(item) for item in value)
+    elif value:
+        names = [item.label() if isinstance(item, PairSet) else type(item).__name__ for item in value]
+        found[path] = ", ".join(names)
+        for name, item in zip(names, value):
+            _within(found, f"{path}.{name.lower()}", item)
 
 
-def _flatten_tuple(found: dict[str, Any], path: str, values: Iterable[Any]) -> None:
-    items = list(values)
-    if not items:
-        return
-    if not all(isinstance(item, Part) for item in items):
-        found[path] = ", ".join(str(item) for item in items)
-        return
-    names = [item.label() if isinstance(item, PairSet) else type(item).__name__ for item in items]
-    found[path] = ", ".join(names)
-    for name, item in zip(names, items):
-        if is_custom(type(item)):
-            found[f"{path}.{name.lower()}.{CODE}"] = code_of(type(item))
-        for inner_name, inner in item.settings().items():
-            flatten(found, f"{path}.{name.lower()}.{inner_name}", inner)
+def _within(found: dict[str, Any], path: str, part: Part, but: str = "") -> None:
+    """Put the settings of a part into `found`, and what the source of one of the user's own was."""
+    if is_custom(type(part)):
+        found[f"{path}.{CODE}"] = code_of(type(part))
+    for name, item in part.settings().items():
+        if name != but:
+            flatten(found, f"{path}.{name}", item)

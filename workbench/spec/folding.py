@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Union
 
 from workbench.errors import SpecError
-from workbench.spec.part import Inherit, Part, part, setting
+from workbench.spec.part import Part, part, setting
 
 if TYPE_CHECKING:
     from workbench.spec.experiment import Experiment
@@ -50,12 +50,6 @@ def _fold(experiment: Experiment, whole: PairSet, number: int, count: int) -> Ex
     tested = whole.one_set(number)
     assert tested is not None
     sets = tuple(tested if pairs is whole else pairs for pairs in experiment.sets)
-    stages = tuple(
-        stage if isinstance(stage.data, Inherit) else stage.but(data=stage.data.without(tested))
-        for stage in experiment.stages
-    )
     fold = Fold(number=number, count=count, recipe=experiment.id, name=experiment.name)
     name = f"{experiment.name or 'fold'}-{number}"
-    return experiment.but(
-        data=experiment.data.without(tested), evaluate=sets, stages=stages, fold=fold, name=name
-    )
+    return experiment.with_sources(lambda source: source.without(tested), evaluate=sets, fold=fold, name=name)

@@ -132,9 +132,11 @@ class Augmentation(Part):
         return image
 
     def images(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor | None:
-        """Return uint8 images [B, h, w, 3] changed exactly as `image` does one by one, or None.
+        """Return images changed exactly as `image` does one by one, or None where there is no quicker way than that.
 
-        The quicker way where an augmentation has one; `seeds` is int32 [B, 2].
+        Args:
+            images: uint8 [B, h, w, 3], 0 to 255.
+            seeds: int32 [B, 2], the seed that `image` is given for each.
         """
         return None
 
@@ -189,6 +191,10 @@ class Head(Part):
         Logits are margin-free; `targets` is the column of each image's own identity. A full head has
         S = C and targets = labels; a sampled one has fewer columns in training. Weights are carried
         over to a later stage whose head has equal `signature`.
+
+        Args:
+            classes: C, the identities of the stage's data.
+            size: d, numbers in an embedding.
         """
 
     def signature(self, classes: int, size: int) -> tuple[Any, ...]:
@@ -223,11 +229,16 @@ class Start(Part):
     def fill(self, embedder: tf.keras.Model, store: Any) -> list[str]:
         """Put the starting weights into a fresh embedding model; return in words what was left out.
 
-        `store` holds other runs.
+        Args:
+            embedder: Float images [B, s, s, 3] in -1 to 1 to embeddings [B, d].
+            store: Where other runs are; a `workbench.tracking.store.Store`.
+
+        Raises:
+            InputError: The weights do not fit the model.
         """
 
     def head_weights(self, identities: tuple[str, ...], where: Places) -> np.ndarray | None:
-        """Return first weights [C, d] of the first stage's head, or None for new ones."""
+        """Return first weights [C, d] of the first stage's head, a row for each of the `identities`; None: new ones."""
         return None
 
 
@@ -261,7 +272,11 @@ class Loss(Part):
     ) -> tf.keras.layers.Layer:
         """Return a layer `(Batch) -> scalar float32`, holding the loss's state in its weights.
 
-        `teacher` is how many numbers a teacher's vector has, None without a teacher.
+        Args:
+            classes: C, the identities of the stage's data.
+            size: d, numbers in an embedding.
+            batch_size: Images of a step, over all devices.
+            teacher: t, numbers in a teacher's vector; None without a teacher.
         """
 
     def check_data(
@@ -367,8 +382,17 @@ class Sampler(Part):
     def draw(
         self, labels: np.ndarray, records: np.ndarray, count: int, batch: int, seed: int
     ) -> Callable[[int], np.ndarray]:
-        """Return a function from a global epoch to `count` record numbers, in batches of `batch`.
+        """Return a function from a global epoch (from 1) to `count` record numbers, in batches of `batch`.
 
-        `labels` are those of all images, `records` the numbers of the training images. Raises
-        `DataError` where the data does not suffice.
+        It must give the same numbers for the same epoch whenever it is asked: a resumed run asks again.
+
+        Args:
+            labels: int32 [N], those of all images.
+            records: int64 [n], the numbers of the training images.
+            count: Record numbers of an epoch, a multiple of `batch`.
+            batch: Images of a step, over all devices.
+            seed: That of the run.
+
+        Raises:
+            DataError: There are not enough images or identities for a batch.
         """

@@ -38,7 +38,7 @@ def load_module(path: Path, original: Path | None = None) -> ModuleType:
     if spec is None or spec.loader is None:
         raise SpecError("is not a Python file", where=path, expected="a spec file that ends in .py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    sys.modules[name] = module  # before it runs: the types of its own parts are looked up by this name
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from workbench.lazy import tf
 from workbench.spec.part import Part, part, setting
-
-if TYPE_CHECKING:
-    pass
 
 
 @part
@@ -68,9 +65,13 @@ class WeightDecay(Part):
         pairs: Sequence[Any],
         replicas: int = 1,
     ) -> list[Any]:
-        """Return the gradients of `variables` with the decay added.
+        """Return the gradients with the decay added.
 
-        `replicas` is how many devices' gradients will be summed: each then adds its share.
+        Args:
+            gradients: Of `variables`, in their order; None for a weight without one.
+            variables: The weights that the step updates.
+            pairs: (weight, multiplier) of those that decay.
+            replicas: How many devices' gradients will be summed: each then adds its share.
         """
         return list(gradients)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import importlib
 import math
 import types
@@ -38,12 +39,17 @@ def setting(
     positional: bool = False,
     doc: str = "",
 ) -> Any:
-    """Declare a setting with its limits.
+    """Declare a setting with its limits; a value beyond them is refused when the part is made.
 
-    `place` marks where something is stored or how it is carried out: recorded, but no part of the
-    identity. `later` marks a setting added after the first release: left out of the identity at its
-    default, so that old identities hold. `positional` admits it without its name. `doc` is one
-    phrase, with the unit, for the generated lists.
+    Args:
+        default: An immutable value; without one the setting must be given.
+        above, at_least, below, at_most: Limits of a number, or of each number of a tuple.
+        choices: The values that are possible, or those of each item of a tuple.
+        place: It says where something is stored or how it is carried out: recorded, but no part of the identity.
+        later: It was added after the first release: left out of the identity at its default, so that old
+            identities hold.
+        positional: It may be given without its name.
+        doc: One phrase, with the unit, for messages and the generated lists.
     """
     limits = {"above": above, "at_least": at_least, "below": below, "at_most": at_most, "choices": choices}
     metadata = {**limits, "place": place, "later": later, "doc": doc}
@@ -149,6 +155,7 @@ def _make(cls: type[Part]) -> None:
         _validate(self)
 
     __init__.__doc__ = definition.args_text(made)
+    # Signatures in help() and editors follow it, so that they show the settings.
     __init__.__wrapped__ = generated  # type: ignore[attr-defined]
     made.__init__ = __init__
     REGISTRY[cls.__name__] = cls
@@ -162,18 +169,14 @@ def _plain(error: TypeError, cls: type) -> str:
     return text.replace("required keyword-only arguments", "settings that it needs")
 
 
-_HINTS: dict[type, dict[str, Any]] = {}
-
-
-def hints(cls: type) -> dict[str, Any]:
+@functools.cache
+def hints(cls: Any) -> dict[str, Any]:
     """Return the resolved types of a part's settings."""
-    if cls not in _HINTS:
-        _HINTS[cls] = typing.get_type_hints(cls)
-    return _HINTS[cls]
+    return typing.get_type_hints(cls)
 
 
 def _validate(value: Any) -> None:
-    cls = type(value)
+    cls: Any = type(value)
     types_ = hints(cls)
     for field in dataclasses.fields(cls):
         where = f"{cls.__name__}.{field.name}"
@@ -227,10 +230,11 @@ def coerce(value: Any, hint: Any, where: str) -> Any:
         return _coerce_tuple(value, arguments, where)
     if hint is type(None) and value is None:
         return None
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if hint is float and _is_number(value):
         return float(value)
-    if isinstance(hint, type) and origin is None and _fits(value, hint):
-        return value
+    if isinstance(hint, type) and origin is None and isinstance(value, hint):
+        if not (hint is int and isinstance(value, bool)):  # True is an int to Python, and no number of epochs
+            return value
     if _is_part(hint) and _is_number(value) and hint.from_number:
         module, _, name = hint.from_number.partition(":")
         return getattr(importlib.import_module(module), name)(value)
@@ -244,12 +248,6 @@ def _is_part(hint: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _fits(value: Any, hint: type) -> bool:
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
 
 
 def _coerce_union(value: Any, members: tuple[Any, ...], where: str) -> Any:

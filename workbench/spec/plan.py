@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from workbench.spec.devices import Devices
 from workbench.spec.interfaces import Augmentation, Loss, Sampler, Source
@@ -37,4 +36,3 @@ class Plan:
     data: Source
     sampler: Sampler | None
     devices: Devices
-    extras: dict[str, Any] = field(default_factory=dict)

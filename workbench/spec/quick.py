@@ -7,7 +7,7 @@ from typing import Any
 from workbench.spec.datasets import Places
 from workbench.spec.devices import Devices
 from workbench.spec.experiment import Experiment
-from workbench.spec.interfaces import Source
+from workbench.spec.stage import Stage
 from workbench.spec.variant import Variant
 
 QUICK_STEPS = 4  # steps of an epoch
@@ -21,14 +21,14 @@ def quick_variant(variant: Variant, where: Places) -> Variant:
     old = variant.experiment
     if old.validation is not None and any(s.missing(where) for s in (*old.trained_on, old.validation)):
         old = with_hold_out(old)
-    data = old.data.stand_in() if old.data.missing(where) else old.data
-    sets = tuple((s.stand_in() if s.missing(where) else s).quick() for s in old.sets)
-    stages = tuple(_quick_stage(stage, where) for stage in old.stages)
+
+    def little(data: Any) -> Any:
+        return (data.stand_in() if data.missing(where) else data).quick()
+
     backbone = old.backbone.quick()
-    small = old.but(
-        data=data.quick(),
-        evaluate=sets,
-        stages=stages,
+    small = old.with_sources(
+        little,
+        evaluate=tuple(little(pairs) for pairs in old.sets),
         backbone=backbone,
         validation=None if old.validation is None else old.validation.quick(),
         embedding=old.embedding.quick(),
@@ -36,27 +36,21 @@ def quick_variant(variant: Variant, where: Places) -> Variant:
         devices=old.devices.quick(),
         start=old.start if backbone == old.backbone else None,  # another network has no place for the weights
     )
+    small = small.but(stages=tuple(_quick_stage(stage) for stage in small.stages))
     overrides = {**variant.overrides, **dict.fromkeys(small.diff(variant.experiment), "--quick")}
     return variant.changed(small, overrides, quick=True)
 
 
-def with_hold_out(experiment: Experiment) -> Experiment:
-    """Return the experiment with a held out part of the training data in the place of its validation set."""
-    stages = tuple(
-        stage.but(data=stage.data.but(hold_out=HELD_OUT)) if isinstance(stage.data, Source) else stage
-        for stage in experiment.stages
-    )
-    return experiment.but(validation=None, data=experiment.data.but(hold_out=HELD_OUT), stages=stages)
+def with_hold_out(experiment: Experiment, share: float = HELD_OUT) -> Experiment:
+    """Return the experiment with a share of its training data held out in the place of its validation set."""
+    return experiment.with_sources(lambda source: source.but(hold_out=share), validation=None)
 
 
-def _quick_stage(stage: Any, where: Places) -> Any:
+def _quick_stage(stage: Stage) -> Stage:
     changes: dict[str, Any] = {"epochs": min(stage.epochs, QUICK_EPOCHS)}
     if isinstance(stage.batch_size, int):
         together = stage.sampler.together if stage.sampler else 1
         changes["batch_size"] = min(stage.batch_size, QUICK_BATCH // together * together)
-    if isinstance(stage.data, Source):
-        data = stage.data.stand_in() if stage.data.missing(where) else stage.data
-        changes["data"] = data.quick()
     if isinstance(stage.devices, Devices):
         changes["devices"] = stage.devices.quick()
     if stage.sampler is not None:

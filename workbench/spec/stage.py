@@ -11,23 +11,27 @@ from workbench.spec.optimization import Optimizer, Schedule, WeightDecay
 from workbench.spec.part import INHERIT, Inherit, Part, part, setting
 
 
-class Stages(tuple):  # type: ignore[type-arg]
-    """A schedule of stages; it concatenates with `+` and repeats with `*`."""
+class _Scheduled:
+    """What a stage and a schedule of stages have in common: they concatenate with `+` and repeat with `*`."""
 
     def __add__(self, other: Any) -> Stages:
-        return Stages((*self, *flat(other)))
+        return Stages((*flat(self), *flat(other)))
 
     def __radd__(self, other: Any) -> Stages:
-        return Stages((*flat(other), *self))
+        return Stages((*flat(other), *flat(self)))
 
     def __mul__(self, times: Any) -> Stages:
-        return Stages(tuple(self) * times)
+        return Stages((*flat(self),) * times)
 
     __rmul__ = __mul__
 
 
+class Stages(_Scheduled, tuple):  # type: ignore[type-arg,misc]
+    """A schedule of stages; it concatenates with `+` and repeats with `*`."""
+
+
 @part
-class Stage(Part):
+class Stage(_Scheduled, Part):
     """A part of a training with one loss: what it trains, for how long, and what it changes.
 
     A setting left at `INHERIT` is the experiment's; `None` always means off.
@@ -54,17 +58,6 @@ class Stage(Part):
     batch_size: Union[int, Inherit] = setting(INHERIT, at_least=1)
     devices: Union[Devices, Inherit] = setting(INHERIT, place=True)
     name: Union[str, None] = setting(None, place=True)
-
-    def __add__(self, other: Any) -> Stages:
-        return Stages((self, *flat(other)))
-
-    def __radd__(self, other: Any) -> Stages:
-        return Stages((*flat(other), self))
-
-    def __mul__(self, times: int) -> Stages:
-        return Stages((self,) * times)
-
-    __rmul__ = __mul__
 
 
 def flat(value: Any) -> Iterator[Any]:

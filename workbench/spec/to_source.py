@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from workbench.spec.variant import Variant
 
 WIDTH = 100
 INDENT = "    "
+SUMS = ("Sum", "Weighted")  # written as `a + 2 * b`
 
 
 def write_spec(path: Path, variant: Variant) -> None:
@@ -31,25 +31,23 @@ def spec_text(variant: Variant) -> str:
     return "\n".join(lines) + "\n"
 
 
+def named_parts(value: Part, body: str) -> list[type[Part]]:
+    """Return the classes that the text `body` of a value calls, by name; sums are written with signs."""
+    used = {type(part) for _, part in walk(value)}
+    called = [cls for cls in used if re.search(rf"\b{cls.__name__}\(", body)]
+    return sorted((cls for cls in called if cls.__name__ not in SUMS), key=lambda cls: cls.__name__)
+
+
 def _imports(experiment: Part, body: str) -> list[str]:
     """Return the imports of what the text of an experiment names."""
-    used = {type(part) for _, part in walk(experiment)} | {type(part) for part in _terms(experiment)}
-    used = {cls for cls in used if re.search(rf"\b{cls.__name__}\(", body)}
-    public = sorted(cls.__name__ for cls in used if cls.__name__ in workbench.PARTS)
+    used = named_parts(experiment, body)
+    public = [cls.__name__ for cls in used if cls.__name__ in workbench.PARTS]
     lines = [f"from workbench import {', '.join(public)}"]
     if len(lines[0]) > WIDTH:
         lines = ["from workbench import (", *(f"{INDENT}{name}," for name in public), ")"]
-    own = [
-        cls for cls in used if cls.__name__ not in workbench.PARTS and cls.__name__ not in ("Sum", "Weighted")
-    ]
-    for cls in sorted(own, key=lambda cls: cls.__name__):  # a part of the spec file itself
-        lines.append(f"from {cls.__module__.removeprefix('workbench_spec_')} import {cls.__name__}")
-    return lines
-
-
-def _terms(value: Any) -> Iterator[Part]:
-    for _, part in walk(value):
-        yield part
+    own = [cls for cls in used if cls.__name__ not in workbench.PARTS]  # parts of the spec file itself
+    modules = [cls.__module__.removeprefix("workbench_spec_") for cls in own]
+    return [*lines, *(f"from {module} import {cls.__name__}" for module, cls in zip(modules, own))]
 
 
 def source(value: Any, depth: int = 0) -> str:

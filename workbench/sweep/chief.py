@@ -22,7 +22,7 @@ from workbench.errors import InputError, RunKilled, RunStopped
 from workbench.jobs.placement import Place, shared_place
 from workbench.security.children import die_with_parent
 from workbench.security.loopback import require_loopback
-from workbench.sweep.search import Search, work
+from workbench.sweep.search import Search, run_trials
 from workbench.sweep.trials import TrialRunner
 from workbench.tracking import origin
 from workbench.tracking.journal import is_locked
@@ -293,7 +293,7 @@ def serve_worker(runner: TrialRunner, name: str, host: str, port: int) -> None:
     own = channel(f"{host}:{port}", chief_token(runner))
     client.stub = protos.get_service_grpc().OracleStub(own)
     try:
-        work(client, runner, name)
+        run_trials(client, runner, name)
     except grpc.RpcError as error:
         code = error.code().name if hasattr(error, "code") else type(error).__name__
         if code == grpc.StatusCode.UNAUTHENTICATED.name:

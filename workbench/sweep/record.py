@@ -27,10 +27,9 @@ class SweepRecorder:
         journal = read_journal(path) if path.exists() else None
         rows = journal.accepted() if journal else []
         self._recorded = {int(row.metrics[TRIAL]) for row in rows}
-        self._rows = len(rows)
         self._failed = int(rows[-1].metrics.get(FAILED_TRIALS, 0)) if rows else 0
         self._target = runner.sweep.target
-        start = _start(runner, planned, self._rows + 1)
+        start = _start(runner, planned, len(rows) + 1)
         view = MlflowView(runner.store)  # no session in TensorBoard: it would stand among the trials
         self.tracker = Tracker.open(runner.store, start, say=say, views=[view])
 
@@ -39,7 +38,7 @@ class SweepRecorder:
         if int(trial) in self._recorded:
             return  # every start goes through all ended trials, for rows that a kill left out
         self._recorded.add(int(trial))
-        self._rows += 1
+        count = len(self._recorded)
         metrics = {TRIAL: float(int(trial))}
         if result["value"] is None:
             self._failed += 1
@@ -48,17 +47,12 @@ class SweepRecorder:
             if len(result["values"]) > 1:
                 metrics[f"{self._target}_std"] = statistics.stdev(result["values"])
         metrics[FAILED_TRIALS] = float(self._failed)
-        row = EpochRecord(
-            stage=1,
-            stage_epoch=self._rows,
-            epoch=self._rows,
-            step=self._rows,
-            metrics=metrics,
-            seconds=result["seconds"],
+        seconds = result["seconds"]
+        self.tracker.epoch(
+            EpochRecord(stage=1, stage_epoch=count, epoch=count, step=count, metrics=metrics, seconds=seconds)
         )
-        self.tracker.epoch(row)
         # The search saved its state before it came here: as with a run's checkpoint, views may show the row.
-        self.tracker.checkpoint(CheckpointRecord(epoch=self._rows, file=STATE, digest="", step=self._rows))
+        self.tracker.checkpoint(CheckpointRecord(epoch=count, file=STATE, digest="", step=count))
 
     def end(self, status: str, reason: str) -> None:
         """Record how the sweep ended."""

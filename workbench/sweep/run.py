@@ -51,7 +51,7 @@ def run(sweep: Sweep, variant: Variant, store: Store, screen: Screen, options: S
     runner = TrialRunner(
         sweep, search.sweep_name(sweep, variant.study), run, variant, store, screen, options.verbose
     )
-    with search.held(runner):
+    with search.locked(runner):
         found = search.Search(runner, options.trials, screen.say)
         screen.say(heading(found, again))
         try:
@@ -59,7 +59,7 @@ def run(sweep: Sweep, variant: Variant, store: Store, screen: Screen, options: S
                 if options.workers or options.role:
                     _lead(found, options)
                 else:
-                    search.work(found.oracle, runner, "here")
+                    search.run_trials(found.oracle, runner, "here")
         except BaseException as error:  # Ctrl-C among them: whatever ends the search, its record says so
             found.parent.end(*_ending(error))
             if isinstance(error, (RunStopped, KeyboardInterrupt)):

@@ -232,7 +232,7 @@ def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def held(runner: TrialRunner) -> Iterator[Path]:
+def locked(runner: TrialRunner) -> Iterator[Path]:
     """Hold a sweep's folder against a second search of it; write what is searched if it is new."""
     place = sweeps.folder(runner.store, runner.run)
     try:
@@ -272,7 +272,7 @@ def _write_facts(runner: TrialRunner, place: Path) -> None:
         write_json(path, facts, durable=True)
 
 
-def work(oracle: Any, runner: TrialRunner, worker: str) -> None:
+def run_trials(oracle: Any, runner: TrialRunner, worker: str) -> None:
     """Do trials until the search hands out no more; `oracle` is the search or a client of the chief's."""
     with sparing_libraries():
         while True:

@@ -73,59 +73,55 @@ class TrialRunner:
 
         A run that fails ends the trial: its reason is in its journal, or in a note where it has none.
         """
-        request = TrialRequest.of(values)
         if self._noted(trial):
             return
         try:
-            for number, run in enumerate(request.runs):
-                self._bring(trial, values, request, number, run)
+            for number in range(len(TrialRequest.of(values).runs)):
+                self._train_run(trial, values, number)
         except RunFailed:
             return
         except InputError as error:
             self.note(trial, str(error))
 
-    def _bring(
-        self, trial: str, values: Mapping[str, Any], request: TrialRequest, number: int, run: str
-    ) -> None:
+    def _train_run(self, trial: str, values: Mapping[str, Any], number: int) -> None:
+        """Bring one run of a trial (counted from 0) to its epochs, from wherever a kill left it."""
+        from workbench.train.runner import run
+
+        request = TrialRequest.of(values)
+        path = self.store.journal(request.runs[number])
         # A worker that was asked to stop may still be saving it.
-        if not wait_for_lock(self.store.journal(run), LOCK_SECONDS):
-            raise RecordError("another process is writing this run", where=run, do="stop it first")
-        # The journal decides, not the tuner's state: a kill may have left the run anywhere.
-        there = self.store.journal(run).exists()
-        if there and self.reached(run, request.epochs):
-            return
-        if there and (end := read_journal(self.store.journal(run)).end) and end.status == names.FAILED:
+        if not wait_for_lock(path, LOCK_SECONDS):
+            raise RecordError(
+                "another process is writing this run", where=request.runs[number], do="stop it first"
+            )
+        # The journal decides, not the tuner's state, which a kill may have left behind it.
+        journal = read_journal(path) if path.exists() else None
+        end, rows = (journal.end, journal.accepted()) if journal else (None, [])
+        if end and end.status == names.FAILED:
             raise RunFailed(end.reason)
-        self._run(trial, values, request, number, run, resume=there)
+        if end and (end.status == names.FINISHED or (rows and rows[-1].epoch >= request.epochs)):
+            return
+        todo = self._run_request(trial, values, number, resume=journal is not None)
+        try:
+            run(todo, TrialScreen(self.screen, todo.variant.name, self.verbose))
+        except RunStopped as stop:
+            if not str(stop).startswith(PAUSED):  # paused at its last epoch, as asked, it is done
+                raise
+        finally:
+            # Keras keeps every model of a process: without this a thousand trials would not fit into one.
+            tf.keras.backend.clear_session()
+            gc.collect()
 
-    def reached(self, run: str, epochs: int) -> bool:
-        """Tell whether a run has ended properly with at least so many epochs, or with all it has."""
-        journal = read_journal(self.store.journal(run))
-        end, rows = journal.end, journal.accepted()
-        if end is None or end.status == names.FAILED:
-            return False
-        return end.status == names.FINISHED or bool(rows and rows[-1].epoch >= epochs)
-
-    def _run(
-        self,
-        trial: str,
-        values: Mapping[str, Any],
-        request: TrialRequest,
-        number: int,
-        run: str,
-        resume: bool,
-    ) -> None:
-        from workbench.train.runner import run as run_experiment
-
+    def _run_request(self, trial: str, values: Mapping[str, Any], number: int, resume: bool) -> RunRequest:
+        request = TrialRequest.of(values)
         variant = self.trial_variant(request, number)
-        epochs = request.epochs if request.epochs < variant.experiment.epochs else None
-        run_request = RunRequest(
+        return RunRequest(
             variant,
             self.store,
-            run,
+            request.runs[number],
             resume=resume,
             parent=self.run,
-            epochs=epochs,
+            epochs=request.epochs if request.epochs < variant.experiment.epochs else None,
             steps=QUICK_STEPS if variant.quick else None,
             domains=self.domains,
             parameters=extra_parameters(self.sweep, request.settings, variant.experiment),
@@ -136,15 +132,6 @@ class TrialRunner:
                 names.TAG_ORDER: json.dumps(dict(values)),
             },
         )
-        try:
-            run_experiment(run_request, TrialScreen(self.screen, variant.name, self.verbose))
-        except RunStopped as stop:
-            if not str(stop).startswith(PAUSED):  # paused at its last epoch, as asked, it is done
-                raise
-        finally:
-            # Keras keeps every model of a process: without this a thousand trials would not fit into one.
-            tf.keras.backend.clear_session()
-            gc.collect()
 
     def trial_variant(self, request: TrialRequest, number: int = 0) -> Variant:
         """Return the named experiment of one execution of a trial (counted from 0)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from workbench.errors import RecordError, few
 from workbench.names import SWEEP, TAG_IMPORTED, TAG_KIND
 from workbench.tracking.journal import SUFFIX, Journal, read_journal
+from workbench.tracking.rows import StartRecord
 
 SHOWN = 5  # lines and epochs named one by one
 
@@ -20,6 +21,15 @@ def remarks(journal: Journal, deep: bool = True) -> list[str]:
     if journal.start is None:
         return [*found, "its journal has no readable start"]
     return [*found, *_gaps(journal), *(_of_trunk(journal) if deep else [])]
+
+
+def require_start(journal: Journal) -> StartRecord:
+    """Return the first attempt's start row; raises `RecordError` with what is wrong where none is intact."""
+    if journal.start is None:
+        raise RecordError(
+            remarks(journal)[0], where=journal.run, do=f"`workbench show {journal.run}` says more"
+        )
+    return journal.start
 
 
 def damage_of(journal: Journal) -> list[str]:

@@ -45,6 +45,11 @@ class Store:
         return self.uri.startswith("sqlite:")
 
     @property
+    def address(self) -> str:
+        """What `--store` says in another process, so that it means this store."""
+        return str(self.root) if self.is_local else self.uri
+
+    @property
     def database(self) -> Path:
         """The SQLite file of a local store (with a server, where it would be)."""
         return Path(self.uri.removeprefix("sqlite:///")) if self.is_local else self.root / "mlflow.db"

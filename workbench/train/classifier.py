@@ -39,13 +39,14 @@ def with_classes(
         )
     head = term.loss.classifier()
     assert head is not None
-    x = _logits(embedder.output, head, _scale(term, state.arrays), state.arrays)
+    x = _logits(embedder.output, head, scale_of(term, state.arrays), state.arrays)
     if outputs == "probabilities":
         x = tf.keras.layers.Softmax(dtype="float32", name="probabilities")(x)
     return tf.keras.Model(embedder.input, x, name="classifier")
 
 
-def _scale(term: Weighted, arrays: Mapping[str, np.ndarray]) -> float:
+def scale_of(term: Weighted, arrays: Mapping[str, np.ndarray]) -> float:
+    """Return the factor on the logits in a term's softmax, which AdaCos learns and other losses may call otherwise."""
     if isinstance(term.loss, AdaCos):
         return float(arrays[f"loss.{term.term}/00000"])
     return term.loss.scale if isinstance(term.loss, ScaledLoss) else 1.0

@@ -18,8 +18,9 @@ from workbench.spec.load import load_module, load_variants
 from workbench.spec.overrides import override_settings, with_seed
 from workbench.spec.part import CODE, OtherCode, from_json
 from workbench.spec.variant import Variant
+from workbench.tracking.journal import Journal, read_journal
 from workbench.tracking.origin import is_own, is_unchanged
-from workbench.tracking.remarks import remarks
+from workbench.tracking.remarks import require_start
 from workbench.tracking.rows import StartRecord
 from workbench.tracking.runs import find_run, is_resumable, read_state
 from workbench.tracking.store import Store, find_store
@@ -46,6 +47,11 @@ class RecordedRun:
         return self.start.id in (self.experiment.id, self.experiment.identity(codes=False))
 
     @property
+    def journal(self) -> Journal:
+        """Its record, as it is now."""
+        return read_journal(self.store.journal(self.run))
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of the run's checkpoints."""
         return self.store.run_checkpoints(self.run)
@@ -61,7 +67,11 @@ def open_run(
     this workbench did not make.
     """
     store = find_store(address)
-    run = find_run(store, text)
+    return read_run(store, find_run(store, text), any_code, trust_code)
+
+
+def read_run(store: Store, run: str, any_code: bool = False, trust_code: bool = False) -> RecordedRun:
+    """Return the run of a full name; as `open_run`."""
     journal = read_state(store, run).journal
     if journal.unreadable:
         raise RecordError(f"unreadable: {journal.unreadable}", where=run)
@@ -83,10 +93,7 @@ def recorded_variant(store: Store, run: str, resumable: bool = False, trust_code
     Raises `RecordError` where the journal has no start, or (with `resumable`) nothing is left to do.
     """
     state = read_state(store, run)
-    start = state.start
-    if start is None:
-        noted = remarks(state.journal) or ["its journal has no readable start"]
-        raise RecordError(noted[0], where=run, do=f"`workbench show {run}` says more")
+    start = require_start(state.journal)
     if resumable and state.status == names.RUNNING:
         raise RecordError("is still running", where=run, do="wait for it, or stop it first")
     if resumable and not is_resumable(state):

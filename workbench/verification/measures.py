@@ -184,12 +184,15 @@ def tars_at_fars(ordered: SortedScores, fars: Sequence[float] = FARS) -> tuple[T
     return tuple(tar_at_far(ordered, far) for far in fars)
 
 
-def roc_at(ordered: SortedScores, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
+def roc_at(
+    ordered: SortedScores, points: int = 400, lowest: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return exact (FAR, TAR) at `points` rates evenly spaced in the logarithm of FAR, for a figure.
 
-    Every threshold would be a point a distinct score, millions of them.
+    Every threshold would be a point a distinct score, millions of them. The first rate is `lowest`, which curves
+    that are averaged have in common; None: that of one impostor pair.
     """
-    least = 1 / ordered.impostors
+    least = lowest or 1 / ordered.impostors
     rates = np.unique(np.geomspace(least, 1, points).clip(least, 1))
     allowed = [false_accepts_allowed(float(rate), ordered.impostors) for rate in rates]
     cuts = [ordered.cut_rejecting(ordered.impostors - accepts) for accepts in allowed]

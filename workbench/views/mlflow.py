@@ -32,13 +32,13 @@ from workbench.views.mlflow_values import (
     HIDDEN_PREFIX,
     LONGEST_TAG,
     TAG_REASON,
+    batched,
     best_so_far,
     folder_state,
     metric_batches,
     metric_keys,
     milliseconds,
     parameter_texts,
-    parts,
     safe_name,
     wanted_tags,
 )
@@ -227,7 +227,7 @@ class MlflowView:
         if any(value.endswith(CUT_MARK) for value in new.values()):
             self._client.log_dict(self.run_id, plain(dict(journal.starts[0].parameters)), "parameters.json")
         self.changes += 1
-        for part in parts(sorted(new.items()), BATCH_ITEMS):
+        for part in batched(sorted(new.items()), BATCH_ITEMS):
             self._client.log_batch(self.run_id, params=[Param(key, value) for key, value in part])
         self._parameters |= set(new)
 
@@ -316,7 +316,7 @@ class MlflowView:
         from mlflow.entities import RunTag
 
         new = [(key, value) for key, value in wanted.items() if self._tags.get(key) != value]
-        for part in parts(new, BATCH_ITEMS):
+        for part in batched(new, BATCH_ITEMS):
             self.changes += 1
             self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in part])
         self._tags.update(new)

@@ -21,10 +21,10 @@ from workbench.tracking.rows import EpochRecord, StartRecord
 from workbench.tracking.store import Store
 from workbench.views.mlflow_values import (
     HIDDEN_PREFIX,
+    batched,
     folder_state,
     milliseconds,
     parameter_texts,
-    parts,
     safe_key,
     safe_name,
 )
@@ -100,7 +100,7 @@ class ModelSender:
         model = self.client.create_logged_model(
             self.experiment, name=safe_name(name), source_run_id=self.run_id, tags=tags, model_type=KIND
         )
-        for part in parts(settings, BATCH):
+        for part in batched(settings, BATCH):
             self.client.log_model_params(model.model_id, dict(part))
         return model
 

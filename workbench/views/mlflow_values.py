@@ -158,10 +158,10 @@ def metric_batches(
             Metric(keys.get(key) or safe_key(key), float(value), moment, row.epoch)
             for key, value in values.items()
         ]
-    yield from parts(batch, BATCH_METRICS)
+    yield from batched(batch, BATCH_METRICS)
 
 
-def parts(items: list[Any], size: int) -> Iterator[list[Any]]:
+def batched(items: list[Any], size: int) -> Iterator[list[Any]]:
     """Yield `items` in lists of at most `size`."""
     for first in range(0, len(items), size):
         yield items[first : first + size]

@@ -252,12 +252,8 @@ def _wider(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str
     """Return the domain that holds both: the union of values, or the interval around both."""
     if not one or not other:
         return other or one
-    if one.keys() != other.keys():
-        listed, around = (one, other) if "values" in one else (other, one)
-        return _holding(around, listed["values"])
-    if "values" in one:
-        return {"values": one["values"] + [value for value in other["values"] if value not in one["values"]]}
-    return {"min": min(one["min"], other["min"]), "max": max(one["max"], other["max"])}
+    added, domain = (other, one) if "values" in other else (one, other)
+    return _holding(domain, added["values"] if "values" in added else [added["min"], added["max"]])
 
 
 def _holding(domain: dict[str, Any] | None, values: list[Any]) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ def test_what_is_there_before_the_trials_is_spared_until_they_end(ends):
 
     before = gc.get_freeze_count()
     try:
-        search.work(Oracle(), None, "here")
+        search.run_trials(Oracle(), None, "here")
     except ZeroDivisionError:
         pass
     assert spared[0] > before + 1000

@@ -55,6 +55,26 @@ def test_a_list_shows_seeds_and_counts_what_it_hides(store: Store, capsys) -> No
     assert "not shown" not in said(capsys, "list", "--quick")
 
 
+def test_settings_that_do_not_fit_on_a_terminal_are_named(project: Path, capsys, monkeypatch) -> None:
+    for number in range(6):
+        values = {f"{'long_setting_' * 3}{bit}": number >> bit & 1 for bit in range(3)}
+        run = f"20260101T00000{number}Z-0000000{number}"
+        row = start(
+            run, study="wide", name="v", seed=0, parameters=values, stages=({"number": 1, "epochs": 1},)
+        )
+        with JournalWriter(find_store().journal(run)) as journal:
+            journal.append(row)
+    text = said(capsys, "list")
+    assert all(f"{'long_setting_' * 3}{bit}" in text.splitlines()[0] for bit in range(3))
+    assert "more that differs" not in text  # a pipe has room for all
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    head, *_, last = said(capsys, "list").strip().splitlines()
+    left_out = [
+        f"{'long_setting_' * 3}{bit}" for bit in range(3) if f"{'long_setting_' * 3}{bit}" not in head
+    ]
+    assert left_out and last == f"more that differs, for --columns: {', '.join(left_out)}"
+
+
 def test_a_list_is_sorted_and_has_the_columns_that_are_asked_for(store: Store, capsys) -> None:
     def titles(*words: str) -> list[str]:
         return [

@@ -15,7 +15,7 @@ from workbench.verification.top_errors import most_confident_errors
 
 SPEC = '''"""Who is taken for whom?"""
 from workbench import (MLP, Adam, AdaCos, ArcFace, Center, Dense, Digits, Euclidean, Experiment, Features, Linear,
-                       Softmax, Stage, SubCenter)
+                       MarginSoftmax, Softmax, Stage, SubCenter)
 
 base = Experiment(
     name="dense", data=Digits(hold_out=0.2), backbone=MLP(image_size=8, units=(32,)), embedding=Features(),
@@ -28,10 +28,12 @@ experiments = [
     base.but(name="centers", stages=Stage(loss=ArcFace(scale=16, head=SubCenter(centers=2)), epochs=1)),
     base.but(name="adacos", stages=Stage(loss=AdaCos(), epochs=1)),
     base.but(name="points", stages=Stage(loss=Softmax(head=Euclidean()), epochs=1)),
+    base.but(name="power", stages=Stage(loss=MarginSoftmax(head=Dense()), epochs=1)),
+    base.but(name="sum", stages=Stage(loss=ArcFace(scale=16) + 0.1 * Center(), epochs=1)),
     base.but(name="none", stages=Stage(loss=Center(), epochs=1), select="loss"),
 ]
 '''
-NAMES = ("dense", "angles", "centers", "adacos", "points", "none")
+NAMES = ("dense", "angles", "centers", "adacos", "points", "power", "sum", "none")
 
 
 def test_a_matrix_counts_and_its_rows_say_what_is_taken_for_what() -> None:
@@ -99,6 +101,21 @@ def test_logits_and_probabilities_are_those_of_the_head(name: str, runs: Any, mo
     powers = np.exp(expected - expected.max(axis=1, keepdims=True))
     shares = load_model(found.experiment, found.checkpoints, "last", "probabilities")(images).numpy()
     np.testing.assert_allclose(shares, powers / powers.sum(axis=1, keepdims=True), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", ["dense", "angles", "adacos", "power", "sum"])
+def test_a_notebook_predicts_with_the_scale_of_the_softmax(name: str, runs: Any, monkeypatch: Any) -> None:
+    import workbench
+
+    monkeypatch.chdir(runs[0])
+    run = workbench.find(runs[1][name])
+    images = run.images(6)
+    model = run.model("last", "probabilities")
+    shares = model((images.astype(np.float32) - 127.5) / 128).numpy()
+    found = run.predict(images, "last")
+    assert found["label"].tolist() == shares.argmax(axis=1).tolist()
+    np.testing.assert_allclose(found["probability"], shares.max(axis=1), rtol=1e-3)
 
 
 @pytest.mark.tensorflow

@@ -10,7 +10,11 @@ from analysis.frames import MISSING, PARSED, RunData
 
 
 class Value(NamedTuple):
-    """One printed value; `line` is 1-based, `step` is MISSING where none is printed with it."""
+    """One printed value; `line` is 1-based, `step` is MISSING where none is printed with it.
+
+    Readers take up to 8 digits for an epoch and up to 15 for a step: a line with more is damaged, and what they fill, columns
+    of 32 and 64 bits, would not hold them.
+    """
 
     metric: str
     epoch: int
