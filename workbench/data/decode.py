@@ -96,8 +96,9 @@ def records(images: Images, numbers: np.ndarray, size: int) -> np.ndarray:
     rows = tf.data.Dataset.from_tensor_slices(np.asarray(numbers, np.int64))
     rows = rows.map(images.reader(size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
-    def blame(done: int) -> DataError:
-        return DataError(
+    def blame(done: int) -> Exception:
+        found = images.blame(numbers[done:].tolist()) if images.blame is not None else None
+        return found or DataError(
             f"one of the images from {images.names[numbers[done]]} on cannot be read",
             expected="complete images",
             do="check the source",
