@@ -182,6 +182,12 @@ def counts(metric: str) -> bool:
     return plain in _by_user or plain in _recorded or _by_words(plain)[1]
 
 
+def has_best(metric: str) -> bool:
+    """Tell whether a best value of `metric` is shown: not of by-products, nor of what does not count or has no direction."""
+    by_product = metric == REGULAR_LOSS or metric.endswith(DERIVED_SUFFIXES)
+    return not by_product and counts(metric) and direction(metric) is not None
+
+
 def user_directions() -> dict[str, str]:
     """Return what the user said in this command: {metric: LOWER or HIGHER}."""
     return dict(_by_user)

@@ -125,9 +125,7 @@ def best_so_far(rows: Iterable[EpochRecord], objective: str | None) -> dict[int,
     best: dict[str, float] = {}
     for row in rows:
         for name, value in row.metrics.items():
-            if not math.isfinite(value) or not (
-                name == objective or (names.counts(name) and names.direction(name))
-            ):
+            if not math.isfinite(value) or not (name == objective or names.has_best(name)):
                 continue
             known = best.get(name)
             if names.is_better(name, value, known):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.names import BEST_PREFIX, SWEEP, TAG_KIND
+from workbench.names import BEST_PREFIX, SWEEP, TAG_KIND, has_best
 from workbench.spec.labels import OFF, value_text
 from workbench.tracking.rows import StartRecord, plain
 from workbench.tracking.store import Store
@@ -19,7 +19,7 @@ from workbench.views import shown_runs
 from workbench.views.links import board_title
 from workbench.views.mlflow_values import safe_name
 from workbench.views.shown_runs import ShownRun
-from workbench.views.tensorboard import KINDS, SYNC_MARK, TensorBoardView, has_best, write_configuration
+from workbench.views.tensorboard import KINDS, SYNC_MARK, TensorBoardView, write_configuration
 
 Value = bool | float | str
 

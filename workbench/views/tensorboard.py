@@ -131,7 +131,7 @@ class TensorBoardView:
         found = {}
         for name, value in values.items():
             known = self._best.get(name)
-            if math.isnan(value) or not has_best(name):
+            if math.isnan(value) or not names.has_best(name):
                 continue
             if names.is_better(name, value, known):
                 self._best[name] = found[BEST + name] = value
@@ -171,15 +171,6 @@ def settings(start: StartRecord) -> dict[str, bool | float | str]:
         if value is not None:
             found[key] = value if isinstance(value, (bool, int, float, str)) else json.dumps(value)
     return found
-
-
-def has_best(metric: str) -> bool:
-    """Tell whether a best value of `metric` means anything: not for rates, by-products and unknown names."""
-    return (
-        names.direction(metric) is not None
-        and metric not in (names.LEARNING_RATE, names.REGULAR_LOSS, names.STAGE)
-        and not metric.endswith(names.DERIVED_SUFFIXES)
-    )
 
 
 def sync_mark(rows: list[EpochRecord], status: str) -> dict[str, Any]:
@@ -229,7 +220,7 @@ def _merged(known: dict[str, Any], start: StartRecord, metrics: set[str]) -> dic
             # A domain must hold every run's value: the tab hides the runs outside of it.
             domain = _wider(found[key]["domain"], plain(start.domains.get(key)))
             found[key]["domain"] = _holding(domain, seen)
-    tags = set(known["metrics"]) | {BEST + name for name in metrics if has_best(name)}
+    tags = set(known["metrics"]) | {BEST + name for name in metrics if names.has_best(name)}
     sought = dict.fromkeys([*known.get("sought", []), *filter(None, [start.tags.get(names.TAG_OBJECTIVE)])])
 
     def rank(tag: str) -> tuple[bool, bool, str]:
