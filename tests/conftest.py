@@ -67,6 +67,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if chosen == "tensorflow" and "pytest.mark.tensorflow" not in text else None
 
 
+_frozen: list[str] = []
+
+
+def pytest_collection_finish() -> None:
+    """Leave what collecting made out of every later search for cycles: with thousands of tests, each took a second."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The folder of the checkout that is tested."""
@@ -113,5 +122,6 @@ def _bounded_memory() -> Iterator[None]:
     if "tensorflow" in sys.modules:
         sys.modules["tensorflow"].keras.backend.clear_session()
         gc.collect()
-        if not gc.get_freeze_count():
+        if not _frozen:
             gc.freeze()  # the libraries, which every later collection would look through
+            _frozen.append("libraries")
