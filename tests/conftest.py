@@ -47,6 +47,8 @@ import ready_schema  # noqa: E402
 import workbench  # noqa: E402, F401 (it chooses Keras, before a test file imports TensorFlow by itself)
 
 ready_schema.share()
+# Tracing makes and drops objects by the hundred thousand: Python would look for cycles thousands of times.
+gc.set_threshold(50_000, 20, 20)
 
 # The same examples everywhere, and no failure because the machine was busy.
 hypothesis.settings.register_profile(

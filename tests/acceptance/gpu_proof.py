@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workbench"))
 
-from running import accepted, arrays, journal, start, write_project
+from running import accepted, arrays, finished, journal, start, write_project
 
 SPEC = '''"""Does training on this machine's devices do what it must?"""
 from workbench import (
@@ -145,7 +144,7 @@ class Proof:
     def done(self, *words: str, status: int = 0) -> str:
         """Run the program to its end and return what it said; fails on another exit status."""
         process = start(self.root, self.folder, *words)
-        out, _ = process.communicate(timeout=900)
+        out, _ = process.communicate(timeout=3600)
         assert process.returncode == status, f"{' '.join(words)}: status {process.returncode}\n{out[-2000:]}"
         return out
 
@@ -174,13 +173,7 @@ class Proof:
         form = self.form
         words = [what, self.folder / "experiments" / "study.py", form.steps, form.evaluated]
         script = self.root / "tests" / "acceptance" / "gpu_measure.py"
-        done = subprocess.run(
-            [sys.executable, str(script), *map(str, words)],
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
+        done = finished(self.root, *map(str, words), program=(str(script),))
         assert done.returncode == 0, done.stderr[-2000:]
         return json.loads(done.stdout.strip().splitlines()[-1])
 
@@ -225,7 +218,7 @@ def seeds(proof: Proof) -> None:
     run = proof.name()
     words = ["run", "experiments/study.py", "float32", "--run-name", run]
     process = start(proof.root, proof.folder, *words, planted=("while writing a checkpoint", 3))
-    process.communicate(timeout=900)
+    process.communicate(timeout=3600)
     killed = process.returncode == -9
     proof.done("resume", run)
     proof.add(

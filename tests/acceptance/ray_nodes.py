@@ -44,4 +44,4 @@ def ray_cluster(folder: Path) -> Iterator[tuple[str, str]]:
     finally:
         process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(60)
+            process.wait(timeout=1200)

@@ -37,7 +37,7 @@ def test_two_machines_by_the_same_line(tmp_path: Path) -> None:
     for number, port in zip((1, 2), free_ports(2)):
         words = [word.replace(f"10.0.0.{number}:2222", f"127.0.0.1:{port}") for word in words]
     pair = [begun(folder, words, WORKBENCH_WORKER=str(k)) for k in (0, 1)]
-    said = [process.communicate(timeout=200)[0] for process in pair]
+    said = [process.communicate(timeout=1200)[0] for process in pair]
     assert [process.returncode for process in pair] == [0, 0], said
     assert statuses(folder) == ["finished"]
 
@@ -78,6 +78,6 @@ def test_a_server_on_postgresql(tmp_path: Path) -> None:
             said = done(folder, listing, WORKBENCH_STORE=f"http://127.0.0.1:{port}", **user)
         finally:
             serving.send_signal(2)
-            serving.communicate(timeout=60)
+            serving.communicate(timeout=1200)
     assert said.count("finished") == 2
     assert statuses(folder) == ["finished"] * 2

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from running import finished
 
 pytestmark = pytest.mark.tensorflow
 
@@ -23,15 +21,8 @@ experiment = Experiment(
 '''
 
 
-def workbench(root: Path, folder: Path, *words: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    done = subprocess.run(
-        [sys.executable, "-m", "workbench", *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+def workbench(folder: Path, *words: str) -> str:
+    done = finished(folder, *words)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -43,7 +34,7 @@ def trained(tmp_path_factory, root, real_data) -> tuple[Path, str]:
     for name in ("experiments", "mlruns"):
         (folder / name).mkdir()
     (folder / "experiments" / "orl.py").write_text(SPEC.format(data=str(real_data / "orl_faces")))
-    said = workbench(root, folder, "run", "experiments/orl.py", "--json")
+    said = workbench(folder, "run", "experiments/orl.py", "--json")
     return folder, json.loads(said.splitlines()[-1])["run"]
 
 
@@ -51,7 +42,7 @@ def trained(tmp_path_factory, root, real_data) -> tuple[Path, str]:
 @pytest.mark.parametrize("wrap", [(), ("--wrap",)], ids=["plain", "wrapped"])
 def test_an_orl_run_in_every_format(root, trained, wrap):
     folder, run = trained
-    said = workbench(root, folder, "export", run, "--all", "--json", *wrap)
+    said = workbench(folder, "export", run, "--all", "--json", *wrap)
     rows = {row["name"]: row for row in json.loads(said.splitlines()[-1])["exports"]}
     original = rows["keras (original)"]["accuracy"]["orl"]
     assert len(rows) == 8 and original > 0.6

@@ -47,7 +47,7 @@ def test_eight_processes_on_an_empty_store(tmp_path, root):
         )
         for number in range(PROCESSES)
     ]
-    said = [process.communicate(timeout=500)[0] for process in running]
+    said = [process.communicate(timeout=1200)[0] for process in running]
     assert said == [""] * PROCESSES
     assert [process.returncode for process in running] == [0] * PROCESSES
     runs = read_runs(store)

@@ -68,7 +68,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Sha
         yield Shared(f"http://127.0.0.1:{port}", project, outside)
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(timeout=1200)
 
 
 @pytest.fixture(scope="module")

@@ -118,7 +118,7 @@ def serving(root: Path, project: Path, database: Postgres, *words: str, **variab
         yield Shared(f"http://127.0.0.1:{port}", project, process, said, database)
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(timeout=1200)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def logged(shared: Shared, tmp_path_factory: pytest.TempPathFactory, root: Path)
         )
         for number in range(CLIENTS)
     ]
-    said = [process.communicate(timeout=500)[0] for process in running]
+    said = [process.communicate(timeout=1200)[0] for process in running]
     late = [process.returncode for process in running].count(3)
     assert {process.returncode for process in running} <= {0, 3}, said
     print(

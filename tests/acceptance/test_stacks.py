@@ -100,7 +100,7 @@ def test_a_run_stopped_on_one_stack_goes_on_with_the_other(place, root, variant,
         if line.startswith("epoch 3/5"):
             process.send_signal(signal.SIGTERM)
             break
-    process.communicate(timeout=300)
+    process.communicate(timeout=1200)
     assert process.returncode == 75
     out = done(then, place, root, "-m", "workbench", "resume", run)
     assert out.count("bits may differ") == 1

@@ -91,7 +91,7 @@ def test_a_killed_worker_goes_on_with_its_trial(place: Path, root: Path):
             worker = _a_worker(process.pid)
             os.kill(worker, signal.SIGKILL)
             killed = True
-    process.wait(timeout=200)
+    process.wait(timeout=1200)
     text = "".join(lines)
     assert process.returncode == 0, text
     assert "died (signal 9)" in text
@@ -132,7 +132,7 @@ def test_two_workers_write_json_lines_alone(place: Path, root: Path):
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(root)},
         text=True,
-        timeout=300,
+        timeout=1200,
         capture_output=True,
     )
     assert done.returncode == 0, done.stderr

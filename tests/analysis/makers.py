@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from analysis.frames import MEASURED, Records, RunData, build
+from analysis.tables.verdicts import decisions
 from workbench.tracking.history import history_text
 from workbench.tracking.journal import JournalWriter, read_journal
 from workbench.tracking.rows import EndRecord, EpochRecord, StartRecord
@@ -82,6 +83,16 @@ def add_run(
         kept = {"scores": scores, "same": same, "pairs": str(more.get("pairs", "p")), "epoch": epoch}
         np.savez(place / "unseen.npz", **kept)
     return run
+
+
+def add_scored_runs(project: Path, later: Sequence[float] = (0.0,), question: str = "") -> None:
+    """Write three runs on 2,000 common pairs: `base`, `alike`, and `better`, clearly; `later` is added epoch by epoch."""
+    rng = np.random.default_rng(0)
+    same = np.arange(2000) % 2 == 0
+    for number, (name, noise) in enumerate({"base": 1.0, "alike": 1.0, "better": 0.6}.items(), start=1):
+        scores = same + rng.normal(0, noise, 2000)
+        value = float(np.mean(decisions(scores, same)))
+        add_run(project, number, name, [value + more for more in later], scores, question=question)
 
 
 def write_history_run(project: Path) -> tuple[str, Path]:

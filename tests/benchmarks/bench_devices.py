@@ -97,7 +97,7 @@ def measure(side: Side) -> tuple[float, float]:
         fields = {"batch": side.batch, "steps": STEPS, "epochs": EPOCHS, "devices": side.devices}
         folder = write_project(Path(name), SPEC, "speed", **fields)
         running = started(side, folder)
-        outputs = [process.communicate(timeout=280)[0] for process in running]
+        outputs = [process.communicate(timeout=1200)[0] for process in running]
         if any(process.returncode for process in running):
             raise RuntimeError(f"{side.name}: {outputs[0][-1500:]}")
         (journal,) = (folder / "mlruns" / "journal").glob("*.jsonl")

@@ -50,7 +50,7 @@ def offered(place: Path, line: str, between: str | None = None) -> list[str]:
         env=environment,
         text=True,
         capture_output=True,
-        timeout=300,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().split(between)
@@ -84,7 +84,7 @@ def test_fish_completes_commands_options_runs_and_specs(place: Path) -> None:
         path = f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}"
         words = ["fish", "--no-config", "-c", text]
         done = subprocess.run(
-            words, cwd=place, env={**os.environ, "PATH": path}, text=True, capture_output=True, timeout=300
+            words, cwd=place, env={**os.environ, "PATH": path}, text=True, capture_output=True, timeout=1200
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
@@ -133,7 +133,7 @@ def typed(terminal: int, place: Path, keys: str) -> str:
     """Type `keys` into a shell and return what its line became, which it keeps in a file."""
     (place / "kept").unlink(missing_ok=True)
     os.write(terminal, keys.encode())
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 1200
     while not (place / "kept").exists():
         assert time.monotonic() < deadline, os.read(terminal, 65536)
         time.sleep(0.05)

@@ -11,13 +11,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from makers import add_run, records, run
+from makers import add_run, add_scored_runs, records, run
 
 from analysis.report import collect
 from analysis.report.html import html
 from analysis.report.markdown import markdown
 from analysis.report.page import Links, Page, Picture, Section, Table, Text
-from analysis.tables.verdicts import decisions
 from workbench.cli import main
 
 QUESTION = "Does smoothing <help> | at all?"
@@ -57,14 +56,7 @@ class Reader(HTMLParser):
 @pytest.fixture
 def few(project: Path) -> Path:
     """Three runs on 2,000 common pairs, the third clearly better; two quick ones of another study."""
-    rng = np.random.default_rng(0)
-    same = np.arange(2000) % 2 == 0
-    for number, (name, noise) in enumerate({"base": 1.0, "alike": 1.0, "better": 0.6}.items(), start=1):
-        scores = same + rng.normal(0, noise, 2000)
-        value = float(np.mean(decisions(scores, same)))
-        add_run(
-            project, number, name, [value, value - 0.1, value - 0.12, value - 0.11], scores, question=QUESTION
-        )
+    add_scored_runs(project, (0.0, -0.1, -0.12, -0.11), question=QUESTION)
     add_run(project, 9, "strange", 0.5, study="other")
     return project
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from makers import add_run, records
+from makers import add_run, add_scored_runs, records
 from makers import run as made
 
 from analysis.stats import significance
@@ -21,11 +21,7 @@ from workbench.cli import main
 @pytest.fixture
 def scored(project: Path) -> Path:
     """Three runs on 2,000 common pairs: the baseline, one like it, and one that is clearly better."""
-    rng = np.random.default_rng(0)
-    same = np.arange(2000) % 2 == 0
-    for number, (name, noise) in enumerate({"base": 1.0, "alike": 1.0, "better": 0.6}.items(), start=1):
-        scores = same + rng.normal(0, noise, 2000)
-        add_run(project, number, name, float(np.mean(decisions(scores, same))), scores)
+    add_scored_runs(project)
     return project
 
 

@@ -19,7 +19,7 @@ from shallow import shallow
 from workbench import ArcFace, Horovod, Mirrored, MultiWorker, Safety, Stage
 base = shallow()
 two = base.but(devices=Mirrored(kind="cpu", count=2))
-net = base.but(devices=MultiWorker(hosts={hosts!r}, wait_seconds=60))
+net = base.but(devices=MultiWorker(hosts={hosts!r}, wait_seconds=1200))
 long = net.but(stages=(Stage(loss=ArcFace(scale=16), epochs={epochs}),), safety=Safety(every_steps=2))
 one = long.but(devices=base.devices)
 experiments = [
@@ -60,7 +60,7 @@ class Fleet:
         return found
 
 
-def ended(*processes: subprocess.Popen[str], seconds: float = 240) -> list[tuple[int, str]]:
+def ended(*processes: subprocess.Popen[str], seconds: float = 12000) -> list[tuple[int, str]]:
     """Return exit status and output of each process; none of them outlives this call."""
     try:
         outputs = [process.communicate(timeout=seconds)[0] for process in processes]
@@ -77,7 +77,7 @@ def largest_difference(one: list[float], other: list[float], steps: int = 10) ->
     return max(abs(a - b) / abs(a) for a, b in zip(one[:steps], other[:steps]))
 
 
-def wait_for_steps(fleet: Fleet, name: str, steps: int, seconds: float = 120) -> None:
+def wait_for_steps(fleet: Fleet, name: str, steps: int, seconds: float = 1200) -> None:
     """Wait until a process has done so many steps."""
     path = fleet.folder / f"{name}.json"
     deadline = time.monotonic() + seconds

@@ -8,6 +8,7 @@ without statistics comes along, whose gradients are sums of both devices; `test_
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import types
 from pathlib import Path
@@ -17,7 +18,7 @@ from unittest import mock
 from shallow import shallow
 
 import workbench
-from workbench import MLP, ArcFace, Identities, Linear, Mirrored, SyntheticFaces, Triplet
+from workbench import MLP, ArcFace, Experiment, Identities, Linear, Mirrored, SyntheticFaces, Triplet
 from workbench.distribute import setup, strategy
 from workbench.models.build import build_model
 from workbench.models.heads.partial_fc import Sampled
@@ -44,24 +45,37 @@ def losses() -> list[Any]:
     return [*found, ArcFace(head=Sampled(rate=0.8)), Triplet(mining="all"), Triplet(mining="semi-hard")]
 
 
+def spec(loss: Any, where: Any) -> Experiment:
+    stage = Stage(loss=loss, epochs=1, sampler=Identities(identities=4, images=4))
+    return shallow(**{**SMALL, "stages": (stage,), **({} if where is None else {"devices": where})})
+
+
+@functools.cache
+def drawn() -> tuple[tuple[Any, ...], int]:
+    """Return the batches of all trainings, as arrays [steps, B, ...], and the number of identities: drawn once."""
+    import numpy as np
+
+    experiment = spec(ArcFace(), None)
+    data, plan = RunData(experiment, default_places(Path.cwd()), STEPS), experiment.plans()[0]
+    rows = list(data.training(plan, 0, 0).as_numpy_iterator())
+    return tuple(np.stack(column) for column in zip(*rows)), data.classes(plan)
+
+
 def trained(loss: Any, where: Any) -> tuple[list[float], list[Any]]:
     """Return the losses of the first steps and the state of the loss after them."""
     import tensorflow as tf
 
     from workbench.train.trainer import Trainer
 
-    stage = Stage(loss=loss, epochs=1, sampler=Identities(identities=4, images=4))
-    changes = {**SMALL, "stages": (stage,), **({} if where is None else {"devices": where})}
-    experiment = shallow(**changes)
+    experiment = spec(loss, where)
     group, _ = strategy.join(experiment, strategy.Launch("pairs", False))
-    data = RunData(experiment, default_places(Path.cwd()), STEPS)
-    plan = experiment.plans()[0]
+    columns, classes = drawn()
     setup.seed(0, 0)
     with group.scope():
         trainer = Trainer(build_model(experiment))
         group.ready(trainer.embedder)
-        trainer.begin_stage(plan, STEPS, data.classes(plan), None)
-    batches = group.feed(lambda shard: data.training(plan, 0, 0, None, shard))
+        trainer.begin_stage(experiment.plans()[0], STEPS, classes, None)
+    batches = group.feed(lambda shard: tf.data.Dataset.from_tensor_slices(columns))
     trainer.fit(batches, epochs=1, steps_per_epoch=STEPS, verbose=0)
     state = [v.numpy().tolist() for v in trainer.losses_by_term[loss.term].variables]
     found = [float(value) for value in trainer.recent["loss"].numpy()[:STEPS]]

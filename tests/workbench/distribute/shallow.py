@@ -3,7 +3,7 @@
 A deep network multiplies a rounding error of its first step a thousandfold in each of the next ones (so
 does one device against itself with weights changed by 1e-7), and where a ReLU turns on a rounding error,
 one pixel changes a whole gradient. This network is shallow and smooth, so that ten steps on other
-devices can be held against one device to 1e-5.
+devices can be held against one device to a few 1e-5.
 """
 
 from __future__ import annotations

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from running import finished
 from test_contract import SIDE, STAGES, B, C, begun, experiment, teacher_of
 
 import workbench
@@ -51,15 +49,8 @@ def test_every_other_loss_is_the_mean_of_its_images_so_that_devices_may_share_a_
 
 
 @pytest.mark.tensorflow
-def test_a_loss_with_batch_statistics_is_on_two_devices_that_of_one(root: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(HERE / "loss_pairs.py")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        timeout=1200,
-    )
+def test_a_loss_with_batch_statistics_is_on_two_devices_that_of_one(tmp_path: Path) -> None:
+    done = finished(tmp_path, program=(str(HERE / "loss_pairs.py"),))
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.strip().splitlines()[-1])
     assert {name.partition("(")[0] for name in found} >= GATHERING

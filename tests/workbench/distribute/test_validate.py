@@ -162,7 +162,7 @@ def facts(place: int, **changes: Any) -> dict[str, Any]:
     return {**base, **changes}
 
 
-def met(members: list[dict[str, Any]], seconds: float = 300.0) -> list[Any]:
+def met(members: list[dict[str, Any]], seconds: float = 1200.0) -> list[Any]:
     """Let threads meet as workers; return what each got or raised."""
     hosts = tuple(f"127.0.0.1:{port}" for port in free_ports(len(members)))
     results: list[Any] = [None] * len(members)
@@ -177,7 +177,7 @@ def met(members: list[dict[str, Any]], seconds: float = 300.0) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(1200)
     return results
 
 

@@ -12,6 +12,8 @@ from workbench.tracking.store import find_store
 from workbench.train import checkpoint_file
 
 pytestmark = pytest.mark.tensorflow
+# Sums in another order are 1e-7 apart at the first step, and ten steps made 1.03e-5 of it; a mistake is above 1e-3.
+ROUNDING = 5e-5
 
 
 def runs(folder: Path) -> list[str]:
@@ -28,7 +30,7 @@ def test_two_workers_and_two_logical_devices_train_as_one_device(tmp_path: Path)
     assert own[0][0] == 0
     one = fleet.losses("base")
     for name in ("two", "worker0", "worker1"):
-        assert largest_difference(one, fleet.losses(name)) < 1e-5, name
+        assert largest_difference(one, fleet.losses(name)) < ROUNDING, name
     assert largest_difference(one, fleet.losses("own")) > 1e-3  # the statistics of half a batch are others
     store = find_store(str(tmp_path / "mlruns"))
     by_name = {read_journal(store.journal(run)).start.name: run for run in store.runs()}
@@ -38,7 +40,7 @@ def test_two_workers_and_two_logical_devices_train_as_one_device(tmp_path: Path)
         assert [row.step for row in rows[name]] == [row.step for row in rows["base"]]
         for mine, base in zip(rows[name], rows["base"]):
             assert mine.metrics["lr"] == base.metrics["lr"]  # nobody multiplies it by the number of devices
-            assert mine.metrics["loss"] == pytest.approx(base.metrics["loss"], rel=1e-5)
+            assert mine.metrics["loss"] == pytest.approx(base.metrics["loss"], rel=ROUNDING)
             assert mine.metrics["unseen"] == pytest.approx(base.metrics["unseen"], abs=2 / 24)
     logs = [(store.run_folder(by_name["net"]) / "workers" / f"{k}.log").read_text() for k in (0, 1)]
     start = read_journal(store.journal(by_name["net"])).start

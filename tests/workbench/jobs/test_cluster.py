@@ -130,14 +130,14 @@ def test_a_task_says_whether_its_end_was_wanted(tmp_path: Path, code: str, expec
 
 
 def test_a_task_is_stopped_through_the_shared_folder(tmp_path: Path) -> None:
-    code = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(75))\nprint('ready', flush=True)\ntime.sleep(60)"
+    code = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(75))\nprint('ready', flush=True)\ntime.sleep(1200)"
     found: list[RayResult] = []
     worker = threading.Thread(target=lambda: found.append(train(ray_task(tmp_path, code))))
     worker.start()
     while "ready" not in ((tmp_path / "out.log").read_text() if (tmp_path / "out.log").exists() else ""):
         time.sleep(0.05)
     (tmp_path / "stop").write_text("15")
-    worker.join(20)
+    worker.join(1200)
     assert found == [RayResult(75)]
     assert train(ray_task(tmp_path, "raise SystemExit(9)")) == RayResult(
         75

@@ -67,7 +67,7 @@ def starter(folder: Path, **wishes: tuple[float, int]):
     return start
 
 
-def wait_for(path: Path, text: str, seconds: float = 300) -> str:
+def wait_for(path: Path, text: str, seconds: float = 1200) -> str:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if path.exists() and text in path.read_text():
@@ -119,7 +119,7 @@ from pathlib import Path
 from test_scheduler import starter, tasks
 from workbench.jobs.placement import Place
 from workbench.jobs.scheduler import ProgressReporter, run_all
-sys.exit(run_all(tasks("a", "b"), [Place(), Place()], starter(Path({folder!r}), a=(60, 0), b=(60, 0)), ProgressReporter()))
+sys.exit(run_all(tasks("a", "b"), [Place(), Place()], starter(Path({folder!r}), a=(1200, 0), b=(1200, 0)), ProgressReporter()))
 """
 
 
@@ -130,7 +130,7 @@ def test_children_stop_gently_when_their_parent_dies(tmp_path: Path, root: Path,
     for name in "ab":
         wait_for(tmp_path / f"{name}.log", "began")
     parent.send_signal(number)
-    parent.wait(300)
+    parent.wait(1200)
     # One SIGTERM comes; the kernel may send a second one where a thread of the parent is killed after its first
     # thread, which started the children. A run takes no notice of it.
     expected = ("1", "2") if number == signal.SIGKILL else ("1",)
@@ -146,7 +146,7 @@ def test_a_ctrl_c_of_the_terminal_reaches_children_through_the_parent_only(
     for name in "ab":
         wait_for(tmp_path / f"{name}.log", "began")
     os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to the whole foreground group
-    assert parent.wait(20) == 130
+    assert parent.wait(1200) == 130
     assert (tmp_path / "a.log").read_text().split()[-1] == "1"
 
 
@@ -174,11 +174,11 @@ def test_ctrl_c_reaches_a_child_that_does_not_listen_yet_even_where_its_parent_i
     old = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as behind `&` in a script
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))  # as in a worker of Ray
     try:
-        words = [sys.executable, "-c", "import time; print('began', flush=True); time.sleep(60)"]
+        words = [sys.executable, "-c", "import time; print('began', flush=True); time.sleep(1200)"]
         child = Child(words, Place(), tmp_path / "log")
         wait_for(tmp_path / "log", "began")
         child.stop(signal.SIGINT)
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 1200
         while child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         assert child.poll() == 130

@@ -207,12 +207,12 @@ def test_a_tflite_file_that_calls_tensorflow_to_write_is_refused(tmp_path: Path)
 def test_models_of_this_project_need_no_trust(tmp_path: Path, attentive: Any) -> None:
     """Every form that the project writes, with its own layers and a wrapper, is opened without a flag."""
     import tensorflow as tf
-    from specs import tiny
+    from specs import small
 
-    from workbench import MobileFaceNet, surgery
+    from workbench import surgery
     from workbench.models.build import build_model
 
-    wrapped = surgery.wrapped(build_model(tiny(backbone=MobileFaceNet().quick())))
+    wrapped = surgery.wrapped(build_model(small()))
     for number, made in enumerate((wrapped, plain_model(), attentive)):
         for form in ("m.keras", "m.h5"):
             path = tmp_path / f"{number}{form}"

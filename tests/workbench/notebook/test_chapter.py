@@ -35,7 +35,7 @@ print("RESULT " + json.dumps({
     "id": runs[0].id,
     "off": float(abs(vectors[:2] - answer.json()["predictions"]).max()),
     "length": float((vectors**2).sum(1).max()),
-    "served_down": server.wait(60) is not None,
+    "served_down": server.wait(1200) is not None,
 }))
 """
 
@@ -53,7 +53,7 @@ def test_the_chapter_runs_in_a_kernel_and_shows_itself(root: Path, project: Path
     loop.source = loop.source.replace(TRAINED, TRAINED[:-1] + ", process=variant is base)")
     notebook.cells.append(nbformat.v4.new_code_cell(LAST))
     client = nbclient.NotebookClient(
-        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(project)}}
+        notebook, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(project)}}
     )
     path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
     client.execute(env={**os.environ, "PYTHONPATH": path})

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from material import plan as bare_plan
 
 from workbench.errors import SpecError
 from workbench.optimizers import SGD
@@ -14,31 +15,21 @@ from workbench.optimizers.schedule_preview import picture, recorded, refuse
 from workbench.optimizers.schedules import Constant, Cosine, Exponential, InverseTime, Steps
 from workbench.spec.devices import OneDevice
 from workbench.spec.part import to_json
-from workbench.spec.plan import Plan
 
 FIELD = Cosine(peak=0.1, cycle=16, growth=2, cooldown=1)
 
 
 def plan(schedule, epochs, first=1, offset=0.0, advances=True, number=1):
-    return Plan(
+    return bare_plan(
         number=number,
         name=f"part {number}",
-        loss=None,
         epochs=epochs,
         first_epoch=first,
-        last_epoch=first + epochs - 1,
-        train="all",
         schedule=schedule,
         schedule_offset=offset,
         advances_schedule=advances,
         optimizer=SGD(),
-        optimizer_state="keep",
-        weight_decay=None,
-        label_smoothing=0.0,
-        augment=(),
         batch_size=1,
-        data=None,
-        sampler=None,
         devices=OneDevice(),
     )
 

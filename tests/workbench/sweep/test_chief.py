@@ -87,7 +87,7 @@ def asked(port: int, token: str | None):
     stub = protos.get_service_grpc().OracleStub(
         grpc.insecure_channel(address) if token is None else channel(address, token)
     )
-    return stub.GetSpace(protos.get_service().GetSpaceRequest(), wait_for_ready=True, timeout=30)
+    return stub.GetSpace(protos.get_service().GetSpaceRequest(), wait_for_ready=True, timeout=1200)
 
 
 @pytest.mark.tensorflow

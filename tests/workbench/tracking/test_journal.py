@@ -233,7 +233,7 @@ from workbench.tracking.rows import StartRecord
 writer = JournalWriter(sys.argv[1])
 writer.append(StartRecord(run="r"))
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(1200)
 """
 
 

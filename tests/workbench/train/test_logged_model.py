@@ -204,7 +204,7 @@ def test_a_kill_while_the_model_is_made_leaves_an_early_stop_a_stop(tmp_path: Pa
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.1)
     process.kill()
-    process.wait(60)
+    process.wait(1200)
     store = find_store(str(tmp_path / "mlruns"))
     (run,) = store.runs()
     assert journal(tmp_path, run).end is None

@@ -35,7 +35,11 @@ with last_words("error: it was ended"):
 )
 def test_a_process_that_ends_unheard_says_so(root: Path, what: str, said: bool) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", DYING.format(what=what)], cwd=root, text=True, capture_output=True, timeout=60
+        [sys.executable, "-c", DYING.format(what=what)],
+        cwd=root,
+        text=True,
+        capture_output=True,
+        timeout=1200,
     )
     assert done.stdout == "ready\n", done.stderr
     assert ("error: it was ended\n" in done.stderr) == said

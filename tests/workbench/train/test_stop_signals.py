@@ -42,7 +42,7 @@ def test_it_is_said_while_the_step_is_still_at_work(root: Path) -> None:
             process.send_signal(signal.SIGINT)
             assert process.stdout is not None and process.stdout.readline() == text + "\n"
         assert process.stdout.readline() == "closed\n"
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=1200) == 130
     finally:
         process.kill()
 

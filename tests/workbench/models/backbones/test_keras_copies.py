@@ -94,7 +94,7 @@ def test_a_network_scaled_by_one_is_kerass_own(made, named):
 
 def test_width_and_depth_scale_what_they_say():
     part = ResNet(image_size=32)
-    half = network(part.but(width=0.5))
+    half = network(part.but(width=0.5, depth=0.5))
     assert half.output_shape[-1] == 1024 and half.get_layer("conv3_block2_2_conv").filters == 64
     shallow = network(part.but(width=0.125, depth=0.5))
     blocks = {layer.name.split("_1_conv")[0] for layer in shallow.layers if layer.name.endswith("_1_conv")}
@@ -105,8 +105,14 @@ def test_width_and_depth_scale_what_they_say():
     ("small", "large"),
     [
         (GhostNet(image_size=64, width=0.25), GhostNet(image_size=64, width=0.25, stem_stride=1)),
-        (SEResNeXt(image_size=64, depth=0.34), SEResNeXt(image_size=64, depth=0.34, stem_stride=2)),
-        (ResNet(image_size=64, depth=0.34), ResNet(image_size=64, depth=0.34, stem_stride=1)),
+        (
+            SEResNeXt(image_size=64, width=0.5, depth=0.34),
+            SEResNeXt(image_size=64, width=0.5, depth=0.34, stem_stride=2),
+        ),
+        (
+            ResNet(image_size=64, width=0.125, depth=0.34),
+            ResNet(image_size=64, width=0.125, depth=0.34, stem_stride=1),
+        ),
     ],
     ids=lambda part: type(part).__name__,
 )
