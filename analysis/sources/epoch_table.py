@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames import INFERRED, MEASURED, Notes, RunData
-from analysis.sources.found import names_of, run_of
+from analysis.sources.values import names_of, run_of
 from workbench.names import SECONDS, is_evaluation, words_of
 from workbench.names import counts as counts_as_metric
 

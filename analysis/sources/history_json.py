@@ -19,10 +19,10 @@ import numpy as np
 
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH, Table, runs_of
-from analysis.sources.found import run_of
 from analysis.sources.json_forms import FORMS, PLAIN, inner, number, numbers_of, parsed, table_of, text_of
 from analysis.sources.lines import decoded
 from analysis.sources.options import Options
+from analysis.sources.values import run_of
 from workbench.errors import RecordError
 
 TRAINER_SETTINGS = (

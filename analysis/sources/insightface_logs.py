@@ -18,8 +18,8 @@ from typing import ClassVar
 import numpy as np
 
 from analysis.frames import MISSING, Note, Notes, RunData
-from analysis.sources.found import Value, add_values, names_of, run_of
 from analysis.sources.lines import blocks, set_name
+from analysis.sources.values import Value, add_values, names_of, run_of
 from workbench.names import NORM_SUFFIX, TENFOLD_STD_SUFFIX, THRESHOLD_SUFFIX
 
 EVALUATION = re.compile(
@@ -85,7 +85,7 @@ class Launch(ABC):
     THING: ClassVar[str]  # what such a line tells of
 
     means: EpochMeans
-    found: list[Value] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
     epoch: int = 0  # in which what is printed now falls
     highest: int = -1  # place of the last frequent line: a lower one is of another program, or again
     stamps: list[bytes] = field(default_factory=list)  # the first time stamp and the latest
@@ -94,7 +94,7 @@ class Launch(ABC):
 
     @property
     def empty(self) -> bool:
-        return not (self.found or self.means.count)
+        return not (self.values or self.means.count)
 
     @abstractmethod
     def ends_at(self, line: bytes) -> bool:
@@ -137,7 +137,7 @@ class Launch(ABC):
             notes.add("a value that was there before is repeated; the first is used", value.line)
             return False
         self._seen.add(key)
-        self.found.append(value)
+        self.values.append(value)
         return True
 
     def add_evaluation(self, found: re.Match[bytes], line: int, notes: Notes) -> None:
@@ -155,7 +155,7 @@ class Launch(ABC):
         span = (times[-1] - times[0]).total_seconds() if times else 0.0
         data.facts["seconds"] = span if span > 0 else None
         data.settings = {name: value for name, value in self.settings.items() if value not in (None, "")}
-        add_values(data, (found._replace(epoch=found.epoch + 1) for found in self.found))
+        add_values(data, (value._replace(epoch=value.epoch + 1) for value in self.values))
         return data
 
 

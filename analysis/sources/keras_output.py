@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.frames import PARSED, Note, Notes, RunData
-from analysis.sources.found import Value, add_values, names_of, run_of
 from analysis.sources.lines import bar_lines, set_name
 from analysis.sources.options import Options
 from analysis.sources.same_format_epochs import PAIR, USUAL, EpochFormat, epochs_of
+from analysis.sources.values import Value, add_values, names_of, run_of
 from workbench.names import THRESHOLD_SUFFIX
 
 EPOCH = re.compile(r"(?:^|.*[^\w/-])Epoch (\d{1,8})/(\d{1,8})\s*")

@@ -18,9 +18,9 @@ import numpy as np
 
 from analysis.frames import INFERRED, MISSING, PARSED, Note, Notes, RunData
 from analysis.sources import insightface_logs
-from analysis.sources.found import Value
 from analysis.sources.insightface_logs import BESIDE, CUT, EVALUATION, UNKNOWN_LINE, EpochMeans, read_launches
 from analysis.sources.options import Options
+from analysis.sources.values import Value
 
 DATE = rb"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d"
 # What stands before a message: a time in brackets or not, and the name of the logger as its format has it.
@@ -93,7 +93,7 @@ class Launch(insightface_logs.Launch):
     def begin(self, epoch: int) -> None:
         """Note the epoch that a line names; values before it in a log without a head fell into the same."""
         if self.epoch == UNKNOWN:
-            self.found = [v._replace(epoch=epoch) if v.epoch == UNKNOWN else v for v in self.found]
+            self.values = [v._replace(epoch=epoch) if v.epoch == UNKNOWN else v for v in self.values]
         self.epoch = epoch
 
     def take(self, line: bytes, number: int, cut: bool, notes: Notes) -> None:
@@ -111,7 +111,7 @@ class Launch(insightface_logs.Launch):
         elif found := RATE.fullmatch(text):
             self.begin(int(found[3]))
             self.batch = int(found[2])
-            self.found.append(Value("lr", self.epoch, number_of(found[1]), number, -(self.batch + 1)))
+            self.values.append(Value("lr", self.epoch, number_of(found[1]), number, -(self.batch + 1)))
         elif found := MEASURE.fullmatch(text):  # of a step: its accuracy on the batch, or its loss
             name, step, value = ("accuracy", *found.group(1, 2)) if found[1] else ("loss", *found.group(3, 4))
             self.add(Value(f"batch_{name}", self.epoch, float(value), number, int(step)), notes)
@@ -147,9 +147,9 @@ class Launch(insightface_logs.Launch):
     def run(self, path: Path, name: str) -> RunData:
         """Return the launch as a run, with means by epoch and the learning rates that are known or follow."""
         self.begin(max(self.epoch, 0))  # where no line says an epoch there is one
-        self.found = [value._replace(step=self.step_of(value)) for value in self.found]
+        self.values = [value._replace(step=self.step_of(value)) for value in self.values]
         data = super().run(path, name)
-        costs = sum(value.value for value in self.found if value.metric == "seconds")
+        costs = sum(value.value for value in self.values if value.metric == "seconds")
         data.facts["seconds"] = data.facts["seconds"] or costs or None
         data.facts["status"] = "killed" if self.killed else "finished"
         _add_batch_means(data)

@@ -21,10 +21,10 @@ import pandas as pd
 
 from analysis.frames import INFERRED, MEASURED, Note, Notes, RunData
 from analysis.sources.epoch_table import EPOCH
-from analysis.sources.found import names_of, run_of
 from analysis.sources.lines import reading
 from analysis.sources.options import Options
 from analysis.sources.step_epochs import epochs_at
+from analysis.sources.values import names_of, run_of
 from workbench.errors import RecordError
 
 SUBFOLDERS = {"train": "", "validation": "val_"}

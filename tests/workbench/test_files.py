@@ -7,7 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from workbench.files import clear_temporary_files, replacing, replacing_folder, replacing_private
+from workbench.files import (
+    clear_temporary_files,
+    replacing,
+    replacing_folder,
+    replacing_private,
+    size_of,
+)
+
+
+def test_the_size_of_a_folder_is_that_of_its_files_and_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "one").write_bytes(bytes(1000))
+    (tmp_path / "a" / "b" / "two").write_bytes(bytes(24))
+    assert size_of(tmp_path / "a") == 1024
+    assert size_of(tmp_path / "a" / "one") == 1000
+    (tmp_path / "big").write_bytes(bytes(10**6))
+    for name, target in (
+        ("link", tmp_path / "big"),
+        ("circle", tmp_path / "a" / "circle"),
+        ("gone", tmp_path / "x"),
+    ):
+        (tmp_path / "a" / name).symlink_to(target)
+    assert size_of(tmp_path / "a") < 2000
 
 
 def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:

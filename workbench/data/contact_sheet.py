@@ -85,6 +85,7 @@ def marked(path: Path, points: np.ndarray, side: int) -> np.ndarray:
 
     with Image.open(path) as photo:
         whole = photo.convert("RGB")
+    # The points lie between eyes and mouth; this much around them shows the head.
     centre, reach = points.mean(0), 1.6 * float(np.ptp(points, axis=0).max()) + 1
     box = (centre[0] - reach, centre[1] - reach, centre[0] + reach, centre[1] + reach)
     crop = whole.crop(tuple(round(value) for value in box)).resize((side, side), Image.Resampling.LANCZOS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,8 +96,9 @@ def records(images: Images, numbers: np.ndarray, size: int) -> np.ndarray:
     rows = tf.data.Dataset.from_tensor_slices(np.asarray(numbers, np.int64))
     rows = rows.map(images.reader(size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
-    def blame(done: int) -> DataError:
-        return DataError(
+    def blame(done: int) -> Exception:
+        found = images.blame(numbers[done:].tolist()) if images.blame is not None else None
+        return found or DataError(
             f"one of the images from {images.names[numbers[done]]} on cannot be read",
             expected="complete images",
             do="check the source",
@@ -110,8 +111,9 @@ def listed(encoded: Sequence[Any], size: int, where: str, names: Sequence[str] =
     """Return uint8 [N, size, size, 3] of encoded images (bytes) and arrays; raises `DataError` naming a broken one."""
     numbers = [number for number, image in enumerate(encoded) if isinstance(image, bytes)]
 
-    def blame(done: int) -> DataError:
-        return _broken(encoded, numbers[done:], where, names)
+    def blame(done: int) -> DataError | None:
+        do = "get the file again or leave the image out"
+        return first_broken(numbers[done:], lambda number: tf.constant(encoded[number]), names, where, do)
 
     pixels = np.empty((0, size, size, 3), np.uint8)
     if numbers:
@@ -128,17 +130,26 @@ def listed(encoded: Sequence[Any], size: int, where: str, names: Sequence[str] =
     return result
 
 
-def _broken(encoded: Sequence[Any], numbers: Sequence[int], where: str, names: Sequence[str]) -> DataError:
-    """Return the error that names the first image that cannot be decoded."""
+def first_broken(
+    numbers: Iterable[int], content: Callable[[int], Any], names: Sequence[str], where: str, do: str
+) -> DataError | None:
+    """Return the error that names the first image that cannot be decoded, or None where all are sound.
+
+    Args:
+        numbers: The images to look at, in order.
+        content: Gives the bytes of an image by its number.
+        names: Of the images, as far as they have any.
+        where: What they are from.
+        do: What to do about a broken one.
+    """
     for number in numbers:
+        name = names[number] if number < len(names) else f"image {number}"
         try:
-            decode(tf.constant(encoded[number]))
+            decode(content(number))
+        except tf.errors.NotFoundError:
+            return DataError(f"{name} is gone", where=where, expected="an image")
         except tf.errors.InvalidArgumentError:
-            name = names[number] if number < len(names) else f"image {number}"
             return DataError(
-                f"{name} cannot be decoded",
-                where=where,
-                expected="a complete JPEG, PNG, BMP or GIF",
-                do="get the file again or leave the image out",
+                f"{name} cannot be decoded", where=where, expected="a complete JPEG, PNG, BMP or GIF", do=do
             )
-    return DataError("an image cannot be decoded", where=where, expected="complete images")
+    return None

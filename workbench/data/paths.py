@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from workbench.errors import DataError, suggestion
 from workbench.spec.interfaces import Places
 
 
-def locate(path: str, places: Places, where: str, kind: str = "a folder") -> Path:
+def locate(path: str, places: Places, where: str, kind: Literal["a folder", "a file"] = "a folder") -> Path:
     """Return the first existing place of `path`: itself where absolute, else below the roots in order.
 
     Raises `DataError` naming every place that was looked at and the nearest name that is there.

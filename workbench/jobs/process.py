@@ -44,7 +44,7 @@ class Child:
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             environment[VARIABLE] = "1"
-            output = log.open("ab")
+            output = log.open("ab")  # behind what earlier attempts of the run have said
         try:
             self._process = subprocess.Popen(
                 words,

@@ -115,6 +115,7 @@ class RayCluster:
 
         token = self.store.journals / f".nodes-{secrets.token_hex(8)}"
         store = None if self.store.is_local else self.store.uri
+        # Of no processor: a question must not wait for one that a training holds.
         asked = self.ray.remote(num_cpus=0, max_retries=0)(ray_worker.probe)
         with lock(token):  # which a node tries to take: the only proof that locks reach it
             try:

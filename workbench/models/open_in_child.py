@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import DataError, WorkbenchError
+from workbench.errors import DataError
 from workbench.files import size_of
 from workbench.security import children, model_files
 
@@ -30,6 +30,15 @@ SECONDS = 60  # of processor time, for opening and trying it
 PATIENCE_SECONDS = 600  # on a machine that is busy with something else
 TRIED, TRIED_SIDE = 4, 112  # images in the trial call, and their side where the model leaves it open
 TOO_LARGE = 3  # exit status of the child: an allocation was refused
+# TensorFlow's, C++'s, the system's by way of Python or a loader of libraries, zlib's and NumPy's words for it.
+SIGNS_OF_NO_MEMORY = (
+    "ResourceExhausted",
+    "bad_alloc",
+    "OOM when",
+    "annot allocate memory",
+    "out of memory",
+    "nable to allocate",
+)
 _sound: set[tuple[Any, ...]] = set()
 _lock = threading.Lock()
 _opener: list[subprocess.Popen[bytes]] = []  # the one process at work for this one, where one was needed
@@ -148,16 +157,19 @@ def _tried(kind: str, path: Path) -> int:
     try:
         with _limits(path, kind):
             KINDS[kind][0](path)
-    except MemoryError:
-        return TOO_LARGE
-    except WorkbenchError:
-        return 0  # the opener here says it, and better
-    except Exception as error:  # noqa: BLE001 - any ordinary error is left to the opener, which meets it again
-        words = f"{type(error).__name__} {error}"
-        return (
-            TOO_LARGE if any(sign in words for sign in ("ResourceExhausted", "bad_alloc", "OOM when")) else 0
-        )
+    except Exception as error:  # noqa: BLE001 - any other error is left to the opener, which meets it again and says it
+        return TOO_LARGE if _for_want_of_memory(error) else 0
     return 0
+
+
+def _for_want_of_memory(error: BaseException | None) -> bool:
+    """Tell whether an error, or one behind it, is that of a refused allocation: each library has its own."""
+    while error is not None:
+        words = f"{type(error).__name__} {error}"
+        if isinstance(error, MemoryError) or any(sign in words for sign in SIGNS_OF_NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def open_in_fork(kind: str, path: Path) -> int:

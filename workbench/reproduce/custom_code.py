@@ -58,6 +58,7 @@ def changed_untracked(run: RecordedRun, top: Path) -> list[str]:
         name = path.relative_to(kept)
         if not (top / name).is_file():
             words.append(f"{name}, which git does not know, is gone")
+        # Masked, as what was kept is.
         elif mask((top / name).read_text(encoding="utf-8", errors="replace"), code=True) != path.read_text(
             encoding="utf-8"
         ):

@@ -103,6 +103,7 @@ def spec(run: RecordedRun) -> Ingredient:
     except InputError as error:
         return Ingredient("spec", False, (str(error),), "the record's settings are used")
     differing = now.diff(run.experiment)
+    # A part that is not there now takes its settings with it: that it is gone says all.
     gone = [
         name for name, (here, _) in differing.items() if here is None and name.rpartition(".")[0] in differing
     ]
@@ -194,6 +195,7 @@ def packages(run: RecordedRun) -> Ingredient:
     before = {name: version for name, _, version in (line.partition("==") for line in lines)}
     now = provenance.installed_packages()
     found = _changes(before, now, "not installed")
+    # Those that compute first: a screen shows a dozen, and hundreds may differ.
     first = sorted(found, key=lambda text: text.split(":")[0] not in provenance.NAMED_VERSIONS)
     note = provenance.stack_change(before, now) if first else f"{len(before)} of them"
     return Ingredient("packages", not first, tuple(first), note)

@@ -163,6 +163,7 @@ def is_keras(path: Path) -> bool:
         return False
 
 
+# An entry of ONNX's `external_data`: the key `location`, then tag and length of the value.
 _LOCATION = re.compile(rb"\x0a\x08location\x12([\x00-\xff]{1,2})", re.DOTALL)
 
 

@@ -114,7 +114,7 @@ def notes_of(embeddings: np.ndarray) -> tuple[str, ...]:
     bad = scoring.unusable(embeddings)
     if bad is not None:
         return (bad,)
-    lengths = np.linalg.norm(embeddings[:1000].astype(np.float64), axis=1)
+    lengths = np.linalg.norm(embeddings[:1000].astype(np.float64), axis=1)  # some of them do for a hint
     if np.abs(lengths - 1).max() > 1e-3:
         return (
             f"embeddings are not normalised (lengths {lengths.min():.3g} to {lengths.max():.3g}); cosines are taken",
@@ -156,7 +156,7 @@ def save(path: Path, embedded: Embedded) -> None:
     arrays = {"plain": embedded.plain, "names": np.array(list(embedded.names), np.str_)}
     if embedded.mirrored is not None:
         arrays["mirrored"] = embedded.mirrored
-    with path.open("wb") as file:
+    with path.open("wb") as file:  # given a path, NumPy adds an ending to a name that has another
         np.savez_compressed(file, fingerprint=np.array(embedded.fingerprint), **arrays)
 
 

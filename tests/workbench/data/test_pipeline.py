@@ -212,10 +212,24 @@ def test_image_that_breaks_in_its_middle_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="person 1/02.png is cut short or damaged"):
         ImageFolder("faces", thorough=True).open(places(folder.parent))
     assert len(ImageFolder("faces", thorough=True, broken="skip").open(places(folder.parent)).labels) == 19
-    stored = ImageFolder("faces").encoded(places(folder.parent))
+    # Not from the index of the thorough look, which is believed once the folder has been left alone for two seconds.
+    stored = ImageFolder("faces", recheck=True).encoded(places(folder.parent))
     assert encoded.blame(stored, [0, 1]) is None
     (folder / "person 0" / "01.png").unlink()
     assert "person 0/01.png is gone" in str(encoded.blame(stored, [0, 1]))
+
+
+def test_a_broken_image_among_chosen_records_is_named_and_not_the_first_that_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    from workbench.data import decode
+
+    folder = write_faces(tmp_path / "data" / "faces", side=48)
+    images = ImageFolder("faces", keep="no").open(places(folder.parent))
+    victim = folder / "person 1" / "02.png"
+    victim.write_bytes(victim.read_bytes()[:100])
+    with pytest.raises(DataError, match="faces: person 1/02.png cannot be decoded"):
+        decode.records(images, np.arange(3, 15), 48)
 
 
 def test_changed_data_is_said_once(root: Path) -> None:

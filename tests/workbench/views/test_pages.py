@@ -228,9 +228,7 @@ def test_embeddings_and_images_are_in_the_forms_that_tensorboard_reads(tmp_path)
     assert (tmp_path / "run" / "metadata.tsv").read_text() == "a\nb c\n-\nd\ne\n"
     assert Image.open(tmp_path / "run" / "sprite.png").size == (3 * 48, 3 * 48)
     assert 'image_path: "sprite.png"' in (tmp_path / "run" / "projector_config.pbtxt").read_text()
-    ui_extras._add_image(
-        tmp_path / "run", "worst errors/lfw", (tmp_path / "run" / "sprite.png").read_bytes(), 3
-    )
+    ui_extras._add_image(tmp_path / "run", "worst errors/lfw", tmp_path / "run" / "sprite.png", 3)
     board = Board(tmp_path)
     assert board.many.PluginRunToTagToContent("images") == {"run": {"worst errors/lfw": b""}} or (
         "worst errors/lfw" in board.many.PluginRunToTagToContent("images")["run"]

@@ -63,6 +63,7 @@ class SyntheticFaces(Source):
         return self.quick()
 
     def _key(self) -> str:
+        # Neither changes a pixel, so sets that differ in them alone share what is cached.
         drawn = {k: v for k, v in self.settings().items() if k not in ("hold_out", "teacher")}
         text = json.dumps({"drawing": face_drawing.DRAWING, **drawn}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -116,19 +116,10 @@ def decoded(stored: Encoded, size: int, first: int = 0, count: int | None = None
 
 def blame(stored: Encoded, numbers: Sequence[int]) -> DataError | None:
     """Return the error that names the first broken image among `numbers`, or None where all are sound."""
-    for number in numbers:
-        try:
-            decode.decode(stored.fetch(tf.constant(number, tf.int64)))
-        except tf.errors.NotFoundError:
-            return DataError(f"{stored.names[number]} is gone", where=stored.where, expected="an image")
-        except tf.errors.InvalidArgumentError:
-            return DataError(
-                f"{stored.names[number]} cannot be decoded",
-                where=stored.where,
-                expected="a complete JPEG, PNG, BMP or GIF",
-                do=f"replace it; {stored.skipping} leaves it out" if stored.skipping else "replace it",
-            )
-    return None
+    do = f"replace it; {stored.skipping} leaves it out" if stored.skipping else "replace it"
+    return decode.first_broken(
+        numbers, lambda number: stored.fetch(tf.constant(number, tf.int64)), stored.names, stored.where, do
+    )
 
 
 def _held(stored: Encoded) -> Callable[[Any], Any]:

@@ -76,6 +76,7 @@ class KerasData(Source):
 
     def _load(self) -> tuple[np.ndarray, np.ndarray]:
         kept = (folder / FILES[self.name] for folder in keras_folders())
+        # Fashion-MNIST is left to Keras, which takes its files for plain bytes: there is nothing in them that could run.
         there = next((path for path in kept if path.exists() and self.name != "fashion_mnist"), None)
         pixels, labels = self._ask_keras() if there is None else self._read(there)
         return np.asarray(pixels, np.uint8), np.asarray(labels).ravel().astype(np.int64)
