@@ -67,6 +67,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if chosen == "tensorflow" and "pytest.mark.tensorflow" not in text else None
 
 
+def pytest_collection_finish() -> None:
+    """Leave what collecting made out of every later search for cycles: with thousands of tests, each took a second."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The folder of the checkout that is tested."""
@@ -107,11 +113,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _bounded_memory() -> Iterator[None]:
-    """Give back, after each file, what Keras keeps of the models of its tests."""
+def _bounded_memory(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give back, after each file of the half that makes models, what Keras keeps of them."""
     yield
-    if "tensorflow" in sys.modules:
+    # A search for cycles takes a second with TensorFlow loaded, so quick tests, which make no models, are spared it;
+    # what outlives a file is left out of the search after the next one.
+    if "tensorflow" in sys.modules and request.config.option.markexpr != "not tensorflow":
         sys.modules["tensorflow"].keras.backend.clear_session()
         gc.collect()
-        if not gc.get_freeze_count():
-            gc.freeze()  # the libraries, which every later collection would look through
+        gc.freeze()
