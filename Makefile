@@ -47,7 +47,7 @@ test: $(TEST) ## install what tests need and run all tests, the quick ones first
 	$(PYTEST) -q -m tensorflow -n $(JOBS) --dist loadfile $(TESTS) || status=$$?; \
 	exit $$status
 
-fast: $(TEST) ## run the quick tests only: about half a minute
+fast: $(TEST) ## run the quick tests only: about three minutes
 	@$(PYTEST) -q -m "not tensorflow" -n $(JOBS) $(TESTS)
 
 # Tests in which one TensorFlow could differ from the next: which Keras, losses, optimizers, checkpoint and resume, sweep,

@@ -68,7 +68,7 @@ PURPOSES = {  # what cannot say so itself, in the words of the map
     "LICENSE": "terms of use",
     "Makefile": "every chore as one command; `make help` lists them",
     "README.md": "what it is, and where to begin",
-    "constraints.txt": "the pinned versions, for Python 3.10 and 3.11",
+    "constraints.txt": "the pinned versions, for Python 3.10 to 3.13",
     "pyproject.toml": "the package, its version ranges and extras, the settings of all tools",
     ".ci/": "what a change must pass before it lands",
     "analysis/": "comparison of runs: curves, tables, significance, forecasts",

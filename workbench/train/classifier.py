@@ -11,7 +11,8 @@ from workbench.errors import RecordError
 from workbench.lazy import tf
 from workbench.losses.adaptive import AdaCos
 from workbench.losses.softmax import ScaledLoss
-from workbench.models.heads.full import Dense, Euclidean, SubCenter
+from workbench.models.heads.full import Dense, Euclidean, Normalised, SubCenter
+from workbench.models.heads.partial_fc import Sampled
 from workbench.spec.experiment import Experiment
 from workbench.spec.interfaces import Head, Weighted, terms
 from workbench.train.checkpoint import State
@@ -39,10 +40,23 @@ def with_classes(
         )
     head = term.loss.classifier()
     assert head is not None
+    require_known_logits(head, where)
     x = _logits(embedder.output, head, scale_of(term, state.arrays), state.arrays)
     if outputs == "probabilities":
         x = tf.keras.layers.Softmax(dtype="float32", name="probabilities")(x)
     return tf.keras.Model(embedder.input, x, name="classifier")
+
+
+def require_known_logits(head: Head, where: Any) -> None:
+    """Raise `RecordError` for a head whose logits are computed in a way of its own, which no Dense layer repeats."""
+    known = [kind.logits for kind in (Dense, Normalised, Sampled, SubCenter, Euclidean)]
+    if getattr(type(head), "logits", None) not in known:
+        raise RecordError(
+            f"{type(head).__name__} computes logits in a way of its own",
+            where=where,
+            expected="the logits of Dense, Normalised, SubCenter, Sampled or Euclidean",
+            do="take the embeddings and call the head yourself",
+        )
 
 
 def scale_of(term: Weighted, arrays: Mapping[str, np.ndarray]) -> float:

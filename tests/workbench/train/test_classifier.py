@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from workbench import Dense, Euclidean, Normalised, Sampled, SubCenter
 from workbench.cli import main
+from workbench.errors import RecordError
+from workbench.spec.part import part
+from workbench.train.classifier import require_known_logits
 from workbench.verification.confusion import confusion
 from workbench.verification.top_errors import most_confident_errors
 
@@ -45,6 +49,27 @@ def test_a_matrix_counts_and_its_rows_say_what_is_taken_for_what() -> None:
     assert [row["class"] for row in rows] == ["a", "b", "d"]  # c has no images
     assert rows[0] == {"class": "a", "images": 3, "accuracy": 1 / 3, "taken_for": "b", "times": 2}
     assert (rows[2]["taken_for"], rows[2]["times"]) == (None, 0)
+
+
+@part
+class Bent(Dense):
+    """Logits that no dense layer gives."""
+
+    def logits(self, embeddings: Any, labels: Any, weights: dict[str, Any], step: Any) -> Any:
+        values, labels = super().logits(embeddings, labels, weights, step)
+        return values**3, labels
+
+
+@part
+class Renamed(Dense):
+    """Logits of a dense layer."""
+
+
+def test_logits_of_a_head_of_ones_own_are_refused_instead_of_being_wrong() -> None:
+    with pytest.raises(RecordError, match="Bent computes logits in a way of its own"):
+        require_known_logits(Bent(), "run")
+    for head in (Renamed(), Dense(), Normalised(), SubCenter(), Sampled(), Euclidean()):
+        require_known_logits(head, "run")
 
 
 @pytest.fixture(scope="module")
