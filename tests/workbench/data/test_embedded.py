@@ -149,6 +149,18 @@ def test_npz_that_lies_about_its_size(tmp_path: Path) -> None:
         Npz("a.npz").open(places(tmp_path))
 
 
+def test_a_stated_shape_takes_no_memory_that_the_file_does_not_fill(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    shape = {"descr": "|u1", "fortran_order": False, "shape": (10_000_000,)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images.npy", header.getvalue() + b"abc")
+    survives(lambda file: safe_npz.load(file, ("images",)), path, [path.read_bytes()] * 2, factor=0)
+    with pytest.raises(DataError, match="is damaged"):
+        safe_npz.load(path, ("images",))
+
+
 def test_damaged_npz_files(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     write_npz(path, images=np.zeros((3, 4, 4), np.uint8), labels=np.arange(3))
