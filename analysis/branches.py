@@ -38,9 +38,8 @@ def continued(records: Records, read: Callable[[Sequence[str]], Records]) -> Rec
     missing = list(dict.fromkeys(trunk for _, trunk, _ in points if trunk not in known))
     outside = [found for found in (_read(name, read) for name in missing) if found is not None]
     epochs = concat_epochs([records.epochs, *outside])
-    for run, trunk, last in sorted(
-        points, key=lambda point: int(point[2])
-    ):  # a trunk's own history comes first
+    # A trunk's own history comes first.
+    for run, trunk, last in sorted(points, key=lambda point: int(point[2])):
         shared = epochs[(epochs["run"] == trunk) & (epochs["epoch"] <= int(last))].copy()
         shared["run"] = pd.Categorical([run] * len(shared), categories=[run])
         shared["attempt"] = shared["attempt"].to_numpy() * 0 + SHARED

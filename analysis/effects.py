@@ -21,7 +21,7 @@ from analysis.frames import Records, best, is_missing
 from analysis.stats import significance as sig
 from analysis.stats.mean_ci import t_point
 from workbench.errors import RecordError, suggestion
-from workbench.names import LEARNING_RATE, STAGE, VAL_PREFIX, badness, is_evaluation, lower_is_better
+from workbench.names import LEARNING_RATE, STAGE, VAL_PREFIX, best_label, is_evaluation, lower_is_better
 from workbench.spec.labels import short_names
 from workbench.tracking.sweeps import SweepRecord
 
@@ -359,8 +359,8 @@ def bests(record: SweepRecord, records: Records) -> list[str]:
         rows = rows[rows["metric"] == name]
         if rows.empty:
             continue
-        lower = lower_is_better(name)
-        row, word = rows.loc[badness(rows["value"], lower).idxmin()], "lowest" if lower else "highest"
+        row = rows.loc[best_label(rows["value"], name)]
+        word = "lowest" if lower_is_better(name) else "highest"
         said.append(
             f"{word} {name} {row['value']:.4f} (trial {chains[str(row['run'])]}, epoch {row['epoch']})"
         )

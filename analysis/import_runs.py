@@ -281,6 +281,6 @@ def _peaks(epochs: pd.DataFrame) -> dict[Any, dict[str, float]]:
     sets = [name for name in several["metric"].unique() if names.is_evaluation(name)]
     rows = several[several["metric"].isin(sets) & several["value"].notna()]
     for (epoch, metric), values in rows.groupby(["epoch", "metric"], observed=True)["value"]:
-        peak = values.loc[names.badness(values, names.lower_is_better(metric)).idxmin()]
+        peak = values.loc[names.best_label(values, metric)]
         found.setdefault(epoch, {})[f"{metric}{names.PEAK_SUFFIX}"] = float(peak)
     return found

@@ -167,6 +167,11 @@ def badness(values: Any, lower: bool) -> Any:
     return values if lower else -values
 
 
+def best_label(values: Any, metric: str) -> Any:
+    """Return the index label of the first best in a column of a metric; missing values are never best."""
+    return badness(values, lower_is_better(metric)).idxmin()
+
+
 def is_better(metric: str, value: float, known: float | None, side: str | None = None) -> bool:
     """Tell whether `value` is better than the best one `known` so far; any is better than none, equal is not.
 

@@ -22,11 +22,8 @@ from workbench.spec import labels
 TOP, BOTTOM = 10, 5  # rows shown of more than ALL_ROWS; the rest is folded
 COLUMNS = 5  # rows that have a column each in the table of differences
 SETTINGS_SHOWN = 4  # columns of settings beside results; more stand in the table of differences only
-COSTS = [
-    "seconds",
-    "images_per_second",
-    "device_hours",
-]  # columns that a table of the ends leaves to the full one
+# Columns that a table of the ends leaves to the full one.
+COSTS = ["seconds", "images_per_second", "device_hours"]
 VALUES_SHOWN = 6  # distinct values of a setting that are written out
 
 

@@ -144,12 +144,14 @@ def values_at(records: Records, run: str, at: str) -> dict[str, tuple[float, int
     table = per_epoch(epochs).pivot_table(index="epoch", columns="metric", values="value", observed=True)
     if table.empty or (at not in (EACH, LAST) and at not in table):
         return {}
-    best = {metric: _best_epoch(table, metric) for metric in table.columns}
+    best = {metric: int(names.best_label(table[metric], metric)) for metric in table.columns}
     if at != EACH:
-        best = dict.fromkeys(best, int(table.index.max()) if at == LAST else _best_epoch(table, at))
+        best = dict.fromkeys(
+            best, int(table.index.max()) if at == LAST else int(names.best_label(table[at], at))
+        )
     found = {str(m): (float(table.loc[e, m]), e) for m, e in best.items() if not is_missing(table.loc[e, m])}
     for metric, rows in peaks.groupby("metric", observed=True):
-        top = rows.loc[names.badness(rows["value"], names.lower_is_better(str(metric))).idxmin()]
+        top = rows.loc[names.best_label(rows["value"], str(metric))]
         found[str(metric)] = (float(top["value"]), int(top["epoch"]))
     return found
 
@@ -313,7 +315,3 @@ def trained(ours: Mapping[str, Ours]) -> list[str]:
 def missing(ours: Mapping[str, Ours], variants: Iterable[str]) -> list[str]:
     """Return the variants of which there is no finished run, neither of our own nor imported."""
     return [name for name in variants if name not in ours or ours[name].kind not in (RUN, IMPORTED)]
-
-
-def _best_epoch(table: pd.DataFrame, metric: str) -> int:
-    return int(names.badness(table[metric], names.lower_is_better(metric)).idxmin())

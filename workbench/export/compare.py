@@ -104,9 +104,8 @@ def milliseconds(embedder: Embedder, images: np.ndarray) -> float:
     """Return the median time of an image in calls of one image; an embedder runs its mirror image too."""
     one = image_set(images[:1])
     times = []
-    for _ in range(
-        TIMED + 2
-    ):  # two before those that count: a runtime plans, traces or compiles at its first calls
+    # Two before those that count: a runtime plans, traces or compiles at its first calls.
+    for _ in range(TIMED + 2):
         start = time.perf_counter()
         embedder.embed(one)
         times.append(time.perf_counter() - start)

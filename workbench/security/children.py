@@ -90,9 +90,8 @@ def end_reader(reader: subprocess.Popen[bytes]) -> int:
     status = reader.wait()
     for stream in (reader.stdin, reader.stdout):
         if stream is not None:
-            with contextlib.suppress(
-                BrokenPipeError
-            ):  # what was not yet written to it is of no use to anybody
+            # What was not yet written to it is of no use to anybody.
+            with contextlib.suppress(BrokenPipeError):
                 stream.close()
     return status
 

@@ -216,9 +216,8 @@ def identification_tables(
             open_set = [e.value if e else math.nan for e in found.open_set.values()]
             field_way = [math.nan if v is None else v for v in found.field_way.values()]
             rows.append([*(e.value for e in found.ranks.values()), *open_set, *field_way])
-    single = list(tables)[
-        1:
-    ]  # the first is of all galleries together, where there are several: see `_identified`
+    # The first is of all galleries together, where there are several: see `_identified`.
+    single = list(tables)[1:]
     if single:
         columns, names, _ = tables[single[0]]
         mean = np.mean([tables[name][2] for name in single], axis=0)

@@ -93,11 +93,8 @@ def _readable(path: Path, expected: str) -> Iterator[None]:
     """Say of whatever pandas cannot read what was expected of the file."""
     try:
         yield
-    except (
-        ValueError,
-        KeyError,
-        pd.errors.ParserError,
-    ) as error:  # an empty file and wrong bytes are ValueErrors
+    except (ValueError, KeyError, pd.errors.ParserError) as error:
+        # An empty file and wrong bytes are ValueErrors.
         raise DataError(f"cannot be read: {error}", where=path, expected=expected) from error
 
 

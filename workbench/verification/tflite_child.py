@@ -123,9 +123,8 @@ def _serve(path: Path, ask: BinaryIO, answer: BinaryIO) -> None:
         while head := ask.read(8):
             batch = np.load(io.BytesIO(ask.read(int.from_bytes(head, "little"))), allow_pickle=False)
             try:
-                if (
-                    shape != batch.shape
-                ):  # batches are of one shape but for the last, and allocating costs time
+                # Batches are of one shape but for the last, and allocating costs time.
+                if shape != batch.shape:
                     model.resize_tensor_input(entry["index"], batch.shape)
                     model.allocate_tensors()
                     shape = batch.shape
